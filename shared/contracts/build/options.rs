@@ -1,0 +1,46 @@
+//! Reads our own options (angarium/event/v1/event.proto) from the descriptors.
+
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor,
+};
+
+/// The two options, as the compiled files define them.
+pub(crate) struct Options {
+    event: ExtensionDescriptor,
+    sensitive: ExtensionDescriptor,
+}
+
+impl Options {
+    pub(crate) fn find(pool: &DescriptorPool) -> Result<Self, String> {
+        let find = |name: &str| {
+            pool.get_extension_by_name(name).ok_or_else(|| {
+                format!("no file defines the option {name}; it belongs into proto/angarium/event/v1/event.proto")
+            })
+        };
+        Ok(Self {
+            event: find("angarium.event.v1.event")?,
+            sensitive: find("angarium.event.v1.sensitive")?,
+        })
+    }
+
+    /// What the message says about itself as an event, if it is one.
+    pub(crate) fn event(&self, message: &MessageDescriptor) -> Option<DynamicMessage> {
+        let options = message.options();
+        if !options.has_extension(&self.event) {
+            return None;
+        }
+        options.get_extension(&self.event).as_message().cloned()
+    }
+
+    /// Whether the field holds a secret or personal data.
+    pub(crate) fn is_sensitive(&self, field: &FieldDescriptor) -> bool {
+        let options = field.options();
+        options.get_extension(&self.sensitive).as_bool() == Some(true)
+    }
+}
+
+/// How a mistake is named: the file, the message, what is wrong, and what to do.
+pub(crate) fn mistake(message: &MessageDescriptor, what: &str) -> String {
+    let file = message.parent_file();
+    format!("proto/{}: message {}: {what}", file.name(), message.name())
+}

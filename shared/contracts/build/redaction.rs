@@ -1,0 +1,95 @@
+//! The `impl Debug` of the messages that have sensitive fields: they can be logged, and their secrets cannot.
+
+use std::fmt::Write;
+
+use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+
+use crate::options::{Options, mistake};
+use crate::rust;
+
+/// A message of which at least one field is sensitive.
+pub(crate) struct RedactedMessage {
+    message: MessageDescriptor,
+    sensitive: Vec<FieldDescriptor>,
+}
+
+/// All messages with sensitive fields, or every one of them that cannot be redacted.
+pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<RedactedMessage>, Vec<String>> {
+    let options = Options::find(pool).map_err(|error| vec![error])?;
+    let mut messages = Vec::new();
+    let mut mistakes = Vec::new();
+    for message in pool.all_messages() {
+        let sensitive: Vec<_> = message
+            .fields()
+            .filter(|field| options.is_sensitive(field))
+            .collect();
+        if sensitive.is_empty() {
+            continue;
+        }
+        // The code generator withholds `Debug` from all that is declared inside the message too.
+        let is_flat = message.parent_message().is_none()
+            && message.child_messages().all(|child| child.is_map_entry())
+            && message.oneofs().all(|oneof| oneof.is_synthetic());
+        if !is_flat {
+            mistakes.push(mistake(
+                &message,
+                "it has sensitive fields, so it can neither hold nor be a nested message, nor have a oneof; \
+                 move those to top-level messages of their own",
+            ));
+        }
+        messages.push(RedactedMessage { message, sensitive });
+    }
+    if mistakes.is_empty() {
+        Ok(messages)
+    } else {
+        Err(mistakes)
+    }
+}
+
+/// The `impl Debug` of each message.
+pub(crate) fn to_rust(messages: &[RedactedMessage]) -> String {
+    let mut code = String::new();
+    for message in messages {
+        message.write_impl(&mut code);
+    }
+    code
+}
+
+impl RedactedMessage {
+    pub(crate) fn full_name(&self) -> &str {
+        self.message.full_name()
+    }
+
+    fn write_impl(&self, code: &mut String) {
+        let _ = write!(
+            code,
+            "impl ::core::fmt::Debug for {} {{\n\
+             fn fmt(&self, formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{\n\
+             formatter.debug_struct({:?})\n",
+            rust::path(&self.message),
+            self.message.name(),
+        );
+        for field in self.message.fields() {
+            let _ = writeln!(code, ".field({:?}, {})", field.name(), self.shown(&field));
+        }
+        code.push_str(".finish()\n}\n}\n");
+    }
+
+    /// The expression that shows the field.
+    fn shown(&self, field: &FieldDescriptor) -> String {
+        let identifier = rust::identifier(field.name());
+        if self.sensitive.contains(field) {
+            return "&::core::format_args!(\"[redacted]\")".to_owned();
+        }
+        // prost keeps an enum as a number; its name is what a reader of a log can use.
+        let is_one_enum = matches!(field.kind(), Kind::Enum(_))
+            && field.cardinality() != Cardinality::Repeated
+            && !field.supports_presence();
+        if is_one_enum {
+            return format!(
+                "&::core::format_args!(\"{{}} ({{}})\", self.{identifier}().as_str_name(), self.{identifier})"
+            );
+        }
+        format!("&self.{identifier}")
+    }
+}

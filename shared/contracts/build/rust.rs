@@ -1,0 +1,15 @@
+//! Where the generated Rust stands for what a proto file declares.
+
+use prost_reflect::MessageDescriptor;
+
+/// The path of a top-level message's type: `crate::user::v1::User` for `angarium.user.v1.User`.
+pub(crate) fn path(message: &MessageDescriptor) -> String {
+    let package = message.package_name();
+    let package = package.strip_prefix("angarium.").unwrap_or(package);
+    format!("crate::{}::{}", package.replace('.', "::"), message.name())
+}
+
+/// A field's identifier; raw, as a field may be called `type`.
+pub(crate) fn identifier(field: &str) -> String {
+    format!("r#{field}")
+}

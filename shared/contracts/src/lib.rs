@@ -1,0 +1,94 @@
+//! The contracts: the gRPC APIs and the events of all services, generated from `proto/` when the crate is built.
+//!
+//! The proto files are the only place where a contract is written; the comments on the types here are theirs. Every
+//! event implements [`Event`] by its own option, and messages with sensitive fields do not show them in `Debug`.
+//! Nothing generated is kept in the repository, and no protoc is needed.
+//!
+//! A new package needs a module in `generated` and one beside [`user`]; everything else follows from its files.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub use event::Event;
+
+/// The user service: users, [`UserService`](user::v1::user_service_server::UserService), and their events.
+pub mod user {
+    pub use crate::generated::angarium::user::v1;
+}
+
+/// The order service: orders, [`OrderService`](order::v1::order_service_server::OrderService), and their events.
+pub mod order {
+    pub use crate::generated::angarium::order::v1;
+}
+
+/// The notification service: mails,
+/// [`NotificationService`](notification::v1::notification_service_server::NotificationService), and their events.
+pub mod notification {
+    pub use crate::generated::angarium::notification::v1;
+}
+
+/// Amounts of money, as `google.type.Money` defines them.
+pub mod money {
+    pub use crate::generated::google::r#type::Money;
+}
+
+/// All compiled proto files as an encoded `google.protobuf.FileDescriptorSet`: imports, comments and our own options
+/// included. What server reflection answers from.
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
+/// Every event there is, in the order of the proto files.
+pub const EVENTS: &[EventInfo] = generated::CATALOGUE;
+
+/// What the contract says about an event: for those who have to know events without naming their types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventInfo {
+    /// The full name of the message, such as `angarium.order.v1.OrderPlaced`: the event's type on the wire.
+    pub type_name: &'static str,
+    /// The exchange that it is published to, such as `order_events`.
+    pub exchange: &'static str,
+    /// The routing key, such as `order.placed`.
+    pub routing_key: &'static str,
+    /// The field that holds the aggregate's id, such as `order_id`.
+    pub aggregate_id_field: &'static str,
+    /// Whether publishing succeeds although no queue takes the event.
+    pub may_be_unrouted: bool,
+}
+
+/// The modules nest as the packages do, because the generated code finds its neighbours by relative paths.
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "the generators silence lints that their own code would trip"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/events.rs"));
+    include!(concat!(env!("OUT_DIR"), "/redaction.rs"));
+
+    pub(crate) mod angarium {
+        pub(crate) mod notification {
+            /// The package `angarium.notification.v1`.
+            pub mod v1 {
+                tonic::include_proto!("angarium.notification.v1");
+            }
+        }
+        pub(crate) mod order {
+            /// The package `angarium.order.v1`.
+            pub mod v1 {
+                tonic::include_proto!("angarium.order.v1");
+            }
+        }
+        pub(crate) mod user {
+            /// The package `angarium.user.v1`.
+            pub mod v1 {
+                tonic::include_proto!("angarium.user.v1");
+            }
+        }
+    }
+
+    pub(crate) mod google {
+        pub(crate) mod r#type {
+            tonic::include_proto!("google.r#type");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A wrong or missing event option ends the build with a message that names the file, the message and the remedy.
+
+use crate::events;
+use crate::protos::{compile, event};
+
+const EVENTS: &str = "angarium/order/v1/order_events.proto";
+const PLACED: &str =
+    r#"exchange: "order_events" routing_key: "order.placed" aggregate_id_field: "order_id""#;
+const CANCELLED: &str =
+    r#"exchange: "order_events" routing_key: "order.cancelled" aggregate_id_field: "order_id""#;
+const ID: &str = "string order_id = 1;";
+
+/// What the build says about these files.
+fn mistakes(files: &[(&str, &str)]) -> anyhow::Result<Vec<String>> {
+    Ok(events::read(&compile(files)?).err().unwrap_or_default())
+}
+
+/// Asserts that the build says exactly one thing about a file of events with this body, and that it says where and what.
+fn assert_refused(body: &str, message: &str, what: &str) -> anyhow::Result<()> {
+    let mistakes = mistakes(&[(EVENTS, body)])?;
+    let [mistake] = mistakes.as_slice() else {
+        anyhow::bail!("expected one mistake, got {mistakes:#?}");
+    };
+    assert!(
+        mistake.starts_with(&format!("proto/{EVENTS}: message {message}: ")),
+        "{mistake}"
+    );
+    assert!(mistake.contains(what), "{mistake}");
+    Ok(())
+}
+
+#[test]
+fn right_options_are_accepted_and_siblings_found() -> anyhow::Result<()> {
+    let refunded = r#"exchange: "order_events" routing_key: "refund.paid_out" aggregate_id_field: "refund_id" may_be_unrouted: true"#;
+    let body = event("OrderPlaced", PLACED, ID)
+        + &event("OrderCancelled", CANCELLED, ID)
+        + &event("RefundPaidOut", refunded, "string refund_id = 1;");
+    let events = events::read(&compile(&[(EVENTS, &body)])?)
+        .map_err(|mistakes| anyhow::anyhow!("{mistakes:?}"))?;
+
+    let code = events::to_rust(&events);
+
+    assert!(
+        code.contains("impl ::event::Event for crate::order::v1::OrderPlaced {"),
+        "{code}"
+    );
+    assert!(code.contains(r#"SIBLINGS: &'static [&'static str] = &["angarium.order.v1.OrderPlaced", "angarium.order.v1.OrderCancelled"];"#), "{code}");
+    assert!(
+        code.contains(
+            r#"SIBLINGS: &'static [&'static str] = &["angarium.order.v1.RefundPaidOut"];"#
+        ),
+        "{code}"
+    );
+    assert!(code.contains("MAY_BE_UNROUTED: bool = true"), "{code}");
+    Ok(())
+}
+
+#[test]
+fn a_message_of_an_events_file_without_the_option_is_refused() -> anyhow::Result<()> {
+    assert_refused(
+        "message OrderPlaced { string order_id = 1; }",
+        "OrderPlaced",
+        "add `option (angarium.event.v1.event) = {…}`",
+    )
+}
+
+#[test]
+fn the_option_outside_an_events_file_is_refused() -> anyhow::Result<()> {
+    let body = event("OrderPlaced", PLACED, ID);
+    let mistakes = mistakes(&[("angarium/order/v1/order.proto", &body)])?;
+    assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+    assert!(
+        mistakes[0].starts_with("proto/angarium/order/v1/order.proto: message OrderPlaced: "),
+        "{mistakes:#?}"
+    );
+    assert!(
+        mistakes[0].contains("ends in _events.proto"),
+        "{mistakes:#?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_option_on_a_nested_message_is_refused() -> anyhow::Result<()> {
+    let body = event(
+        "OrderPlaced",
+        PLACED,
+        &(ID.to_owned() + &event("Inner", CANCELLED, ID)),
+    );
+    assert_refused(&body, "Inner", "not a top-level message")
+}
+
+#[test]
+fn a_missing_exchange_is_refused() -> anyhow::Result<()> {
+    let options = r#"routing_key: "order.placed" aggregate_id_field: "order_id""#;
+    assert_refused(
+        &event("OrderPlaced", options, ID),
+        "OrderPlaced",
+        r#"its exchange is "";"#,
+    )
+}
+
+#[test]
+fn the_exchange_of_another_package_is_refused() -> anyhow::Result<()> {
+    let options = PLACED.replace("order_events", "user_events");
+    assert_refused(
+        &event("OrderPlaced", &options, ID),
+        "OrderPlaced",
+        r#"the events of the package angarium.order.v1 go to "order_events""#,
+    )
+}
+
+#[test]
+fn a_routing_key_of_another_form_is_refused() -> anyhow::Result<()> {
+    for key in [
+        "",
+        "order",
+        "order.",
+        ".placed",
+        "Order.Placed",
+        "order.placed.v1",
+        "order placed",
+        "order.#",
+        "order_line.placed",
+    ] {
+        let options = PLACED.replace("order.placed", key);
+        assert_refused(
+            &event("OrderPlaced", &options, ID),
+            "OrderPlaced",
+            &format!("its routing_key is {key:?}; write <noun>.<past participle>"),
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_aggregate_id_field_that_does_not_exist_is_refused() -> anyhow::Result<()> {
+    assert_refused(
+        &event("OrderPlaced", PLACED, "string id = 1;"),
+        "OrderPlaced",
+        r#"its aggregate_id_field is "order_id"; name one of its own fields"#,
+    )
+}
+
+#[test]
+fn an_aggregate_id_field_that_is_not_a_plain_string_is_refused() -> anyhow::Result<()> {
+    for fields in [
+        "int64 order_id = 1;",
+        "bytes order_id = 1;",
+        "repeated string order_id = 1;",
+        "optional string order_id = 1;",
+        "oneof id { string order_id = 1; }",
+    ] {
+        assert_refused(
+            &event("OrderPlaced", PLACED, fields),
+            "OrderPlaced",
+            r#"its aggregate_id_field "order_id" is not a plain string"#,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn two_events_with_the_same_exchange_and_routing_key_are_refused() -> anyhow::Result<()> {
+    let body = event("OrderPlaced", PLACED, ID) + &event("OrderPlacedAgain", PLACED, ID);
+    assert_refused(
+        &body,
+        "OrderPlacedAgain",
+        r#"it goes to "order_events" with "order.placed", as angarium.order.v1.OrderPlaced does already"#,
+    )
+}
+
+#[test]
+fn siblings_that_name_their_aggregate_differently_are_refused() -> anyhow::Result<()> {
+    let cancelled = CANCELLED.replace("order_id", "user_id");
+    let body = event("OrderPlaced", PLACED, ID)
+        + &event("OrderCancelled", &cancelled, "string user_id = 1;");
+    assert_refused(
+        &body,
+        "OrderCancelled",
+        r#"its aggregate_id_field is "user_id", that of angarium.order.v1.OrderPlaced is "order_id""#,
+    )
+}
+
+#[test]
+fn all_mistakes_are_named_at_once() -> anyhow::Result<()> {
+    let body = event("OrderPlaced", "", ID) + "message OrderCancelled {}";
+    let mistakes = mistakes(&[(EVENTS, &body)])?;
+    assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
+    Ok(())
+}

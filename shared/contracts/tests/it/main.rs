@@ -1,0 +1,16 @@
+//! The generated crate as its users see it, and the build's checks on protos that are wrong.
+
+mod contracts;
+mod event_options;
+mod protos;
+mod sensitive_fields;
+
+// The build script's own modules: a test cannot reach them otherwise.
+#[path = "../../build/events.rs"]
+mod events;
+#[path = "../../build/options.rs"]
+mod options;
+#[path = "../../build/redaction.rs"]
+mod redaction;
+#[path = "../../build/rust.rs"]
+mod rust;

@@ -1,0 +1,49 @@
+//! Compiles small protos, written in a test, together with our real options.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::DescriptorPool;
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
+
+const OPTIONS: &str = include_str!("../../../../proto/angarium/event/v1/event.proto");
+
+/// Compiles files given as (name, body). A body stands without its syntax, its package (that of its folder) and the
+/// import of the options.
+pub(crate) fn compile(files: &[(&str, &str)]) -> anyhow::Result<DescriptorPool> {
+    let mut sources = Sources(BTreeMap::from([(
+        "angarium/event/v1/event.proto".to_owned(),
+        OPTIONS.to_owned(),
+    )]));
+    for (name, body) in files {
+        let (folder, _) = name.rsplit_once('/').unwrap_or(("", name));
+        let source = format!(
+            "syntax = \"proto3\";\npackage {};\nimport \"angarium/event/v1/event.proto\";\n{body}",
+            folder.replace('/', "."),
+        );
+        sources.0.insert((*name).to_owned(), source);
+    }
+
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(sources);
+    resolver.add(GoogleFileResolver::new());
+    let mut compiler = protox::Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true);
+    compiler.open_files(files.iter().map(|(name, _)| name))?;
+    Ok(compiler.descriptor_pool())
+}
+
+/// An event message with these options and fields.
+pub(crate) fn event(name: &str, options: &str, fields: &str) -> String {
+    format!("message {name} {{ option (angarium.event.v1.event) = {{ {options} }}; {fields} }}\n")
+}
+
+struct Sources(BTreeMap<String, String>);
+
+impl FileResolver for Sources {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        match self.0.get(name) {
+            Some(source) => File::from_source(name, source),
+            None => Err(protox::Error::file_not_found(name)),
+        }
+    }
+}
