@@ -1,0 +1,35 @@
+//! The names of the headers: CloudEvents attributes in the binary mode of its AMQP binding, and W3C trace context as text.
+//!
+//! Flat strings that do not begin with `x-`, because only those survive RabbitMQ's conversion between AMQP 0-9-1 and 1.0.
+
+use std::collections::BTreeMap;
+
+/// The preferred prefix of the CloudEvents AMQP binding; `cloudEvents:` is accepted from others.
+const PREFIXES: [&str; 2] = ["cloudEvents_", "cloudEvents:"];
+
+pub(crate) const ID: &str = "id";
+pub(crate) const SOURCE: &str = "source";
+pub(crate) const SPEC_VERSION: &str = "specversion";
+pub(crate) const TYPE: &str = "type";
+pub(crate) const TIME: &str = "time";
+pub(crate) const SUBJECT: &str = "subject";
+pub(crate) const PARTITION_KEY: &str = "partitionkey";
+pub(crate) const SEQUENCE: &str = "sequence";
+
+pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACESTATE: &str = "tracestate";
+
+pub(crate) fn set(
+    headers: &mut BTreeMap<String, String>,
+    attribute: &str,
+    value: impl Into<String>,
+) {
+    headers.insert(format!("{}{attribute}", PREFIXES[0]), value.into());
+}
+
+pub(crate) fn get<'a>(headers: &'a BTreeMap<String, String>, attribute: &str) -> Option<&'a str> {
+    PREFIXES
+        .iter()
+        .find_map(|prefix| headers.get(&format!("{prefix}{attribute}")))
+        .map(String::as_str)
+}

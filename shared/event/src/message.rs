@@ -1,0 +1,36 @@
+//! A message as a transport moves it: the AMQP 0-9-1 properties that we use, text headers, and the body.
+//!
+//! It is what is stored when a delivery has to wait or is given up on, so that a replay hands over exactly what arrived.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+/// The largest body that is published: CloudEvents asks intermediaries to forward no more than 64 KiB.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// One message, to a transport or from it. Whatever a sender may leave out is optional: judging it is
+/// [`Envelope::from_message`](crate::Envelope::from_message)'s work, not the transport's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The exchange that it was published to.
+    pub exchange: String,
+    /// The routing key that it was published with.
+    pub routing_key: String,
+    /// AMQP `message-id`: the event's id.
+    pub message_id: Option<String>,
+    /// AMQP `type`: the protobuf full name.
+    pub event_type: Option<String>,
+    /// AMQP `content-type`.
+    pub content_type: Option<String>,
+    /// AMQP `correlation-id`.
+    pub correlation_id: Option<String>,
+    /// AMQP `app-id`: the service that published it.
+    pub app_id: Option<String>,
+    /// AMQP `timestamp`, in whole seconds of Unix time.
+    pub timestamp_s: Option<u64>,
+    /// Text headers. Headers of other types are not part of the contract; a transport leaves them out.
+    pub headers: BTreeMap<String, String>,
+    /// The bare protobuf message.
+    pub body: Bytes,
+}

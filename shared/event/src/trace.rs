@@ -1,0 +1,84 @@
+//! The trace that an event belongs to, as two opaque strings: stored with the event's rows and sent in its headers, so that
+//! a retry, a replay or an outage does not break the trace.
+
+/// W3C Trace Context: `traceparent` and `tracestate`, unchanged from the span that created the event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceContext {
+    /// `00-<trace id>-<span id>-<flags>`.
+    pub traceparent: Option<String>,
+    /// Vendors' state; meaningless without `traceparent`.
+    pub tracestate: Option<String>,
+}
+
+impl TraceContext {
+    /// Takes a context from a sender. One that does not have the form of W3C Trace Context level 1 §3.2 is dropped, never an
+    /// error: a broken trace must not break a delivery.
+    pub fn accept(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
+        match traceparent.filter(|value| is_traceparent(value)) {
+            None => Self::default(),
+            Some(parent) => Self {
+                traceparent: Some(parent.to_owned()),
+                tracestate: tracestate
+                    .filter(|state| state.len() <= MAX_TRACESTATE_BYTES)
+                    .map(str::to_owned),
+            },
+        }
+    }
+}
+
+/// §3.3.1.5 asks to carry at least 512 characters; more is the sender's business, not our tables'.
+const MAX_TRACESTATE_BYTES: usize = 512;
+
+fn is_traceparent(value: &str) -> bool {
+    let parts: Vec<&str> = value.split('-').collect();
+    let [version, trace_id, span_id, flags] = parts.as_slice() else {
+        return false;
+    };
+    let hex = |part: &str, length: usize| {
+        part.len() == length
+            && part
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
+    hex(version, 2)
+        && *version != "ff"
+        && hex(trace_id, 32)
+        && !zero(trace_id)
+        && hex(span_id, 16)
+        && !zero(span_id)
+        && hex(flags, 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_valid_context_is_kept_unchanged() {
+        let context = TraceContext::accept(Some(VALID), Some("vendor=1"));
+        assert_eq!(context.traceparent.as_deref(), Some(VALID));
+        assert_eq!(context.tracestate.as_deref(), Some("vendor=1"));
+    }
+
+    #[test]
+    fn a_broken_traceparent_is_dropped_with_its_state() {
+        for broken in [
+            "",
+            "00",
+            "00-0-0-0",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-extra",
+        ] {
+            assert_eq!(
+                TraceContext::accept(Some(broken), Some("vendor=1")),
+                TraceContext::default(),
+                "{broken}"
+            );
+        }
+    }
+}
