@@ -1,0 +1,73 @@
+//! Which acknowledgements to send for deliveries that are done in any order. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::transport::Ack;
+
+/// The deliveries of one receiver that are done.
+#[derive(Default)]
+pub(super) struct Acknowledgements {
+    /// Every delivery up to this tag is acknowledged.
+    all_up_to: u64,
+    /// Acknowledged beyond it.
+    ahead: BTreeSet<u64>,
+}
+
+impl Acknowledgements {
+    /// The fewest acknowledgements that settle `tags`, none of which was given before. One that closes a gap covers all
+    /// before it; one beyond a gap goes alone, so that a slow delivery does not keep the others unacknowledged.
+    pub(super) fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
+        let tags: BTreeSet<u64> = tags.into_iter().collect();
+        self.ahead.extend(&tags);
+        let before = self.all_up_to;
+        while self.ahead.remove(&(self.all_up_to + 1)) {
+            self.all_up_to += 1;
+        }
+        let alone = tags.range(self.all_up_to + 1..).map(|tag| Ack::One(*tag));
+        let together = (self.all_up_to > before && tags.iter().any(|tag| *tag <= self.all_up_to))
+            .then_some(Ack::UpTo(self.all_up_to));
+        together.into_iter().chain(alone).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_done_in_order_is_acknowledged_at_once() {
+        let mut acknowledgements = Acknowledgements::default();
+        assert_eq!(acknowledgements.settle([1, 2, 3]), [Ack::UpTo(3)]);
+        assert_eq!(acknowledgements.settle([4]), [Ack::UpTo(4)]);
+    }
+
+    #[test]
+    fn a_slow_delivery_does_not_hold_back_the_others() {
+        let mut acknowledgements = Acknowledgements::default();
+        assert_eq!(acknowledgements.settle([2, 3]), [Ack::One(2), Ack::One(3)]);
+        assert_eq!(acknowledgements.settle([1]), [Ack::UpTo(3)]);
+    }
+
+    proptest! {
+        #[test]
+        fn each_delivery_is_acknowledged_when_it_is_done_and_never_before(
+            order in Just((1_u64..=30).collect::<Vec<_>>()).prop_shuffle(),
+            group in 1_usize..7,
+        ) {
+            let mut acknowledgements = Acknowledgements::default();
+            let (mut done, mut acknowledged) = (BTreeSet::new(), BTreeSet::new());
+            for tags in order.chunks(group) {
+                done.extend(tags);
+                for ack in acknowledgements.settle(tags.iter().copied()) {
+                    match ack {
+                        Ack::One(tag) => { acknowledged.insert(tag); }
+                        Ack::UpTo(tag) => acknowledged.extend(1..=tag),
+                    }
+                }
+                prop_assert_eq!(&acknowledged, &done);
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One event's way through one transaction: seen before? its turn? then its handler, and the inbox row beside the effect.
+//!
+//! Guarantee: the effect and the fact that the event was seen are committed together or not at all. Failures of the handler
+//! are told apart from failures of the store: only the former are the event's, and cost it an attempt.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use event::{Envelope, Message, aggregate_type};
+use futures::FutureExt as _;
+use sea_orm::DbErr;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::decision::{AfterFailure, Turn, after_failure, turn};
+use crate::inbox::{self, Due, Entry, Held};
+use crate::retry::{RetryPolicy, millis};
+use crate::store::Transaction;
+use crate::subscription::{Delivered, HandlerError, Subscriptions};
+use crate::trace;
+
+pub(super) struct Handling {
+    pub(super) subscriptions: Subscriptions,
+    pub(super) retry: RetryPolicy,
+    pub(super) handler_time_out: Duration,
+    pub(super) baseline_wait: Duration,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Handled,
+    Duplicate,
+    Held(Held),
+}
+
+/// Why an event's transaction cannot be committed.
+pub(super) enum Failure {
+    Handler(HandlerError),
+    Store(DbErr),
+}
+
+impl From<DbErr> for Failure {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Handling {
+    /// Takes up a message that has just arrived.
+    pub(super) async fn arrived(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+    ) -> Result<Outcome, Failure> {
+        let envelope = match Envelope::from_message(message) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let (event_id, cause) = (self.event_id(message), format!("undecodable: {error}"));
+                let entry = self.entry(&event_id, None, message);
+                return self
+                    .hold(transaction, &entry, Held::Dead, Some(&cause), None)
+                    .await;
+            }
+        };
+        let event_id = envelope.id.to_string();
+        let entry = self.entry(&event_id, Some(&envelope), message);
+        if !self.subscriptions.knows(&envelope.event_type) {
+            return self
+                .hold(transaction, &entry, Held::Skipped, None, None)
+                .await;
+        }
+        let aggregate = aggregate_type(&message.routing_key);
+        if let Some(version) = self.version(aggregate, &envelope)? {
+            let position = inbox::position(
+                transaction,
+                self.consumer(),
+                aggregate,
+                &envelope.aggregate_id,
+            )
+            .await?;
+            match turn(position, version) {
+                Turn::Now => (),
+                Turn::Past => return Ok(Outcome::Duplicate),
+                Turn::Later => {
+                    return self
+                        .hold(transaction, &entry, Held::Waiting, None, None)
+                        .await;
+                }
+                Turn::Unknown => {
+                    let wait = Some(millis(self.baseline_wait));
+                    return self
+                        .hold(transaction, &entry, Held::Waiting, None, wait)
+                        .await;
+                }
+            }
+        }
+        if !inbox::first_time(transaction, self.consumer(), &envelope, aggregate).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        self.handle(transaction, message, envelope, 1).await
+    }
+
+    /// Takes up a held event whose time has come.
+    pub(super) async fn due(
+        &self,
+        transaction: &Transaction,
+        due: &Due,
+    ) -> Result<Outcome, Failure> {
+        let message = &due.message;
+        let envelope = Envelope::from_message(message)
+            .map_err(|error| Failure::Handler(HandlerError::reject(error)))?;
+        let aggregate = aggregate_type(&message.routing_key);
+        if let Some(version) = self.version(aggregate, &envelope)? {
+            let position = inbox::position(
+                transaction,
+                self.consumer(),
+                aggregate,
+                &envelope.aggregate_id,
+            )
+            .await?;
+            let turn = turn(position, version);
+            if turn == Turn::Past {
+                inbox::settle(transaction, self.consumer(), &due.event_id).await?;
+                return Ok(Outcome::Duplicate);
+            }
+            if turn == Turn::Later
+                || (turn == Turn::Unknown
+                    && !self.is_baseline(transaction, aggregate, &envelope).await?)
+            {
+                inbox::park(transaction, self.consumer(), &due.event_id).await?;
+                return Ok(Outcome::Held(Held::Waiting));
+            }
+            if turn == Turn::Unknown {
+                tracing::warn!(
+                    event.id = %envelope.id, aggregate.id = envelope.aggregate_id, version,
+                    "no earlier event of this aggregate has come: this one is where its order begins here"
+                );
+            }
+        }
+        inbox::settle(transaction, self.consumer(), &due.event_id).await?;
+        self.handle(transaction, message, envelope, due.attempts + 1)
+            .await
+    }
+
+    async fn is_baseline(
+        &self,
+        transaction: &Transaction,
+        aggregate: &str,
+        envelope: &Envelope,
+    ) -> Result<bool, DbErr> {
+        let lowest = inbox::lowest_held(
+            transaction,
+            self.consumer(),
+            aggregate,
+            &envelope.aggregate_id,
+        )
+        .await?;
+        Ok(lowest == envelope.aggregate_version)
+    }
+
+    async fn handle(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+        envelope: Envelope,
+        attempt: u32,
+    ) -> Result<Outcome, Failure> {
+        let span = self.span(message, &envelope, attempt);
+        let delivered = Delivered { envelope, attempt };
+        let handling = self
+            .subscriptions
+            .handle(transaction, message.body.clone(), &delivered)
+            .instrument(span);
+        // A handler that panics or hangs is a handler that failed: neither may take the consumer with it.
+        let outcome = tokio::time::timeout(
+            self.handler_time_out,
+            AssertUnwindSafe(handling).catch_unwind(),
+        )
+        .await;
+        match outcome {
+            Err(_) => Err(HandlerError::retry(format!(
+                "no end within {:?}",
+                self.handler_time_out
+            ))),
+            Ok(Err(panic)) => Err(HandlerError::retry(format!(
+                "panicked: {}",
+                panic_text(&*panic)
+            ))),
+            Ok(Ok(result)) => result,
+        }
+        .map_err(Failure::Handler)?;
+        let aggregate = aggregate_type(&message.routing_key);
+        if let Some(version) = self.version(aggregate, &delivered.envelope)? {
+            let aggregate_id = &delivered.envelope.aggregate_id;
+            inbox::advance(
+                transaction,
+                self.consumer(),
+                aggregate,
+                aggregate_id,
+                version,
+            )
+            .await?;
+        }
+        Ok(Outcome::Handled)
+    }
+
+    /// Notes that an attempt has failed, in a transaction of its own: the attempt's own one was rolled back.
+    pub(super) async fn failed(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+        error: &HandlerError,
+        failed_before: Option<&Due>,
+    ) -> Result<Held, DbErr> {
+        let attempt = failed_before.map_or(0, |due| due.attempts) + 1;
+        let failing_for = failed_before.map_or(0, |due| due.failing_for_ms);
+        let failing_for = Duration::from_millis(u64::try_from(failing_for).unwrap_or(0));
+        let event_id =
+            failed_before.map_or_else(|| self.event_id(message), |due| due.event_id.clone());
+        let envelope = Envelope::from_message(message).ok();
+        let entry = self.entry(&event_id, envelope.as_ref(), message);
+        match after_failure(error, attempt, failing_for, &self.retry, fastrand::f64()) {
+            AfterFailure::Defer(delay) => {
+                inbox::fail(
+                    transaction,
+                    &entry,
+                    Held::Deferred,
+                    &error.to_string(),
+                    Some(millis(delay)),
+                )
+                .await?;
+                tracing::warn!(event.id = event_id, event.r#type = message.event_type, attempt, ?delay, %error, "deferred");
+                Ok(Held::Deferred)
+            }
+            AfterFailure::GiveUp(cause) => {
+                inbox::fail(transaction, &entry, Held::Dead, &cause, None).await?;
+                tracing::error!(
+                    event.id = event_id,
+                    event.r#type = message.event_type,
+                    attempt,
+                    cause,
+                    "dead"
+                );
+                Ok(Held::Dead)
+            }
+        }
+    }
+
+    async fn hold(
+        &self,
+        transaction: &Transaction,
+        entry: &Entry<'_>,
+        held: Held,
+        cause: Option<&str>,
+        due_in_ms: Option<i64>,
+    ) -> Result<Outcome, Failure> {
+        if !inbox::hold(transaction, entry, held, cause, due_in_ms).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        match held {
+            Held::Dead => tracing::error!(
+                event.id = entry.event_id,
+                event.r#type = entry.message.event_type,
+                cause,
+                "dead"
+            ),
+            Held::Skipped => tracing::warn!(
+                event.id = entry.event_id,
+                event.r#type = entry.message.event_type,
+                "skipped: this build does not know the type"
+            ),
+            Held::Waiting | Held::Deferred => {
+                tracing::debug!(event.id = entry.event_id, state = held.as_str(), "held")
+            }
+        }
+        Ok(Outcome::Held(held))
+    }
+
+    pub(super) fn consumer(&self) -> &'static str {
+        self.subscriptions.consumer()
+    }
+
+    /// The event's version where its aggregate's events are taken in order.
+    fn version(&self, aggregate: &str, envelope: &Envelope) -> Result<Option<i64>, Failure> {
+        if !self.subscriptions.takes_in_order(aggregate) {
+            return Ok(None);
+        }
+        match envelope.aggregate_version {
+            Some(version) => Ok(Some(version)),
+            None => Err(Failure::Handler(HandlerError::reject(
+                "undecodable: it has no cloudEvents_sequence, so it cannot be put in order",
+            ))),
+        }
+    }
+
+    fn entry<'a>(
+        &self,
+        event_id: &'a str,
+        envelope: Option<&'a Envelope>,
+        message: &'a Message,
+    ) -> Entry<'a> {
+        Entry {
+            consumer: self.consumer(),
+            event_id,
+            envelope,
+            message,
+        }
+    }
+
+    /// The event's id, or for a message without a proper one an id that is the same each time that it is delivered.
+    fn event_id(&self, message: &Message) -> String {
+        let given = message
+            .message_id
+            .as_deref()
+            .and_then(|id| Uuid::parse_str(id).ok());
+        given
+            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &identifying_bytes(message)))
+            .to_string()
+    }
+
+    fn span(&self, message: &Message, envelope: &Envelope, attempt: u32) -> tracing::Span {
+        let span = tracing::info_span!(
+            "process",
+            otel.name = format!("process {}", self.consumer()),
+            otel.kind = "consumer",
+            event.id = %envelope.id,
+            event.r#type = envelope.event_type,
+            aggregate.id = envelope.aggregate_id,
+            correlation_id = envelope.correlation_id,
+            routing_key = message.routing_key,
+            attempt,
+        );
+        trace::continue_in(&span, &envelope.trace);
+        span
+    }
+}
+
+fn identifying_bytes(message: &Message) -> Vec<u8> {
+    let text = [
+        &message.exchange,
+        &message.routing_key,
+        message.message_id.as_deref().unwrap_or_default(),
+    ]
+    .join("\n");
+    [text.as_bytes(), &message.body].concat()
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or(panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

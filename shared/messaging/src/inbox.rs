@@ -1,0 +1,303 @@
+//! What a consumer has seen, and what it holds back: the statements on `inbox` and `position`.
+//!
+//! Guarantee: an event is `done` if and only if its effect is committed. What is not done keeps its message, as it arrived.
+
+use event::{Envelope, Message};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+
+use crate::store::Transaction;
+use crate::{sql, stored};
+
+/// The signal that something held may have become due.
+pub(crate) const SIGNAL: &str = "inbox";
+
+/// Why an event is held rather than done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Behind an event of its aggregate that has not been handled.
+    Waiting,
+    /// Until its next attempt.
+    Deferred,
+    /// Until somebody replays or discards it.
+    Dead,
+    /// Of a type that this build does not know.
+    Skipped,
+}
+
+impl Held {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Deferred => "deferred",
+            Self::Dead => "dead",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// An event as the inbox knows it: even one that could not be read has an id and a message.
+pub(crate) struct Entry<'a> {
+    pub(crate) consumer: &'a str,
+    pub(crate) event_id: &'a str,
+    pub(crate) envelope: Option<&'a Envelope>,
+    pub(crate) message: &'a Message,
+}
+
+/// Notes that the event is done, and tells whether it was new.
+pub(crate) async fn first_time(
+    transaction: &Transaction,
+    consumer: &str,
+    envelope: &Envelope,
+    aggregate_type: &str,
+) -> Result<bool, DbErr> {
+    let inserted = sql::execute(
+        &**transaction,
+        "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
+                            received_at_ms, settled_at_ms)
+         VALUES ($1, $2, 'done', $3, $4, $5, $6, {now}, {now})
+         ON CONFLICT (consumer, event_id) DO NOTHING",
+        [
+            consumer.into(),
+            envelope.id.to_string().into(),
+            envelope.event_type.as_str().into(),
+            aggregate_type.into(),
+            envelope.aggregate_id.as_str().into(),
+            envelope.aggregate_version.into(),
+        ],
+    )
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Keeps an event that cannot be handled now, with its message. One that is there already stays as it is.
+pub(crate) async fn hold(
+    transaction: &Transaction,
+    entry: &Entry<'_>,
+    held: Held,
+    cause: Option<&str>,
+    due_in_ms: Option<i64>,
+) -> Result<bool, DbErr> {
+    let mut values = columns(entry, held);
+    values.extend([cause.into(), due_in_ms.into()]);
+    let inserted = sql::execute(
+        &**transaction,
+        "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
+                            exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now} + $13)
+         ON CONFLICT (consumer, event_id) DO NOTHING",
+        values,
+    )
+    .await?;
+    transaction.wake_on_commit(SIGNAL);
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Notes a failed attempt at a new event or a deferred one.
+pub(crate) async fn fail(
+    transaction: &Transaction,
+    entry: &Entry<'_>,
+    held: Held,
+    cause: &str,
+    due_in_ms: Option<i64>,
+) -> Result<(), DbErr> {
+    let mut values = columns(entry, held);
+    values.extend([cause.into(), due_in_ms.into()]);
+    sql::execute(
+        &**transaction,
+        "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
+                            exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms,
+                            attempts, first_failed_at_ms, last_failed_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now} + $13, 1, {now}, {now})
+         ON CONFLICT (consumer, event_id) DO UPDATE
+         SET state = excluded.state, cause = excluded.cause, due_at_ms = excluded.due_at_ms,
+             attempts = inbox.attempts + 1,
+             first_failed_at_ms = coalesce(inbox.first_failed_at_ms, excluded.first_failed_at_ms),
+             last_failed_at_ms = excluded.last_failed_at_ms
+         WHERE inbox.state = 'deferred'",
+        values,
+    )
+    .await?;
+    transaction.wake_on_commit(SIGNAL);
+    Ok(())
+}
+
+fn columns(entry: &Entry<'_>, held: Held) -> Vec<Value> {
+    let envelope = entry.envelope;
+    vec![
+        entry.consumer.into(),
+        entry.event_id.into(),
+        held.as_str().into(),
+        entry.message.event_type.as_deref().into(),
+        event::aggregate_type(&entry.message.routing_key).into(),
+        envelope
+            .map(|envelope| envelope.aggregate_id.as_str())
+            .into(),
+        envelope
+            .and_then(|envelope| envelope.aggregate_version)
+            .into(),
+        entry.message.exchange.as_str().into(),
+        entry.message.routing_key.as_str().into(),
+        stored::properties(entry.message).into(),
+        entry.message.body.to_vec().into(),
+    ]
+}
+
+/// A held event whose time has come.
+pub(crate) struct Due {
+    pub(crate) event_id: String,
+    pub(crate) attempts: u32,
+    /// How long it has been failing, in milliseconds.
+    pub(crate) failing_for_ms: i64,
+    pub(crate) message: Message,
+}
+
+/// The event that has been due longest, locked for this transaction. Other replicas pass over it.
+pub(crate) async fn next_due(
+    transaction: &Transaction,
+    consumer: &str,
+) -> Result<Option<Due>, DbErr> {
+    let row = sql::query_one(
+        &**transaction,
+        "SELECT *, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms FROM inbox
+         WHERE consumer = $1 AND due_at_ms <= {now} ORDER BY due_at_ms LIMIT 1 {skip_locked}",
+        [consumer.into()],
+    )
+    .await?;
+    row.as_ref().map(due).transpose()
+}
+
+fn due(row: &QueryResult) -> Result<Due, DbErr> {
+    Ok(Due {
+        event_id: row.try_get("", "event_id")?,
+        attempts: u32::try_from(row.try_get::<i32>("", "attempts")?).unwrap_or(0),
+        failing_for_ms: row.try_get("", "failing_for_ms")?,
+        message: stored::message(row)?,
+    })
+}
+
+/// How long until something is due, in milliseconds; `None` where nothing will be.
+pub(crate) async fn next_due_in_ms(
+    db: &impl ConnectionTrait,
+    consumer: &str,
+) -> Result<Option<i64>, DbErr> {
+    let row = sql::query_one(
+        db,
+        "SELECT min(due_at_ms) - {now} AS wait_ms FROM inbox WHERE consumer = $1 AND due_at_ms IS NOT NULL",
+        [consumer.into()],
+    )
+    .await?;
+    row.map_or(Ok(None), |row| row.try_get("", "wait_ms"))
+}
+
+/// A held event is done; its message is not needed any more.
+pub(crate) async fn settle(
+    transaction: &Transaction,
+    consumer: &str,
+    event_id: &str,
+) -> Result<(), DbErr> {
+    sql::execute(
+        &**transaction,
+        "UPDATE inbox SET state = 'done', settled_at_ms = {now}, due_at_ms = NULL,
+                          exchange = NULL, routing_key = NULL, properties = NULL, body = NULL
+         WHERE consumer = $1 AND event_id = $2",
+        [consumer.into(), event_id.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A held event is not to be tried until an earlier one is done.
+pub(crate) async fn park(
+    transaction: &Transaction,
+    consumer: &str,
+    event_id: &str,
+) -> Result<(), DbErr> {
+    sql::execute(
+        &**transaction,
+        "UPDATE inbox SET state = 'waiting', due_at_ms = NULL WHERE consumer = $1 AND event_id = $2",
+        [consumer.into(), event_id.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The version of the aggregate that was handled last, locked until the transaction ends, so that an aggregate's events are
+/// handled one at a time by all replicas together. `None` where none was.
+pub(crate) async fn position(
+    transaction: &Transaction,
+    consumer: &str,
+    aggregate_type: &str,
+    aggregate_id: &str,
+) -> Result<Option<i64>, DbErr> {
+    let key = || [consumer.into(), aggregate_type.into(), aggregate_id.into()];
+    let existing = sql::query_one(
+        &**transaction,
+        "SELECT version FROM position
+         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 {for_update}",
+        key(),
+    )
+    .await?;
+    // A row that is not there cannot be locked: the first one to come makes it, and the others wait for that.
+    let row = match existing {
+        Some(row) => Some(row),
+        None => {
+            sql::query_one(
+                &**transaction,
+                "INSERT INTO position (consumer, aggregate_type, aggregate_id, version) VALUES ($1, $2, $3, 0)
+                 ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET version = position.version
+                 RETURNING version",
+                key(),
+            )
+            .await?
+        }
+    };
+    let version = row
+        .map(|row| row.try_get::<i64>("", "version"))
+        .transpose()?;
+    Ok(version.filter(|version| *version > 0))
+}
+
+/// Moves the position, which [`position`] has locked, to `version`, and makes the event that waits for it due.
+pub(crate) async fn advance(
+    transaction: &Transaction,
+    consumer: &str,
+    aggregate_type: &str,
+    aggregate_id: &str,
+    version: i64,
+) -> Result<(), DbErr> {
+    sql::execute(
+        &**transaction,
+        "UPDATE position SET version = $4 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3",
+        [consumer.into(), aggregate_type.into(), aggregate_id.into(), version.into()],
+    )
+    .await?;
+    let released = sql::execute(
+        &**transaction,
+        "UPDATE inbox SET state = 'deferred', due_at_ms = {now}
+         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND aggregate_version = $4
+           AND state = 'waiting'",
+        [consumer.into(), aggregate_type.into(), aggregate_id.into(), (version + 1).into()],
+    )
+    .await?;
+    if released.rows_affected() > 0 {
+        transaction.wake_on_commit(SIGNAL);
+    }
+    Ok(())
+}
+
+/// The lowest version of the aggregate that is held.
+pub(crate) async fn lowest_held(
+    transaction: &Transaction,
+    consumer: &str,
+    aggregate_type: &str,
+    aggregate_id: &str,
+) -> Result<Option<i64>, DbErr> {
+    let row = sql::query_one(
+        &**transaction,
+        "SELECT min(aggregate_version) AS version FROM inbox
+         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND state IN ('waiting', 'deferred', 'dead')",
+        [consumer.into(), aggregate_type.into(), aggregate_id.into()],
+    )
+    .await?;
+    row.map_or(Ok(None), |row| row.try_get("", "version"))
+}

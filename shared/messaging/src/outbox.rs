@@ -1,0 +1,173 @@
+//! Events that are promised but not yet published: the one way to publish, and the relay's view of the table.
+//!
+//! Guarantee: an event is there if and only if the transaction that enqueued it has committed. Rows are found by their state,
+//! never by a cursor, so one that commits late is not passed over.
+
+use bytes::Bytes;
+use event::{Envelope, Event, MAX_BODY_BYTES, Message, TraceContext};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use uuid::Uuid;
+
+use crate::store::Transaction;
+use crate::{sql, trace};
+
+/// The signal that a committed event raises.
+pub(crate) const SIGNAL: &str = "outbox";
+
+/// What made a change: a call from outside, or an event. Whatever it causes carries the same correlation id.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// Printable text of at most 128 characters.
+    pub correlation_id: String,
+}
+
+/// Publishes `event` if and when `transaction` commits, and returns its id.
+///
+/// `version` is the aggregate's version after this change: 1 for the change that created it, then 2, 3 … without gaps.
+/// Consumers rely on it for order. The row that holds the aggregate is to be locked or compared before, so that two changes
+/// cannot take the same version; the database refuses the second.
+///
+/// # Errors
+/// Where the database refuses the row, or the event is larger than 64 KiB.
+pub async fn enqueue<E: Event>(
+    transaction: &Transaction,
+    event: &E,
+    version: i64,
+    cause: &Cause,
+) -> Result<Uuid, DbErr> {
+    let payload = event.encode_to_vec();
+    if payload.len() > MAX_BODY_BYTES {
+        return Err(DbErr::Custom(format!(
+            "{} of {} bytes is larger than an event may be ({MAX_BODY_BYTES})",
+            E::full_name(),
+            payload.len()
+        )));
+    }
+    let id = Uuid::now_v7();
+    let TraceContext {
+        traceparent,
+        tracestate,
+    } = trace::current();
+    sql::execute(
+        &**transaction,
+        "INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
+                             aggregate_version, payload, correlation_id, traceparent, tracestate, created_at_ms, due_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now})",
+        [
+            id.to_string().into(),
+            E::EXCHANGE.into(),
+            E::ROUTING_KEY.into(),
+            E::MAY_BE_UNROUTED.into(),
+            E::full_name().into(),
+            event::aggregate_type(E::ROUTING_KEY).into(),
+            event.aggregate_id().into(),
+            version.into(),
+            payload.into(),
+            cause.correlation_id.as_str().into(),
+            traceparent.into(),
+            tracestate.into(),
+        ],
+    )
+    .await?;
+    transaction.wake_on_commit(SIGNAL);
+    Ok(id)
+}
+
+/// A row that waits to be published.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) sequence: i64,
+    pub(crate) aggregate_type: String,
+    pub(crate) attempts: i32,
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) may_be_unrouted: bool,
+    pub(crate) envelope: Envelope,
+    pub(crate) payload: Bytes,
+}
+
+impl Pending {
+    pub(crate) fn message(&self) -> Message {
+        self.envelope
+            .to_message(&self.exchange, &self.routing_key, self.payload.clone())
+    }
+}
+
+/// At most `limit` rows that are due, oldest first, leaving out those whose aggregate has an earlier event that is not due
+/// yet: no event may overtake one that the broker would not take.
+pub(crate) async fn pending(
+    db: &impl ConnectionTrait,
+    source: &str,
+    limit: u64,
+) -> Result<Vec<Pending>, DbErr> {
+    let rows = sql::query_all(
+        db,
+        "SELECT * FROM outbox AS o
+         WHERE published_at_ms IS NULL AND due_at_ms <= {now}
+           AND NOT EXISTS (
+               SELECT 1 FROM outbox AS earlier
+               WHERE earlier.published_at_ms IS NULL AND earlier.due_at_ms > {now}
+                 AND earlier.aggregate_type = o.aggregate_type AND earlier.aggregate_id = o.aggregate_id
+                 AND earlier.aggregate_version < o.aggregate_version)
+         ORDER BY sequence LIMIT $1",
+        [i64::try_from(limit).unwrap_or(i64::MAX).into()],
+    )
+    .await?;
+    rows.iter().map(|row| read(row, source)).collect()
+}
+
+/// Marks rows as published, in one statement.
+pub(crate) async fn mark_published(
+    db: &impl ConnectionTrait,
+    sequences: impl IntoIterator<Item = i64>,
+) -> Result<(), DbErr> {
+    sql::execute(
+        db,
+        "UPDATE outbox SET published_at_ms = {now}, last_error = NULL WHERE sequence IN {list $1}",
+        [sql::list(sequences)],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Leaves a row that the broker would not take pending, with the reason, until `delay_ms` from now.
+pub(crate) async fn postpone(
+    db: &impl ConnectionTrait,
+    sequence: i64,
+    reason: &str,
+    delay_ms: i64,
+) -> Result<(), DbErr> {
+    sql::execute(
+        db,
+        "UPDATE outbox SET attempts = attempts + 1, last_error = $2, due_at_ms = {now} + $3 WHERE sequence = $1",
+        [sequence.into(), reason.into(), delay_ms.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+fn read(row: &QueryResult, source: &str) -> Result<Pending, DbErr> {
+    let event_id: String = row.try_get("", "event_id")?;
+    Ok(Pending {
+        sequence: row.try_get("", "sequence")?,
+        aggregate_type: row.try_get("", "aggregate_type")?,
+        attempts: row.try_get("", "attempts")?,
+        exchange: row.try_get("", "exchange")?,
+        routing_key: row.try_get("", "routing_key")?,
+        may_be_unrouted: row.try_get("", "may_be_unrouted")?,
+        envelope: Envelope {
+            id: Uuid::parse_str(&event_id).map_err(|error| DbErr::Type(error.to_string()))?,
+            event_type: row.try_get("", "event_type")?,
+            source: source.to_owned(),
+            time_ms: row.try_get("", "created_at_ms")?,
+            aggregate_id: row.try_get("", "aggregate_id")?,
+            aggregate_version: Some(row.try_get("", "aggregate_version")?),
+            correlation_id: row.try_get("", "correlation_id")?,
+            trace: TraceContext {
+                traceparent: row.try_get("", "traceparent")?,
+                tracestate: row.try_get("", "tracestate")?,
+            },
+        },
+        payload: row.try_get::<Vec<u8>>("", "payload")?.into(),
+    })
+}

@@ -1,0 +1,232 @@
+//! Publishes what the outbox holds, and marks it once the broker has it.
+//!
+//! Guarantees: a row is marked only after a confirm without a return, so a crash at any point publishes again rather than
+//! never; an aggregate's events are handed over in its order, each after the one before it is confirmed; an unreachable
+//! broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use sea_orm::DbErr;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::outbox::{self, Pending};
+use crate::reconnect::Reconnect;
+use crate::retry::{delay, millis};
+use crate::store::Store;
+use crate::transport::{Confirmation, Publisher, Transport, TransportError};
+
+mod window;
+
+use window::Window;
+
+/// How a relay works.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// The service whose outbox it is: AMQP `app-id` and CloudEvents `source`.
+    pub service: String,
+    /// How many events may wait for their confirm at once. Past a few hundred only the latency grows.
+    pub window: usize,
+    /// How often to look without having been woken: for what another process has committed, and for what was postponed.
+    pub poll: Duration,
+}
+
+impl RelayConfig {
+    /// The defaults: 500 outstanding, a look every 5 s.
+    pub fn new(service: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            window: 500,
+            poll: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The publisher of one service's outbox.
+pub struct Relay {
+    store: Store,
+    transport: Arc<dyn Transport>,
+    config: RelayConfig,
+    woken: Arc<Notify>,
+}
+
+type Outcome = (i64, Result<Confirmation, TransportError>);
+
+impl Relay {
+    /// A relay from the outbox in `store` to `transport`.
+    pub fn new(store: Store, transport: Arc<dyn Transport>, config: RelayConfig) -> Self {
+        let woken = store.signal(outbox::SIGNAL);
+        Self {
+            store,
+            transport,
+            config,
+            woken,
+        }
+    }
+
+    /// Runs until `stop`, then goes on until nothing is pending that the broker takes. It does not fail: it reconnects.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut reconnect = Reconnect::default();
+        // Survives a lost connection: what is confirmed must be marked, not published again.
+        let mut confirmed = Vec::new();
+        loop {
+            match self
+                .publish_until_broken(&stop, &mut reconnect, &mut confirmed)
+                .await
+            {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, "the relay starts over; nothing is lost"),
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+            reconnect.pause(&stop).await;
+        }
+    }
+
+    async fn publish_until_broken(
+        &self,
+        stop: &CancellationToken,
+        reconnect: &mut Reconnect,
+        confirmed: &mut Vec<i64>,
+    ) -> Result<(), RelayError> {
+        let publisher = self.transport.publisher().await?;
+        let mut window = Window::new(self.config.window);
+        let mut confirms = FuturesUnordered::new();
+        let mut look = true;
+        loop {
+            self.mark(confirmed).await?;
+            if look && window.wants_more() {
+                look = self.claim(&mut window).await?;
+                reconnect.reset();
+            }
+            for row in window.publishable() {
+                confirms.push(publish(&*publisher, &row).await?);
+            }
+            if confirms.is_empty() {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+                self.wait_for_work(stop).await;
+                look = true;
+                continue;
+            }
+            tokio::select! {
+                outcomes = next_outcomes(&mut confirms) => self.settle(outcomes, &mut window, confirmed).await?,
+                () = self.woken.notified() => look = true,
+            }
+        }
+    }
+
+    /// Reads what is pending into the window, and tells whether there may be more.
+    async fn claim(&self, window: &mut Window) -> Result<bool, DbErr> {
+        let limit = window.claim_limit();
+        let rows =
+            outbox::pending(self.store.connection(), &self.config.service, limit as u64).await?;
+        let full = rows.len() == limit;
+        window.add(rows);
+        Ok(full)
+    }
+
+    async fn settle(
+        &self,
+        outcomes: Vec<Outcome>,
+        window: &mut Window,
+        confirmed: &mut Vec<i64>,
+    ) -> Result<(), RelayError> {
+        let mut refused = HashMap::new();
+        let mut broken = None;
+        for (sequence, outcome) in outcomes {
+            match outcome {
+                Ok(Confirmation::Routed) => confirmed.push(sequence),
+                Ok(Confirmation::Unrouted) if window.may_be_unrouted(sequence) => {
+                    confirmed.push(sequence)
+                }
+                Ok(Confirmation::Unrouted) => {
+                    refused.insert(sequence, "no queue is bound for it".to_owned());
+                }
+                Ok(Confirmation::Refused(reason)) => {
+                    refused.insert(sequence, reason);
+                }
+                Err(error) => broken = Some(error),
+            }
+        }
+        for sequence in confirmed.iter() {
+            window.confirmed(*sequence);
+        }
+        for (sequence, reason) in refused {
+            if let Some(row) = window.refused(sequence) {
+                self.postpone(&row, &reason).await?;
+            }
+        }
+        broken.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    async fn mark(&self, confirmed: &mut Vec<i64>) -> Result<(), DbErr> {
+        if confirmed.is_empty() {
+            return Ok(());
+        }
+        let _turn = self.store.turn_to_write().await?;
+        outbox::mark_published(self.store.connection(), confirmed.iter().copied()).await?;
+        confirmed.clear();
+        Ok(())
+    }
+
+    async fn postpone(&self, row: &Pending, reason: &str) -> Result<(), DbErr> {
+        let attempt = u32::try_from(row.attempts).unwrap_or(0) + 1;
+        let delay = delay(
+            Duration::from_secs(1),
+            Duration::from_secs(30),
+            attempt,
+            fastrand::f64(),
+        );
+        tracing::warn!(
+            event.id = %row.envelope.id, event.r#type = row.envelope.event_type, exchange = row.exchange,
+            routing_key = row.routing_key, attempt, reason, "the broker did not take an event; it stays in the outbox"
+        );
+        let _turn = self.store.turn_to_write().await?;
+        outbox::postpone(self.store.connection(), row.sequence, reason, millis(delay)).await
+    }
+
+    async fn wait_for_work(&self, stop: &CancellationToken) {
+        tokio::select! {
+            () = self.woken.notified() => (),
+            () = tokio::time::sleep(self.config.poll) => (),
+            () = stop.cancelled() => (),
+        }
+    }
+}
+
+async fn publish(
+    publisher: &dyn Publisher,
+    row: &Pending,
+) -> Result<BoxFuture<'static, Outcome>, TransportError> {
+    let sequence = row.sequence;
+    let confirm = publisher.publish(&row.message()).await?;
+    Ok(confirm.map(move |outcome| (sequence, outcome)).boxed())
+}
+
+/// All answers that are there, at least one: what is confirmed together is marked together.
+async fn next_outcomes(
+    confirms: &mut FuturesUnordered<BoxFuture<'static, Outcome>>,
+) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = confirms.next().await.into_iter().collect();
+    while let Some(Some(outcome)) = confirms.next().now_or_never() {
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+/// What ends a connection's work. Everything that is not marked is published again.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("the outbox cannot be used: {0}")]
+    Store(#[from] DbErr),
+}

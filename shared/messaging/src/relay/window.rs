@@ -1,0 +1,191 @@
+//! What the relay has read and not yet settled, and which of it may be published next. Pure.
+//!
+//! Guarantee: of one aggregate at most one event is in flight, and none goes before an earlier one of the window.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::outbox::Pending;
+
+type Aggregate = (String, String);
+
+pub(super) struct Window {
+    size: usize,
+    /// Read but not yet published, in the order of their sequences.
+    waiting: Vec<Pending>,
+    in_flight: HashMap<i64, Pending>,
+}
+
+impl Window {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            size: size.max(1),
+            waiting: Vec::new(),
+            in_flight: HashMap::new(),
+        }
+    }
+
+    /// Whether it is worth reading more: half the window is free.
+    pub(super) fn wants_more(&self) -> bool {
+        self.waiting.len() + self.in_flight.len() <= self.size / 2
+    }
+
+    /// How many rows to ask for so that there are new ones among them: those in the window are still pending in the table.
+    pub(super) fn claim_limit(&self) -> usize {
+        self.size + self.waiting.len() + self.in_flight.len()
+    }
+
+    /// Takes in the rows that it does not have yet.
+    pub(super) fn add(&mut self, rows: Vec<Pending>) {
+        let known: HashSet<i64> = self.waiting.iter().map(|row| row.sequence).collect();
+        self.waiting.extend(rows.into_iter().filter(|row| {
+            !known.contains(&row.sequence) && !self.in_flight.contains_key(&row.sequence)
+        }));
+        self.waiting.sort_by_key(|row| row.sequence);
+    }
+
+    /// The rows to publish now, in this order. They count as in flight from here on.
+    pub(super) fn publishable(&mut self) -> Vec<Pending> {
+        let mut room = self.size.saturating_sub(self.in_flight.len());
+        let mut busy: HashSet<Aggregate> = self.in_flight.values().map(aggregate).collect();
+        let (chosen, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|row| {
+                // Whether it goes or stays: what comes after it in its aggregate has to stay.
+                let first = busy.insert(aggregate(row));
+                let goes = first && room > 0;
+                room -= usize::from(goes);
+                goes
+            });
+        self.waiting = waiting;
+        let chosen: Vec<Pending> = chosen;
+        self.in_flight
+            .extend(chosen.iter().map(|row| (row.sequence, row.clone())));
+        chosen
+    }
+
+    pub(super) fn may_be_unrouted(&self, sequence: i64) -> bool {
+        self.in_flight
+            .get(&sequence)
+            .is_some_and(|row| row.may_be_unrouted)
+    }
+
+    pub(super) fn confirmed(&mut self, sequence: i64) {
+        self.in_flight.remove(&sequence);
+    }
+
+    /// Gives the row back, and forgets what waits behind it: the table says when they may go.
+    pub(super) fn refused(&mut self, sequence: i64) -> Option<Pending> {
+        let row = self.in_flight.remove(&sequence)?;
+        let refused = aggregate(&row);
+        self.waiting.retain(|waiting| aggregate(waiting) != refused);
+        Some(row)
+    }
+}
+
+fn aggregate(row: &Pending) -> Aggregate {
+    (
+        row.aggregate_type.clone(),
+        row.envelope.aggregate_id.clone(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use event::{Envelope, TraceContext};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn row(sequence: i64, aggregate: u8, version: i64) -> Pending {
+        Pending {
+            sequence,
+            aggregate_type: "order".to_owned(),
+            attempts: 0,
+            exchange: "order_events".to_owned(),
+            routing_key: "order.placed".to_owned(),
+            may_be_unrouted: false,
+            envelope: Envelope {
+                id: Uuid::nil(),
+                event_type: String::new(),
+                source: String::new(),
+                time_ms: 0,
+                aggregate_id: aggregate.to_string(),
+                aggregate_version: Some(version),
+                correlation_id: String::new(),
+                trace: TraceContext::default(),
+            },
+            payload: Bytes::new(),
+        }
+    }
+
+    fn sequences(rows: &[Pending]) -> Vec<i64> {
+        rows.iter().map(|row| row.sequence).collect()
+    }
+
+    #[test]
+    fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before() {
+        let mut window = Window::new(10);
+        window.add(vec![row(1, 1, 1), row(2, 1, 2), row(3, 2, 1)]);
+        assert_eq!(sequences(&window.publishable()), [1, 3]);
+        assert_eq!(sequences(&window.publishable()), [0_i64; 0]);
+        window.confirmed(1);
+        assert_eq!(sequences(&window.publishable()), [2]);
+    }
+
+    #[test]
+    fn what_waits_behind_a_refused_event_does_not_overtake_it() {
+        let mut window = Window::new(10);
+        window.add(vec![row(1, 1, 1), row(2, 1, 2)]);
+        window.publishable();
+        assert_eq!(window.refused(1).map(|row| row.sequence), Some(1));
+        assert_eq!(sequences(&window.publishable()), [0_i64; 0]);
+    }
+
+    #[test]
+    fn a_row_that_is_read_again_is_not_published_again() {
+        let mut window = Window::new(10);
+        window.add(vec![row(1, 1, 1), row(2, 1, 2)]);
+        window.publishable();
+        window.add(vec![row(1, 1, 1), row(2, 1, 2), row(3, 2, 1)]);
+        assert_eq!(sequences(&window.publishable()), [3]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn whatever_is_confirmed_when_each_aggregate_goes_in_its_order(
+            aggregates in proptest::collection::vec(0_u8..5, 1..40),
+            picks in proptest::collection::vec(any::<prop::sample::Index>(), 0..200),
+            size in 1_usize..8,
+        ) {
+            let mut versions = HashMap::new();
+            let rows: Vec<Pending> = (1_i64..).zip(&aggregates).map(|(sequence, aggregate)| {
+                let version = versions.entry(*aggregate).and_modify(|version| *version += 1).or_insert(1);
+                row(sequence, *aggregate, *version)
+            }).collect();
+            let mut window = Window::new(size);
+            window.add(rows.clone());
+            let mut published = Vec::new();
+            let mut in_flight: Vec<i64> = Vec::new();
+            let mut picks = picks.iter();
+            while published.len() < rows.len() {
+                for row in window.publishable() {
+                    in_flight.push(row.sequence);
+                    published.push(row);
+                }
+                prop_assert!(!in_flight.is_empty() && in_flight.len() <= size);
+                let pick = picks.next().map_or(0, |pick| pick.index(in_flight.len()));
+                window.confirmed(in_flight.swap_remove(pick));
+            }
+            for aggregate in 0_u8..5 {
+                let order: Vec<_> = published.iter()
+                    .filter(|row| row.envelope.aggregate_id == aggregate.to_string())
+                    .filter_map(|row| row.envelope.aggregate_version).collect();
+                prop_assert!(order.iter().copied().eq(1..=order.len() as i64));
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The engine's statements: one text for both stores, with the few words that differ filled in.
+//!
+//! Raw rather than built, because each is on the hot path and is the point of its function. Parameters are always bound.
+//! The time is the database's own, so that all replicas of a service share one clock.
+
+use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, Statement, Value};
+
+use crate::store::is_sqlite;
+
+/// Executes `sql`, in which `$1`, `$2` … are `values` and `{now}`, `{skip_locked}`, `{for_update}` and `{in N}` differ by store.
+pub(crate) async fn execute(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<ExecResult, DbErr> {
+    db.execute_raw(statement(db, sql, values)).await
+}
+
+pub(crate) async fn query_all(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    db.query_all_raw(statement(db, sql, values)).await
+}
+
+pub(crate) async fn query_one(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<QueryResult>, DbErr> {
+    db.query_one_raw(statement(db, sql, values)).await
+}
+
+/// A list as one bound parameter, to be used with `{list $n}`: the statement's text, and so its plan, stays the same
+/// whatever the list's length.
+pub(crate) fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
+    let numbers: Vec<String> = numbers
+        .into_iter()
+        .map(|number| number.to_string())
+        .collect();
+    format!("[{}]", numbers.join(",")).into()
+}
+
+fn statement(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    let words: &[(&str, &str)] = if is_sqlite(db) {
+        &[
+            ("{now}", "cast(unixepoch('subsec') * 1000 as integer)"),
+            ("{for_update}", ""),
+            ("{skip_locked}", ""),
+            ("{list $1}", "(SELECT value FROM json_each($1))"),
+        ]
+    } else {
+        &[
+            (
+                "{now}",
+                "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+            ),
+            ("{for_update}", "FOR UPDATE"),
+            ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),
+            (
+                "{list $1}",
+                "(SELECT value::bigint FROM json_array_elements_text($1::json))",
+            ),
+        ]
+    };
+    let text = words.iter().fold(sql.to_owned(), |text, (word, meaning)| {
+        text.replace(word, meaning)
+    });
+    Statement::from_sql_and_values(db.get_database_backend(), text, values)
+}

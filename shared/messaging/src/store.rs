@@ -1,0 +1,144 @@
+//! A service's database as the engine uses it: where every writing transaction begins and ends.
+//!
+//! Guarantees: a transaction that commits wakes whoever waits for what it wrote (the relay, deferred deliveries, a service's
+//! own worker), and no one else has to remember to. On SQLite a transaction takes the write lock at its beginning, because a
+//! lock taken later fails at once instead of waiting.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// A service's database. Cheap to clone; clones share their signals.
+#[derive(Clone)]
+pub struct Store {
+    db: DatabaseConnection,
+    signals: Arc<Mutex<BTreeMap<&'static str, Arc<Notify>>>>,
+    /// SQLite has one writer. Waiting here is fair and costs no pooled connection; waiting in SQLite is neither.
+    writers: Option<Arc<Semaphore>>,
+}
+
+impl Store {
+    /// Wraps the connection pool of one service's own database.
+    pub fn new(db: DatabaseConnection) -> Self {
+        let writers = is_sqlite(&db).then(|| Arc::new(Semaphore::new(1)));
+        Self {
+            db,
+            signals: Arc::default(),
+            writers,
+        }
+    }
+
+    /// For reading, and for statements that stand alone.
+    pub fn connection(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
+    /// Begins a writing transaction. Dropping it without [`Transaction::commit`] rolls it back.
+    ///
+    /// # Errors
+    /// Where no connection can be had in time, or the database is away.
+    pub async fn begin(&self) -> Result<Transaction, DbErr> {
+        let writer = self.turn_to_write().await?;
+        let mode = self
+            .writers
+            .as_ref()
+            .map(|_| SqliteTransactionMode::Immediate);
+        let options = TransactionOptions {
+            sqlite_transaction_mode: mode,
+            ..TransactionOptions::default()
+        };
+        Ok(Transaction {
+            inner: self.db.begin_with_options(options).await?,
+            store: self.clone(),
+            wakes: Mutex::default(),
+            _writer: writer,
+        })
+    }
+
+    /// Waits for this caller's turn, for a single statement that writes without a transaction.
+    pub(crate) async fn turn_to_write(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
+        match &self.writers {
+            None => Ok(None),
+            Some(writers) => Ok(Some(
+                Arc::clone(writers)
+                    .acquire_owned()
+                    .await
+                    .map_err(|_| closed())?,
+            )),
+        }
+    }
+
+    /// The signal that [`Transaction::wake_on_commit`] raises under `name`, for a worker that waits for rows.
+    pub fn signal(&self, name: &'static str) -> Arc<Notify> {
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(signals.entry(name).or_default())
+    }
+}
+
+/// A writing transaction on a service's database.
+///
+/// Holds everything that must happen together: state, outbox rows, inbox row. Reads and writes through sea-orm take it as
+/// `&*transaction`.
+pub struct Transaction {
+    inner: DatabaseTransaction,
+    store: Store,
+    wakes: Mutex<BTreeSet<&'static str>>,
+    // Last, so that it is given back only once the transaction above is over.
+    _writer: Option<OwnedSemaphorePermit>,
+}
+
+impl Transaction {
+    /// Commits, then wakes whoever waits for what was written.
+    ///
+    /// # Errors
+    /// Where the database refuses or cannot be reached. The outcome is then unknown to the caller, as with any commit.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.inner.commit().await?;
+        for name in self
+            .wakes
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            self.store.signal(name).notify_one();
+        }
+        Ok(())
+    }
+
+    /// Undoes everything, and waits until it is undone.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached; it then undoes the transaction by itself.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        self.inner.rollback().await
+    }
+
+    /// Raises the signal `name` if and when this transaction commits.
+    pub fn wake_on_commit(&self, name: &'static str) {
+        self.wakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name);
+    }
+}
+
+impl Deref for Transaction {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+}
+
+pub(crate) fn is_sqlite(db: &impl ConnectionTrait) -> bool {
+    db.get_database_backend() == DbBackend::Sqlite
+}
+
+fn closed() -> DbErr {
+    DbErr::Custom("the store is closed".to_owned())
+}

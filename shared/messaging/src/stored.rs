@@ -1,0 +1,54 @@
+//! A message's properties as one JSON column, wherever a message has to lie in a table: the inbox, and the embedded
+//! transport's queue file. Reading it back gives exactly what arrived.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use event::Message;
+use sea_orm::{DbErr, QueryResult};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct Properties {
+    message_id: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    content_type: Option<String>,
+    correlation_id: Option<String>,
+    app_id: Option<String>,
+    timestamp: Option<u64>,
+    headers: BTreeMap<String, String>,
+}
+
+pub(crate) fn properties(message: &Message) -> String {
+    let properties = Properties {
+        message_id: message.message_id.clone(),
+        event_type: message.event_type.clone(),
+        content_type: message.content_type.clone(),
+        correlation_id: message.correlation_id.clone(),
+        app_id: message.app_id.clone(),
+        timestamp: message.timestamp_s,
+        headers: message.headers.clone(),
+    };
+    // Strings, numbers and a map with string keys: there is nothing in it that JSON cannot hold.
+    serde_json::to_string(&properties).unwrap_or_default()
+}
+
+/// Reads a row with the columns `exchange`, `routing_key`, `properties` and `body`.
+pub(crate) fn message(row: &QueryResult) -> Result<Message, DbErr> {
+    let properties: String = row.try_get("", "properties")?;
+    let properties: Properties = serde_json::from_str(&properties)
+        .map_err(|error| DbErr::Type(format!("stored properties: {error}")))?;
+    Ok(Message {
+        exchange: row.try_get("", "exchange")?,
+        routing_key: row.try_get("", "routing_key")?,
+        message_id: properties.message_id,
+        event_type: properties.event_type,
+        content_type: properties.content_type,
+        correlation_id: properties.correlation_id,
+        app_id: properties.app_id,
+        timestamp_s: properties.timestamp,
+        headers: properties.headers,
+        body: Bytes::from(row.try_get::<Vec<u8>>("", "body")?),
+    })
+}

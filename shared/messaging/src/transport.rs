@@ -1,0 +1,108 @@
+//! What the engine asks of a broker, and what it may rely on.
+//!
+//! Two implementations pass one conformance suite: [`RabbitMq`] and [`Embedded`]. Both are at-least-once: a confirmed message
+//! is durable in every queue that it was routed to, and an unacknowledged one comes again. Any error means that the publisher
+//! or receiver is spent; the engine drops it and asks for a new one, so no implementation recovers by itself.
+
+use async_trait::async_trait;
+use event::Message;
+use futures::future::BoxFuture;
+
+mod embedded;
+mod rabbitmq;
+mod topology;
+
+pub use embedded::{Embedded, EmbeddedTransport};
+pub use rabbitmq::{RabbitMq, RabbitMqConfig};
+pub use topology::{Binding, DEAD_LETTER_EXCHANGE, Queue, Topology, dead_letter_queue};
+
+/// A broker, as one service sees it.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Makes sure that the exchanges, queues and bindings of this service exist. Idempotent. Also done by
+    /// [`publisher`](Self::publisher) and [`receiver`](Self::receiver), each time they connect.
+    async fn declare(&self) -> Result<(), TransportError>;
+
+    /// Connects for publishing.
+    async fn publisher(&self) -> Result<Box<dyn Publisher>, TransportError>;
+
+    /// Connects and begins to receive from `queue`, with at most `prefetch` messages unacknowledged.
+    async fn receiver(
+        &self,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<Box<dyn Receiver>, TransportError>;
+}
+
+/// A connection that publishes.
+#[async_trait]
+pub trait Publisher: Send + Sync {
+    /// Hands over a message and returns at once with the promise of an answer, so that many can be outstanding. Messages are
+    /// queued in the order of these calls.
+    async fn publish(&self, message: &Message) -> Result<Confirm, TransportError>;
+}
+
+/// Resolves once the broker has answered for a message.
+pub type Confirm = BoxFuture<'static, Result<Confirmation, TransportError>>;
+
+/// What the broker said of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// Durable in at least one queue.
+    Routed,
+    /// Taken, but no queue is bound for it, so it is nowhere.
+    Unrouted,
+    /// Not taken, with the broker's reason: a full queue, for example.
+    Refused(String),
+}
+
+/// A connection that receives from one queue. Dropping it returns what it has not acknowledged to the queue.
+#[async_trait]
+pub trait Receiver: Send {
+    /// The next message. Cancelling the future loses nothing.
+    async fn receive(&mut self) -> Result<Delivery, TransportError>;
+
+    /// Settles deliveries: their messages never come again.
+    async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError>;
+}
+
+/// A message that is ours until it is acknowledged or the receiver is gone.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Grows by one with each delivery of a receiver, from 1.
+    pub tag: u64,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// What was published.
+    pub message: Message,
+}
+
+/// Which deliveries to settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// This one.
+    One(u64),
+    /// This one and all before it.
+    UpTo(u64),
+}
+
+/// The broker cannot be reached, or refused an operation. Says what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} failed: {cause}")]
+pub struct TransportError {
+    action: String,
+    cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl TransportError {
+    /// `action` completes the sentence "… failed".
+    pub fn new(
+        action: impl Into<String>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            action: action.into(),
+            cause: cause.into(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The embedded transport: durable queues in one SQLite file, for a system that runs in one process on one machine.
+//!
+//! It keeps the broker's promises with the broker's own terms: topic routing, confirms after the disk has it, prefetch,
+//! redelivery of what was not acknowledged, a delivery limit with dead-letter queues. It does not span processes; the file
+//! is locked against a second one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Publisher, Receiver, Topology, Transport, TransportError};
+
+mod publisher;
+mod queue_file;
+mod receiver;
+mod topic;
+
+use queue_file::QueueFile;
+
+/// An open queue file. Cheap to clone; all services of a process share one.
+#[derive(Clone)]
+pub struct Embedded {
+    file: Arc<QueueFile>,
+    publications: Arc<publisher::Publications>,
+}
+
+impl Embedded {
+    /// Opens the queue file at `path`, creating it and its folder where they do not exist.
+    ///
+    /// # Errors
+    /// Where it cannot be created or read, or another process has it open.
+    pub async fn open(path: &Path) -> Result<Self, TransportError> {
+        Ok(Self {
+            file: Arc::new(QueueFile::open(path).await?),
+            publications: Arc::default(),
+        })
+    }
+
+    /// The transport of one service, which declares `topology`.
+    pub fn transport(&self, topology: Topology) -> EmbeddedTransport {
+        EmbeddedTransport {
+            embedded: self.clone(),
+            topology,
+        }
+    }
+}
+
+/// The embedded transport as one service sees it.
+pub struct EmbeddedTransport {
+    embedded: Embedded,
+    topology: Topology,
+}
+
+#[async_trait]
+impl Transport for EmbeddedTransport {
+    async fn declare(&self) -> Result<(), TransportError> {
+        match &self.topology.queue {
+            None => Ok(()),
+            Some(queue) => self.embedded.file.declare(queue).await,
+        }
+    }
+
+    async fn publisher(&self) -> Result<Box<dyn Publisher>, TransportError> {
+        self.declare().await?;
+        let Embedded { file, publications } = self.embedded.clone();
+        Ok(Box::new(publisher::EmbeddedPublisher {
+            file,
+            publications,
+        }))
+    }
+
+    async fn receiver(
+        &self,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<Box<dyn Receiver>, TransportError> {
+        self.declare().await?;
+        Ok(Box::new(receiver::EmbeddedReceiver::new(
+            Arc::clone(&self.embedded.file),
+            queue,
+            prefetch,
+        )))
+    }
+}

@@ -1,0 +1,316 @@
+//! The SQLite file behind the embedded transport: what is declared, and the messages of each queue in their order.
+//!
+//! Which messages are with a receiver is known in memory only: when the process ends, all of them are in their queues again.
+//! How often each was delivered is written down, so that one that kills the process is not delivered for ever.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event::Message;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr,
+    TransactionTrait as _,
+};
+use tokio::sync::watch;
+
+use super::topic;
+use crate::transport::{Binding, Queue, TransportError, dead_letter_queue};
+use crate::{sql, stored};
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS queue (name text PRIMARY KEY, delivery_limit integer NOT NULL);
+CREATE TABLE IF NOT EXISTS binding (
+    queue text NOT NULL, exchange text NOT NULL, pattern text NOT NULL, PRIMARY KEY (queue, exchange, pattern));
+CREATE TABLE IF NOT EXISTS message (
+    id integer PRIMARY KEY AUTOINCREMENT, queue text NOT NULL, exchange text NOT NULL, routing_key text NOT NULL,
+    properties text NOT NULL, body blob NOT NULL, deliveries integer NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS message_queue ON message (queue, id);
+";
+
+pub(super) struct QueueFile {
+    db: DatabaseConnection,
+    state: Mutex<State>,
+    /// Held for as long as the file is open.
+    _lock: File,
+}
+
+#[derive(Default)]
+struct State {
+    bindings: BTreeMap<String, Vec<Binding>>,
+    delivery_limits: HashMap<String, i64>,
+    /// The messages that are with a receiver.
+    taken: HashSet<i64>,
+    arrivals: HashMap<String, watch::Sender<()>>,
+}
+
+/// A message that a receiver has taken.
+pub(super) struct Taken {
+    pub(super) id: i64,
+    pub(super) deliveries: i64,
+    pub(super) message: Message,
+}
+
+impl QueueFile {
+    pub(super) async fn open(path: &Path) -> Result<Self, TransportError> {
+        let action = || format!("opening the queue file {}", path.display());
+        let fail = |error: std::io::Error| TransportError::new(action(), error);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(fail)?;
+        }
+        let lock = File::create(path.with_extension("lock")).map_err(fail)?;
+        if lock.try_lock().is_err() {
+            return Err(TransportError::new(
+                action(),
+                "another process has it open; stop it, or use another data folder",
+            ));
+        }
+        let db = connect(path)
+            .await
+            .map_err(|error| TransportError::new(action(), error))?;
+        let file = Self {
+            db,
+            state: Mutex::default(),
+            _lock: lock,
+        };
+        file.load()
+            .await
+            .map_err(|error| TransportError::new(action(), error))?;
+        Ok(file)
+    }
+
+    async fn load(&self) -> Result<(), DbErr> {
+        self.db.execute_unprepared(TABLES).await?;
+        let queues = sql::query_all(&self.db, "SELECT name, delivery_limit FROM queue", []).await?;
+        let bindings =
+            sql::query_all(&self.db, "SELECT queue, exchange, pattern FROM binding", []).await?;
+        let mut state = self.state();
+        for row in queues {
+            state
+                .delivery_limits
+                .insert(row.try_get("", "name")?, row.try_get("", "delivery_limit")?);
+        }
+        for row in bindings {
+            let binding = Binding {
+                exchange: row.try_get("", "exchange")?,
+                pattern: row.try_get("", "pattern")?,
+            };
+            state
+                .bindings
+                .entry(row.try_get("", "queue")?)
+                .or_default()
+                .push(binding);
+        }
+        Ok(())
+    }
+
+    /// Makes `queue` and its dead-letter queue exist. What was bound before and is not any more is unbound.
+    pub(super) async fn declare(&self, queue: &Queue) -> Result<(), TransportError> {
+        let fail = |error| TransportError::new(format!("declaring queue `{}`", queue.name), error);
+        self.store_declaration(queue).await.map_err(fail)?;
+        let mut state = self.state();
+        state
+            .bindings
+            .insert(queue.name.clone(), queue.bindings.iter().cloned().collect());
+        state
+            .delivery_limits
+            .insert(queue.name.clone(), queue.delivery_limit.into());
+        Ok(())
+    }
+
+    async fn store_declaration(&self, queue: &Queue) -> Result<(), DbErr> {
+        let transaction = self.db.begin().await?;
+        sql::execute(
+            &transaction,
+            "INSERT INTO queue (name, delivery_limit) VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET delivery_limit = excluded.delivery_limit",
+            [queue.name.as_str().into(), queue.delivery_limit.into()],
+        )
+        .await?;
+        sql::execute(
+            &transaction,
+            "DELETE FROM binding WHERE queue = $1",
+            [queue.name.as_str().into()],
+        )
+        .await?;
+        for binding in &queue.bindings {
+            sql::execute(
+                &transaction,
+                "INSERT INTO binding (queue, exchange, pattern) VALUES ($1, $2, $3)",
+                [
+                    queue.name.as_str().into(),
+                    binding.exchange.as_str().into(),
+                    binding.pattern.as_str().into(),
+                ],
+            )
+            .await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Puts each message into every queue that it is routed to, all in one transaction, and tells of each whether there was
+    /// any.
+    pub(super) async fn append(&self, messages: &[Message]) -> Result<Vec<bool>, DbErr> {
+        let routes: Vec<Vec<String>> = messages.iter().map(|message| self.route(message)).collect();
+        let transaction = self.db.begin().await?;
+        for (message, queues) in messages.iter().zip(&routes) {
+            for queue in queues {
+                insert(&transaction, queue, message).await?;
+            }
+        }
+        transaction.commit().await?;
+        for queue in routes.iter().flatten() {
+            self.announce(queue);
+        }
+        Ok(routes.iter().map(|queues| !queues.is_empty()).collect())
+    }
+
+    fn route(&self, message: &Message) -> Vec<String> {
+        let bound = |binding: &Binding| {
+            binding.exchange == message.exchange
+                && topic::matches(&binding.pattern, &message.routing_key)
+        };
+        let state = self.state();
+        state
+            .bindings
+            .iter()
+            .filter(|(_, bindings)| bindings.iter().any(bound))
+            .map(|(queue, _)| queue.clone())
+            .collect()
+    }
+
+    /// At most `limit` messages from the head of `queue` that no receiver has. They are the caller's from here on.
+    pub(super) async fn take(&self, queue: &str, limit: usize) -> Result<Vec<Taken>, DbErr> {
+        let taken = self.state().taken.clone();
+        let rows = sql::query_all(
+            &self.db,
+            "SELECT * FROM message WHERE queue = $2 AND id NOT IN {list $1} ORDER BY id LIMIT $3",
+            [
+                sql::list(taken),
+                queue.into(),
+                i64::try_from(limit).unwrap_or(i64::MAX).into(),
+            ],
+        )
+        .await?;
+        let mut messages = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let deliveries = row.try_get("", "deliveries")?;
+            messages.push(Taken {
+                id: row.try_get("", "id")?,
+                deliveries,
+                message: stored::message(row)?,
+            });
+        }
+        // Two receivers may have read the same rows: whoever comes first has them.
+        let mut state = self.state();
+        messages.retain(|message| state.taken.insert(message.id));
+        Ok(messages)
+    }
+
+    /// Writes down that these messages are about to be delivered once more.
+    pub(super) async fn count_delivery(&self, ids: &[i64]) -> Result<(), DbErr> {
+        let counting = "UPDATE message SET deliveries = deliveries + 1 WHERE id IN {list $1}";
+        sql::execute(&self.db, counting, [sql::list(ids.iter().copied())]).await?;
+        Ok(())
+    }
+
+    /// Moves messages that are delivered too often to the dead-letter queue.
+    pub(super) async fn dead_letter(&self, queue: &str, ids: &[i64]) -> Result<(), DbErr> {
+        let target = dead_letter_queue(queue);
+        let moving = "UPDATE message SET queue = $2, deliveries = 0 WHERE id IN {list $1}";
+        sql::execute(
+            &self.db,
+            moving,
+            [sql::list(ids.iter().copied()), target.as_str().into()],
+        )
+        .await?;
+        self.give_back(ids.iter().copied());
+        self.announce(&target);
+        Ok(())
+    }
+
+    pub(super) async fn remove(&self, ids: &[i64]) -> Result<(), DbErr> {
+        sql::execute(
+            &self.db,
+            "DELETE FROM message WHERE id IN {list $1}",
+            [sql::list(ids.iter().copied())],
+        )
+        .await?;
+        self.give_back(ids.iter().copied());
+        Ok(())
+    }
+
+    /// What a receiver has taken is anybody's again.
+    pub(super) fn give_back(&self, ids: impl IntoIterator<Item = i64>) {
+        let mut state = self.state();
+        for id in ids {
+            state.taken.remove(&id);
+        }
+    }
+
+    pub(super) fn delivery_limit(&self, queue: &str) -> i64 {
+        self.state()
+            .delivery_limits
+            .get(queue)
+            .copied()
+            .unwrap_or(i64::MAX)
+    }
+
+    /// Changes whenever there may be something new in `queue`.
+    pub(super) fn arrivals(&self, queue: &str) -> watch::Receiver<()> {
+        self.state()
+            .arrivals
+            .entry(queue.to_owned())
+            .or_default()
+            .subscribe()
+    }
+
+    pub(super) fn announce(&self, queue: &str) {
+        if let Some(arrivals) = self.state().arrivals.get(queue) {
+            arrivals.send_replace(());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn connect(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
+    // One connection: a queue has one order, and SQLite one writer.
+    options
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(10))
+        .sqlx_logging(false);
+    // FULL, because a confirm promises that a power cut does not take the message back.
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .pragma("journal_mode", "WAL")
+            .pragma("synchronous", "FULL")
+            .busy_timeout(Duration::from_secs(5))
+    });
+    Database::connect(options).await
+}
+
+async fn insert(
+    db: &impl sea_orm::ConnectionTrait,
+    queue: &str,
+    message: &Message,
+) -> Result<(), DbErr> {
+    sql::execute(
+        db,
+        "INSERT INTO message (queue, exchange, routing_key, properties, body) VALUES ($1, $2, $3, $4, $5)",
+        [
+            queue.into(),
+            message.exchange.as_str().into(),
+            message.routing_key.as_str().into(),
+            stored::properties(message).into(),
+            message.body.to_vec().into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}

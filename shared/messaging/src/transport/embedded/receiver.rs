@@ -1,0 +1,142 @@
+//! Receiving from the queue file: prefetch, acknowledgement, and giving back what was not acknowledged.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sea_orm::DbErr;
+use tokio::sync::watch;
+
+use super::queue_file::{QueueFile, Taken};
+use crate::transport::{Ack, Delivery, Receiver, TransportError};
+
+pub(super) struct EmbeddedReceiver {
+    file: Arc<QueueFile>,
+    queue: String,
+    prefetch: usize,
+    arrivals: watch::Receiver<()>,
+    /// Taken, but their delivery is not yet counted.
+    uncounted: Vec<Taken>,
+    /// Counted, and ready to be handed out.
+    ready: VecDeque<Taken>,
+    /// Handed out: message ids by delivery tag.
+    unacknowledged: BTreeMap<u64, i64>,
+    last_tag: u64,
+}
+
+impl EmbeddedReceiver {
+    pub(super) fn new(file: Arc<QueueFile>, queue: &str, prefetch: u16) -> Self {
+        let mut arrivals = file.arrivals(queue);
+        // What lies in the queue already counts as an arrival.
+        arrivals.mark_changed();
+        Self {
+            file,
+            queue: queue.to_owned(),
+            prefetch: prefetch.max(1).into(),
+            arrivals,
+            uncounted: Vec::new(),
+            ready: VecDeque::new(),
+            unacknowledged: BTreeMap::new(),
+            last_tag: 0,
+        }
+    }
+
+    /// Fills `ready`. Each step leaves its result in `self` before the next wait, so that being cancelled loses nothing.
+    async fn fetch(&mut self) -> Result<(), DbErr> {
+        if self.uncounted.is_empty() {
+            let room = self.prefetch.saturating_sub(self.unacknowledged.len());
+            self.uncounted = self.file.take(&self.queue, room).await?;
+        }
+        let limit = self.file.delivery_limit(&self.queue);
+        let ids = |exhausted: bool| -> Vec<i64> {
+            self.uncounted
+                .iter()
+                .filter(|taken| (taken.deliveries > limit) == exhausted)
+                .map(|taken| taken.id)
+                .collect()
+        };
+        let (exhausted, deliverable) = (ids(true), ids(false));
+        if !exhausted.is_empty() {
+            tracing::error!(
+                queue = self.queue,
+                messages = exhausted.len(),
+                "dead-lettered: delivered too often"
+            );
+            self.file.dead_letter(&self.queue, &exhausted).await?;
+            self.uncounted.retain(|taken| taken.deliveries <= limit);
+        }
+        if !deliverable.is_empty() {
+            self.file.count_delivery(&deliverable).await?;
+        }
+        self.ready.extend(self.uncounted.drain(..));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Receiver for EmbeddedReceiver {
+    async fn receive(&mut self) -> Result<Delivery, TransportError> {
+        let fail = |error| TransportError::new("reading the queue file", error);
+        loop {
+            if let Some(taken) = self.ready.pop_front() {
+                self.last_tag += 1;
+                self.unacknowledged.insert(self.last_tag, taken.id);
+                return Ok(Delivery {
+                    tag: self.last_tag,
+                    redelivered: taken.deliveries > 0,
+                    message: taken.message,
+                });
+            }
+            if self.unacknowledged.len() < self.prefetch {
+                // Before looking, so that what arrives while we look is seen by the next look.
+                self.arrivals.mark_unchanged();
+                self.fetch().await.map_err(fail)?;
+                if !self.ready.is_empty() {
+                    continue;
+                }
+            }
+            self.arrivals
+                .changed()
+                .await
+                .map_err(|error| TransportError::new("reading the queue file", error))?;
+        }
+    }
+
+    async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError> {
+        let settled: Vec<(u64, i64)> = match ack {
+            Ack::One(tag) => self
+                .unacknowledged
+                .get(&tag)
+                .map(|id| (tag, *id))
+                .into_iter()
+                .collect(),
+            Ack::UpTo(tag) => self
+                .unacknowledged
+                .range(..=tag)
+                .map(|(tag, id)| (*tag, *id))
+                .collect(),
+        };
+        let ids: Vec<i64> = settled.iter().map(|(_, id)| *id).collect();
+        self.file
+            .remove(&ids)
+            .await
+            .map_err(|error| TransportError::new("acknowledging in the queue file", error))?;
+        for (tag, _) in settled {
+            self.unacknowledged.remove(&tag);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for EmbeddedReceiver {
+    fn drop(&mut self) {
+        let held = self
+            .uncounted
+            .iter()
+            .chain(&self.ready)
+            .map(|taken| taken.id);
+        self.file
+            .give_back(held.chain(self.unacknowledged.values().copied()));
+        self.file.announce(&self.queue);
+    }
+}

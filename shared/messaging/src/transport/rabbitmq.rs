@@ -1,0 +1,105 @@
+//! RabbitMQ over AMQP 0-9-1, from 3.10 on, without plugins.
+//!
+//! Publishing and consuming each have a connection of their own, because the broker slows a publisher down by not reading
+//! from its connection. lapin's own recovery is off (it hangs when a connection breaks under load): every wait here has a
+//! time-out, any error ends the connection, and whoever uses it connects anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use url::Url;
+
+use super::{Publisher, Receiver, Topology, Transport, TransportError};
+
+mod connection;
+mod declare;
+mod properties;
+mod publisher;
+mod receiver;
+
+/// How to reach the broker.
+#[derive(Clone)]
+pub struct RabbitMqConfig {
+    /// `amqp://user:password@host:port/vhost`.
+    pub url: Url,
+    /// Put before the name of every exchange and queue, so that several systems can share a vhost. Usually empty.
+    pub prefix: String,
+    /// The longest that any single exchange with the broker may take before the connection counts as lost.
+    pub time_out: Duration,
+}
+
+impl RabbitMqConfig {
+    /// The defaults: no prefix, 5 s.
+    pub fn new(url: Url) -> Self {
+        Self {
+            url,
+            prefix: String::new(),
+            time_out: Duration::from_secs(5),
+        }
+    }
+}
+
+impl std::fmt::Debug for RabbitMqConfig {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        write!(
+            formatter,
+            "RabbitMqConfig({host}, prefix {:?})",
+            self.prefix
+        )
+    }
+}
+
+/// A RabbitMQ broker as one service sees it. Connects only when asked to.
+pub struct RabbitMq {
+    config: Arc<RabbitMqConfig>,
+    /// Names the connections in the broker's management view.
+    service: String,
+    topology: Topology,
+}
+
+impl RabbitMq {
+    /// `service` names the connections; `topology` is what is declared at each connect.
+    pub fn new(config: RabbitMqConfig, service: &str, topology: Topology) -> Self {
+        Self {
+            config: Arc::new(config),
+            service: service.to_owned(),
+            topology,
+        }
+    }
+
+    async fn connect(&self, purpose: &str) -> Result<connection::Connection, TransportError> {
+        let connection =
+            connection::Connection::open(&self.config, &format!("{} {purpose}", self.service))
+                .await?;
+        declare::declare(&connection, &self.topology).await?;
+        Ok(connection)
+    }
+}
+
+#[async_trait]
+impl Transport for RabbitMq {
+    async fn declare(&self) -> Result<(), TransportError> {
+        self.connect("declare").await?.close().await;
+        Ok(())
+    }
+
+    async fn publisher(&self) -> Result<Box<dyn Publisher>, TransportError> {
+        let connection = self.connect("publish").await?;
+        Ok(Box::new(
+            publisher::RabbitMqPublisher::open(connection).await?,
+        ))
+    }
+
+    async fn receiver(
+        &self,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<Box<dyn Receiver>, TransportError> {
+        let connection = self.connect("consume").await?;
+        Ok(Box::new(
+            receiver::RabbitMqReceiver::open(connection, queue, prefetch).await?,
+        ))
+    }
+}

@@ -1,0 +1,97 @@
+//! One connection with one channel, and the time-out around every wait on the broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::types::ShortString;
+use lapin::{Channel, ConnectionProperties};
+
+use super::RabbitMqConfig;
+use crate::transport::TransportError;
+
+/// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
+const HEARTBEAT_S: &str = "10";
+
+pub(super) struct Connection {
+    connection: lapin::Connection,
+    pub(super) channel: Channel,
+    pub(super) config: Arc<RabbitMqConfig>,
+}
+
+impl Connection {
+    pub(super) async fn open(
+        config: &Arc<RabbitMqConfig>,
+        name: &str,
+    ) -> Result<Self, TransportError> {
+        let mut url = config.url.clone();
+        if !url.query_pairs().any(|(key, _)| key == "heartbeat") {
+            url.query_pairs_mut().append_pair("heartbeat", HEARTBEAT_S);
+        }
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let connecting = lapin::Connection::connect(url.as_str(), properties);
+        let connection = within(config.time_out, "connecting to RabbitMQ", connecting).await?;
+        let channel = within(
+            config.time_out,
+            "opening a channel",
+            connection.create_channel(),
+        )
+        .await?;
+        Ok(Self {
+            connection,
+            channel,
+            config: Arc::clone(config),
+        })
+    }
+
+    /// Waits for an exchange with the broker, for as long as the configuration allows.
+    pub(super) async fn wait<T>(
+        &self,
+        action: &str,
+        future: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, TransportError> {
+        within(self.config.time_out, action, future).await
+    }
+
+    /// The name on this broker of an exchange or queue of ours.
+    pub(super) fn name(&self, name: &str) -> Result<ShortString, TransportError> {
+        short(&format!("{}{name}", self.config.prefix))
+    }
+
+    /// The name without what [`name`](Self::name) put before it.
+    pub(super) fn own_name(&self, name: &str) -> String {
+        name.strip_prefix(&self.config.prefix)
+            .unwrap_or(name)
+            .to_owned()
+    }
+
+    pub(super) async fn close(&self) {
+        // Polite only: a connection that is dropped is closed by the broker as well.
+        let _ = self
+            .wait(
+                "closing the connection",
+                self.connection.close(200, "done".into()),
+            )
+            .await;
+    }
+}
+
+/// AMQP's short strings hold 255 bytes; lapin panics where a longer one is converted unasked.
+pub(super) fn short(text: &str) -> Result<ShortString, TransportError> {
+    ShortString::try_new(text)
+        .map_err(|error| TransportError::new(format!("using `{text}` as an AMQP name"), error))
+}
+
+pub(super) async fn within<T>(
+    limit: Duration,
+    action: &str,
+    future: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, TransportError> {
+    match tokio::time::timeout(limit, future).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(TransportError::new(action, error)),
+        Err(_) => Err(TransportError::new(
+            action,
+            format!("no answer within {limit:?}"),
+        )),
+    }
+}

@@ -1,0 +1,101 @@
+//! Consuming one queue with manual acknowledgement.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+
+use super::connection::Connection;
+use super::properties::from_amqp;
+use crate::transport::{Ack, Delivery, Receiver, TransportError};
+
+/// A consumer can go silent without an error (its connection half open, its I/O stuck). After this long without a delivery
+/// the channel is asked something, and must answer.
+const SILENCE: Duration = Duration::from_secs(15);
+
+pub(super) struct RabbitMqReceiver {
+    connection: Connection,
+    consumer: lapin::Consumer,
+    queue: String,
+    prefetch: u16,
+}
+
+impl RabbitMqReceiver {
+    pub(super) async fn open(
+        connection: Connection,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<Self, TransportError> {
+        let qos = connection
+            .channel
+            .basic_qos(prefetch, BasicQosOptions::default());
+        connection.wait("setting the prefetch", qos).await?;
+        // The broker chooses the tag: two replicas of a service must not collide.
+        let consuming = connection.channel.basic_consume(
+            connection.name(queue)?,
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let consumer = connection
+            .wait(&format!("consuming queue `{queue}`"), consuming)
+            .await?;
+        Ok(Self {
+            connection,
+            consumer,
+            queue: queue.to_owned(),
+            prefetch,
+        })
+    }
+
+    async fn probe(&self) -> Result<(), TransportError> {
+        let asking = self
+            .connection
+            .channel
+            .basic_qos(self.prefetch, BasicQosOptions::default());
+        self.connection
+            .wait("probing a silent consumer", asking)
+            .await
+    }
+}
+
+#[async_trait]
+impl Receiver for RabbitMqReceiver {
+    async fn receive(&mut self) -> Result<Delivery, TransportError> {
+        let action = || format!("receiving from queue `{}`", self.queue);
+        loop {
+            match tokio::time::timeout(SILENCE, self.consumer.next()).await {
+                Ok(Some(Ok(delivery))) => {
+                    return Ok(Delivery {
+                        tag: delivery.delivery_tag,
+                        redelivered: delivery.redelivered,
+                        message: from_amqp(&self.connection, delivery),
+                    });
+                }
+                Ok(Some(Err(error))) => return Err(TransportError::new(action(), error)),
+                // The queue was deleted, or the broker took the consumer away.
+                Ok(None) => {
+                    return Err(TransportError::new(
+                        action(),
+                        "the broker cancelled the consumer",
+                    ));
+                }
+                Err(_) => self.probe().await?,
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError> {
+        let (tag, multiple) = match ack {
+            Ack::One(tag) => (tag, false),
+            Ack::UpTo(tag) => (tag, true),
+        };
+        let acking = self
+            .connection
+            .channel
+            .basic_ack(tag, BasicAckOptions { multiple });
+        self.connection.wait("acknowledging", acking).await
+    }
+}
