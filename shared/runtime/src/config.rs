@@ -1,0 +1,38 @@
+//! Configuration from flags and environment, complete and valid before a socket opens.
+//!
+//! A service flattens the sections it needs into one `clap` struct of raw strings and turns them into its `Config` in
+//! [`Settings::check`]. Every mistake is collected first and all are named at once, with flag, variable, what was given
+//! and what is expected; what a secret was given is never shown. Flags win over the environment, which wins over files.
+
+mod database;
+mod grpc;
+mod lifecycle;
+mod load;
+mod problems;
+mod telemetry;
+
+pub(crate) use database::is_plain_identifier;
+pub use database::{DatabaseArgs, DatabaseConfig, Location};
+pub use grpc::{GrpcArgs, GrpcConfig};
+pub use lifecycle::{LifecycleArgs, LifecycleConfig};
+pub use load::{ConfigError, load};
+pub use problems::Problems;
+pub use telemetry::{LogFormat, TelemetryArgs, TelemetryConfig};
+
+/// What a process can be told. Implemented by a service's `clap` struct.
+pub trait Settings: clap::Parser {
+    /// The checked form: what the service is built from. Tests build it in code.
+    type Config;
+
+    /// Argument ids (the fields' names) of this struct that may also come from the file named by `<VARIABLE>_FILE`.
+    const SECRETS: &'static [&'static str];
+
+    /// Turns raw strings into the configuration. Goes on after a mistake, so that all are found; `None` where any was.
+    fn check(self, problems: &mut Problems) -> Option<Self::Config>;
+
+    /// Where [`crate::main`] finds the telemetry section.
+    fn telemetry(config: &Self::Config) -> &TelemetryConfig;
+
+    /// Where [`crate::main`] finds the lifecycle section.
+    fn lifecycle(config: &Self::Config) -> &LifecycleConfig;
+}

@@ -1,0 +1,148 @@
+//! Where a gRPC server listens, and what it grants a client before it says no.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::Problems;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
+const MAX_STREAMS: u32 = 200;
+const MAX_IN_FLIGHT: usize = 512;
+
+/// Flags and variables of the gRPC server.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "gRPC server")]
+pub struct GrpcArgs {
+    /// Address and port to listen on [default: 127.0.0.1 and the service's own port]
+    #[arg(long, env = "GRPC_LISTEN", value_name = "ADDRESS:PORT")]
+    pub grpc_listen: Option<String>,
+
+    /// Longest time that a call may take, whatever the client allows
+    #[arg(
+        long,
+        env = "GRPC_DEADLINE",
+        value_name = "TIME",
+        default_value = "10s"
+    )]
+    pub grpc_deadline: String,
+
+    /// Largest request message, unpacked
+    #[arg(
+        long,
+        env = "GRPC_MAX_REQUEST_BYTES",
+        value_name = "BYTES",
+        default_value = "1048576"
+    )]
+    pub grpc_max_request_bytes: String,
+
+    /// Largest response message, unpacked
+    #[arg(
+        long,
+        env = "GRPC_MAX_RESPONSE_BYTES",
+        value_name = "BYTES",
+        default_value = "4194304"
+    )]
+    pub grpc_max_response_bytes: String,
+
+    /// Calls that one connection may have open at a time
+    #[arg(
+        long,
+        env = "GRPC_MAX_STREAMS",
+        value_name = "N",
+        default_value = "200"
+    )]
+    pub grpc_max_streams: String,
+
+    /// Calls that the server works on at a time, over all connections; more are refused
+    #[arg(
+        long,
+        env = "GRPC_MAX_IN_FLIGHT",
+        value_name = "N",
+        default_value = "512"
+    )]
+    pub grpc_max_in_flight: String,
+}
+
+impl GrpcArgs {
+    /// The checked section. Without an address the server listens on the loopback interface at `default_port`.
+    pub fn check(self, default_port: u16, problems: &mut Problems) -> Option<GrpcConfig> {
+        let listen = match &self.grpc_listen {
+            Some(raw) => problems.parse(
+                "GRPC_LISTEN",
+                raw,
+                "an address and port such as 127.0.0.1:50051 or [::]:50051",
+            ),
+            None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, default_port))),
+        };
+        let deadline = problems.duration_within(
+            "GRPC_DEADLINE",
+            &self.grpc_deadline,
+            (Duration::from_millis(1), Duration::from_secs(3600)),
+        );
+        // 64 MiB is far above what a sane message holds and far below what endangers the process.
+        let bytes = (1024, 64 << 20);
+        let max_request_bytes = problems.number(
+            "GRPC_MAX_REQUEST_BYTES",
+            &self.grpc_max_request_bytes,
+            bytes,
+        );
+        let max_response_bytes = problems.number(
+            "GRPC_MAX_RESPONSE_BYTES",
+            &self.grpc_max_response_bytes,
+            bytes,
+        );
+        let max_streams = problems.number("GRPC_MAX_STREAMS", &self.grpc_max_streams, (1, 100_000));
+        let max_in_flight =
+            problems.number("GRPC_MAX_IN_FLIGHT", &self.grpc_max_in_flight, (1, 100_000));
+        Some(GrpcConfig {
+            listen: listen?,
+            deadline: deadline?,
+            max_request_bytes: max_request_bytes?,
+            max_response_bytes: max_response_bytes?,
+            max_streams: max_streams?,
+            max_in_flight: max_in_flight?,
+        })
+    }
+}
+
+/// Address and limits of one gRPC server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcConfig {
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The ceiling over every client's own deadline.
+    pub deadline: Duration,
+    /// For `max_decoding_message_size` of each generated server: the server as a whole cannot set it.
+    pub max_request_bytes: usize,
+    /// For `max_encoding_message_size` of each generated server.
+    pub max_response_bytes: usize,
+    /// Calls that one connection may have open at a time.
+    pub max_streams: u32,
+    /// Calls in work at a time over all connections, health excepted. More answer `RESOURCE_EXHAUSTED` at once.
+    pub max_in_flight: usize,
+}
+
+impl GrpcConfig {
+    /// The defaults of the flags, on `listen`.
+    pub fn on(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            deadline: DEADLINE,
+            max_request_bytes: MAX_REQUEST_BYTES,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            max_streams: MAX_STREAMS,
+            max_in_flight: MAX_IN_FLIGHT,
+        }
+    }
+
+    /// The same limits on another address: for processes that run several servers.
+    #[must_use]
+    pub fn with_listen(&self, listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Reads flags and environment, takes secrets from files, and checks everything before anything starts.
+//!
+//! A secret's file is read only where neither flag nor variable gives the value; naming both variable and file is a
+//! mistake, because one of the two would be ignored in silence.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+
+use super::{Problems, Settings};
+
+/// `EX_USAGE` of sysexits.h: what a supervisor must not answer by starting the same thing again.
+const EXIT_CONFIGURATION: u8 = 64;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not a mistake: `--help` or `--version` was asked for, and this is the answer.
+    #[error("{0}")]
+    Asked(clap::Error),
+    /// The command line cannot be read at all.
+    #[error("{0}")]
+    Usage(clap::Error),
+    /// Every setting that is wrong, one sentence each.
+    #[error("{}", listed(.0))]
+    Invalid(Vec<String>),
+}
+
+impl ConfigError {
+    /// 0 where help was asked for, 64 for a mistake.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Asked(_) => 0,
+            Self::Usage(_) | Self::Invalid(_) => EXIT_CONFIGURATION,
+        }
+    }
+
+    /// Shows help on stdout, mistakes on stderr.
+    pub fn print(&self) {
+        // Where the terminal is gone there is nobody left to tell.
+        let _ = match self {
+            Self::Asked(error) | Self::Usage(error) => error.print(),
+            Self::Invalid(_) => writeln!(std::io::stderr(), "{self}"),
+        };
+    }
+}
+
+/// The checked configuration of `args` (the program's name first) and the process's environment.
+///
+/// # Errors
+/// All mistakes at once, or the text that `--help` and `--version` ask for.
+pub fn load<S: Settings>(
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<S::Config, ConfigError> {
+    load_with::<S>(args, &|name| std::env::var_os(name))
+}
+
+/// As [`load`], with the variables that name files taken from `environment`.
+fn load_with<S: Settings>(
+    args: impl IntoIterator<Item = OsString>,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<S::Config, ConfigError> {
+    let mut problems = Problems::default();
+    let mut command = S::command();
+    for secret in S::SECRETS {
+        command = with_secret_file(command, secret, environment, &mut problems);
+    }
+    let settings = command
+        .try_get_matches_from(args)
+        .and_then(|matches| S::from_arg_matches(&matches))
+        .map_err(unreadable)?;
+    let config = settings.check(&mut problems);
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(ConfigError::Invalid(problems.into_sentences())),
+    }
+}
+
+/// Lets `secret` fall back to the content of the file that `<VARIABLE>_FILE` names, and keeps its value out of `--help`.
+fn with_secret_file(
+    command: clap::Command,
+    secret: &'static str,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    problems: &mut Problems,
+) -> clap::Command {
+    let argument = command.get_arguments().find(|arg| arg.get_id() == secret);
+    let Some(argument) = argument else {
+        problems.note(format!(
+            "the program lists {secret:?} as a secret, but has no such setting"
+        ));
+        return command;
+    };
+    let variable = argument
+        .get_env()
+        .map(|name| name.to_string_lossy().into_owned());
+    let command = command.mut_arg(secret, |arg| {
+        arg.hide_env_values(true).hide_default_value(true)
+    });
+    let Some(variable) = variable else {
+        return command;
+    };
+
+    let file_variable = format!("{variable}_FILE");
+    let given = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let Some(path) = given(&file_variable) else {
+        return command;
+    };
+    if given(&variable).is_some() {
+        problems.note(format!(
+            "{variable} and {file_variable} are both set: keep one of them"
+        ));
+        return command;
+    }
+    match read_secret(Path::new(&path)) {
+        Ok(value) => command.mut_arg(secret, |arg| arg.default_value(value)),
+        Err(error) => {
+            problems.note(format!(
+                "{file_variable}: cannot read {path:?} ({error}), expected a file that holds the value of {variable}"
+            ));
+            command
+        }
+    }
+}
+
+/// The file's text without the newline that editors and `echo` put at its end.
+fn read_secret(path: &Path) -> std::io::Result<String> {
+    let mut text = std::fs::read_to_string(path)?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
+fn unreadable(error: clap::Error) -> ConfigError {
+    if error.use_stderr() {
+        ConfigError::Usage(error)
+    } else {
+        ConfigError::Asked(error)
+    }
+}
+
+fn listed(sentences: &[String]) -> String {
+    let mut text = String::from("the configuration is wrong, nothing was started:");
+    for sentence in sentences {
+        text.push_str("\n  - ");
+        text.push_str(sentence);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::{
+        DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
+        TelemetryArgs, TelemetryConfig,
+    };
+
+    #[derive(Parser)]
+    #[command(name = "example-service", version = "1.2.3")]
+    struct Example {
+        #[command(flatten)]
+        grpc: GrpcArgs,
+        #[command(flatten)]
+        database: DatabaseArgs,
+        #[command(flatten)]
+        telemetry: TelemetryArgs,
+        #[command(flatten)]
+        lifecycle: LifecycleArgs,
+    }
+
+    #[derive(Debug)]
+    struct Config {
+        grpc: GrpcConfig,
+        database: DatabaseConfig,
+        telemetry: TelemetryConfig,
+        lifecycle: LifecycleConfig,
+    }
+
+    impl Settings for Example {
+        type Config = Config;
+        const SECRETS: &'static [&'static str] = &["database_url"];
+
+        fn check(self, problems: &mut Problems) -> Option<Config> {
+            let grpc = self.grpc.check(50051, problems);
+            let database = self.database.check(problems);
+            let telemetry = self.telemetry.check(problems);
+            let lifecycle = self.lifecycle.check(problems);
+            Some(Config {
+                grpc: grpc?,
+                database: database?,
+                telemetry: telemetry?,
+                lifecycle: lifecycle?,
+            })
+        }
+
+        fn telemetry(config: &Config) -> &TelemetryConfig {
+            &config.telemetry
+        }
+
+        fn lifecycle(config: &Config) -> &LifecycleConfig {
+            &config.lifecycle
+        }
+    }
+
+    fn load_example(args: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let args = std::iter::once("example-service").chain(args.iter().copied());
+        load_with::<Example>(args.map(OsString::from), &|name| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    fn sentences(error: ConfigError) -> Vec<String> {
+        match error {
+            ConfigError::Invalid(sentences) => sentences,
+            other => panic!("expected a list of problems, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_and_code_have_the_same_defaults() {
+        let config = load_example(&["--database-url", "sqlite://users.db"], &[]).unwrap();
+        assert_eq!(
+            config.grpc,
+            GrpcConfig::on("127.0.0.1:50051".parse().unwrap())
+        );
+        assert_eq!(config.telemetry, TelemetryConfig::default());
+        assert_eq!(config.lifecycle, LifecycleConfig::default());
+        let in_code = DatabaseConfig::new("sqlite://users.db");
+        assert_eq!(format!("{:?}", config.database), format!("{in_code:?}"));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let error = load_example(
+            &[
+                "--grpc-listen=here",
+                "--grpc-deadline=soon",
+                "--grpc-max-in-flight=0",
+                "--database-url=mysql://root:hunter2@db/users",
+                "--database-pool-max=none",
+                "--database-schema=Users; drop",
+                "--log-format=xml",
+                "--log-filter=info=trace=x",
+                "--shutdown-grace=8",
+            ],
+            &[],
+        )
+        .unwrap_err();
+        assert_eq!(error.exit_code(), 64);
+        let text = error.to_string();
+        for setting in [
+            "GRPC_LISTEN (--grpc-listen): \"here\" given",
+            "GRPC_DEADLINE (--grpc-deadline): \"soon\" given",
+            "GRPC_MAX_IN_FLIGHT (--grpc-max-in-flight): \"0\" given",
+            "DATABASE_URL (--database-url): the given value (not shown",
+            "DATABASE_POOL_MAX (--database-pool-max): \"none\" given",
+            "DATABASE_SCHEMA (--database-schema): \"Users; drop\" given",
+            "LOG_FORMAT (--log-format): \"xml\" given",
+            "LOG_FILTER (--log-filter): \"info=trace=x\" given",
+            "SHUTDOWN_GRACE (--shutdown-grace): \"8\" given",
+        ] {
+            assert!(text.contains(setting), "{setting} is not named in {text}");
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+        assert_eq!(sentences(error).len(), 9);
+    }
+
+    #[test]
+    fn a_missing_database_is_a_problem_and_not_a_usage_error() {
+        let found = sentences(load_example(&[], &[]).unwrap_err());
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("DATABASE_URL (--database-url): not set"));
+    }
+
+    #[test]
+    fn a_secret_comes_from_the_file_that_its_variable_names_without_the_last_newline() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("database-url");
+        std::fs::write(&path, "postgres://app:p%20w@db/users\n").unwrap();
+        let variables = [("DATABASE_URL_FILE", path.to_str().unwrap())];
+        let config = load_example(&[], &variables).unwrap();
+        assert_eq!(
+            config.database.location().to_string(),
+            "postgres://app:***@db/users"
+        );
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("database-url");
+        std::fs::write(&path, "sqlite://from-file.db").unwrap();
+        let variables = [("DATABASE_URL_FILE", path.to_str().unwrap())];
+        let config = load_example(&["--database-url=sqlite://from-flag.db"], &variables).unwrap();
+        assert_eq!(
+            config.database.location().to_string(),
+            "sqlite://from-flag.db"
+        );
+    }
+
+    #[test]
+    fn variable_and_file_together_are_a_problem() {
+        let variables = [
+            ("DATABASE_URL", "sqlite://a.db"),
+            ("DATABASE_URL_FILE", "/run/secrets/database-url"),
+        ];
+        let found =
+            sentences(load_example(&["--database-url=sqlite://a.db"], &variables).unwrap_err());
+        assert_eq!(
+            found,
+            ["DATABASE_URL and DATABASE_URL_FILE are both set: keep one of them"]
+        );
+    }
+
+    #[test]
+    fn a_secret_file_that_cannot_be_read_is_named_with_its_path() {
+        let variables = [("DATABASE_URL_FILE", "/nowhere/database-url")];
+        let found = sentences(load_example(&[], &variables).unwrap_err());
+        assert!(found[0].contains("DATABASE_URL_FILE"), "{found:?}");
+        assert!(found[0].contains("/nowhere/database-url"), "{found:?}");
+    }
+
+    #[test]
+    fn help_and_version_are_answers_and_not_mistakes() {
+        for flag in ["--help", "--version"] {
+            let error = load_example(&[flag], &[]).unwrap_err();
+            assert_eq!(error.exit_code(), 0, "{flag}");
+        }
+        let help = load_example(&["--help"], &[]).unwrap_err().to_string();
+        assert!(help.contains("GRPC_LISTEN"), "{help}");
+    }
+
+    #[test]
+    fn an_unknown_flag_is_a_configuration_error() {
+        let error = load_example(&["--grpc-lisen=:1"], &[]).unwrap_err();
+        assert_eq!(error.exit_code(), 64);
+        assert!(error.to_string().contains("--grpc-listen"), "{error}");
+    }
+
+    #[test]
+    fn the_debug_form_of_a_configuration_holds_no_password() {
+        let config = load_example(&["--database-url=postgres://app:hunter2@db/users"], &[]);
+        let shown = format!("{:?}", config.unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("postgres://app:***@db/users"), "{shown}");
+    }
+}

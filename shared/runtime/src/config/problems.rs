@@ -1,0 +1,174 @@
+//! Collects what is wrong with a configuration, so that one start names every mistake.
+//!
+//! A setting is named by its environment variable; its flag has the same name in kebab case, which is the rule for
+//! all our flags.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The mistakes found so far, as sentences for the operator.
+#[derive(Debug, Default)]
+pub struct Problems {
+    found: Vec<String>,
+}
+
+impl Problems {
+    /// `raw` as a `T`; otherwise a problem that says what was `expected`.
+    pub fn parse<T: FromStr>(&mut self, setting: &str, raw: &str, expected: &str) -> Option<T> {
+        let parsed = raw.trim().parse().ok();
+        if parsed.is_none() {
+            self.add(setting, raw, expected);
+        }
+        parsed
+    }
+
+    /// `raw` as a number within `range`, both ends included.
+    pub fn number<T>(&mut self, setting: &str, raw: &str, range: (T, T)) -> Option<T>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let (least, most) = range;
+        let number = raw.trim().parse::<T>().ok();
+        let within = number.filter(|number| *number >= least && *number <= most);
+        if within.is_none() {
+            let expected = format!("a whole number from {least} to {most}");
+            self.add(setting, raw, &expected);
+        }
+        within
+    }
+
+    /// `raw` as a span of time such as `250ms`, `10s` or `2m`.
+    pub fn duration(&mut self, setting: &str, raw: &str) -> Option<Duration> {
+        let parsed = humantime::parse_duration(raw.trim()).ok();
+        if parsed.is_none() {
+            self.add(setting, raw, "a span of time such as 250ms, 10s or 2m");
+        }
+        parsed
+    }
+
+    /// As [`Problems::duration`], but within `range`, both ends included.
+    pub fn duration_within(
+        &mut self,
+        setting: &str,
+        raw: &str,
+        range: (Duration, Duration),
+    ) -> Option<Duration> {
+        let (least, most) = range;
+        let duration = self.duration(setting, raw)?;
+        if duration >= least && duration <= most {
+            return Some(duration);
+        }
+        let least = humantime::format_duration(least);
+        let most = humantime::format_duration(most);
+        let expected = format!("a span of time from {least} to {most}");
+        self.add(setting, raw, &expected);
+        None
+    }
+
+    /// A setting whose value is wrong. Not for secrets: it shows what was given.
+    pub fn add(&mut self, setting: &str, raw: &str, expected: &str) {
+        let name = named(setting);
+        self.found
+            .push(format!("{name}: {raw:?} given, expected {expected}"));
+    }
+
+    /// A secret whose value is wrong: says so without showing it.
+    pub fn add_secret(&mut self, setting: &str, expected: &str) {
+        let name = named(setting);
+        self.found.push(format!(
+            "{name}: the given value (not shown, it is a secret) is wrong, expected {expected}"
+        ));
+    }
+
+    /// A setting that has no default and was not given.
+    pub fn missing(&mut self, setting: &str, expected: &str) {
+        let name = named(setting);
+        self.found
+            .push(format!("{name}: not set, expected {expected}"));
+    }
+
+    /// A mistake that belongs to no single value, in a whole sentence.
+    pub fn note(&mut self, sentence: impl Into<String>) {
+        self.found.push(sentence.into());
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The sentences, in the order in which the mistakes were found.
+    pub fn into_sentences(self) -> Vec<String> {
+        self.found
+    }
+}
+
+fn named(setting: &str) -> String {
+    let flag = setting.to_ascii_lowercase().replace('_', "-");
+    format!("{setting} (--{flag})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_variable_flag_what_was_given_and_what_is_expected() {
+        let mut problems = Problems::default();
+        let port: Option<u16> = problems.parse("SMTP_PORT", "many", "a port");
+        assert_eq!(port, None);
+        assert_eq!(
+            problems.into_sentences(),
+            [r#"SMTP_PORT (--smtp-port): "many" given, expected a port"#]
+        );
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let mut problems = Problems::default();
+        problems.add_secret("AMQP_URL", "amqp://user:password@host");
+        assert_eq!(
+            problems.into_sentences(),
+            [
+                "AMQP_URL (--amqp-url): the given value (not shown, it is a secret) is wrong, \
+                 expected amqp://user:password@host"
+            ]
+        );
+    }
+
+    #[test]
+    fn spans_of_time_are_read_as_people_write_them() {
+        let mut problems = Problems::default();
+        assert_eq!(
+            problems.duration("A", " 2m "),
+            Some(Duration::from_secs(120))
+        );
+        assert_eq!(
+            problems.duration("A", "250ms"),
+            Some(Duration::from_millis(250))
+        );
+        assert!(problems.is_empty());
+        assert_eq!(problems.duration("A", "10"), None);
+        assert_eq!(problems.duration("A", ""), None);
+        assert_eq!(problems.into_sentences().len(), 2);
+    }
+
+    #[test]
+    fn bounds_belong_to_the_range() {
+        let mut problems = Problems::default();
+        assert_eq!(problems.number("N", "1", (1_u32, 3)), Some(1));
+        assert_eq!(problems.number("N", "3", (1_u32, 3)), Some(3));
+        assert!(problems.is_empty());
+        assert_eq!(problems.number("N", "4", (1_u32, 3)), None);
+        assert_eq!(problems.number("N", "-1", (1_u32, 3)), None);
+        let least = Duration::from_millis(1);
+        let most = Duration::from_secs(60);
+        assert_eq!(problems.duration_within("D", "61s", (least, most)), None);
+        let sentences = problems.into_sentences();
+        assert_eq!(
+            sentences[2],
+            r#"D (--d): "61s" given, expected a span of time from 1ms to 1m"#
+        );
+    }
+}

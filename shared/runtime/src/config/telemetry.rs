@@ -1,0 +1,79 @@
+//! What is logged, and for whom: people at a terminal or machines that collect.
+
+use tracing_subscriber::EnvFilter;
+
+use super::Problems;
+
+/// Migrations report every file at each start otherwise.
+const DEFAULT_FILTER: &str = "info,sea_orm_migration=warn";
+
+/// Flags and variables of telemetry.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Telemetry")]
+pub struct TelemetryArgs {
+    /// `human` (lines on stderr) or `json` (one object a line on stdout)
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "human"
+    )]
+    pub log_format: String,
+
+    /// What is logged, in RUST_LOG syntax
+    #[arg(long, env = "LOG_FILTER", value_name = "FILTER", default_value = DEFAULT_FILTER)]
+    pub log_filter: String,
+}
+
+impl TelemetryArgs {
+    /// The checked section.
+    pub fn check(self, problems: &mut Problems) -> Option<TelemetryConfig> {
+        let format = match self.log_format.trim() {
+            "human" => Some(LogFormat::Human),
+            "json" => Some(LogFormat::Json),
+            other => {
+                problems.add("LOG_FORMAT", other, "human or json");
+                None
+            }
+        };
+        let filter_is_valid = EnvFilter::builder().parse(&self.log_filter).is_ok();
+        if !filter_is_valid {
+            problems.add(
+                "LOG_FILTER",
+                &self.log_filter,
+                "a filter such as info or warn,user_service=debug",
+            );
+        }
+        Some(TelemetryConfig {
+            format: format?,
+            filter: filter_is_valid.then_some(self.log_filter)?,
+        })
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelemetryConfig {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// In RUST_LOG syntax.
+    pub filter: String,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Human,
+            filter: DEFAULT_FILTER.to_owned(),
+        }
+    }
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Short lines on stderr, coloured on a terminal.
+    Human,
+    /// One JSON object a line on stdout.
+    Json,
+}

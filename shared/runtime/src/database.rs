@@ -1,0 +1,103 @@
+//! The connection pool of a service, on PostgreSQL or SQLite, with the settings that our promises need.
+//!
+//! A SQLite file is WAL with `synchronous = FULL`, because an OK answer must survive a power cut. Statements are logged at
+//! debug, slow ones (past a second) as warnings. Whatever can hang has a time-out, and no password reaches a log.
+
+mod classify;
+mod migrate;
+mod postgres;
+mod sqlite;
+
+use std::time::{Duration, Instant};
+
+use backon::{ExponentialBuilder, Retryable};
+use sea_orm::sqlx;
+use sea_orm::{DatabaseConnection, DbErr};
+use secrecy::ExposeSecret;
+
+use crate::config::{DatabaseConfig, Location};
+
+pub use classify::{is_unavailable, is_unique_violation, unique_violation};
+pub use migrate::migrate;
+
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Not a URL that we can use. The URL itself is a secret.
+    #[error("the database cannot be used: {0}")]
+    Invalid(String),
+    /// The file cannot be opened or created.
+    #[error("cannot open the SQLite file {path}: {source}")]
+    File {
+        /// The file, or its folder.
+        path: String,
+        /// What the system or SQLite says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It was away for as long as we were willing to wait.
+    #[error("{location} could not be reached within {waited:?}: {source}")]
+    Unreachable {
+        /// Where it should be.
+        location: Location,
+        /// How long was tried.
+        waited: Duration,
+        /// The last attempt's failure.
+        source: sqlx::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the migrations failed: {0}")]
+    Migration(#[source] DbErr),
+}
+
+/// Connects, and goes on trying for the configured patience while the server is away. `application_name` is what
+/// PostgreSQL's own views call our connections.
+///
+/// # Errors
+/// See [`DatabaseError`].
+pub async fn connect(
+    config: &DatabaseConfig,
+    application_name: &str,
+) -> Result<DatabaseConnection, DatabaseError> {
+    if let Some(path) = config.sqlite_path() {
+        return sqlite::connect(config, path).await;
+    }
+    let url = config.url.expose_secret();
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        let reason = "its URL is neither postgres://… nor sqlite://…";
+        return Err(DatabaseError::Invalid(reason.to_owned()));
+    }
+    let options = postgres::options(config, application_name)?;
+    let location = config.location();
+    let begun = Instant::now();
+    let reach = || async { postgres::reach(&options, config.schema.as_deref()).await };
+    let reached = reach
+        .retry(backoff(config.patience))
+        .notify(|error, pause| {
+            tracing::warn!("{location} is not there yet ({error}), trying again in {pause:?}");
+        })
+        .await;
+    reached.map_err(|source| DatabaseError::Unreachable {
+        location: location.clone(),
+        waited: begun.elapsed(),
+        source,
+    })?;
+    Ok(postgres::pool(config, options))
+}
+
+/// Whether the database answers within a second. For health checks.
+pub async fn ping(db: &DatabaseConnection) -> bool {
+    let answer = tokio::time::timeout(PING_TIMEOUT, db.ping()).await;
+    matches!(answer, Ok(Ok(())))
+}
+
+/// From 100 ms to 2 s, with jitter so that replicas do not knock together.
+fn backoff(patience: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(2))
+        .with_total_delay(Some(patience))
+        .without_max_times()
+        .with_jitter()
+}

@@ -1,0 +1,56 @@
+//! SQLite: one file, one machine, and every commit on the disk before it is answered.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
+
+use super::DatabaseError;
+use crate::config::DatabaseConfig;
+
+/// How long a writer waits for the one before it. Only transactions that begin IMMEDIATE wait at all.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the file, and creates it and its folder where they are missing.
+pub(super) async fn connect(
+    config: &DatabaseConfig,
+    path: &str,
+) -> Result<DatabaseConnection, DatabaseError> {
+    create_folder(Path::new(path)).await?;
+    // The options belong to the pool: each connection that it ever opens gets all of them.
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(config.pool_max)
+        // Opening waits for the busy time-out where another process is just turning WAL on.
+        .acquire_timeout(config.acquire_timeout.max(BUSY_TIMEOUT))
+        .connect_with(options)
+        .await
+        .map_err(|error| DatabaseError::File {
+            path: path.to_owned(),
+            source: Box::new(error),
+        })?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+async fn create_folder(file: &Path) -> Result<(), DatabaseError> {
+    let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
+    let created = tokio::fs::create_dir_all(folder).await;
+    created.map_err(|error| DatabaseError::File {
+        path: folder.display().to_string(),
+        source: Box::new(error),
+    })
+}

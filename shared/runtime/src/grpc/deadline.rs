@@ -1,0 +1,75 @@
+//! How long a call may take: what the client allows, but never more than the server's ceiling.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+/// The shorter of `grpc-timeout` and `ceiling`. A header that is malformed sets no limit of its own, as in the transport.
+pub(super) fn limit(headers: &HeaderMap, ceiling: Duration) -> Duration {
+    let allowed = headers.get("grpc-timeout").and_then(|value| {
+        let text = value.to_str().ok()?;
+        parse(text)
+    });
+    allowed.map_or(ceiling, |allowed| allowed.min(ceiling))
+}
+
+/// `TimeoutValue TimeoutUnit` of PROTOCOL-HTTP2.md: at most eight digits and one letter.
+fn parse(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let digits = text.strip_suffix(unit)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    match unit {
+        'H' => Some(Duration::from_secs(value * 3600)),
+        'M' => Some(Duration::from_secs(value * 60)),
+        'S' => Some(Duration::from_secs(value)),
+        'm' => Some(Duration::from_millis(value)),
+        'u' => Some(Duration::from_micros(value)),
+        'n' => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit_of(value: &'static str) -> Duration {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", value.parse().unwrap());
+        limit(&headers, Duration::from_secs(10))
+    }
+
+    #[test]
+    fn the_shorter_of_client_and_ceiling_holds() {
+        assert_eq!(limit_of("250m"), Duration::from_millis(250));
+        assert_eq!(limit_of("3S"), Duration::from_secs(3));
+        assert_eq!(limit_of("7u"), Duration::from_micros(7));
+        assert_eq!(limit_of("7n"), Duration::from_nanos(7));
+        assert_eq!(limit_of("99999999H"), Duration::from_secs(10));
+        assert_eq!(limit_of("1M"), Duration::from_secs(10));
+        let headers = HeaderMap::new();
+        let ceiling = Duration::from_secs(10);
+        assert_eq!(limit(&headers, ceiling), ceiling);
+    }
+
+    #[test]
+    fn a_malformed_timeout_leaves_the_ceiling() {
+        for value in [
+            "",
+            "S",
+            "10",
+            "-1S",
+            "1.5S",
+            "123456789S",
+            "1x",
+            "1ß",
+            "+1S",
+        ] {
+            let parsed = parse(value);
+            assert!(parsed.is_none(), "{value} was read as {parsed:?}");
+        }
+    }
+}

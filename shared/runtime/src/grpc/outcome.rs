@@ -1,0 +1,102 @@
+//! How a call ended: one log line and the span's status, whatever happened, also where the client went away.
+
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::Code;
+use tracing::Span;
+
+/// An open call. It is reported once: by [`Outcome::is`], or as cancelled when it is dropped before.
+pub(super) struct Outcome {
+    span: Span,
+    method: String,
+    begun: Instant,
+    reported: bool,
+    /// The call's share of the server, given back when the last byte of the answer is gone.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Outcome {
+    pub(super) fn open(span: Span, method: &str) -> Self {
+        Self {
+            span,
+            method: method.to_owned(),
+            begun: Instant::now(),
+            reported: false,
+            permit: None,
+        }
+    }
+
+    pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = Some(permit);
+    }
+
+    /// The call ended with `code`. Only the first report counts.
+    pub(super) fn is(&mut self, code: Code) {
+        if std::mem::replace(&mut self.reported, true) {
+            return;
+        }
+        let status = name(code);
+        self.span.record("rpc.status_code", status);
+        if is_server_fault(code) || code == Code::Unimplemented {
+            self.span.record("otel.status_code", "ERROR");
+        }
+        let _entered = self.span.enter();
+        let method = self.method.as_str();
+        let duration_ms = self.begun.elapsed().as_secs_f64() * 1000.0;
+        // Probes come every few seconds for ever.
+        let is_probe = method.starts_with("grpc.health.") || method.starts_with("grpc.reflection.");
+        match code {
+            Code::Ok if is_probe => tracing::debug!(method, status, duration_ms, "call"),
+            _ if is_server_fault(code) => tracing::error!(method, status, duration_ms, "call"),
+            Code::ResourceExhausted | Code::Unimplemented => {
+                tracing::warn!(method, status, duration_ms, "call");
+            }
+            Code::Unauthenticated | Code::PermissionDenied => {
+                tracing::warn!(method, status, duration_ms, "call");
+            }
+            _ => tracing::info!(method, status, duration_ms, "call"),
+        }
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        self.is(Code::Cancelled);
+    }
+}
+
+/// What a caller cannot have caused; the rest is between the caller and its request.
+fn is_server_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// As gRPC's list of codes writes it.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,74 @@
+//! The body of an answer, watched to its end: a call's real status stands in the trailers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::outcome::Outcome;
+use super::remap;
+use crate::status;
+
+/// Passes frames on, corrects the status in the trailers and reports it.
+pub(super) struct Watched {
+    body: Body,
+    outcome: Outcome,
+}
+
+impl Watched {
+    pub(super) fn wrap(body: Body, outcome: Outcome) -> Body {
+        Body::new(Self { body, outcome })
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        // A stream of answers is the service's code, too, and may panic as its handlers may.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            Pin::new(&mut this.body).poll_frame(context)
+        }));
+        let Ok(polled) = polled else {
+            this.body = Body::empty();
+            this.outcome.is(Code::Internal);
+            return Poll::Ready(Some(trailers_of(&status::internal())));
+        };
+        match polled {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(code) = frame.trailers_mut().and_then(remap::status_in) {
+                    this.outcome.is(code);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.outcome.is(error.code());
+                Poll::Ready(Some(Err(error)))
+            }
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn trailers_of(status: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = http::HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(Frame::trailers(trailers))
+}

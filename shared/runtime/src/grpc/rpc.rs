@@ -1,0 +1,150 @@
+//! What happens around every call, in this order: span and correlation id, a place among the calls in flight, the
+//! deadline, the handler with its panics caught, and the report of how it ended.
+//!
+//! The order matters: a refused or expired call is traced and logged as any other.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use http::{Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+use tracing::Instrument;
+
+use super::correlation::{self, CORRELATION_HEADER};
+use super::outcome::Outcome;
+use super::reply::Watched;
+use super::{deadline, remap, trace};
+use crate::config::GrpcConfig;
+use crate::status;
+
+/// When a refused caller may come back.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Whoever decides whether to restart us must get an answer when we are full.
+const ALWAYS_ADMITTED: &str = "grpc.health.v1.Health/";
+
+#[derive(Clone)]
+pub(super) struct RpcLayer {
+    ceiling: Duration,
+    in_flight: Arc<Semaphore>,
+}
+
+impl RpcLayer {
+    pub(super) fn new(config: &GrpcConfig) -> Self {
+        Self {
+            ceiling: config.deadline,
+            in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
+        }
+    }
+
+    /// A place among the calls in flight, at once or not at all: a queue would only make everybody late.
+    fn admit(&self, method: &str) -> Result<Option<OwnedSemaphorePermit>, Status> {
+        if method.starts_with(ALWAYS_ADMITTED) {
+            return Ok(None);
+        }
+        match Arc::clone(&self.in_flight).try_acquire_owned() {
+            Ok(permit) => Ok(Some(permit)),
+            Err(_) => Err(status::resource_exhausted("TOO_MANY_CALLS", RETRY_AFTER)),
+        }
+    }
+}
+
+impl<S> Layer<S> for RpcLayer {
+    type Service = Rpc<S>;
+
+    fn layer(&self, inner: S) -> Rpc<S> {
+        Rpc {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Rpc<S> {
+    inner: S,
+    layer: RpcLayer,
+}
+
+impl<S> Service<Request<Body>> for Rpc<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let method = trace::method(request.uri().path()).to_owned();
+        let span = trace::span(&method, request.headers());
+        let trace_id = trace::trace_id(&span);
+        let id = correlation::choose(request.headers(), trace_id.as_deref());
+        span.record("correlation_id", &id.0);
+        if let Some(trace_id) = &trace_id {
+            span.record("trace_id", trace_id);
+        }
+        let correlation_header = correlation::header(&id);
+        request.extensions_mut().insert(id);
+
+        let mut outcome = Outcome::open(span.clone(), &method);
+        let admitted = self.layer.admit(&method);
+        let limit = deadline::limit(request.headers(), self.layer.ceiling);
+        // Begun here and not at the first poll: so it never expires after the transport's own timer, whose answer
+        // has the wrong code.
+        let expiry = tokio::time::sleep(limit);
+        // The clone that was polled ready takes the call; what stays behind is asked again.
+        let waiting = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, waiting);
+
+        let answer = async move {
+            let response = match admitted {
+                Ok(permit) => {
+                    if let Some(permit) = permit {
+                        outcome.hold(permit);
+                    }
+                    let handler = AssertUnwindSafe(async move { ready.call(request).await });
+                    tokio::select! {
+                        biased;
+                        handled = handler.catch_unwind() => {
+                            // The panic hook has logged the message and the place.
+                            handled.unwrap_or_else(|_| Ok(status::internal().into_http()))?
+                        }
+                        () = expiry => status::deadline_exceeded(limit).into_http(),
+                    }
+                }
+                Err(refused) => refused.into_http(),
+            };
+            let mut response = finish(response, outcome);
+            if let Some(value) = correlation_header {
+                response.headers_mut().insert(CORRELATION_HEADER, value);
+            }
+            Ok(response)
+        };
+        Box::pin(answer.instrument(span))
+    }
+}
+
+/// Reports a status that stands in the headers now, and lets the body report one that comes in the trailers.
+fn finish(mut response: Response<Body>, mut outcome: Outcome) -> Response<Body> {
+    match remap::status_in(response.headers_mut()) {
+        Some(code) => outcome.is(code),
+        // What is no gRPC (a wrong content type) is refused with an HTTP status alone.
+        None if !response.status().is_success() => outcome.is(Code::InvalidArgument),
+        None => {}
+    }
+    response.map(|body| Watched::wrap(body, outcome))
+}

@@ -1,0 +1,85 @@
+//! One span per call, in the names of OpenTelemetry's RPC conventions, as a child of the caller's where it has one.
+//!
+//! Its level is ERROR only so that a quiet log filter does not take the ids from the few lines that are left.
+
+use http::HeaderMap;
+use opentelemetry::propagation::Extractor;
+use opentelemetry::trace::{TraceContextExt, TraceId};
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// What a path that is no method is called: anything else would let callers invent names without end.
+const OTHER: &str = "_OTHER";
+
+/// The fully qualified method of a path: `angarium.user.v1.UserService/GetUser`.
+pub(super) fn method(path: &str) -> &str {
+    let method = path.strip_prefix('/').unwrap_or(path);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/');
+    let well_formed = method.len() <= 256
+        && method.chars().all(plain)
+        && method.split('/').count() == 2
+        && method.split('/').all(|part| !part.is_empty());
+    if well_formed { method } else { OTHER }
+}
+
+/// The span of a call, with the caller's as its parent where `traceparent` is well formed, else of a new trace.
+pub(super) fn span(method: &str, headers: &HeaderMap) -> Span {
+    let span = tracing::error_span!(
+        "rpc",
+        otel.name = method,
+        otel.kind = "server",
+        otel.status_code = Empty,
+        rpc.system.name = "grpc",
+        rpc.method = method,
+        rpc.status_code = Empty,
+        correlation_id = Empty,
+        trace_id = Empty,
+    );
+    let caller = opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.extract(&Headers(headers))
+    });
+    if caller.span().span_context().is_valid() {
+        // Fails only where telemetry is not set up: then there are no ids at all.
+        let _ = span.set_parent(caller);
+    }
+    span
+}
+
+/// The trace's id in hex; `None` where telemetry is not set up.
+pub(super) fn trace_id(span: &Span) -> Option<String> {
+    let context = span.context();
+    let id = context.span().span_context().trace_id();
+    (id != TraceId::INVALID).then(|| id.to_string())
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_named_without_the_leading_slash() {
+        let path = "/angarium.user.v1.UserService/GetUser";
+        assert_eq!(method(path), "angarium.user.v1.UserService/GetUser");
+    }
+
+    #[test]
+    fn what_is_no_method_has_one_name() {
+        for path in ["", "/", "/a", "/a/b/c", "/a/", "//b", "/a b/c", "/ä/b"] {
+            assert_eq!(method(path), OTHER, "{path}");
+        }
+        assert_eq!(method(&format!("/{}/b", "a".repeat(300))), OTHER);
+    }
+}

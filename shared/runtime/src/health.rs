@@ -1,0 +1,157 @@
+//! `grpc.health.v1.Health`, told the truth: nothing serves until it is ready, nothing serves while its database is
+//! away, and `NOT_SERVING` is the first step of a shutdown.
+//!
+//! One state holds every name. The services' own names (and `""`, the process as a whole) go together with the check
+//! of [`Health::watch`]; further names, as the broker's, are set by whoever knows, and change nothing else.
+
+mod service;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::watch as channel;
+use tonic_health::pb::health_server::HealthServer;
+
+use crate::lifecycle::Shutdown;
+
+/// The name of the process as a whole.
+const WHOLE: &str = "";
+
+/// The health of one gRPC server. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Health {
+    services: Arc<[String]>,
+    state: channel::Sender<State>,
+}
+
+/// Which names serve. While `draining`, none does, whatever is set.
+#[derive(Clone, Debug)]
+struct State {
+    serving: BTreeMap<String, bool>,
+    draining: bool,
+}
+
+impl Health {
+    /// The health of a server with these gRPC services, by full name. They are also what reflection lists.
+    pub fn new(services: &[&str]) -> Self {
+        let services: Arc<[String]> = services.iter().map(ToString::to_string).collect();
+        let names = services.iter().cloned().chain([WHOLE.to_owned()]);
+        let state = State {
+            serving: names.map(|name| (name, false)).collect(),
+            draining: false,
+        };
+        Self {
+            services,
+            state: channel::Sender::new(state),
+        }
+    }
+
+    /// Sets one name, for example `angarium.user.v1.UserService/broker`; a new name is added.
+    pub fn set(&self, name: &str, serving: bool) {
+        self.state.send_if_modified(|state| {
+            let before = state.serving.insert(name.to_owned(), serving);
+            before != Some(serving)
+        });
+    }
+
+    /// Sets the services' names and the process as a whole.
+    pub fn set_services(&self, serving: bool) {
+        self.set(WHOLE, serving);
+        for service in self.services.iter() {
+            self.set(service, serving);
+        }
+    }
+
+    /// Whether `name` serves; `None` for a name that nobody has set.
+    pub fn is_serving(&self, name: &str) -> Option<bool> {
+        self.state.borrow().serving(name)
+    }
+
+    /// Everything `NOT_SERVING`, for good; open `Watch` calls are told so and ended.
+    pub fn drain(&self) {
+        self.state
+            .send_if_modified(|state| !std::mem::replace(&mut state.draining, true));
+    }
+
+    /// Runs `check` now and then every second, and lets the services serve as it says, until `shutdown.soft`. For
+    /// [`crate::Tasks::spawn`]. A lost dependency shows within 5 s, one that is back within 2 s.
+    ///
+    /// # Errors
+    /// None; the type is that of a task.
+    pub async fn watch<C, F>(self, check: C, shutdown: Shutdown) -> anyhow::Result<()>
+    where
+        C: Fn() -> F + Send,
+        F: Future<Output = bool> + Send,
+    {
+        watch::run(&self, check, &shutdown.soft).await;
+        self.drain();
+        Ok(())
+    }
+
+    /// The full names of the services, without `""` and the names that were set.
+    pub(crate) fn services(&self) -> &[String] {
+        &self.services
+    }
+
+    /// The gRPC service, for the server. It takes gzip, as clients compress whatever they are told to.
+    pub(crate) fn server(&self) -> HealthServer<service::HealthService> {
+        let service = service::HealthService::new(self.state.subscribe());
+        HealthServer::new(service).accept_compressed(tonic::codec::CompressionEncoding::Gzip)
+    }
+}
+
+impl State {
+    fn serving(&self, name: &str) -> Option<bool> {
+        let serving = self.serving.get(name)?;
+        Some(*serving && !self.draining)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USERS: &str = "angarium.user.v1.UserService";
+
+    #[test]
+    fn nothing_serves_until_somebody_says_so() {
+        let health = Health::new(&[USERS]);
+        assert_eq!(health.is_serving(""), Some(false));
+        assert_eq!(health.is_serving(USERS), Some(false));
+        assert_eq!(health.is_serving("angarium.order.v1.OrderService"), None);
+    }
+
+    #[test]
+    fn a_name_of_its_own_changes_nothing_else() {
+        let health = Health::new(&[USERS]);
+        health.set_services(true);
+        health.set("angarium.user.v1.UserService/broker", false);
+        assert_eq!(health.is_serving(""), Some(true));
+        assert_eq!(health.is_serving(USERS), Some(true));
+        assert_eq!(
+            health.is_serving("angarium.user.v1.UserService/broker"),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn draining_is_for_good() {
+        let health = Health::new(&[USERS]);
+        health.set_services(true);
+        health.drain();
+        health.set_services(true);
+        assert_eq!(health.is_serving(""), Some(false));
+        assert_eq!(health.is_serving(USERS), Some(false));
+    }
+
+    #[test]
+    fn without_a_reader_nothing_is_lost() {
+        let health = Health::new(&[USERS]);
+        health.set(USERS, true);
+        drop(health.server());
+        health.set("later", true);
+        assert_eq!(health.is_serving("later"), Some(true));
+    }
+}

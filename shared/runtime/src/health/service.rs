@@ -1,0 +1,109 @@
+//! The wire side of health, as health-checking.md has it: `Check` of an unknown name is `NOT_FOUND`; `Watch` tells the
+//! present state at once and then every change, and an unknown name is `SERVICE_UNKNOWN` on a stream that stays open.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::sync::watch::Receiver;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+use super::State;
+use crate::status;
+
+/// A client that was told to go tries another instance, or this one after its restart.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct HealthService {
+    state: Receiver<State>,
+}
+
+impl HealthService {
+    pub(super) fn new(state: Receiver<State>) -> Self {
+        Self { state }
+    }
+}
+
+type Changes = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl health_server::Health for HealthService {
+    type WatchStream = Changes;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let name = request.into_inner().service;
+        let serving = self.state.borrow().serving(&name);
+        if serving.is_none() {
+            let message = "there is no service of that name here";
+            let kind = "grpc.health.v1.service";
+            return Err(status::not_found("SERVICE_UNKNOWN", kind, &name, message));
+        }
+        Ok(Response::new(response(serving)))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Changes>, Status> {
+        let name = request.into_inner().service;
+        let watching = Watching {
+            name,
+            state: self.state.clone(),
+            told: None,
+            ended: false,
+        };
+        let changes = futures::stream::unfold(watching, Watching::next);
+        Ok(Response::new(Box::pin(changes)))
+    }
+}
+
+/// One open `Watch` call.
+struct Watching {
+    name: String,
+    state: Receiver<State>,
+    told: Option<HealthCheckResponse>,
+    ended: bool,
+}
+
+impl Watching {
+    /// The next thing to tell: the state where it differs from what was told, and an end while draining. Ending matters:
+    /// a `Watch` that stayed open would hold up the drain of its connection for the whole grace.
+    async fn next(mut self) -> Option<(Result<HealthCheckResponse, Status>, Self)> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            let (now, draining) = {
+                let state = self.state.borrow_and_update();
+                (response(state.serving(&self.name)), state.draining)
+            };
+            if self.told.as_ref() != Some(&now) {
+                self.told = Some(now);
+                return Some((Ok(now), self));
+            }
+            if draining || self.state.changed().await.is_err() {
+                self.ended = true;
+                let going = status::unavailable("SHUTTING_DOWN", RETRY_AFTER);
+                return Some((Err(going), self));
+            }
+        }
+    }
+}
+
+fn response(serving: Option<bool>) -> HealthCheckResponse {
+    let status = match serving {
+        Some(true) => ServingStatus::Serving,
+        Some(false) => ServingStatus::NotServing,
+        None => ServingStatus::ServiceUnknown,
+    };
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}

@@ -1,0 +1,86 @@
+//! Asks a dependency every second whether it is there, and believes a "no" only when it is said twice: one slow answer
+//! under load must not take a service out of the balancer.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::Health;
+
+const PERIOD: Duration = Duration::from_secs(1);
+/// The check has a time-out of its own; this one is for a check that forgot it.
+const PATIENCE: Duration = Duration::from_millis(1500);
+const FAILURES_BELIEVED: u32 = 2;
+
+/// At worst a loss shows after period + two answers that never come + period: 5 s.
+pub(super) async fn run<C, F>(health: &Health, check: C, until: &CancellationToken)
+where
+    C: Fn() -> F + Send,
+    F: Future<Output = bool> + Send,
+{
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut verdict = Verdict::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = until.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let answer = tokio::select! {
+            biased;
+            () = until.cancelled() => return,
+            answer = tokio::time::timeout(PATIENCE, check()) => answer.unwrap_or(false),
+        };
+        match verdict.after(answer) {
+            Some(true) => {
+                tracing::info!("serving: the dependencies are there");
+                health.set_services(true);
+            }
+            Some(false) => {
+                tracing::error!("not serving: a dependency does not answer");
+                health.set_services(false);
+            }
+            None => {}
+        }
+    }
+}
+
+/// What was believed last, and how many times in a row the answer was no.
+#[derive(Default)]
+struct Verdict {
+    serving: bool,
+    failures: u32,
+}
+
+impl Verdict {
+    /// The new verdict, where the answer changes it.
+    fn after(&mut self, answer: bool) -> Option<bool> {
+        self.failures = if answer { 0 } else { self.failures + 1 };
+        let serving = answer || (self.serving && self.failures < FAILURES_BELIEVED);
+        let changed = serving != self.serving;
+        self.serving = serving;
+        changed.then_some(serving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_is_forgiven_two_are_believed_and_one_success_suffices() {
+        let mut verdict = Verdict::default();
+        assert_eq!(verdict.after(false), None);
+        assert_eq!(verdict.after(true), Some(true));
+        assert_eq!(verdict.after(true), None);
+        assert_eq!(verdict.after(false), None);
+        assert_eq!(verdict.after(true), None);
+        assert_eq!(verdict.after(false), None);
+        assert_eq!(verdict.after(false), Some(false));
+        assert_eq!(verdict.after(false), None);
+        assert_eq!(verdict.after(true), Some(true));
+    }
+}

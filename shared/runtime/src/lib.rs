@@ -1,0 +1,22 @@
+//! The platform under every service: configuration, telemetry, lifecycle, gRPC server, health and database.
+//!
+//! It knows no service, no event and no broker. A service flattens the sections of [`config`] into its own settings,
+//! hands its `run` to [`main`], and meets the other crates in its `app.rs` only.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod database;
+pub mod grpc;
+pub mod health;
+pub mod lifecycle;
+pub mod run;
+pub mod status;
+pub mod telemetry;
+
+pub use clock::{Clock, SystemClock, TestClock};
+pub use config::Settings;
+pub use grpc::GrpcServer;
+pub use health::Health;
+pub use lifecycle::{Shutdown, Tasks};
+pub use run::main;

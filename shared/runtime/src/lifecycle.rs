@@ -1,0 +1,113 @@
+//! How a process ends: first softly, then hard, and never by forgetting a task.
+//!
+//! A [`Shutdown`] is handed to everything that runs, as a parameter, so that several services live in one process.
+//! [`Tasks`] holds what runs in the background: a task that ends before it was asked to is a failure of the whole
+//! process, because a service without its relay or its consumer only looks alive.
+
+mod signals;
+mod tasks;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use tasks::Tasks;
+
+/// The two steps of ending: `soft` asks for it, `hard` cuts off what has not ended by itself.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    /// Take nothing new on, finish what is in flight.
+    pub soft: CancellationToken,
+    /// The grace is over, or somebody asked twice.
+    pub hard: CancellationToken,
+    grace: Duration,
+    triggered: Arc<AtomicBool>,
+}
+
+impl Shutdown {
+    /// Nothing is asked for yet; `grace` is the time between soft and hard.
+    pub fn new(grace: Duration) -> Self {
+        Self {
+            soft: CancellationToken::new(),
+            hard: CancellationToken::new(),
+            grace,
+            triggered: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Soft now, hard after the grace. Asking again changes nothing. Outside a Tokio runtime nothing could wait for the
+    /// grace, so there it is hard at once.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the timer must outlive every tracked task: it is what cuts them off"
+    )]
+    pub fn trigger(&self) {
+        if self.triggered.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.soft.cancel();
+        if tokio::runtime::Handle::try_current().is_err() {
+            self.hard.cancel();
+            return;
+        }
+        let (hard, grace) = (self.hard.clone(), self.grace);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(grace) => hard.cancel(),
+                () = hard.cancelled() => {}
+            }
+        });
+    }
+
+    /// Soft and hard at once.
+    pub fn trigger_hard(&self) {
+        self.triggered.store(true, Ordering::SeqCst);
+        self.soft.cancel();
+        self.hard.cancel();
+    }
+
+    /// Installs the handlers of SIGINT and SIGTERM before it returns: the first signal is [`Shutdown::trigger`], the
+    /// second [`Shutdown::trigger_hard`]. Call it inside the runtime, before the first await that may take long.
+    ///
+    /// # Errors
+    /// Where the system refuses the handlers.
+    pub fn on_signals(&self) -> std::io::Result<()> {
+        signals::install(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn soft_comes_at_once_and_hard_after_the_grace() {
+        let shutdown = Shutdown::new(Duration::from_millis(20));
+        let seen_elsewhere = shutdown.clone();
+        let begin = std::time::Instant::now();
+        shutdown.trigger();
+        assert!(seen_elsewhere.soft.is_cancelled());
+        assert!(!seen_elsewhere.hard.is_cancelled());
+        seen_elsewhere.hard.cancelled().await;
+        assert!(begin.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[tokio::test]
+    async fn asking_twice_is_as_asking_once_and_asking_hard_is_immediate() {
+        let shutdown = Shutdown::new(Duration::from_secs(600));
+        shutdown.trigger();
+        shutdown.trigger();
+        assert!(!shutdown.hard.is_cancelled());
+        shutdown.trigger_hard();
+        assert!(shutdown.hard.is_cancelled());
+    }
+
+    #[test]
+    fn outside_a_runtime_ending_is_hard_and_not_a_panic() {
+        let shutdown = Shutdown::new(Duration::from_secs(600));
+        shutdown.trigger();
+        assert!(shutdown.hard.is_cancelled());
+    }
+}

@@ -1,0 +1,51 @@
+//! Turns the signals of supervisors and terminals into the two steps of a [`Shutdown`].
+
+use super::Shutdown;
+
+/// Registers the handlers now: a signal that comes while a service still waits for its database must count.
+#[cfg(unix)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the listener belongs to the process and ends with its runtime"
+)]
+pub(super) fn install(shutdown: Shutdown) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        loop {
+            let name = tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+            };
+            answer(&shutdown, name);
+        }
+    });
+    Ok(())
+}
+
+/// Elsewhere there is Ctrl-C only.
+#[cfg(not(unix))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the listener belongs to the process and ends with its runtime"
+)]
+pub(super) fn install(shutdown: Shutdown) -> std::io::Result<()> {
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            answer(&shutdown, "Ctrl-C");
+        }
+    });
+    Ok(())
+}
+
+fn answer(shutdown: &Shutdown, signal: &str) {
+    if shutdown.soft.is_cancelled() {
+        tracing::warn!("{signal} while ending: cutting off what is still running");
+        shutdown.trigger_hard();
+    } else {
+        tracing::info!("{signal}: finishing what is in flight; a second signal cuts it off");
+        shutdown.trigger();
+    }
+}

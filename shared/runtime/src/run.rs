@@ -1,0 +1,124 @@
+//! The whole life of a process, so that a service's `main.rs` is a few lines.
+//!
+//! Configuration first, before anything is opened; then runtime, TLS provider, telemetry and signals; then the
+//! service. Telemetry is flushed whatever happened. Exit codes: 0 a clean end, 64 bad configuration, 1 anything else.
+
+use std::io::Write;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use futures::FutureExt;
+use tokio::runtime::Runtime;
+
+use crate::config::{self, LifecycleConfig, Settings, TelemetryConfig};
+use crate::lifecycle::Shutdown;
+use crate::telemetry;
+
+/// After the hard step nothing may take long any more.
+const HARD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Loads the configuration `S` and runs `service` with it until it returns. `run` should return soon after
+/// `shutdown.soft`, and at the latest after `shutdown.hard`.
+pub fn main<S, F>(service: &'static str, run: F) -> ExitCode
+where
+    S: Settings,
+    F: AsyncFnOnce(S::Config, Shutdown) -> anyhow::Result<()>,
+{
+    let config = match config::load::<S>(std::env::args_os()) {
+        Ok(config) => config,
+        Err(error) => {
+            error.print();
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let telemetry = S::telemetry(&config).clone();
+    let lifecycle = S::lifecycle(&config).clone();
+    process(service, &telemetry, &lifecycle, async |shutdown| {
+        run(config, shutdown).await
+    })
+}
+
+/// What [`main`] does once there is a configuration: for programs with subcommands, which load their own.
+pub fn process<F>(
+    service: &'static str,
+    telemetry: &TelemetryConfig,
+    lifecycle: &LifecycleConfig,
+    run: F,
+) -> ExitCode
+where
+    F: AsyncFnOnce(Shutdown) -> anyhow::Result<()>,
+{
+    let (runtime, guard) = match prepare(service, telemetry) {
+        Ok(prepared) => prepared,
+        // There is no log yet that could take it.
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{service} cannot start: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(supervised(lifecycle, run));
+    let code = match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{service} failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    };
+    // A blocking call that is stuck must not keep the process; nothing durable depends on it.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(guard);
+    code
+}
+
+/// A multi-thread runtime with at least two workers: with one, whatever blocks its thread for a moment (a flush, a
+/// hash) stops the health service as well.
+///
+/// # Errors
+/// Where the system gives no threads.
+pub fn runtime() -> std::io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(2))
+        .enable_all()
+        .build()
+}
+
+/// Makes `ring` the TLS provider of the process. Several libraries bring rustls; without a decision the first
+/// connection panics. Deciding twice is harmless.
+pub fn install_tls_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn prepare(
+    service: &'static str,
+    config: &TelemetryConfig,
+) -> anyhow::Result<(Runtime, telemetry::Guard)> {
+    let runtime = runtime().context("cannot start the async runtime")?;
+    install_tls_provider();
+    let guard = telemetry::init(config, service)?;
+    Ok((runtime, guard))
+}
+
+async fn supervised<F>(lifecycle: &LifecycleConfig, run: F) -> anyhow::Result<()>
+where
+    F: AsyncFnOnce(Shutdown) -> anyhow::Result<()>,
+{
+    let shutdown = Shutdown::new(lifecycle.shutdown_grace);
+    shutdown
+        .on_signals()
+        .context("cannot install the signal handlers")?;
+    let hard = shutdown.hard.clone();
+    let overdue = async {
+        hard.cancelled().await;
+        tokio::time::sleep(HARD_PATIENCE).await;
+    };
+    tokio::select! {
+        ended = AssertUnwindSafe(run(shutdown)).catch_unwind() => {
+            // The panic hook has logged the message and the place.
+            ended.unwrap_or_else(|_| Err(anyhow!("it panicked")))
+        }
+        () = overdue => Err(anyhow!("it did not end when the grace was over")),
+    }
+}

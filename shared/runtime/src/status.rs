@@ -1,0 +1,210 @@
+//! Answers that say no, in the form of AIP-193: every one carries a `google.rpc.ErrorInfo` with our domain and a
+//! reason that clients may rely on for ever, and the detail that fits its code.
+//!
+//! Messages are for the caller: they never hold SQL, a path or a driver's text. What really went wrong is logged where
+//! it is turned into a status, once.
+
+mod violations;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+pub use violations::{Violation, Violations};
+
+/// The domain of every `ErrorInfo`: together with its reason it names an error world-wide.
+pub const DOMAIN: &str = "angarium";
+
+/// What a caller sent is repeated up to this many characters: an answer travels in headers, and clients refuse those
+/// past 8 KiB (grpcio's soft limit).
+const REPEATED_CHARACTERS: usize = 128;
+
+/// Fields that cannot be accepted, all of them at once. Reason `VALIDATION_FAILED`.
+pub fn invalid_argument(violations: Vec<Violation>) -> Status {
+    let message = violations::summary(&violations);
+    let mut details = details("VALIDATION_FAILED", &[]);
+    for violation in violations::that_fit(violations) {
+        details.add_bad_request_violation(violation.field, violation.description);
+    }
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// There is no such resource, for example `not_found("USER_NOT_FOUND", "angarium.user.v1.User", id, …)`.
+pub fn not_found(
+    reason: &str,
+    resource_type: &str,
+    name: &str,
+    message: impl Into<String>,
+) -> Status {
+    resource(Code::NotFound, reason, resource_type, name, message.into())
+}
+
+/// What should be unique is taken, for example `already_exists("EMAIL_TAKEN", "angarium.user.v1.User", email, …)`.
+pub fn already_exists(
+    reason: &str,
+    resource_type: &str,
+    name: &str,
+    message: impl Into<String>,
+) -> Status {
+    resource(
+        Code::AlreadyExists,
+        reason,
+        resource_type,
+        name,
+        message.into(),
+    )
+}
+
+/// The resource is in a state that forbids it; `kind` classes the precondition (`ORDER_STATE`), `subject` names what
+/// it is about, `description` tells what would have to hold.
+pub fn failed_precondition(
+    reason: &str,
+    kind: &str,
+    subject: &str,
+    description: impl Into<String>,
+) -> Status {
+    let description = description.into();
+    let subject = clipped(subject);
+    let mut details = details(reason, &[("subject", subject)]);
+    details.add_precondition_failure_violation(kind, subject, description.as_str());
+    Status::with_error_details(Code::FailedPrecondition, description, details)
+}
+
+/// A race was lost: the caller reads again and repeats the whole step.
+pub fn aborted(reason: &str, message: impl Into<String>) -> Status {
+    Status::with_error_details(Code::Aborted, message, details(reason, &[]))
+}
+
+/// What we depend on is away. The only code that clients repeat by themselves, after `retry_after`.
+pub fn unavailable(reason: &str, retry_after: Duration) -> Status {
+    let mut details = details(reason, &[]);
+    details.set_retry_info(Some(retry_after));
+    let message = "the service is not available at the moment, try again";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// Too much is going on; the same call may succeed after `retry_after`.
+pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
+    let mut details = details(reason, &[]);
+    details.set_retry_info(Some(retry_after));
+    let message = "the service has too much to do at the moment, try again later";
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// A bug of ours. The cause is for the log alone.
+pub fn internal() -> Status {
+    let message = "an internal error happened; it has been logged with the correlation id";
+    Status::with_error_details(Code::Internal, message, details("INTERNAL", &[]))
+}
+
+/// The call took longer than `limit`. Its outcome is not known to the caller.
+pub(crate) fn deadline_exceeded(limit: Duration) -> Status {
+    let limit = humantime::format_duration(limit).to_string();
+    let message = format!("the call did not end within {limit}");
+    let details = details("DEADLINE_EXCEEDED", &[("limit", &limit)]);
+    Status::with_error_details(Code::DeadlineExceeded, message, details)
+}
+
+/// The message is larger than the limit; trying again does not help. `reported` is the library's own sentence, which
+/// holds both sizes.
+pub(crate) fn message_too_large(reported: &str) -> Status {
+    let message = reported.trim_start_matches("Error, ");
+    let details = details("MESSAGE_TOO_LARGE", &[]);
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+fn resource(code: Code, reason: &str, resource_type: &str, name: &str, message: String) -> Status {
+    let name = clipped(name);
+    let mut details = details(reason, &[("resource", name)]);
+    details.set_resource_info(resource_type, name, "", message.as_str());
+    Status::with_error_details(code, message, details)
+}
+
+fn details(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
+    let pairs = metadata.iter();
+    let metadata: HashMap<String, String> = pairs
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}
+
+fn clipped(text: &str) -> &str {
+    let end = text.char_indices().nth(REPEATED_CHARACTERS);
+    end.map_or(text, |(index, _)| &text[..index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_names_domain_and_reason() {
+        let second = Duration::from_secs(1);
+        for (status, reason) in [
+            (
+                invalid_argument(vec![Violation::new("a", "b")]),
+                "VALIDATION_FAILED",
+            ),
+            (not_found("GONE", "T", "n", "m"), "GONE"),
+            (already_exists("TAKEN", "T", "n", "m"), "TAKEN"),
+            (failed_precondition("STATE", "T", "s", "d"), "STATE"),
+            (aborted("RACE", "m"), "RACE"),
+            (unavailable("DATABASE_AWAY", second), "DATABASE_AWAY"),
+            (resource_exhausted("BUSY", second), "BUSY"),
+            (internal(), "INTERNAL"),
+            (deadline_exceeded(second), "DEADLINE_EXCEEDED"),
+            (message_too_large("Error, x"), "MESSAGE_TOO_LARGE"),
+        ] {
+            let details = status.get_error_details();
+            let info = details.error_info().unwrap();
+            assert_eq!(
+                (info.domain.as_str(), info.reason.as_str()),
+                (DOMAIN, reason)
+            );
+            assert!(!status.message().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_missing_resource_is_described() {
+        let status = not_found("USER_NOT_FOUND", "User", "u-1", "there is no such user");
+        assert_eq!(status.code(), Code::NotFound);
+        let details = status.get_error_details();
+        let resource = details.resource_info().unwrap();
+        assert_eq!(resource.resource_type, "User");
+        assert_eq!(resource.resource_name, "u-1");
+    }
+
+    #[test]
+    fn what_may_be_repeated_says_when() {
+        let after = Duration::from_secs(3);
+        for status in [unavailable("A", after), resource_exhausted("B", after)] {
+            let details = status.get_error_details();
+            assert_eq!(details.retry_info().unwrap().retry_delay, Some(after));
+        }
+    }
+
+    #[test]
+    fn a_failed_precondition_names_its_subject() {
+        let status = failed_precondition(
+            "ORDER_SHIPPED",
+            "ORDER_STATE",
+            "orders/1",
+            "an order that is shipped cannot be cancelled",
+        );
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        let details = status.get_error_details();
+        let violation = &details.precondition_failure().unwrap().violations[0];
+        assert_eq!(violation.subject, "orders/1");
+        assert_eq!(violation.r#type, "ORDER_STATE");
+    }
+
+    #[test]
+    fn what_the_caller_sent_is_repeated_in_part_only() {
+        let name = "ä".repeat(100_000);
+        let status = not_found("USER_NOT_FOUND", "User", &name, "there is no such user");
+        assert!(status.details().len() < 2_000);
+    }
+}

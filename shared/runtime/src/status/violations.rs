@@ -1,0 +1,138 @@
+//! Collects what is wrong with a request, so that one answer names every field.
+
+use tonic::Status;
+
+/// How many violations the message repeats.
+const SUMMARISED: usize = 3;
+/// In base64 this stays clear of the 8 KiB of headers that clients accept.
+const DETAIL_BYTES: usize = 4096;
+/// Tags and lengths of one violation on the wire.
+const FRAMING_BYTES: usize = 8;
+
+/// One field that cannot be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path in the request, in proto names: `lines[2].quantity`.
+    pub field: String,
+    /// What it must be, in words for the caller.
+    pub description: String,
+}
+
+impl Violation {
+    /// `field` must be what `description` says.
+    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            description: description.into(),
+        }
+    }
+}
+
+/// The violations of one request, in the order in which they were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations {
+    found: Vec<Violation>,
+}
+
+impl Violations {
+    /// None so far.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `field` (its path, as `lines[2].quantity`) must be what `description` says.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.found.push(Violation::new(field, description));
+    }
+
+    /// Whether none was found.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// `Ok` where none was found.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` with all of them.
+    pub fn into_result(self) -> Result<(), Status> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        Err(super::invalid_argument(self.found))
+    }
+}
+
+/// For people who see the message only: the first few fields, the details have the rest.
+pub(super) fn summary(violations: &[Violation]) -> String {
+    let shown = violations.iter().take(SUMMARISED);
+    let mut parts: Vec<String> = shown
+        .map(|violation| format!("{} {}", violation.field, violation.description))
+        .collect();
+    if violations.len() > SUMMARISED {
+        parts.push(format!("and {} more", violations.len() - SUMMARISED));
+    }
+    format!("the request is not valid: {}", parts.join("; "))
+}
+
+/// As many as travel in the headers of an answer; where that is not all, the last one says how many are left out.
+pub(super) fn that_fit(violations: Vec<Violation>) -> Vec<Violation> {
+    let mut room = DETAIL_BYTES;
+    let total = violations.len();
+    let mut kept = Vec::new();
+    for violation in violations {
+        let size = violation.field.len() + violation.description.len() + FRAMING_BYTES;
+        if size > room {
+            let left_out = total - kept.len();
+            kept.push(Violation::new(
+                "",
+                format!("and {left_out} more violations"),
+            ));
+            break;
+        }
+        room -= size;
+        kept.push(violation);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    #[test]
+    fn no_violation_is_no_error() {
+        assert!(Violations::new().into_result().is_ok());
+    }
+
+    #[test]
+    fn every_violation_is_in_the_answer() {
+        let mut violations = Violations::new();
+        violations.add("email", "must be an e-mail address");
+        violations.add("lines[2].quantity", "must be at least 1");
+        let status = violations.into_result().unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let details = status.get_error_details();
+        let found = &details.bad_request().unwrap().field_violations;
+        let fields: Vec<&str> = found.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, ["email", "lines[2].quantity"]);
+    }
+
+    #[test]
+    fn an_answer_fits_into_the_headers_however_wrong_the_request_is() {
+        let mut violations = Violations::new();
+        for line in 0..10_000 {
+            violations.add(format!("lines[{line}].quantity"), "must be at least 1");
+        }
+        let status = violations.into_result().unwrap_err();
+        assert!(status.details().len() < 5_000, "{}", status.details().len());
+        assert!(status.message().ends_with("; and 9997 more"));
+        let details = status.get_error_details();
+        let found = &details.bad_request().unwrap().field_violations;
+        let last = found.last().unwrap();
+        let left_out = 10_000 - (found.len() - 1);
+        assert_eq!(last.description, format!("and {left_out} more violations"));
+    }
+}
