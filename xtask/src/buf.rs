@@ -1,0 +1,96 @@
+//! Finds buf, the linter of the protobuf files: installed, or fetched once into the target folder.
+//!
+//! It is not a crate, so cargo cannot bring it; PyPI and npm carry the same program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::stop::Stop;
+use crate::{process, workspace};
+
+/// What is fetched. An installed buf may be another one: its rules are additive.
+const VERSION: &str = "1.75.0";
+
+pub(crate) fn find(stop: &Stop) -> Result<PathBuf> {
+    let venv = workspace::state().join(format!("buf-{VERSION}-pypi"));
+    let node = workspace::state().join(format!("buf-{VERSION}-npm"));
+    let places = [
+        PathBuf::from("buf"),
+        venv.join("bin/buf"),
+        node.join("node_modules/.bin/buf"),
+    ];
+    if let Some(buf) = places.iter().find(|buf| answers(buf)) {
+        return Ok(buf.clone());
+    }
+
+    eprintln!("xtask: buf is not installed: fetching {VERSION} into the target folder");
+    let from_pypi = fetch_from_pypi(&venv, stop);
+    if from_pypi.is_ok() && answers(&places[1]) {
+        return Ok(places[1].clone());
+    }
+    stop.check()?;
+    let from_npm = fetch_from_npm(&node, stop);
+    if from_npm.is_ok() && answers(&places[2]) {
+        return Ok(places[2].clone());
+    }
+    stop.check()?;
+    bail!(
+        "buf is needed for the protobuf files and could not be fetched (PyPI: {}; npm: {}). \
+         Install it so that `buf --version` works: https://buf.build/docs/cli/installation",
+        outcome(from_pypi),
+        outcome(from_npm),
+    );
+}
+
+fn fetch_from_pypi(venv: &Path, stop: &Stop) -> Result<()> {
+    // A fetch that was cut short must not count as one.
+    remove(venv)?;
+    let mut create = Command::new("python3");
+    create.args(["-m", "venv"]).arg(venv);
+    must(&mut create, stop)?;
+    let mut install = Command::new(venv.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet"]);
+    install.args(["--disable-pip-version-check", "--no-input"]);
+    install.arg(format!("buf-bin=={VERSION}"));
+    must(&mut install, stop)
+}
+
+fn fetch_from_npm(folder: &Path, stop: &Stop) -> Result<()> {
+    remove(folder)?;
+    let mut install = Command::new("npm");
+    install.args(["install", "--no-audit", "--no-fund", "--no-save"]);
+    install.arg("--loglevel=error").arg("--prefix").arg(folder);
+    install.arg(format!("@bufbuild/buf@{VERSION}"));
+    must(&mut install, stop)
+}
+
+fn must(command: &mut Command, stop: &Stop) -> Result<()> {
+    let status = process::run(command, stop)?;
+    if !status.success() {
+        bail!("{} ended with {status}", command.get_program().display());
+    }
+    Ok(())
+}
+
+fn answers(buf: &Path) -> bool {
+    let version = process::output(Command::new(buf).arg("--version"), Duration::from_secs(20));
+    version.is_ok_and(|output| output.status.success())
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+fn outcome(result: Result<()>) -> String {
+    match result {
+        Ok(()) => "fetched, but it does not start".to_owned(),
+        Err(error) => format!("{error:#}"),
+    }
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask …`: what needs more than cargo itself.
+//!
+//! It runs the lints, and the tests on real servers, which it finds or starts and
+//! always ends: after success, a failure, Ctrl-C or SIGTERM, and at its next start
+//! after a kill -9.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "its output is what a command-line tool is for"
+)]
+
+mod buf;
+mod lint;
+mod process;
+mod servers;
+mod stop;
+mod test;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::stop::Stop;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check formatting, clippy and the protobuf files: all of them, then say which failed
+    Lint,
+
+    /// Run the tests on a real PostgreSQL and a real RabbitMQ
+    #[command(after_long_help = SERVERS_HELP)]
+    Test {
+        /// For `cargo test`, as in `cargo xtask test -- -p messaging relay -- --nocapture`;
+        /// without -p it tests the whole workspace
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
+
+    /// Start the servers of the tests, print their URLs as two export lines, and keep them until
+    /// Ctrl-C: for quick runs of `cargo test` in another shell
+    #[command(after_long_help = SERVERS_HELP)]
+    Servers,
+}
+
+const SERVERS_HELP: &str = "\
+Where the servers come from, for each of the two the first that is there:
+  1. ANGARIUM_TEST_POSTGRES_URL (a superuser's) and ANGARIUM_TEST_AMQP_URL in the environment
+  2. installed programs, as private instances: own folder, ports, node name and password;
+     a server that already runs on this machine is never touched
+  3. Docker: postgres:18 and rabbitmq:4-management
+  4. as root on Debian or Ubuntu: apt-get install, then as 2
+What was started is ended again, also after a failure, Ctrl-C or SIGTERM.";
+
+fn main() -> ExitCode {
+    let task = Cli::parse().task;
+    let stop = match Stop::on_signals() {
+        Ok(stop) => stop,
+        Err(error) => return failure(&error),
+    };
+    let result = run(&task, &stop);
+    match (stop.signal(), result) {
+        (Some(_), Ok(code)) if matches!(task, Task::Servers) => code,
+        (Some(signal), _) => {
+            eprintln!("xtask: ended by signal {signal}; the servers are ended too");
+            ExitCode::from(128_u8.saturating_add(signal))
+        }
+        (None, Ok(code)) => code,
+        (None, Err(error)) => failure(&error),
+    }
+}
+
+fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
+    match task {
+        Task::Lint => lint::run(stop),
+        Task::Test { args } => test::run(args, stop),
+        Task::Servers => servers::keep(stop),
+    }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    eprintln!("xtask: error: {error:#}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn args_of(line: &[&str]) -> Option<Vec<OsString>> {
+        match Cli::try_parse_from(line).ok()?.task {
+            Task::Test { args } => Some(args),
+            Task::Lint | Task::Servers => None,
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_the_first_double_dash_is_for_cargo_test() {
+        let args = args_of(&["xtask", "test", "--", "-p", "user", "--", "--nocapture"]);
+        let expected = ["-p", "user", "--", "--nocapture"].map(OsString::from);
+        assert_eq!(args, Some(expected.to_vec()));
+    }
+
+    #[test]
+    fn an_argument_before_the_double_dash_is_refused() {
+        assert_eq!(args_of(&["xtask", "test", "-p", "user"]), None);
+    }
+}

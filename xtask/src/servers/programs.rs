@@ -1,0 +1,78 @@
+//! Finds installed programs: on the search path first, then where distributions put what they do
+//! not want there.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folders to look in. A pattern is a folder whose one `*` stands for a version: newest first.
+pub(crate) fn folders(patterns: &[&str]) -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
+    for pattern in patterns {
+        folders.extend(expand(pattern));
+    }
+    folders
+}
+
+pub(crate) fn find(program: &str, patterns: &[&str]) -> Option<PathBuf> {
+    let mut candidates = folders(patterns)
+        .into_iter()
+        .map(|folder| folder.join(program));
+    candidates.find(|candidate| candidate.is_file())
+}
+
+/// The first number with dots in what `--version` says, such as 15.13 or 3.10.8.
+pub(crate) fn version(text: &str) -> Option<&str> {
+    let start = text.find(|c: char| c.is_ascii_digit())?;
+    let number = &text[start..];
+    let end = number.find(|c: char| !c.is_ascii_digit() && c != '.');
+    Some(number[..end.unwrap_or(number.len())].trim_end_matches('.'))
+}
+
+fn expand(pattern: &str) -> Vec<PathBuf> {
+    let Some((before, after)) = pattern.split_once('*') else {
+        return vec![PathBuf::from(pattern)];
+    };
+    // The part of a name before the `*`, as in `erts-*`, belongs to the folder's entries.
+    let (parent, prefix) = before.rsplit_once('/').unwrap_or((".", before));
+    let entries = fs::read_dir(Path::new(parent)).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with(prefix))
+        .collect();
+    names.sort_by_key(|name| std::cmp::Reverse(numbers(name)));
+    let folders = names.iter().map(|name| format!("{parent}/{name}{after}"));
+    folders.map(PathBuf::from).collect()
+}
+
+fn numbers(name: &str) -> Vec<u32> {
+    let parts = name.split(|c: char| !c.is_ascii_digit());
+    parts.filter_map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_from_what_a_program_says() {
+        let debian = "postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)";
+        assert_eq!(version(debian), Some("15.13"));
+        assert_eq!(version("postgres (PostgreSQL) 18beta1"), Some("18"));
+        assert_eq!(version("3.10.8"), Some("3.10.8"));
+        assert_eq!(version("no number"), None);
+    }
+
+    #[test]
+    fn the_newest_version_comes_first_by_number_not_by_letter() -> anyhow::Result<()> {
+        let home = tempfile::tempdir()?;
+        for name in ["erts-9.3", "erts-13.1", "other-99"] {
+            fs::create_dir(home.path().join(name))?;
+        }
+        let pattern = format!("{}/erts-*/bin", home.path().display());
+        let expected = ["erts-13.1/bin", "erts-9.3/bin"].map(|name| home.path().join(name));
+        assert_eq!(expand(&pattern), expected);
+        Ok(())
+    }
+}

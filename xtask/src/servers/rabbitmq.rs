@@ -1,0 +1,244 @@
+//! RabbitMQ for the tests: given, private or in Docker.
+//!
+//! A private node shares nothing with the system's: data, ports, node name, cookie and epmd (the
+//! name server of Erlang nodes) are its own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::account::Account;
+use super::amqp::{self, Address};
+use super::docker::{Container, Image};
+use super::folder::{self, Folder};
+use super::ledger::Ledger;
+use super::private::Private;
+use super::{AMQP_URL, Owned, Running, START_LIMIT, programs, ready, unusable};
+use crate::stop::Stop;
+
+pub(crate) const PACKAGE: &str = "rabbitmq-server";
+
+const USER: &str = "angarium";
+const SERVER_FOLDERS: &[&str] = &[
+    "/usr/lib/rabbitmq/bin",
+    "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",
+    "/opt/rabbitmq/sbin",
+    "/opt/homebrew/opt/rabbitmq/sbin",
+    "/usr/local/opt/rabbitmq/sbin",
+];
+const ERLANG_FOLDERS: &[&str] = &[
+    "/usr/lib/erlang/erts-*/bin",
+    "/usr/lib64/erlang/erts-*/bin",
+    "/usr/local/lib/erlang/erts-*/bin",
+    "/opt/homebrew/lib/erlang/erts-*/bin",
+];
+
+#[derive(Debug)]
+pub(crate) struct Installed {
+    server: PathBuf,
+    epmd: PathBuf,
+}
+
+pub(crate) fn installed() -> Option<Installed> {
+    let server = programs::folders(SERVER_FOLDERS)
+        .into_iter()
+        .find_map(|folder| {
+            let found = folder.join("rabbitmq-server").canonicalize().ok()?;
+            script(found.parent()?)
+        })?;
+    let epmd = programs::find("epmd", ERLANG_FOLDERS)?;
+    Some(Installed { server, epmd })
+}
+
+/// The real script has `rabbitmq-env` beside it. What packages put on the search path is often a
+/// wrapper that insists on the system's own account.
+fn script(folder: &Path) -> Option<PathBuf> {
+    let script = folder.join("rabbitmq-server");
+    (script.is_file() && folder.join("rabbitmq-env").is_file()).then_some(script)
+}
+
+pub(crate) fn given(url: &str) -> Result<Running> {
+    let version = check(url).with_context(|| unusable(AMQP_URL))?;
+    Ok(Running {
+        url: url.to_owned(),
+        description: format!("RabbitMQ{version}: that of {AMQP_URL}"),
+        owned: Owned::Nothing,
+    })
+}
+
+pub(crate) fn container(ledger: &Ledger, stop: &Stop) -> Result<Running> {
+    let password = folder::secret()?;
+    let image = Image {
+        name: "rabbitmq:4-management",
+        port: 5672,
+        environment: vec![
+            ("RABBITMQ_DEFAULT_USER", USER.to_owned()),
+            ("RABBITMQ_DEFAULT_PASS", password.clone()),
+            (
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                format!("-ra wal_max_size_bytes {WAL_BYTES}"),
+            ),
+        ],
+        arguments: &[],
+    };
+    let container = Container::start(&image, ledger, stop)?;
+    let url = url(&password, container.port);
+    let address = Address::parse(&url)?;
+    let alive = || container.check();
+    let version = ready::wait(START_LIMIT, stop, alive, || amqp::log_in(&address))
+        .with_context(|| not_started(&container.log_tail()))?;
+    Ok(Running {
+        url,
+        description: format!(
+            "RabbitMQ {version}: Docker container of {} on 127.0.0.1:{}",
+            image.name, container.port
+        ),
+        owned: Owned::Container(container),
+    })
+}
+
+pub(crate) fn private(ledger: &Ledger, stop: &Stop) -> Result<Running> {
+    ready::retry(|| start(ledger, stop))
+}
+
+fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
+    let installed = installed().context("rabbitmq-server or Erlang's epmd is not installed")?;
+    let folder = Folder::create(ledger, Account::for_servers(&["nobody", "rabbitmq"])?)?;
+    let password = folder::secret()?;
+    let [amqp_port, distribution_port, epmd_port] = ready::free_ports()?;
+    let url = url(&password, amqp_port);
+    let address = Address::parse(&url)?;
+
+    // Erlang's cookie has to be there and closed to others before a node starts.
+    folder.write(".erlang.cookie", &folder::secret()?)?;
+    folder.write("rabbitmq.conf", &configuration(&password, amqp_port))?;
+    folder.write("advanced.config", "[].\n")?;
+    folder.write("enabled_plugins", "[].\n")?;
+    folder.write("rabbitmq-env.conf", "")?;
+    let mnesia = folder.create_folder("mnesia")?;
+    let logs = folder.create_folder("log")?;
+
+    let mut epmd = folder.logged(&installed.epmd)?;
+    epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
+    let mut node = folder.logged(&installed.server)?;
+    node.env("RABBITMQ_NODENAME", format!("{}@localhost", node_name()?))
+        .env("RABBITMQ_DIST_PORT", distribution_port.to_string())
+        .env("RABBITMQ_MNESIA_BASE", mnesia)
+        .env("RABBITMQ_LOG_BASE", logs)
+        // The system's own files would be read where these are not named.
+        .env("RABBITMQ_CONFIG_FILE", folder.file("rabbitmq.conf"))
+        .env(
+            "RABBITMQ_ADVANCED_CONFIG_FILE",
+            folder.file("advanced.config"),
+        )
+        .env("RABBITMQ_CONF_ENV_FILE", folder.file("rabbitmq-env.conf"))
+        .env(
+            "RABBITMQ_ENABLED_PLUGINS_FILE",
+            folder.file("enabled_plugins"),
+        )
+        .env("RABBITMQ_PID_FILE", folder.file("rabbitmq.pid"))
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", LOOPBACK)
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        // Erlang reserves memory for as many files as the system would let it open.
+        .env("ERL_MAX_PORTS", "65536");
+
+    // epmd first, and as our child: a node that finds none starts one that outlives it.
+    let mut private = Private::new(folder);
+    private.spawn(&mut epmd, ledger)?;
+    ready::wait(
+        START_LIMIT,
+        stop,
+        || private.check(),
+        || ready::connect("127.0.0.1", epmd_port),
+    )
+    .with_context(|| not_started(&private.log_tail()))?;
+    private.spawn(&mut node, ledger)?;
+    let version = ready::wait(
+        START_LIMIT,
+        stop,
+        || private.check(),
+        || amqp::log_in(&address),
+    )
+    .with_context(|| not_started(&private.log_tail()))?;
+
+    Ok(Running {
+        url,
+        description: format!(
+            "RabbitMQ {version}: private node of {} on 127.0.0.1:{amqp_port}",
+            installed.server.display()
+        ),
+        owned: Owned::Private(private),
+    })
+}
+
+const LOOPBACK: &str = "-kernel inet_dist_use_interface {127,0,0,1}";
+
+/// Of the log that quorum queues share; the default of 512 MB is for other machines.
+const WAL_BYTES: u32 = 64_000_000;
+
+fn configuration(password: &str, port: u16) -> String {
+    format!(
+        "listeners.tcp.default = 127.0.0.1:{port}\n\
+         default_user = {USER}\n\
+         default_pass = {password}\n\
+         raft.wal_max_size_bytes = {WAL_BYTES}\n\
+         disk_free_limit.absolute = 100MB\n\
+         log.file = false\n\
+         log.console = true\n\
+         log.console.level = info\n"
+    )
+}
+
+fn node_name() -> Result<String> {
+    Ok(format!("angarium-{}", &folder::secret()?[..8]))
+}
+
+fn url(password: &str, port: u16) -> String {
+    format!("amqp://{USER}:{password}@127.0.0.1:{port}/%2f")
+}
+
+fn not_started(log: &str) -> String {
+    format!("RabbitMQ does not start; its log ends with:\n{log}\n")
+}
+
+/// Behind TLS only that somebody listens is known: this tool brings no TLS.
+fn check(url: &str) -> Result<String> {
+    let address = Address::parse(url)?;
+    if address.tls {
+        ready::connect(&address.host, address.port)?;
+        return Ok(String::new());
+    }
+    let version =
+        amqp::log_in(&address).with_context(|| format!("at {}:{}", address.host, address.port))?;
+    Ok(format!(" {version}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_url_leads_to_the_default_virtual_host() -> Result<()> {
+        let address = Address::parse(&url("secret", 5000))?;
+        assert_eq!((address.host.as_str(), address.port), ("127.0.0.1", 5000));
+        Ok(())
+    }
+
+    #[test]
+    fn a_wrapper_without_the_real_scripts_is_not_taken() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("rabbitmq-server"), "")?;
+        assert_eq!(script(folder.path()), None);
+        std::fs::write(folder.path().join("rabbitmq-env"), "")?;
+        assert!(script(folder.path()).is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_about_a_given_server_does_not_show_its_password() {
+        let error = check("amqp://me:secret@127.0.0.1:1/").err();
+        let text = error.map(|error| format!("{error:#}"));
+        assert!(text.is_some_and(|text| text.contains("127.0.0.1:1") && !text.contains("secret")));
+    }
+}

@@ -1,0 +1,126 @@
+//! `cargo xtask test`: cargo's tests with the servers' URLs in the environment.
+//!
+//! Compiling and starting the servers happen at the same time; the tests run once both are done.
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode, ExitStatus};
+use std::thread;
+
+use anyhow::{Result, anyhow};
+
+use crate::servers::{Plan, Servers};
+use crate::stop::{Stop, Stopped};
+use crate::{process, workspace};
+
+pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
+    let plan = Plan::make()?;
+    let (servers, built) = thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            let servers = Servers::start(&plan, stop);
+            if servers.is_err() {
+                stop.request();
+            }
+            servers
+        });
+        let built = build(args, stop);
+        if !built.as_ref().is_ok_and(ExitStatus::success) {
+            stop.request();
+        }
+        let servers = starting
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("starting the servers ended in a panic")));
+        (servers, built)
+    });
+
+    // Where both halves failed, one of them only because it was stopped: report the other.
+    let servers = match servers {
+        Err(error) if !error.is::<Stopped>() => return Err(error),
+        servers => servers,
+    };
+    let built = built?;
+    if !built.success() {
+        return Ok(code(built));
+    }
+    let servers = servers?;
+
+    let mut command = cargo_test(args);
+    command.envs(servers.environment());
+    let tested = process::run(&mut command, stop)?;
+    drop(servers);
+    Ok(code(tested))
+}
+
+/// Compiles the tests without running them; a run that has no such step passes at once.
+fn build(args: &[OsString], stop: &Stop) -> Result<ExitStatus> {
+    let own = for_cargo(args);
+    if own.iter().any(|arg| arg == "--doc" || arg == "--no-run") {
+        return Ok(ExitStatus::default());
+    }
+    let mut command = cargo_test(own);
+    process::run(command.arg("--no-run"), stop)
+}
+
+fn cargo_test(args: &[OsString]) -> Command {
+    let mut command = workspace::cargo();
+    command.arg("test");
+    if !selects_packages(args) {
+        command.arg("--workspace");
+    }
+    command.args(args);
+    command
+}
+
+/// What cargo itself reads; behind a `--` stands what the test programs read.
+fn for_cargo(args: &[OsString]) -> &[OsString] {
+    let end = args.iter().position(|arg| arg == "--");
+    &args[..end.unwrap_or(args.len())]
+}
+
+fn selects_packages(args: &[OsString]) -> bool {
+    for_cargo(args).iter().any(|arg| {
+        let arg = arg.to_string_lossy();
+        let short = arg.starts_with("-p");
+        let package = arg == "--package" || arg.starts_with("--package=");
+        short || package || arg == "--workspace" || arg == "--all"
+    })
+}
+
+/// Cargo's own code; a cargo that was killed has none.
+fn code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(args: &[&str]) -> Vec<String> {
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        let command = cargo_test(&args);
+        let args = command.get_args().map(|arg| arg.to_string_lossy().into());
+        args.collect()
+    }
+
+    #[test]
+    fn the_whole_workspace_is_tested_unless_a_package_is_named() {
+        assert_eq!(command(&[]), ["test", "--workspace"]);
+        assert_eq!(command(&["relay"]), ["test", "--workspace", "relay"]);
+        assert_eq!(command(&["-p", "event"]), ["test", "-p", "event"]);
+        assert_eq!(command(&["-pevent"]), ["test", "-pevent"]);
+        let long = command(&["--package=event"]);
+        assert_eq!(long, ["test", "--package=event"]);
+    }
+
+    #[test]
+    fn an_argument_of_the_test_programs_names_no_package() {
+        let command = command(&["--", "-p"]);
+        assert_eq!(command, ["test", "--workspace", "--", "-p"]);
+    }
+
+    #[test]
+    fn arguments_of_the_test_programs_are_not_for_the_build() {
+        let args = ["-p", "event", "--", "--nocapture"].map(OsString::from);
+        assert_eq!(for_cargo(&args), &args[..2]);
+    }
+}
