@@ -10,20 +10,24 @@ use crate::stop::Stop;
 use crate::{buf, process, workspace};
 
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
-    let buf = buf::find(stop)?;
-    let checks = [
-        ("cargo fmt", cargo(&["fmt", "--all", "--check"])),
-        ("cargo clippy", cargo(CLIPPY)),
-        ("buf lint", at_root(&buf, &["lint"])),
-        (
-            "buf format",
-            at_root(&buf, &["format", "-d", "--exit-code"]),
-        ),
-    ];
     let mut failed = Vec::new();
-    for (name, mut command) in checks {
-        eprintln!("xtask: {name}");
-        if !process::run(&mut command, stop)?.success() {
+    for (name, args) in [
+        ("cargo fmt", &["fmt", "--all", "--check"][..]),
+        ("cargo clippy", CLIPPY),
+    ] {
+        if !passes(name, workspace::cargo().args(args), stop)? {
+            failed.push(name);
+        }
+    }
+    // After cargo's: to have no buf must not hide what they find.
+    let buf = buf::find(stop)?;
+    for (name, args) in [
+        ("buf lint", &["lint"][..]),
+        ("buf format", &["format", "-d", "--exit-code"]),
+    ] {
+        let mut command = Command::new(&buf);
+        command.args(args).current_dir(workspace::root());
+        if !passes(name, &mut command, stop)? {
             failed.push(name);
         }
     }
@@ -35,6 +39,11 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+fn passes(name: &str, command: &mut Command, stop: &Stop) -> Result<bool> {
+    eprintln!("xtask: {name}");
+    Ok(process::run(command, stop)?.success())
+}
+
 const CLIPPY: &[&str] = &[
     "clippy",
     "--workspace",
@@ -43,15 +52,3 @@ const CLIPPY: &[&str] = &[
     "-D",
     "warnings",
 ];
-
-fn cargo(args: &[&str]) -> Command {
-    let mut command = workspace::cargo();
-    command.args(args);
-    command
-}
-
-fn at_root(program: &std::path::Path, args: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(workspace::root());
-    command
-}

@@ -153,6 +153,13 @@ impl Group {
             thread::sleep(POLL);
         }
         let _ = self.finish();
+        // Killed is not gone yet; but where nobody reaps, what is dead stays listed for ever.
+        let killed = Instant::now();
+        while rustix::process::test_kill_process_group(self.pid()).is_ok()
+            && killed.elapsed() < Duration::from_secs(1)
+        {
+            thread::sleep(POLL);
+        }
     }
 }
 
