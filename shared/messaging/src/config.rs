@@ -7,6 +7,8 @@ use url::Url;
 
 use crate::transport::RabbitMqConfig;
 
+const EXPECTED_URL: &str = "amqp://user:password@host:5672/vhost, or amqps://";
+
 /// Flags and environment variables.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BrokerArgs {
@@ -19,19 +21,25 @@ pub struct BrokerArgs {
     pub amqp_prefix: String,
 }
 
-/// Where events go.
-#[derive(Clone, Debug)]
-pub struct BrokerConfig {
-    /// `None` where no broker was named: then only the embedded transport is left.
-    pub rabbitmq: Option<RabbitMqConfig>,
-}
-
 impl BrokerArgs {
     /// The clap ids of what may come from a file instead.
     pub const SECRETS: &'static [&'static str] = &["amqp_url"];
 
-    /// Judges the values. `problem` is told the variable, what was given, and what is expected.
-    pub fn check(&self, problem: &mut dyn FnMut(&str, &str, &str)) -> Option<BrokerConfig> {
+    /// As [`check`](Self::check), for a process that has no other transport.
+    pub fn required(&self, problem: &mut dyn FnMut(&str, &str, &str)) -> Option<RabbitMqConfig> {
+        if self.amqp_url.is_none() {
+            problem("AMQP_URL", "", EXPECTED_URL);
+            return None;
+        }
+        self.check(problem)?
+    }
+
+    /// Judges the values. `problem` is told the variable, what was given, and what is expected. The answer is `Some(None)`
+    /// where no broker was named: then only the embedded transport is left.
+    pub fn check(
+        &self,
+        problem: &mut dyn FnMut(&str, &str, &str),
+    ) -> Option<Option<RabbitMqConfig>> {
         const LONGEST_PREFIX: usize = 64;
         let plain =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
@@ -44,26 +52,21 @@ impl BrokerArgs {
             return None;
         }
         let Some(given) = &self.amqp_url else {
-            return Some(BrokerConfig { rabbitmq: None });
+            return Some(None);
         };
         match Url::parse(given)
             .ok()
             .filter(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host())
         {
-            Some(url) => {
-                let config = RabbitMqConfig {
-                    prefix: self.amqp_prefix.clone(),
-                    ..RabbitMqConfig::new(url)
-                };
-                Some(BrokerConfig {
-                    rabbitmq: Some(config),
-                })
-            }
+            Some(url) => Some(Some(RabbitMqConfig {
+                prefix: self.amqp_prefix.clone(),
+                ..RabbitMqConfig::new(url)
+            })),
             None => {
                 problem(
                     "AMQP_URL",
                     "(not shown)",
-                    "amqp://user:password@host:5672/vhost, or amqps://",
+                    EXPECTED_URL,
                 );
                 None
             }

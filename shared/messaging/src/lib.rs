@@ -10,6 +10,7 @@
 
 mod config;
 mod consumer;
+mod engine;
 mod inbox;
 mod migrations;
 pub mod outbox;
@@ -23,8 +24,9 @@ mod subscription;
 mod trace;
 pub mod transport;
 
-pub use config::{BrokerArgs, BrokerConfig};
+pub use config::BrokerArgs;
 pub use consumer::{Consumer, ConsumerConfig};
+pub use engine::{Engine, Participant};
 pub use migrations::migrations;
 pub use outbox::Cause;
 pub use relay::{Relay, RelayConfig};

@@ -106,7 +106,8 @@ impl Relay {
                 reconnect.reset();
             }
             for row in window.publishable() {
-                confirms.push(publish(&*publisher, &row).await?);
+                let confirm = publish(&*publisher, &row).await?;
+                confirms.push(confirm);
             }
             if confirms.is_empty() {
                 if stop.is_cancelled() {

@@ -4,6 +4,8 @@
 //! is durable in every queue that it was routed to, and an unacknowledged one comes again. Any error means that the publisher
 //! or receiver is spent; the engine drops it and asks for a new one, so no implementation recovers by itself.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use event::Message;
 use futures::future::BoxFuture;
@@ -15,6 +17,25 @@ mod topology;
 pub use embedded::{Embedded, EmbeddedTransport};
 pub use rabbitmq::{RabbitMq, RabbitMqConfig};
 pub use topology::{Binding, DEAD_LETTER_EXCHANGE, Queue, Topology, dead_letter_queue};
+
+/// The broker that a process uses.
+#[derive(Clone)]
+pub enum Broker {
+    /// RabbitMQ, reached when needed.
+    RabbitMq(RabbitMqConfig),
+    /// An open queue file, shared by the services of this process.
+    Embedded(Embedded),
+}
+
+impl Broker {
+    /// The broker as `service` sees it, which needs `topology`.
+    pub fn transport(&self, service: &str, topology: Topology) -> Arc<dyn Transport> {
+        match self {
+            Self::RabbitMq(config) => Arc::new(RabbitMq::new(config.clone(), service, topology)),
+            Self::Embedded(embedded) => Arc::new(embedded.transport(topology)),
+        }
+    }
+}
 
 /// A broker, as one service sees it.
 #[async_trait]

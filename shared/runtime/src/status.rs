@@ -9,8 +9,11 @@ mod violations;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sea_orm::DbErr;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::database;
 
 pub use violations::{Violation, Violations};
 
@@ -97,6 +100,17 @@ pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
 pub fn internal() -> Status {
     let message = "an internal error happened; it has been logged with the correlation id";
     Status::with_error_details(Code::Internal, message, details("INTERNAL", &[]))
+}
+
+/// What a failed statement means to a caller: `UNAVAILABLE` where the database is away, otherwise a bug of ours. Logs it,
+/// so the caller does not.
+pub fn database(error: &DbErr) -> Status {
+    if database::is_unavailable(error) {
+        tracing::warn!(%error, "the database is away");
+        return unavailable("DATABASE_UNAVAILABLE", Duration::from_secs(1));
+    }
+    tracing::error!(%error, "a statement failed");
+    internal()
 }
 
 /// The call took longer than `limit`. Its outcome is not known to the caller.

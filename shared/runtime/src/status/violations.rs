@@ -1,6 +1,7 @@
 //! Collects what is wrong with a request, so that one answer names every field.
 
 use tonic::Status;
+use uuid::Uuid;
 
 /// How many violations the message repeats.
 const SUMMARISED: usize = 3;
@@ -45,6 +46,16 @@ impl Violations {
         self.found.push(Violation::new(field, description));
     }
 
+    /// The id in `field`; where `raw` is not a UUID that is a violation, and the answer is the nil id.
+    pub fn uuid(&mut self, field: &str, raw: &str) -> Uuid {
+        // Only the usual form: an id that has several spellings is several keys to whoever compares text.
+        let parsed = Uuid::parse_str(raw).ok().filter(|id| id.to_string() == raw);
+        parsed.unwrap_or_else(|| {
+            self.add(field, "must be a UUID in lower case with hyphens");
+            Uuid::nil()
+        })
+    }
+
     /// Whether none was found.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -58,7 +69,12 @@ impl Violations {
         if self.found.is_empty() {
             return Ok(());
         }
-        Err(super::invalid_argument(self.found))
+        Err(self.into_status())
+    }
+
+    /// `INVALID_ARGUMENT` with all of them.
+    pub fn into_status(self) -> Status {
+        super::invalid_argument(self.found)
     }
 }
 

@@ -1,0 +1,60 @@
+//! Between the domain and the contract, for answers and events alike.
+
+use contracts::order::v1::{Order as OrderMessage, OrderLine, OrderState};
+use prost_types::Timestamp;
+
+use crate::money::Money;
+use crate::order::{Line, Order, State};
+
+pub fn order(order: &Order) -> OrderMessage {
+    OrderMessage {
+        order_id: order.id.to_string(),
+        user_id: order.user_id.to_string(),
+        state: state(order.state).into(),
+        lines: order.lines.iter().map(line).collect(),
+        total_price: Some(money(&order.total)),
+        create_time: Some(timestamp(order.created_at_ms)),
+        update_time: Some(timestamp(order.updated_at_ms)),
+        cancel_time: order
+            .cancellation
+            .as_ref()
+            .map(|cancellation| timestamp(cancellation.at_ms)),
+        cancellation_reason: order
+            .cancellation
+            .as_ref()
+            .map(|cancellation| cancellation.reason.clone())
+            .unwrap_or_default(),
+    }
+}
+
+pub fn line(line: &Line) -> OrderLine {
+    OrderLine {
+        sku: line.sku.clone(),
+        // At most 10 000: checked where it came in.
+        quantity: i32::try_from(line.quantity).unwrap_or(i32::MAX),
+        unit_price: Some(money(&line.unit_price)),
+    }
+}
+
+pub fn money(money: &Money) -> contracts::money::Money {
+    contracts::money::Money {
+        currency_code: money.currency().to_owned(),
+        units: money.units(),
+        nanos: money.nanos(),
+    }
+}
+
+pub fn timestamp(unix_ms: i64) -> Timestamp {
+    let nanos = unix_ms.rem_euclid(1000) * 1_000_000;
+    Timestamp {
+        seconds: unix_ms.div_euclid(1000),
+        nanos: i32::try_from(nanos).unwrap_or_default(),
+    }
+}
+
+fn state(state: State) -> OrderState {
+    match state {
+        State::Placed => OrderState::Placed,
+        State::Cancelled => OrderState::Cancelled,
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong, and what it means to either side: to a caller, and to an event's handler.
+
+use messaging::HandlerError;
+use runtime::status;
+use sea_orm::DbErr;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::order::State;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("user {0} is not known here")]
+    UserUnknown(Uuid),
+    #[error("there is no order {0}")]
+    OrderNotFound(Uuid),
+    #[error("order {order_id} cannot be cancelled, it is {state:?}")]
+    NotCancellable { order_id: Uuid, state: State },
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::UserUnknown(id) => status::not_found(
+                "USER_UNKNOWN",
+                "angarium.user.v1.User",
+                &id.to_string(),
+                format!(
+                    "{message}; a user becomes known a moment after registration, so right after it try again"
+                ),
+            ),
+            Error::OrderNotFound(id) => status::not_found(
+                "ORDER_NOT_FOUND",
+                "angarium.order.v1.Order",
+                &id.to_string(),
+                message,
+            ),
+            Error::NotCancellable {
+                order_id,
+                state: State::Cancelled,
+            } => status::failed_precondition(
+                "ORDER_ALREADY_CANCELLED",
+                "ORDER_STATE",
+                &order_id.to_string(),
+                "the order is cancelled already",
+            ),
+            Error::NotCancellable {
+                order_id,
+                state: State::Placed,
+            } => status::failed_precondition(
+                "ORDER_NOT_CANCELLABLE",
+                "ORDER_STATE",
+                &order_id.to_string(),
+                message,
+            ),
+            Error::Database(error) => status::database(&error),
+        }
+    }
+}
+
+impl From<Error> for HandlerError {
+    fn from(error: Error) -> Self {
+        match error {
+            // What is not there yet may come: events of different aggregates arrive in any order.
+            Error::UserUnknown(_) | Error::OrderNotFound(_) | Error::Database(_) => {
+                Self::retry(error)
+            }
+            Error::NotCancellable { .. } => Self::reject(error),
+        }
+    }
+}

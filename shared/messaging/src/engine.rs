@@ -1,0 +1,90 @@
+//! Relay and consumer of one service, started and ended in the order in which they depend on one another.
+//!
+//! On the way down nothing new is received, then what is still being committed is waited for, then the outbox is emptied: an
+//! event that a last call has promised goes out before the process does.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::consumer::{Consumer, ConsumerConfig};
+use crate::relay::{Relay, RelayConfig};
+use crate::store::Store;
+use crate::subscription::Subscriptions;
+use crate::transport::{Broker, Topology, Transport, TransportError};
+
+/// What a service publishes and reacts to.
+pub struct Participant {
+    /// The service's name: AMQP `app-id`, CloudEvents `source`, and the names of its connections.
+    pub service: &'static str,
+    /// The exchanges that its events go to.
+    pub exchanges: &'static [&'static str],
+    /// What it consumes; `None` for a service that only publishes.
+    pub subscriptions: Option<Subscriptions>,
+}
+
+/// A service's part in the system's events.
+pub struct Engine {
+    transport: Arc<dyn Transport>,
+    relay: Relay,
+    consumer: Option<Consumer>,
+}
+
+impl Engine {
+    /// Wires relay and consumer to the service's database and to `broker`.
+    pub fn new(
+        store: &Store,
+        broker: &Broker,
+        participant: Participant,
+        consumer: ConsumerConfig,
+    ) -> Self {
+        let topology = Topology::publishing(participant.exchanges.iter().copied());
+        let topology = match &participant.subscriptions {
+            None => topology,
+            Some(subscriptions) => topology.consuming(subscriptions.queue()),
+        };
+        let transport = broker.transport(participant.service, topology);
+        let relay = Relay::new(
+            store.clone(),
+            Arc::clone(&transport),
+            RelayConfig::new(participant.service),
+        );
+        let consumer = participant.subscriptions.map(|subscriptions| {
+            Consumer::new(
+                store.clone(),
+                Arc::clone(&transport),
+                subscriptions,
+                consumer,
+            )
+        });
+        Self {
+            transport,
+            relay,
+            consumer,
+        }
+    }
+
+    /// Makes the service's exchanges, queues and bindings exist before anything is published: an event that goes out before
+    /// a queue is bound never reaches it. Where the broker is away this is done at the first connect instead.
+    ///
+    /// # Errors
+    /// Where the broker cannot be reached or refuses.
+    pub async fn declare(&self) -> Result<(), TransportError> {
+        self.transport.declare().await
+    }
+
+    /// Runs until `stop`; then finishes what was received, waits for `committed` (no more transactions of the service
+    /// itself), and publishes what is left.
+    pub async fn run(self, stop: CancellationToken, committed: CancellationToken) {
+        let quiet = CancellationToken::new();
+        let receive = async {
+            match self.consumer {
+                Some(consumer) => consumer.run(stop).await,
+                None => stop.cancelled().await,
+            }
+            committed.cancelled().await;
+            quiet.cancel();
+        };
+        tokio::join!(receive, self.relay.run(quiet.clone()));
+    }
+}
