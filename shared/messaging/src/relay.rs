@@ -146,7 +146,7 @@ impl Relay {
             match outcome {
                 Ok(Confirmation::Routed) => confirmed.push(sequence),
                 Ok(Confirmation::Unrouted) if window.may_be_unrouted(sequence) => {
-                    confirmed.push(sequence)
+                    confirmed.push(sequence);
                 }
                 Ok(Confirmation::Unrouted) => {
                     refused.insert(sequence, "no queue is bound for it".to_owned());

@@ -271,7 +271,7 @@ impl Handling {
                 "skipped: this build does not know the type"
             ),
             Held::Waiting | Held::Deferred => {
-                tracing::debug!(event.id = entry.event_id, state = held.as_str(), "held")
+                tracing::debug!(event.id = entry.event_id, state = held.as_str(), "held");
             }
         }
         Ok(Outcome::Held(held))

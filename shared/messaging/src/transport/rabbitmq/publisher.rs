@@ -44,13 +44,13 @@ impl Publisher for RabbitMqPublisher {
         let limit = self.connection.config.time_out;
         Ok(Box::pin(async move {
             let answer = within(limit, "waiting for a publisher confirm", confirm).await?;
-            confirmation(answer)
+            confirmation(&answer)
         }))
     }
 }
 
 /// A message that no queue is bound for is returned *and* acknowledged, so an acknowledgement alone proves nothing.
-fn confirmation(answer: Answer) -> Result<Confirmation, TransportError> {
+fn confirmation(answer: &Answer) -> Result<Confirmation, TransportError> {
     match answer {
         Answer::Ack(None) => Ok(Confirmation::Routed),
         Answer::Ack(Some(_)) => Ok(Confirmation::Unrouted),
