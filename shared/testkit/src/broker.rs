@@ -1,0 +1,180 @@
+//! A broker that belongs to one test: a prefix of its own on the RabbitMQ of the test run, or a queue file of its own.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use event::Message;
+use messaging::transport::{
+    self, Confirmation, Embedded, RabbitMqConfig, Topology, Transport, dead_letter_queue,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::environment;
+
+mod queue_file;
+mod rabbitmq;
+
+/// Which broker a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerKind {
+    /// The server of the test run.
+    RabbitMq,
+    /// A queue file in a folder of its own.
+    Embedded,
+}
+
+/// A broker without exchanges and queues. What the services of a test declare on it is gone when this is dropped.
+pub struct Broker {
+    place: Place,
+}
+
+enum Place {
+    Server(OnServer),
+    File(InFolder),
+}
+
+struct OnServer {
+    config: RabbitMqConfig,
+    declared: Mutex<Declared>,
+}
+
+#[derive(Clone, Default)]
+struct Declared {
+    exchanges: BTreeSet<String>,
+    queues: BTreeSet<String>,
+}
+
+struct InFolder {
+    folder: TempDir,
+    embedded: Option<Embedded>,
+}
+
+impl Broker {
+    /// Makes a broker.
+    pub async fn create(kind: BrokerKind) -> Self {
+        let place = match kind {
+            BrokerKind::RabbitMq => Place::Server(OnServer {
+                config: RabbitMqConfig {
+                    prefix: format!("test-{}.", Uuid::now_v7().simple()),
+                    ..RabbitMqConfig::new(environment::amqp_url())
+                },
+                declared: Mutex::default(),
+            }),
+            BrokerKind::Embedded => {
+                let folder = TempDir::new().expect("a temporary folder");
+                let embedded = Some(queue_file::open(folder.path()).await);
+                Place::File(InFolder { folder, embedded })
+            }
+        };
+        Self { place }
+    }
+
+    /// Which broker it is.
+    pub fn kind(&self) -> BrokerKind {
+        match self.place {
+            Place::Server(_) => BrokerKind::RabbitMq,
+            Place::File(_) => BrokerKind::Embedded,
+        }
+    }
+
+    /// For an [`Engine`](messaging::Engine) whose services declare `topologies`.
+    pub fn of_services<'a>(
+        &self,
+        topologies: impl IntoIterator<Item = &'a Topology>,
+    ) -> transport::Broker {
+        match &self.place {
+            Place::Server(server) => {
+                topologies
+                    .into_iter()
+                    .for_each(|topology| server.remember(topology));
+                transport::Broker::RabbitMq(server.config.clone())
+            }
+            Place::File(file) => transport::Broker::Embedded(file.embedded().clone()),
+        }
+    }
+
+    /// The broker as a service sees it that declares `topology`.
+    pub fn transport(&self, topology: Topology) -> Arc<dyn Transport> {
+        self.of_services([&topology]).transport("test", topology)
+    }
+
+    /// As after a restart of everything that uses it: an embedded broker's file is closed and opened again. On RabbitMQ
+    /// there is nothing to do, because every publisher and receiver has a connection of its own.
+    ///
+    /// # Panics
+    /// Where something still uses the file.
+    pub async fn reopen(&mut self) {
+        if let Place::File(file) = &mut self.place {
+            drop(file.embedded.take());
+            file.embedded = Some(queue_file::open(file.folder.path()).await);
+        }
+    }
+
+    /// Publishes as a foreign program would: any bytes, any properties, or none.
+    pub async fn publish(&self, message: &Message) -> Confirmation {
+        match &self.place {
+            Place::Server(server) => rabbitmq::publish(&server.config, message).await,
+            Place::File(file) => {
+                let transport = file.embedded().transport(Topology::default());
+                let publisher = transport.publisher().await.expect("a publisher");
+                let confirm = publisher.publish(message).await.expect("a publish");
+                confirm.await.expect("a confirm")
+            }
+        }
+    }
+
+    /// How many messages lie in `queue`. Those that a receiver has not acknowledged count on the embedded broker and do not
+    /// count on RabbitMQ, so ask when it is quiet.
+    pub async fn messages(&self, queue: &str) -> u64 {
+        match &self.place {
+            Place::Server(server) => rabbitmq::messages(&server.config, queue).await,
+            Place::File(file) => queue_file::messages(file.folder.path(), queue).await,
+        }
+    }
+
+    /// The folder of an embedded broker's queue file, which is `queue.db` in it.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        match &self.place {
+            Place::Server(_) => None,
+            Place::File(file) => Some(file.folder.path()),
+        }
+    }
+}
+
+impl InFolder {
+    fn embedded(&self) -> &Embedded {
+        self.embedded
+            .as_ref()
+            .expect("it is open but within `reopen`")
+    }
+}
+
+impl OnServer {
+    fn remember(&self, topology: &Topology) {
+        let mut declared = self.declared.lock().expect("no test panics in here");
+        declared.exchanges.extend(topology.exchanges.clone());
+        if let Some(queue) = &topology.queue {
+            declared
+                .exchanges
+                .insert(transport::DEAD_LETTER_EXCHANGE.to_owned());
+            declared
+                .queues
+                .extend([queue.name.clone(), dead_letter_queue(&queue.name)]);
+        }
+    }
+}
+
+impl Drop for OnServer {
+    fn drop(&mut self) {
+        let declared = self
+            .declared
+            .lock()
+            .expect("no test panics in here")
+            .clone();
+        let config = self.config.clone();
+        if !declared.exchanges.is_empty() {
+            crate::blocking::finish(async move { rabbitmq::remove(&config, &declared).await });
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A database that belongs to one test.
+
+use runtime::config::DatabaseConfig;
+use runtime::database;
+use sea_orm::DatabaseConnection;
+use sea_orm::sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sea_orm_migration::MigratorTrait;
+use tempfile::TempDir;
+use url::Url;
+use uuid::Uuid;
+
+use crate::{blocking, environment};
+
+/// Which store a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A database on the server of the test run.
+    Postgres,
+    /// A file in a folder of its own.
+    Sqlite,
+}
+
+/// An empty database, gone when this is dropped, whoever is still connected to it.
+pub struct Database {
+    kind: StoreKind,
+    url: String,
+    _place: Place,
+}
+
+#[expect(dead_code, reason = "held for what they do when they are dropped")]
+enum Place {
+    Server(OnServer),
+    Folder(TempDir),
+}
+
+struct OnServer {
+    name: String,
+}
+
+impl Database {
+    /// Makes a database.
+    pub async fn create(kind: StoreKind) -> Self {
+        let (url, place) = match kind {
+            StoreKind::Postgres => {
+                let name = format!("angarium_test_{}", Uuid::now_v7().simple());
+                on_server(&format!("CREATE DATABASE {name}")).await;
+                let mut url: Url = environment::postgres_url();
+                url.set_path(&name);
+                (url.to_string(), Place::Server(OnServer { name }))
+            }
+            StoreKind::Sqlite => {
+                let folder = TempDir::new().expect("a temporary folder");
+                let file = folder.path().join("test.db");
+                let url = format!("sqlite://{}", file.display());
+                (url, Place::Folder(folder))
+            }
+        };
+        Self {
+            kind,
+            url,
+            _place: place,
+        }
+    }
+
+    /// Which store it is on.
+    pub fn kind(&self) -> StoreKind {
+        self.kind
+    }
+
+    /// As in `DATABASE_URL`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The configuration of a service that uses it.
+    pub fn config(&self) -> DatabaseConfig {
+        DatabaseConfig::new(self.url())
+    }
+
+    /// Connects as a service does.
+    pub async fn connect(&self) -> DatabaseConnection {
+        database::connect(&self.config(), "test")
+            .await
+            .unwrap_or_else(|error| panic!("connecting to the test's database: {error}"))
+    }
+
+    /// Connects, and applies the migrations of `M`.
+    pub async fn migrated<M: MigratorTrait>(&self) -> DatabaseConnection {
+        let db = self.connect().await;
+        database::migrate::<M>(&db)
+            .await
+            .unwrap_or_else(|error| panic!("migrating the test's database: {error}"));
+        db
+    }
+}
+
+impl Drop for OnServer {
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        blocking::finish(async move { on_server(&statement).await });
+    }
+}
+
+async fn on_server(statement: &str) {
+    let url = environment::postgres_url();
+    let mut connection = PgConnection::connect(url.as_str())
+        .await
+        .unwrap_or_else(|error| panic!("ANGARIUM_TEST_POSTGRES_URL cannot be used: {error}"));
+    connection
+        .execute(AssertSqlSafe(statement.to_owned()))
+        .await
+        .unwrap_or_else(|error| panic!("`{statement}`: {error}"));
+    let _ = connection.close().await;
+}

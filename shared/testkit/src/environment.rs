@@ -1,0 +1,34 @@
+//! The settings of a test run. There are three, and no service reads them.
+
+use std::time::Duration;
+
+/// How long a test waits for a fact before it fails; a machine under load needs more than a fast one.
+pub(crate) fn patience() -> Duration {
+    let seconds = variable("ANGARIUM_TEST_PATIENCE").map_or(30, |text| {
+        text.parse()
+            .expect("ANGARIUM_TEST_PATIENCE is a whole number of seconds")
+    });
+    Duration::from_secs(seconds)
+}
+
+pub(crate) fn postgres_url() -> url::Url {
+    server("ANGARIUM_TEST_POSTGRES_URL")
+}
+
+pub(crate) fn amqp_url() -> url::Url {
+    server("ANGARIUM_TEST_AMQP_URL")
+}
+
+fn server(name: &str) -> url::Url {
+    let text = variable(name).unwrap_or_else(|| panic!("set {name}, or run `cargo xtask test`"));
+    text.parse()
+        .unwrap_or_else(|error| panic!("{name} is not a URL: {error}"))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the settings of a test run; no service reads them"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}

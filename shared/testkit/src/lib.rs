@@ -1,0 +1,25 @@
+//! What tests need and the system does not: databases and brokers of their own, and a way to wait for a fact.
+//!
+//! Guarantees: nothing that two tests make can meet, so tests run in parallel; what a test made is gone when its value is
+//! dropped. Servers come from `ANGARIUM_TEST_POSTGRES_URL` and `ANGARIUM_TEST_AMQP_URL`, which `cargo xtask test` sets.
+//! Everything panics with a readable text instead of returning an error: that is how a test fails.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "test code only: a panic is how a test fails"
+)]
+
+mod blocking;
+mod broker;
+mod database;
+mod environment;
+mod eventually;
+mod stack;
+
+pub use broker::{Broker, BrokerKind};
+pub use database::{Database, StoreKind};
+pub use eventually::{eventually, eventually_is};
+pub use stack::Stack;
