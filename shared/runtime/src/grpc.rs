@@ -101,7 +101,7 @@ impl GrpcServer {
             // First of all: whoever balances must stop sending before calls are refused.
             health.drain();
         };
-        let connections = connections::incoming(self.listener, shutdown.hard.clone());
+        let connections = connections::incoming(self.listener, shutdown.clone());
         // The place of TLS: `.tls_config(…)`, with the certificates as a section of the configuration.
         Server::builder()
             .max_concurrent_streams(self.config.max_streams)

@@ -18,21 +18,30 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 const EXPECTED_URL: &str = "postgres://user:password@host/database or sqlite://path/to/file.db";
 
+/// Named at each flag: a heading for what follows would also take in the service's own flags.
+const HEADING: &str = "Database";
+
 /// Flags and variables of the database. No `Debug`: the URL is a secret.
 #[derive(Clone, clap::Args)]
-#[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
     /// postgres://user:password@host/database or sqlite://path; DATABASE_URL_FILE names a file that holds it
-    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub database_url: Option<String>,
 
     /// PostgreSQL: the schema to live in, created if missing [default: the user's own]
-    #[arg(long, env = "DATABASE_SCHEMA", value_name = "NAME")]
+    #[arg(long, help_heading = HEADING, env = "DATABASE_SCHEMA", value_name = "NAME")]
     pub database_schema: Option<String>,
 
     /// Connections that are open at most
     #[arg(
         long,
+        help_heading = HEADING,
         env = "DATABASE_POOL_MAX",
         value_name = "N",
         default_value = "10"
@@ -42,6 +51,7 @@ pub struct DatabaseArgs {
     /// Longest wait for a free connection; then the call answers UNAVAILABLE
     #[arg(
         long,
+        help_heading = HEADING,
         env = "DATABASE_ACQUIRE_TIMEOUT",
         value_name = "TIME",
         default_value = "2s"
@@ -51,6 +61,7 @@ pub struct DatabaseArgs {
     /// How long a start waits for a database that is away
     #[arg(
         long,
+        help_heading = HEADING,
         env = "DATABASE_PATIENCE",
         value_name = "TIME",
         default_value = "30s"

@@ -11,17 +11,20 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 const MAX_STREAMS: u32 = 200;
 const MAX_IN_FLIGHT: usize = 512;
 
+/// Named at each flag: a heading for what follows would also take in the service's own flags.
+const HEADING: &str = "gRPC server";
+
 /// Flags and variables of the gRPC server.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "gRPC server")]
 pub struct GrpcArgs {
     /// Address and port to listen on [default: 127.0.0.1 and the service's own port]
-    #[arg(long, env = "GRPC_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, help_heading = HEADING, env = "GRPC_LISTEN", value_name = "ADDRESS:PORT")]
     pub grpc_listen: Option<String>,
 
     /// Longest time that a call may take, whatever the client allows
     #[arg(
         long,
+        help_heading = HEADING,
         env = "GRPC_DEADLINE",
         value_name = "TIME",
         default_value = "10s"
@@ -31,6 +34,7 @@ pub struct GrpcArgs {
     /// Largest request message, unpacked
     #[arg(
         long,
+        help_heading = HEADING,
         env = "GRPC_MAX_REQUEST_BYTES",
         value_name = "BYTES",
         default_value = "1048576"
@@ -40,6 +44,7 @@ pub struct GrpcArgs {
     /// Largest response message, unpacked
     #[arg(
         long,
+        help_heading = HEADING,
         env = "GRPC_MAX_RESPONSE_BYTES",
         value_name = "BYTES",
         default_value = "4194304"
@@ -49,6 +54,7 @@ pub struct GrpcArgs {
     /// Calls that one connection may have open at a time
     #[arg(
         long,
+        help_heading = HEADING,
         env = "GRPC_MAX_STREAMS",
         value_name = "N",
         default_value = "200"
@@ -58,6 +64,7 @@ pub struct GrpcArgs {
     /// Calls that the server works on at a time, over all connections; more are refused
     #[arg(
         long,
+        help_heading = HEADING,
         env = "GRPC_MAX_IN_FLIGHT",
         value_name = "N",
         default_value = "512"

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use super::Problems;
 
+/// Named at each flag: a heading for what follows would also take in the service's own flags.
+const HEADING: &str = "Lifecycle";
+
 /// Flags and variables of the lifecycle.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Lifecycle")]
 pub struct LifecycleArgs {
     /// Time to finish work in flight after SIGTERM or Ctrl-C; keep it below the supervisor's own
     #[arg(
         long,
+        help_heading = HEADING,
         env = "SHUTDOWN_GRACE",
         value_name = "TIME",
         default_value = "8s"

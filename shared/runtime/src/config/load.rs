@@ -61,7 +61,11 @@ fn load_with<S: Settings>(
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<S::Config, ConfigError> {
     let mut problems = Problems::default();
-    let mut command = S::command();
+    // Flags may stand before a subcommand or after it.
+    let mut command = S::command().mut_args(|arg| {
+        let is_flag = !arg.is_positional();
+        arg.global(is_flag)
+    });
     for secret in S::SECRETS {
         command = with_secret_file(command, secret, environment, &mut problems);
     }
@@ -172,6 +176,13 @@ mod tests {
         telemetry: TelemetryArgs,
         #[command(flatten)]
         lifecycle: LifecycleArgs,
+        #[command(subcommand)]
+        command: Option<Command>,
+    }
+
+    #[derive(clap::Subcommand)]
+    enum Command {
+        Migrate,
     }
 
     #[derive(Debug)]
@@ -180,6 +191,7 @@ mod tests {
         database: DatabaseConfig,
         telemetry: TelemetryConfig,
         lifecycle: LifecycleConfig,
+        migrates: bool,
     }
 
     impl Settings for Example {
@@ -196,6 +208,7 @@ mod tests {
                 database: database?,
                 telemetry: telemetry?,
                 lifecycle: lifecycle?,
+                migrates: matches!(self.command, Some(Command::Migrate)),
             })
         }
 
@@ -302,6 +315,25 @@ mod tests {
         assert_eq!(
             config.database.location().to_string(),
             "sqlite://from-flag.db"
+        );
+    }
+
+    #[test]
+    fn flags_may_stand_before_a_subcommand_or_after_it_and_files_count_there_too() {
+        let flag = "--database-url=sqlite://a.db";
+        for args in [[flag, "migrate"], ["migrate", flag]] {
+            let config = load_example(&args, &[]).unwrap();
+            assert!(config.migrates);
+            assert_eq!(config.database.location().to_string(), "sqlite://a.db");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("database-url");
+        std::fs::write(&path, "sqlite://from-file.db").unwrap();
+        let variables = [("DATABASE_URL_FILE", path.to_str().unwrap())];
+        let config = load_example(&["migrate"], &variables).unwrap();
+        assert_eq!(
+            config.database.location().to_string(),
+            "sqlite://from-file.db"
         );
     }
 

@@ -7,13 +7,16 @@ use super::Problems;
 /// Migrations report every file at each start otherwise.
 const DEFAULT_FILTER: &str = "info,sea_orm_migration=warn";
 
+/// Named at each flag: a heading for what follows would also take in the service's own flags.
+const HEADING: &str = "Telemetry";
+
 /// Flags and variables of telemetry.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Telemetry")]
 pub struct TelemetryArgs {
     /// `human` (lines on stderr) or `json` (one object a line on stdout)
     #[arg(
         long,
+        help_heading = HEADING,
         env = "LOG_FORMAT",
         value_name = "FORMAT",
         default_value = "human"
@@ -21,7 +24,13 @@ pub struct TelemetryArgs {
     pub log_format: String,
 
     /// What is logged, in RUST_LOG syntax
-    #[arg(long, env = "LOG_FILTER", value_name = "FILTER", default_value = DEFAULT_FILTER)]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "LOG_FILTER",
+        value_name = "FILTER",
+        default_value = DEFAULT_FILTER
+    )]
     pub log_filter: String,
 }
 

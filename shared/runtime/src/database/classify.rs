@@ -3,6 +3,14 @@
 use sea_orm::sqlx;
 use sea_orm::{DbErr, RuntimeErr};
 
+// Primary result codes of SQLite.
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const READONLY: u32 = 8;
+const IOERR: u32 = 10;
+const FULL: u32 = 13;
+const CANTOPEN: u32 = 14;
+
 /// Whether the database is away or cannot work at the moment, so that the same call may succeed later. Services answer
 /// `UNAVAILABLE`, consumers pause.
 pub fn is_unavailable(error: &DbErr) -> bool {
@@ -75,19 +83,25 @@ fn is_postgres_pause(code: &str) -> bool {
     code == read_only || classes.iter().any(|class| code.starts_with(class))
 }
 
-/// The primary result code stands in the lowest byte of the extended one.
+/// Whether another connection holds the file, and nothing worse.
+pub(super) fn is_sqlite_lock(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    let code = error.code().and_then(|code| primary(&code));
+    is_sqlite(error.as_ref()) && matches!(code, Some(BUSY | LOCKED))
+}
+
 fn is_sqlite_pause(code: &str) -> bool {
-    const BUSY: u32 = 5;
-    const LOCKED: u32 = 6;
-    const READONLY: u32 = 8;
-    const IOERR: u32 = 10;
-    const FULL: u32 = 13;
-    const CANTOPEN: u32 = 14;
-    let primary = code.parse::<u32>().map(|code| code & 0xff);
     matches!(
-        primary,
-        Ok(BUSY | LOCKED | READONLY | IOERR | FULL | CANTOPEN)
+        primary(code),
+        Some(BUSY | LOCKED | READONLY | IOERR | FULL | CANTOPEN)
     )
+}
+
+/// SQLite's primary result code stands in the lowest byte of the extended one.
+fn primary(code: &str) -> Option<u32> {
+    code.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use backon::Retryable;
 use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
+use sea_orm::{DatabaseConnection, SqlxSqliteConnector, sqlx};
 
-use super::DatabaseError;
+use super::{DatabaseError, classify};
 use crate::config::DatabaseConfig;
 
 /// How long a writer waits for the one before it. Only transactions that begin IMMEDIATE wait at all.
@@ -28,11 +29,18 @@ pub(super) async fn connect(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(config.pool_max)
-        // Opening waits for the busy time-out where another process is just turning WAL on.
-        .acquire_timeout(config.acquire_timeout.max(BUSY_TIMEOUT))
-        .connect_with(options)
+    let open = || async {
+        SqlitePoolOptions::new()
+            .max_connections(config.pool_max)
+            .acquire_timeout(config.acquire_timeout)
+            .connect_with(options.clone())
+            .await
+    };
+    // While another process turns WAL on, SQLite says busy at once: this one lock does not know the time-out. One that
+    // recovers the file after a crash may hold it for longer than a pool waits.
+    let pool = open
+        .retry(super::backoff(config.patience))
+        .when(|error| classify::is_sqlite_lock(error) || matches!(error, sqlx::Error::PoolTimedOut))
         .await
         .map_err(|error| DatabaseError::File {
             path: path.to_owned(),

@@ -148,3 +148,34 @@ fn finish(mut response: Response<Body>, mut outcome: Outcome) -> Response<Body> 
     }
     response.map(|body| Watched::wrap(body, outcome))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    /// What the layer makes of a handler that never answers, for a client with this `grpc-timeout`.
+    async fn unanswered(timeout: &str) -> Status {
+        let config = GrpcConfig::on(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let handler = service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, Infallible>>()
+        });
+        let request = Request::post("/test.v1.ProbeService/Check")
+            .header("grpc-timeout", timeout)
+            .body(Body::empty());
+        let rpc = RpcLayer::new(&config).layer(handler);
+        let response = rpc.oneshot(request.unwrap()).await.unwrap();
+        Status::from_header_map(response.headers()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_clients_deadline_is_answered_with_deadline_exceeded() {
+        for timeout in ["20m", "1n"] {
+            let status = unanswered(timeout).await;
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{timeout}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The smallest service there is: configuration, a server with health and reflection only, and an end in order.
+//!
+//! The crate's tests run it as a process. Try `--help`, a wrong flag, Ctrl-C, and `LOG_FORMAT=json`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Parser;
+use runtime::config::{
+    GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems, TelemetryArgs, TelemetryConfig,
+};
+use runtime::{GrpcServer, Health, Settings, Shutdown, Tasks};
+use tonic::service::Routes;
+
+#[derive(Parser)]
+#[command(name = "smallest-service", version, about)]
+struct Args {
+    #[command(flatten)]
+    grpc: GrpcArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+    #[command(flatten)]
+    lifecycle: LifecycleArgs,
+
+    /// A secret, to show where secrets come from
+    #[arg(long, env = "SMALLEST_TOKEN")]
+    smallest_token: Option<String>,
+
+    /// Ends as a service that meets a fault, instead of serving: `error`, `panic`, `task` or `stuck`
+    #[arg(long, env = "SMALLEST_FAULT")]
+    smallest_fault: Option<String>,
+}
+
+struct Config {
+    grpc: GrpcConfig,
+    telemetry: TelemetryConfig,
+    lifecycle: LifecycleConfig,
+    fault: Option<String>,
+}
+
+impl Settings for Args {
+    type Config = Config;
+    const SECRETS: &'static [&'static str] = &["smallest_token"];
+
+    fn check(self, problems: &mut Problems) -> Option<Config> {
+        let grpc = self.grpc.check(50051, problems);
+        let telemetry = self.telemetry.check(problems);
+        let lifecycle = self.lifecycle.check(problems);
+        if self.smallest_token.is_some_and(|token| token.len() < 8) {
+            problems.add_secret("SMALLEST_TOKEN", "at least 8 characters");
+        }
+        Some(Config {
+            grpc: grpc?,
+            telemetry: telemetry?,
+            lifecycle: lifecycle?,
+            fault: self.smallest_fault,
+        })
+    }
+
+    fn telemetry(config: &Config) -> &TelemetryConfig {
+        &config.telemetry
+    }
+
+    fn lifecycle(config: &Config) -> &LifecycleConfig {
+        &config.lifecycle
+    }
+}
+
+fn main() -> ExitCode {
+    runtime::main::<Args, _>("smallest-service", run)
+}
+
+async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut tasks = Tasks::new(&shutdown);
+    match config.fault.as_deref() {
+        Some("error") => bail!("the fault that was asked for"),
+        Some("panic") => panic!("the fault that was asked for"),
+        Some("task") => tasks.spawn("early", async { Ok(()) }),
+        Some("stuck") => tasks.spawn("stuck", std::future::pending()),
+        _ => {}
+    }
+    let server = GrpcServer::bind(&config.grpc).await?;
+    let health = Health::new(&[]);
+    tracing::info!(addr = %server.addr(), "listening");
+    tasks.spawn(
+        "health",
+        health.clone().watch(async || true, shutdown.clone()),
+    );
+    tasks.spawn("grpc", async move {
+        let routes = Routes::default();
+        server.serve(routes, health, &[], shutdown).await?;
+        Ok(())
+    });
+    tasks.join().await
+}

@@ -1,0 +1,21 @@
+//! The crate from outside: over sockets, on files and servers, and as a process.
+//!
+//! The modules are test code for the lints as well, therefore `cfg(test)`.
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod calls;
+#[cfg(test)]
+mod health;
+#[cfg(test)]
+mod postgres;
+#[cfg(test)]
+mod probe;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod reflection;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+mod sqlite;

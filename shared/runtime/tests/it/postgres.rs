@@ -1,0 +1,196 @@
+//! PostgreSQL: schemas, replicas that start together, and a server that goes away.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::future::join_all;
+use runtime::config::DatabaseConfig;
+use runtime::database;
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
+use tokio::net::{TcpListener, TcpStream};
+use url::Url;
+use uuid::Uuid;
+
+use crate::sqlite::{Migrator, count, insert};
+
+/// A database of this test alone.
+struct Database {
+    admin: DatabaseConnection,
+    name: String,
+    url: Url,
+}
+
+impl Database {
+    async fn create() -> Self {
+        let mut url = server();
+        let admin = DatabaseConfig::new(url.to_string());
+        let admin = database::connect(&admin, "runtime-tests").await.unwrap();
+        let name = format!("runtime_{}", Uuid::now_v7().simple());
+        let create = format!("CREATE DATABASE {name}");
+        admin.execute_unprepared(&create).await.unwrap();
+        url.set_path(&name);
+        Self { admin, name, url }
+    }
+
+    fn config(&self) -> DatabaseConfig {
+        DatabaseConfig::new(self.url.to_string())
+    }
+
+    async fn drop(self) {
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        self.admin.execute_unprepared(&drop).await.unwrap();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one setting of the tests, and no service reads it"
+)]
+fn server() -> Url {
+    let Ok(url) = std::env::var("ANGARIUM_TEST_POSTGRES_URL") else {
+        panic!("set ANGARIUM_TEST_POSTGRES_URL, or run `cargo xtask test`");
+    };
+    url.parse().unwrap()
+}
+
+async fn text(db: &impl ConnectionTrait, sql: &str) -> String {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let row = db.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+#[tokio::test]
+async fn each_connection_lives_in_its_schema_and_carries_the_services_name() {
+    let database = Database::create().await;
+    let config = database.config().with_schema("order_service");
+    let db = database::connect(&config, "order-service").await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let transaction = db.begin().await.unwrap();
+        assert_eq!(
+            text(&transaction, "SELECT current_schema()").await,
+            "order_service"
+        );
+        let name = "SELECT current_setting('application_name')";
+        assert_eq!(text(&transaction, name).await, "order-service");
+        held.push(transaction);
+    }
+    drop(held);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_all_succeed() {
+    let database = Database::create().await;
+    let config = database.config().with_schema("user_service");
+    let replicas = join_all((0..4).map(|_| async {
+        let db = database::connect(&config, "user-service").await.unwrap();
+        database::migrate::<Migrator>(&db).await.unwrap();
+        db
+    }))
+    .await;
+    assert_eq!(count(&replicas[0]).await, 0);
+    database::migrate::<Migrator>(&replicas[1]).await.unwrap();
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn two_services_share_a_database_without_seeing_each_other() {
+    let database = Database::create().await;
+    let users = database.config().with_schema("user_service");
+    let orders = database.config().with_schema("order_service");
+    let users = database::connect(&users, "user-service").await.unwrap();
+    let orders = database::connect(&orders, "order-service").await.unwrap();
+    database::migrate::<Migrator>(&users).await.unwrap();
+    database::migrate::<Migrator>(&orders).await.unwrap();
+    insert(&users, "a").await.unwrap();
+    assert_eq!(count(&users).await, 1);
+    assert_eq!(count(&orders).await, 0);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_taken_name_is_a_unique_violation_and_says_which() {
+    let database = Database::create().await;
+    let db = database::connect(&database.config(), "test").await.unwrap();
+    database::migrate::<Migrator>(&db).await.unwrap();
+    insert(&db, "a").await.unwrap();
+    let error = insert(&db, "a").await.unwrap_err();
+    assert_eq!(
+        database::unique_violation(&error).as_deref(),
+        Some("things_name_key")
+    );
+    assert!(!database::is_unavailable(&error));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_one_works() {
+    let database = Database::create().await;
+    let db = database::connect(&database.config(), "test").await.unwrap();
+    let transaction = db.begin().await.unwrap();
+    let pid = text(&transaction, "SELECT pg_backend_pid()::text").await;
+    let kill = format!("SELECT pg_terminate_backend({pid})");
+    database.admin.execute_unprepared(&kill).await.unwrap();
+    let error = transaction
+        .execute_unprepared("SELECT 1")
+        .await
+        .unwrap_err();
+    assert!(database::is_unavailable(&error), "{error}");
+    drop(transaction);
+    assert!(database::ping(&db).await);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_at_first_is_waited_for() {
+    let mut url = server();
+    let target = url.socket_addrs(|| Some(5432)).unwrap()[0];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(refuse_twice_then_forward(listener, target));
+    url.set_port(Some(port)).unwrap();
+    url.set_host(Some("127.0.0.1")).unwrap();
+    let config = DatabaseConfig::new(url.to_string());
+    let db = database::connect(&config, "test").await.unwrap();
+    assert!(database::ping(&db).await);
+}
+
+#[tokio::test]
+async fn a_server_that_stays_away_is_named_without_its_password() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let mut config = DatabaseConfig::new(format!("postgres://app:hunter2@127.0.0.1:{port}/x"));
+    config.patience = Duration::from_millis(300);
+    let error = database::connect(&config, "test").await.unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+    assert!(
+        !format!("{message} {error:?}").contains("hunter2"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_schema_that_is_no_plain_name_is_refused() {
+    let config = DatabaseConfig::new("postgres://db/x").with_schema("x; DROP SCHEMA public");
+    let error = database::connect(&config, "test").await.unwrap_err();
+    assert!(
+        error.to_string().contains("no name for a schema"),
+        "{error}"
+    );
+}
+
+async fn refuse_twice_then_forward(listener: TcpListener, target: SocketAddr) {
+    for _ in 0..2 {
+        drop(listener.accept().await.unwrap());
+    }
+    loop {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut far = TcpStream::connect(target).await.unwrap();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+        tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+    }
+}

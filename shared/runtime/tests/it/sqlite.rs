@@ -1,0 +1,162 @@
+//! SQLite with the settings that durability needs, on every connection.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use runtime::config::DatabaseConfig;
+use runtime::database;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
+};
+use sea_orm_migration::prelude::*;
+use tempfile::TempDir;
+
+/// One table, made by a migration that would fail if it ran twice.
+pub(crate) struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(CreateThings)]
+    }
+}
+
+struct CreateThings;
+
+impl MigrationName for CreateThings {
+    fn name(&self) -> &str {
+        "m20261123_000001_create_things"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for CreateThings {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let statement =
+            "CREATE TABLE things (name text NOT NULL CONSTRAINT things_name_key UNIQUE)";
+        let connection = manager.get_connection();
+        connection.execute_unprepared(statement).await?;
+        Ok(())
+    }
+}
+
+fn config(folder: &TempDir) -> DatabaseConfig {
+    DatabaseConfig::sqlite(folder.path().join("data/deep/things.db"))
+}
+
+async fn pragma(connection: &impl ConnectionTrait, name: &str) -> String {
+    let sql = format!("SELECT CAST((SELECT * FROM pragma_{name}) AS text) AS value");
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let row = connection.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get("", "value").unwrap()
+}
+
+pub(crate) async fn insert(db: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
+    let statement = format!("INSERT INTO things (name) VALUES ('{name}')");
+    db.execute_unprepared(&statement).await.map(|_| ())
+}
+
+pub(crate) async fn count(db: &DatabaseConnection) -> i64 {
+    let sql = "SELECT count(*) AS n FROM things";
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let row = db.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get("", "n").unwrap()
+}
+
+#[tokio::test]
+async fn every_pooled_connection_has_the_durable_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database::connect(&config(&folder), "test").await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        // Held open, so that each is a connection of its own.
+        let transaction = db.begin().await.unwrap();
+        for (name, value) in [
+            ("journal_mode", "wal"),
+            ("synchronous", "2"),
+            ("foreign_keys", "1"),
+            ("busy_timeout", "5000"),
+        ] {
+            assert_eq!(pragma(&transaction, name).await, value, "{name}");
+        }
+        held.push(transaction);
+    }
+}
+
+#[tokio::test]
+async fn processes_that_open_a_new_file_together_all_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let opened = join_all((0..8).map(|_| database::connect(&config, "test"))).await;
+    for db in opened {
+        assert!(database::ping(&db.unwrap()).await);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let config = DatabaseConfig::sqlite(file.join("things.db"));
+    let error = database::connect(&config, "test").await.unwrap_err();
+    assert!(error.to_string().contains("a-file"), "{error}");
+}
+
+#[tokio::test]
+async fn replicas_that_migrate_together_all_succeed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let replicas = join_all((0..4).map(|_| async {
+        let db = database::connect(&config, "test").await.unwrap();
+        database::migrate::<Migrator>(&db).await.unwrap();
+        db
+    }))
+    .await;
+    assert_eq!(count(&replicas[0]).await, 0);
+    // Again, as every restart does.
+    database::migrate::<Migrator>(&replicas[1]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_name_is_a_unique_violation_and_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database::connect(&config(&folder), "test").await.unwrap();
+    database::migrate::<Migrator>(&db).await.unwrap();
+    insert(&db, "a").await.unwrap();
+    let error = insert(&db, "a").await.unwrap_err();
+    assert!(database::is_unique_violation(&error));
+    assert!(!database::is_unavailable(&error));
+    assert_eq!(
+        database::unique_violation(&error).as_deref(),
+        Some("things.name")
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_stays_locked_and_a_pool_that_stays_empty_are_unavailable() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.pool_max = 1;
+    config.acquire_timeout = Duration::from_millis(50);
+    let db = database::connect(&config, "test").await.unwrap();
+    let immediate = || TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let writer = db.begin_with_options(immediate()).await.unwrap();
+
+    let empty = db.begin().await.unwrap_err();
+    assert!(database::is_unavailable(&empty), "{empty}");
+
+    let another = database::connect(&config, "test").await.unwrap();
+    // A deferred transaction meets the writer when it writes, as a busy file.
+    another
+        .execute_unprepared("PRAGMA busy_timeout = 1")
+        .await
+        .unwrap();
+    let locked = another.begin_with_options(immediate()).await.unwrap_err();
+    assert!(database::is_unavailable(&locked), "{locked}");
+    writer.rollback().await.unwrap();
+}
