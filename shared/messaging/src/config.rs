@@ -63,11 +63,7 @@ impl BrokerArgs {
                 ..RabbitMqConfig::new(url)
             })),
             None => {
-                problem(
-                    "AMQP_URL",
-                    "(not shown)",
-                    EXPECTED_URL,
-                );
+                problem("AMQP_URL", "(not shown)", EXPECTED_URL);
                 None
             }
         }

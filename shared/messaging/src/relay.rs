@@ -2,7 +2,8 @@
 //!
 //! Guarantees: a row is marked only after a confirm without a return, so a crash at any point publishes again rather than
 //! never; an aggregate's events are handed over in its order, each after the one before it is confirmed; an unreachable
-//! broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile.
+//! broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile. Of all relays of a
+//! database one publishes; the others take over within 5 s of its death.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,8 +22,11 @@ use crate::retry::{delay, millis};
 use crate::store::Store;
 use crate::transport::{Confirmation, Publisher, Transport, TransportError};
 
+mod lease;
+mod wake;
 mod window;
 
+use lease::Lease;
 use window::Window;
 
 /// How a relay works.
@@ -52,40 +56,62 @@ pub struct Relay {
     store: Store,
     transport: Arc<dyn Transport>,
     config: RelayConfig,
-    woken: Arc<Notify>,
+    /// An event was committed in this process.
+    committed: Arc<Notify>,
+    /// An event was committed in another one.
+    told: Notify,
 }
 
 type Outcome = (i64, Result<Confirmation, TransportError>);
 
+/// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
+struct Progress {
+    lease: Lease,
+    confirmed: Vec<i64>,
+}
+
 impl Relay {
     /// A relay from the outbox in `store` to `transport`.
     pub fn new(store: Store, transport: Arc<dyn Transport>, config: RelayConfig) -> Self {
-        let woken = store.signal(outbox::SIGNAL);
+        let committed = store.signal(outbox::SIGNAL);
         Self {
             store,
             transport,
             config,
-            woken,
+            committed,
+            told: Notify::new(),
         }
     }
 
     /// Runs until `stop`, then goes on until nothing is pending that the broker takes. It does not fail: it reconnects.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::join!(
+            wake::listen(&self.store, &self.told, &stop),
+            self.publish(&stop)
+        );
+    }
+
+    async fn publish(&self, stop: &CancellationToken) {
         let mut reconnect = Reconnect::default();
-        // Survives a lost connection: what is confirmed must be marked, not published again.
-        let mut confirmed = Vec::new();
+        let mut progress = Progress {
+            lease: Lease::new(),
+            confirmed: Vec::new(),
+        };
         loop {
             match self
-                .publish_until_broken(&stop, &mut reconnect, &mut confirmed)
+                .publish_until_broken(stop, &mut reconnect, &mut progress)
                 .await
             {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(error) => tracing::warn!(%error, "the relay starts over; nothing is lost"),
             }
             if stop.is_cancelled() {
-                return;
+                break;
             }
-            reconnect.pause(&stop).await;
+            reconnect.pause(stop).await;
+        }
+        if let Err(error) = progress.lease.release(&self.store).await {
+            tracing::debug!(%error, "the lease was not given back; it ends by itself");
         }
     }
 
@@ -93,16 +119,16 @@ impl Relay {
         &self,
         stop: &CancellationToken,
         reconnect: &mut Reconnect,
-        confirmed: &mut Vec<i64>,
+        progress: &mut Progress,
     ) -> Result<(), RelayError> {
         let publisher = self.transport.publisher().await?;
         let mut window = Window::new(self.config.window);
         let mut confirms = FuturesUnordered::new();
         let mut look = true;
         loop {
-            self.mark(confirmed).await?;
+            self.mark(&mut progress.confirmed).await?;
             if look && window.wants_more() {
-                look = self.claim(&mut window).await?;
+                look = self.claim(&mut window, &mut progress.lease).await?;
                 reconnect.reset();
             }
             for row in window.publishable() {
@@ -113,25 +139,56 @@ impl Relay {
                 if stop.is_cancelled() {
                     return Ok(());
                 }
-                self.wait_for_work(stop).await;
+                self.wait_for_work(&progress.lease, stop).await?;
                 look = true;
                 continue;
             }
             tokio::select! {
-                outcomes = next_outcomes(&mut confirms) => self.settle(outcomes, &mut window, confirmed).await?,
-                () = self.woken.notified() => look = true,
+                outcomes = next_outcomes(&mut confirms) => {
+                    self.settle(outcomes, &mut window, &mut progress.confirmed).await?;
+                }
+                () = self.committed.notified() => look = true,
             }
         }
     }
 
-    /// Reads what is pending into the window, and tells whether there may be more.
-    async fn claim(&self, window: &mut Window) -> Result<bool, DbErr> {
+    /// Reads what is pending into the window if the lease allows it, and tells whether there may be more. The lease is asked
+    /// for only where there is something, so that an idle relay asks for nothing but that.
+    async fn claim(&self, window: &mut Window, lease: &mut Lease) -> Result<bool, DbErr> {
         let limit = window.claim_limit();
         let rows =
             outbox::pending(self.store.connection(), &self.config.service, limit as u64).await?;
         let full = rows.len() == limit;
+        if !rows.is_empty() && !lease.take(&self.store).await? {
+            window.stop_publishing();
+            return Ok(false);
+        }
         window.add(rows);
         Ok(full)
+    }
+
+    /// Sleeps until there may be something to publish. Behind a relay that holds the lease that is when the lease ends; what
+    /// is committed here until then is that relay's to publish, so it is told.
+    async fn wait_for_work(&self, lease: &Lease, stop: &CancellationToken) -> Result<(), DbErr> {
+        let until = tokio::time::Instant::now()
+            + lease
+                .held_by_another_for()
+                .unwrap_or(self.config.poll)
+                .min(self.config.poll);
+        if lease.held_by_another_for().is_some() {
+            wake::notify(&self.store).await?;
+        }
+        loop {
+            tokio::select! {
+                () = self.committed.notified() => match lease.held_by_another_for() {
+                    Some(_) => wake::notify(&self.store).await?,
+                    None => return Ok(()),
+                },
+                () = self.told.notified() => if lease.held_by_another_for().is_none() { return Ok(()) },
+                () = tokio::time::sleep_until(until) => return Ok(()),
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
     }
 
     async fn settle(
@@ -192,14 +249,6 @@ impl Relay {
         );
         let _turn = self.store.turn_to_write().await?;
         outbox::postpone(self.store.connection(), row.sequence, reason, millis(delay)).await
-    }
-
-    async fn wait_for_work(&self, stop: &CancellationToken) {
-        tokio::select! {
-            () = self.woken.notified() => (),
-            () = tokio::time::sleep(self.config.poll) => (),
-            () = stop.cancelled() => (),
-        }
     }
 }
 

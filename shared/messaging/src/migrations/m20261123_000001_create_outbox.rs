@@ -39,11 +39,19 @@ const PENDING_BY_AGGREGATE: &str = "
 CREATE INDEX outbox_pending_by_aggregate ON outbox (aggregate_type, aggregate_id, aggregate_version)
 WHERE published_at_ms IS NULL";
 
+// Which relay publishes, and until when it does unless it renews.
+const RELAY_LEASE: &str = "
+CREATE TABLE relay_lease (
+    name          text   PRIMARY KEY,
+    holder        text   NOT NULL,
+    expires_at_ms bigint NOT NULL
+)";
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for statement in [OUTBOX, PENDING, PENDING_BY_AGGREGATE] {
+        for statement in [OUTBOX, PENDING, PENDING_BY_AGGREGATE, RELAY_LEASE] {
             db.execute_unprepared(&ddl(statement, manager)).await?;
         }
         Ok(())

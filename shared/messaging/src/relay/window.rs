@@ -43,6 +43,11 @@ impl Window {
         self.waiting.sort_by_key(|row| row.sequence);
     }
 
+    /// Another relay has taken over: what is in flight is settled, nothing else is published.
+    pub(super) fn stop_publishing(&mut self) {
+        self.waiting.clear();
+    }
+
     /// The rows to publish now, in this order. They count as in flight from here on.
     pub(super) fn publishable(&mut self) -> Vec<Pending> {
         let mut room = self.size.saturating_sub(self.in_flight.len());

@@ -1,0 +1,93 @@
+//! Which relay of a database publishes: the one that holds the lease.
+//!
+//! A row with an end rather than a lock that a session holds: a holder that is gone, or whose connection hangs, loses it by
+//! doing nothing. The end is judged by the database's clock. A holder that was only slow publishes beside its successor for
+//! a moment, which costs duplicates on the wire and nothing else.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::retry::millis;
+use crate::sql;
+use crate::store::Store;
+
+/// How long a lease lasts without being renewed. With the poll of a standby, which is not longer than 5 s, this bounds how
+/// long pending events wait for the successor of a relay that died.
+const DURATION: Duration = Duration::from_secs(3);
+/// A lease younger than this is not renewed. An idle relay renews nothing: whoever has work takes it.
+const FRESH: Duration = Duration::from_secs(1);
+
+pub(super) struct Lease {
+    holder: String,
+    renewed: Option<Instant>,
+    another_until: Option<Instant>,
+}
+
+impl Lease {
+    pub(super) fn new() -> Self {
+        Self {
+            holder: Uuid::now_v7().to_string(),
+            renewed: None,
+            another_until: None,
+        }
+    }
+
+    /// Takes or renews the lease where it is free or ours, and tells whether it is ours now.
+    pub(super) async fn take(&mut self, store: &Store) -> Result<bool, DbErr> {
+        if self
+            .renewed
+            .is_some_and(|renewed| renewed.elapsed() < FRESH)
+        {
+            return Ok(true);
+        }
+        let now = Instant::now();
+        (self.renewed, self.another_until) = (None, None);
+        if self.take_row(store).await? {
+            self.renewed = Some(now);
+            return Ok(true);
+        }
+        let left = sql::query_one(
+            store.connection(),
+            "SELECT expires_at_ms - {now} AS left_ms FROM relay_lease",
+            [],
+        )
+        .await?;
+        let left = left.map_or(Ok(0), |row| row.try_get::<i64>("", "left_ms"))?;
+        self.another_until = Some(now + Duration::from_millis(u64::try_from(left).unwrap_or(0)));
+        Ok(false)
+    }
+
+    /// How long another relay holds the lease, unless it renews it; `None` where none did when it was last asked for.
+    pub(super) fn held_by_another_for(&self) -> Option<Duration> {
+        self.another_until
+            .map(|until| until.saturating_duration_since(Instant::now()))
+    }
+
+    async fn take_row(&self, store: &Store) -> Result<bool, DbErr> {
+        let _turn = store.turn_to_write().await?;
+        let taken = sql::execute(
+            store.connection(),
+            "INSERT INTO relay_lease (name, holder, expires_at_ms) VALUES ('relay', $1, {now} + $2)
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at_ms = excluded.expires_at_ms
+             WHERE relay_lease.holder = excluded.holder OR relay_lease.expires_at_ms <= {now}",
+            [self.holder.as_str().into(), millis(DURATION).into()],
+        )
+        .await?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    /// Gives the lease back, so that a standby need not wait for its end.
+    pub(super) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
+        self.renewed = None;
+        let _turn = store.turn_to_write().await?;
+        sql::execute(
+            store.connection(),
+            "DELETE FROM relay_lease WHERE holder = $1",
+            [self.holder.as_str().into()],
+        )
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Wakes the relay that publishes when a replica in another process has committed an event.
+//!
+//! Only a standby notifies, after the commit and once for all that came together: NOTIFY takes a lock on the whole database,
+//! and where the active relay is in the same process it is not needed at all. On SQLite there is nobody to notify; a slow
+//! poll is behind both.
+
+use sea_orm::sqlx::postgres::PgListener;
+use sea_orm::{DbBackend, DbErr};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::reconnect::Reconnect;
+use crate::sql;
+use crate::store::Store;
+
+/// Tells the other relays of this database that there is something to publish.
+pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
+    if store.connection().get_database_backend() == DbBackend::Postgres {
+        let sql = format!("SELECT pg_notify({CHANNEL}, '')");
+        sql::execute(store.connection(), &sql, []).await?;
+    }
+    Ok(())
+}
+
+/// Raises `told` whenever another relay notifies, until `stop`.
+pub(super) async fn listen(store: &Store, told: &Notify, stop: &CancellationToken) {
+    if store.connection().get_database_backend() != DbBackend::Postgres {
+        return stop.cancelled().await;
+    }
+    let mut reconnect = Reconnect::default();
+    while !stop.is_cancelled() {
+        let listening = listen_until_broken(store, told, &mut reconnect);
+        if let Some(Err(error)) = stop.run_until_cancelled(listening).await {
+            tracing::debug!(%error, "not listening for the commits of other replicas; the poll finds them");
+        }
+        reconnect.pause(stop).await;
+    }
+}
+
+async fn listen_until_broken(
+    store: &Store,
+    told: &Notify,
+    reconnect: &mut Reconnect,
+) -> Result<(), DbErr> {
+    let channel = sql::query_one(
+        store.connection(),
+        &format!("SELECT {CHANNEL} AS channel"),
+        [],
+    )
+    .await?;
+    let channel: String = channel.map_or(Ok(String::new()), |row| row.try_get("", "channel"))?;
+    let mut listener = PgListener::connect_with(store.connection().get_postgres_connection_pool())
+        .await
+        .map_err(broken)?;
+    listener.listen(&channel).await.map_err(broken)?;
+    reconnect.reset();
+    // What was committed while nobody listened.
+    told.notify_one();
+    while listener.try_recv().await.map_err(broken)?.is_some() {
+        told.notify_one();
+    }
+    Ok(())
+}
+
+/// The channel is the schema's own: several services may share a database.
+const CHANNEL: &str = "'outbox_' || current_schema()";
+
+fn broken(error: sea_orm::sqlx::Error) -> DbErr {
+    DbErr::Conn(sea_orm::RuntimeErr::SqlxError(error.into()))
+}
