@@ -131,6 +131,9 @@ impl Relay {
                 look = self.claim(&mut window, &mut progress.lease).await?;
                 reconnect.reset();
             }
+            if !takes_messages(&*publisher, stop).await? {
+                return Ok(());
+            }
             for row in window.publishable() {
                 let confirm = publish(&*publisher, &row).await?;
                 confirms.push(confirm);
@@ -249,6 +252,18 @@ impl Relay {
         );
         let _turn = self.store.turn_to_write().await?;
         outbox::postpone(self.store.connection(), row.sequence, reason, millis(delay)).await
+    }
+}
+
+/// Waits until the broker takes messages; `false` where it is time to stop instead.
+async fn takes_messages(
+    publisher: &dyn Publisher,
+    stop: &CancellationToken,
+) -> Result<bool, TransportError> {
+    tokio::select! {
+        biased;
+        ready = publisher.ready() => ready.map(|()| true),
+        () = stop.cancelled() => Ok(false),
     }
 }
 

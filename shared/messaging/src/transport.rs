@@ -58,6 +58,9 @@ pub trait Transport: Send + Sync + 'static {
 /// A connection that publishes.
 #[async_trait]
 pub trait Publisher: Send + Sync {
+    /// Waits until the broker takes messages. It may refuse to for a while, when it is short of memory or disk.
+    async fn ready(&self) -> Result<(), TransportError>;
+
     /// Hands over a message and returns at once with the promise of an answer, so that many can be outstanding. Messages are
     /// queued in the order of these calls.
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError>;

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{Publisher, Receiver, Topology, Transport, TransportError};
 
+mod blocked;
 mod connection;
 mod declare;
 mod properties;

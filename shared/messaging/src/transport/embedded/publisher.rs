@@ -23,6 +23,10 @@ pub(super) struct EmbeddedPublisher {
 
 #[async_trait]
 impl Publisher for EmbeddedPublisher {
+    async fn ready(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
+
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError> {
         let (confirm, confirmed) = oneshot::channel();
         let mut waiting = self

@@ -7,6 +7,7 @@ use lapin::types::ShortString;
 use lapin::{Channel, ConnectionProperties};
 
 use super::RabbitMqConfig;
+use super::blocked::{Blocked, Watching};
 use crate::transport::TransportError;
 
 /// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
@@ -16,6 +17,8 @@ pub(super) struct Connection {
     connection: lapin::Connection,
     pub(super) channel: Channel,
     pub(super) config: Arc<RabbitMqConfig>,
+    pub(super) blocked: Blocked,
+    _watching: Watching,
 }
 
 impl Connection {
@@ -30,6 +33,7 @@ impl Connection {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connecting = lapin::Connection::connect(url.as_str(), properties);
         let connection = within(config.time_out, "connecting to RabbitMQ", connecting).await?;
+        let (blocked, watching) = Blocked::watch(&connection, name);
         let channel = within(
             config.time_out,
             "opening a channel",
@@ -40,6 +44,8 @@ impl Connection {
             connection,
             channel,
             config: Arc::clone(config),
+            blocked,
+            _watching: watching,
         })
     }
 

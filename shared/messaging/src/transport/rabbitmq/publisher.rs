@@ -1,11 +1,14 @@
 //! Publishing with confirms: mandatory, persistent, many outstanding.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use event::Message;
 use lapin::Confirmation as Answer;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 
-use super::connection::{Connection, short, within};
+use super::blocked::Blocked;
+use super::connection::{Connection, short};
 use super::properties::to_amqp;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 
@@ -28,6 +31,10 @@ impl RabbitMqPublisher {
 
 #[async_trait]
 impl Publisher for RabbitMqPublisher {
+    async fn ready(&self) -> Result<(), TransportError> {
+        self.connection.blocked.end().await
+    }
+
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError> {
         let options = BasicPublishOptions {
             mandatory: true,
@@ -41,11 +48,33 @@ impl Publisher for RabbitMqPublisher {
             to_amqp(message)?,
         );
         let confirm = self.connection.wait("publishing", publishing).await?;
-        let limit = self.connection.config.time_out;
-        Ok(Box::pin(async move {
-            let answer = within(limit, "waiting for a publisher confirm", confirm).await?;
-            confirmation(&answer)
-        }))
+        let (limit, blocked) = (
+            self.connection.config.time_out,
+            self.connection.blocked.clone(),
+        );
+        Ok(Box::pin(wait_for_answer(confirm, limit, blocked)))
+    }
+}
+
+/// A broker that has blocked the connection answers when it takes messages again: until then its silence means nothing.
+async fn wait_for_answer(
+    mut confirm: impl Future<Output = lapin::Result<Answer>> + Unpin,
+    limit: Duration,
+    blocked: Blocked,
+) -> Result<Confirmation, TransportError> {
+    const ACTION: &str = "waiting for a publisher confirm";
+    loop {
+        match tokio::time::timeout(limit, &mut confirm).await {
+            Ok(Ok(answer)) => return confirmation(&answer),
+            Ok(Err(error)) => return Err(TransportError::new(ACTION, error)),
+            Err(_) if blocked.is_blocked() => blocked.end().await?,
+            Err(_) => {
+                return Err(TransportError::new(
+                    ACTION,
+                    format!("no answer within {limit:?}"),
+                ));
+            }
+        }
     }
 }
 
