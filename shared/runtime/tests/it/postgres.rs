@@ -1,13 +1,15 @@
 //! PostgreSQL: schemas, replicas that start together, and a server that goes away.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use runtime::config::DatabaseConfig;
 use runtime::database;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
 use url::Url;
 use uuid::Uuid;
 
@@ -144,16 +146,34 @@ async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_one_works
 
 #[tokio::test]
 async fn a_server_that_is_away_at_first_is_waited_for() {
-    let mut url = server();
-    let target = url.socket_addrs(|| Some(5432)).unwrap()[0];
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
-    tokio::spawn(refuse_twice_then_forward(listener, target));
-    url.set_port(Some(port)).unwrap();
-    url.set_host(Some("127.0.0.1")).unwrap();
-    let config = DatabaseConfig::new(url.to_string());
+    let proxy = Proxy::start().await;
+    proxy.up.send_replace(false);
+    let config = DatabaseConfig::new(proxy.url.to_string());
+    let connecting = database::connect(&config, "test");
+    let coming_back = async {
+        proxy.refused.notified().await;
+        proxy.refused.notified().await;
+        proxy.up.send_replace(true);
+    };
+    let (db, ()) = tokio::join!(connecting, coming_back);
+    assert!(database::ping(&db.unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_lost_server_is_unavailable_fast_and_the_pool_comes_back_by_itself() {
+    let proxy = Proxy::start().await;
+    let config = DatabaseConfig::new(proxy.url.to_string());
     let db = database::connect(&config, "test").await.unwrap();
+    assert!(database::ping(&db).await);
+
+    proxy.up.send_replace(false);
+    let begun = Instant::now();
+    let error = db.execute_unprepared("SELECT 1").await.unwrap_err();
+    assert!(database::is_unavailable(&error), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(!database::ping(&db).await);
+
+    proxy.up.send_replace(true);
     assert!(database::ping(&db).await);
 }
 
@@ -183,14 +203,47 @@ async fn a_schema_that_is_no_plain_name_is_refused() {
     );
 }
 
-async fn refuse_twice_then_forward(listener: TcpListener, target: SocketAddr) {
-    for _ in 0..2 {
-        drop(listener.accept().await.unwrap());
-    }
-    loop {
-        let (mut near, _) = listener.accept().await.unwrap();
-        let mut far = TcpStream::connect(target).await.unwrap();
+/// A way to the server that can be cut: new connections are refused then, open ones end.
+struct Proxy {
+    url: Url,
+    up: watch::Sender<bool>,
+    refused: Arc<Notify>,
+}
+
+impl Proxy {
+    async fn start() -> Self {
+        let mut url = server();
+        let target = url.socket_addrs(|| Some(5432)).unwrap()[0];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(port)).unwrap();
+        let proxy = Self {
+            url,
+            up: watch::Sender::new(true),
+            refused: Arc::default(),
+        };
+        let (up, refused) = (proxy.up.subscribe(), Arc::clone(&proxy.refused));
         #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
-        tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        tokio::spawn(async move {
+            loop {
+                let (near, _) = listener.accept().await.unwrap();
+                if *up.borrow() {
+                    tokio::spawn(forward(near, target, up.clone()));
+                } else {
+                    drop(near);
+                    refused.notify_one();
+                }
+            }
+        });
+        proxy
+    }
+}
+
+async fn forward(mut near: TcpStream, target: SocketAddr, mut up: watch::Receiver<bool>) {
+    let mut far = TcpStream::connect(target).await.unwrap();
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+        _ = up.wait_for(|up| !up) => {}
     }
 }
