@@ -19,6 +19,7 @@ use crate::subscription::Subscriptions;
 use crate::transport::{Delivery, Receiver, Transport, TransportError};
 
 mod acknowledgements;
+mod dead_letters;
 mod decision;
 mod deferred;
 mod handling;
@@ -96,7 +97,11 @@ impl Consumer {
             Arc::clone(&self.handling),
             self.config.poll,
         );
-        tokio::join!(self.receive(&stop), deferred.run(&stop));
+        tokio::join!(
+            self.receive(&stop),
+            self.take_in_dead_letters(&stop),
+            deferred.run(&stop)
+        );
     }
 
     async fn receive(&self, stop: &CancellationToken) {

@@ -26,6 +26,9 @@ pub(super) struct Handling {
     pub(super) baseline_wait: Duration,
 }
 
+/// Why RabbitMQ has dead-lettered a message.
+const DEATH_REASON: &str = "x-first-death-reason";
+
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -245,6 +248,31 @@ impl Handling {
                 Ok(Held::Dead)
             }
         }
+    }
+
+    /// Keeps what the broker has given up on.
+    pub(super) async fn dead_lettered(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+    ) -> Result<(), DbErr> {
+        let reason = message
+            .headers
+            .get(DEATH_REASON)
+            .map_or("delivery_limit", String::as_str);
+        let cause =
+            format!("the broker gave it up ({reason}): it was delivered and never acknowledged");
+        let (event_id, envelope) = (self.event_id(message), Envelope::from_message(message).ok());
+        let entry = self.entry(&event_id, envelope.as_ref(), message);
+        if inbox::hold(transaction, &entry, Held::Dead, Some(&cause), None).await? {
+            tracing::error!(
+                event.id = event_id,
+                event.r#type = message.event_type,
+                cause,
+                "dead"
+            );
+        }
+        Ok(())
     }
 
     async fn hold(

@@ -47,9 +47,11 @@ pub(super) fn from_amqp(connection: &Connection, delivery: Delivery) -> Message 
         ..
     } = delivery;
     let owned = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
+    let (exchange, routing_key) = origin(properties.headers().as_ref())
+        .unwrap_or((exchange.to_string(), routing_key.to_string()));
     Message {
-        exchange: connection.own_name(exchange.as_str()),
-        routing_key: routing_key.to_string(),
+        exchange: connection.own_name(&exchange),
+        routing_key,
         message_id: owned(properties.message_id()),
         event_type: owned(properties.kind()),
         content_type: owned(properties.content_type()),
@@ -65,6 +67,22 @@ pub(super) fn from_amqp(connection: &Connection, delivery: Delivery) -> Message 
     }
 }
 
+/// Where a dead-lettered message was first published: dead-lettering replaces exchange and routing key, and notes the former
+/// ones in `x-death`, the latest first.
+fn origin(headers: Option<&FieldTable>) -> Option<(String, String)> {
+    let AMQPValue::FieldArray(deaths) = headers?.inner().get("x-death")? else {
+        return None;
+    };
+    let AMQPValue::FieldTable(first) = deaths.as_slice().last()? else {
+        return None;
+    };
+    let AMQPValue::FieldArray(keys) = first.inner().get("routing-keys")? else {
+        return None;
+    };
+    let exchange = as_text(first.inner().get("exchange")?)?;
+    Some((exchange, as_text(keys.as_slice().first()?)?))
+}
+
 fn table(headers: &BTreeMap<String, String>) -> Result<FieldTable, TransportError> {
     let mut table = FieldTable::default();
     for (name, value) in headers {
@@ -74,14 +92,17 @@ fn table(headers: &BTreeMap<String, String>) -> Result<FieldTable, TransportErro
 }
 
 fn text_headers(table: &FieldTable) -> BTreeMap<String, String> {
-    let text = |value: &AMQPValue| match value {
-        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned),
-        AMQPValue::ShortString(text) => Some(text.to_string()),
-        _ => None,
-    };
     table
         .inner()
         .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
+        .filter_map(|(name, value)| Some((name.to_string(), as_text(value)?)))
         .collect()
+}
+
+fn as_text(value: &AMQPValue) -> Option<String> {
+    match value {
+        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        _ => None,
+    }
 }

@@ -1,0 +1,146 @@
+//! The events of the tests, written by hand: what the build of `contracts` generates, and no more.
+
+use bytes::Bytes;
+use event::{Envelope, Event, Message, TraceContext};
+use prost::{Message as _, Name as _};
+use uuid::Uuid;
+
+pub(crate) const EXCHANGE: &str = "account_events";
+const PACKAGE: &str = "test.account.v1";
+const SIBLINGS: &[&str] = &["test.account.v1.Changed", "test.account.v1.Audited"];
+
+/// An event that says how its own handling goes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Changed {
+    #[prost(string, tag = "1")]
+    pub(crate) account: String,
+    #[prost(string, tag = "2")]
+    pub(crate) note: String,
+    /// So many attempts at it fail.
+    #[prost(uint32, tag = "3")]
+    pub(crate) failures: u32,
+    #[prost(enumeration = "Failure", tag = "4")]
+    pub(crate) failure: i32,
+    /// Its handler publishes an [`Echoed`].
+    #[prost(bool, tag = "5")]
+    pub(crate) echo: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum Failure {
+    Retry = 0,
+    Reject = 1,
+    Panic = 2,
+    Hang = 3,
+    /// A statement fails, and the handler goes on as if it had not.
+    Swallow = 4,
+}
+
+impl Changed {
+    pub(crate) fn of(account: &str) -> Self {
+        Self {
+            account: account.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn failing(account: &str, failures: u32, failure: Failure) -> Self {
+        Self {
+            failures,
+            failure: failure.into(),
+            ..Self::of(account)
+        }
+    }
+}
+
+impl prost::Name for Changed {
+    const NAME: &'static str = "Changed";
+    const PACKAGE: &'static str = PACKAGE;
+}
+
+impl Event for Changed {
+    const EXCHANGE: &'static str = EXCHANGE;
+    const ROUTING_KEY: &'static str = "account.changed";
+    const MAY_BE_UNROUTED: bool = false;
+    const SIBLINGS: &'static [&'static str] = SIBLINGS;
+
+    fn aggregate_id(&self) -> &str {
+        &self.account
+    }
+}
+
+/// Of the same aggregate, and nobody has a handler for it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Audited {
+    #[prost(string, tag = "1")]
+    pub(crate) account: String,
+}
+
+impl prost::Name for Audited {
+    const NAME: &'static str = "Audited";
+    const PACKAGE: &'static str = PACKAGE;
+}
+
+impl Event for Audited {
+    const EXCHANGE: &'static str = EXCHANGE;
+    const ROUTING_KEY: &'static str = "account.audited";
+    const MAY_BE_UNROUTED: bool = false;
+    const SIBLINGS: &'static [&'static str] = SIBLINGS;
+
+    fn aggregate_id(&self) -> &str {
+        &self.account
+    }
+}
+
+/// What a handler publishes in turn. It may go nowhere.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Echoed {
+    #[prost(string, tag = "1")]
+    pub(crate) echo: String,
+}
+
+impl prost::Name for Echoed {
+    const NAME: &'static str = "Echoed";
+    const PACKAGE: &'static str = PACKAGE;
+}
+
+impl Event for Echoed {
+    const EXCHANGE: &'static str = "echo_events";
+    const ROUTING_KEY: &'static str = "echo.echoed";
+    const MAY_BE_UNROUTED: bool = true;
+    const SIBLINGS: &'static [&'static str] = &["test.account.v1.Echoed"];
+
+    fn aggregate_id(&self) -> &str {
+        &self.echo
+    }
+}
+
+/// The message that the outbox makes of an event.
+pub(crate) fn message<E: Event>(event: &E, version: i64) -> Message {
+    message_in(event, version, TraceContext::default())
+}
+
+/// The message of an event that was created in a trace.
+pub(crate) fn message_in<E: Event>(event: &E, version: i64, trace: TraceContext) -> Message {
+    let envelope = Envelope {
+        id: Uuid::now_v7(),
+        event_type: E::full_name(),
+        source: "test".to_owned(),
+        time_ms: 1_700_000_000_123,
+        aggregate_id: event.aggregate_id().to_owned(),
+        aggregate_version: Some(version),
+        correlation_id: "call-1".to_owned(),
+        trace,
+    };
+    envelope.to_message(
+        E::EXCHANGE,
+        E::ROUTING_KEY,
+        Bytes::from(event.encode_to_vec()),
+    )
+}
+
+/// The id of a message that has one.
+pub(crate) fn id(message: &Message) -> String {
+    message.message_id.clone().unwrap_or_default()
+}

@@ -1,0 +1,32 @@
+//! The engine from outside, on both stores and both transports.
+//!
+//! Servers come from `cargo xtask test`. The modules are test code for the lints as well, therefore `cfg(test)`.
+
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod consumer;
+#[cfg(test)]
+mod dead;
+#[cfg(test)]
+mod deferred;
+#[cfg(test)]
+mod effects;
+#[cfg(test)]
+mod engine;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod order;
+#[cfg(test)]
+mod outbox;
+#[cfg(test)]
+mod relay;
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod trace;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,87 @@
+//! A transport that does what a test says: it hands over what is published, and answers when it is told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use event::Message;
+use futures::FutureExt as _;
+use messaging::transport::{
+    Confirm, Confirmation, Publisher, Receiver, Transport, TransportError,
+};
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) struct Scripted {
+    /// So many connects fail before one succeeds.
+    refusals: AtomicU32,
+    publications: mpsc::UnboundedSender<Publication>,
+}
+
+/// A message that was published, and waits for its answer. Dropping it breaks the connection.
+pub(crate) struct Publication {
+    pub(crate) message: Message,
+    answer: oneshot::Sender<Confirmation>,
+}
+
+impl Publication {
+    pub(crate) fn answer(self, confirmation: Confirmation) {
+        // Nobody waits for it where the connection was given up.
+        let _ = self.answer.send(confirmation);
+    }
+
+    /// The aggregate and version of the event.
+    pub(crate) fn event(&self) -> (String, i64) {
+        let envelope = event::Envelope::from_message(&self.message).unwrap();
+        (
+            envelope.aggregate_id,
+            envelope.aggregate_version.unwrap_or_default(),
+        )
+    }
+}
+
+impl Scripted {
+    pub(crate) fn new(refusals: u32) -> (Arc<Self>, mpsc::UnboundedReceiver<Publication>) {
+        let (publications, published) = mpsc::unbounded_channel();
+        let refusals = AtomicU32::new(refusals);
+        let transport = Self {
+            refusals,
+            publications,
+        };
+        (Arc::new(transport), published)
+    }
+}
+
+#[async_trait]
+impl Transport for Scripted {
+    async fn declare(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    async fn publisher(&self) -> Result<Box<dyn Publisher>, TransportError> {
+        let one_less = |left: u32| left.checked_sub(1);
+        let (set, get) = (Ordering::SeqCst, Ordering::SeqCst);
+        if self.refusals.fetch_update(set, get, one_less).is_ok() {
+            return Err(TransportError::new("connecting", "it is away"));
+        }
+        Ok(Box::new(ScriptedPublisher(self.publications.clone())))
+    }
+
+    async fn receiver(&self, _: &str, _: u16) -> Result<Box<dyn Receiver>, TransportError> {
+        Err(TransportError::new("receiving", "this one only publishes"))
+    }
+}
+
+struct ScriptedPublisher(mpsc::UnboundedSender<Publication>);
+
+#[async_trait]
+impl Publisher for ScriptedPublisher {
+    async fn publish(&self, message: &Message) -> Result<Confirm, TransportError> {
+        let (answer, answered) = oneshot::channel();
+        let message = message.clone();
+        let broken = |_| TransportError::new("publishing", "the connection is lost");
+        self.0
+            .send(Publication { message, answer })
+            .map_err(|_| TransportError::new("publishing", "the test is over"))?;
+        Ok(answered.map(move |answer| answer.map_err(broken)).boxed())
+    }
+}

@@ -1,0 +1,248 @@
+//! One service in a world of its own: a database, a broker, and whatever of the engine a test starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::{Event, Message};
+use messaging::transport::{Confirmation, Topology, Transport};
+use messaging::{
+    Cause, Consumer, ConsumerConfig, Relay, RelayConfig, RetryPolicy, Store, Subscriptions, outbox,
+};
+use sea_orm::{ConnectionTrait as _, QueryResult, Statement, Value};
+use testkit::{Broker, BrokerKind, Database, StoreKind, eventually, eventually_is};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::effects::{self, Effect, Migrator};
+
+/// What must not be waited for: a test in which a poll is needed fails instead of being slow.
+pub(crate) const NEVER: Duration = Duration::from_secs(3600);
+
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) broker: Broker,
+    pub(crate) database: Database,
+    running: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+/// A row of the inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) event_id: String,
+    pub(crate) state: String,
+    pub(crate) attempts: i32,
+    pub(crate) cause: Option<String>,
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Promised {
+    pub(crate) event_id: String,
+    pub(crate) event_type: String,
+    pub(crate) published: bool,
+    pub(crate) attempts: i32,
+    pub(crate) last_error: Option<String>,
+}
+
+impl World {
+    pub(crate) async fn new(store: StoreKind, broker: BrokerKind) -> Self {
+        let database = Database::create(store).await;
+        let db = database.migrated::<Migrator>().await;
+        Self {
+            store: Store::new(db),
+            broker: Broker::create(broker).await,
+            database,
+            running: JoinSet::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// The broker as a service sees it that has these subscriptions.
+    pub(crate) fn transport(&self, subscriptions: &Subscriptions) -> Arc<dyn Transport> {
+        let topology = Topology::publishing(["echo_events"]).consuming(subscriptions.queue());
+        self.broker.transport(topology)
+    }
+
+    /// Declares the queue of `subscriptions` and puts messages into it, in this order.
+    pub(crate) async fn send<'a>(
+        &self,
+        subscriptions: &Subscriptions,
+        messages: impl IntoIterator<Item = &'a Message>,
+    ) {
+        let publisher = self.transport(subscriptions).publisher().await.unwrap();
+        let mut confirms = Vec::new();
+        for message in messages {
+            confirms.push(publisher.publish(message).await.unwrap());
+        }
+        for confirm in confirms {
+            assert_eq!(confirm.await.unwrap(), Confirmation::Routed);
+        }
+    }
+
+    /// Commits a transaction with an event in it.
+    pub(crate) async fn commit<E: Event>(&self, event: &E, version: i64) -> Uuid {
+        let transaction = self.store.begin().await.unwrap();
+        let id = outbox::enqueue(&transaction, event, version, &cause())
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        id
+    }
+
+    pub(crate) fn run_relay(&mut self, transport: Arc<dyn Transport>) {
+        self.run_relay_as(transport, relay_config());
+    }
+
+    pub(crate) fn run_relay_as(&mut self, transport: Arc<dyn Transport>, config: RelayConfig) {
+        let relay = Relay::new(self.store.clone(), transport, config);
+        self.running.spawn(relay.run(self.stop.clone()));
+    }
+
+    pub(crate) fn run_consumer(&mut self, subscriptions: Subscriptions) {
+        self.run_consumer_as(subscriptions, consumer_config());
+    }
+
+    pub(crate) fn run_consumer_as(&mut self, subscriptions: Subscriptions, config: ConsumerConfig) {
+        let transport = self.transport(&subscriptions);
+        let consumer = Consumer::new(self.store.clone(), transport, subscriptions, config);
+        self.running.spawn(consumer.run(self.stop.clone()));
+    }
+
+    /// Tells everything to stop.
+    pub(crate) fn begin_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stops everything, and waits until it has; then more can be started.
+    pub(crate) async fn stop(&mut self) {
+        self.stop.cancel();
+        eventually("everything has stopped", async || {
+            while let Some(ended) = self.running.try_join_next() {
+                ended.unwrap();
+            }
+            self.running.is_empty().then_some(()).ok_or("still running")
+        })
+        .await;
+        self.stop = CancellationToken::new();
+    }
+
+    pub(crate) async fn effects(&self) -> Vec<Effect> {
+        effects::effects(self.store.connection()).await
+    }
+
+    /// The events that had an effect, in the order of the effects.
+    pub(crate) async fn handled(&self) -> Vec<String> {
+        let effects = self.effects().await.into_iter();
+        effects.map(|effect| effect.event_id).collect()
+    }
+
+    /// The versions of an account in the order of their effects.
+    pub(crate) async fn versions(&self, account: &str) -> Vec<i64> {
+        let effects = self.effects().await.into_iter();
+        effects
+            .filter(|effect| effect.account == account)
+            .filter_map(|effect| effect.version)
+            .collect()
+    }
+
+    pub(crate) async fn inbox(&self) -> Vec<Held> {
+        let rows = self
+            .rows("SELECT * FROM inbox ORDER BY received_at_ms, event_id", [])
+            .await;
+        let held = |row: &QueryResult| Held {
+            event_id: row.try_get("", "event_id").unwrap(),
+            state: row.try_get("", "state").unwrap(),
+            attempts: row.try_get("", "attempts").unwrap(),
+            cause: row.try_get("", "cause").unwrap(),
+            body: row.try_get("", "body").unwrap(),
+        };
+        rows.iter().map(held).collect()
+    }
+
+    /// The row of an event in the inbox, if it is there.
+    pub(crate) async fn held(&self, event_id: &str) -> Option<Held> {
+        let inbox = self.inbox().await;
+        inbox.into_iter().find(|held| held.event_id == event_id)
+    }
+
+    /// Waits until the event has this state in the inbox, and returns its row.
+    pub(crate) async fn becomes(&self, event_id: &str, state: &str) -> Held {
+        eventually(&format!("{event_id} is {state}"), async || {
+            match self.held(event_id).await {
+                Some(held) if held.state == state => Ok(held),
+                _ => Err(self.inbox().await),
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn outbox(&self) -> Vec<Promised> {
+        let rows = self
+            .rows("SELECT * FROM outbox ORDER BY sequence", [])
+            .await;
+        let promised = |row: &QueryResult| Promised {
+            event_id: row.try_get("", "event_id").unwrap(),
+            event_type: row.try_get("", "event_type").unwrap(),
+            published: row
+                .try_get::<Option<i64>>("", "published_at_ms")
+                .unwrap()
+                .is_some(),
+            attempts: row.try_get("", "attempts").unwrap(),
+            last_error: row.try_get("", "last_error").unwrap(),
+        };
+        rows.iter().map(promised).collect()
+    }
+
+    /// How many events are promised and not published.
+    pub(crate) async fn pending(&self) -> usize {
+        let outbox = self.outbox().await;
+        outbox.iter().filter(|row| !row.published).count()
+    }
+
+    pub(crate) async fn all_is_published(&self) {
+        eventually_is("nothing is pending", 0, async || self.pending().await).await;
+    }
+
+    pub(crate) async fn rows(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Vec<QueryResult> {
+        let db = self.store.connection();
+        let statement =
+            Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+        db.query_all_raw(statement).await.unwrap()
+    }
+}
+
+pub(crate) fn cause() -> Cause {
+    Cause {
+        correlation_id: "call-1".to_owned(),
+    }
+}
+
+pub(crate) fn relay_config() -> RelayConfig {
+    RelayConfig {
+        poll: NEVER,
+        ..RelayConfig::new("test")
+    }
+}
+
+/// Retries at once, and nothing happens because of time.
+pub(crate) fn consumer_config() -> ConsumerConfig {
+    ConsumerConfig {
+        handler_time_out: NEVER,
+        retry: RetryPolicy {
+            first_delay: Duration::from_millis(1),
+            longest_delay: Duration::from_millis(5),
+            attempts: 4,
+            longest_age: NEVER,
+        },
+        baseline_wait: NEVER,
+        poll: NEVER,
+        ..ConsumerConfig::default()
+    }
+}
