@@ -21,6 +21,7 @@ mod sql;
 mod store;
 mod stored;
 mod subscription;
+pub mod timer;
 mod trace;
 pub mod transport;
 

@@ -35,6 +35,17 @@ pub async fn enqueue<E: Event>(
     version: i64,
     cause: &Cause,
 ) -> Result<Uuid, DbErr> {
+    transaction.wake_on_commit(SIGNAL);
+    insert(transaction, event, version, cause, None).await
+}
+
+pub(crate) async fn insert<E: Event>(
+    transaction: &Transaction,
+    event: &E,
+    version: i64,
+    cause: &Cause,
+    held_until_ms: Option<i64>,
+) -> Result<Uuid, DbErr> {
     let payload = event.encode_to_vec();
     if payload.len() > MAX_BODY_BYTES {
         return Err(DbErr::Custom(format!(
@@ -51,8 +62,9 @@ pub async fn enqueue<E: Event>(
     sql::execute(
         &**transaction,
         "INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
-                             aggregate_version, payload, correlation_id, traceparent, tracestate, created_at_ms, due_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now})",
+                             aggregate_version, payload, correlation_id, traceparent, tracestate, held_until_ms,
+                             created_at_ms, due_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, {now}, {now})",
         [
             id.to_string().into(),
             E::EXCHANGE.into(),
@@ -66,10 +78,10 @@ pub async fn enqueue<E: Event>(
             cause.correlation_id.as_str().into(),
             traceparent.into(),
             tracestate.into(),
+            held_until_ms.into(),
         ],
     )
     .await?;
-    transaction.wake_on_commit(SIGNAL);
     Ok(id)
 }
 
@@ -103,10 +115,10 @@ pub(crate) async fn pending(
     let rows = sql::query_all(
         db,
         "SELECT * FROM outbox AS o
-         WHERE published_at_ms IS NULL AND due_at_ms <= {now}
+         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= {now}
            AND NOT EXISTS (
                SELECT 1 FROM outbox AS earlier
-               WHERE earlier.published_at_ms IS NULL AND earlier.due_at_ms > {now}
+               WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL AND earlier.due_at_ms > {now}
                  AND earlier.aggregate_type = o.aggregate_type AND earlier.aggregate_id = o.aggregate_id
                  AND earlier.aggregate_version < o.aggregate_version)
          ORDER BY sequence LIMIT $1",

@@ -14,12 +14,14 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use sea_orm::DbErr;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::outbox::{self, Pending};
 use crate::reconnect::Reconnect;
 use crate::retry::{delay, millis};
 use crate::store::Store;
+use crate::timer::Timers;
 use crate::transport::{Confirmation, Publisher, Transport, TransportError};
 
 mod lease;
@@ -67,6 +69,7 @@ type Outcome = (i64, Result<Confirmation, TransportError>);
 /// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
 struct Progress {
     lease: Lease,
+    timers: Timers,
     confirmed: Vec<i64>,
 }
 
@@ -95,6 +98,7 @@ impl Relay {
         let mut reconnect = Reconnect::default();
         let mut progress = Progress {
             lease: Lease::new(),
+            timers: Timers::new(&self.store),
             confirmed: Vec::new(),
         };
         loop {
@@ -127,6 +131,9 @@ impl Relay {
         let mut look = true;
         loop {
             self.mark(&mut progress.confirmed).await?;
+            if progress.timers.are_due() {
+                look |= progress.timers.release(&self.store).await?;
+            }
             if look && window.wants_more() {
                 look = self.claim(&mut window, &mut progress.lease).await?;
                 reconnect.reset();
@@ -142,7 +149,7 @@ impl Relay {
                 if stop.is_cancelled() {
                     return Ok(());
                 }
-                self.wait_for_work(&progress.lease, stop).await?;
+                self.wait_for_work(progress, stop).await?;
                 look = true;
                 continue;
             }
@@ -172,22 +179,24 @@ impl Relay {
 
     /// Sleeps until there may be something to publish. Behind a relay that holds the lease that is when the lease ends; what
     /// is committed here until then is that relay's to publish, so it is told.
-    async fn wait_for_work(&self, lease: &Lease, stop: &CancellationToken) -> Result<(), DbErr> {
-        let until = tokio::time::Instant::now()
-            + lease
-                .held_by_another_for()
-                .unwrap_or(self.config.poll)
-                .min(self.config.poll);
-        if lease.held_by_another_for().is_some() {
+    async fn wait_for_work(
+        &self,
+        progress: &mut Progress,
+        stop: &CancellationToken,
+    ) -> Result<(), DbErr> {
+        let standby = progress.lease.held_by_another_for();
+        if standby.is_some() {
             wake::notify(&self.store).await?;
         }
+        let until = Instant::now() + standby.unwrap_or(self.config.poll).min(self.config.poll);
         loop {
             tokio::select! {
-                () = self.committed.notified() => match lease.held_by_another_for() {
+                () = self.committed.notified() => match standby {
                     Some(_) => wake::notify(&self.store).await?,
                     None => return Ok(()),
                 },
-                () = self.told.notified() => if lease.held_by_another_for().is_none() { return Ok(()) },
+                () = self.told.notified() => if standby.is_none() { return Ok(()) },
+                () = progress.timers.due() => if progress.timers.release(&self.store).await? { return Ok(()) },
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 () = stop.cancelled() => return Ok(()),
             }

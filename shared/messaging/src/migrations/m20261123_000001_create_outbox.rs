@@ -25,6 +25,7 @@ CREATE TABLE outbox (
     traceparent       text,
     tracestate        text,
     created_at_ms     bigint NOT NULL,
+    held_until_ms     bigint,
     due_at_ms         bigint NOT NULL,
     published_at_ms   bigint,
     attempts          integer NOT NULL DEFAULT 0,
@@ -33,11 +34,13 @@ CREATE TABLE outbox (
 )";
 
 // Partial, so that they hold what is pending and not what ever was.
-const PENDING: &str =
-    "CREATE INDEX outbox_pending ON outbox (sequence) WHERE published_at_ms IS NULL";
+const PENDING: &str = "
+CREATE INDEX outbox_pending ON outbox (sequence) WHERE published_at_ms IS NULL AND held_until_ms IS NULL";
+const TIMERS: &str =
+    "CREATE INDEX outbox_timers ON outbox (held_until_ms) WHERE held_until_ms IS NOT NULL";
 const PENDING_BY_AGGREGATE: &str = "
 CREATE INDEX outbox_pending_by_aggregate ON outbox (aggregate_type, aggregate_id, aggregate_version)
-WHERE published_at_ms IS NULL";
+WHERE published_at_ms IS NULL AND held_until_ms IS NULL";
 
 // Which relay publishes, and until when it does unless it renews.
 const RELAY_LEASE: &str = "
@@ -51,7 +54,7 @@ CREATE TABLE relay_lease (
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for statement in [OUTBOX, PENDING, PENDING_BY_AGGREGATE, RELAY_LEASE] {
+        for statement in [OUTBOX, PENDING, PENDING_BY_AGGREGATE, TIMERS, RELAY_LEASE] {
             db.execute_unprepared(&ddl(statement, manager)).await?;
         }
         Ok(())
