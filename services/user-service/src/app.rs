@@ -1,0 +1,119 @@
+//! The composition root: the one place where contracts, messaging and runtime meet.
+//!
+//! [`App::build`] does all that can fail and takes the port; [`App::run`] returns when drained.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use contracts::user::v1::user_service_server::UserServiceServer;
+use messaging::{ConsumerConfig, Engine, Participant, Store};
+use runtime::{GrpcServer, Health, Shutdown, SystemClock, Tasks, database};
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+
+use crate::commands::Commands;
+use crate::config::Config;
+use crate::migrations::Migrator;
+use crate::password::{Hasher, Limits};
+use crate::{NAME, grpc};
+
+/// The full name of the gRPC service, as health and reflection have it.
+const GRPC_SERVICE: &str = "angarium.user.v1.UserService";
+
+/// The user service, ready to run.
+pub struct App {
+    server: GrpcServer,
+    routes: Routes,
+    store: Store,
+    engine: Engine,
+}
+
+impl App {
+    /// Connects, migrates, declares and binds.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or migrated, or the port is taken. A broker that is away is not an error: users
+    /// are registered, and their events go out when it is back.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let db = database::connect(&config.database, NAME).await?;
+        database::migrate::<Migrator>(&db).await?;
+        let store = Store::new(db);
+
+        let participant = Participant {
+            service: NAME,
+            exchanges: &["user_events"],
+            subscriptions: None,
+        };
+        let engine = Engine::new(
+            &store,
+            &config.broker,
+            participant,
+            ConsumerConfig::default(),
+        );
+        if let Err(error) = engine.declare().await {
+            tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
+        }
+
+        let hasher = Hasher::new(Limits::of_this_machine());
+        let commands = Commands::new(store.clone(), hasher, Arc::new(SystemClock));
+        let service = UserServiceServer::new(grpc::Users::new(commands))
+            .max_decoding_message_size(config.grpc.max_request_bytes)
+            .max_encoding_message_size(config.grpc.max_response_bytes)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip);
+        let server = GrpcServer::bind(&config.grpc)
+            .await
+            .context("the gRPC server cannot start")?;
+        Ok(Self {
+            server,
+            routes: Routes::new(service),
+            store,
+            engine,
+        })
+    }
+
+    /// Where calls are taken.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Serves until `shutdown`, and returns when everything in flight is done.
+    ///
+    /// # Errors
+    /// Where a part ended that should not, or had to be cut off.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self {
+            server,
+            routes,
+            store,
+            engine,
+        } = self;
+        let health = Health::new(&[GRPC_SERVICE]);
+        let db = store.connection().clone();
+        let answers = move || {
+            let db = db.clone();
+            async move { database::ping(&db).await }
+        };
+        // Told when the last call has ended, because its event must still go out.
+        let served = CancellationToken::new();
+        let serving = served.clone().drop_guard();
+
+        let mut tasks = Tasks::new(&shutdown);
+        tasks.spawn("health", health.clone().watch(answers, shutdown.clone()));
+        let soft = shutdown.soft.clone();
+        tasks.spawn("messaging", async move {
+            engine.run(soft, served).await;
+            Ok(())
+        });
+        tasks.spawn("grpc", async move {
+            let _serving = serving;
+            server
+                .serve(routes, health, contracts::FILE_DESCRIPTOR_SET, shutdown)
+                .await?;
+            Ok(())
+        });
+        tasks.join().await
+    }
+}

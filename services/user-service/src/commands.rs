@@ -1,0 +1,63 @@
+//! What changes users: each command is one transaction that holds the new state and the event that tells of it.
+
+use std::sync::Arc;
+
+use contracts::user::v1::UserCreated;
+use messaging::{Cause, Store, outbox};
+use runtime::Clock;
+use uuid::Uuid;
+
+use crate::convert;
+use crate::error::Error;
+use crate::password::{Hasher, Password};
+use crate::store;
+use crate::user::{DisplayName, Email, User};
+
+/// The commands of this service.
+#[derive(Clone)]
+pub struct Commands {
+    store: Store,
+    hasher: Hasher,
+    clock: Arc<dyn Clock>,
+}
+
+impl Commands {
+    pub fn new(store: Store, hasher: Hasher, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            hasher,
+            clock,
+        }
+    }
+
+    /// Registers a user whose address nobody else has.
+    pub async fn create_user(
+        &self,
+        email: Email,
+        password: Password,
+        display_name: DisplayName,
+        cause: &Cause,
+    ) -> Result<User, Error> {
+        // Before the transaction begins, because it takes long: a connection, or SQLite's only writer, must not wait for it.
+        let password_hash = self.hasher.hash(password).await?;
+        let user = User::register(Uuid::now_v7(), email, display_name, self.clock.now_ms());
+        let transaction = self.store.begin().await?;
+        store::insert_user(&*transaction, &user, &password_hash).await?;
+        let created = UserCreated {
+            user_id: user.id.to_string(),
+            email: user.email.as_given().to_owned(),
+            display_name: user.display_name.as_str().to_owned(),
+            create_time: Some(convert::timestamp(user.created_at_ms)),
+        };
+        outbox::enqueue(&transaction, &created, user.version, cause).await?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+
+    /// The user with this id.
+    pub async fn get_user(&self, user_id: Uuid) -> Result<User, Error> {
+        store::find_user(self.store.connection(), user_id)
+            .await?
+            .ok_or(Error::UserNotFound(user_id))
+    }
+}

@@ -1,0 +1,69 @@
+//! What the user service can be told.
+
+use clap::Parser;
+use messaging::BrokerArgs;
+use messaging::transport::Broker;
+use runtime::config::{
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems,
+    TelemetryArgs, TelemetryConfig,
+};
+
+/// The port unless another one is given.
+pub const DEFAULT_PORT: u16 = 50051;
+
+/// Users: gRPC in, events out.
+#[derive(Parser)]
+#[command(name = "user-service", version)]
+pub struct Args {
+    #[command(flatten)]
+    grpc: GrpcArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+    #[command(flatten)]
+    lifecycle: LifecycleArgs,
+}
+
+/// The checked configuration.
+#[derive(Clone)]
+pub struct Config {
+    pub grpc: GrpcConfig,
+    pub database: DatabaseConfig,
+    pub broker: Broker,
+    pub telemetry: TelemetryConfig,
+    pub lifecycle: LifecycleConfig,
+}
+
+impl runtime::Settings for Args {
+    type Config = Config;
+
+    const SECRETS: &'static [&'static str] = &["database_url", "amqp_url"];
+
+    fn check(self, problems: &mut Problems) -> Option<Config> {
+        let grpc = self.grpc.check(DEFAULT_PORT, problems);
+        let database = self.database.check(problems);
+        let broker = self
+            .broker
+            .required(&mut |setting, given, expected| problems.add(setting, given, expected));
+        let telemetry = self.telemetry.check(problems);
+        let lifecycle = self.lifecycle.check(problems);
+        Some(Config {
+            grpc: grpc?,
+            database: database?,
+            broker: Broker::RabbitMq(broker?),
+            telemetry: telemetry?,
+            lifecycle: lifecycle?,
+        })
+    }
+
+    fn telemetry(config: &Config) -> &TelemetryConfig {
+        &config.telemetry
+    }
+
+    fn lifecycle(config: &Config) -> &LifecycleConfig {
+        &config.lifecycle
+    }
+}

@@ -1,0 +1,13 @@
+//! The user service as a process of its own.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use user_service::{App, Args};
+
+fn main() -> ExitCode {
+    runtime::main::<Args, _>(user_service::NAME, async |config, shutdown| {
+        App::build(config).await?.run(shutdown).await
+    })
+}

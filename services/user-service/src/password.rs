@@ -1,0 +1,246 @@
+//! Passwords: what one must be, and the slow salted hash that is all we keep of it.
+//!
+//! Hashing takes 19 MiB and some 20 ms of a core on purpose. It runs beside the async runtime, on as many threads as there are
+//! cores, and whoever would wait too long is refused at once: a burst of registrations costs neither the memory nor the
+//! deadline of everybody else.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization as _;
+
+pub const MIN_CHARACTERS: usize = 8;
+pub const MAX_CHARACTERS: usize = 128;
+
+/// No character that NFKC composes comes from more bytes, so what is longer has too many characters. Known before any
+/// work is done on it.
+const MAX_BYTES: usize = 16 * MAX_CHARACTERS;
+
+// OWASP's choice for Argon2id: the least memory that it recommends with two passes.
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// A password that may become somebody's. In Unicode form NFKC, so that it is the same one on another keyboard.
+#[derive(Debug)]
+pub struct Password(SecretString);
+
+/// Why something cannot be a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must have from {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")]
+pub struct InvalidPassword;
+
+impl Password {
+    /// # Errors
+    /// Where it is too short or too long. Any characters will do.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what was given is wiped here and not when the caller ends"
+    )]
+    pub fn parse(given: SecretString) -> Result<Self, InvalidPassword> {
+        if given.expose_secret().len() > MAX_BYTES {
+            return Err(InvalidPassword);
+        }
+        let normalised: String = given.expose_secret().nfkc().collect();
+        let normalised = SecretString::from(normalised);
+        let characters = normalised.expose_secret().chars().count();
+        if !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&characters) {
+            return Err(InvalidPassword);
+        }
+        Ok(Self(normalised))
+    }
+}
+
+/// The hash of a password in PHC form: algorithm, costs, salt and hash in one string.
+#[derive(Debug)]
+pub struct PasswordHash(SecretString);
+
+impl PasswordHash {
+    /// For the database, and for nobody else.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+/// Why there is no hash.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    #[error("too many passwords wait to be hashed")]
+    Busy,
+    #[error("a password could not be hashed: {0}")]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// How much hashing there is at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub at_a_time: usize,
+    /// How many may wait for their turn besides.
+    pub waiting: usize,
+}
+
+impl Limits {
+    /// One for each core, and a queue that takes about two seconds on whatever machine.
+    pub fn of_this_machine() -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self {
+            at_a_time: cores,
+            waiting: 64 * cores,
+        }
+    }
+}
+
+/// Hashes passwords within its limits. Clones share them.
+#[derive(Clone)]
+pub struct Hasher {
+    /// Held from the first word to the last; none left means that the queue is full.
+    places: Arc<Semaphore>,
+    /// Held while a core is busy. It is fair: first come, first served.
+    turns: Arc<Semaphore>,
+}
+
+impl Hasher {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(limits.at_a_time + limits.waiting)),
+            turns: Arc::new(Semaphore::new(limits.at_a_time)),
+        }
+    }
+
+    /// Hashes `password` with a new salt. Dropping the future before its turn gives up its place in the queue.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] at once where the queue is full.
+    pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| HashError::Busy)?;
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .map_err(failed)?;
+        let hashing = tokio::task::spawn_blocking(move || {
+            // Given back by this thread: a caller that goes away does not free the core that still works for it.
+            let _held = (place, turn);
+            hash(&password)
+        });
+        hashing.await.map_err(failed)?
+    }
+}
+
+fn hash(password: &Password) -> Result<PasswordHash, HashError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(failed)?;
+    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password(password.0.expose_secret().as_bytes())
+        .map_err(failed)?;
+    Ok(PasswordHash(hash.to_string().into()))
+}
+
+fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> HashError {
+    HashError::Failed(cause.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::PasswordVerifier as _;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Password, InvalidPassword> {
+        Password::parse(text.into())
+    }
+
+    fn matches(hash: &PasswordHash, text: &str) -> bool {
+        let verified = Argon2::default().verify_password(text.as_bytes(), hash.expose());
+        verified.is_ok()
+    }
+
+    #[test]
+    fn a_password_has_from_8_to_128_characters_of_any_kind() {
+        for text in [
+            "12345678",
+            "        ",
+            "пароль-πορτοκάλι",
+            "\0\n\t\u{7f}1234",
+            &"🔑".repeat(128),
+        ] {
+            assert!(parse(text).is_ok(), "{text:?}");
+        }
+        for text in ["", "1234567", &"a".repeat(129), &"a".repeat(1 << 20)] {
+            assert_eq!(parse(text).unwrap_err(), InvalidPassword);
+        }
+    }
+
+    #[test]
+    fn characters_are_counted_as_they_are_kept() {
+        // An e with two marks is one character, in three code points.
+        let composed = "e\u{302}\u{301}".repeat(128);
+        assert!(parse(&composed).is_ok());
+        assert!(parse(&"e\u{301}".repeat(7)).is_err());
+        // One ligature is eighteen characters.
+        assert!(parse("\u{fdfa}").is_ok());
+        assert!(parse(&"\u{fdfa}".repeat(8)).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_one_on_another_keyboard() {
+        let hasher = Hasher::new(Limits::of_this_machine());
+        let hash = hasher.hash(parse("cafe\u{301} ｎｏｉｒ").unwrap()).await;
+        assert!(matches(&hash.unwrap(), "caf\u{e9} noir"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_argon2id_with_our_costs_and_a_salt_of_its_own() {
+        let hasher = Hasher::new(Limits::of_this_machine());
+        let one = hasher.hash(parse("correct horse").unwrap()).await.unwrap();
+        let other = hasher.hash(parse("correct horse").unwrap()).await.unwrap();
+        for hash in [&one, &other] {
+            assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+            assert!(matches(hash, "correct horse"));
+            assert!(!matches(hash, "correct horsf"));
+        }
+        assert_ne!(one.expose(), other.expose());
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_refused_at_once_and_the_others_are_served() {
+        let hasher = Hasher::new(Limits {
+            at_a_time: 1,
+            waiting: 1,
+        });
+        let hash = || hasher.hash(parse("correct horse").unwrap());
+        // Polled in this order, so the third finds one at work and one waiting.
+        let (first, second, third) = tokio::join!(hash(), hash(), hash());
+        assert!(first.is_ok() && second.is_ok());
+        assert!(matches!(third, Err(HashError::Busy)));
+        assert!(hash().await.is_ok(), "the queue is empty again");
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_leaves_the_queue() {
+        let hasher = Hasher::new(Limits {
+            at_a_time: 1,
+            waiting: 1,
+        });
+        let hash = || hasher.hash(parse("correct horse").unwrap());
+        let gone = async {
+            let mut waiting = Box::pin(hash());
+            assert!(futures::poll!(&mut waiting).is_pending());
+        };
+        let (first, (), third) = tokio::join!(hash(), gone, hash());
+        assert!(first.is_ok() && third.is_ok());
+    }
+
+    #[tokio::test]
+    async fn debug_shows_neither_password_nor_hash() {
+        let password = parse("correct horse").unwrap();
+        assert!(!format!("{password:?}").contains("horse"));
+        let hasher = Hasher::new(Limits::of_this_machine());
+        let hash = hasher.hash(password).await.unwrap();
+        assert!(!format!("{hash:?}").contains("argon2"));
+    }
+}

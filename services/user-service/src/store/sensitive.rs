@@ -1,0 +1,15 @@
+//! Columns that no log may show: rows and half-written rows have a `Debug` that everybody may call.
+
+use std::fmt;
+
+use sea_orm::DeriveValueType;
+
+/// Text that `Debug` does not show.
+#[derive(Clone, PartialEq, Eq, DeriveValueType)]
+pub struct Sensitive(pub String);
+
+impl fmt::Debug for Sensitive {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}

@@ -1,0 +1,277 @@
+//! The aggregate: what a user is, and what an address and a name must be to be one's. Pure.
+//!
+//! Each change raises the version by one, and each version is one event. Address and name are personal: `Debug` shows
+//! neither.
+
+use std::fmt;
+
+use email_address::{EmailAddress, Options};
+use unicode_normalization::UnicodeNormalization as _;
+use uuid::Uuid;
+
+/// The longest path that SMTP carries, without its angle brackets (RFC 5321, erratum 1690).
+pub const MAX_EMAIL_CHARACTERS: usize = 254;
+pub const MAX_DISPLAY_NAME_CHARACTERS: usize = 100;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub id: Uuid,
+    pub email: Email,
+    pub display_name: DisplayName,
+    /// 1 when registered, and one more with each change.
+    pub version: i64,
+    pub created_at_ms: i64,
+    pub updated_at_ms: i64,
+}
+
+impl User {
+    /// A new user.
+    pub fn register(id: Uuid, email: Email, display_name: DisplayName, now_ms: i64) -> Self {
+        Self {
+            id,
+            email,
+            display_name,
+            version: 1,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+        }
+    }
+}
+
+/// An e-mail address: shown as it was given, and compared by its key.
+///
+/// The key is the whole address in Unicode form NFKC, then in lower case. The standard lets a mail server tell `Ada@` from
+/// `ada@`, but none does, and two users whom people cannot tell apart are worse than one who is refused.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Email {
+    given: String,
+    key: String,
+}
+
+/// Why something is not an address that mail can be sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEmail {
+    #[error("is required")]
+    Missing,
+    #[error("must have at most {MAX_EMAIL_CHARACTERS} characters")]
+    TooLong,
+    #[error("must be an e-mail address such as ada@example.com")]
+    NoAddress,
+}
+
+impl Email {
+    /// Reads an address as it comes from outside; space around it is dropped.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(raw: &str) -> Result<Self, InvalidEmail> {
+        let given = raw.trim();
+        if given.is_empty() {
+            return Err(InvalidEmail::Missing);
+        }
+        if is_longer(given, MAX_EMAIL_CHARACTERS) {
+            return Err(InvalidEmail::TooLong);
+        }
+        // Not `Ada <ada@example.com>`, not a machine in our own network, not an IP address.
+        let options = Options::default()
+            .without_display_text()
+            .without_domain_literal()
+            .with_required_tld();
+        EmailAddress::parse_with_options(given, options).map_err(|_| InvalidEmail::NoAddress)?;
+        Ok(Self {
+            given: given.to_owned(),
+            key: given.nfkc().collect::<String>().to_lowercase(),
+        })
+    }
+
+    /// An address from the database, where it was valid when it was written.
+    pub fn stored(given: String, key: String) -> Self {
+        Self { given, key }
+    }
+
+    /// For people, and for sending.
+    pub fn as_given(&self) -> &str {
+        &self.given
+    }
+
+    /// For comparing: no two users have the same.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Email([redacted])")
+    }
+}
+
+/// The name by which a user is addressed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DisplayName(String);
+
+/// Why nobody can be addressed by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDisplayName {
+    #[error("is required")]
+    Missing,
+    #[error("must have from 1 to {MAX_DISPLAY_NAME_CHARACTERS} characters")]
+    TooLong,
+    #[error("must not hold control characters, such as line breaks")]
+    Control,
+}
+
+impl DisplayName {
+    /// Reads a name as it comes from outside; space around it is dropped.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(raw: &str) -> Result<Self, InvalidDisplayName> {
+        let given = raw.trim();
+        if given.is_empty() {
+            return Err(InvalidDisplayName::Missing);
+        }
+        if is_longer(given, MAX_DISPLAY_NAME_CHARACTERS) {
+            return Err(InvalidDisplayName::TooLong);
+        }
+        // A name goes into one line of a mail, and PostgreSQL stores no NUL.
+        if given.contains(char::is_control) {
+            return Err(InvalidDisplayName::Control);
+        }
+        Ok(Self(given.to_owned()))
+    }
+
+    /// A name from the database, where it was valid when it was written.
+    pub fn stored(name: String) -> Self {
+        Self(name)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DisplayName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("DisplayName([redacted])")
+    }
+}
+
+fn is_longer(text: &str, characters: usize) -> bool {
+    text.chars().nth(characters).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(raw: &str) -> String {
+        Email::parse(raw).unwrap().key().to_owned()
+    }
+
+    #[test]
+    fn a_new_user_has_version_one_and_was_never_changed() {
+        let email = Email::parse("ada@example.com").unwrap();
+        let name = DisplayName::parse("Ada").unwrap();
+        let user = User::register(Uuid::nil(), email, name, 1_000);
+        assert_eq!(
+            (user.version, user.created_at_ms, user.updated_at_ms),
+            (1, 1_000, 1_000)
+        );
+    }
+
+    #[test]
+    fn an_address_is_shown_as_given_without_the_space_around_it() {
+        let email = Email::parse("  Ada.Lovelace@Example.COM\n").unwrap();
+        assert_eq!(email.as_given(), "Ada.Lovelace@Example.COM");
+    }
+
+    #[test]
+    fn addresses_that_people_cannot_tell_apart_have_one_key() {
+        for (one, other) in [
+            ("ada@example.com", "ADA@EXAMPLE.COM"),
+            ("ada@example.com", " aDa@eXample.com "),
+            // Full-width letters.
+            ("ada@example.com", "ａｄａ@example.com"),
+            // One character, or a letter and a combining mark.
+            (
+                "j\u{e9}r\u{f4}me@example.com",
+                "JE\u{301}RO\u{302}ME@example.com",
+            ),
+            ("grüße@bücher.example", "GRÜßE@BÜCHER.EXAMPLE"),
+        ] {
+            assert_eq!(key(one), key(other), "{one} {other}");
+        }
+        assert_ne!(key("ada@example.com"), key("ada@example.org"));
+        assert_ne!(key("ada@example.com"), key("ada+news@example.com"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for raw in [
+            "ada",
+            "ada@",
+            "@example.com",
+            "ada@example",
+            "ada@localhost",
+            "ada@[127.0.0.1]",
+            "ada@example..com",
+            "ada@-example.com",
+            "ada lovelace@example.com",
+            "Ada <ada@example.com>",
+            "<ada@example.com>",
+            "ada@example.com\r\nBcc: all@example.com",
+            "ada\0@example.com",
+            "ada@example.com, bob@example.com",
+        ] {
+            assert_eq!(Email::parse(raw), Err(InvalidEmail::NoAddress), "{raw:?}");
+        }
+        for raw in ["", " \t\n"] {
+            assert_eq!(Email::parse(raw), Err(InvalidEmail::Missing));
+        }
+    }
+
+    #[test]
+    fn an_address_may_have_254_characters() {
+        let local = "a".repeat(64);
+        let label = "b".repeat(62);
+        let longest = format!("{local}@{label}.{label}.{label}");
+        assert_eq!(longest.chars().count(), MAX_EMAIL_CHARACTERS - 1);
+        assert!(Email::parse(&format!("{longest}b")).is_ok());
+        assert_eq!(
+            Email::parse(&format!("{longest}.b")),
+            Err(InvalidEmail::TooLong)
+        );
+    }
+
+    #[test]
+    fn a_name_has_from_1_to_100_characters_however_many_bytes() {
+        let longest = "ß".repeat(100);
+        let name = DisplayName::parse(&format!(" {longest} ")).unwrap();
+        assert_eq!(name.as_str(), longest);
+        assert_eq!(
+            DisplayName::parse(&format!("{longest}ß")),
+            Err(InvalidDisplayName::TooLong)
+        );
+        assert_eq!(DisplayName::parse("  "), Err(InvalidDisplayName::Missing));
+    }
+
+    #[test]
+    fn a_name_holds_no_control_characters() {
+        for raw in ["Ada\nBcc: all@example.com", "Ada\0", "Ada\u{7}"] {
+            let refused = DisplayName::parse(&format!("{raw}!"));
+            assert_eq!(refused, Err(InvalidDisplayName::Control), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_address_nor_name() {
+        let email = Email::parse("ada@example.com").unwrap();
+        let name = DisplayName::parse("Lovelace").unwrap();
+        let shown = format!("{:?}", User::register(Uuid::nil(), email, name, 0));
+        assert!(
+            !shown.contains("ada@") && !shown.contains("Lovelace"),
+            "{shown}"
+        );
+    }
+}
