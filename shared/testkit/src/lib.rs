@@ -1,4 +1,5 @@
-//! What tests need and the system does not: databases and brokers of their own, and a way to wait for a fact.
+//! What tests need and the system does not: databases and brokers of their own, services in the test's process, faults on
+//! demand, and a way to wait for a fact.
 //!
 //! Guarantees: nothing that two tests make can meet, so tests run in parallel; what a test made is gone when its value is
 //! dropped. Servers come from `ANGARIUM_TEST_POSTGRES_URL` and `ANGARIUM_TEST_AMQP_URL`, which `cargo xtask test` sets.
@@ -8,7 +9,6 @@
 #![warn(missing_docs)]
 #![expect(
     clippy::expect_used,
-    clippy::unwrap_used,
     reason = "test code only: a panic is how a test fails"
 )]
 
@@ -17,9 +17,17 @@ mod broker;
 mod database;
 mod environment;
 mod eventually;
+mod outbox;
+mod proxy;
+mod refusal;
+mod running;
 mod stack;
 
 pub use broker::{Broker, BrokerKind};
 pub use database::{Database, StoreKind};
 pub use eventually::{eventually, eventually_is};
+pub use outbox::{Promised, outbox};
+pub use proxy::Proxy;
+pub use refusal::{reason, violated_fields};
+pub use running::{Running, any_port};
 pub use stack::Stack;

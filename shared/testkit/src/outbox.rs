@@ -1,0 +1,50 @@
+//! What a service has promised to publish, read from its database by plain SQL.
+
+use event::Event;
+use sea_orm::{ConnectionTrait, Statement};
+
+/// A row of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promised {
+    /// The protobuf full name.
+    pub event_type: String,
+    /// Whom it is about.
+    pub aggregate_id: String,
+    /// The aggregate's version after it.
+    pub version: i64,
+    /// What caused it.
+    pub correlation_id: String,
+    /// The encoded event.
+    pub payload: Vec<u8>,
+}
+
+impl Promised {
+    /// The event.
+    ///
+    /// # Panics
+    /// Where it is not an `E`.
+    pub fn decode<E: Event>(&self) -> E {
+        assert_eq!(self.event_type, E::full_name());
+        E::decode(self.payload.as_slice()).expect("the payload is what its type says")
+    }
+}
+
+/// All rows of the outbox, in the order in which they were enqueued, published or not.
+pub async fn outbox(db: &impl ConnectionTrait) -> Vec<Promised> {
+    let statement = Statement::from_string(
+        db.get_database_backend(),
+        "SELECT event_type, aggregate_id, aggregate_version, correlation_id, payload FROM outbox ORDER BY sequence",
+    );
+    let rows = db.query_all_raw(statement).await.expect("the outbox");
+    let read = rows.iter().map(|row| {
+        Ok::<_, sea_orm::DbErr>(Promised {
+            event_type: row.try_get("", "event_type")?,
+            aggregate_id: row.try_get("", "aggregate_id")?,
+            version: row.try_get("", "aggregate_version")?,
+            correlation_id: row.try_get("", "correlation_id")?,
+            payload: row.try_get("", "payload")?,
+        })
+    });
+    read.collect::<Result<_, _>>()
+        .expect("the columns of the outbox")
+}

@@ -1,0 +1,65 @@
+//! A service in the process of its test, called over a real socket.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use runtime::Shutdown;
+use runtime::config::GrpcConfig;
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+
+use crate::environment;
+
+/// A service that runs. Dropping it is its sudden death; [`stop`](Self::stop) is its end in order.
+pub struct Running {
+    address: SocketAddr,
+    channel: Channel,
+    shutdown: Shutdown,
+    run: JoinSet<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Runs a built service, which listens on `address`: `Running::start(app.grpc_addr(), |shutdown| app.run(shutdown))`.
+    pub async fn start<R>(address: SocketAddr, run: impl FnOnce(Shutdown) -> R) -> Self
+    where
+        R: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let shutdown = Shutdown::new(environment::patience());
+        let mut running = JoinSet::new();
+        running.spawn(run(shutdown.clone()));
+        let endpoint = Channel::from_shared(format!("http://{address}")).expect("an address");
+        let channel = endpoint.connect().await;
+        Self {
+            address,
+            channel: channel.unwrap_or_else(|error| panic!("connecting to {address}: {error}")),
+            shutdown,
+            run: running,
+        }
+    }
+
+    /// For a generated client. Its clones share one connection.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Where it listens, for a client with a connection of its own.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks the service to end, and waits until it has.
+    ///
+    /// # Panics
+    /// Where a part of it fails, or does not end by itself within the patience of the test run.
+    pub async fn stop(mut self) {
+        self.shutdown.trigger();
+        let ended = self.run.join_next().await.expect("one task was started");
+        ended
+            .expect("it does not panic")
+            .unwrap_or_else(|error| panic!("it did not end in order: {error:#}"));
+    }
+}
+
+/// The defaults, on a port that the system chooses.
+pub fn any_port() -> GrpcConfig {
+    GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+}
