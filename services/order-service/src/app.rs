@@ -21,6 +21,15 @@ use crate::{NAME, events, grpc};
 /// The full name of the gRPC service, as health and reflection have it.
 const GRPC_SERVICE: &str = "angarium.order.v1.OrderService";
 
+/// What this service publishes and reacts to.
+pub fn participant() -> Participant {
+    Participant {
+        service: NAME,
+        exchanges: &["order_events"],
+        subscriptions: Some(events::subscriptions()),
+    }
+}
+
 /// The order service, ready to run.
 pub struct App {
     server: GrpcServer,
@@ -40,12 +49,7 @@ impl App {
         database::migrate::<Migrator>(&db).await?;
         let store = Store::new(db);
 
-        let participant = Participant {
-            service: NAME,
-            exchanges: &["order_events"],
-            subscriptions: Some(events::subscriptions()),
-        };
-        let engine = Engine::new(&store, &config.broker, participant, config.consumer);
+        let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         if let Err(error) = engine.declare().await {
             tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
         }

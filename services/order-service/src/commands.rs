@@ -32,7 +32,7 @@ impl Commands {
         cause: &Cause,
     ) -> Result<Order, Error> {
         let order = Order::place(Uuid::now_v7(), user_id, lines, self.clock.now_ms());
-        let transaction = self.store.begin().await?;
+        let transaction = self.store.begin_command().await?;
         if !store::knows_user(&*transaction, user_id).await? {
             return Err(Error::UserUnknown(user_id));
         }
@@ -63,7 +63,7 @@ impl Commands {
         reason: String,
         cause: &Cause,
     ) -> Result<Order, Error> {
-        let transaction = self.store.begin().await?;
+        let transaction = self.store.begin_command().await?;
         let mut order = store::lock_order(&*transaction, order_id)
             .await?
             .ok_or(Error::OrderNotFound(order_id))?;

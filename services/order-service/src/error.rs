@@ -1,12 +1,17 @@
 //! What can go wrong, and what it means to either side: to a caller, and to an event's handler.
 
-use messaging::HandlerError;
+use std::time::Duration;
+
+use messaging::{BeginError, HandlerError, OverBudget};
 use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::order::State;
+
+/// By then an outbox that drains has made room.
+const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,7 +22,18 @@ pub enum Error {
     #[error("order {order_id} cannot be cancelled, it is {state:?}")]
     NotCancellable { order_id: Uuid, state: State },
     #[error(transparent)]
+    Overloaded(#[from] OverBudget),
+    #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl From<BeginError> for Error {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::OverBudget(over) => Self::Overloaded(over),
+            BeginError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 impl From<Error> for Status {
@@ -56,6 +72,9 @@ impl From<Error> for Status {
                 &order_id.to_string(),
                 message,
             ),
+            Error::Overloaded(OverBudget) => {
+                status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
+            }
             Error::Database(error) => status::database(&error),
         }
     }
@@ -65,9 +84,10 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             // What is not there yet may come: events of different aggregates arrive in any order.
-            Error::UserUnknown(_) | Error::OrderNotFound(_) | Error::Database(_) => {
-                Self::retry(error)
-            }
+            Error::UserUnknown(_)
+            | Error::OrderNotFound(_)
+            | Error::Overloaded(_)
+            | Error::Database(_) => Self::retry(error),
             Error::NotCancellable { .. } => Self::reject(error),
         }
     }

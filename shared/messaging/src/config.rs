@@ -1,10 +1,18 @@
-//! The broker's section of a service's configuration.
+//! The sections of a service's configuration that belong to the engine: the broker, and how events are handled and kept.
 //!
 //! Values come in as text and are judged here, through a function that collects what is wrong, so that all mistakes are named
 //! at once and this crate needs to know nothing of how they are reported.
 
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
 use url::Url;
 
+use crate::consumer::ConsumerConfig;
+use crate::engine::EngineConfig;
+use crate::retention::Retention;
+use crate::retry::RetryPolicy;
 use crate::transport::RabbitMqConfig;
 
 const EXPECTED_URL: &str = "amqp://user:password@host:5672/vhost, or amqps://";
@@ -67,5 +75,177 @@ impl BrokerArgs {
                 None
             }
         }
+    }
+}
+
+/// Flags and environment variables of the engine.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Events")]
+pub struct EngineArgs {
+    /// Deliveries that may be unacknowledged at once
+    #[arg(long, env = "PREFETCH", default_value = "20", value_name = "N")]
+    pub prefetch: String,
+
+    /// Attempts at an event before it is given up on
+    #[arg(long, env = "RETRY_ATTEMPTS", default_value = "12", value_name = "N")]
+    pub retry_attempts: String,
+
+    /// How long an event may go on failing before it is given up on
+    #[arg(
+        long,
+        env = "RETRY_LONGEST_AGE",
+        default_value = "1day",
+        value_name = "TIME"
+    )]
+    pub retry_longest_age: String,
+
+    /// How long the oldest event may wait to be published before commands answer RESOURCE_EXHAUSTED
+    #[arg(
+        long,
+        env = "OUTBOX_BUDGET",
+        default_value = "15min",
+        value_name = "TIME"
+    )]
+    pub outbox_budget: String,
+
+    /// How long published events are kept
+    #[arg(
+        long,
+        env = "OUTBOX_RETENTION",
+        default_value = "7days",
+        value_name = "TIME"
+    )]
+    pub outbox_retention: String,
+
+    /// How long handled events are remembered; longer than OUTBOX_RETENTION and RETRY_LONGEST_AGE together
+    #[arg(
+        long,
+        env = "INBOX_RETENTION",
+        default_value = "14days",
+        value_name = "TIME"
+    )]
+    pub inbox_retention: String,
+}
+
+impl EngineArgs {
+    /// Judges the values, as [`BrokerArgs::check`] does.
+    pub fn check(&self, problem: &mut dyn FnMut(&str, &str, &str)) -> Option<EngineConfig> {
+        let prefetch = number("PREFETCH", &self.prefetch, 1_u16, 10_000, problem);
+        let attempts = number(
+            "RETRY_ATTEMPTS",
+            &self.retry_attempts,
+            1_u32,
+            1_000_000,
+            problem,
+        );
+        let longest_age = time("RETRY_LONGEST_AGE", &self.retry_longest_age, problem);
+        let outbox_budget = time("OUTBOX_BUDGET", &self.outbox_budget, problem);
+        let outbox = time("OUTBOX_RETENTION", &self.outbox_retention, problem);
+        let inbox = time("INBOX_RETENTION", &self.inbox_retention, problem);
+        let retry = RetryPolicy {
+            attempts: attempts?,
+            longest_age: longest_age?,
+            ..RetryPolicy::default()
+        };
+        let retention = Retention {
+            outbox: outbox?,
+            inbox: inbox?,
+        };
+        if let Err(disagreement) = retention.check(&retry) {
+            problem(
+                "INBOX_RETENTION",
+                &self.inbox_retention,
+                &disagreement.to_string(),
+            );
+            return None;
+        }
+        Some(EngineConfig {
+            consumer: ConsumerConfig {
+                prefetch: prefetch?,
+                retry,
+                ..ConsumerConfig::default()
+            },
+            outbox_budget: outbox_budget?,
+            retention,
+        })
+    }
+}
+
+fn number<T: Copy + FromStr + PartialOrd + Display>(
+    setting: &str,
+    given: &str,
+    least: T,
+    most: T,
+    problem: &mut dyn FnMut(&str, &str, &str),
+) -> Option<T> {
+    let number = given
+        .trim()
+        .parse()
+        .ok()
+        .filter(|number| *number >= least && *number <= most);
+    if number.is_none() {
+        problem(
+            setting,
+            given,
+            &format!("a whole number from {least} to {most}"),
+        );
+    }
+    number
+}
+
+fn time(setting: &str, given: &str, problem: &mut dyn FnMut(&str, &str, &str)) -> Option<Duration> {
+    let time = humantime::parse_duration(given.trim())
+        .ok()
+        .filter(|time| !time.is_zero());
+    if time.is_none() {
+        problem(setting, given, "a span of time such as 30s, 15min or 7days");
+    }
+    time
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> EngineArgs {
+        EngineArgs {
+            prefetch: "20".into(),
+            retry_attempts: "12".into(),
+            retry_longest_age: "1day".into(),
+            outbox_budget: "15min".into(),
+            outbox_retention: "7days".into(),
+            inbox_retention: "14days".into(),
+        }
+    }
+
+    fn problems(args: &EngineArgs) -> Vec<String> {
+        let mut found = Vec::new();
+        let checked =
+            args.check(&mut |setting, _, expected| found.push(format!("{setting}: {expected}")));
+        assert_eq!(checked.is_none(), !found.is_empty());
+        found
+    }
+
+    #[test]
+    fn an_inbox_that_forgets_too_early_is_refused_with_the_settings_that_disagree() {
+        assert_eq!(problems(&args()), [""; 0]);
+        let found = problems(&EngineArgs {
+            inbox_retention: "8days".into(),
+            ..args()
+        });
+        assert_eq!(found.len(), 1);
+        for setting in ["INBOX_RETENTION", "OUTBOX_RETENTION", "RETRY_LONGEST_AGE"] {
+            assert!(found[0].contains(setting), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_found() {
+        let found = problems(&EngineArgs {
+            prefetch: "0".into(),
+            outbox_budget: "soon".into(),
+            ..args()
+        });
+        assert_eq!(found.len(), 2, "{found:?}");
     }
 }

@@ -4,11 +4,13 @@
 //! event that a last call has promised goes out before the process does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{Consumer, ConsumerConfig};
 use crate::relay::{Relay, RelayConfig};
+use crate::retention::{self, Retention};
 use crate::store::Store;
 use crate::subscription::Subscriptions;
 use crate::transport::{Broker, Topology, Transport, TransportError};
@@ -23,11 +25,47 @@ pub struct Participant {
     pub subscriptions: Option<Subscriptions>,
 }
 
+impl Participant {
+    /// The exchanges, queue and bindings that follow from it.
+    pub fn topology(&self) -> Topology {
+        let topology = Topology::publishing(self.exchanges.iter().copied());
+        match &self.subscriptions {
+            None => topology,
+            Some(subscriptions) => topology.consuming(subscriptions.queue()),
+        }
+    }
+}
+
+/// How a service's engine works.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Receiving and handling.
+    pub consumer: ConsumerConfig,
+    /// How long the oldest event may wait to be published before commands are refused.
+    pub outbox_budget: Duration,
+    /// How long rows are kept.
+    pub retention: Retention,
+}
+
+impl Default for EngineConfig {
+    /// 15 minutes of outbox: most outages of a broker end sooner, and a caller who waits longer is better told.
+    fn default() -> Self {
+        Self {
+            consumer: ConsumerConfig::default(),
+            outbox_budget: Duration::from_secs(15 * 60),
+            retention: Retention::default(),
+        }
+    }
+}
+
 /// A service's part in the system's events.
 pub struct Engine {
+    store: Store,
     transport: Arc<dyn Transport>,
     relay: Relay,
     consumer: Option<Consumer>,
+    outbox_budget: Duration,
+    retention: Retention,
 }
 
 impl Engine {
@@ -36,14 +74,9 @@ impl Engine {
         store: &Store,
         broker: &Broker,
         participant: Participant,
-        consumer: ConsumerConfig,
+        config: EngineConfig,
     ) -> Self {
-        let topology = Topology::publishing(participant.exchanges.iter().copied());
-        let topology = match &participant.subscriptions {
-            None => topology,
-            Some(subscriptions) => topology.consuming(subscriptions.queue()),
-        };
-        let transport = broker.transport(participant.service, topology);
+        let transport = broker.transport(participant.service, participant.topology());
         let relay = Relay::new(
             store.clone(),
             Arc::clone(&transport),
@@ -54,13 +87,16 @@ impl Engine {
                 store.clone(),
                 Arc::clone(&transport),
                 subscriptions,
-                consumer,
+                config.consumer,
             )
         });
         Self {
+            store: store.clone(),
             transport,
             relay,
             consumer,
+            outbox_budget: config.outbox_budget,
+            retention: config.retention,
         }
     }
 
@@ -79,12 +115,19 @@ impl Engine {
         let quiet = CancellationToken::new();
         let receive = async {
             match self.consumer {
-                Some(consumer) => consumer.run(stop).await,
+                Some(consumer) => consumer.run(stop.clone()).await,
                 None => stop.cancelled().await,
             }
             committed.cancelled().await;
             quiet.cancel();
         };
-        tokio::join!(receive, self.relay.run(quiet.clone()));
+        tokio::join!(
+            receive,
+            self.relay.run(quiet.clone()),
+            self.store
+                .backlog()
+                .watch(&self.store, self.outbox_budget, &stop),
+            retention::run(&self.store, &self.retention, &stop),
+        );
     }
 }

@@ -82,8 +82,10 @@ pub(crate) async fn hold(
     let inserted = sql::execute(
         &**transaction,
         "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
-                            exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now} + $13)
+                            exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms,
+                            settled_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now} + $13,
+                 CASE WHEN $3 = 'skipped' THEN {now} END)
          ON CONFLICT (consumer, event_id) DO NOTHING",
         values,
     )

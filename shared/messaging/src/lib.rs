@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod backlog;
 mod config;
 mod consumer;
 mod engine;
@@ -16,21 +17,24 @@ mod migrations;
 pub mod outbox;
 mod reconnect;
 mod relay;
+mod retention;
 mod retry;
 mod sql;
 mod store;
 mod stored;
 mod subscription;
 pub mod timer;
-mod trace;
+pub mod trace;
 pub mod transport;
 
-pub use config::BrokerArgs;
+pub use backlog::OverBudget;
+pub use config::{BrokerArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
-pub use engine::{Engine, Participant};
+pub use engine::{Engine, EngineConfig, Participant};
 pub use migrations::migrations;
 pub use outbox::Cause;
 pub use relay::{Relay, RelayConfig};
+pub use retention::{Retention, RetentionTooShort};
 pub use retry::RetryPolicy;
-pub use store::{Store, Transaction};
+pub use store::{BeginError, Store, Transaction};
 pub use subscription::{Call, Delivered, Handle, HandlerError, Subscriptions};

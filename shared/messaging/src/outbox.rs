@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
 use crate::store::Transaction;
-use crate::{sql, trace};
+use crate::{backlog, sql, trace};
 
 /// The signal that a committed event raises.
 pub(crate) const SIGNAL: &str = "outbox";
@@ -36,6 +36,7 @@ pub async fn enqueue<E: Event>(
     cause: &Cause,
 ) -> Result<Uuid, DbErr> {
     transaction.wake_on_commit(SIGNAL);
+    transaction.wake_on_commit(backlog::SIGNAL);
     insert(transaction, event, version, cause, None).await
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::backlog::{Backlog, OverBudget};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -21,6 +22,18 @@ pub struct Store {
     signals: Arc<Mutex<BTreeMap<&'static str, Arc<Notify>>>>,
     /// SQLite has one writer. Waiting here is fair and costs no pooled connection; waiting in SQLite is neither.
     writers: Option<Arc<Semaphore>>,
+    backlog: Backlog,
+}
+
+/// Why a command cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// Too much waits to be published.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    /// No connection can be had in time, or the database is away.
+    #[error(transparent)]
+    Database(#[from] DbErr),
 }
 
 impl Store {
@@ -31,6 +44,7 @@ impl Store {
             db,
             signals: Arc::default(),
             writers,
+            backlog: Backlog::default(),
         }
     }
 
@@ -59,6 +73,19 @@ impl Store {
             wakes: Mutex::default(),
             _writer: writer,
         })
+    }
+
+    /// As [`begin`](Self::begin), for what a caller asks for: refused while the outbox is over its budget.
+    ///
+    /// # Errors
+    /// [`BeginError::OverBudget`], or as `begin`.
+    pub async fn begin_command(&self) -> Result<Transaction, BeginError> {
+        self.backlog.check()?;
+        Ok(self.begin().await?)
+    }
+
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Waits for this caller's turn, for a single statement that writes without a transaction.

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use event::TraceContext;
+pub use event::TraceContext;
 use opentelemetry::global::get_text_map_propagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The context of the span in which an event is enqueued.
-pub(crate) fn current() -> TraceContext {
+/// The context of the current span, for the row of something that is done later: an event, or work of a service's own.
+pub fn current() -> TraceContext {
     let mut carrier = HashMap::new();
     let context = Span::current().context();
     get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut carrier));
@@ -25,8 +25,8 @@ pub(crate) fn current() -> TraceContext {
     }
 }
 
-/// Makes `span` a child of the span that created the event.
-pub(crate) fn continue_in(span: &Span, trace: &TraceContext) {
+/// Makes `span` a child of the span whose context was kept in `trace`.
+pub fn continue_in(span: &Span, trace: &TraceContext) {
     let Some(parent) = &trace.traceparent else {
         return;
     };

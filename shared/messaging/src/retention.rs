@@ -1,0 +1,110 @@
+//! Deletes what is no longer needed: published events from the outbox, settled ones from the inbox.
+//!
+//! In small batches, each a statement of its own, off the hot path; replicas pass over what another one is deleting. Dead
+//! events are kept until somebody decides. The inbox is what makes a second delivery harmless, so it remembers for longer
+//! than any message can take to come back.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+
+use crate::retry::{RetryPolicy, millis};
+use crate::sql;
+use crate::store::Store;
+
+/// Rows a statement: few enough that nobody waits for it.
+const BATCH: i64 = 1000;
+const INTERVAL: Duration = Duration::from_secs(600);
+
+/// How long rows are kept.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// Published events; as long as they can be published again.
+    pub outbox: Duration,
+    /// Settled events; as long as a second delivery is recognised.
+    pub inbox: Duration,
+}
+
+impl Default for Retention {
+    /// A week for the outbox, two for the inbox.
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self {
+            outbox: 7 * DAY,
+            inbox: 14 * DAY,
+        }
+    }
+}
+
+impl Retention {
+    /// Whether the inbox remembers for longer than the longest way back of a message: published again at the end of its time
+    /// in an outbox, then deferred for as long as a failing event may be.
+    ///
+    /// # Errors
+    /// Names the settings that disagree.
+    pub fn check(&self, retry: &RetryPolicy) -> Result<(), RetentionTooShort> {
+        let longest_way_back = self.outbox + retry.longest_age;
+        if self.inbox > longest_way_back {
+            return Ok(());
+        }
+        Err(RetentionTooShort {
+            inbox: self.inbox,
+            outbox: self.outbox,
+            longest_age: retry.longest_age,
+        })
+    }
+}
+
+/// An event could come back after it was forgotten, and take effect twice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "INBOX_RETENTION ({inbox:?}) must be longer than OUTBOX_RETENTION ({outbox:?}) and RETRY_LONGEST_AGE ({longest_age:?}) \
+     together: an event that comes back later would be handled a second time"
+)]
+pub struct RetentionTooShort {
+    inbox: Duration,
+    outbox: Duration,
+    longest_age: Duration,
+}
+
+/// Cleans up every ten minutes, until `stop`.
+pub(crate) async fn run(store: &Store, retention: &Retention, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = clean_up(store, retention, stop).await {
+            tracing::warn!(%error, "old rows were not deleted; the next round tries again");
+        }
+        // Not in step with other replicas.
+        let pause = INTERVAL.mul_f64(0.5 + fastrand::f64());
+        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
+}
+
+/// One round: deletes all that is old enough.
+pub(crate) async fn clean_up(
+    store: &Store,
+    retention: &Retention,
+    stop: &CancellationToken,
+) -> Result<(), DbErr> {
+    let outbox = "DELETE FROM outbox WHERE sequence IN (
+                      SELECT sequence FROM outbox WHERE published_at_ms < {now} - $1
+                      ORDER BY published_at_ms LIMIT $2 {skip_locked})";
+    let inbox = "DELETE FROM inbox WHERE (consumer, event_id) IN (
+                     SELECT consumer, event_id FROM inbox WHERE settled_at_ms < {now} - $1
+                     ORDER BY settled_at_ms LIMIT $2 {skip_locked})";
+    for (statement, age) in [(outbox, retention.outbox), (inbox, retention.inbox)] {
+        while !stop.is_cancelled() {
+            let _turn = store.turn_to_write().await?;
+            let deleted = sql::execute(
+                store.connection(),
+                statement,
+                [millis(age).into(), BATCH.into()],
+            )
+            .await?;
+            if deleted.rows_affected() < BATCH.unsigned_abs() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
