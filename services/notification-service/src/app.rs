@@ -1,0 +1,145 @@
+//! The composition root: the one place where contracts, messaging and runtime meet.
+//!
+//! [`App::build`] does all that can fail and takes the port; [`App::run`] returns when drained.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use contracts::notification::v1::notification_service_server::NotificationServiceServer;
+use messaging::{Engine, Participant, Store};
+use runtime::{GrpcServer, Health, Shutdown, Tasks, database};
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+
+use crate::config::{Config, Delivery};
+use crate::mailer::Mailer;
+use crate::migrations::Migrator;
+use crate::page_token::{self, PageTokens};
+use crate::{NAME, events, grpc, sender, store};
+
+/// The full name of the gRPC service, as health and reflection have it.
+const GRPC_SERVICE: &str = "angarium.notification.v1.NotificationService";
+
+/// What this service publishes and reacts to.
+pub fn participant() -> Participant {
+    Participant {
+        service: NAME,
+        exchanges: &["notification_events"],
+        subscriptions: Some(events::subscriptions()),
+    }
+}
+
+/// The notification service, ready to run.
+pub struct App {
+    server: GrpcServer,
+    routes: Routes,
+    store: Store,
+    engine: Engine,
+    mailer: Mailer,
+}
+
+impl App {
+    /// Connects, migrates, declares and binds.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or migrated, the folder of mails cannot be made, or the port is taken. A broker
+    /// or a mail server that is away is not an error: what has to go there waits until it is back.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let db = database::connect(&config.database, NAME).await?;
+        database::migrate::<Migrator>(&db).await?;
+        let store = Store::new(db);
+
+        let engine = Engine::new(&store, &config.broker, participant(), config.engine);
+        if let Err(error) = engine.declare().await {
+            tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
+        }
+
+        let mail = config.mail;
+        let sender = sender::open(&mail.delivery)
+            .await
+            .with_context(|| match &mail.delivery {
+                Delivery::Folder(folder) => format!(
+                    "the folder of mails {} cannot be made; choose another one with MAIL_DIR",
+                    folder.display()
+                ),
+                Delivery::Smtp(server) => format!("mails cannot be sent through {server}"),
+            })?;
+        let mailer = Mailer::new(store.clone(), sender, mail.from, mail.timeout);
+
+        let notifications = grpc::Notifications::new(store.clone(), page_tokens(&store).await?);
+        let service = NotificationServiceServer::new(notifications)
+            .max_decoding_message_size(config.grpc.max_request_bytes)
+            .max_encoding_message_size(config.grpc.max_response_bytes)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip);
+        let server = GrpcServer::bind(&config.grpc)
+            .await
+            .context("the gRPC server cannot start")?;
+        Ok(Self {
+            server,
+            routes: Routes::new(service),
+            store,
+            engine,
+            mailer,
+        })
+    }
+
+    /// Where calls are taken.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Serves until `shutdown`, and returns when everything in flight is done.
+    ///
+    /// # Errors
+    /// Where a part ended that should not, or had to be cut off.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self {
+            server,
+            routes,
+            store,
+            engine,
+            mailer,
+        } = self;
+        let health = Health::new(&[GRPC_SERVICE]);
+        let db = store.connection().clone();
+        let answers = move || {
+            let db = db.clone();
+            async move { database::ping(&db).await }
+        };
+        // Told when the last mail in flight has been recorded, because its event must still go out.
+        let recorded = CancellationToken::new();
+        let recording = recorded.clone().drop_guard();
+
+        let mut tasks = Tasks::new(&shutdown);
+        tasks.spawn("health", health.clone().watch(answers, shutdown.clone()));
+        let soft = shutdown.soft.clone();
+        tasks.spawn("messaging", async move {
+            engine.run(soft, recorded).await;
+            Ok(())
+        });
+        let soft = shutdown.soft.clone();
+        tasks.spawn("mailer", async move {
+            let _recording = recording;
+            mailer.run(soft).await;
+            Ok(())
+        });
+        tasks.spawn("grpc", async move {
+            server
+                .serve(routes, health, contracts::FILE_DESCRIPTOR_SET, shutdown)
+                .await?;
+            Ok(())
+        });
+        tasks.join().await
+    }
+}
+
+/// With the key that all replicas share, which the first start makes.
+async fn page_tokens(store: &Store) -> anyhow::Result<PageTokens> {
+    let candidate = page_token::new_key().context("the system gives no random numbers")?;
+    let transaction = store.begin().await?;
+    let key = store::page_token_key(&*transaction, &candidate).await?;
+    transaction.commit().await?;
+    PageTokens::new(&key).context("page_token_key holds what this release never writes")
+}

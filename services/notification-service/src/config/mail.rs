@@ -1,0 +1,112 @@
+//! Where mails come from, and which way they go: to a mail server where one is named, else into a folder.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use runtime::config::Problems;
+
+use crate::sender::SmtpServer;
+
+/// Named at each flag: a heading for what follows would also take in the settings of whoever flattens these.
+const HEADING: &str = "Mail";
+
+const EXPECTED_URL: &str = "smtp://host:port, smtps://user:password@host or \
+    smtp://user:password@host:587, with ?tls=required, opportunistic or none where the default does not fit";
+
+/// Flags and variables of the mails. No `Debug`: the URL is a secret.
+#[derive(Clone, clap::Args)]
+pub struct MailArgs {
+    /// The sender of all mails
+    #[arg(long, help_heading = HEADING, env = "MAIL_FROM", value_name = "MAILBOX",
+        default_value = "Angarium <noreply@localhost>")]
+    mail_from: String,
+
+    /// Folder that takes each mail as a file, where no mail server is named
+    #[arg(long, help_heading = HEADING, env = "MAIL_DIR", value_name = "FOLDER")]
+    mail_dir: Option<PathBuf>,
+
+    /// Mail server, as smtp://host:port or smtps://user:password@host; SMTP_URL_FILE names a file that holds it
+    #[arg(long, help_heading = HEADING, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+
+    /// How long the hand-over of one mail may take. A mail whose answer is lost is sent again, so be generous
+    #[arg(long, help_heading = HEADING, env = "SMTP_TIMEOUT", value_name = "TIME", default_value = "60s")]
+    smtp_timeout: String,
+}
+
+impl MailArgs {
+    /// The checked section. `default_folder` takes the mails where neither folder nor server is named.
+    pub fn check(self, default_folder: &Path, problems: &mut Problems) -> Option<MailConfig> {
+        let from = problems.parse(
+            "MAIL_FROM",
+            &self.mail_from,
+            "a mailbox such as Angarium <noreply@example.com>",
+        );
+        let timeout = problems.duration_within(
+            "SMTP_TIMEOUT",
+            &self.smtp_timeout,
+            (Duration::from_secs(1), Duration::from_secs(600)),
+        );
+        // An empty variable is how a compose file says "none".
+        let delivery = match self.smtp_url.as_deref().filter(|url| !url.is_empty()) {
+            None => {
+                let folder = self.mail_dir.filter(|dir| !dir.as_os_str().is_empty());
+                Some(Delivery::Folder(
+                    folder.unwrap_or_else(|| default_folder.to_owned()),
+                ))
+            }
+            Some(url) => {
+                let server = SmtpServer::parse(url);
+                if server.is_none() {
+                    problems.add_secret("SMTP_URL", EXPECTED_URL);
+                }
+                server.map(Delivery::Smtp)
+            }
+        };
+        Some(MailConfig {
+            from: from?,
+            delivery: delivery?,
+            timeout: timeout?,
+        })
+    }
+}
+
+/// Where mails come from and go to.
+#[derive(Clone)]
+pub struct MailConfig {
+    pub from: Mailbox,
+    pub delivery: Delivery,
+    /// How long the hand-over of one mail may take.
+    pub timeout: Duration,
+}
+
+/// Which way mails go.
+#[derive(Clone)]
+pub enum Delivery {
+    /// Each as a file, named by its notification.
+    Folder(PathBuf),
+    Smtp(SmtpServer),
+}
+
+impl MailConfig {
+    /// The same mails, but into `folder`: for a show that must not write to anybody.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.delivery = Delivery::Folder(folder.to_owned());
+        self
+    }
+}
+
+/// For a person: where to look for the mails.
+impl fmt::Display for MailConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.delivery {
+            Delivery::Folder(folder) => {
+                write!(formatter, "The mails are in {}/.", folder.display())
+            }
+            Delivery::Smtp(server) => write!(formatter, "The mails went to {server}."),
+        }
+    }
+}

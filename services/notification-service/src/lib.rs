@@ -1,0 +1,31 @@
+//! Notifications: the mails that the events of users and orders call for.
+//!
+//! Owns the mails, and a view of users that it fills from their events alone. Consumes `user.created`, `order.placed` and
+//! `order.cancelled` ([`events`]); publishes `notification.sent` and `notification.failed` ([`mailer`]).
+//!
+//! An event's handler writes a mail as a row, in the transaction of the event; nothing is sent there. The [`mailer`] takes up
+//! such rows, has [`mail`] make messages of them, and hands these to a [`sender`]. [`grpc`] shows them; [`app`] puts it all
+//! together.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod config;
+pub mod convert;
+pub mod error;
+pub mod events;
+pub mod grpc;
+pub mod mail;
+pub mod mailer;
+pub mod migrations;
+pub mod notification;
+pub mod page_token;
+pub mod sender;
+pub mod store;
+pub mod templates;
+
+pub use app::App;
+pub use config::{Args, Config};
+
+/// What this service is called in logs, events and connections.
+pub const NAME: &str = "notification-service";

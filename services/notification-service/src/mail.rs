@@ -1,0 +1,54 @@
+//! Makes a message of a notification: headers, a text and an HTML form of the body.
+//!
+//! The same notification makes the same bytes each time, with the same `Message-ID`: a mail that is sent again can be told
+//! from a new one, by servers and mail programs alike.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use lettre::Message;
+use lettre::address::{Address, Envelope};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use uuid::Uuid;
+
+use crate::notification::Letter;
+
+/// A finished mail.
+pub struct Mail {
+    pub notification_id: Uuid,
+    /// Whom the mail server is told to deliver it to.
+    pub envelope: Envelope,
+    pub bytes: Vec<u8>,
+}
+
+/// The letter cannot be a mail. Says no more: the cause would name the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the address is none that mail can be sent to")]
+pub struct Unaddressable;
+
+/// The mail from `from` that `letter` describes.
+///
+/// # Errors
+/// Where its address cannot be one.
+pub fn build(letter: &Letter, from: &Mailbox) -> Result<Mail, Unaddressable> {
+    let address: Address = letter.email.parse().map_err(|_| Unaddressable)?;
+    let name = Some(letter.display_name.clone()).filter(|name| !name.is_empty());
+    let body = MultiPart::alternative()
+        // Random if left to itself, and then no two attempts would send the same bytes.
+        .boundary(format!("angarium-{}", letter.id.simple()))
+        .singlepart(SinglePart::plain(letter.text.clone()))
+        .singlepart(SinglePart::html(letter.html.clone()));
+    let created = u64::try_from(letter.created_at_ms).unwrap_or(0);
+    let message = Message::builder()
+        .message_id(Some(format!("<{}@{}>", letter.id, from.email.domain())))
+        .date(UNIX_EPOCH + Duration::from_millis(created))
+        .from(from.clone())
+        .to(Mailbox::new(name, address))
+        .subject(letter.subject.as_str())
+        .multipart(body)
+        .map_err(|_| Unaddressable)?;
+    Ok(Mail {
+        notification_id: letter.id,
+        envelope: message.envelope().clone(),
+        bytes: message.formatted(),
+    })
+}

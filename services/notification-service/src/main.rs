@@ -1,0 +1,13 @@
+//! The notification service as a process of its own.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use notification_service::{App, Args};
+
+fn main() -> ExitCode {
+    runtime::main::<Args, _>(notification_service::NAME, async |config, shutdown| {
+        App::build(config).await?.run(shutdown).await
+    })
+}

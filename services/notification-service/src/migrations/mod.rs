@@ -1,0 +1,17 @@
+//! The tables of this service, after those of the engine.
+//!
+//! Expand and contract only: while a rollout lasts, the previous release runs on the new schema.
+
+use sea_orm_migration::prelude::*;
+
+mod m20261123_000001_create_notifications;
+
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut migrations = messaging::migrations();
+        migrations.push(Box::new(m20261123_000001_create_notifications::Migration));
+        migrations
+    }
+}

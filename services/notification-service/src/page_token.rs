@@ -1,0 +1,121 @@
+//! Where a client stands in a list: the last id that it has seen, bound to the filter of the list and authenticated.
+//!
+//! A token that was changed, made up, or belongs to another filter is refused; one stays valid for as long as the key of the
+//! deployment, over restarts and on every replica. It grants nothing: whoever has it sees what the list shows anyway.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use ring::hmac;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use uuid::Uuid;
+
+/// The first byte. Another layout gets another number.
+const VERSION: u8 = 1;
+const KEY_BYTES: usize = 32;
+const ID_BYTES: usize = 16;
+
+/// Makes and reads tokens.
+pub struct PageTokens {
+    key: hmac::Key,
+}
+
+/// The text is no token for this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOurs;
+
+impl PageTokens {
+    /// With the key that [`new_key`] made.
+    pub fn new(key: &str) -> Option<Self> {
+        let key = STANDARD_NO_PAD.decode(key).ok()?;
+        let key = (key.len() == KEY_BYTES).then_some(key)?;
+        Some(Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+        })
+    }
+
+    /// The token of what comes after `last` in the list with this filter.
+    pub fn issue(&self, last: Uuid, filter: &str) -> String {
+        let tag = hmac::sign(&self.key, &signed(last, filter));
+        let token = [&[VERSION], last.as_bytes().as_slice(), tag.as_ref()].concat();
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    /// The last id of the page before.
+    ///
+    /// # Errors
+    /// Where the token was not issued by [`issue`](Self::issue), or for another filter.
+    pub fn read(&self, token: &str, filter: &str) -> Result<Uuid, NotOurs> {
+        let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| NotOurs)?;
+        let Some(([VERSION], rest)) = token.split_first_chunk() else {
+            return Err(NotOurs);
+        };
+        let Some((id, tag)) = rest.split_first_chunk::<ID_BYTES>() else {
+            return Err(NotOurs);
+        };
+        let last = Uuid::from_bytes(*id);
+        hmac::verify(&self.key, &signed(last, filter), tag).map_err(|_| NotOurs)?;
+        Ok(last)
+    }
+}
+
+/// A new random key, as text for the database; `None` where the system has no randomness to give.
+pub fn new_key() -> Option<String> {
+    let mut key = [0; KEY_BYTES];
+    SystemRandom::new().fill(&mut key).ok()?;
+    Some(STANDARD_NO_PAD.encode(key))
+}
+
+/// The id has a fixed length, so no two pairs make the same bytes.
+fn signed(last: Uuid, filter: &str) -> Vec<u8> {
+    [&[VERSION], last.as_bytes().as_slice(), filter.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens() -> PageTokens {
+        PageTokens::new(&new_key().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_token_gives_back_its_position() {
+        let (tokens, last) = (tokens(), Uuid::now_v7());
+        let token = tokens.issue(last, "filter");
+        assert_eq!(tokens.read(&token, "filter"), Ok(last));
+        assert!(
+            token
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        );
+    }
+
+    #[test]
+    fn a_token_of_another_filter_or_deployment_is_refused() {
+        let (ours, last) = (tokens(), Uuid::now_v7());
+        let token = ours.issue(last, "filter");
+        assert_eq!(ours.read(&token, ""), Err(NotOurs));
+        assert_eq!(tokens().read(&token, "filter"), Err(NotOurs));
+    }
+
+    #[test]
+    fn a_token_that_was_changed_in_any_character_is_refused() {
+        let tokens = tokens();
+        let token = tokens.issue(Uuid::now_v7(), "");
+        for index in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(tokens.read(&changed, ""), Err(NotOurs), "{changed}");
+        }
+        for made_up in ["", "A", "AQ", "not base64!", &token[..token.len() - 2]] {
+            assert_eq!(tokens.read(made_up, ""), Err(NotOurs), "{made_up}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        assert!(PageTokens::new("").is_none());
+        assert!(PageTokens::new("c2hvcnQ").is_none());
+    }
+}

@@ -1,0 +1,181 @@
+//! The mailer's view of the table: what is due, who has it, and how it ended.
+//!
+//! Taking up a mail is a short transaction of its own that pushes its due time into the future, as a lease: no transaction is
+//! open while a mail server is talked to, no two replicas send the same mail, and a mail whose sender has died is simply due
+//! again.
+
+use std::time::Duration;
+
+use messaging::Transaction;
+use messaging::trace::TraceContext;
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, LockType};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, UpdateResult,
+};
+use uuid::Uuid;
+
+use super::notification::{Column, Entity, Model};
+use super::{now, state_name, stored_id, stored_kind};
+use crate::notification::{Letter, State};
+
+/// How long until the next pending mail is due: zero where one is, `None` where none is pending.
+pub async fn until_due(db: &impl ConnectionTrait) -> Result<Option<Duration>, DbErr> {
+    let wait_ms = Expr::col(Column::DueAtMs).min().sub(Expr::cust(now(db)));
+    let wait_ms: Option<Option<i64>> = Entity::find()
+        .select_only()
+        .expr_as(wait_ms, "wait_ms")
+        .filter(is_pending())
+        .into_tuple()
+        .one(db)
+        .await?;
+    let wait_ms = wait_ms.flatten();
+    Ok(wait_ms.map(|wait_ms| Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))))
+}
+
+/// Takes up at most `limit` mails that are due, for as long as `lease`, and counts the attempts that begin with it. Mails
+/// that another replica is just taking up are passed over.
+pub async fn take_up(
+    transaction: &Transaction,
+    lease: Duration,
+    limit: u64,
+) -> Result<Vec<Letter>, DbErr> {
+    let db = &**transaction;
+    let rows = Entity::find()
+        .filter(is_pending())
+        .filter(Expr::col(Column::DueAtMs).lte(Expr::cust(now(db))))
+        .order_by_asc(Column::DueAtMs)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(db)
+        .await?;
+    let ids = rows.iter().map(|row| row.notification_id.as_str());
+    let repeats = CaseStatement::new()
+        .case(
+            Column::AttemptBeganAtMs.is_not_null(),
+            Expr::col(Column::Repeats).add(1),
+        )
+        .finally(Expr::col(Column::Repeats));
+    Entity::update_many()
+        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
+        .col_expr(Column::Repeats, repeats.into())
+        .col_expr(Column::AttemptBeganAtMs, Expr::cust(now(db)))
+        .col_expr(Column::DueAtMs, in_the_future(db, lease))
+        .filter(Column::NotificationId.is_in(ids))
+        .exec(db)
+        .await?;
+    rows.into_iter().map(letter).collect()
+}
+
+/// Keeps a mail whose sending takes its time from becoming due to others. Tells whether it still was ours.
+pub async fn extend_lease(
+    db: &impl ConnectionTrait,
+    letter: &Letter,
+    lease: Duration,
+) -> Result<bool, DbErr> {
+    let extended = Entity::update_many()
+        .col_expr(Column::DueAtMs, in_the_future(db, lease))
+        .filter(is_attempt(letter))
+        .exec(db)
+        .await?;
+    Ok(any(&extended))
+}
+
+/// The mail was handed over. `false` where that has been recorded already. It does not matter whose attempt it was: sent is
+/// sent, and nobody is to send it again.
+pub async fn record_sent(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    sent_at_ms: i64,
+) -> Result<bool, DbErr> {
+    let recorded = Entity::update_many()
+        .col_expr(Column::State, Expr::value(state_name(State::Sent)))
+        .col_expr(Column::SentAtMs, Expr::value(sent_at_ms))
+        .col_expr(Column::Failure, Expr::value(None::<String>))
+        .col_expr(Column::AttemptBeganAtMs, Expr::value(None::<i64>))
+        .filter(Column::NotificationId.eq(id.to_string()))
+        .filter(is_pending())
+        .exec(db)
+        .await?;
+    Ok(any(&recorded))
+}
+
+/// The mail is given up. `false` where the attempt is not the last one any more.
+pub async fn record_failed(
+    db: &impl ConnectionTrait,
+    letter: &Letter,
+    failure: &str,
+    failed_at_ms: i64,
+) -> Result<bool, DbErr> {
+    let recorded = Entity::update_many()
+        .col_expr(Column::State, Expr::value(state_name(State::Failed)))
+        .col_expr(Column::FailedAtMs, Expr::value(failed_at_ms))
+        .col_expr(Column::Failure, Expr::value(failure))
+        .col_expr(Column::AttemptBeganAtMs, Expr::value(None::<i64>))
+        .filter(is_attempt(letter))
+        .exec(db)
+        .await?;
+    Ok(any(&recorded))
+}
+
+/// The attempt failed, and another one is to be made after `delay`. `false` where it is not the last one any more.
+pub async fn postpone(
+    db: &impl ConnectionTrait,
+    letter: &Letter,
+    failure: &str,
+    delay: Duration,
+) -> Result<bool, DbErr> {
+    let recorded = Entity::update_many()
+        .col_expr(Column::Failure, Expr::value(failure))
+        .col_expr(Column::DueAtMs, in_the_future(db, delay))
+        .col_expr(Column::AttemptBeganAtMs, Expr::value(None::<i64>))
+        .filter(is_attempt(letter))
+        .exec(db)
+        .await?;
+    Ok(any(&recorded))
+}
+
+fn is_pending() -> Expr {
+    // Written out: the partial index is used only where the planner sees its condition.
+    Expr::cust("state = 'pending'")
+}
+
+/// Whoever has lost the lease has nothing to say any more: the attempt has another number by then.
+fn is_attempt(letter: &Letter) -> Expr {
+    Column::NotificationId
+        .eq(letter.id.to_string())
+        .and(Column::Attempts.eq(letter.attempt))
+        .and(is_pending())
+}
+
+fn in_the_future(db: &impl ConnectionTrait, by: Duration) -> Expr {
+    let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Expr::cust(now(db)).add(by_ms)
+}
+
+fn any(updated: &UpdateResult) -> bool {
+    updated.rows_affected > 0
+}
+
+/// The row as it was when it was locked, before this attempt was counted.
+fn letter(row: Model) -> Result<Letter, DbErr> {
+    Ok(Letter {
+        id: stored_id(&row.notification_id)?,
+        user_id: stored_id(&row.user_id)?,
+        kind: stored_kind(&row.kind)?,
+        event_id: stored_id(&row.event_id)?,
+        email: row.email,
+        display_name: row.display_name,
+        subject: row.subject,
+        text: row.body_text,
+        html: row.body_html,
+        created_at_ms: row.created_at_ms,
+        correlation_id: row.correlation_id,
+        trace: TraceContext {
+            traceparent: row.traceparent,
+            tracestate: row.tracestate,
+        },
+        attempt: row.attempts.saturating_add(1),
+        repeated: row.attempt_began_at_ms.is_some(),
+    })
+}
