@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use contracts::user::v1::user_service_server::UserServiceServer;
-use messaging::{ConsumerConfig, Engine, Participant, Store};
+use contracts::user::v1::user_service_server::{SERVICE_NAME, UserServiceServer};
+use messaging::{Engine, Participant, Store};
 use runtime::{GrpcServer, Health, Shutdown, SystemClock, Tasks, database};
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
@@ -19,8 +19,14 @@ use crate::migrations::Migrator;
 use crate::password::{Hasher, Limits};
 use crate::{NAME, grpc};
 
-/// The full name of the gRPC service, as health and reflection have it.
-const GRPC_SERVICE: &str = "angarium.user.v1.UserService";
+/// What this service publishes and reacts to.
+pub fn participant() -> Participant {
+    Participant {
+        service: NAME,
+        exchanges: &["user_events"],
+        subscriptions: None,
+    }
+}
 
 /// The user service, ready to run.
 pub struct App {
@@ -41,17 +47,7 @@ impl App {
         database::migrate::<Migrator>(&db).await?;
         let store = Store::new(db);
 
-        let participant = Participant {
-            service: NAME,
-            exchanges: &["user_events"],
-            subscriptions: None,
-        };
-        let engine = Engine::new(
-            &store,
-            &config.broker,
-            participant,
-            ConsumerConfig::default(),
-        );
+        let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         if let Err(error) = engine.declare().await {
             tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
         }
@@ -90,7 +86,7 @@ impl App {
             store,
             engine,
         } = self;
-        let health = Health::new(&[GRPC_SERVICE]);
+        let health = Health::new(&[SERVICE_NAME]);
         let db = store.connection().clone();
         let answers = move || {
             let db = db.clone();

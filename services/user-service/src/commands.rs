@@ -41,7 +41,7 @@ impl Commands {
         // Before the transaction begins, because it takes long: a connection, or SQLite's only writer, must not wait for it.
         let password_hash = self.hasher.hash(password).await?;
         let user = User::register(Uuid::now_v7(), email, display_name, self.clock.now_ms());
-        let transaction = self.store.begin().await?;
+        let transaction = self.store.begin_command().await?;
         store::insert_user(&*transaction, &user, &password_hash).await?;
         let created = UserCreated {
             user_id: user.id.to_string(),

@@ -1,8 +1,8 @@
 //! What the user service can be told.
 
 use clap::Parser;
-use messaging::BrokerArgs;
 use messaging::transport::Broker;
+use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems,
     TelemetryArgs, TelemetryConfig,
@@ -22,6 +22,8 @@ pub struct Args {
     #[command(flatten)]
     broker: BrokerArgs,
     #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
     telemetry: TelemetryArgs,
     #[command(flatten)]
     lifecycle: LifecycleArgs,
@@ -33,6 +35,7 @@ pub struct Config {
     pub grpc: GrpcConfig,
     pub database: DatabaseConfig,
     pub broker: Broker,
+    pub engine: EngineConfig,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
 }
@@ -45,15 +48,17 @@ impl runtime::Settings for Args {
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let grpc = self.grpc.check(DEFAULT_PORT, problems);
         let database = self.database.check(problems);
-        let broker = self
-            .broker
-            .required(&mut |setting, given, expected| problems.add(setting, given, expected));
+        let mut problem =
+            |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);
+        let broker = self.broker.required(&mut problem);
+        let engine = self.engine.check(&mut problem);
         let telemetry = self.telemetry.check(problems);
         let lifecycle = self.lifecycle.check(problems);
         Some(Config {
             grpc: grpc?,
             database: database?,
             broker: Broker::RabbitMq(broker?),
+            engine: engine?,
             telemetry: telemetry?,
             lifecycle: lifecycle?,
         })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use messaging::{BeginError, OverBudget};
 use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
@@ -13,6 +14,9 @@ use crate::store::InsertError;
 /// By then much of the queue has been hashed.
 const HASHING_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// By then an outbox that drains has made room.
+const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
+
 /// No variant holds an address: an error is logged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -23,7 +27,18 @@ pub enum Error {
     #[error(transparent)]
     Hashing(#[from] HashError),
     #[error(transparent)]
+    Overloaded(#[from] OverBudget),
+    #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl From<BeginError> for Error {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::OverBudget(over) => Self::Overloaded(over),
+            BeginError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 impl From<InsertError> for Error {
@@ -55,6 +70,9 @@ impl From<Error> for Status {
             Error::Hashing(HashError::Failed(_)) => {
                 tracing::error!("{message}");
                 status::internal()
+            }
+            Error::Overloaded(OverBudget) => {
+                status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
             }
             Error::Database(error) => status::database(&error),
         }
