@@ -13,12 +13,12 @@ pub(crate) const QUEUE: &str = "accounts_queue";
 
 /// Each event on its own.
 pub(crate) fn each_on_its_own() -> Subscriptions {
-    Subscriptions::new(QUEUE).on::<Changed, _>(change)
+    Subscriptions::new(QUEUE).on::<Changed>(change)
 }
 
 /// In the order of each account's versions.
 pub(crate) fn in_order() -> Subscriptions {
-    Subscriptions::new(QUEUE).in_order::<Changed, _>(change)
+    Subscriptions::new(QUEUE).in_order::<Changed>(change)
 }
 
 /// Its effect comes before its failure, so that a failure has something to undo.
@@ -68,7 +68,8 @@ async fn record(
         envelope.correlation_id.as_str().into(),
         trace_id.into(),
     ];
-    let inserting = "INSERT INTO effect (event_id, account, version, note, attempt, correlation_id, trace_id)
+    let inserting =
+        "INSERT INTO effect (event_id, account, version, note, attempt, correlation_id, trace_id)
                      VALUES ($1, $2, $3, $4, $5, $6, $7)";
     execute(&**transaction, inserting, values).await
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use event::{Envelope, Event, Message, TraceContext};
-use prost::{Message as _, Name as _};
 use uuid::Uuid;
 
 pub(crate) const EXCHANGE: &str = "account_events";

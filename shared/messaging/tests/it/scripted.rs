@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use event::Message;
 use futures::FutureExt as _;
-use messaging::transport::{
-    Confirm, Confirmation, Publisher, Receiver, Transport, TransportError,
-};
+use messaging::transport::{Confirm, Confirmation, Publisher, Receiver, Transport, TransportError};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) struct Scripted {
@@ -75,6 +73,10 @@ struct ScriptedPublisher(mpsc::UnboundedSender<Publication>);
 
 #[async_trait]
 impl Publisher for ScriptedPublisher {
+    async fn ready(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
+
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError> {
         let (answer, answered) = oneshot::channel();
         let message = message.clone();

@@ -20,11 +20,12 @@ use crate::effects::{self, Effect, Migrator};
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
 pub(crate) struct World {
+    // First, so that what runs ends before what it runs on.
+    running: JoinSet<()>,
+    stop: CancellationToken,
     pub(crate) store: Store,
     pub(crate) broker: Broker,
     pub(crate) database: Database,
-    running: JoinSet<()>,
-    stop: CancellationToken,
 }
 
 /// A row of the inbox.
@@ -52,11 +53,11 @@ impl World {
         let database = Database::create(store).await;
         let db = database.migrated::<Migrator>().await;
         Self {
+            running: JoinSet::new(),
+            stop: CancellationToken::new(),
             store: Store::new(db),
             broker: Broker::create(broker).await,
             database,
-            running: JoinSet::new(),
-            stop: CancellationToken::new(),
         }
     }
 
@@ -212,8 +213,7 @@ impl World {
         values: impl IntoIterator<Item = Value>,
     ) -> Vec<QueryResult> {
         let db = self.store.connection();
-        let statement =
-            Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+        let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
         db.query_all_raw(statement).await.unwrap()
     }
 }

@@ -1,0 +1,36 @@
+//! What is the queue file's alone.
+
+use messaging::transport::Embedded;
+use testkit::{Broker, BrokerKind};
+
+use super::{QUEUE, numbers, publish, topology};
+
+#[tokio::test]
+async fn a_second_process_is_told_that_the_file_is_in_use() {
+    let broker = Broker::create(BrokerKind::Embedded).await;
+    let file = broker.folder().unwrap().join("queue.db");
+    let error = Embedded::open(&file).await.map(|_| ()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(&file.display().to_string()), "{text}");
+    assert!(text.contains("another process has it open"), "{text}");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_named() {
+    let broker = Broker::create(BrokerKind::Embedded).await;
+    let file = broker.folder().unwrap().join("queue.db").join("nested.db");
+    let error = Embedded::open(&file).await.map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("nested.db"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_queue_is_no_longer_bound_for_does_not_reach_it() {
+    let broker = Broker::create(BrokerKind::Embedded).await;
+    let before = broker.transport(topology(QUEUE, &["thing.#", "other.#"]));
+    publish(&*before, numbers(1..=1)).await;
+    let after = broker.transport(topology(QUEUE, &["other.#"]));
+    let other = broker.transport(topology("another_queue", &["thing.#"]));
+    after.declare().await.unwrap();
+    publish(&*other, numbers(2..=2)).await;
+    assert_eq!(broker.messages(QUEUE).await, 1);
+}
