@@ -15,7 +15,9 @@ const CANTOPEN: u32 = 14;
 /// `UNAVAILABLE`, consumers pause.
 pub fn is_unavailable(error: &DbErr) -> bool {
     match error {
-        DbErr::ConnectionAcquire(_) => true,
+        // No connection to be had, whatever the reason: a proxy in front of a dead server answers anything, and a password
+        // that was changed is no bug of the statement.
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
         _ => driver_error(error).is_some_and(is_away),
     }
 }
@@ -45,9 +47,9 @@ pub fn unique_violation(error: &DbErr) -> Option<String> {
 
 fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            Some(error)
+        }
         _ => None,
     }
 }
@@ -120,6 +122,9 @@ mod tests {
     fn a_lost_connection_and_a_full_pool_are_unavailable() {
         for error in [
             DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+            DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Protocol(
+                "unexpected response from SSLRequest: 0x00".to_owned(),
+            )))),
             query(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into())),
             query(sqlx::Error::PoolTimedOut),
             query(sqlx::Error::WorkerCrashed),
