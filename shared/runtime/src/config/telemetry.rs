@@ -23,19 +23,18 @@ pub struct TelemetryArgs {
     )]
     pub log_format: String,
 
-    /// What is logged, in RUST_LOG syntax
+    /// What is logged, in RUST_LOG syntax [default: info]
     #[arg(
         long,
         help_heading = HEADING,
         env = "LOG_FILTER",
-        value_name = "FILTER",
-        default_value = DEFAULT_FILTER
+        value_name = "FILTER"
     )]
-    pub log_filter: String,
+    pub log_filter: Option<String>,
 }
 
 impl TelemetryArgs {
-    /// The checked section.
+    /// The checked section. A command with a default of its own fills `log_filter` before it asks.
     pub fn check(self, problems: &mut Problems) -> Option<TelemetryConfig> {
         let format = match self.log_format.trim() {
             "human" => Some(LogFormat::Human),
@@ -45,17 +44,18 @@ impl TelemetryArgs {
                 None
             }
         };
-        let filter_is_valid = EnvFilter::builder().parse(&self.log_filter).is_ok();
+        let filter = self.log_filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
+        let filter_is_valid = EnvFilter::builder().parse(&filter).is_ok();
         if !filter_is_valid {
             problems.add(
                 "LOG_FILTER",
-                &self.log_filter,
+                &filter,
                 "a filter such as info or warn,user_service=debug",
             );
         }
         Some(TelemetryConfig {
             format: format?,
-            filter: filter_is_valid.then_some(self.log_filter)?,
+            filter: filter_is_valid.then_some(filter)?,
         })
     }
 }

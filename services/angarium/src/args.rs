@@ -1,0 +1,149 @@
+//! What the all-in-one process can be told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use messaging::transport::RabbitMqConfig;
+use messaging::{BrokerArgs, EngineArgs, EngineConfig};
+use notification_service::config::{MailArgs, MailConfig};
+use runtime::config::{
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems,
+    TelemetryArgs, TelemetryConfig,
+};
+
+/// Users, orders and notifications in one process.
+///
+/// Without further ado it keeps everything in one folder and needs nothing else. With --database-url and --amqp-url it runs
+/// on PostgreSQL and RabbitMQ.
+#[derive(Parser)]
+#[command(name = "angarium", version)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Folder of the databases, the queue file and the mails, where no server is named for them
+    #[arg(
+        long,
+        env = "DATA_DIR",
+        default_value = "angarium-data",
+        value_name = "FOLDER"
+    )]
+    data_dir: PathBuf,
+
+    #[command(flatten)]
+    grpc: GrpcArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
+    mail: MailArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+    #[command(flatten)]
+    lifecycle: LifecycleArgs,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Start all services and serve until Ctrl-C (the default)
+    Serve,
+    /// Play a short story through real gRPC calls, and print what happened when
+    Demo,
+}
+
+/// The checked configuration.
+#[derive(Clone)]
+pub struct Config {
+    pub command: Command,
+    pub data_dir: PathBuf,
+    /// Of the user service; the others listen on the ports after it.
+    pub grpc: GrpcConfig,
+    /// `None`: a SQLite file for each service, in the data folder.
+    pub database: Option<DatabaseConfig>,
+    /// `None`: the embedded transport, in the data folder.
+    pub rabbitmq: Option<RabbitMqConfig>,
+    pub engine: EngineConfig,
+    pub mail: MailConfig,
+    pub telemetry: TelemetryConfig,
+    pub lifecycle: LifecycleConfig,
+}
+
+impl runtime::Settings for Args {
+    type Config = Config;
+
+    const SECRETS: &'static [&'static str] = &["database_url", "amqp_url", "smtp_url"];
+
+    fn check(mut self, problems: &mut Problems) -> Option<Config> {
+        let command = self.command.unwrap_or(Command::Serve);
+        let grpc = self
+            .grpc
+            .check(user_service::config::DEFAULT_PORT, problems);
+        let grpc = grpc.filter(|grpc| has_room_for_all(grpc.listen, problems));
+        let given = self.database.database_url.is_some();
+        if self
+            .database
+            .database_url
+            .as_deref()
+            .is_some_and(|url| url.starts_with("sqlite:"))
+        {
+            problems.add_secret(
+                "DATABASE_URL",
+                "a PostgreSQL server here: without one each service has a file in --data-dir",
+            );
+        }
+        // Its other settings are checked whether or not a server is named.
+        self.database
+            .database_url
+            .get_or_insert_with(|| "sqlite://unused".to_owned());
+        let database = self.database.check(problems);
+        let mut problem =
+            |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);
+        let rabbitmq = self.broker.check(&mut problem);
+        let engine = self.engine.check(&mut problem);
+        let mail = self.mail.check(&self.data_dir.join("mails"), problems);
+        if command == Command::Demo {
+            // The story is what is to be seen; whoever wants the log as well asks for it.
+            self.telemetry
+                .log_filter
+                .get_or_insert_with(|| "warn".to_owned());
+        }
+        let telemetry = self.telemetry.check(problems);
+        let lifecycle = self.lifecycle.check(problems);
+        Some(Config {
+            command,
+            data_dir: self.data_dir,
+            grpc: grpc?,
+            database: Some(database?).filter(|_| given),
+            rabbitmq: rabbitmq?,
+            engine: engine?,
+            mail: mail?,
+            telemetry: telemetry?,
+            lifecycle: lifecycle?,
+        })
+    }
+
+    fn telemetry(config: &Config) -> &TelemetryConfig {
+        &config.telemetry
+    }
+
+    fn lifecycle(config: &Config) -> &LifecycleConfig {
+        &config.lifecycle
+    }
+}
+
+fn has_room_for_all(listen: SocketAddr, problems: &mut Problems) -> bool {
+    let fits = listen.port() <= u16::MAX - 2;
+    if !fits {
+        problems.add(
+            "GRPC_LISTEN",
+            &listen.to_string(),
+            "a port below 65534: the services take it and the two after it",
+        );
+    }
+    fits
+}

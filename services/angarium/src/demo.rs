@@ -1,0 +1,53 @@
+//! `angarium demo`: a story told by real gRPC calls to real services, with the time that each step took.
+//!
+//! It starts the system as `serve` does, in a folder and on ports of its own, so that it can run beside it. Whatever is
+//! missing ends it with an error that says what.
+
+#![expect(clippy::print_stdout, reason = "the story is this command's output")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use runtime::Shutdown;
+
+use crate::args::Config;
+use crate::serve::stores;
+use crate::system::System;
+
+mod story;
+
+use story::Story;
+
+/// Plays the story, prints it, and stops what it started.
+///
+/// # Errors
+/// Where a service cannot start, a call fails, or an effect does not come in time.
+pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    config.data_dir = config.data_dir.join("demo");
+    config.mail = config.mail.in_folder(&config.data_dir.join("mails"));
+    config.grpc = config
+        .grpc
+        .with_listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+
+    let begun = Instant::now();
+    let system = System::build(&config).await?;
+    let addresses = system.addresses();
+    println!(
+        "Angarium on {}, started in {} ms\n",
+        stores(&config),
+        begun.elapsed().as_millis()
+    );
+
+    let telling = async {
+        let told = Story::connect(addresses)?
+            .tell(|step| println!("{step}"))
+            .await;
+        shutdown.trigger();
+        told
+    };
+    let (told, ran) = tokio::join!(telling, system.run(shutdown.clone()));
+    told?;
+    ran?;
+    println!("\nEvery step of it was seen from outside. {}", config.mail);
+    Ok(())
+}

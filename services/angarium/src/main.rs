@@ -1,0 +1,27 @@
+//! The whole system in one process, and what an operator asks of it.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use angarium::{Args, Command, demo, serve};
+
+fn main() -> ExitCode {
+    let config = match runtime::config::load::<Args>(std::env::args_os()) {
+        Ok(config) => config,
+        Err(error) => {
+            error.print();
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let (telemetry, lifecycle) = (config.telemetry.clone(), config.lifecycle.clone());
+    runtime::run::process(
+        "angarium",
+        &telemetry,
+        &lifecycle,
+        async |shutdown| match config.command {
+            Command::Serve => serve::serve(config, shutdown).await,
+            Command::Demo => demo::demo(config, shutdown).await,
+        },
+    )
+}

@@ -1,0 +1,64 @@
+//! `angarium serve`: starts everything and tells how to call it.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "what a person is told at the start is this command's output"
+)]
+
+use runtime::Shutdown;
+
+use crate::args::Config;
+use crate::system::{Addresses, System};
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// Where a service cannot start, or fails.
+pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let system = System::build(&config).await?;
+    println!("{}", greeting(&config, system.addresses()));
+    system.run(shutdown).await
+}
+
+fn greeting(config: &Config, addresses: Addresses) -> String {
+    let Addresses {
+        users,
+        orders,
+        notifications,
+    } = addresses;
+    let user = r#"{"email": "ada@example.com", "password": "correct horse battery", "display_name": "Ada"}"#;
+    let order = r#"{"user_id": "USER_ID", "lines": [{"sku": "TEA-1", "quantity": 2, "unit_price": {"currency_code": "EUR", "units": 4, "nanos": 500000000}}]}"#;
+    let mails = r#"{"user_id": "USER_ID"}"#;
+    format!(
+        "Angarium serves, on {stores}. Ctrl-C stops it; nothing is lost.
+
+  users          {users}
+  orders         {orders}
+  notifications  {notifications}
+
+Register somebody, and put the user_id of the answer in the place of USER_ID:
+
+  grpcurl -plaintext -d '{user}' {users} angarium.user.v1.UserService/CreateUser
+  grpcurl -plaintext -d '{order}' {orders} angarium.order.v1.OrderService/PlaceOrder
+  grpcurl -plaintext -d '{mails}' {notifications} angarium.notification.v1.NotificationService/ListNotifications
+
+The same with buf:
+
+  buf curl --protocol grpc --http2-prior-knowledge -d '{user}' http://{users}/angarium.user.v1.UserService/CreateUser
+  buf curl --protocol grpc --http2-prior-knowledge -d '{order}' http://{orders}/angarium.order.v1.OrderService/PlaceOrder
+  buf curl --protocol grpc --http2-prior-knowledge -d '{mails}' http://{notifications}/angarium.notification.v1.NotificationService/ListNotifications
+",
+        stores = stores(config),
+    )
+}
+
+/// What holds the data, for a person.
+pub(crate) fn stores(config: &Config) -> String {
+    let data = config.data_dir.display();
+    match (&config.database, &config.rabbitmq) {
+        (None, None) => format!("SQLite and the embedded transport in {data}/"),
+        (None, Some(_)) => format!("SQLite in {data}/ and RabbitMQ"),
+        (Some(_), None) => format!("PostgreSQL and the embedded transport in {data}/"),
+        (Some(_), Some(_)) => "PostgreSQL and RabbitMQ".to_owned(),
+    }
+}

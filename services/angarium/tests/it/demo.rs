@@ -1,0 +1,47 @@
+//! The demo, on both stacks: it tells the whole story and ends well.
+
+use testkit::{Broker, BrokerKind, Database, StoreKind};
+
+use crate::process::{broker_settings, command, run};
+
+#[track_caller]
+fn tells_the_story(output: std::process::Output) {
+    let (story, log) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert_eq!(output.status.code(), Some(0), "{story}\n{log}");
+    let told: Vec<&str> = story
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(2))
+        .filter(|word| ["register", "mail", "order", "cancel"].contains(word))
+        .collect();
+    assert_eq!(
+        told,
+        ["register", "mail", "order", "mail", "cancel", "mail"],
+        "{story}"
+    );
+}
+
+#[test]
+fn embedded_the_demo_tells_its_story_twice_in_the_same_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    tells_the_story(run(command(folder.path()).arg("demo")));
+    tells_the_story(run(command(folder.path()).arg("demo")));
+    let mails = std::fs::read_dir(folder.path().join("demo/mails"))
+        .unwrap()
+        .count();
+    assert_eq!(mails, 6);
+}
+
+#[tokio::test]
+async fn on_servers_the_demo_tells_its_story() {
+    let database = Database::create(StoreKind::Postgres).await;
+    let broker = Broker::create(BrokerKind::RabbitMq).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (url, prefix) = broker_settings(&broker);
+    tells_the_story(run(command(folder.path())
+        .args(["demo", "--database-url", database.url()])
+        .env("AMQP_URL", url)
+        .env("AMQP_PREFIX", prefix)));
+}

@@ -1,0 +1,11 @@
+//! The all-in-one binary as a process, as a person or a supervisor would meet it: started, called, killed, started again.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "test code only: a panic is how a test fails"
+)]
+
+mod configuration;
+mod demo;
+mod process;
+mod sudden_death;

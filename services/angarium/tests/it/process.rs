@@ -1,0 +1,155 @@
+//! The binary under test as a child process, and calls to it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use contracts::notification::v1::notification_service_client::NotificationServiceClient;
+use contracts::notification::v1::{ListNotificationsRequest, Notification};
+use contracts::user::v1::CreateUserRequest;
+use contracts::user::v1::user_service_client::UserServiceClient;
+use messaging::transport;
+use testkit::Broker;
+
+/// A running `angarium`, which does not outlive its test.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) users: String,
+    pub(crate) notifications: String,
+}
+
+/// `angarium` with its data in `data` and none of the settings of whoever runs the tests.
+pub(crate) fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_angarium"));
+    for name in [
+        "DATABASE_URL",
+        "AMQP_URL",
+        "AMQP_PREFIX",
+        "SMTP_URL",
+        "MAIL_DIR",
+        "LOG_FORMAT",
+    ] {
+        command.env_remove(name);
+    }
+    command
+        .env("DATA_DIR", data)
+        .env("GRPC_LISTEN", "127.0.0.1:0")
+        .env("LOG_FILTER", "warn");
+    command.stdin(Stdio::null());
+    command
+}
+
+impl Process {
+    /// Starts `command`, and returns once it has said where it listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |service: &str| {
+            let line = lines
+                .by_ref()
+                .map(Result::unwrap)
+                .find(|line| line.trim_start().starts_with(service));
+            let line = line.unwrap_or_else(|| {
+                panic!("angarium ended before it named the address of {service}")
+            });
+            format!("http://{}", line.split_whitespace().nth(1).unwrap())
+        };
+        let users = address("users");
+        address("orders");
+        let notifications = address("notifications");
+        Self {
+            child,
+            users,
+            notifications,
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, as Ctrl-C does, and waits until it has.
+    pub(crate) fn interrupt(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-INT", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap()
+    }
+
+    /// Registers a user, and answers the id.
+    pub(crate) async fn register(&self, email: &str) -> Result<String, tonic::Status> {
+        let mut users = UserServiceClient::connect(self.users.clone())
+            .await
+            .map_err(|error| away(&error))?;
+        let request = CreateUserRequest {
+            email: email.to_owned(),
+            password: "correct horse battery staple".to_owned(),
+            display_name: "Ada".to_owned(),
+        };
+        Ok(users
+            .create_user(request)
+            .await?
+            .into_inner()
+            .user
+            .unwrap()
+            .user_id)
+    }
+
+    /// The mails of a user, or of all.
+    pub(crate) async fn mails(&self, user_id: &str) -> Vec<Notification> {
+        let mut notifications = NotificationServiceClient::connect(self.notifications.clone())
+            .await
+            .unwrap();
+        let request = ListNotificationsRequest {
+            user_id: user_id.to_owned(),
+            page_size: 1000,
+            ..Default::default()
+        };
+        notifications
+            .list_notifications(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .notifications
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `command` to its end.
+pub(crate) fn run(command: &mut Command) -> Output {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap()
+}
+
+/// `AMQP_URL` and `AMQP_PREFIX` of a test's RabbitMQ, which removes what the services make on it.
+pub(crate) fn broker_settings(broker: &Broker) -> (String, String) {
+    let topologies = [
+        user_service::app::participant().topology(),
+        order_service::app::participant().topology(),
+        notification_service::app::participant().topology(),
+    ];
+    match broker.of_services(&topologies) {
+        transport::Broker::RabbitMq(config) => (config.url.to_string(), config.prefix),
+        transport::Broker::Embedded(_) => panic!("an embedded broker has no URL"),
+    }
+}
+
+fn away(error: &tonic::transport::Error) -> tonic::Status {
+    tonic::Status::unavailable(error.to_string())
+}

@@ -1,0 +1,132 @@
+//! `kill -9` at the worst moments: what was answered with OK is finished by the next start, once.
+
+use std::path::Path;
+
+use contracts::notification::v1::NotificationState;
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
+use testkit::{Broker, BrokerKind, StoreKind, eventually};
+
+use crate::process::{Process, broker_settings, command};
+
+async fn sqlite(path: &Path) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(format!("sqlite://{}", path.display()));
+    options.max_connections(1);
+    Database::connect(options).await.unwrap()
+}
+
+async fn pending(db: &DatabaseConnection, table: &str) -> i64 {
+    let sql = format!("SELECT count(*) AS pending FROM {table} WHERE published_at_ms IS NULL");
+    let row = db
+        .query_one_raw(sea_orm::Statement::from_string(
+            db.get_database_backend(),
+            sql,
+        ))
+        .await
+        .unwrap();
+    row.unwrap().try_get("", "pending").unwrap()
+}
+
+async fn one_welcome_mail(process: &Process, user_id: &str) {
+    let sent = eventually("the welcome mail is sent", async || {
+        let mails = process.mails(user_id).await;
+        let sent = mails
+            .first()
+            .is_some_and(|mail| mail.state() == NotificationState::Sent);
+        if sent { Ok(mails) } else { Err(mails) }
+    })
+    .await;
+    assert_eq!(sent.len(), 1);
+}
+
+#[tokio::test]
+async fn embedded_an_event_that_was_committed_but_not_published_is_delivered_after_the_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&mut command(folder.path()));
+    // The queue file's write lock is ours: commands commit into their own files, the relay cannot publish.
+    let queue_file = sqlite(&folder.path().join("events.db")).await;
+    queue_file
+        .execute_unprepared("BEGIN IMMEDIATE")
+        .await
+        .unwrap();
+    let user_id = process.register("ada@example.com").await.unwrap();
+    let users = sqlite(&folder.path().join("user-service.db")).await;
+    assert_eq!(pending(&users, "outbox").await, 1);
+
+    process.kill();
+    queue_file.execute_unprepared("ROLLBACK").await.unwrap();
+    assert_eq!(pending(&users, "outbox").await, 1);
+    drop((queue_file, users));
+
+    let process = Process::start(&mut command(folder.path()));
+    one_welcome_mail(&process, &user_id).await;
+    assert_eq!(process.interrupt().code(), Some(0));
+}
+
+#[tokio::test]
+async fn on_servers_an_event_that_was_committed_but_not_published_is_delivered_after_the_restart() {
+    let database = testkit::Database::create(StoreKind::Postgres).await;
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::create(BrokerKind::RabbitMq).await;
+    let (url, prefix) = broker_settings(&broker);
+    let with_broker = |url: &str| {
+        let mut command = command(folder.path());
+        command
+            .env("DATABASE_URL", database.url())
+            .env("AMQP_PREFIX", &prefix)
+            .env("AMQP_URL", url);
+        command
+    };
+    // Nobody listens on port 1: the broker is away.
+    let process = Process::start(&mut with_broker("amqp://127.0.0.1:1"));
+    let user_id = process.register("ada@example.com").await.unwrap();
+    let db = database.connect().await;
+    assert_eq!(pending(&db, "user_service.outbox").await, 1);
+
+    process.kill();
+    let process = Process::start(&mut with_broker(&url));
+    one_welcome_mail(&process, &user_id).await;
+    assert_eq!(pending(&db, "user_service.outbox").await, 0);
+    assert_eq!(process.interrupt().code(), Some(0));
+}
+
+#[tokio::test]
+async fn embedded_whoever_was_registered_before_any_of_several_deaths_gets_exactly_one_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut registered = Vec::new();
+    for death in 0..4 {
+        let process = Process::start(&mut command(folder.path()));
+        for caller in 0..10 {
+            registered.push(
+                process
+                    .register(&format!("user-{death}-{caller}@example.com"))
+                    .await
+                    .unwrap(),
+            );
+        }
+        // At once after the last answer: mails of the last ones are on their way, each somewhere else.
+        process.kill();
+    }
+    let process = Process::start(&mut command(folder.path()));
+    for user_id in &registered {
+        one_welcome_mail(&process, user_id).await;
+    }
+    let files = std::fs::read_dir(folder.path().join("mails"))
+        .unwrap()
+        .count();
+    assert_eq!(files, registered.len());
+}
+
+#[tokio::test]
+async fn asked_to_end_it_ends_well_and_leaves_nothing_unpublished() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&mut command(folder.path()));
+    for caller in 0..20 {
+        process
+            .register(&format!("user-{caller}@example.com"))
+            .await
+            .unwrap();
+    }
+    assert_eq!(process.interrupt().code(), Some(0));
+    let users = sqlite(&folder.path().join("user-service.db")).await;
+    assert_eq!(pending(&users, "outbox").await, 0);
+}

@@ -1,0 +1,15 @@
+//! The whole system, from the outside: calls go in, mails come out, on both stacks.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test code only: a panic is how a test fails"
+)]
+
+mod duplicates;
+mod flow;
+mod late_recipient;
+mod poison;
+mod system;
+mod tidy;
+mod traces;

@@ -1,0 +1,277 @@
+//! The running system of one test: all services in this process, on a stack of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use angarium::{Command, Config, System};
+use bytes::Bytes;
+use contracts::Event;
+use contracts::money::Money;
+use contracts::notification::v1::notification_service_client::NotificationServiceClient;
+use contracts::notification::v1::{
+    ListNotificationsRequest, Notification, NotificationKind, NotificationState,
+};
+use contracts::order::v1::order_service_client::OrderServiceClient;
+use contracts::order::v1::{CancelOrderRequest, Order, OrderLine, PlaceOrderRequest};
+use contracts::user::v1::CreateUserRequest;
+use contracts::user::v1::user_service_client::UserServiceClient;
+use event::{Envelope, Message, TraceContext};
+use messaging::transport::{self, Confirmation};
+use messaging::{ConsumerConfig, EngineConfig, RetryPolicy};
+use notification_service::config::{Delivery, MailConfig};
+use runtime::Shutdown;
+use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
+use tempfile::TempDir;
+use testkit::{Broker, Database, Stack, StoreKind, eventually};
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+pub(crate) struct Running {
+    pub(crate) users: UserServiceClient<Channel>,
+    pub(crate) orders: OrderServiceClient<Channel>,
+    pub(crate) notifications: NotificationServiceClient<Channel>,
+    config: Config,
+    shutdown: Shutdown,
+    running: JoinHandle<Result<(), String>>,
+    broker: Broker,
+    _database: Option<Database>,
+    folder: TempDir,
+}
+
+impl Running {
+    pub(crate) async fn start(stack: Stack) -> Self {
+        let folder = TempDir::new().unwrap();
+        let database = match stack.store() {
+            StoreKind::Postgres => Some(Database::create(StoreKind::Postgres).await),
+            StoreKind::Sqlite => None,
+        };
+        let broker = Broker::create(stack.broker()).await;
+        let handle = broker.of_services(&topologies());
+        let config = Config {
+            command: Command::Serve,
+            data_dir: folder.path().to_owned(),
+            grpc: GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            database: database.as_ref().map(Database::config),
+            rabbitmq: match &handle {
+                transport::Broker::RabbitMq(config) => Some(config.clone()),
+                transport::Broker::Embedded(_) => None,
+            },
+            engine: EngineConfig {
+                consumer: ConsumerConfig {
+                    retry: impatient(),
+                    ..ConsumerConfig::default()
+                },
+                ..EngineConfig::default()
+            },
+            mail: MailConfig {
+                from: "Angarium <noreply@localhost>".parse().unwrap(),
+                delivery: Delivery::Folder(folder.path().join("mails")),
+                timeout: Duration::from_secs(10),
+            },
+            telemetry: TelemetryConfig::default(),
+            lifecycle: LifecycleConfig::default(),
+        };
+        let system = System::build_on(&config, handle).await.unwrap();
+        let addresses = system.addresses();
+        let channel = |address| {
+            let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+            endpoint.connect_lazy()
+        };
+        let shutdown = Shutdown::new(Duration::from_secs(20));
+        let stop = shutdown.clone();
+        Self {
+            users: UserServiceClient::new(channel(addresses.users)),
+            orders: OrderServiceClient::new(channel(addresses.orders)),
+            notifications: NotificationServiceClient::new(channel(addresses.notifications)),
+            running: tokio::spawn(async move {
+                system.run(stop).await.map_err(|error| format!("{error:#}"))
+            }),
+            config,
+            shutdown,
+            broker,
+            _database: database,
+            folder,
+        }
+    }
+
+    /// Stops it, and asserts that it ended in order and left nothing to be published.
+    pub(crate) async fn stop(self) {
+        self.shutdown.trigger();
+        self.running.await.unwrap().unwrap();
+        for service in [
+            user_service::NAME,
+            order_service::NAME,
+            notification_service::NAME,
+        ] {
+            let db = connect(&self.config, service).await;
+            let pending = query(
+                &db,
+                "SELECT event_id, last_error FROM outbox WHERE published_at_ms IS NULL",
+            )
+            .await;
+            assert!(pending.is_empty(), "{service} left {pending:?}");
+        }
+    }
+
+    pub(crate) async fn register(&self, email: &str) -> String {
+        let request = CreateUserRequest {
+            email: email.to_owned(),
+            password: "correct horse battery staple".to_owned(),
+            display_name: "Ada Lovelace".to_owned(),
+        };
+        let answer = self.users.clone().create_user(request).await.unwrap();
+        answer.into_inner().user.unwrap().user_id
+    }
+
+    /// Places an order, as soon as the order service has heard of the user.
+    pub(crate) async fn order(&self, user_id: &str) -> Order {
+        let request = PlaceOrderRequest {
+            user_id: user_id.to_owned(),
+            lines: vec![line()],
+        };
+        eventually("the order is placed", async || {
+            match self.orders.clone().place_order(request.clone()).await {
+                Ok(answer) => Ok(answer.into_inner().order.unwrap()),
+                Err(status) if status.code() == Code::NotFound => Err(status),
+                Err(status) => panic!("{status}"),
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn cancel(&self, order_id: &str, reason: &str) -> Result<Order, Status> {
+        let request = CancelOrderRequest {
+            order_id: order_id.to_owned(),
+            reason: reason.to_owned(),
+        };
+        Ok(self
+            .orders
+            .clone()
+            .cancel_order(request)
+            .await?
+            .into_inner()
+            .order
+            .unwrap())
+    }
+
+    /// All mails of a user, whatever their state.
+    pub(crate) async fn mails(&self, user_id: &str) -> Vec<Notification> {
+        let request = ListNotificationsRequest {
+            user_id: user_id.to_owned(),
+            ..Default::default()
+        };
+        self.notifications
+            .clone()
+            .list_notifications(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .notifications
+    }
+
+    /// Waits until a mail of this kind was sent to the user, and answers all of its kind.
+    pub(crate) async fn sent(&self, user_id: &str, kind: NotificationKind) -> Vec<Notification> {
+        eventually(
+            &format!("{} is sent to {user_id}", kind.as_str_name()),
+            async || {
+                let mut mails = self.mails(user_id).await;
+                mails.retain(|mail| mail.kind() == kind);
+                let sent = !mails.is_empty()
+                    && mails
+                        .iter()
+                        .all(|mail| mail.state() == NotificationState::Sent);
+                if sent { Ok(mails) } else { Err(mails) }
+            },
+        )
+        .await
+    }
+
+    /// The `.eml` file of a notification.
+    pub(crate) fn eml(&self, notification: &Notification) -> String {
+        let file = self
+            .folder
+            .path()
+            .join("mails")
+            .join(format!("{}.eml", notification.notification_id));
+        std::fs::read_to_string(file).unwrap()
+    }
+
+    /// Publishes an event as its service would.
+    pub(crate) async fn publish<E: Event>(&self, id: Uuid, event: &E) {
+        let message = message(id, event);
+        assert_eq!(self.broker.publish(&message).await, Confirmation::Routed);
+    }
+
+    /// Publishes whatever `message` is.
+    pub(crate) async fn publish_raw(&self, message: &Message) {
+        assert_eq!(self.broker.publish(message).await, Confirmation::Routed);
+    }
+
+    /// Rows of a service's own database.
+    pub(crate) async fn query(&self, service: &str, sql: &str) -> Vec<QueryResult> {
+        query(&connect(&self.config, service).await, sql).await
+    }
+}
+
+/// `event` with the envelope that its service would give it, as the first of its aggregate.
+pub(crate) fn message<E: Event>(id: Uuid, event: &E) -> Message {
+    let envelope = Envelope {
+        id,
+        event_type: E::full_name(),
+        source: "a-test".to_owned(),
+        time_ms: 1_700_000_000_000,
+        aggregate_id: event.aggregate_id().to_owned(),
+        aggregate_version: Some(1),
+        correlation_id: "a-test".to_owned(),
+        trace: TraceContext::default(),
+    };
+    envelope.to_message(
+        E::EXCHANGE,
+        E::ROUTING_KEY,
+        Bytes::from(event.encode_to_vec()),
+    )
+}
+
+pub(crate) fn line() -> OrderLine {
+    OrderLine {
+        sku: "TEA-1".to_owned(),
+        quantity: 2,
+        unit_price: Some(Money {
+            currency_code: "EUR".to_owned(),
+            units: 4,
+            nanos: 500_000_000,
+        }),
+    }
+}
+
+async fn connect(config: &Config, service: &str) -> DatabaseConnection {
+    let config: DatabaseConfig = angarium::system::database(config, service);
+    runtime::database::connect(&config, "test").await.unwrap()
+}
+
+async fn query(db: &DatabaseConnection, sql: &str) -> Vec<QueryResult> {
+    db.query_all_raw(Statement::from_string(db.get_database_backend(), sql))
+        .await
+        .unwrap()
+}
+
+/// Retries that a test need not wait for.
+fn impatient() -> RetryPolicy {
+    RetryPolicy {
+        first_delay: Duration::from_millis(20),
+        longest_delay: Duration::from_millis(200),
+        attempts: 1000,
+        ..RetryPolicy::default()
+    }
+}
+
+fn topologies() -> Vec<transport::Topology> {
+    vec![
+        user_service::app::participant().topology(),
+        order_service::app::participant().topology(),
+        notification_service::app::participant().topology(),
+    ]
+}

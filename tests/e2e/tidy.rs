@@ -1,0 +1,184 @@
+//! The rules of the repository that no linter checks: what ARCHITECTURE.md says is true.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All Rust files below `folder`.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
+    let architecture = read("ARCHITECTURE.md");
+    let (_, catalogue) = architecture.split_once("## Event catalogue").unwrap();
+    let (catalogue, _) = catalogue.split_once("\n## ").unwrap();
+    let named: BTreeSet<&str> = catalogue
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split_once('`').map(|(event, _)| event))
+        .collect();
+    let published: BTreeSet<&str> = contracts::EVENTS
+        .iter()
+        .map(|event| event.routing_key)
+        .collect();
+    assert_eq!(named, published);
+}
+
+#[test]
+fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
+    let architecture = read("ARCHITECTURE.md");
+    for (service, participant) in [
+        (order_service::NAME, order_service::app::participant()),
+        (
+            notification_service::NAME,
+            notification_service::app::participant(),
+        ),
+    ] {
+        let subscriptions = participant.subscriptions.unwrap();
+        for event_type in subscriptions.event_types() {
+            let event = contracts::EVENTS
+                .iter()
+                .find(|event| event.type_name == event_type)
+                .unwrap();
+            let file = format!("events/{}.rs", event.routing_key.replace('.', "_"));
+            assert!(
+                root()
+                    .join("services")
+                    .join(service)
+                    .join("src")
+                    .join(&file)
+                    .exists(),
+                "{service}: {file}"
+            );
+            assert!(
+                architecture.contains(&format!("{service}: `{file}`")),
+                "the catalogue lacks {service}: {file}"
+            );
+        }
+    }
+}
+
+#[test]
+fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
+    let allowed = [
+        ("event", &[][..]),
+        ("contracts", &["event"]),
+        ("messaging", &["event"]),
+        ("runtime", &[]),
+        ("testkit", &["event", "messaging", "runtime"]),
+    ];
+    let ours = [
+        "event",
+        "contracts",
+        "messaging",
+        "runtime",
+        "testkit",
+        "user-service",
+        "order-service",
+        "notification-service",
+        "angarium",
+    ];
+    for (name, may) in allowed {
+        let manifest = read(format!("shared/{name}/Cargo.toml"));
+        let (_, dependencies) = manifest.split_once("[dependencies]").unwrap();
+        let dependencies = dependencies.split("\n[").next().unwrap();
+        for other in ours.iter().filter(|other| !may.contains(other)) {
+            let knows = dependencies.lines().any(|line| {
+                line.starts_with(&format!("{other}.")) || line.starts_with(&format!("{other} "))
+            });
+            assert!(!knows, "shared/{name} depends on {other}");
+        }
+    }
+    for service in ["user-service", "order-service", "notification-service"] {
+        let manifest = read(format!("services/{service}/Cargo.toml"));
+        for other in ["user-service", "order-service", "notification-service"] {
+            assert!(
+                other == service || !manifest.contains(&format!("{other}.workspace")),
+                "{service} depends on {other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn lapin_is_known_to_messaging_and_to_tests_only() {
+    for folder in [
+        "services",
+        "shared/runtime",
+        "shared/contracts",
+        "shared/event",
+    ] {
+        for file in sources(&root().join(folder)) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(!text.contains("lapin::"), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    for folder in ["services", "shared", "tests", "xtask"] {
+        for file in sources(&root().join(folder)) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(
+                text.starts_with("//!"),
+                "{} does not begin with what it is for",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_file_of_the_product_is_longer_than_400_lines() {
+    for folder in ["services", "shared"] {
+        for file in sources(&root().join(folder)) {
+            let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+            assert!(
+                lines <= 400,
+                "{} has {lines} lines: of what two things is it?",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = read(document);
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let local = !target.starts_with("http") && !target.starts_with('#');
+            assert!(
+                !local || root().join(target).exists(),
+                "{document} links to {target}, which is not there"
+            );
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! One trace and one correlation id from the call to the last effect.
+
+use contracts::notification::v1::NotificationKind;
+use contracts::user::v1::CreateUserRequest;
+use rstest::rstest;
+use runtime::config::TelemetryConfig;
+use testkit::Stack;
+use tonic::Request;
+
+use crate::system::Running;
+
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+#[rstest]
+#[tokio::test]
+async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_causes(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    // Once a process: the other case has done it already.
+    let _guard = runtime::telemetry::init(
+        &TelemetryConfig {
+            filter: "error".to_owned(),
+            ..Default::default()
+        },
+        "test",
+    );
+    let system = Running::start(stack).await;
+    let mut request = Request::new(CreateUserRequest {
+        email: "ada@example.com".to_owned(),
+        password: "correct horse battery staple".to_owned(),
+        display_name: "Ada".to_owned(),
+    });
+    request.metadata_mut().insert(
+        "traceparent",
+        format!("00-{TRACE_ID}-00f067aa0ba902b7-01")
+            .parse()
+            .unwrap(),
+    );
+    request
+        .metadata_mut()
+        .insert("x-correlation-id", "call-42".parse().unwrap());
+    let answer = system.users.clone().create_user(request).await.unwrap();
+    assert_eq!(
+        answer.metadata().get("x-correlation-id").unwrap(),
+        "call-42"
+    );
+    let user_id = answer.into_inner().user.unwrap().user_id;
+    system.sent(&user_id, NotificationKind::Welcome).await;
+
+    for service in [user_service::NAME, notification_service::NAME] {
+        let rows = system
+            .query(service, "SELECT traceparent, correlation_id FROM outbox")
+            .await;
+        assert_eq!(rows.len(), 1, "{service}");
+        let traceparent: Option<String> = rows[0].try_get("", "traceparent").unwrap();
+        assert!(
+            traceparent
+                .as_deref()
+                .is_some_and(|parent| parent.contains(TRACE_ID)),
+            "{service}: {traceparent:?}"
+        );
+        let correlation_id: String = rows[0].try_get("", "correlation_id").unwrap();
+        assert_eq!(correlation_id, "call-42", "{service}");
+    }
+    system.stop().await;
+}
