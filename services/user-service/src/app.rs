@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use contracts::user::v1::user_service_server::{SERVICE_NAME, UserServiceServer};
+use contracts::user::v1::user_service_server::UserServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::{GrpcServer, Health, Shutdown, SystemClock, Tasks, database};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,9 @@ use crate::config::Config;
 use crate::migrations::Migrator;
 use crate::password::{Hasher, Limits};
 use crate::{NAME, grpc};
+
+/// The full name of the gRPC service, as health and reflection have it.
+const GRPC_SERVICE: &str = "angarium.user.v1.UserService";
 
 /// What this service publishes and reacts to.
 pub fn participant() -> Participant {
@@ -86,7 +89,7 @@ impl App {
             store,
             engine,
         } = self;
-        let health = Health::new(&[SERVICE_NAME]);
+        let health = Health::new(&[GRPC_SERVICE]);
         let db = store.connection().clone();
         let answers = move || {
             let db = db.clone();

@@ -12,8 +12,7 @@ use crate::password::HashError;
 use crate::store::InsertError;
 
 /// By then much of the queue has been hashed.
-const HASHING_RETRY_AFTER: Duration = Duration::from_secs(1);
-
+const RETRY_WHEN_HASHING: Duration = Duration::from_secs(1);
 /// By then an outbox that drains has made room.
 const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
 
@@ -65,7 +64,7 @@ impl From<Error> for Status {
                 message,
             ),
             Error::Hashing(HashError::Busy) => {
-                status::resource_exhausted("TOO_MANY_PASSWORDS", HASHING_RETRY_AFTER)
+                status::resource_exhausted("TOO_MANY_PASSWORDS", RETRY_WHEN_HASHING)
             }
             Error::Hashing(HashError::Failed(_)) => {
                 tracing::error!("{message}");

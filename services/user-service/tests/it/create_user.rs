@@ -1,0 +1,183 @@
+//! Registration: what is answered, what is stored, what is published, and what is refused.
+
+use contracts::user::v1::{CreateUserRequest, UserCreated};
+use futures::future::join_all;
+use prost::Message as _;
+use rstest::rstest;
+use testkit::{StoreKind, reason, violated_fields};
+use tonic::Code;
+
+use crate::world::{World, ada};
+
+#[rstest]
+#[tokio::test]
+async fn a_user_is_answered_as_given_without_the_space_around_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world
+        .create(CreateUserRequest {
+            email: "  Ada@Example.COM ".to_owned(),
+            display_name: " Ada  Lovelace\n".to_owned(),
+            ..ada()
+        })
+        .await
+        .unwrap();
+    assert_eq!(user.email, "Ada@Example.COM");
+    assert_eq!(user.display_name, "Ada  Lovelace");
+    assert!(user.create_time.is_some());
+    assert_eq!(user.create_time, user.update_time);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn one_event_tells_of_the_user_and_of_the_call(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create_as("cart-42", ada()).await;
+
+    let outbox = world.outbox().await;
+    let [promised] = outbox.as_slice() else {
+        panic!("not one event: {outbox:?}");
+    };
+    assert_eq!(promised.event_type, "angarium.user.v1.UserCreated");
+    assert_eq!(promised.aggregate_id, user.user_id);
+    assert_eq!(promised.version, 1);
+    assert_eq!(promised.correlation_id, "cart-42");
+    let expected = UserCreated {
+        user_id: user.user_id,
+        email: user.email,
+        display_name: user.display_name,
+        create_time: user.create_time,
+    };
+    assert_eq!(promised.decode::<UserCreated>(), expected);
+
+    let message = world.receive().await;
+    assert_eq!(message.exchange, "user_events");
+    assert_eq!(message.routing_key, "user.created");
+    assert_eq!(message.app_id.as_deref(), Some("user-service"));
+    assert_eq!(message.correlation_id.as_deref(), Some("cart-42"));
+    assert_eq!(UserCreated::decode(message.body).unwrap(), expected);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_invalid_field_is_named_at_once_and_nothing_is_written(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let empty = CreateUserRequest::default();
+    let wrong = CreateUserRequest {
+        email: "ada at example.com".to_owned(),
+        password: "1234567".to_owned(),
+        display_name: "Ada\0".repeat(2),
+    };
+    let too_long = CreateUserRequest {
+        email: format!("{}@example.com", "a".repeat(300)),
+        password: "p".repeat(129),
+        display_name: "n".repeat(101),
+    };
+    for request in [empty, wrong, too_long] {
+        let refused = world.create(request).await.unwrap_err();
+        assert_eq!(
+            violated_fields(&refused),
+            ["email", "password", "display_name"]
+        );
+        assert_eq!(reason(&refused), "VALIDATION_FAILED");
+    }
+    let one_wrong = CreateUserRequest {
+        display_name: " ".to_owned(),
+        ..ada()
+    };
+    let refused = world.create(one_wrong).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["display_name"]);
+
+    assert_eq!(world.count_users().await, 0);
+    assert_eq!(world.outbox().await, []);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_address_is_taken_in_any_case_and_form(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.create(ada()).await.unwrap();
+    for email in ["ada@example.com", " ADA@Example.Com ", "ａｄａ@example.com"] {
+        let again = CreateUserRequest {
+            email: email.to_owned(),
+            ..ada()
+        };
+        let refused = world.create(again).await.unwrap_err();
+        assert_eq!(refused.code(), Code::AlreadyExists, "{email}");
+        assert_eq!(reason(&refused), "EMAIL_TAKEN");
+        // Answers are logged by those who get them.
+        let answer = format!("{} {:?}", refused.message(), refused.details());
+        assert!(!answer.to_lowercase().contains(email.trim()), "{answer}");
+    }
+    // The service goes on, and a name is not an address.
+    let other = CreateUserRequest {
+        email: "ada@example.org".to_owned(),
+        ..ada()
+    };
+    world.create(other).await.unwrap();
+    assert_eq!(world.count_users().await, 2);
+    assert_eq!(world.outbox().await.len(), 2);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_fifty_who_want_one_address_at_once_exactly_one_gets_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let spelled = |index: usize| {
+        let letters = "ada@example.com".char_indices();
+        // Another pattern of capitals for each.
+        let cased = letters.map(|(at, letter)| match (index >> (at % 6)) & 1 {
+            1 => letter.to_ascii_uppercase(),
+            _ => letter,
+        });
+        cased.collect::<String>()
+    };
+    let calls = (0..50).map(|index| {
+        world.create(CreateUserRequest {
+            email: spelled(index),
+            ..ada()
+        })
+    });
+    let (registered, refused): (Vec<_>, Vec<_>) =
+        join_all(calls).await.into_iter().partition(Result::is_ok);
+    assert_eq!(registered.len(), 1, "{refused:?}");
+    for refused in refused {
+        assert_eq!(reason(&refused.unwrap_err()), "EMAIL_TAKEN");
+    }
+    assert_eq!(world.count_users().await, 1);
+    let user = registered.into_iter().next().unwrap().unwrap();
+    let outbox = world.outbox().await;
+    assert_eq!(outbox.len(), 1);
+    assert_eq!(outbox[0].aggregate_id, user.user_id);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn where_the_event_cannot_be_kept_there_is_no_user(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.execute("ALTER TABLE outbox RENAME TO hidden").await;
+    let failed = world.create(ada()).await.unwrap_err();
+    assert_eq!(failed.code(), Code::Internal);
+    assert_eq!(world.count_users().await, 0);
+
+    world.execute("ALTER TABLE hidden RENAME TO outbox").await;
+    world.create(ada()).await.unwrap();
+    assert_eq!(world.outbox().await.len(), 1);
+    world.stop().await;
+}

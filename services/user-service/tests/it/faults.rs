@@ -1,0 +1,81 @@
+//! The database is away: callers are told soon and in their own terms, and nothing has to be restarted.
+
+use std::time::Duration;
+
+use contracts::user::v1::GetUserRequest;
+use contracts::user::v1::user_service_server::UserService as _;
+use messaging::Store;
+use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use testkit::{Database, Proxy, StoreKind, eventually, reason};
+use tonic::{Code, Request, Status};
+use user_service::migrations::Migrator;
+use user_service::password::{Hasher, Limits};
+
+use crate::world::{World, ada, users};
+
+#[tokio::test]
+async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself() {
+    let database = Database::create(StoreKind::Postgres).await;
+    let proxy = Proxy::before(database.url()).await;
+    let mut config = database.config();
+    config.url = proxy.url().into();
+    config.acquire_timeout = Duration::from_millis(300);
+    let world = World::on(database, config).await;
+    let user = world.create(ada()).await.unwrap();
+    let get = || async {
+        let user_id = user.user_id.clone();
+        world.client().get_user(GetUserRequest { user_id }).await
+    };
+
+    proxy.cut();
+    assert_unavailable(&get().await.unwrap_err());
+    assert_unavailable(&world.create(ada()).await.unwrap_err());
+
+    proxy.mend();
+    eventually("the user is found again", async || get().await).await;
+    assert_eq!(world.count_users().await, 1);
+    world.stop().await;
+}
+
+/// Without the engine, which would take its own turns at waiting for the lock.
+#[tokio::test]
+async fn while_its_file_is_locked_the_service_is_unavailable() {
+    let database = Database::create(StoreKind::Sqlite).await;
+    let db = database.migrated::<Migrator>().await;
+    let users = users(&Store::new(db), &Hasher::new(Limits::of_this_machine()));
+    let other = database.connect().await;
+    let locked = other.begin_with_options(TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    });
+    let locked = locked.await.unwrap();
+    let refused = users.create_user(Request::new(ada())).await.unwrap_err();
+    assert_unavailable(&refused);
+
+    locked.rollback().await.unwrap();
+    users.create_user(Request::new(ada())).await.unwrap();
+}
+
+/// In time, and in words for a caller: no statement, no driver, no path.
+fn assert_unavailable(status: &Status) {
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert_eq!(reason(status), "DATABASE_UNAVAILABLE");
+    let answer = format!(
+        "{} {}",
+        status.message(),
+        String::from_utf8_lossy(status.details())
+    );
+    let answer = answer.to_lowercase();
+    for word in [
+        "sql",
+        "select",
+        "insert",
+        "pool",
+        "users",
+        "connection",
+        "127.0.0.1",
+        ".db",
+    ] {
+        assert!(!answer.contains(word), "{word}: {answer}");
+    }
+}

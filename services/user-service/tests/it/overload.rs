@@ -1,0 +1,87 @@
+//! More registrations than the machine can hash.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use contracts::user::v1::CreateUserRequest;
+use contracts::user::v1::user_service_server::UserService as _;
+use futures::future::join_all;
+use messaging::Store;
+use rstest::rstest;
+use secrecy::SecretString;
+use testkit::{Database, StoreKind, reason};
+use tonic::{Code, Request};
+use tonic_types::StatusExt as _;
+use user_service::migrations::Migrator;
+use user_service::password::{Hasher, Limits, Password};
+
+use crate::world::{ada, users};
+
+fn named(name: &str) -> Request<CreateUserRequest> {
+    Request::new(CreateUserRequest {
+        email: format!("{name}@example.com"),
+        ..ada()
+    })
+}
+
+#[tokio::test]
+async fn who_finds_the_queue_full_is_told_when_to_come_back() {
+    let database = Database::create(StoreKind::Sqlite).await;
+    let store = Store::new(database.migrated::<Migrator>().await);
+    let hasher = Hasher::new(Limits {
+        at_a_time: 1,
+        waiting: 1,
+    });
+    let users = users(&store, &hasher);
+
+    // Polled in this order: one is hashed, one waits.
+    let (first, second, third) = tokio::join!(
+        users.create_user(named("one")),
+        users.create_user(named("two")),
+        users.create_user(named("three")),
+    );
+    first.unwrap();
+    second.unwrap();
+    let refused = third.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&refused), "TOO_MANY_PASSWORDS");
+    let details = refused.get_error_details();
+    let retry = details.retry_info().unwrap().retry_delay;
+    assert!(retry > Some(Duration::ZERO));
+
+    users.create_user(named("three")).await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let database = Database::create(kind).await;
+    database.migrated::<Migrator>().await;
+    let mut config = database.config();
+    config.pool_max = 1;
+    let db = runtime::database::connect(&config, "test").await.unwrap();
+    let store = Store::new(db);
+    let hasher = Hasher::new(Limits {
+        at_a_time: 1,
+        waiting: 100,
+    });
+    let users = users(&store, &hasher);
+
+    let password = || Password::parse(SecretString::from("correct horse battery")).unwrap();
+    let before = join_all((0..20).map(|_| hasher.hash(password())));
+    let registered = AtomicBool::new(false);
+    let registering = async {
+        users.create_user(named("ada")).await.unwrap();
+        registered.store(true, Ordering::SeqCst);
+    };
+    let writing = async {
+        // The only connection. It is there at once, because the one that registers still waits for its hash.
+        let transaction = store.begin().await.unwrap();
+        assert!(!registered.load(Ordering::SeqCst));
+        transaction.rollback().await.unwrap();
+    };
+    tokio::join!(before, registering, writing);
+    assert_eq!(testkit::outbox(store.connection()).await.len(), 1);
+}

@@ -1,0 +1,158 @@
+//! A password leaves no trace but its hash, and an address none in a log.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use argon2::{Argon2, PasswordVerifier as _};
+use contracts::user::v1::CreateUserRequest;
+use rstest::rstest;
+use sea_orm::{ConnectionTrait as _, DbBackend, EntityTrait as _, IntoActiveModel as _, Statement};
+use testkit::StoreKind;
+use tracing_subscriber::filter::LevelFilter;
+use user_service::store::users;
+
+use crate::world::{World, ada};
+
+// Nowhere else in this crate, and no word of any library.
+const PASSWORD: &str = "quetzal-7-vermilion";
+const EMAIL: &str = "zyzzyva@example.com";
+const NAME: &str = "Xanthippe Qoph";
+
+fn marked() -> CreateUserRequest {
+    CreateUserRequest {
+        email: EMAIL.to_owned(),
+        password: PASSWORD.to_owned(),
+        display_name: NAME.to_owned(),
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_database_holds_a_password_as_its_argon2id_hash_and_in_no_other_form(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.create(marked()).await.unwrap();
+    world.receive().await;
+
+    let row = users::Entity::find().one(&world.db).await.unwrap().unwrap();
+    let hash = &row.password_hash.0;
+    assert!(
+        hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+        "{hash}"
+    );
+    let verified = Argon2::default().verify_password(PASSWORD.as_bytes(), hash.as_str());
+    assert_eq!(verified, Ok(()));
+
+    let dump = dump(&world).await;
+    assert!(dump.contains(EMAIL), "the dump shows what is there");
+    assert!(!dump.contains(PASSWORD));
+    assert!(!dump.contains(&hex(PASSWORD)), "nor as bytes");
+
+    let shown = format!("{row:?} {:?}", row.clone().into_active_model());
+    for secret in [PASSWORD, "argon2", EMAIL, NAME] {
+        assert!(!shown.contains(secret), "{secret}: {shown}");
+    }
+    world.stop().await;
+}
+
+/// The log is that of the whole test process; the marked values are in no other test.
+#[tokio::test]
+async fn no_log_shows_password_address_or_name_whatever_happens() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .init();
+
+    let world = World::new(StoreKind::Postgres).await;
+    world.create(marked()).await.unwrap();
+    world.create(marked()).await.unwrap_err();
+    let invalid = CreateUserRequest {
+        password: PASSWORD.repeat(20),
+        email: format!("{EMAIL}@"),
+        display_name: NAME.repeat(20),
+    };
+    world.create(invalid).await.unwrap_err();
+    let other = CreateUserRequest {
+        email: format!("other-{EMAIL}"),
+        ..marked()
+    };
+    world.execute("ALTER TABLE outbox RENAME TO hidden").await;
+    world.create(other.clone()).await.unwrap_err();
+    world.execute("ALTER TABLE hidden RENAME TO outbox").await;
+    world.execute("ALTER TABLE users RENAME TO hidden").await;
+    world.create(other).await.unwrap_err();
+    world.execute("ALTER TABLE hidden RENAME TO users").await;
+    world.create(ada()).await.unwrap();
+    world.receive().await;
+    world.stop().await;
+
+    let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    for seen in [
+        "UserService/CreateUser",
+        "a statement failed",
+        "ALREADY_EXISTS",
+    ] {
+        assert!(log.contains(seen), "the log is looked at: {seen}");
+    }
+    for secret in [PASSWORD, "zyzzyva", "Xanthippe", "$argon2id$"] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
+}
+
+/// Every value of every table, as text.
+async fn dump(world: &World) -> String {
+    let backend = world.db.get_database_backend();
+    let tables = match backend {
+        DbBackend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
+        _ => "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()",
+    };
+    let mut dump = String::new();
+    for table in texts(world, tables).await {
+        let rows = match backend {
+            DbBackend::Sqlite => {
+                let columns = format!("SELECT name FROM pragma_table_info('{table}')");
+                let columns = texts(world, &columns).await;
+                let columns: Vec<String> = columns
+                    .iter()
+                    .map(|column| format!("quote(\"{column}\")"))
+                    .collect();
+                format!("SELECT {} FROM \"{table}\"", columns.join(" || ' ' || "))
+            }
+            _ => format!("SELECT row::text FROM \"{table}\" AS row"),
+        };
+        dump.extend(texts(world, &rows).await);
+    }
+    dump
+}
+
+async fn texts(world: &World, sql: &str) -> Vec<String> {
+    let statement = Statement::from_string(world.db.get_database_backend(), sql);
+    let rows = world.db.query_all_raw(statement).await.unwrap();
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).unwrap())
+        .collect()
+}
+
+fn hex(text: &str) -> String {
+    let digits = text.bytes().map(|byte| format!("{byte:02x}"));
+    digits.collect()
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
