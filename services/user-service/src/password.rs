@@ -236,6 +236,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_goes_away_while_it_is_hashed_keeps_the_core_until_it_is_free() {
+        let hasher = Hasher::new(Limits {
+            at_a_time: 1,
+            waiting: 0,
+        });
+        let hash = || hasher.hash(parse("correct horse").unwrap());
+        let mut begun = Box::pin(hash());
+        assert!(futures::poll!(&mut begun).is_pending());
+        drop(begun);
+        assert!(matches!(hash().await, Err(HashError::Busy)));
+        while let Err(HashError::Busy) = hash().await {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
     async fn debug_shows_neither_password_nor_hash() {
         let password = parse("correct horse").unwrap();
         assert!(!format!("{password:?}").contains("horse"));
