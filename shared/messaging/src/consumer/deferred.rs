@@ -15,6 +15,9 @@ use crate::inbox;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 
+/// Before the next look where the earliest is overdue: short, and still no spinning while another replica is at it.
+const OVERDUE_PAUSE: Duration = Duration::from_millis(20);
+
 pub(super) struct Deferred {
     store: Store,
     handling: Arc<Handling>,
@@ -78,19 +81,39 @@ impl Deferred {
 
     async fn wait(&self, stop: &CancellationToken) {
         let due_in = inbox::next_due_in_ms(self.store.connection(), self.handling.consumer()).await;
-        let due_in = due_in
-            .ok()
-            .flatten()
-            .and_then(|ms| u64::try_from(ms).ok())
-            .map(Duration::from_millis);
-        // One millisecond more, because what is due in 0.4 ms is not due yet.
-        let sleep = due_in.map_or(self.poll, |wait| {
-            (wait + Duration::from_millis(1)).min(self.poll)
-        });
         tokio::select! {
             () = self.woken.notified() => (),
-            () = tokio::time::sleep(sleep) => (),
+            () = tokio::time::sleep(pause(due_in.ok().flatten(), self.poll)) => (),
             () = stop.cancelled() => (),
         }
+    }
+}
+
+/// How long to sleep where the earliest is due in `due_in_ms`.
+fn pause(due_in_ms: Option<i64>, poll: Duration) -> Duration {
+    let Some(due_in_ms) = due_in_ms else {
+        return poll;
+    };
+    let pause = match u64::try_from(due_in_ms) {
+        // One millisecond more, because what is due in 0.4 ms is not due yet.
+        Ok(wait) => Duration::from_millis(wait).saturating_add(Duration::from_millis(1)),
+        // It has become due since it was looked for, or another replica is at it.
+        Err(_) => OVERDUE_PAUSE,
+    };
+    pause.min(poll)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_due_between_two_looks_does_not_wait_for_the_poll() {
+        let poll = Duration::from_secs(30);
+        assert_eq!(pause(Some(-3), poll), OVERDUE_PAUSE);
+        assert_eq!(pause(Some(0), poll), Duration::from_millis(1));
+        assert_eq!(pause(Some(20), poll), Duration::from_millis(21));
+        assert_eq!(pause(Some(i64::MAX), poll), poll);
+        assert_eq!(pause(None, poll), poll);
     }
 }
