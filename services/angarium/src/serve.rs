@@ -1,9 +1,6 @@
 //! `angarium serve`: starts everything and tells how to call it.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "what a person is told at the start is this command's output"
-)]
+use std::io::Write as _;
 
 use runtime::Shutdown;
 
@@ -16,7 +13,12 @@ use crate::system::{Addresses, System};
 /// Where a service cannot start, or fails.
 pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let system = System::build(&config).await?;
-    println!("{}", greeting(&config, system.addresses()));
+    // Whoever started it may not listen: that is no reason to stop.
+    let _ = writeln!(
+        std::io::stdout(),
+        "{}",
+        greeting(&config, system.addresses())
+    );
     system.run(shutdown).await
 }
 

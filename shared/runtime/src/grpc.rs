@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
@@ -30,6 +31,8 @@ pub use correlation::{CORRELATION_HEADER, CorrelationId, correlation_id};
 const KEEPALIVE_PERIOD: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// How long clients have to leave after the last call.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +86,8 @@ impl GrpcServer {
     }
 
     /// Serves `routes`, health and reflection until `shutdown`. Soft: health says `NOT_SERVING`, the port closes, calls
-    /// in flight end. Hard: every connection is closed, whatever is open on it.
+    /// in flight end, then the connections that are left are closed. Hard: every connection is closed, whatever is open
+    /// on it.
     ///
     /// # Errors
     /// A descriptor set that cannot be read, or a transport that gave up.
@@ -101,17 +105,37 @@ impl GrpcServer {
             // First of all: whoever balances must stop sending before calls are refused.
             health.drain();
         };
-        let connections = connections::incoming(self.listener, shutdown.clone());
+        let close = CancellationToken::new();
+        let connections = connections::incoming(self.listener, shutdown.clone(), close.clone());
+        let calls = rpc::RpcLayer::new(&self.config);
         // The place of TLS: `.tls_config(…)`, with the certificates as a section of the configuration.
-        Server::builder()
+        let serving = Server::builder()
             .max_concurrent_streams(self.config.max_streams)
             .http2_keepalive_interval(Some(KEEPALIVE_PERIOD))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .layer(rpc::RpcLayer::new(&self.config))
+            .layer(calls.clone())
             .add_routes(routes)
-            .serve_with_incoming_shutdown(connections, drain)
-            .await?;
+            .serve_with_incoming_shutdown(connections, drain);
+        tokio::pin!(serving);
+        tokio::select! {
+            served = &mut serving => served?,
+            () = drained(&calls, &shutdown) => {
+                close.cancel();
+                serving.await?;
+            }
+        }
         Ok(())
     }
+}
+
+/// Waits for the moment from which on no connection is worth keeping: the calls in flight have ended and their clients have
+/// had time to leave, or the hard step has come. A client that hangs must not decide how long we take to end.
+async fn drained(calls: &rpc::RpcLayer, shutdown: &Shutdown) {
+    shutdown.soft.cancelled().await;
+    let quiet = async {
+        calls.quiet().await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    let _ = shutdown.hard.run_until_cancelled(quiet).await;
 }

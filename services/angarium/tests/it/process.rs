@@ -57,6 +57,8 @@ impl Process {
         let users = address("users");
         address("orders");
         let notifications = address("notifications");
+        // The rest is read as well, so that it is never blocked by what it says.
+        std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
             users,

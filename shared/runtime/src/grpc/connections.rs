@@ -1,6 +1,6 @@
 //! Accepted connections, each of which can be closed from our side.
 //!
-//! The transport drains politely and would wait for ever for a client that holds a call open; after the hard step a
+//! The transport drains politely and would wait for ever for a client that does not leave; once told to close, a
 //! connection answers every read and write with an error, and so ends with all its calls. It would also wait for a
 //! client that has connected and says nothing: such a one has ten seconds, and none while draining.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::lifecycle::Shutdown;
@@ -28,14 +28,16 @@ const GREETING_BYTES: usize = 24;
 pub(super) fn incoming(
     listener: TcpListener,
     shutdown: Shutdown,
+    close: CancellationToken,
 ) -> impl Stream<Item = Result<Connection>> {
-    futures::stream::unfold((listener, shutdown), |(listener, shutdown)| async {
+    let state = (listener, shutdown, close);
+    futures::stream::unfold(state, |(listener, shutdown, close)| async {
         let socket = accept(&listener).await;
         // Small answers must not wait for the acknowledgement of earlier ones; where the socket is gone already, the
         // connection finds out.
         let _ = socket.set_nodelay(true);
-        let connection = Connection::new(socket, &shutdown);
-        Some((Ok(connection), (listener, shutdown)))
+        let connection = Connection::new(socket, &shutdown, &close);
+        Some((Ok(connection), (listener, shutdown, close)))
     })
 }
 
@@ -64,7 +66,7 @@ struct Greeting {
 }
 
 impl Connection {
-    fn new(socket: TcpStream, shutdown: &Shutdown) -> Self {
+    fn new(socket: TcpStream, shutdown: &Shutdown, close: &CancellationToken) -> Self {
         let draining = shutdown.soft.clone().cancelled_owned();
         let expired = async move {
             // Either way there is nothing to wait for any more.
@@ -72,7 +74,7 @@ impl Connection {
         };
         Self {
             socket,
-            closed: Box::pin(shutdown.hard.clone().cancelled_owned()),
+            closed: Box::pin(close.clone().cancelled_owned()),
             greeting: Some(Greeting {
                 missing: GREETING_BYTES,
                 expired: Box::pin(expired),
@@ -96,7 +98,7 @@ impl Connection {
         }
     }
 
-    /// An error once the hard step has come; also what wakes an idle connection then.
+    /// An error once it is to be closed; also what wakes an idle connection then.
     fn check_open(&mut self, context: &mut Context<'_>) -> Result<()> {
         match self.closed.as_mut().poll(context) {
             Poll::Ready(()) => Err(Error::new(

@@ -28,6 +28,8 @@ use crate::status;
 
 /// When a refused caller may come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Between two looks at whether a drained server is quiet.
+const LOOK: Duration = Duration::from_millis(20);
 /// Whoever decides whether to restart us must get an answer when we are full.
 const ALWAYS_ADMITTED: &str = "grpc.health.v1.Health/";
 
@@ -35,6 +37,7 @@ const ALWAYS_ADMITTED: &str = "grpc.health.v1.Health/";
 pub(super) struct RpcLayer {
     ceiling: Duration,
     in_flight: Arc<Semaphore>,
+    max_in_flight: usize,
 }
 
 impl RpcLayer {
@@ -42,6 +45,15 @@ impl RpcLayer {
         Self {
             ceiling: config.deadline,
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
+            max_in_flight: config.max_in_flight,
+        }
+    }
+
+    /// Waits until no call is in flight. It looks now and then rather than taking all places, because a call that still
+    /// comes in while the connections drain is to be answered.
+    pub(super) async fn quiet(&self) {
+        while self.in_flight.available_permits() < self.max_in_flight {
+            tokio::time::sleep(LOOK).await;
         }
     }
 
