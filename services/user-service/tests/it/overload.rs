@@ -1,21 +1,21 @@
-//! More registrations than the machine can hash.
+//! More registrations than the machine can hash, or than the broker takes events of.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_server::UserService as _;
+use contracts::user::v1::{CreateUserRequest, GetUserRequest};
 use futures::future::join_all;
 use messaging::Store;
 use rstest::rstest;
 use secrecy::SecretString;
-use testkit::{Database, StoreKind, reason};
+use testkit::{Database, StoreKind, eventually, reason};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 use user_service::migrations::Migrator;
 use user_service::password::{Hasher, Limits, Password};
 
-use crate::world::{ada, users};
+use crate::world::{World, ada, users};
 
 fn named(name: &str) -> Request<CreateUserRequest> {
     Request::new(CreateUserRequest {
@@ -84,4 +84,31 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
     };
     tokio::join!(before, registering, writing);
     assert_eq!(testkit::outbox(store.connection()).await.len(), 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn while_events_wait_for_too_long_registrations_are_refused_and_users_still_shown(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::with_overdue_events(store).await;
+    let user = world.create(ada()).await.unwrap();
+    let mut taken = 0;
+    let refused = eventually("registrations are refused", async || {
+        taken += 1;
+        let request = named(&format!("user{taken}")).into_inner();
+        match world.create(request).await {
+            Ok(_) => Err(taken),
+            Err(refused) => Ok(refused),
+        }
+    })
+    .await;
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&refused), "OUTBOX_OVER_BUDGET");
+    assert!(refused.get_error_details().retry_info().is_some());
+
+    let user_id = user.user_id.clone();
+    let shown = world.client().get_user(GetUserRequest { user_id }).await;
+    assert_eq!(shown.unwrap().into_inner().user, Some(user));
+    world.stop().await;
 }

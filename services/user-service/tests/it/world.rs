@@ -1,6 +1,7 @@
 //! One user service that runs, with a database, a broker and a subscriber of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::Event;
 use contracts::user::v1::user_service_client::UserServiceClient;
@@ -14,6 +15,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use testkit::{Broker, BrokerKind, Database, Promised, Running, StoreKind};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
+use user_service::app::participant;
 use user_service::commands::Commands;
 use user_service::grpc::Users;
 use user_service::password::Hasher;
@@ -34,16 +36,36 @@ impl World {
         Self::on(database, config).await
     }
 
+    /// Nobody subscribes to its events, and none may wait to be published.
+    pub(crate) async fn with_overdue_events(store: StoreKind) -> Self {
+        let database = Database::create(store).await;
+        let config = database.config();
+        let engine = EngineConfig {
+            outbox_budget: Duration::ZERO,
+            ..EngineConfig::default()
+        };
+        let broker = Broker::create(BrokerKind::Embedded).await;
+        Self::build(database, config, engine, broker).await
+    }
+
     /// The service reaches `database` by `config`, while the test looks into it directly.
     pub(crate) async fn on(database: Database, config: DatabaseConfig) -> Self {
         let broker = Broker::create(BrokerKind::Embedded).await;
-        let topology = topology();
-        broker.transport(topology.clone()).declare().await.unwrap();
+        broker.transport(topology()).declare().await.unwrap();
+        Self::build(database, config, EngineConfig::default(), broker).await
+    }
+
+    async fn build(
+        database: Database,
+        config: DatabaseConfig,
+        engine: EngineConfig,
+        broker: Broker,
+    ) -> Self {
         let app = App::build(Config {
             grpc: testkit::any_port(),
             database: config,
-            broker: broker.of_services([&topology]),
-            engine: EngineConfig::default(),
+            broker: broker.of_services([&participant().topology()]),
+            engine,
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         });
