@@ -1,0 +1,309 @@
+//! What each event makes of itself: one mail to the right person, told of by one event.
+
+use contracts::money::Money;
+use contracts::notification::v1::{
+    NotificationFailed, NotificationKind, NotificationSent, NotificationState,
+};
+use contracts::order::v1::{OrderCancelled, OrderLine, OrderPlaced};
+use contracts::user::v1::UserCreated;
+use rstest::rstest;
+use testkit::{StoreKind, eventually_is, outbox};
+use uuid::Uuid;
+
+use crate::mails::{html, parsed, text, to};
+use crate::world::{World, correlation_id, registered};
+
+fn placed(user_id: &str) -> OrderPlaced {
+    let eur = |units, nanos| Money {
+        currency_code: "EUR".to_owned(),
+        units,
+        nanos,
+    };
+    OrderPlaced {
+        order_id: Uuid::now_v7().to_string(),
+        user_id: user_id.to_owned(),
+        lines: vec![OrderLine {
+            sku: "TEA-EARL-GREY".to_owned(),
+            quantity: 2,
+            unit_price: Some(eur(4, 500_000_000)),
+        }],
+        total_price: Some(eur(9, 0)),
+        create_time: None,
+    }
+}
+
+fn cancelled(user_id: &str, reason: &str) -> OrderCancelled {
+    OrderCancelled {
+        order_id: Uuid::now_v7().to_string(),
+        user_id: user_id.to_owned(),
+        reason: reason.to_owned(),
+        cancel_time: None,
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_registers_is_welcomed_by_mail(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada Lovelace");
+    let event_id = world.publish(&user).await;
+
+    let sent = world.notification(event_id, NotificationState::Sent).await;
+    assert_eq!(sent.user_id, user.user_id);
+    assert_eq!(sent.kind(), NotificationKind::Welcome);
+    assert_eq!(sent.recipient, "ada@example.com");
+    assert_eq!(sent.subject, "Welcome to Angarium");
+    assert_eq!(sent.failure, "");
+    assert!(sent.create_time.is_some() && sent.send_time.is_some());
+
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let mail = parsed(&bytes);
+    assert_eq!(mail.subject(), Some("Welcome to Angarium"));
+    let expected = (
+        Some("Ada Lovelace".to_owned()),
+        "ada@example.com".to_owned(),
+    );
+    assert_eq!(to(&mail), expected);
+    let from = mail.from().unwrap().first().unwrap();
+    assert_eq!(from.name(), Some("Angarium"));
+    assert_eq!(from.address(), Some("noreply@angarium.test"));
+    let message_id = format!("{}@angarium.test", sent.notification_id);
+    assert_eq!(mail.message_id(), Some(message_id.as_str()));
+    assert_eq!(
+        mail.date().unwrap().to_timestamp(),
+        sent.create_time.unwrap().seconds
+    );
+    assert!(text(&mail).starts_with("Hello Ada Lovelace,\n"));
+    assert!(html(&mail).contains("<p>Hello Ada Lovelace,</p>"));
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_mail_is_told_of_by_one_event_of_its_own(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let event_id = world.publish(&user).await;
+    let sent = world.notification(event_id, NotificationState::Sent).await;
+
+    let promised = outbox(&world.db).await;
+    assert_eq!(promised.len(), 1, "{promised:?}");
+    assert_eq!(promised[0].version, 1);
+    assert_eq!(promised[0].aggregate_id, sent.notification_id);
+    assert_eq!(promised[0].correlation_id, correlation_id(event_id));
+    let event: NotificationSent = promised[0].decode();
+    let expected = NotificationSent {
+        notification_id: sent.notification_id,
+        user_id: user.user_id,
+        kind: NotificationKind::Welcome.into(),
+        event_id: event_id.to_string(),
+        send_time: sent.send_time,
+    };
+    assert_eq!(event, expected);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn orders_are_confirmed_and_their_cancellation_is_told_with_its_reason(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let order = placed(&user.user_id);
+    let end = cancelled(&user.user_id, "the cup was the wrong blue");
+    world.publish(&user).await;
+    let (placed_id, cancelled_id) = (world.publish(&order).await, world.publish(&end).await);
+
+    let sent = world.notification(placed_id, NotificationState::Sent).await;
+    assert_eq!(sent.kind(), NotificationKind::OrderPlaced);
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let mail = parsed(&bytes);
+    for form in [text(&mail), html(&mail)] {
+        assert!(form.contains(&order.order_id), "{form}");
+        assert!(form.contains("2 x TEA-EARL-GREY at 4.50 EUR"), "{form}");
+        assert!(form.contains("9.00 EUR"), "{form}");
+    }
+
+    let sent = world
+        .notification(cancelled_id, NotificationState::Sent)
+        .await;
+    assert_eq!(sent.kind(), NotificationKind::OrderCancelled);
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let mail = parsed(&bytes);
+    for form in [text(&mail), html(&mail)] {
+        assert!(form.contains(&end.order_id), "{form}");
+        assert!(form.contains("the cup was the wrong blue"), "{form}");
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_redelivered_event_makes_no_second_mail(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let order = placed(&user.user_id);
+    let (first, second) = (world.publish(&user).await, world.publish(&order).await);
+    world.notification(second, NotificationState::Sent).await;
+
+    world.publish_as(first, &user).await;
+    world.publish_as(second, &order).await;
+    // What comes after them has been handled after them.
+    world.settled().await;
+    let after = world.publish(&cancelled(&user.user_id, "")).await;
+    world.notification(after, NotificationState::Sent).await;
+
+    assert_eq!(world.of_user("").await.len(), 3);
+    assert_eq!(world.mails().names().len(), 3);
+    assert_eq!(outbox(&world.db).await.len(), 3);
+    assert_eq!(
+        world.value::<i64>("SELECT count(*) FROM recipient").await,
+        1
+    );
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_that_the_inbox_has_forgotten_makes_no_second_mail_either(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let event_id = world.publish(&user).await;
+    world.notification(event_id, NotificationState::Sent).await;
+
+    world.execute("DELETE FROM inbox").await;
+    world.publish_as(event_id, &user).await;
+    eventually_is("it was handled again", 1, async || {
+        world
+            .value::<i64>("SELECT count(*) FROM inbox WHERE state = 'done'")
+            .await
+    })
+    .await;
+    assert_eq!(world.of_user("").await.len(), 1);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_order_that_comes_before_its_user_waits_for_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let order_id = world.publish(&placed(&user.user_id)).await;
+    world.settled().await;
+    let deferred = "SELECT count(*) FROM inbox WHERE state = 'deferred'";
+    assert_eq!(world.value::<i64>(deferred).await, 1);
+    assert_eq!(world.of_user("").await.len(), 0);
+
+    world.publish(&user).await;
+    let sent = world.notification(order_id, NotificationState::Sent).await;
+    assert_eq!(sent.recipient, "ada@example.com");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_about_nobody_is_given_up_and_holds_up_nothing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let nobody = UserCreated {
+        user_id: "nobody".to_owned(),
+        ..registered("ada@example.com", "Ada")
+    };
+    world.publish(&nobody).await;
+    world.publish(&placed("nobody")).await;
+    let event_id = world.publish(&registered("eve@example.com", "Eve")).await;
+    world.notification(event_id, NotificationState::Sent).await;
+
+    world.settled().await;
+    let dead = "SELECT count(*) FROM inbox WHERE state = 'dead'";
+    assert_eq!(world.value::<i64>(dead).await, 2);
+    assert_eq!(world.of_user("").await.len(), 1);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_mail_to_what_is_no_address_fails_at_once_and_says_so_without_naming_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada at example", "Ada");
+    let event_id = world.publish(&user).await;
+    let failed = world
+        .notification(event_id, NotificationState::Failed)
+        .await;
+    assert_eq!(
+        failed.failure,
+        "the address is none that mail can be sent to"
+    );
+    assert_eq!(failed.send_time, None);
+
+    let promised = outbox(&world.db).await;
+    assert_eq!(promised.len(), 1, "{promised:?}");
+    assert_eq!(promised[0].version, 1);
+    let event: NotificationFailed = promised[0].decode();
+    assert!(event.fail_time.is_some());
+    let expected = NotificationFailed {
+        notification_id: failed.notification_id,
+        user_id: user.user_id,
+        kind: NotificationKind::Welcome.into(),
+        event_id: event_id.to_string(),
+        failure: failed.failure,
+        fail_time: event.fail_time,
+    };
+    assert_eq!(event, expected);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn no_user_can_write_headers_or_markup() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let user = registered(
+        "ada@example.com",
+        "Ada\r\nBcc: eve@example.com\r\n\r\n<script>alert(1)</script>",
+    );
+    let reason = "<b>late</b>\r\n\r\n--angarium\r\nContent-Type: text/html";
+    world.publish(&user).await;
+    let event_id = world.publish(&cancelled(&user.user_id, reason)).await;
+    let sent = world.notification(event_id, NotificationState::Sent).await;
+
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let mail = parsed(&bytes);
+    let (name, address) = to(&mail);
+    assert_eq!(address, "ada@example.com");
+    assert_eq!(
+        name.as_deref(),
+        Some("Ada Bcc: eve@example.com <script>alert(1)</script>")
+    );
+    let headers: Vec<&str> = mail
+        .headers()
+        .iter()
+        .map(mail_parser::Header::name)
+        .collect();
+    let expected = [
+        "Message-ID",
+        "Date",
+        "From",
+        "To",
+        "Subject",
+        "MIME-Version",
+        "Content-Type",
+    ];
+    assert_eq!(headers, expected);
+    assert_eq!(mail.text_body_count(), 1);
+    assert_eq!(mail.html_body_count(), 1);
+    assert!(!html(&mail).contains("<script>") && !html(&mail).contains("<b>"));
+    world.stop().await;
+}

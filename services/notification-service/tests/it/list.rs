@@ -1,0 +1,210 @@
+//! `ListNotifications`: which notifications, how many, and where to go on.
+
+use contracts::notification::v1::{ListNotificationsRequest, Notification};
+use messaging::trace::TraceContext;
+use notification_service::notification::{Kind, Letter};
+use notification_service::store;
+use rstest::rstest;
+use testkit::{StoreKind, violated_fields};
+use uuid::Uuid;
+
+use crate::world::World;
+
+/// Writes `count` mails to `user_id` without anybody being told to send them, and answers their ids, newest first.
+async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let letter = Letter {
+            id: Uuid::now_v7(),
+            user_id,
+            kind: Kind::OrderPlaced,
+            event_id: Uuid::now_v7(),
+            email: "ada@example.com".to_owned(),
+            display_name: "Ada".to_owned(),
+            subject: "a subject".to_owned(),
+            text: String::new(),
+            html: String::new(),
+            // A time that nobody looks for is due no sooner than the test ends.
+            created_at_ms: i64::MAX / 2,
+            correlation_id: "test".to_owned(),
+            trace: TraceContext::default(),
+            attempt: 0,
+            repeated: false,
+        };
+        store::insert_letter(&world.db, &letter).await.unwrap();
+        ids.push(letter.id.to_string());
+    }
+    ids.reverse();
+    ids
+}
+
+fn ids(notifications: &[Notification]) -> Vec<String> {
+    notifications
+        .iter()
+        .map(|one| one.notification_id.clone())
+        .collect()
+}
+
+fn of(user_id: &str, page_size: i32, page_token: &str) -> ListNotificationsRequest {
+    ListNotificationsRequest {
+        user_id: user_id.to_owned(),
+        page_size,
+        page_token: page_token.to_owned(),
+    }
+}
+
+/// All pages, one after the other.
+async fn pages(world: &World, user_id: &str, page_size: i32) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut token = String::new();
+    loop {
+        let answer = world.list(of(user_id, page_size, &token)).await.unwrap();
+        pages.push(ids(&answer.notifications));
+        token = answer.next_page_token;
+        if token.is_empty() {
+            return pages;
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_pages_put_together_are_the_whole_list_newest_first(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let (ada, eve) = (Uuid::now_v7(), Uuid::now_v7());
+    let older = write(&world, ada, 12).await;
+    let others = write(&world, eve, 5).await;
+    let newer = write(&world, ada, 3).await;
+    let all = [newer.clone(), others, older.clone()].concat();
+    let of_ada = [newer, older].concat();
+
+    for page_size in [1, 2, 3, 4, 5, 7, 14, 15, 16, 20, 21, 1000] {
+        let listed = pages(&world, "", page_size).await;
+        assert_eq!(listed.concat(), all, "{page_size}");
+        let listed = pages(&world, &ada.to_string(), page_size).await;
+        assert_eq!(listed.concat(), of_ada, "{page_size}");
+        // The last page says that it is the last, also where it is full.
+        let expected = of_ada.len().div_ceil(usize::try_from(page_size).unwrap());
+        assert_eq!(listed.len(), expected, "{page_size}");
+    }
+    assert_eq!(
+        pages(&world, &Uuid::now_v7().to_string(), 0).await,
+        [vec![""; 0]]
+    );
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_written_between_two_pages_neither_shifts_nor_repeats_anything(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let ada = Uuid::now_v7();
+    let before = write(&world, ada, 6).await;
+    let first = world.list(of("", 2, "")).await.unwrap();
+    write(&world, ada, 5).await;
+    // The size may change on the way.
+    let second = world.list(of("", 3, &first.next_page_token)).await.unwrap();
+    write(&world, ada, 5).await;
+    let third = world
+        .list(of("", 9, &second.next_page_token))
+        .await
+        .unwrap();
+
+    let seen = [
+        first.notifications,
+        second.notifications,
+        third.notifications,
+    ]
+    .concat();
+    assert_eq!(ids(&seen), before);
+    assert_eq!(third.next_page_token, "");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_page_holds_50_unless_told_and_1000_at_most(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    // One statement for each would take a test's patience.
+    world
+        .execute(
+            "INSERT INTO notification (notification_id, event_id, user_id, kind, state, email, display_name, subject,
+                body_text, body_html, correlation_id, attempts, repeats, created_at_ms, due_at_ms)
+             WITH RECURSIVE counted (n) AS (SELECT 100001 UNION ALL SELECT n + 1 FROM counted WHERE n < 101002)
+             SELECT '01900000-0000-7000-8000-000000' || n, '01900000-0000-7000-8000-000000' || n,
+                '01900000-0000-7000-8000-000000000000', 'welcome', 'sent', '', '', '', '', '', '', 0, 0, 0, 0 FROM counted",
+        )
+        .await;
+    for (page_size, expected) in [
+        (0, 50),
+        (50, 50),
+        (999, 999),
+        (1000, 1000),
+        (i32::MAX, 1000),
+    ] {
+        let answer = world.list(of("", page_size, "")).await.unwrap();
+        assert_eq!(answer.notifications.len(), expected, "{page_size}");
+        assert_ne!(answer.next_page_token, "");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn every_violation_is_named_at_once() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let refused = world.list(of("ada", -1, "made up")).await.unwrap_err();
+    assert_eq!(
+        violated_fields(&refused),
+        ["user_id", "page_size", "page_token"]
+    );
+    assert_eq!(testkit::reason(&refused), "VALIDATION_FAILED");
+    let refused = world.list(of("", i32::MIN, "")).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["page_size"]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_token_of_another_filter_or_another_deployment_is_refused(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let (world, elsewhere) = (World::new(store).await, World::new(store).await);
+    let ada = Uuid::now_v7();
+    write(&world, ada, 3).await;
+    let all = world.list(of("", 2, "")).await.unwrap().next_page_token;
+    let filter = ada.to_string();
+    let of_ada = world
+        .list(of(&filter, 2, ""))
+        .await
+        .unwrap()
+        .next_page_token;
+
+    for (user_id, token) in [("", &of_ada), (filter.as_str(), &all)] {
+        let refused = world.list(of(user_id, 2, token)).await.unwrap_err();
+        assert_eq!(violated_fields(&refused), ["page_token"]);
+    }
+    let refused = elsewhere.list(of("", 2, &all)).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["page_token"]);
+    world.stop().await;
+    elsewhere.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_token_outlives_a_restart(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let all = write(&world, Uuid::now_v7(), 3).await;
+    let token = world.list(of("", 2, "")).await.unwrap().next_page_token;
+    let world = world.restart().await;
+    let rest = world.list(of("", 2, &token)).await.unwrap();
+    assert_eq!(ids(&rest.notifications), all[2..]);
+    world.stop().await;
+}

@@ -1,0 +1,272 @@
+//! The mailer alone, on a database: what it does when senders and processes fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::notification::v1::{NotificationFailed, NotificationSent};
+use messaging::Store;
+use notification_service::mail::Mail;
+use notification_service::sender::{Failure, Files, MailSender, SendError};
+use notification_service::store;
+use rstest::rstest;
+use testkit::{Proxy, StoreKind, eventually_is, outbox};
+
+use crate::mails::Folder;
+use crate::post::Post;
+use crate::senders::{DiesAfterSending, Gate, Scripted};
+
+const AWAY: Result<(), SendError> = Err(SendError::Temporary(Failure::Unreachable));
+
+#[rstest]
+#[tokio::test]
+async fn a_mail_whose_sender_died_before_saying_so_is_sent_again_as_the_same_mail_and_counted(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let mails = Folder::new(folder.path().to_owned());
+    let mut post = Post::new(store).await;
+    let id = post.write().await.to_string();
+    let files = Files::open(folder.path()).await.unwrap();
+    post.start(Arc::new(DiesAfterSending(files))).await;
+    let name = format!("{id}.eml");
+    eventually_is("the mail is written", vec![name], async || mails.names()).await;
+    let before = mails.bytes(&id);
+    post.die().await;
+    assert_eq!(post.count("state = 'pending' AND attempts = 1").await, 1);
+
+    // As after the end of the lease.
+    post.execute("UPDATE notification SET due_at_ms = 0").await;
+    post.start(Arc::new(Files::open(folder.path()).await.unwrap()))
+        .await;
+    post.come_to("sent", 1).await;
+    assert_eq!(post.count("attempts = 2 AND repeats = 1").await, 1);
+    assert_eq!(mails.names().len(), 1);
+    assert_eq!(mails.bytes(&id), before);
+    let promised = outbox(&post.db).await;
+    assert_eq!(promised.len(), 1);
+    let event: NotificationSent = promised[0].decode();
+    assert_eq!(event.notification_id, id);
+    post.end().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_mail_that_is_being_sent_is_out_of_sight_of_others_for_as_long_as_it_takes(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut post = Post::new(store).await;
+    post.write().await;
+    let gate = Gate::closed();
+    post.start(gate.clone()).await;
+    gate.reached_by(1).await;
+    let lease: i64 = post.value("SELECT due_at_ms FROM notification").await;
+    assert!(lease > store::now_ms(&post.db).await.unwrap());
+    eventually_is("the lease was extended", true, async || {
+        post.value::<i64>("SELECT due_at_ms FROM notification")
+            .await
+            > lease
+    })
+    .await;
+    gate.open();
+    post.come_to("sent", 1).await;
+    assert_eq!(post.count("attempts = 1 AND repeats = 0").await, 1);
+    post.end().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn replicas_share_the_work_and_send_each_mail_once(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut post = Post::new(store).await;
+    let mut written = Vec::new();
+    for _ in 0..60 {
+        written.push(post.write().await);
+    }
+    let sender = Arc::new(Scripted::default());
+    for _ in 0..3 {
+        post.start(sender.clone()).await;
+    }
+    post.come_to("sent", 60).await;
+    let mut sent = sender.sent.lock().await.clone();
+    sent.sort();
+    assert_eq!(sent, written);
+    assert_eq!(outbox(&post.db).await.len(), 60);
+    assert_eq!(post.count("attempts <> 1 OR repeats <> 0").await, 0);
+    post.end().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn eight_mails_are_sent_at_the_same_time_and_never_more(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut post = Post::new(store).await;
+    for _ in 0..20 {
+        post.write().await;
+    }
+    let gate = Gate::closed();
+    post.start(gate.clone()).await;
+    gate.reached_by(8).await;
+    // What is not in flight has not been taken from others either.
+    assert_eq!(post.count("attempts = 0").await, 12);
+    gate.open();
+    post.come_to("sent", 20).await;
+    assert_eq!(gate.most.load(Ordering::SeqCst), 8);
+    post.end().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn asked_to_end_it_takes_up_nothing_more_and_records_what_is_in_flight(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut post = Post::new(store).await;
+    for _ in 0..9 {
+        post.write().await;
+    }
+    let gate = Gate::closed();
+    post.start(gate.clone()).await;
+    gate.reached_by(8).await;
+    post.ask_to_end();
+    gate.open();
+    post.end().await;
+    assert_eq!(post.count("state = 'sent'").await, 8);
+    assert_eq!(post.count("state = 'pending' AND attempts = 0").await, 1);
+    assert_eq!(outbox(&post.db).await.len(), 8);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_failure_that_may_pass_is_tried_again_later_and_holds_up_nobody(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut post = Post::new(store).await;
+    let sender = Arc::new(Scripted::default());
+    sender.outcomes.lock().await.push(AWAY);
+    let first = post.write().await;
+    post.start_on(post.store.clone(), sender.clone(), Duration::from_secs(30));
+    eventually_is("the first attempt has failed", 1, async || {
+        post.count("failure = 'the mail server could not be reached'")
+            .await
+    })
+    .await;
+    assert_eq!(
+        post.count("attempt_began_at_ms IS NULL AND state = 'pending'")
+            .await,
+        1
+    );
+
+    let second = post.write().await;
+    post.come_to("sent", 1).await;
+    assert_eq!(*sender.sent.lock().await, [second]);
+    post.execute("UPDATE notification SET due_at_ms = 0").await;
+    post.store.signal("mails").notify_one();
+    post.come_to("sent", 2).await;
+    assert_eq!(*sender.sent.lock().await, [second, first]);
+    assert_eq!(post.count("failure IS NOT NULL OR repeats <> 0").await, 0);
+    post.end().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn after_ten_attempts_or_a_day_a_mail_is_given_up(
+    #[values("attempts = 9", "created_at_ms = created_at_ms - 86400001")] used_up: &str,
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut post = Post::new(store).await;
+    let sender = Arc::new(Scripted::default());
+    *sender.outcomes.lock().await = vec![AWAY; 2];
+    let id = post.write().await;
+    post.execute(&format!("UPDATE notification SET {used_up}"))
+        .await;
+    post.start(sender).await;
+    post.come_to("failed", 1).await;
+    let promised = outbox(&post.db).await;
+    assert_eq!(promised.len(), 1);
+    let event: NotificationFailed = promised[0].decode();
+    assert_eq!(event.notification_id, id.to_string());
+    assert_eq!(event.failure, "the mail server could not be reached");
+    post.end().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_mail_that_is_not_yet_old_is_not_given_up(
+    #[values("attempts = 8", "created_at_ms = created_at_ms - 86000000")] nearly: &str,
+) {
+    let mut post = Post::new(StoreKind::Sqlite).await;
+    let sender = Arc::new(Scripted::default());
+    sender.outcomes.lock().await.push(AWAY);
+    post.write().await;
+    post.execute(&format!("UPDATE notification SET {nearly}"))
+        .await;
+    post.start(sender).await;
+    eventually_is("it has failed", 1, async || {
+        post.count("failure IS NOT NULL").await
+    })
+    .await;
+    assert_eq!(post.count("state = 'pending'").await, 1);
+    post.end().await;
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_is_cut_off_and_tried_again() {
+    let mut post = Post::new(StoreKind::Sqlite).await;
+    post.write().await;
+    let gate = Gate::closed();
+    post.start_on(post.store.clone(), gate, Duration::from_millis(50));
+    eventually_is("it was cut off", 1, async || {
+        post.count("failure = 'the mail server did not answer in time'")
+            .await
+    })
+    .await;
+    assert_eq!(post.count("state = 'pending' AND attempts = 1").await, 1);
+    post.end().await;
+}
+
+#[tokio::test]
+async fn a_bug_in_one_mail_leaves_the_others_alone() {
+    struct Buggy(AtomicUsize);
+
+    #[async_trait]
+    impl MailSender for Buggy {
+        async fn send(&self, _: &Mail) -> Result<(), SendError> {
+            assert_ne!(self.0.fetch_add(1, Ordering::SeqCst), 0, "a bug");
+            Ok(())
+        }
+    }
+
+    let mut post = Post::new(StoreKind::Sqlite).await;
+    for _ in 0..5 {
+        post.write().await;
+    }
+    post.start(Arc::new(Buggy(AtomicUsize::new(0)))).await;
+    post.come_to("sent", 4).await;
+    assert_eq!(post.count("state = 'pending' AND attempts = 1").await, 1);
+    post.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_whose_record_has_to_wait_for_the_database_is_not_sent_twice() {
+    let mut post = Post::new(StoreKind::Postgres).await;
+    let proxy = Proxy::before(post.database.url()).await;
+    let config = runtime::config::DatabaseConfig::new(proxy.url());
+    let db = runtime::database::connect(&config, "test").await.unwrap();
+    post.write().await;
+    let gate = Gate::closed();
+    post.start_on(Store::new(db), gate.clone(), Duration::from_secs(30));
+    gate.reached_by(1).await;
+
+    proxy.cut();
+    gate.open();
+    eventually_is("the mail is sent", 1, async || gate.sent.lock().await.len()).await;
+    assert_eq!(post.count("state = 'pending'").await, 1);
+    proxy.mend();
+    post.come_to("sent", 1).await;
+    assert_eq!(gate.sent.lock().await.len(), 1);
+    assert_eq!(post.count("attempts = 1 AND repeats = 0").await, 1);
+    post.end().await;
+}

@@ -1,0 +1,29 @@
+//! The service from outside: events in through its broker, calls over its socket, mails out to a folder or a mail server.
+//!
+//! The modules are test code for the lints as well, therefore `cfg(test)`.
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod list;
+#[cfg(test)]
+mod mail_server;
+#[cfg(test)]
+mod mailer;
+#[cfg(test)]
+mod mails;
+#[cfg(test)]
+mod post;
+#[cfg(test)]
+mod senders;
+#[cfg(test)]
+mod smtp;
+#[cfg(test)]
+mod telemetry;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,84 @@
+//! Senders that fail as a test needs it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use notification_service::mail::Mail;
+use notification_service::sender::{Files, MailSender, SendError};
+use testkit::eventually_is;
+use tokio::sync::{Mutex, Semaphore};
+use uuid::Uuid;
+
+/// Sends what it is told to, how it is told to.
+#[derive(Default)]
+pub(crate) struct Scripted {
+    /// The first ones; what is not told succeeds.
+    pub(crate) outcomes: Mutex<Vec<Result<(), SendError>>>,
+    pub(crate) sent: Mutex<Vec<Uuid>>,
+}
+
+#[async_trait]
+impl MailSender for Scripted {
+    async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        let mut outcomes = self.outcomes.lock().await;
+        if !outcomes.is_empty() {
+            return outcomes.remove(0);
+        }
+        self.sent.lock().await.push(mail.notification_id);
+        Ok(())
+    }
+}
+
+/// Lets a mail go on when the test says so, and tells how many wait.
+pub(crate) struct Gate {
+    waiting: AtomicUsize,
+    pub(crate) most: AtomicUsize,
+    opened: Semaphore,
+    pub(crate) sent: Mutex<Vec<Uuid>>,
+}
+
+impl Gate {
+    pub(crate) fn closed() -> Arc<Self> {
+        Arc::new(Self {
+            waiting: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            opened: Semaphore::new(0),
+            sent: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn open(&self) {
+        self.opened.add_permits(10_000);
+    }
+
+    pub(crate) async fn reached_by(&self, count: usize) {
+        eventually_is("so many wait at the gate", count, async || {
+            self.waiting.load(Ordering::SeqCst)
+        })
+        .await;
+    }
+}
+
+#[async_trait]
+impl MailSender for Gate {
+    async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(waiting, Ordering::SeqCst);
+        self.opened.acquire().await.unwrap().forget();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.sent.lock().await.push(mail.notification_id);
+        Ok(())
+    }
+}
+
+/// Writes the file, and never gets to say so.
+pub(crate) struct DiesAfterSending(pub(crate) Files);
+
+#[async_trait]
+impl MailSender for DiesAfterSending {
+    async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        self.0.send(mail).await?;
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,100 @@
+//! What the service leaves in logs and traces: whoever looks for an event finds all of it, and no person.
+
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use contracts::notification::v1::NotificationState;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use rstest::rstest;
+use testkit::StoreKind;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::world::{TRACEPARENT, World, registered};
+
+/// Everything that any test of this process logs.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sets up traces and a log for the process, once.
+pub(crate) fn watch() -> Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    let set_up = || {
+        let log = Log::default();
+        let writer = log.clone();
+        let provider = SdkTracerProvider::builder().build();
+        let traces = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("test"))
+            .with_filter(LevelFilter::INFO);
+        let lines = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .with_filter(LevelFilter::DEBUG);
+        let subscriber = tracing_subscriber::registry().with(traces).with(lines);
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        log
+    };
+    LOG.get_or_init(set_up).clone()
+}
+
+fn trace_id(traceparent: &str) -> &str {
+    traceparent.split('-').nth(1).unwrap()
+}
+
+#[rstest]
+#[tokio::test]
+async fn one_trace_goes_from_the_event_through_the_mail_to_the_event_of_the_mail(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let event_id = world.publish(&registered("ada@example.com", "Ada")).await;
+    world.notification(event_id, NotificationState::Sent).await;
+
+    for table in ["notification", "outbox"] {
+        let sql = format!("SELECT traceparent FROM {table}");
+        let traceparent: String = world.value(&sql).await;
+        assert_eq!(trace_id(&traceparent), trace_id(TRACEPARENT), "{table}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn logs_name_the_event_and_no_person() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let sent = registered("canary.sent@example.com", "Canary Sent");
+    let failed = registered("canary failed", "Canary Failed");
+    let sent = world.publish(&sent).await;
+    let failed = world.publish(&failed).await;
+    world.notification(sent, NotificationState::Sent).await;
+    world.notification(failed, NotificationState::Failed).await;
+    world.stop().await;
+
+    let log = watch().text();
+    for event_id in [sent, failed] {
+        assert!(log.contains(&event_id.to_string()), "{log}");
+    }
+    for line in log.lines() {
+        assert!(!line.to_lowercase().contains("canary"), "{line}");
+    }
+}

@@ -1,0 +1,206 @@
+//! One notification service that runs, with a database, a broker and a folder of mails of its own.
+
+use std::time::Duration;
+
+use contracts::Event;
+use contracts::notification::v1::notification_service_client::NotificationServiceClient;
+use contracts::notification::v1::{
+    ListNotificationsRequest, ListNotificationsResponse, Notification, NotificationState,
+};
+use contracts::user::v1::UserCreated;
+use event::{Envelope, TraceContext};
+use messaging::EngineConfig;
+use messaging::transport::Confirmation;
+use notification_service::config::{Delivery, MailConfig};
+use notification_service::{App, Config, app};
+use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement, TryGetable};
+use tempfile::TempDir;
+use testkit::{Broker, BrokerKind, Database, Running, StoreKind, eventually, eventually_is};
+use tonic::Status;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use crate::mails::Folder;
+use crate::telemetry;
+
+pub(crate) const QUEUE: &str = "notifications_queue";
+pub(crate) const FROM: &str = "Angarium <noreply@angarium.test>";
+pub(crate) const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+pub(crate) struct World {
+    // First, so that what runs ends before what it runs on.
+    running: Running,
+    pub(crate) db: DatabaseConnection,
+    broker: Broker,
+    pub(crate) database: Database,
+    folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new(store: StoreKind) -> Self {
+        Self::sending(store, |folder| {
+            Delivery::Folder(folder.path().join("mails"))
+        })
+        .await
+    }
+
+    pub(crate) async fn sending(
+        store: StoreKind,
+        delivery: impl FnOnce(&TempDir) -> Delivery,
+    ) -> Self {
+        let database = Database::create(store).await;
+        let config = database.config();
+        Self::on(database, config, delivery).await
+    }
+
+    /// The service reaches `database` by `config`, while the test looks into it directly.
+    pub(crate) async fn on(
+        database: Database,
+        config: DatabaseConfig,
+        delivery: impl FnOnce(&TempDir) -> Delivery,
+    ) -> Self {
+        telemetry::watch();
+        let folder = TempDir::new().unwrap();
+        let broker = Broker::create(BrokerKind::Embedded).await;
+        let running = run(&broker, config, delivery(&folder)).await;
+        Self {
+            running,
+            db: database.connect().await,
+            broker,
+            database,
+            folder,
+        }
+    }
+
+    /// Ends the service in order, and starts it anew on what it left.
+    pub(crate) async fn restart(self) -> Self {
+        self.running.stop().await;
+        let delivery = Delivery::Folder(self.folder.path().join("mails"));
+        let running = run(&self.broker, self.database.config(), delivery).await;
+        Self { running, ..self }
+    }
+
+    pub(crate) fn mails(&self) -> Folder {
+        Folder::new(self.folder.path().join("mails"))
+    }
+
+    /// Publishes `event` as the `version`th of its aggregate, and answers its id.
+    pub(crate) async fn publish<E: Event>(&self, event: &E) -> Uuid {
+        let id = Uuid::now_v7();
+        self.publish_as(id, event).await;
+        id
+    }
+
+    pub(crate) async fn publish_as<E: Event>(&self, id: Uuid, event: &E) {
+        let envelope = Envelope {
+            id,
+            event_type: E::full_name(),
+            source: "test".to_owned(),
+            time_ms: 1_700_000_000_000,
+            aggregate_id: event.aggregate_id().to_owned(),
+            aggregate_version: Some(1),
+            correlation_id: correlation_id(id),
+            trace: TraceContext::accept(Some(TRACEPARENT), None),
+        };
+        let body = event.encode_to_vec().into();
+        let message = envelope.to_message(E::EXCHANGE, E::ROUTING_KEY, body);
+        assert_eq!(self.broker.publish(&message).await, Confirmation::Routed);
+    }
+
+    /// Waits until every event that was published has been settled, in one way or another.
+    pub(crate) async fn settled(&self) {
+        eventually_is("the queue is empty", 0, async || {
+            self.broker.messages(QUEUE).await
+        })
+        .await;
+    }
+
+    pub(crate) async fn list(
+        &self,
+        request: ListNotificationsRequest,
+    ) -> Result<ListNotificationsResponse, Status> {
+        let mut client: NotificationServiceClient<Channel> =
+            NotificationServiceClient::new(self.running.channel());
+        Ok(client.list_notifications(request).await?.into_inner())
+    }
+
+    /// All notifications of a user, or of all users where none is named.
+    pub(crate) async fn of_user(&self, user_id: &str) -> Vec<Notification> {
+        let request = ListNotificationsRequest {
+            user_id: user_id.to_owned(),
+            page_size: 1000,
+            ..Default::default()
+        };
+        self.list(request).await.unwrap().notifications
+    }
+
+    /// The notification that `event_id` has caused, once it has come to this state.
+    pub(crate) async fn notification(
+        &self,
+        event_id: Uuid,
+        state: NotificationState,
+    ) -> Notification {
+        let event_id = event_id.to_string();
+        eventually("the notification is there", async || {
+            let mut all = self.of_user("").await;
+            let found = all.iter().position(|one| one.event_id == event_id);
+            let found = found.map(|index| all.swap_remove(index));
+            found.filter(|one| one.state() == state).ok_or(all)
+        })
+        .await
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.db.execute_unprepared(sql).await.unwrap();
+    }
+
+    /// The one value that `sql` selects.
+    pub(crate) async fn value<T: TryGetable>(&self, sql: &str) -> T {
+        value(&self.db, sql).await
+    }
+
+    /// Ends the service, in order.
+    pub(crate) async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+async fn run(broker: &Broker, database: DatabaseConfig, delivery: Delivery) -> Running {
+    let mut engine = EngineConfig::default();
+    engine.consumer.retry.first_delay = Duration::from_millis(20);
+    let app = App::build(Config {
+        grpc: testkit::any_port(),
+        database,
+        broker: broker.of_services([&app::participant().topology()]),
+        engine,
+        mail: MailConfig {
+            from: FROM.parse().unwrap(),
+            delivery,
+            timeout: Duration::from_secs(30),
+        },
+        telemetry: TelemetryConfig::default(),
+        lifecycle: LifecycleConfig::default(),
+    });
+    let app = app.await.unwrap();
+    Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await
+}
+
+pub(crate) async fn value<T: TryGetable>(db: &DatabaseConnection, sql: &str) -> T {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let row = db.query_one_raw(statement).await.unwrap();
+    row.expect("a row").try_get_by_index(0).unwrap()
+}
+
+pub(crate) fn correlation_id(event_id: Uuid) -> String {
+    format!("because-of-{event_id}")
+}
+
+pub(crate) fn registered(email: &str, display_name: &str) -> UserCreated {
+    UserCreated {
+        user_id: Uuid::now_v7().to_string(),
+        email: email.to_owned(),
+        display_name: display_name.to_owned(),
+        create_time: None,
+    }
+}
