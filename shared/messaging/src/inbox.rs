@@ -94,7 +94,7 @@ pub(crate) async fn hold(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Notes a failed attempt at a new event or a deferred one.
+/// Notes a failed attempt at a new event, a deferred one, or one that has waited in vain for an earlier one.
 pub(crate) async fn fail(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -115,7 +115,7 @@ pub(crate) async fn fail(
              attempts = inbox.attempts + 1,
              first_failed_at_ms = coalesce(inbox.first_failed_at_ms, excluded.first_failed_at_ms),
              last_failed_at_ms = excluded.last_failed_at_ms
-         WHERE inbox.state = 'deferred'",
+         WHERE inbox.state IN ('deferred', 'waiting')",
         values,
     )
     .await?;
@@ -208,16 +208,17 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-/// A held event is not to be tried until an earlier one is done.
+/// A held event is not to be tried until something else happens: an earlier one is done, or its type is known.
 pub(crate) async fn park(
     transaction: &Transaction,
     consumer: &str,
     event_id: &str,
+    held: Held,
 ) -> Result<(), DbErr> {
     sql::execute(
         &**transaction,
-        "UPDATE inbox SET state = 'waiting', due_at_ms = NULL WHERE consumer = $1 AND event_id = $2",
-        [consumer.into(), event_id.into()],
+        "UPDATE inbox SET state = $3, due_at_ms = NULL WHERE consumer = $1 AND event_id = $2",
+        [consumer.into(), event_id.into(), held.as_str().into()],
     )
     .await?;
     Ok(())

@@ -128,7 +128,7 @@ impl Relay {
         let publisher = self.transport.publisher().await?;
         let mut window = Window::new(self.config.window);
         let mut confirms = FuturesUnordered::new();
-        let mut look = true;
+        let (mut look, mut last_look) = (true, false);
         loop {
             self.mark(&mut progress.confirmed).await?;
             if progress.timers.are_due() {
@@ -146,10 +146,14 @@ impl Relay {
                 confirms.push(confirm);
             }
             if confirms.is_empty() {
-                if stop.is_cancelled() {
+                if last_look {
                     return Ok(());
                 }
-                self.wait_for_work(progress, stop).await?;
+                // What was committed while the last confirms came in has not been looked for yet.
+                last_look = stop.is_cancelled();
+                if !last_look {
+                    self.wait_for_work(progress, stop).await?;
+                }
                 look = true;
                 continue;
             }

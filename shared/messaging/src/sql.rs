@@ -3,7 +3,7 @@
 //! Raw rather than built, because each is on the hot path and is the point of its function. Parameters are always bound.
 //! The time is the database's own, so that all replicas of a service share one clock.
 
-use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
 
 use crate::store::is_sqlite;
 
@@ -30,6 +30,18 @@ pub(crate) async fn query_one(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Option<QueryResult>, DbErr> {
     db.query_one_raw(statement(db, sql, values)).await
+}
+
+/// Whether the statement was refused only because one before it in its transaction had failed (PostgreSQL).
+pub(crate) fn is_after_failure(error: &DbErr) -> bool {
+    const IN_FAILED_SQL_TRANSACTION: &str = "25P02";
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == IN_FAILED_SQL_TRANSACTION)
 }
 
 /// A list as one bound parameter, to be used with `{list $n}`: the statement's text, and so its plan, stays the same
@@ -71,5 +83,15 @@ fn statement(
     let text = words.iter().fold(sql.to_owned(), |text, (word, meaning)| {
         text.replace(word, meaning)
     });
+    let values = values.into_iter().map(storable);
     Statement::from_sql_and_values(db.get_database_backend(), text, values)
+}
+
+/// PostgreSQL's text holds every character but NUL. A sender can put one wherever it can put text, and a row that can never
+/// be written would keep its consumer busy for ever.
+fn storable(value: Value) -> Value {
+    match value {
+        Value::String(Some(text)) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),
+        other => other,
+    }
 }

@@ -124,8 +124,13 @@ impl Transaction {
     /// Commits, then wakes whoever waits for what was written.
     ///
     /// # Errors
-    /// Where the database refuses or cannot be reached. The outcome is then unknown to the caller, as with any commit.
+    /// Where the database refuses (also because a statement has failed before, whoever has looked away) or cannot be reached. The outcome is then unknown to the caller, as with any commit.
     pub async fn commit(self) -> Result<(), DbErr> {
+        // PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and calls that a
+        // success. Any statement before it fails.
+        if !is_sqlite(&self.inner) {
+            self.inner.execute_unprepared("SELECT 1").await?;
+        }
         self.inner.commit().await?;
         for name in self
             .wakes

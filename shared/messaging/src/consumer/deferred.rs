@@ -56,26 +56,30 @@ impl Deferred {
         let Some(due) = inbox::next_due(&transaction, self.handling.consumer()).await? else {
             return Ok(false);
         };
-        match self.handling.due(&transaction, &due).await {
-            Ok(outcome) => {
-                transaction.commit().await?;
-                tracing::debug!(
-                    event.id = due.event_id,
-                    ?outcome,
-                    attempts = due.attempts,
-                    "taken up again"
-                );
-            }
-            Err(Failure::Store(error)) => return Err(error),
-            Err(Failure::Handler(error)) => {
+        let failure = match self.handling.due(&transaction, &due).await {
+            Ok(outcome) => match transaction.commit().await {
+                Ok(()) => {
+                    tracing::debug!(
+                        event.id = due.event_id,
+                        ?outcome,
+                        attempts = due.attempts,
+                        "taken up again"
+                    );
+                    return Ok(true);
+                }
+                Err(error) => Failure::from(error),
+            },
+            Err(failure) => {
                 transaction.rollback().await?;
-                let transaction = self.store.begin().await?;
-                self.handling
-                    .failed(&transaction, &due.message, &error, Some(&due))
-                    .await?;
-                transaction.commit().await?;
+                failure
             }
-        }
+        };
+        let error = failure.of_handler()?;
+        let transaction = self.store.begin().await?;
+        self.handling
+            .failed(&transaction, &due.message, &error, Some(&due))
+            .await?;
+        transaction.commit().await?;
         Ok(true)
     }
 

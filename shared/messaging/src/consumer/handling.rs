@@ -17,7 +17,7 @@ use crate::inbox::{self, Due, Entry, Held};
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
-use crate::trace;
+use crate::{sql, trace};
 
 pub(super) struct Handling {
     pub(super) subscriptions: Subscriptions,
@@ -43,8 +43,22 @@ pub(super) enum Failure {
     Store(DbErr),
 }
 
+impl Failure {
+    /// The handler's failure; that of the store is handed on.
+    pub(super) fn of_handler(self) -> Result<HandlerError, DbErr> {
+        match self {
+            Self::Handler(error) => Ok(error),
+            Self::Store(error) => Err(error),
+        }
+    }
+}
+
 impl From<DbErr> for Failure {
     fn from(error: DbErr) -> Self {
+        if sql::is_after_failure(&error) {
+            let cause = "its handler went on after a statement that had failed";
+            return Self::Handler(HandlerError::retry(cause));
+        }
         Self::Store(error)
     }
 }
@@ -68,11 +82,6 @@ impl Handling {
         };
         let event_id = envelope.id.to_string();
         let entry = self.entry(&event_id, Some(&envelope), message);
-        if !self.subscriptions.knows(&envelope.event_type) {
-            return self
-                .hold(transaction, &entry, Held::Skipped, None, None)
-                .await;
-        }
         let aggregate = aggregate_type(&message.routing_key);
         if let Some(version) = self.version(aggregate, &envelope)? {
             let position = inbox::position(
@@ -97,6 +106,15 @@ impl Handling {
                         .await;
                 }
             }
+        }
+        if !self.subscriptions.knows(&envelope.event_type) {
+            let outcome = self
+                .hold(transaction, &entry, Held::Skipped, None, None)
+                .await?;
+            if outcome != Outcome::Duplicate {
+                self.advance(transaction, aggregate, &envelope).await?;
+            }
+            return Ok(outcome);
         }
         if !inbox::first_time(transaction, self.consumer(), &envelope, aggregate).await? {
             return Ok(Outcome::Duplicate);
@@ -131,8 +149,9 @@ impl Handling {
                 || (turn == Turn::Unknown
                     && !self.is_baseline(transaction, aggregate, &envelope).await?)
             {
-                inbox::park(transaction, self.consumer(), &due.event_id).await?;
-                return Ok(Outcome::Held(Held::Waiting));
+                let waiting = Held::Waiting;
+                inbox::park(transaction, self.consumer(), &due.event_id, waiting).await?;
+                return Ok(Outcome::Held(waiting));
             }
             if turn == Turn::Unknown {
                 tracing::warn!(
@@ -140,6 +159,12 @@ impl Handling {
                     "no earlier event of this aggregate has come: this one is where its order begins here"
                 );
             }
+        }
+        if !self.subscriptions.knows(&envelope.event_type) {
+            let skipped = Held::Skipped;
+            inbox::park(transaction, self.consumer(), &due.event_id, skipped).await?;
+            self.advance(transaction, aggregate, &envelope).await?;
+            return Ok(Outcome::Held(skipped));
         }
         inbox::settle(transaction, self.consumer(), &due.event_id).await?;
         self.handle(transaction, message, envelope, due.attempts + 1)
@@ -194,18 +219,31 @@ impl Handling {
         }
         .map_err(Failure::Handler)?;
         let aggregate = aggregate_type(&message.routing_key);
-        if let Some(version) = self.version(aggregate, &delivered.envelope)? {
-            let aggregate_id = &delivered.envelope.aggregate_id;
-            inbox::advance(
-                transaction,
-                self.consumer(),
-                aggregate,
-                aggregate_id,
-                version,
-            )
+        self.advance(transaction, aggregate, &delivered.envelope)
             .await?;
-        }
         Ok(Outcome::Handled)
+    }
+
+    /// Moves the position past the event, where order is kept.
+    async fn advance(
+        &self,
+        transaction: &Transaction,
+        aggregate: &str,
+        envelope: &Envelope,
+    ) -> Result<(), Failure> {
+        let Some(version) = self.version(aggregate, envelope)? else {
+            return Ok(());
+        };
+        let aggregate_id = &envelope.aggregate_id;
+        inbox::advance(
+            transaction,
+            self.consumer(),
+            aggregate,
+            aggregate_id,
+            version,
+        )
+        .await?;
+        Ok(())
     }
 
     /// Notes that an attempt has failed, in a transaction of its own: the attempt's own one was rolled back.

@@ -90,23 +90,26 @@ impl Lane {
 
     async fn alone(&self, delivery: &Delivery) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
-        match self.handling.arrived(&transaction, &delivery.message).await {
-            Ok(outcome) => {
-                transaction.commit().await?;
-                report(delivery, outcome);
-                Ok(())
-            }
-            Err(Failure::Store(error)) => Err(error),
-            Err(Failure::Handler(error)) => {
+        let failure = match self.handling.arrived(&transaction, &delivery.message).await {
+            Ok(outcome) => match transaction.commit().await {
+                Ok(()) => {
+                    report(delivery, outcome);
+                    return Ok(());
+                }
+                Err(error) => Failure::from(error),
+            },
+            Err(failure) => {
                 // Where this fails, it was the store that failed the handler: no attempt is spent.
                 transaction.rollback().await?;
-                let transaction = self.store.begin().await?;
-                self.handling
-                    .failed(&transaction, &delivery.message, &error, None)
-                    .await?;
-                transaction.commit().await
+                failure
             }
-        }
+        };
+        let error = failure.of_handler()?;
+        let transaction = self.store.begin().await?;
+        self.handling
+            .failed(&transaction, &delivery.message, &error, None)
+            .await?;
+        transaction.commit().await
     }
 
     fn settle(&self, batch: &[Delivery]) {
