@@ -1,1 +1,242 @@
-//! To come.
+//! From a delivery to one effect.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use messaging::{ConsumerConfig, Delivered, HandlerError, Subscriptions, Transaction};
+use rstest::rstest;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use testkit::{BrokerKind, StoreKind, eventually_is};
+use tokio::sync::Semaphore;
+
+use crate::effects::{QUEUE, change, each_on_its_own};
+use crate::events::{Changed, Failure, id, message};
+use crate::world::{World, consumer_config};
+
+#[rstest]
+#[tokio::test]
+async fn an_event_that_is_delivered_twice_has_one_effect(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let (twice, after) = (message(&Changed::of("a"), 1), message(&Changed::of("a"), 2));
+    world
+        .send(&each_on_its_own(), [&twice, &twice, &after])
+        .await;
+    world.run_consumer(each_on_its_own());
+    eventually_is(
+        "both had their effect",
+        vec![id(&twice), id(&after)],
+        async || world.handled().await,
+    )
+    .await;
+    // And once more, much later.
+    let last = message(&Changed::of("a"), 3);
+    world.send(&each_on_its_own(), [&twice, &last]).await;
+    let expected = vec![id(&twice), id(&after), id(&last)];
+    eventually_is("no more than once", expected, async || {
+        world.handled().await
+    })
+    .await;
+    world.stop().await;
+    eventually_is("all is acknowledged", 0, async || {
+        world.broker.messages(QUEUE).await
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_is_acknowledged_only_once_its_effect_is_committed(
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(StoreKind::Postgres, broker).await;
+    // The effects cannot be written: their table is somebody else's for now.
+    let blocker = world.store.connection().begin().await.unwrap();
+    blocker
+        .execute_unprepared("LOCK TABLE effect IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let event = message(&Changed::of("a"), 1);
+    world.send(&each_on_its_own(), [&event]).await;
+    world.run_consumer(each_on_its_own());
+    let waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    eventually_is("the handler waits for the table", 1, async || {
+        world.rows(waiting, []).await.len()
+    })
+    .await;
+    // The process dies here: nothing was acknowledged, so the message comes again.
+    world.abort().await;
+    blocker.rollback().await.unwrap();
+    assert_eq!(world.handled().await, Vec::<String>::new());
+    world.run_consumer(each_on_its_own());
+    eventually_is("it is handled", vec![id(&event)], async || {
+        world.handled().await
+    })
+    .await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn two_replicas_share_the_work_and_each_event_has_one_effect(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let events: Vec<_> = (0..60)
+        .map(|number| message(&Changed::of(&(number % 7).to_string()), number / 7 + 1))
+        .collect();
+    // Everything twice, as after a relay that died between publishing and marking.
+    world
+        .send(&each_on_its_own(), events.iter().chain(&events))
+        .await;
+    world.run_consumer(each_on_its_own());
+    world.run_consumer(each_on_its_own());
+    let expected: BTreeSet<String> = events.iter().map(id).collect();
+    eventually_is("each had its effect", expected.clone(), async || {
+        world.handled().await.into_iter().collect()
+    })
+    .await;
+    world.stop().await;
+    assert_eq!(world.handled().await.len(), expected.len());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_batch_in_which_one_fails_handles_the_others_once(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let bad = message(&Changed::failing("a", 99, Failure::Reject), 3);
+    let mut events: Vec<_> = [1, 2, 4, 5]
+        .map(|version| message(&Changed::of("a"), version))
+        .into();
+    events.insert(2, bad.clone());
+    // All of one aggregate, so all in one lane, and there before it looks: one batch.
+    world.send(&each_on_its_own(), &events).await;
+    world.run_consumer(each_on_its_own());
+    world.becomes(&id(&bad), "dead").await;
+    eventually_is(
+        "the others had their effect",
+        vec![1, 2, 4, 5],
+        async || world.versions("a").await,
+    )
+    .await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_stop_finishes_what_was_begun_and_leaves_the_rest(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    // One test at a time of each: the gates are shared by the cases of this test.
+    static TURN: Semaphore = Semaphore::const_new(1);
+    static BEGUN: Semaphore = Semaphore::const_new(0);
+    static MAY_END: Semaphore = Semaphore::const_new(0);
+    async fn gated(
+        transaction: &Transaction,
+        event: Changed,
+        delivered: &Delivered,
+    ) -> Result<(), HandlerError> {
+        BEGUN.add_permits(1);
+        MAY_END.acquire().await.unwrap().forget();
+        change(transaction, event, delivered).await
+    }
+    let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(gated);
+
+    let _turn = TURN.acquire().await.unwrap();
+    let mut world = World::new(store, broker).await;
+    let (begun, rest) = (message(&Changed::of("a"), 1), message(&Changed::of("a"), 2));
+    world.send(&subscriptions(), [&begun]).await;
+    world.run_consumer(subscriptions());
+    BEGUN.acquire().await.unwrap().forget();
+    // In the same lane, behind the one that is being handled.
+    world.send(&subscriptions(), [&rest]).await;
+    world.begin_stop();
+    MAY_END.add_permits(1);
+    world.stop().await;
+    assert_eq!(world.handled().await, [id(&begun)]);
+    eventually_is("the rest is in the queue", 1, async || {
+        world.broker.messages(QUEUE).await
+    })
+    .await;
+}
+
+/// Ends the connection that the handler works on, twice.
+#[tokio::test]
+async fn a_lost_database_connection_costs_no_attempt_and_no_event() {
+    static LEFT: AtomicU32 = AtomicU32::new(2);
+    async fn disconnecting(
+        transaction: &Transaction,
+        event: Changed,
+        delivered: &Delivered,
+    ) -> Result<(), HandlerError> {
+        let one_less = |left: u32| left.checked_sub(1);
+        let (set, get) = (Ordering::SeqCst, Ordering::SeqCst);
+        if LEFT.fetch_update(set, get, one_less).is_ok() {
+            let ending = "SELECT pg_terminate_backend(pg_backend_pid())";
+            transaction.execute_unprepared(ending).await?;
+        }
+        change(transaction, event, delivered).await
+    }
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(disconnecting);
+    let event = message(&Changed::of("a"), 1);
+    world.send(&subscriptions(), [&event]).await;
+    world.run_consumer(subscriptions());
+    let held = world.becomes(&id(&event), "done").await;
+    assert_eq!(held.attempts, 0);
+    assert_eq!(world.handled().await, [id(&event)]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_prefetch_and_a_lane_of_one_are_enough(
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(StoreKind::Sqlite, broker).await;
+    let events: Vec<_> = (1..=10)
+        .map(|version| message(&Changed::of("a"), version))
+        .collect();
+    world.send(&each_on_its_own(), &events).await;
+    let config = ConsumerConfig {
+        prefetch: 1,
+        lanes: 1,
+        ..consumer_config()
+    };
+    world.run_consumer_as(each_on_its_own(), config);
+    eventually_is("all are handled", (1..=10).collect(), async || {
+        world.versions("a").await
+    })
+    .await;
+    world.stop().await;
+}
+
+/// A handler that goes on after a statement has failed, on PostgreSQL, has no transaction any more: nothing it did is there.
+#[rstest]
+#[tokio::test]
+async fn a_handler_that_looks_away_from_a_failed_statement_is_not_done(
+    #[values(StoreKind::Postgres)] store: StoreKind,
+    #[values(false, true)] ordered: bool,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let subscriptions = || match ordered {
+        true => crate::effects::in_order(),
+        false => each_on_its_own(),
+    };
+    let careless = message(&Changed::failing("a", 1, Failure::Swallow), 1);
+    let neighbour = message(&Changed::of("b"), 1);
+    world.send(&subscriptions(), [&careless, &neighbour]).await;
+    world.run_consumer(subscriptions());
+    let held = world.becomes(&id(&careless), "done").await;
+    assert_eq!(held.attempts, 1);
+    world.becomes(&id(&neighbour), "done").await;
+    let handled: BTreeSet<String> = world.handled().await.into_iter().collect();
+    assert_eq!(handled, BTreeSet::from([id(&careless), id(&neighbour)]));
+    world.stop().await;
+}

@@ -1,1 +1,288 @@
-//! To come.
+//! What is given up on is kept as it came, with its cause, while the queue goes on.
+
+use bytes::Bytes;
+use event::Message;
+use messaging::transport::dead_letter_queue;
+use messaging::{Delivered, HandlerError, Subscriptions, Transaction};
+use rstest::rstest;
+use sea_orm::QueryResult;
+use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
+
+use crate::effects::{QUEUE, each_on_its_own, in_order};
+use crate::events::{Changed, Failure, id, message};
+use crate::world::{Held, World};
+
+#[rstest]
+#[tokio::test]
+async fn a_rejected_event_is_dead_with_its_cause_and_every_byte(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let rejected = message(&Changed::failing("a", 99, Failure::Reject), 1);
+    let after = message(&Changed::of("a"), 2);
+    world.send(&each_on_its_own(), [&rejected, &after]).await;
+    world.run_consumer(each_on_its_own());
+    let held = world.becomes(&id(&rejected), "dead").await;
+    assert_eq!(held.attempts, 1);
+    assert_eq!(held.cause.as_deref(), Some("not ever"));
+    world.becomes(&id(&after), "done").await;
+    assert_eq!(world.handled().await, [id(&after)]);
+    assert_eq!(kept(&world, &id(&rejected)).await, rejected);
+    world.stop().await;
+    eventually_is("both are acknowledged", 0, async || {
+        world.broker.messages(QUEUE).await
+    })
+    .await;
+}
+
+/// What is wrong with a message, and the cause that says so.
+type Wrong = (fn(&mut Message), &'static str);
+
+const RANDOM_BYTES: Wrong = (
+    |message| message.body = Bytes::from_static(&[0xff, 0x00, 0xfe, 0x17, 0x80]),
+    "undecodable: failed to decode",
+);
+const NO_EVENT: Wrong = (
+    |message| {
+        *message = Message {
+            exchange: message.exchange.clone(),
+            routing_key: message.routing_key.clone(),
+            body: Bytes::from_static(b"hello?"),
+            ..Message::default()
+        }
+    },
+    "undecodable: it has no message id",
+);
+const NO_UUID: Wrong = (
+    |message| message.message_id = Some("7".to_owned()),
+    "undecodable: its message id `7` is not a UUID",
+);
+const JSON: Wrong = (
+    |message| message.content_type = Some("application/json".to_owned()),
+    "undecodable: its content type is `application/json`",
+);
+const NO_TYPE: Wrong = (
+    |message| {
+        message.event_type = None;
+        message.headers.remove("cloudEvents_type");
+    },
+    "undecodable: it has no event type",
+);
+const NO_AGGREGATE: Wrong = (
+    |message| {
+        message.headers.remove("cloudEvents_subject");
+        message.headers.remove("cloudEvents_partitionkey");
+    },
+    "undecodable: it names no aggregate",
+);
+const ANOTHER_AGGREGATE: Wrong = (
+    |message| {
+        let subject = "cloudEvents_subject".to_owned();
+        message.headers.insert(subject, "somebody else".to_owned());
+    },
+    "undecodable: its header names aggregate `somebody else`",
+);
+const TOO_LARGE: Wrong = (
+    |message| message.body = vec![0; event::MAX_BODY_BYTES + 1].into(),
+    "undecodable: its body has 65537 bytes",
+);
+const NUL_BYTES: Wrong = (
+    |message| {
+        message.content_type = Some("text/\0plain".to_owned());
+        message.event_type = Some("a\0type".to_owned());
+    },
+    "undecodable: its content type is `text/",
+);
+
+#[rstest]
+#[tokio::test]
+async fn a_message_that_is_no_event_is_dead_with_its_cause_while_the_queue_goes_on(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(
+        RANDOM_BYTES,
+        NO_EVENT,
+        NO_UUID,
+        JSON,
+        NO_TYPE,
+        NO_AGGREGATE,
+        ANOTHER_AGGREGATE,
+        TOO_LARGE,
+        NUL_BYTES
+    )]
+    (spoil, cause): Wrong,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut wrong = message(&Changed::of("a"), 1);
+    spoil(&mut wrong);
+    let after = message(&Changed::of("a"), 2);
+    // Twice: that it came again is recognised even where it has no id.
+    world
+        .send(&each_on_its_own(), [&wrong, &after, &wrong])
+        .await;
+    world.run_consumer(each_on_its_own());
+    world.becomes(&id(&after), "done").await;
+    let dead = dead(&world).await;
+    let text = dead.cause.unwrap_or_default();
+    assert!(text.starts_with(cause), "{text}");
+    let mut expected = wrong.clone();
+    let kept = kept(&world, &dead.event_id).await;
+    expected.routing_key.clone_from(&kept.routing_key);
+    assert_eq!(kept, expected);
+    eventually_is("all is acknowledged", 0, async || {
+        world.broker.messages(QUEUE).await
+    })
+    .await;
+    assert_eq!(world.inbox().await.len(), 2);
+    world.stop().await;
+}
+
+/// Text that PostgreSQL cannot store, wherever a sender can put text.
+#[rstest]
+#[tokio::test]
+async fn nul_bytes_anywhere_stop_nobody(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values("type", "subject", "correlation", "routing key", "header")] place: &str,
+    #[values(false, true)] ordered: bool,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let subscriptions: fn() -> Subscriptions = if ordered { in_order } else { each_on_its_own };
+    let mut wrong = message(&Changed::of("a"), 1);
+    let nul = "a\0b".to_owned();
+    match place {
+        "type" => wrong.event_type = Some(nul),
+        "correlation" => wrong.correlation_id = Some(nul),
+        "subject" => {
+            wrong = message(&Changed::of(&nul), 1);
+        }
+        "header" => {
+            wrong.headers.insert("custom".to_owned(), nul);
+        }
+        _ if ordered => wrong.routing_key = format!("account.{nul}"),
+        _ => wrong.headers.clear(),
+    }
+    let after = message(&Changed::of("c"), 1);
+    world.send(&subscriptions(), [&wrong, &after]).await;
+    world.run_consumer(subscriptions());
+    world.becomes(&id(&after), "done").await;
+    eventually_is("all is acknowledged", 0, async || {
+        world.broker.messages(QUEUE).await
+    })
+    .await;
+    eventually("it is settled one way or another", async || {
+        let held = world.held(&id(&wrong)).await.unwrap();
+        let settled = ["done", "dead", "skipped"].contains(&held.state.as_str());
+        settled.then_some(()).ok_or(held)
+    })
+    .await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn in_order_an_event_without_a_version_is_dead(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut wrong = message(&Changed::of("a"), 1);
+    wrong.headers.remove("cloudEvents_sequence");
+    let after = message(&Changed::of("a"), 1);
+    world.send(&in_order(), [&wrong, &after]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&after), "done").await;
+    let held = world.becomes(&id(&wrong), "dead").await;
+    let cause = held.cause.unwrap_or_default();
+    assert!(cause.contains("no cloudEvents_sequence"), "{cause}");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_of_an_unknown_type_is_skipped_and_kept(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let mut unknown = message(&Changed::of("a"), 1);
+    unknown.event_type = Some("test.account.v9.Changed".to_owned());
+    let after = message(&Changed::of("a"), 2);
+    world.send(&each_on_its_own(), [&unknown, &after]).await;
+    world.run_consumer(each_on_its_own());
+    world.becomes(&id(&after), "done").await;
+    let held = world.becomes(&id(&unknown), "skipped").await;
+    assert_eq!((held.attempts, held.cause), (0, None));
+    assert_eq!(kept(&world, &id(&unknown)).await, unknown);
+    world.stop().await;
+}
+
+/// Whoever handles it dies with it, until the broker stops handing it out.
+#[rstest]
+#[tokio::test]
+async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    async fn never(_: &Transaction, _: Changed, _: &Delivered) -> Result<(), HandlerError> {
+        std::future::pending().await
+    }
+    let mut world = World::new(StoreKind::Postgres, broker).await;
+    let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(never);
+    let killer = message(&Changed::of("a"), 1);
+    world.send(&subscriptions(), [&killer]).await;
+    for _ in 0..=subscriptions().queue().delivery_limit {
+        let mut receiver = world
+            .transport(&subscriptions())
+            .receiver(QUEUE, 1)
+            .await
+            .unwrap();
+        let delivery = eventually("it comes", async || receiver.receive().await).await;
+        assert_eq!(id(&delivery.message), id(&killer));
+    }
+    let after = message(&Changed::of("b"), 1);
+    world.send(&subscriptions(), [&after]).await;
+    world.run_consumer(each_on_its_own());
+    let held = world.becomes(&id(&killer), "dead").await;
+    let cause = held.cause.unwrap_or_default();
+    assert!(cause.contains("delivery_limit"), "{cause}");
+    assert_eq!(held.body.as_deref(), Some(&killer.body[..]));
+    world.becomes(&id(&after), "done").await;
+    world.stop().await;
+    let dead_letters = dead_letter_queue(QUEUE);
+    eventually_is("it is acknowledged there", 0, async || {
+        world.broker.messages(&dead_letters).await
+    })
+    .await;
+}
+
+async fn dead(world: &World) -> Held {
+    eventually("one is dead", async || {
+        let inbox = world.inbox().await;
+        let dead = inbox.iter().find(|held| held.state == "dead").cloned();
+        dead.ok_or(inbox)
+    })
+    .await
+}
+
+/// The message as the inbox has it.
+async fn kept(world: &World, event_id: &str) -> Message {
+    let selecting = "SELECT * FROM inbox WHERE event_id = $1";
+    let rows = world.rows(selecting, [event_id.into()]).await;
+    let row: &QueryResult = rows.first().unwrap();
+    let properties: String = row.try_get("", "properties").unwrap();
+    let properties: serde_json::Value = serde_json::from_str(&properties).unwrap();
+    let text = |name: &str| properties[name].as_str().map(str::to_owned);
+    let headers = properties["headers"].as_object().unwrap().iter();
+    Message {
+        exchange: row.try_get("", "exchange").unwrap(),
+        routing_key: row.try_get("", "routing_key").unwrap(),
+        message_id: text("message_id"),
+        event_type: text("type"),
+        content_type: text("content_type"),
+        correlation_id: text("correlation_id"),
+        app_id: text("app_id"),
+        timestamp_s: properties["timestamp"].as_u64(),
+        headers: headers
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect(),
+        body: row.try_get::<Vec<u8>>("", "body").unwrap().into(),
+    }
+}

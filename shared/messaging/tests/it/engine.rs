@@ -1,1 +1,101 @@
-//! To come.
+//! Relay and consumer of a service, wired and ended together.
+
+use messaging::{Engine, EngineConfig, Participant};
+use rstest::rstest;
+use testkit::{Stack, eventually_is};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::effects::{QUEUE, each_on_its_own};
+use crate::events::{Changed, EXCHANGE, Failure, id, message};
+use crate::world::{World, consumer_config};
+
+fn participant() -> Participant {
+    Participant {
+        service: "test",
+        exchanges: &[EXCHANGE, "echo_events"],
+        subscriptions: Some(each_on_its_own()),
+    }
+}
+
+fn engine(world: &World) -> Engine {
+    let broker = world.broker.of_services([&participant().topology()]);
+    let config = EngineConfig {
+        consumer: consumer_config(),
+        ..EngineConfig::default()
+    };
+    Engine::new(&world.store, &broker, participant(), config)
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_committed_event_has_its_effect_and_what_that_publishes_is_published(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let world = World::new(stack.store(), stack.broker()).await;
+    let engine = engine(&world);
+    engine.declare().await.unwrap();
+    let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(engine.run(stop.clone(), committed.clone()));
+    let event = Changed {
+        echo: true,
+        ..Changed::failing("a", 1, Failure::Retry)
+    };
+    let event_id = world.commit(&event, 1).await;
+    world.becomes(&event_id.to_string(), "done").await;
+    let echoes = async || {
+        let outbox = world.outbox().await.into_iter();
+        let echoes = outbox.filter(|row| row.event_type == "test.account.v1.Echoed");
+        echoes.map(|row| row.published).collect::<Vec<_>>()
+    };
+    // One of two attempts: what the failed one had published went with its transaction.
+    eventually_is("one echo, and it is out", vec![true], echoes).await;
+    stop.cancel();
+    committed.cancel();
+    running.join_next().await.unwrap().unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_last_calls_events_go_out_before_the_process_does(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let world = World::new(stack.store(), stack.broker()).await;
+    let engine = engine(&world);
+    engine.declare().await.unwrap();
+    let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(engine.run(stop.clone(), committed.clone()));
+    let first = world.commit(&Changed::of("a"), 1).await;
+    world.becomes(&first.to_string(), "done").await;
+    stop.cancel();
+    // A call that was being answered when the stop came.
+    world.commit(&Changed::of("a"), 2).await;
+    committed.cancel();
+    running.join_next().await.unwrap().unwrap();
+    assert_eq!(world.pending().await, 0);
+    // It is in the queue, for the next start.
+    eventually_is("one waits in the queue", 1, async || {
+        world.broker.messages(QUEUE).await
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_failed_handler_published_is_not(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let event = Changed {
+        echo: true,
+        ..Changed::failing("a", 99, Failure::Reject)
+    };
+    let rejected = message(&event, 1);
+    world.send(&each_on_its_own(), [&rejected]).await;
+    world.run_consumer(each_on_its_own());
+    world.becomes(&id(&rejected), "dead").await;
+    assert_eq!(world.outbox().await, []);
+    world.stop().await;
+}

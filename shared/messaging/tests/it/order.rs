@@ -1,1 +1,296 @@
-//! To come.
+//! An aggregate's effects come in the order of its versions, without gaps.
+
+use std::time::Duration;
+
+use event::Message;
+use messaging::{ConsumerConfig, RetryPolicy};
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
+
+use crate::effects::{QUEUE, in_order};
+use crate::events::{Audited, Changed, Failure, id, message};
+use crate::world::{NEVER, World, consumer_config};
+
+#[rstest]
+#[tokio::test]
+async fn an_event_behind_a_gap_waits_and_is_released_by_its_predecessor(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let [first, second, third, fourth] = events("a");
+    world.send(&in_order(), [&first, &fourth, &third]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&first), "done").await;
+    let held = world.becomes(&id(&third), "waiting").await;
+    assert_eq!(held.body.as_deref(), Some(&third.body[..]));
+    world.becomes(&id(&fourth), "waiting").await;
+    assert_eq!(world.versions("a").await, [1]);
+
+    world.send(&in_order(), [&second]).await;
+    eventually_is("all in order", vec![1, 2, 3, 4], async || {
+        world.versions("a").await
+    })
+    .await;
+    assert_eq!(world.held(&id(&third)).await.unwrap().attempts, 0);
+    world.stop().await;
+    eventually_is("all is acknowledged", 0, async || {
+        world.broker.messages(QUEUE).await
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn in_whatever_order_and_however_often_events_come_and_fail_their_effects_are_in_order(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    const VERSIONS: i64 = 8;
+    let mut world = World::new(store, broker).await;
+    let mut events: Vec<Message> = Vec::new();
+    for account in ["a", "b", "c"] {
+        for version in 1..=VERSIONS {
+            let failures = u32::from(fastrand::u8(..4) == 0);
+            let event = Changed::failing(account, failures, Failure::Retry);
+            events.push(message(&event, version));
+        }
+    }
+    let seed = fastrand::get_seed();
+    let mut deliveries: Vec<&Message> = events.iter().chain(&events).collect();
+    fastrand::shuffle(&mut deliveries);
+    world.send(&in_order(), deliveries).await;
+    world.run_consumer(in_order());
+    world.run_consumer(in_order());
+    for account in ["a", "b", "c"] {
+        let what = format!("{account} is complete and in order (seed {seed})");
+        eventually_is(&what, (1..=VERSIONS).collect::<Vec<_>>(), async || {
+            world.versions(account).await
+        })
+        .await;
+    }
+    world.stop().await;
+    assert_eq!(world.effects().await.len(), events.len(), "seed {seed}");
+    let inbox = world.inbox().await;
+    assert!(inbox.iter().all(|held| held.state == "done"), "{inbox:?}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn while_one_is_deferred_its_followers_wait_and_other_aggregates_go_on(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let first = message(&Changed::failing("a", 1, Failure::Retry), 1);
+    let second = message(&Changed::of("a"), 2);
+    let other = message(&Changed::of("b"), 1);
+    world.send(&in_order(), [&first, &second, &other]).await;
+    let config = ConsumerConfig {
+        retry: RetryPolicy {
+            first_delay: NEVER,
+            longest_delay: NEVER,
+            ..consumer_config().retry
+        },
+        ..consumer_config()
+    };
+    world.run_consumer_as(in_order(), config);
+    world.becomes(&id(&first), "deferred").await;
+    world.becomes(&id(&second), "waiting").await;
+    world.becomes(&id(&other), "done").await;
+    assert_eq!(world.handled().await, [id(&other)]);
+    world.stop().await;
+
+    make_due(&world, &first).await;
+    world.run_consumer(in_order());
+    eventually_is("both in order", vec![1, 2], async || {
+        world.versions("a").await
+    })
+    .await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_dead_event_blocks_its_own_aggregate_and_no_other(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(1, 2)] dies: i64,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut events = events("a");
+    let index = usize::try_from(dies - 1).unwrap();
+    events[index] = message(&Changed::failing("a", 99, Failure::Reject), dies);
+    let others = self::events("b");
+    // Nothing is waited for, so that a wait for a beginning that is dead would show.
+    let config = ConsumerConfig {
+        baseline_wait: Duration::ZERO,
+        ..consumer_config()
+    };
+    world.send(&in_order(), events.iter().chain(&others)).await;
+    world.run_consumer_as(in_order(), config);
+    world.becomes(&id(&events[index]), "dead").await;
+    for later in &events[index + 1..] {
+        world.becomes(&id(later), "waiting").await;
+    }
+    eventually_is("the other one goes on", vec![1, 2, 3, 4], async || {
+        world.versions("b").await
+    })
+    .await;
+    eventually_is("nothing is due", 0, async || {
+        let due = "SELECT 1 FROM inbox WHERE due_at_ms IS NOT NULL";
+        world.rows(due, []).await.len()
+    })
+    .await;
+    let before: Vec<i64> = (1..dies).collect();
+    assert_eq!(world.versions("a").await, before);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_older_than_the_position_has_no_effect(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let [first, second, third, _] = events("a");
+    world.send(&in_order(), [&first, &second]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&second), "done").await;
+    // Another event that claims a version that is taken, and the same one again.
+    let impostor = message(&Changed::of("a"), 2);
+    world.send(&in_order(), [&impostor, &first, &third]).await;
+    world.becomes(&id(&third), "done").await;
+    assert_eq!(world.held(&id(&impostor)).await, None);
+    assert_eq!(world.versions("a").await, [1, 2, 3]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn who_joins_late_begins_with_the_first_that_comes(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let [_, _, third, fourth] = events("a");
+    let fifth = message(&Changed::of("a"), 5);
+    let config = ConsumerConfig {
+        baseline_wait: Duration::ZERO,
+        ..consumer_config()
+    };
+    // The lowest of what has come within the wait, not the first to arrive.
+    world.send(&in_order(), [&fourth, &third]).await;
+    world.run_consumer_as(in_order(), wait_forever());
+    world.becomes(&id(&third), "waiting").await;
+    world.stop().await;
+    make_due(&world, &fourth).await;
+    make_due(&world, &third).await;
+    world.run_consumer_as(in_order(), config);
+    world.send(&in_order(), [&fifth]).await;
+    eventually_is("in order from there", vec![3, 4, 5], async || {
+        world.versions("a").await
+    })
+    .await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_beginning_that_comes_within_the_wait_goes_first(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let [first, second, third, _] = events("a");
+    world.send(&in_order(), [&third, &second]).await;
+    world.run_consumer_as(in_order(), wait_forever());
+    world.becomes(&id(&second), "waiting").await;
+    world.send(&in_order(), [&first]).await;
+    eventually_is("from the beginning", vec![1, 2, 3], async || {
+        world.versions("a").await
+    })
+    .await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_late_beginning_that_fails_spends_its_attempts_like_any_other(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values((2, "done"), (99, "dead"))] (failures, end): (u32, &str),
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let event = message(&Changed::failing("a", failures, Failure::Retry), 7);
+    world.send(&in_order(), [&event]).await;
+    let config = ConsumerConfig {
+        baseline_wait: Duration::ZERO,
+        ..consumer_config()
+    };
+    world.run_consumer_as(in_order(), config);
+    let held = world.becomes(&id(&event), end).await;
+    assert_eq!(u32::try_from(held.attempts).unwrap(), failures.min(4));
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_known_event_without_a_handler_moves_the_position(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let [first, _, third, _] = events("a");
+    let audited = Audited {
+        account: "a".to_owned(),
+    };
+    let audited = message(&audited, 2);
+    world.send(&in_order(), [&first, &third, &audited]).await;
+    world.run_consumer(in_order());
+    eventually_is("the handled ones", vec![1, 3], async || {
+        world.versions("a").await
+    })
+    .await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_of_an_unknown_type_is_skipped_in_its_turn_and_blocks_nothing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values([0, 1, 2, 3], [0, 2, 1, 3], [3, 2, 1, 0])] arrival: [usize; 4],
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut events = events("a");
+    events[1].event_type = Some("test.account.v1.FromTheFuture".to_owned());
+    events[1].routing_key = "account.future".to_owned();
+    let arriving = arrival.map(|index| &events[index]);
+    world.send(&in_order(), arriving).await;
+    world.run_consumer(in_order());
+    eventually_is("the known ones", vec![1, 3, 4], async || {
+        world.versions("a").await
+    })
+    .await;
+    let skipped = world.held(&id(&events[1])).await.unwrap();
+    assert_eq!(skipped.state, "skipped");
+    assert_eq!(skipped.body.as_deref(), Some(&events[1].body[..]));
+    world.stop().await;
+}
+
+fn events(account: &str) -> [Message; 4] {
+    [1, 2, 3, 4].map(|version| message(&Changed::of(account), version))
+}
+
+fn wait_forever() -> ConsumerConfig {
+    ConsumerConfig {
+        baseline_wait: NEVER,
+        ..consumer_config()
+    }
+}
+
+async fn make_due(world: &World, message: &Message) {
+    let due = "UPDATE inbox SET due_at_ms = 0 WHERE event_id = $1";
+    crate::effects::execute(world.store.connection(), due, [id(message).into()])
+        .await
+        .unwrap();
+    eventually("it is due", async || {
+        let held = world.held(&id(message)).await;
+        held.ok_or("it is not there")
+    })
+    .await;
+}

@@ -1,1 +1,322 @@
-//! To come.
+//! From a committed row to a confirmed message.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use event::Envelope;
+use messaging::transport::Confirmation;
+use messaging::{RelayConfig, outbox};
+use prost::Message as _;
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::effects::{QUEUE, each_on_its_own};
+use crate::events::{Changed, Echoed};
+use crate::scripted::{Publication, Scripted};
+use crate::world::{World, cause, relay_config};
+
+#[rstest]
+#[tokio::test]
+async fn a_commit_wakes_the_relay_and_the_event_arrives_as_it_was_enqueued(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let transport = world.transport(&each_on_its_own());
+    let mut receiver = transport.receiver(QUEUE, 10).await.unwrap();
+    world.run_relay(transport);
+    let first = world.commit(&Changed::of("a"), 1).await;
+    world.all_is_published().await;
+    // Now it is certainly asleep, and its poll is an hour away.
+    let event = Changed {
+        note: "größer".to_owned(),
+        ..Changed::of("a")
+    };
+    let second = world.commit(&event, 2).await;
+
+    let mut messages = Vec::new();
+    eventually("both have come", async || {
+        let delivery = receiver.receive().await.unwrap();
+        messages.push(delivery.message);
+        (messages.len() == 2).then_some(()).ok_or(messages.len())
+    })
+    .await;
+    let envelopes: Vec<Envelope> = messages
+        .iter()
+        .map(|message| Envelope::from_message(message).unwrap())
+        .collect();
+    assert_eq!([envelopes[0].id, envelopes[1].id], [first, second]);
+    let envelope = &envelopes[1];
+    assert_eq!(envelope.event_type, "test.account.v1.Changed");
+    assert_eq!(envelope.source, "test");
+    assert_eq!(envelope.aggregate_id, "a");
+    assert_eq!(envelope.aggregate_version, Some(2));
+    assert_eq!(envelope.correlation_id, "call-1");
+    assert_eq!(messages[1].routing_key, "account.changed");
+    assert_eq!(Changed::decode(messages[1].body.clone()).unwrap(), event);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_that_reaches_no_queue_stays_with_its_reason_until_one_is_bound(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let exchange = messaging::transport::Topology::publishing([crate::events::EXCHANGE]);
+    let config = RelayConfig {
+        poll: Duration::from_millis(50),
+        ..relay_config()
+    };
+    world.run_relay_as(world.broker.transport(exchange), config);
+    world.commit(&Changed::of("a"), 1).await;
+    let row = eventually("it was tried", async || {
+        let row = world.outbox().await.remove(0);
+        if row.attempts > 0 { Ok(row) } else { Err(row) }
+    })
+    .await;
+    assert!(!row.published);
+    assert_eq!(row.last_error.as_deref(), Some("no queue is bound for it"));
+
+    world.transport(&each_on_its_own()).declare().await.unwrap();
+    world.all_is_published().await;
+    assert_eq!(world.broker.messages(QUEUE).await, 1);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_that_may_go_nowhere_is_published_without_a_queue(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    world.run_relay(world.transport(&each_on_its_own()));
+    let echo = Echoed {
+        echo: "a".to_owned(),
+    };
+    world.commit(&echo, 1).await;
+    world.all_is_published().await;
+    assert_eq!(world.outbox().await[0].attempts, 0);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    for (account, version) in [("a", 1), ("a", 2), ("b", 1), ("a", 3)] {
+        world.commit(&Changed::of(account), version).await;
+    }
+    let (transport, mut published) = Scripted::new(0);
+    world.run_relay(transport);
+    let mut outstanding = BTreeMap::new();
+    for _ in 0..2 {
+        let publication = next(&mut published).await;
+        outstanding.insert(publication.event(), publication);
+    }
+    let events: Vec<_> = outstanding.keys().cloned().collect();
+    assert_eq!(events, [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    // The confirm of another aggregate's event lets none of this one go.
+    outstanding
+        .remove(&("b".to_owned(), 1))
+        .unwrap()
+        .answer(Confirmation::Routed);
+    eventually_is("one is published", 3, async || world.pending().await).await;
+    assert!(published.try_recv().is_err());
+    outstanding
+        .remove(&("a".to_owned(), 1))
+        .unwrap()
+        .answer(Confirmation::Routed);
+    for version in [2, 3] {
+        let publication = next(&mut published).await;
+        assert_eq!(publication.event(), ("a".to_owned(), version));
+        publication.answer(Confirmation::Routed);
+    }
+    world.all_is_published().await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_the_broker_refuses_holds_back_its_own_aggregate_only(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    for (account, version) in [("a", 1), ("a", 2), ("b", 1), ("b", 2)] {
+        world.commit(&Changed::of(account), version).await;
+    }
+    let (transport, mut published) = Scripted::new(0);
+    let config = RelayConfig {
+        poll: Duration::from_millis(50),
+        ..relay_config()
+    };
+    world.run_relay_as(transport, config);
+    let (mut refused, mut order) = (false, Vec::new());
+    while order.len() < 4 {
+        let publication = next(&mut published).await;
+        let event = publication.event();
+        if event == ("a".to_owned(), 1) && !refused {
+            refused = true;
+            publication.answer(Confirmation::Refused("the queue is full".to_owned()));
+        } else {
+            order.push(format!("{}{}", event.0, event.1));
+            publication.answer(Confirmation::Routed);
+        }
+    }
+    world.all_is_published().await;
+    assert_eq!(order, ["b1", "b2", "a1", "a2"]);
+    assert_eq!(world.outbox().await[0].attempts, 1);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_broker_that_is_away_costs_no_attempts_and_loses_nothing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    for account in 0..20 {
+        world.commit(&Changed::of(&account.to_string()), 1).await;
+    }
+    let (transport, mut published) = Scripted::new(3);
+    world.run_relay(transport);
+    for _ in 0..20 {
+        next(&mut published).await.answer(Confirmation::Routed);
+    }
+    world.all_is_published().await;
+    let outbox = world.outbox().await;
+    assert!(outbox.iter().all(|row| row.attempts == 0));
+    assert!(published.try_recv().is_err(), "published twice");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_lost_connection_repeats_what_was_not_confirmed_and_nothing_else(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    for account in ["a", "b", "c"] {
+        world.commit(&Changed::of(account), 1).await;
+    }
+    let (transport, mut published) = Scripted::new(0);
+    world.run_relay(transport);
+    let mut outstanding = BTreeMap::new();
+    for _ in 0..3 {
+        let publication = next(&mut published).await;
+        outstanding.insert(publication.event().0, publication);
+    }
+    let confirmed = outstanding.remove("b").unwrap();
+    confirmed.answer(Confirmation::Routed);
+    drop(outstanding);
+    let mut again = BTreeSet::new();
+    for _ in 0..2 {
+        let publication = next(&mut published).await;
+        again.insert(publication.event().0);
+        publication.answer(Confirmation::Routed);
+    }
+    assert_eq!(again, BTreeSet::from(["a".to_owned(), "c".to_owned()]));
+    world.all_is_published().await;
+    assert!(world.outbox().await.iter().all(|row| row.attempts == 0));
+    world.stop().await;
+}
+
+/// Two transactions take their sequences in one order and commit in the other.
+#[tokio::test]
+async fn an_event_that_commits_late_with_a_lower_sequence_is_published() {
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let late = world.store.begin().await.unwrap();
+    let late_id = outbox::enqueue(&late, &Changed::of("late"), 1, &cause())
+        .await
+        .unwrap();
+    let (transport, mut published) = Scripted::new(0);
+    world.run_relay(transport);
+    world.commit(&Changed::of("early"), 1).await;
+    let first = next(&mut published).await;
+    assert_eq!(first.event().0, "early");
+    first.answer(Confirmation::Routed);
+    world.all_is_published().await;
+
+    late.commit().await.unwrap();
+    let second = next(&mut published).await;
+    assert_eq!(second.message.message_id, Some(late_id.to_string()));
+    second.answer(Confirmation::Routed);
+    world.all_is_published().await;
+    let ids: Vec<String> = world
+        .outbox()
+        .await
+        .into_iter()
+        .map(|row| row.event_id)
+        .collect();
+    assert_eq!(ids[0], late_id.to_string(), "its sequence is not lower");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn more_events_than_the_window_holds_are_all_published(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    const EVENTS: i64 = 300;
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let transaction = world.store.begin().await.unwrap();
+    for number in 0..EVENTS {
+        let event = Changed::of(&(number % 50).to_string());
+        outbox::enqueue(&transaction, &event, number / 50 + 1, &cause())
+            .await
+            .unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let config = RelayConfig {
+        window: 20,
+        ..relay_config()
+    };
+    world.run_relay_as(world.transport(&each_on_its_own()), config);
+    world.all_is_published().await;
+    let messages = world.broker.messages(QUEUE).await;
+    assert_eq!(i64::try_from(messages).unwrap(), EVENTS);
+    world.stop().await;
+}
+
+/// What is committed while the last confirm comes in and the stop arrives: the relay may learn of all three at once.
+#[rstest]
+#[tokio::test]
+async fn what_was_committed_before_the_stop_is_published_before_the_end(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    for round in 0..10 {
+        let (transport, mut published) = Scripted::new(0);
+        world.run_relay(transport);
+        let accounts = [format!("{round} first"), format!("{round} last")];
+        world.commit(&Changed::of(&accounts[0]), 1).await;
+        let first = next(&mut published).await;
+        let last = world.store.begin().await.unwrap();
+        outbox::enqueue(&last, &Changed::of(&accounts[1]), 1, &cause())
+            .await
+            .unwrap();
+        last.commit().await.unwrap();
+        // No await between: the relay, on this thread, has not run since the commit.
+        first.answer(Confirmation::Routed);
+        world.begin_stop();
+        let answering = async {
+            while let Some(publication) = published.recv().await {
+                publication.answer(Confirmation::Routed);
+            }
+        };
+        tokio::join!(answering, world.stop());
+        assert_eq!(world.pending().await, 0, "round {round}");
+    }
+}
+
+async fn next(published: &mut UnboundedReceiver<Publication>) -> Publication {
+    eventually("something is published", async || {
+        published.recv().await.ok_or("the relay has ended")
+    })
+    .await
+}

@@ -130,6 +130,11 @@ impl World {
         self.stop = CancellationToken::new();
     }
 
+    /// Ends everything where it stands, as `kill -9` does.
+    pub(crate) async fn abort(&mut self) {
+        self.running.shutdown().await;
+    }
+
     pub(crate) async fn effects(&self) -> Vec<Effect> {
         effects::effects(self.store.connection()).await
     }
