@@ -104,22 +104,20 @@ impl Process {
             .user_id)
     }
 
-    /// The mails of a user, or of all.
-    pub(crate) async fn mails(&self, user_id: &str) -> Vec<Notification> {
+    /// The mails of a user. A machine under load may make a caller try again, as any client would.
+    pub(crate) async fn mails(&self, user_id: &str) -> Result<Vec<Notification>, tonic::Status> {
         let mut notifications = NotificationServiceClient::connect(self.notifications.clone())
             .await
-            .unwrap();
+            .map_err(|error| away(&error))?;
         let request = ListNotificationsRequest {
             user_id: user_id.to_owned(),
-            page_size: 1000,
             ..Default::default()
         };
-        notifications
+        Ok(notifications
             .list_notifications(request)
-            .await
-            .unwrap()
+            .await?
             .into_inner()
-            .notifications
+            .notifications)
     }
 }
 

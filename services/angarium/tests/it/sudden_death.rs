@@ -28,11 +28,18 @@ async fn pending(db: &DatabaseConnection, table: &str) -> i64 {
 
 async fn one_welcome_mail(process: &Process, user_id: &str) {
     let sent = eventually("the welcome mail is sent", async || {
-        let mails = process.mails(user_id).await;
+        let mails = process
+            .mails(user_id)
+            .await
+            .map_err(|status| format!("{status}"))?;
         let sent = mails
             .first()
             .is_some_and(|mail| mail.state() == NotificationState::Sent);
-        if sent { Ok(mails) } else { Err(mails) }
+        if sent {
+            Ok(mails)
+        } else {
+            Err(format!("{mails:?}"))
+        }
     })
     .await;
     assert_eq!(sent.len(), 1);
