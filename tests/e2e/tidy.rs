@@ -154,7 +154,10 @@ fn every_module_says_what_it_is_for() {
 #[test]
 fn no_file_of_the_product_is_longer_than_400_lines() {
     for folder in ["services", "shared"] {
-        for file in sources(&root().join(folder)) {
+        for file in sources(&root().join(folder))
+            .into_iter()
+            .filter(|file| !file.iter().any(|part| part == "tests"))
+        {
             let lines = std::fs::read_to_string(&file).unwrap().lines().count();
             assert!(
                 lines <= 400,
