@@ -7,13 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::backlog::{Backlog, OverBudget};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::backlog::{Backlog, OverBudget};
+
+/// How long to wait for a turn to write. Longer than any transaction of ours takes, shorter than a caller's patience.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
 
 /// A service's database. Cheap to clone; clones share their signals.
 #[derive(Clone)]
@@ -88,16 +93,16 @@ impl Store {
         &self.backlog
     }
 
-    /// Waits for this caller's turn, for a single statement that writes without a transaction.
+    /// Waits for this caller's turn to write, where the store has a single writer. For a statement that stands alone.
     pub(crate) async fn turn_to_write(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
-        match &self.writers {
-            None => Ok(None),
-            Some(writers) => Ok(Some(
-                Arc::clone(writers)
-                    .acquire_owned()
-                    .await
-                    .map_err(|_| closed())?,
-            )),
+        let Some(writers) = &self.writers else {
+            return Ok(None);
+        };
+        let turn = tokio::time::timeout(LONGEST_TURN, Arc::clone(writers).acquire_owned()).await;
+        match turn {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            // As where no connection is free in time: the caller may try again.
+            Ok(Err(_)) | Err(_) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
         }
     }
 
@@ -169,8 +174,4 @@ impl Deref for Transaction {
 
 pub(crate) fn is_sqlite(db: &impl ConnectionTrait) -> bool {
     db.get_database_backend() == DbBackend::Sqlite
-}
-
-fn closed() -> DbErr {
-    DbErr::Custom("the store is closed".to_owned())
 }
