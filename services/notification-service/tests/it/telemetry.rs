@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use contracts::notification::v1::NotificationState;
+use notification_service::config::Delivery;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -13,6 +14,7 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use crate::mail_server::{Answer, MailServer};
 use crate::world::{TRACEPARENT, World, registered};
 
 /// Everything that any test of this process logs.
@@ -81,17 +83,22 @@ async fn one_trace_goes_from_the_event_through_the_mail_to_the_event_of_the_mail
 
 #[tokio::test]
 async fn logs_name_the_event_and_no_person() {
-    let world = World::new(StoreKind::Sqlite).await;
+    let refusal = Answer::Recipient("550 <canary.refused@example.com> unknown");
+    let server = MailServer::start([refusal]).await;
+    let world = World::sending(StoreKind::Sqlite, |_| Delivery::Smtp(server.server())).await;
+    let refused = registered("canary.refused@example.com", "Canary Refused");
+    let refused = world.publish(&refused).await;
+    world.notification(refused, NotificationState::Failed).await;
     let sent = registered("canary.sent@example.com", "Canary Sent");
-    let failed = registered("canary failed", "Canary Failed");
     let sent = world.publish(&sent).await;
-    let failed = world.publish(&failed).await;
     world.notification(sent, NotificationState::Sent).await;
-    world.notification(failed, NotificationState::Failed).await;
+    let nowhere = registered("canary nowhere", "Canary Nowhere");
+    let nowhere = world.publish(&nowhere).await;
+    world.notification(nowhere, NotificationState::Failed).await;
     world.stop().await;
 
     let log = watch().text();
-    for event_id in [sent, failed] {
+    for event_id in [refused, sent, nowhere] {
         assert!(log.contains(&event_id.to_string()), "{log}");
     }
     for line in log.lines() {
