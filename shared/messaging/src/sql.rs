@@ -3,6 +3,7 @@
 //! Raw rather than built, because each is on the hot path and is the point of its function. Parameters are always bound.
 //! The time is the database's own, so that all replicas of a service share one clock.
 
+use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
 
 use crate::store::is_sqlite;
@@ -40,7 +41,7 @@ pub(crate) fn is_after_failure(error: &DbErr) -> bool {
     else {
         return false;
     };
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(DatabaseError::code);
     code.is_some_and(|code| code == IN_FAILED_SQL_TRANSACTION)
 }
 
