@@ -25,7 +25,7 @@ pub(crate) struct World {
     stop: CancellationToken,
     pub(crate) store: Store,
     pub(crate) broker: Broker,
-    pub(crate) database: Database,
+    _database: Database,
 }
 
 /// A row of the inbox.
@@ -57,7 +57,7 @@ impl World {
             stop: CancellationToken::new(),
             store: Store::new(db),
             broker: Broker::create(broker).await,
-            database,
+            _database: database,
         }
     }
 
