@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Message;
 use lettre::address::{Address, Envelope};
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use uuid::Uuid;
 
@@ -44,6 +45,11 @@ pub fn build(letter: &Letter, from: &Mailbox) -> Result<Mail, Unaddressable> {
         .from(from.clone())
         .to(Mailbox::new(name, address))
         .subject(letter.subject.as_str())
+        // RFC 3834: nobody's notice of absence is to be sent in answer.
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ))
         .multipart(body)
         .map_err(|_| Unaddressable)?;
     Ok(Mail {

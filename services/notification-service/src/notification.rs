@@ -13,6 +13,11 @@ pub enum Kind {
     OrderCancelled,
 }
 
+impl Kind {
+    /// Those that this release knows. A later one, before a rollback, may have written others.
+    pub const ALL: [Self; 3] = [Self::Welcome, Self::OrderPlaced, Self::OrderCancelled];
+}
+
 /// How far a mail has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

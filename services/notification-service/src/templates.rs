@@ -20,18 +20,18 @@ pub fn welcome(display_name: &str) -> Content {
     )
 }
 
-/// For an order that has arrived.
+/// For an order that has been placed.
 pub fn order_placed(display_name: &str, order: &OrderPlaced) -> Content {
     let total = match &order.total_price {
         Some(total) => format!("Together that is {}.", amount(total)),
         None => String::new(),
     };
     letter(
-        "Your order has arrived",
+        "We have received your order",
         display_name,
         &[
             Block::Paragraph(format!(
-                "Thank you for your order {}. We have received:",
+                "Thank you for your order {}:",
                 one_line(&order.order_id)
             )),
             Block::List(order.lines.iter().map(article).collect()),

@@ -1,4 +1,4 @@
-//! A user has placed an order: they are told that it has arrived, and what is in it.
+//! A user has placed an order: they are told that we have it, and what is in it.
 
 use contracts::order::v1::OrderPlaced;
 use messaging::{Delivered, HandlerError, Transaction};

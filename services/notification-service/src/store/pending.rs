@@ -16,8 +16,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::notification::{Column, Entity, Model};
-use super::{now, state_name, stored_id, stored_kind};
-use crate::notification::{Letter, State};
+use super::{kind_name, now, state_name, stored_id, stored_kind};
+use crate::notification::{Kind, Letter, State};
 
 /// How long until the next pending mail is due: zero where one is, `None` where none is pending.
 pub async fn until_due(db: &impl ConnectionTrait) -> Result<Option<Duration>, DbErr> {
@@ -25,7 +25,7 @@ pub async fn until_due(db: &impl ConnectionTrait) -> Result<Option<Duration>, Db
     let wait_ms: Option<Option<i64>> = Entity::find()
         .select_only()
         .expr_as(wait_ms, "wait_ms")
-        .filter(is_pending())
+        .filter(is_ours())
         .into_tuple()
         .one(db)
         .await?;
@@ -42,7 +42,7 @@ pub async fn take_up(
 ) -> Result<Vec<Letter>, DbErr> {
     let db = &**transaction;
     let rows = Entity::find()
-        .filter(is_pending())
+        .filter(is_ours())
         .filter(Expr::col(Column::DueAtMs).lte(Expr::cust(now(db))))
         .order_by_asc(Column::DueAtMs)
         .limit(limit)
@@ -133,6 +133,13 @@ pub async fn postpone(
         .exec(db)
         .await?;
     Ok(any(&recorded))
+}
+
+/// Pending, and of a kind that this release knows: others wait for the release that wrote them, and hold up nothing.
+fn is_ours() -> Expr {
+    Column::Kind
+        .is_in(Kind::ALL.map(kind_name))
+        .and(is_pending())
 }
 
 fn is_pending() -> Expr {

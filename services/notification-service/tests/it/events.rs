@@ -298,6 +298,7 @@ async fn no_user_can_write_headers_or_markup() {
         "From",
         "To",
         "Subject",
+        "Auto-Submitted",
         "MIME-Version",
         "Content-Type",
     ];

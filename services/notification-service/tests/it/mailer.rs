@@ -212,6 +212,24 @@ async fn a_mail_that_is_not_yet_old_is_not_given_up(
     post.end().await;
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_mail_of_a_kind_that_a_later_release_wrote_waits_for_it_and_holds_up_nothing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut post = Post::new(store).await;
+    post.write().await;
+    post.execute("UPDATE notification SET kind = 'order_lost', due_at_ms = 0")
+        .await;
+    let known = post.write().await;
+    let sender = Arc::new(Scripted::default());
+    post.start(sender.clone()).await;
+    post.come_to("sent", 1).await;
+    assert_eq!(*sender.sent.lock().await, [known]);
+    assert_eq!(post.count("kind = 'order_lost' AND attempts = 0").await, 1);
+    post.end().await;
+}
+
 #[tokio::test]
 async fn a_sender_that_hangs_is_cut_off_and_tried_again() {
     let mut post = Post::new(StoreKind::Sqlite).await;
