@@ -185,3 +185,29 @@ fn every_link_in_the_documents_leads_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_test_that_the_failure_table_names_exists() {
+    let table = read("shared/messaging/README.md");
+    let (_, table) = table.split_once("## What happens when").unwrap();
+    let mut named = 0;
+    for test in table
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|test| test.contains("::"))
+    {
+        let (tests, test) = match test.strip_prefix("angarium: ") {
+            Some(test) => ("services/angarium/tests/it", test),
+            None => ("shared/messaging/tests/it", test),
+        };
+        let (module, name) = test.split_once("::").unwrap();
+        let source = read(format!("{tests}/{module}.rs"));
+        assert!(
+            name == "*" || source.contains(&format!("fn {name}(")),
+            "{test} is not a test"
+        );
+        named += 1;
+    }
+    assert!(named > 20, "only {named} tests are named");
+}

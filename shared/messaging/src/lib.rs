@@ -1,10 +1,7 @@
-//! Events from one service's transaction to another's, each exactly once and in its aggregate's order.
+//! Outbox, relay, consumer and inbox over RabbitMQ or an embedded queue file. The crate's own page follows: guarantees, tables,
+//! and what happens when something breaks.
 //!
-//! A command enqueues its event in the transaction that changes its state ([`outbox::enqueue`]); the [`Relay`] publishes it;
-//! the [`Consumer`] hands it to the handler in [`Subscriptions`] inside a transaction that also holds the fact that it was
-//! seen. Knows no event and no service by name. The transports are [`RabbitMq`](transport::RabbitMq) and
-//! [`Embedded`](transport::Embedded).
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
