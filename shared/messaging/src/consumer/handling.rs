@@ -10,14 +10,15 @@ use event::{Envelope, Message, aggregate_type};
 use futures::FutureExt as _;
 use sea_orm::DbErr;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
-use super::decision::{AfterFailure, Turn, after_failure, turn};
-use crate::inbox::{self, Due, Entry, Held};
+use super::decision::{Turn, turn};
+use crate::inbox::{self, Due, Held};
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
 use crate::{sql, trace};
+
+mod keeping;
 
 pub(super) struct Handling {
     pub(super) subscriptions: Subscriptions,
@@ -25,9 +26,6 @@ pub(super) struct Handling {
     pub(super) handler_time_out: Duration,
     pub(super) baseline_wait: Duration,
 }
-
-/// Why RabbitMQ has dead-lettered a message.
-const DEATH_REASON: &str = "x-first-death-reason";
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,103 +244,6 @@ impl Handling {
         Ok(())
     }
 
-    /// Notes that an attempt has failed, in a transaction of its own: the attempt's own one was rolled back.
-    pub(super) async fn failed(
-        &self,
-        transaction: &Transaction,
-        message: &Message,
-        error: &HandlerError,
-        failed_before: Option<&Due>,
-    ) -> Result<Held, DbErr> {
-        let attempt = failed_before.map_or(0, |due| due.attempts) + 1;
-        let failing_for = failed_before.map_or(0, |due| due.failing_for_ms);
-        let failing_for = Duration::from_millis(u64::try_from(failing_for).unwrap_or(0));
-        let event_id =
-            failed_before.map_or_else(|| self.event_id(message), |due| due.event_id.clone());
-        let envelope = Envelope::from_message(message).ok();
-        let entry = self.entry(&event_id, envelope.as_ref(), message);
-        match after_failure(error, attempt, failing_for, &self.retry, fastrand::f64()) {
-            AfterFailure::Defer(delay) => {
-                inbox::fail(
-                    transaction,
-                    &entry,
-                    Held::Deferred,
-                    &error.to_string(),
-                    Some(millis(delay)),
-                )
-                .await?;
-                tracing::warn!(event.id = event_id, event.r#type = message.event_type, attempt, ?delay, %error, "deferred");
-                Ok(Held::Deferred)
-            }
-            AfterFailure::GiveUp(cause) => {
-                inbox::fail(transaction, &entry, Held::Dead, &cause, None).await?;
-                tracing::error!(
-                    event.id = event_id,
-                    event.r#type = message.event_type,
-                    attempt,
-                    cause,
-                    "dead"
-                );
-                Ok(Held::Dead)
-            }
-        }
-    }
-
-    /// Keeps what the broker has given up on.
-    pub(super) async fn dead_lettered(
-        &self,
-        transaction: &Transaction,
-        message: &Message,
-    ) -> Result<(), DbErr> {
-        let reason = message
-            .headers
-            .get(DEATH_REASON)
-            .map_or("delivery_limit", String::as_str);
-        let cause =
-            format!("the broker gave it up ({reason}): it was delivered and never acknowledged");
-        let (event_id, envelope) = (self.event_id(message), Envelope::from_message(message).ok());
-        let entry = self.entry(&event_id, envelope.as_ref(), message);
-        if inbox::hold(transaction, &entry, Held::Dead, Some(&cause), None).await? {
-            tracing::error!(
-                event.id = event_id,
-                event.r#type = message.event_type,
-                cause,
-                "dead"
-            );
-        }
-        Ok(())
-    }
-
-    async fn hold(
-        &self,
-        transaction: &Transaction,
-        entry: &Entry<'_>,
-        held: Held,
-        cause: Option<&str>,
-        due_in_ms: Option<i64>,
-    ) -> Result<Outcome, Failure> {
-        if !inbox::hold(transaction, entry, held, cause, due_in_ms).await? {
-            return Ok(Outcome::Duplicate);
-        }
-        match held {
-            Held::Dead => tracing::error!(
-                event.id = entry.event_id,
-                event.r#type = entry.message.event_type,
-                cause,
-                "dead"
-            ),
-            Held::Skipped => tracing::warn!(
-                event.id = entry.event_id,
-                event.r#type = entry.message.event_type,
-                "skipped: this build does not know the type"
-            ),
-            Held::Waiting | Held::Deferred => {
-                tracing::debug!(event.id = entry.event_id, state = held.as_str(), "held");
-            }
-        }
-        Ok(Outcome::Held(held))
-    }
-
     pub(super) fn consumer(&self) -> &'static str {
         self.subscriptions.consumer()
     }
@@ -360,31 +261,6 @@ impl Handling {
         }
     }
 
-    fn entry<'a>(
-        &self,
-        event_id: &'a str,
-        envelope: Option<&'a Envelope>,
-        message: &'a Message,
-    ) -> Entry<'a> {
-        Entry {
-            consumer: self.consumer(),
-            event_id,
-            envelope,
-            message,
-        }
-    }
-
-    /// The event's id, or for a message without a proper one an id that is the same each time that it is delivered.
-    fn event_id(&self, message: &Message) -> String {
-        let given = message
-            .message_id
-            .as_deref()
-            .and_then(|id| Uuid::parse_str(id).ok());
-        given
-            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &identifying_bytes(message)))
-            .to_string()
-    }
-
     fn span(&self, message: &Message, envelope: &Envelope, attempt: u32) -> tracing::Span {
         let span = tracing::info_span!(
             "process",
@@ -400,16 +276,6 @@ impl Handling {
         trace::continue_in(&span, &envelope.trace);
         span
     }
-}
-
-fn identifying_bytes(message: &Message) -> Vec<u8> {
-    let text = [
-        &message.exchange,
-        &message.routing_key,
-        message.message_id.as_deref().unwrap_or_default(),
-    ]
-    .join("\n");
-    [text.as_bytes(), &message.body].concat()
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -1,0 +1,153 @@
+//! Keeping what cannot be handled now, with the reason: the other half of [`Handling`].
+//!
+//! Each of these writes the inbox row and says once, in the log, what was kept and why.
+
+use std::time::Duration;
+
+use event::{Envelope, Message};
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use super::{Failure, Handling, Outcome};
+use crate::consumer::decision::{AfterFailure, after_failure};
+use crate::inbox::{self, Due, Entry, Held};
+use crate::retry::millis;
+use crate::store::Transaction;
+use crate::subscription::HandlerError;
+
+/// Why RabbitMQ has dead-lettered a message.
+const DEATH_REASON: &str = "x-first-death-reason";
+
+impl Handling {
+    /// Notes that an attempt has failed, in a transaction of its own: the attempt's own one was rolled back.
+    pub(in crate::consumer) async fn failed(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+        error: &HandlerError,
+        failed_before: Option<&Due>,
+    ) -> Result<Held, DbErr> {
+        let attempt = failed_before.map_or(0, |due| due.attempts) + 1;
+        let failing_for = failed_before.map_or(0, |due| due.failing_for_ms);
+        let failing_for = Duration::from_millis(u64::try_from(failing_for).unwrap_or(0));
+        let event_id =
+            failed_before.map_or_else(|| self.event_id(message), |due| due.event_id.clone());
+        let envelope = Envelope::from_message(message).ok();
+        let entry = self.entry(&event_id, envelope.as_ref(), message);
+        match after_failure(error, attempt, failing_for, &self.retry, fastrand::f64()) {
+            AfterFailure::Defer(delay) => {
+                inbox::fail(
+                    transaction,
+                    &entry,
+                    Held::Deferred,
+                    &error.to_string(),
+                    Some(millis(delay)),
+                )
+                .await?;
+                tracing::warn!(event.id = event_id, event.r#type = message.event_type, attempt, ?delay, %error, "deferred");
+                Ok(Held::Deferred)
+            }
+            AfterFailure::GiveUp(cause) => {
+                inbox::fail(transaction, &entry, Held::Dead, &cause, None).await?;
+                tracing::error!(
+                    event.id = event_id,
+                    event.r#type = message.event_type,
+                    attempt,
+                    cause,
+                    "dead"
+                );
+                Ok(Held::Dead)
+            }
+        }
+    }
+
+    /// Keeps what the broker has given up on.
+    pub(in crate::consumer) async fn dead_lettered(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+    ) -> Result<(), DbErr> {
+        let reason = message
+            .headers
+            .get(DEATH_REASON)
+            .map_or("delivery_limit", String::as_str);
+        let cause =
+            format!("the broker gave it up ({reason}): it was delivered and never acknowledged");
+        let (event_id, envelope) = (self.event_id(message), Envelope::from_message(message).ok());
+        let entry = self.entry(&event_id, envelope.as_ref(), message);
+        if inbox::hold(transaction, &entry, Held::Dead, Some(&cause), None).await? {
+            tracing::error!(
+                event.id = event_id,
+                event.r#type = message.event_type,
+                cause,
+                "dead"
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) async fn hold(
+        &self,
+        transaction: &Transaction,
+        entry: &Entry<'_>,
+        held: Held,
+        cause: Option<&str>,
+        due_in_ms: Option<i64>,
+    ) -> Result<Outcome, Failure> {
+        if !inbox::hold(transaction, entry, held, cause, due_in_ms).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        match held {
+            Held::Dead => tracing::error!(
+                event.id = entry.event_id,
+                event.r#type = entry.message.event_type,
+                cause,
+                "dead"
+            ),
+            Held::Skipped => tracing::warn!(
+                event.id = entry.event_id,
+                event.r#type = entry.message.event_type,
+                "skipped: this build does not know the type"
+            ),
+            Held::Waiting | Held::Deferred => {
+                tracing::debug!(event.id = entry.event_id, state = held.as_str(), "held");
+            }
+        }
+        Ok(Outcome::Held(held))
+    }
+
+    pub(super) fn entry<'a>(
+        &self,
+        event_id: &'a str,
+        envelope: Option<&'a Envelope>,
+        message: &'a Message,
+    ) -> Entry<'a> {
+        Entry {
+            consumer: self.consumer(),
+            event_id,
+            envelope,
+            message,
+        }
+    }
+
+    /// The event's id, or for a message without a proper one an id that is the same each time that it is delivered.
+    pub(super) fn event_id(&self, message: &Message) -> String {
+        let given = message
+            .message_id
+            .as_deref()
+            .and_then(|id| Uuid::parse_str(id).ok());
+        given
+            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &identifying_bytes(message)))
+            .to_string()
+    }
+}
+
+fn identifying_bytes(message: &Message) -> Vec<u8> {
+    let text = [
+        &message.exchange,
+        &message.routing_key,
+        message.message_id.as_deref().unwrap_or_default(),
+    ]
+    .join("\n");
+    [text.as_bytes(), &message.body].concat()
+}
