@@ -19,6 +19,9 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogFormat, TelemetryConfig};
 
+/// Whatever the filter: lapin logs each message that comes back with its whole body, and bodies hold personal data.
+const PRINTS_BODIES: &str = "lapin::returned_messages=off";
+
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -52,7 +55,9 @@ impl Drop for Guard {
 /// # Errors
 /// An unreadable filter, or a second call.
 pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guard, TelemetryError> {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let filter = EnvFilter::builder()
+        .parse(&config.filter)?
+        .add_directive(PRINTS_BODIES.parse()?);
     let provider = tracer_provider(service_name);
     let traces = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(service_name))

@@ -68,6 +68,9 @@ impl Problems {
 
     /// A setting whose value is wrong. Not for secrets: it shows what was given.
     pub fn add(&mut self, setting: &str, raw: &str, expected: &str) {
+        if raw.is_empty() {
+            return self.missing(setting, expected);
+        }
         let name = named(setting);
         self.found
             .push(format!("{name}: {raw:?} given, expected {expected}"));
@@ -85,7 +88,7 @@ impl Problems {
     pub fn missing(&mut self, setting: &str, expected: &str) {
         let name = named(setting);
         self.found
-            .push(format!("{name}: not set, expected {expected}"));
+            .push(format!("{name}: not set or empty, expected {expected}"));
     }
 
     /// A mistake that belongs to no single value, in a whole sentence.
