@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::retry::RetryPolicy;
 use crate::store::Store;
@@ -162,6 +163,7 @@ impl Consumer {
         };
         // What the lanes have is finished before anything is received anew, or one aggregate would be in two lanes.
         drop(lanes);
+        faults::point("stopping");
         while let Some(tags) = done.recv().await {
             if ended.is_ok() {
                 ended = acknowledge(&mut *receiver, &mut acknowledgements, tags, &mut done).await;
@@ -189,10 +191,12 @@ async fn acknowledge(
     for ack in acknowledgements.settle(tags) {
         receiver.acknowledge(ack).await?;
     }
+    faults::point("acknowledged");
     Ok(())
 }
 
 async fn deal(lanes: &[mpsc::Sender<Delivery>], delivery: Delivery) {
+    faults::point("delivered");
     let mut hasher = DefaultHasher::new();
     event::partition_key(&delivery.message).hash(&mut hasher);
     let index = usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or(0);

@@ -9,6 +9,8 @@ mod backlog;
 mod config;
 mod consumer;
 mod engine;
+#[doc(hidden)]
+pub mod faults;
 mod inbox;
 mod migrations;
 pub mod outbox;

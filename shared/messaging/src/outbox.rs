@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
 use crate::store::Transaction;
-use crate::{backlog, sql, trace};
+use crate::{backlog, faults, sql, trace};
 
 /// The signal that a committed event raises.
 pub(crate) const SIGNAL: &str = "outbox";
@@ -37,7 +37,9 @@ pub async fn enqueue<E: Event>(
 ) -> Result<Uuid, DbErr> {
     transaction.wake_on_commit(SIGNAL);
     transaction.wake_on_commit(backlog::SIGNAL);
-    insert(transaction, event, version, cause, None).await
+    let id = insert(transaction, event, version, cause, None).await?;
+    faults::point("enqueued");
+    Ok(id)
 }
 
 pub(crate) async fn insert<E: Event>(

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::faults;
 use crate::outbox::{self, Pending};
 use crate::reconnect::Reconnect;
 use crate::retry::{delay, millis};
@@ -142,8 +143,10 @@ impl Relay {
                 return Ok(());
             }
             for row in window.publishable() {
+                faults::point("claimed");
                 let confirm = publish(&*publisher, &row).await?;
                 confirms.push(confirm);
+                faults::point("published");
             }
             if confirms.is_empty() {
                 if last_look {
@@ -170,12 +173,17 @@ impl Relay {
     /// for only where there is something, so that an idle relay asks for nothing but that.
     async fn claim(&self, window: &mut Window, lease: &mut Lease) -> Result<bool, DbErr> {
         let limit = window.claim_limit();
-        let rows =
+        let mut rows =
             outbox::pending(self.store.connection(), &self.config.service, limit as u64).await?;
         let full = rows.len() == limit;
+        rows.retain(|row| faults::is_beyond_cursor(row.sequence));
         if !rows.is_empty() && !lease.take(&self.store).await? {
             window.stop_publishing();
             return Ok(false);
+        }
+        if faults::broken("mark-before-confirm") {
+            self.mark(&mut rows.iter().map(|row| row.sequence).collect())
+                .await?;
         }
         window.add(rows);
         Ok(full)
@@ -221,12 +229,16 @@ impl Relay {
                 Ok(Confirmation::Unrouted) if window.may_be_unrouted(sequence) => {
                     confirmed.push(sequence);
                 }
+                Ok(Confirmation::Unrouted) if faults::broken("ignore-return") => {
+                    confirmed.push(sequence);
+                }
                 Ok(Confirmation::Unrouted) => {
                     refused.insert(sequence, "no queue is bound for it".to_owned());
                 }
                 Ok(Confirmation::Refused(reason)) => {
                     refused.insert(sequence, reason);
                 }
+                Err(_) if faults::broken("swallow-relay-error") => confirmed.push(sequence),
                 Err(error) => broken = Some(error),
             }
         }
@@ -245,8 +257,10 @@ impl Relay {
         if confirmed.is_empty() {
             return Ok(());
         }
+        faults::point("confirmed");
         let _turn = self.store.turn_to_write().await?;
         outbox::mark_published(self.store.connection(), confirmed.iter().copied()).await?;
+        faults::point("marked");
         confirmed.clear();
         Ok(())
     }

@@ -16,6 +16,7 @@ use sea_orm::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::backlog::{Backlog, OverBudget};
+use crate::faults;
 
 /// How long to wait for a turn to write. Longer than any transaction of ours takes, shorter than a caller's patience.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
@@ -86,7 +87,9 @@ impl Store {
     /// [`BeginError::OverBudget`], or as `begin`.
     pub async fn begin_command(&self) -> Result<Transaction, BeginError> {
         self.backlog.check()?;
-        Ok(self.begin().await?)
+        let transaction = self.begin().await?;
+        faults::point("begun");
+        Ok(transaction)
     }
 
     pub(crate) fn backlog(&self) -> &Backlog {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::handling::{Failure, Handling, Outcome};
+use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::transport::Delivery;
@@ -113,6 +114,7 @@ impl Lane {
     }
 
     fn settle(&self, batch: &[Delivery]) {
+        faults::point("done");
         // Nobody listens any more once the connection is given up; the deliveries then come again, as duplicates.
         let _ = self
             .settled
