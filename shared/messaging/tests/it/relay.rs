@@ -8,13 +8,15 @@ use messaging::transport::Confirmation;
 use messaging::{RelayConfig, outbox};
 use prost::Message as _;
 use rstest::rstest;
-use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
+use testkit::{BrokerKind, StoreKind, eventually};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{Changed, Echoed};
 use crate::scripted::{Publication, Scripted};
 use crate::world::{World, cause, relay_config};
+
+mod order;
 
 #[rstest]
 #[tokio::test]
@@ -100,77 +102,6 @@ async fn an_event_that_may_go_nowhere_is_published_without_a_queue(
     world.commit(&echo, 1).await;
     world.all_is_published().await;
     assert_eq!(world.outbox().await[0].attempts, 0);
-    world.stop().await;
-}
-
-#[rstest]
-#[tokio::test]
-async fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before(
-    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
-) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    for (account, version) in [("a", 1), ("a", 2), ("b", 1), ("a", 3)] {
-        world.commit(&Changed::of(account), version).await;
-    }
-    let (transport, mut published) = Scripted::new(0);
-    world.run_relay(transport);
-    let mut outstanding = BTreeMap::new();
-    for _ in 0..2 {
-        let publication = next(&mut published).await;
-        outstanding.insert(publication.event(), publication);
-    }
-    let events: Vec<_> = outstanding.keys().cloned().collect();
-    assert_eq!(events, [("a".to_owned(), 1), ("b".to_owned(), 1)]);
-    // The confirm of another aggregate's event lets none of this one go.
-    outstanding
-        .remove(&("b".to_owned(), 1))
-        .unwrap()
-        .answer(Confirmation::Routed);
-    eventually_is("one is published", 3, async || world.pending().await).await;
-    assert!(published.try_recv().is_err());
-    outstanding
-        .remove(&("a".to_owned(), 1))
-        .unwrap()
-        .answer(Confirmation::Routed);
-    for version in [2, 3] {
-        let publication = next(&mut published).await;
-        assert_eq!(publication.event(), ("a".to_owned(), version));
-        publication.answer(Confirmation::Routed);
-    }
-    world.all_is_published().await;
-    world.stop().await;
-}
-
-#[rstest]
-#[tokio::test]
-async fn what_the_broker_refuses_holds_back_its_own_aggregate_only(
-    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
-) {
-    let mut world = World::new(store, BrokerKind::Embedded).await;
-    for (account, version) in [("a", 1), ("a", 2), ("b", 1), ("b", 2)] {
-        world.commit(&Changed::of(account), version).await;
-    }
-    let (transport, mut published) = Scripted::new(0);
-    let config = RelayConfig {
-        poll: Duration::from_millis(50),
-        ..relay_config()
-    };
-    world.run_relay_as(transport, config);
-    let (mut refused, mut order) = (false, Vec::new());
-    while order.len() < 4 {
-        let publication = next(&mut published).await;
-        let event = publication.event();
-        if event == ("a".to_owned(), 1) && !refused {
-            refused = true;
-            publication.answer(Confirmation::Refused("the queue is full".to_owned()));
-        } else {
-            order.push(format!("{}{}", event.0, event.1));
-            publication.answer(Confirmation::Routed);
-        }
-    }
-    world.all_is_published().await;
-    assert_eq!(order, ["b1", "b2", "a1", "a2"]);
-    assert_eq!(world.outbox().await[0].attempts, 1);
     world.stop().await;
 }
 
