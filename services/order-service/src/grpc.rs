@@ -76,10 +76,12 @@ impl OrderService for Orders {
         let CancelOrderRequest { order_id, reason } = request.into_inner();
         let mut violations = Violations::new();
         let order_id = violations.uuid("order_id", &order_id);
-        if reason.chars().count() > MAX_REASON_CHARACTERS {
+        if reason.chars().count() > MAX_REASON_CHARACTERS || reason.contains(is_no_part_of_text) {
             violations.add(
                 "reason",
-                format!("must have at most {MAX_REASON_CHARACTERS} characters"),
+                format!(
+                    "must have at most {MAX_REASON_CHARACTERS} characters, and no control characters but line breaks and tabs"
+                ),
             );
         }
         violations.into_result()?;
@@ -93,23 +95,32 @@ impl OrderService for Orders {
 
 /// The lines; where they are not an order's, all that is wrong with them is in `violations`.
 fn parse_lines(lines: Vec<OrderLine>, violations: &mut Violations) -> Option<Lines> {
+    // Before what is wrong with each: of very many mistakes the last ones do not fit into the answer.
+    let count = Lines::check_count(lines.len());
+    if let Err(invalid) = count {
+        violations.add("lines", invalid.to_string());
+    }
     let parse = |(index, line): (usize, OrderLine)| {
         parse_line(&format!("lines[{index}]"), line, violations)
     };
     // All are looked at before the first that is wrong ends it.
     let parsed: Vec<Option<Line>> = lines.into_iter().enumerate().map(parse).collect();
     let lines: Option<Vec<Line>> = parsed.into_iter().collect();
+    count.ok()?;
     Lines::new(lines?)
         .map_err(|invalid| violations.add("lines", invalid.to_string()))
         .ok()
 }
 
 fn parse_line(path: &str, line: OrderLine, violations: &mut Violations) -> Option<Line> {
-    let sku_fits = (1..=MAX_SKU_CHARACTERS).contains(&line.sku.chars().count());
+    let sku_fits = (1..=MAX_SKU_CHARACTERS).contains(&line.sku.chars().count())
+        && !line.sku.contains(char::is_control);
     if !sku_fits {
         violations.add(
             format!("{path}.sku"),
-            format!("must have from 1 to {MAX_SKU_CHARACTERS} characters"),
+            format!(
+                "must have from 1 to {MAX_SKU_CHARACTERS} characters, and no control characters"
+            ),
         );
     }
     let quantity = u32::try_from(line.quantity)
@@ -145,4 +156,9 @@ fn parse_price(
             None
         }
     }
+}
+
+/// Control characters have no place in a text that people read, and PostgreSQL cannot even keep a zero.
+fn is_no_part_of_text(character: char) -> bool {
+    character.is_control() && !matches!(character, '\n' | '\r' | '\t')
 }

@@ -63,14 +63,22 @@ pub enum InvalidLines {
 
 impl Lines {
     /// # Errors
+    /// Where an order cannot have this many lines, whatever they are.
+    pub fn check_count(count: usize) -> Result<(), InvalidLines> {
+        if (1..=MAX_LINES).contains(&count) {
+            Ok(())
+        } else {
+            Err(InvalidLines::Count)
+        }
+    }
+
+    /// # Errors
     /// Where the lines are too few, too many, in different currencies, or too dear.
     pub fn new(lines: Vec<Line>) -> Result<Self, InvalidLines> {
+        Self::check_count(lines.len())?;
         let [first, others @ ..] = lines.as_slice() else {
             return Err(InvalidLines::Count);
         };
-        if lines.len() > MAX_LINES {
-            return Err(InvalidLines::Count);
-        }
         if others
             .iter()
             .any(|line| line.unit_price.currency() != first.unit_price.currency())
