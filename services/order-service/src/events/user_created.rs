@@ -11,7 +11,8 @@ pub async fn handle(
     event: UserCreated,
     _: &Delivered,
 ) -> Result<(), HandlerError> {
-    let user_id = Uuid::parse_str(&event.user_id).map_err(HandlerError::reject)?;
+    let user_id = Uuid::parse_str(&event.user_id)
+        .map_err(|error| HandlerError::reject(format!("user_id is not a UUID: {error}")))?;
     store::insert_user(&**transaction, user_id).await?;
     Ok(())
 }
