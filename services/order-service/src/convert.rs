@@ -58,3 +58,20 @@ fn state(state: State) -> OrderState {
         State::Cancelled => OrderState::Cancelled,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_in_time_keeps_its_milliseconds_before_1970_as_well() {
+        let parts = |unix_ms| {
+            let Timestamp { seconds, nanos } = timestamp(unix_ms);
+            (seconds, nanos)
+        };
+        assert_eq!(parts(1_700_000_000_123), (1_700_000_000, 123_000_000));
+        assert_eq!(parts(0), (0, 0));
+        // Nanos count forward, always.
+        assert_eq!(parts(-1), (-1, 999_000_000));
+    }
+}

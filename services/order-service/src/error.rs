@@ -92,3 +92,26 @@ impl From<Error> for HandlerError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
+        for may_come in [
+            Error::UserUnknown(Uuid::nil()),
+            Error::OrderNotFound(Uuid::nil()),
+            Error::Overloaded(OverBudget),
+            Error::Database(DbErr::Custom("away".to_owned())),
+        ] {
+            let error = HandlerError::from(may_come);
+            assert!(matches!(error, HandlerError::Retry(_)), "{error}");
+        }
+        let never = HandlerError::from(Error::NotCancellable {
+            order_id: Uuid::nil(),
+            state: State::Cancelled,
+        });
+        assert!(matches!(never, HandlerError::Reject(_)), "{never}");
+    }
+}

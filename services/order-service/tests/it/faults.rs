@@ -1,0 +1,113 @@
+//! The database is away: callers are told soon and in their own terms, events wait, and nothing has to be restarted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::order::v1::CancelOrderRequest;
+use contracts::order::v1::order_service_server::OrderService as _;
+use messaging::Store;
+use order_service::commands::Commands;
+use order_service::grpc::Orders;
+use order_service::migrations::Migrator;
+use runtime::TestClock;
+use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use testkit::{Database, Proxy, StoreKind, eventually, reason};
+use tonic::{Code, Request, Status};
+
+use crate::samples::{created, new_id, tea_for};
+use crate::world::World;
+
+/// Beyond this a caller has given up. The pool itself is asked to give up much sooner.
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself() {
+    let database = Database::create(StoreKind::Postgres).await;
+    let proxy = Proxy::before(database.url()).await;
+    let mut config = database.config();
+    config.url = proxy.url().into();
+    config.acquire_timeout = Duration::from_millis(300);
+    let world = World::on(database, config).await;
+    let order = world.placed_order().await;
+
+    proxy.cut();
+    let user_id = new_id();
+    world.send(&created(&user_id, 1)).await;
+    assert_unavailable(soon(world.get(&order.order_id)).await);
+    assert_unavailable(soon(world.place(tea_for(&order.user_id))).await);
+    assert_unavailable(soon(world.cancel(&order.order_id, "")).await);
+
+    proxy.mend();
+    let shown = eventually("the order is shown again", async || {
+        world.get(&order.order_id).await
+    });
+    assert_eq!(shown.await, order);
+    // The user who registered meanwhile.
+    world.knows(&user_id).await;
+    world.place(tea_for(&user_id)).await.unwrap();
+    assert_eq!(world.outbox().await.len(), 2);
+    world.stop().await;
+}
+
+/// Without the engine, which would take its own turns at waiting for the lock.
+#[tokio::test]
+async fn while_its_file_is_locked_the_service_is_unavailable() {
+    let database = Database::create(StoreKind::Sqlite).await;
+    let store = Store::new(database.migrated::<Migrator>().await);
+    let orders = Orders::new(Commands::new(store, Arc::new(TestClock::at(1_000))));
+    let other = database.connect().await;
+    let locked = other.begin_with_options(TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    });
+    let locked = locked.await.unwrap();
+    // One waits for the file, the other one for its turn to write.
+    let both = async || {
+        let cancelling = Request::new(CancelOrderRequest {
+            order_id: new_id(),
+            reason: String::new(),
+        });
+        tokio::join!(
+            orders.place_order(Request::new(tea_for(&new_id()))),
+            orders.cancel_order(cancelling),
+        )
+    };
+    let (placed, cancelled) = both().await;
+    assert_unavailable(placed);
+    assert_unavailable(cancelled);
+
+    locked.rollback().await.unwrap();
+    let (placed, cancelled) = both().await;
+    assert_eq!(reason(&placed.unwrap_err()), "USER_UNKNOWN");
+    assert_eq!(reason(&cancelled.unwrap_err()), "ORDER_NOT_FOUND");
+}
+
+async fn soon<T>(answer: impl Future<Output = T>) -> T {
+    let answer = tokio::time::timeout(SOON, answer).await;
+    answer.unwrap_or_else(|_| panic!("no answer within {SOON:?}"))
+}
+
+/// In words for a caller: no statement, no driver, no path.
+fn assert_unavailable<T: std::fmt::Debug>(answer: Result<T, Status>) {
+    let status = answer.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert_eq!(reason(&status), "DATABASE_UNAVAILABLE");
+    let answer = format!(
+        "{} {}",
+        status.message(),
+        String::from_utf8_lossy(status.details())
+    );
+    let answer = answer.to_lowercase();
+    for word in [
+        "sql",
+        "select",
+        "insert",
+        "pool",
+        "order",
+        "connection",
+        "127.0.0.1",
+        ".db",
+    ] {
+        assert!(!answer.contains(word), "{word}: {answer}");
+    }
+}

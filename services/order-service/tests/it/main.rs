@@ -1,0 +1,27 @@
+//! The service from outside: over its socket, on both stores, with its broker.
+//!
+//! The modules are test code for the lints as well, therefore `cfg(test)`.
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod cancel_order;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod get_order;
+#[cfg(test)]
+mod overload;
+#[cfg(test)]
+mod place_order;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod refused_orders;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod subscriber;
+#[cfg(test)]
+mod user_created;
+#[cfg(test)]
+mod world;

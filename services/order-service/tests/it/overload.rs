@@ -1,0 +1,117 @@
+//! More events than the broker takes: while it is away, orders are taken for as long as their events may wait.
+
+use std::time::Duration;
+
+use contracts::order::v1::{Order, OrderPlaced};
+use event::Message;
+use messaging::transport::{self, RabbitMqConfig};
+use order_service::app::participant;
+use order_service::store;
+use prost::Message as _;
+use rstest::rstest;
+use testkit::{Broker, BrokerKind, Proxy, StoreKind, eventually, eventually_is, reason};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+use uuid::Uuid;
+
+use crate::samples::tea_for;
+use crate::subscriber;
+use crate::world::World;
+
+#[rstest]
+#[tokio::test]
+async fn without_a_broker_from_the_start_orders_are_taken_until_their_events_are_overdue(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let nobody = "amqp://nobody:nothing@127.0.0.1:1/%2f".parse().unwrap();
+    let reached = transport::Broker::RabbitMq(RabbitMqConfig::new(nobody));
+    let broker = Broker::create(BrokerKind::RabbitMq).await;
+    let world = World::without_patience(store, broker, reached).await;
+    let user_id = Uuid::now_v7();
+    store::insert_user(&world.db, user_id).await.unwrap();
+
+    let taken = place_until_refused(&world, &user_id.to_string()).await;
+    // Nothing that was answered is lost, and what writes nothing is still served.
+    assert_eq!(world.outbox().await.len(), taken.len());
+    let refused = world.cancel(&taken[0].order_id, "").await.unwrap_err();
+    assert_over_budget(&refused);
+    assert_eq!(world.get(&taken[0].order_id).await.unwrap(), taken[0]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn when_the_broker_is_back_orders_are_taken_again_and_no_event_is_lost(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let broker = Broker::create(BrokerKind::RabbitMq).await;
+    subscriber::declare(&broker).await;
+    let (proxy, reached) = by_way_of_a_proxy(&broker).await;
+    let world = World::without_patience(store, broker, reached).await;
+    let user_id = world.known_user().await;
+
+    proxy.cut();
+    let mut orders = place_until_refused(&world, &user_id).await;
+
+    proxy.mend();
+    let again = eventually("orders are taken again", async || {
+        world.place(tea_for(&user_id)).await
+    });
+    orders.push(again.await);
+    eventually_is("every event is published", 0, async || {
+        let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+        world.count(pending).await
+    })
+    .await;
+    // Each is another aggregate. In between the broker may have got one twice.
+    let mut missing: Vec<&str> = orders.iter().map(|order| order.order_id.as_str()).collect();
+    let mut subscriber = world.subscriber().await;
+    while !missing.is_empty() {
+        let told = order_id(&subscriber.receive().await);
+        missing.retain(|order_id| *order_id != told);
+    }
+    world.stop().await;
+}
+
+/// A way to the RabbitMQ of the test that can be cut, and how a service takes it.
+async fn by_way_of_a_proxy(broker: &Broker) -> (Proxy, transport::Broker) {
+    let transport::Broker::RabbitMq(direct) = broker.of_services([&participant().topology()])
+    else {
+        panic!("only a server has a proxy before it");
+    };
+    let proxy = Proxy::before(direct.url.as_str()).await;
+    let url = proxy.url().parse().unwrap();
+    let reached = transport::Broker::RabbitMq(RabbitMqConfig { url, ..direct });
+    (proxy, reached)
+}
+
+/// The orders that were taken: at least one, because nothing has waited before it.
+async fn place_until_refused(world: &World, user_id: &str) -> Vec<Order> {
+    let mut taken = vec![world.place(tea_for(user_id)).await.unwrap()];
+    let refused = eventually("orders are refused", async || {
+        match world.place(tea_for(user_id)).await {
+            Ok(order) => {
+                taken.push(order);
+                Err(taken.len())
+            }
+            Err(refused) => Ok(refused),
+        }
+    })
+    .await;
+    assert_over_budget(&refused);
+    taken
+}
+
+fn assert_over_budget(refused: &Status) {
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(reason(refused), "OUTBOX_OVER_BUDGET");
+    let details = refused.get_error_details();
+    let retry = details.retry_info().unwrap().retry_delay;
+    assert!(retry > Some(Duration::ZERO));
+}
+
+fn order_id(message: &Message) -> String {
+    assert_eq!(message.routing_key, "order.placed");
+    let placed = OrderPlaced::decode(message.body.clone()).unwrap();
+    placed.order_id
+}

@@ -1,0 +1,138 @@
+//! Placing: what is answered, what is stored, and what is published.
+
+use contracts::order::v1::{OrderPlaced, OrderState, PlaceOrderRequest};
+use rstest::rstest;
+use testkit::{StoreKind, reason};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use crate::samples::{line, money, new_id, tea_for};
+use crate::world::World;
+
+#[rstest]
+#[tokio::test]
+async fn an_order_is_answered_as_given_with_its_total_and_shown_as_answered(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = world.known_user().await;
+    let request = tea_for(&user_id);
+    let order = world.place(request.clone()).await.unwrap();
+
+    assert_eq!(order.user_id, user_id);
+    assert_eq!(order.state(), OrderState::Placed);
+    assert_eq!(order.lines, request.lines);
+    // 3 × 4.99 + 2 × 1.24
+    assert_eq!(order.total_price, Some(money("EUR", 17, 450_000_000)));
+    assert!(order.create_time.is_some());
+    assert_eq!(order.update_time, order.create_time);
+    assert_eq!(order.cancel_time, None);
+    assert_eq!(order.cancellation_reason, "");
+
+    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_limits_themselves_are_taken_and_kept_exactly(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = world.known_user().await;
+    // An event has 64 KiB at most: the most of everything still fits.
+    let widest = "🫖".repeat(64);
+    let order = PlaceOrderRequest {
+        user_id: user_id.clone(),
+        lines: vec![line(&widest, 10_000, money("EUR", 1, 999_999_999)); 100],
+    };
+    let order = world.place(order).await.unwrap();
+    assert_eq!(order.lines.len(), 100);
+    let total = money("EUR", 1_999_999, 999_000_000);
+    assert_eq!(order.total_price, Some(total));
+    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
+
+    let dearest = money("EUR", i64::MAX, 999_999_999);
+    let order = PlaceOrderRequest {
+        user_id,
+        lines: vec![
+            line("MOON", 1, dearest.clone()),
+            line("FREE", 1, money("EUR", 0, 0)),
+        ],
+    };
+    let order = world.place(order).await.unwrap();
+    assert_eq!(order.total_price, Some(dearest));
+    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_order_for_a_user_who_is_not_known_here_is_refused_and_leaves_nothing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.known_user().await;
+    let unknown = new_id();
+    let refused = world.place(tea_for(&unknown)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    assert_eq!(reason(&refused), "USER_UNKNOWN");
+    let details = refused.get_error_details();
+    let resource = details.resource_info().unwrap();
+    assert_eq!(resource.resource_type, "angarium.user.v1.User");
+    assert_eq!(resource.resource_name, unknown);
+
+    assert_eq!(world.count_orders().await, 0);
+    assert_eq!(world.outbox().await, []);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_placed_order_is_told_of_by_one_event_of_its_own(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = world.known_user().await;
+    // The same twice is two orders: nothing in a request says that it is the one before.
+    let first = world.place(tea_for(&user_id)).await.unwrap();
+    let second = world.place(tea_for(&user_id)).await.unwrap();
+    assert_ne!(first.order_id, second.order_id);
+
+    let outbox = world.outbox().await;
+    assert_eq!(outbox.len(), 2, "{outbox:?}");
+    for (promised, order) in outbox.iter().zip([first, second]) {
+        assert_eq!(promised.event_type, "angarium.order.v1.OrderPlaced");
+        assert_eq!(promised.aggregate_id, order.order_id);
+        assert_eq!(promised.version, 1);
+        let expected = OrderPlaced {
+            order_id: order.order_id,
+            user_id: order.user_id,
+            lines: order.lines,
+            total_price: order.total_price,
+            create_time: order.create_time,
+        };
+        assert_eq!(promised.decode::<OrderPlaced>(), expected);
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn where_the_event_cannot_be_kept_there_is_no_order(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = world.known_user().await;
+    world.execute("ALTER TABLE outbox RENAME TO hidden").await;
+    let failed = world.place(tea_for(&user_id)).await.unwrap_err();
+    assert_eq!(failed.code(), Code::Internal);
+    assert_eq!(reason(&failed), "INTERNAL");
+    assert_eq!(world.count_orders().await, 0);
+    assert_eq!(world.count("SELECT count(*) FROM order_line").await, 0);
+
+    world.execute("ALTER TABLE hidden RENAME TO outbox").await;
+    world.place(tea_for(&user_id)).await.unwrap();
+    assert_eq!(world.outbox().await.len(), 1);
+    world.stop().await;
+}

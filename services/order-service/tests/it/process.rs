@@ -1,0 +1,38 @@
+//! The binary, and what operators see of the service.
+
+use std::process::Command;
+
+use testkit::{StoreKind, eventually_is};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::world::World;
+
+#[test]
+fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
+    let binary = env!("CARGO_BIN_EXE_order-service");
+    let output = Command::new(binary).env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(BAD_CONFIGURATION));
+    let said = String::from_utf8(output.stderr).unwrap();
+    for setting in ["DATABASE_URL", "AMQP_URL"] {
+        assert!(said.contains(setting), "{setting}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn health_knows_the_service_by_its_full_name() {
+    let world = World::new(StoreKind::Sqlite).await;
+    eventually_is("it serves", ServingStatus::Serving, async || {
+        let request = HealthCheckRequest {
+            service: "angarium.order.v1.OrderService".to_owned(),
+        };
+        let answer = HealthClient::new(world.channel()).check(request).await;
+        answer.unwrap().into_inner().status()
+    })
+    .await;
+    world.stop().await;
+}
+
+/// As every process of ours: told wrongly.
+const BAD_CONFIGURATION: i32 = 64;

@@ -1,0 +1,149 @@
+//! What is not an order: every field that is wrong is named, and nothing is written.
+
+use contracts::order::v1::{OrderLine, PlaceOrderRequest};
+use rstest::rstest;
+use testkit::{StoreKind, reason, violated_fields};
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+use crate::samples::{line, money, tea_for};
+use crate::world::World;
+
+fn fine() -> OrderLine {
+    line("CUP", 1, money("EUR", 1, 0))
+}
+
+/// How the answer describes what is wrong with its first field.
+fn description(refused: &Status) -> String {
+    let details = refused.get_error_details();
+    let violations = &details.bad_request().unwrap().field_violations;
+    violations[0].description.clone()
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_invalid_field_is_named_at_once_by_its_path_and_nothing_is_written(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let wrong = PlaceOrderRequest {
+        user_id: "ada".to_owned(),
+        lines: vec![
+            line("", 1, money("EUR", 1, 0)),
+            OrderLine {
+                quantity: 0,
+                unit_price: None,
+                ..fine()
+            },
+            line(&"S".repeat(65), 10_001, money("eur", 1, 0)),
+            line("CUP", -1, money("EUR", -1, 0)),
+            line("CUP", i32::MIN, money("EUR", 0, -1)),
+            line("CUP\u{7}", 1, money("EUR", 0, 1_000_000_000)),
+            fine(),
+            OrderLine::default(),
+        ],
+    };
+    let refused = world.place(wrong).await.unwrap_err();
+    assert_eq!(reason(&refused), "VALIDATION_FAILED");
+    assert_eq!(
+        violated_fields(&refused),
+        [
+            "user_id",
+            "lines[0].sku",
+            "lines[1].quantity",
+            "lines[1].unit_price",
+            "lines[2].sku",
+            "lines[2].quantity",
+            "lines[2].unit_price",
+            "lines[3].quantity",
+            "lines[3].unit_price",
+            "lines[4].quantity",
+            "lines[4].unit_price",
+            "lines[5].sku",
+            "lines[5].unit_price",
+            "lines[7].sku",
+            "lines[7].quantity",
+            "lines[7].unit_price",
+        ]
+    );
+    let empty = world.place(PlaceOrderRequest::default()).await.unwrap_err();
+    assert_eq!(violated_fields(&empty), ["user_id", "lines"]);
+
+    assert_eq!(world.count_orders().await, 0);
+    assert_eq!(world.outbox().await, []);
+    world.stop().await;
+}
+
+/// PostgreSQL keeps no text with a zero in it: such a request must not get that far.
+#[rstest]
+#[tokio::test]
+async fn a_zero_in_a_text_is_the_callers_mistake(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = world.known_user().await;
+    let request = PlaceOrderRequest {
+        user_id: user_id.clone(),
+        lines: vec![fine(), line("CUP\0", 1, money("EUR", 1, 0))],
+    };
+    let refused = world.place(request).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["lines[1].sku"]);
+    let order = world.place(tea_for(&user_id)).await.unwrap();
+    let refused = world.cancel(&order.order_id, "be\0cause").await;
+    assert_eq!(violated_fields(&refused.unwrap_err()), ["reason"]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_lines_are_refused_together_with_what_else_is_wrong_with_them() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let user_id = world.known_user().await;
+    let mut request = PlaceOrderRequest {
+        user_id,
+        lines: vec![fine(); 101],
+    };
+    let refused = world.place(request.clone()).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["lines"]);
+    assert!(description(&refused).contains("100"), "{refused:?}");
+
+    request.lines[100].quantity = 0;
+    let refused = world.place(request.clone()).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["lines", "lines[100].quantity"]);
+
+    // However many there are, the answer stays one that a client can take.
+    request.lines = vec![OrderLine::default(); 10_000];
+    let refused = world.place(request).await.unwrap_err();
+    assert_eq!(violated_fields(&refused)[..2], ["lines", "lines[0].sku"]);
+    assert_eq!(world.count_orders().await, 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn lines_that_have_no_total_are_refused() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let user_id = world.known_user().await;
+    let most = money("EUR", i64::MAX, 999_999_999);
+    let mixed = vec![fine(), line("CUP", 1, money("USD", 1, 0))];
+    let too_dear_by_one = vec![
+        line("MOON", 1, most.clone()),
+        line("CUP", 1, money("EUR", 0, 1)),
+    ];
+    let too_many_moons = vec![line("MOON", 10_000, most)];
+    for (lines, because) in [
+        (mixed, "same currency"),
+        (too_dear_by_one, "add up"),
+        (too_many_moons, "add up"),
+    ] {
+        let request = PlaceOrderRequest {
+            user_id: user_id.clone(),
+            lines,
+        };
+        let refused = world.place(request).await.unwrap_err();
+        assert_eq!(violated_fields(&refused), ["lines"]);
+        assert_eq!(reason(&refused), "VALIDATION_FAILED");
+        assert!(description(&refused).contains(because), "{refused:?}");
+    }
+    assert_eq!(world.count_orders().await, 0);
+    assert_eq!(world.outbox().await, []);
+    world.stop().await;
+}

@@ -1,0 +1,64 @@
+//! What tests order, and how users come to be known.
+
+use contracts::Event;
+use contracts::money::Money;
+use contracts::order::v1::{OrderLine, PlaceOrderRequest};
+use contracts::user::v1::UserCreated;
+use event::{Envelope, Message, TraceContext};
+use uuid::Uuid;
+
+pub(crate) fn new_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// Tells that this user has registered, as the `version`th event about them.
+pub(crate) fn created(user_id: &str, version: i64) -> Message {
+    let user = UserCreated {
+        user_id: user_id.to_owned(),
+        email: "ada@example.com".to_owned(),
+        display_name: "Ada Lovelace".to_owned(),
+        create_time: None,
+    };
+    message(&user, version)
+}
+
+fn message<E: Event>(event: &E, version: i64) -> Message {
+    let envelope = Envelope {
+        id: Uuid::now_v7(),
+        event_type: E::full_name(),
+        source: "test".to_owned(),
+        time_ms: 1_700_000_000_000,
+        aggregate_id: event.aggregate_id().to_owned(),
+        aggregate_version: Some(version),
+        correlation_id: "registration-7".to_owned(),
+        trace: TraceContext::default(),
+    };
+    envelope.to_message(E::EXCHANGE, E::ROUTING_KEY, event.encode_to_vec().into())
+}
+
+pub(crate) fn money(currency_code: &str, units: i64, nanos: i32) -> Money {
+    Money {
+        currency_code: currency_code.to_owned(),
+        units,
+        nanos,
+    }
+}
+
+pub(crate) fn line(sku: &str, quantity: i32, unit_price: Money) -> OrderLine {
+    OrderLine {
+        sku: sku.to_owned(),
+        quantity,
+        unit_price: Some(unit_price),
+    }
+}
+
+/// Two lines that add up to 17.45 EUR, both of them with nanos that carry.
+pub(crate) fn tea_for(user_id: &str) -> PlaceOrderRequest {
+    PlaceOrderRequest {
+        user_id: user_id.to_owned(),
+        lines: vec![
+            line("TEA-EARL-GREY", 3, money("EUR", 4, 990_000_000)),
+            line("CUP", 2, money("EUR", 1, 240_000_000)),
+        ],
+    }
+}

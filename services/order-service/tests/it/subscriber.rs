@@ -1,0 +1,48 @@
+//! Somebody who wants to hear of orders.
+
+use contracts::Event;
+use contracts::order::v1::{OrderCancelled, OrderPlaced};
+use event::Message;
+use messaging::transport::{Ack, Receiver, Topology};
+use messaging::{Delivered, HandlerError, Subscriptions, Transaction};
+use testkit::Broker;
+
+const QUEUE: &str = "subscriber";
+
+pub(crate) struct Subscriber(Box<dyn Receiver>);
+
+impl Subscriber {
+    pub(crate) async fn of(broker: &Broker) -> Self {
+        let transport = broker.transport(topology());
+        Self(transport.receiver(QUEUE, 20).await.unwrap())
+    }
+
+    /// The next event that the broker brings.
+    pub(crate) async fn receive(&mut self) -> Message {
+        let delivery = self.0.receive().await.unwrap();
+        self.0.acknowledge(Ack::One(delivery.tag)).await.unwrap();
+        delivery.message
+    }
+}
+
+/// From now on the broker keeps what is published about orders.
+pub(crate) async fn declare(broker: &Broker) {
+    broker.transport(topology()).declare().await.unwrap();
+}
+
+fn topology() -> Topology {
+    async fn placed(_: &Transaction, _: OrderPlaced, _: &Delivered) -> Result<(), HandlerError> {
+        Ok(())
+    }
+    async fn cancelled(
+        _: &Transaction,
+        _: OrderCancelled,
+        _: &Delivered,
+    ) -> Result<(), HandlerError> {
+        Ok(())
+    }
+    let subscriptions = Subscriptions::new(QUEUE)
+        .on::<OrderPlaced>(placed)
+        .on::<OrderCancelled>(cancelled);
+    Topology::publishing([OrderPlaced::EXCHANGE]).consuming(subscriptions.queue())
+}

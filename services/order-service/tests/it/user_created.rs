@@ -1,0 +1,119 @@
+//! What the service learns of users, and what it makes of events that come twice, too early, or are wrong.
+
+use rstest::rstest;
+use testkit::StoreKind;
+use uuid::Uuid;
+
+use crate::samples::{created, new_id, tea_for};
+use crate::world::World;
+
+#[rstest]
+#[tokio::test]
+async fn orders_are_taken_for_a_user_from_the_event_on(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = new_id();
+    world.place(tea_for(&user_id)).await.unwrap_err();
+    let registered = created(&user_id, 1);
+    world.send(&registered).await;
+    world.becomes(&registered, "done").await;
+    world.place(tea_for(&user_id)).await.unwrap();
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_user_who_is_told_of_again_is_known_once(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = new_id();
+    let registered = created(&user_id, 1);
+    world.send(&registered).await;
+    world.becomes(&registered, "done").await;
+
+    world.send(&registered).await;
+    // The same fact under another id, as after a publisher's database was restored.
+    world.send(&created(&user_id, 1)).await;
+    world.settled().await;
+    assert_eq!(world.count_users().await, 1);
+    assert_eq!(world.count("SELECT count(*) FROM inbox").await, 1);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_that_overtakes_waits_for_the_one_before_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = new_id();
+    let (first, second) = (created(&user_id, 1), created(&user_id, 2));
+    world.send(&second).await;
+    world.becomes(&second, "waiting").await;
+    assert_eq!(world.count_users().await, 0);
+    // It is in nobody's way.
+    world.known_user().await;
+
+    world.send(&first).await;
+    world.becomes(&first, "done").await;
+    world.becomes(&second, "done").await;
+    assert_eq!(world.count_users().await, 2);
+    world.stop().await;
+}
+
+/// The user service will say more of users than it does today.
+#[rstest]
+#[tokio::test]
+async fn what_else_is_told_of_a_user_leaves_no_gap(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = new_id();
+    let [first, mut renamed, third] = [1, 2, 3].map(|version| created(&user_id, version));
+    renamed.routing_key = "user.renamed".to_owned();
+    renamed.event_type = Some("angarium.user.v1.UserRenamed".to_owned());
+    for message in [&first, &renamed, &third] {
+        world.send(message).await;
+    }
+    world.becomes(&first, "done").await;
+    world.becomes(&renamed, "skipped").await;
+    world.becomes(&third, "done").await;
+    assert_eq!(world.count_users().await, 1);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_about_nobody_is_dead_with_its_cause_while_the_queue_goes_on(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let nobody = created("ada", 1);
+    world.send(&nobody).await;
+    world.becomes(&nobody, "dead").await;
+    let (_, cause) = world.inbox(&nobody).await.unwrap();
+    let cause = cause.unwrap();
+    assert!(cause.starts_with("user_id is not a UUID"), "{cause}");
+
+    let user_id = world.known_user().await;
+    world.place(tea_for(&user_id)).await.unwrap();
+    assert_eq!(world.count_users().await, 1);
+    world.stop().await;
+}
+
+/// Whatever form the event has the id in, calls have it in one.
+#[rstest]
+#[tokio::test]
+async fn a_users_id_is_known_in_the_form_that_calls_use(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = Uuid::now_v7();
+    let shouted = user_id.to_string().to_uppercase();
+    world.send(&created(&shouted, 1)).await;
+    world.knows(&user_id.to_string()).await;
+    world.place(tea_for(&user_id.to_string())).await.unwrap();
+    world.stop().await;
+}
