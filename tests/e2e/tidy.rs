@@ -124,16 +124,22 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
 
 #[test]
 fn lapin_is_known_to_messaging_and_to_tests_only() {
-    for folder in [
-        "services",
+    for package in [
         "shared/runtime",
         "shared/contracts",
         "shared/event",
+        "services/angarium",
     ] {
-        for file in sources(&root().join(folder)) {
-            let text = std::fs::read_to_string(&file).unwrap();
-            assert!(!text.contains("lapin::"), "{}", file.display());
-        }
+        assert!(
+            !read(format!("{package}/Cargo.toml")).contains("lapin"),
+            "{package}"
+        );
+    }
+    for service in ["user-service", "order-service", "notification-service"] {
+        assert!(
+            !read(format!("services/{service}/Cargo.toml")).contains("lapin"),
+            "{service}"
+        );
     }
 }
 

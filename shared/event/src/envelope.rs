@@ -12,6 +12,9 @@ use crate::{Message, TraceContext};
 
 const CONTENT_TYPE: &str = "application/protobuf";
 
+/// The longest id, type or correlation id: AMQP 0-9-1's short strings hold no more.
+const MAX_ATTRIBUTE_BYTES: usize = 255;
+
 /// What is known of an event apart from its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
@@ -54,6 +57,9 @@ pub enum MalformedEnvelope {
     /// The sequence is there, but not a version.
     #[error("its sequence `{0}` is not a version from 1 on")]
     Sequence(String),
+    /// An attribute that is longer than AMQP's short strings, and than any of ours.
+    #[error("its {0} has more than {MAX_ATTRIBUTE_BYTES} bytes")]
+    AttributeTooLong(&'static str),
     /// A body larger than [`MAX_BODY_BYTES`](crate::MAX_BODY_BYTES).
     #[error("its body has {0} bytes, more than {max}", max = crate::MAX_BODY_BYTES)]
     TooLarge(usize),
@@ -127,6 +133,11 @@ impl Envelope {
             .or(attribute(headers::PARTITION_KEY))
             .filter(|id| !id.is_empty())
             .ok_or(MalformedEnvelope::NoAggregate)?;
+        for (name, value) in [("event type", event_type), ("aggregate id", aggregate_id)] {
+            if value.len() > MAX_ATTRIBUTE_BYTES {
+                return Err(MalformedEnvelope::AttributeTooLong(name));
+            }
+        }
 
         Ok(Self {
             id,
@@ -138,6 +149,7 @@ impl Envelope {
             correlation_id: message
                 .correlation_id
                 .clone()
+                .filter(|correlation_id| correlation_id.len() <= MAX_ATTRIBUTE_BYTES)
                 .unwrap_or_else(|| id.to_string()),
             trace: TraceContext::accept(
                 message
@@ -193,7 +205,8 @@ fn version(sequence: &str) -> Result<i64, MalformedEnvelope> {
     sequence
         .parse()
         .ok()
-        .filter(|version| *version >= 1)
+        // The last one would have no successor.
+        .filter(|version| (1..i64::MAX).contains(version))
         .ok_or_else(|| MalformedEnvelope::Sequence(excerpt(sequence)))
 }
 
@@ -312,6 +325,13 @@ mod tests {
                 m.headers.insert("cloudEvents_sequence".into(), "0".into());
             }),
             MalformedEnvelope::Sequence("0".into())
+        );
+        assert_eq!(
+            broken(|m| {
+                m.headers
+                    .insert("cloudEvents_subject".into(), "a".repeat(256));
+            }),
+            MalformedEnvelope::AttributeTooLong("aggregate id")
         );
         assert_eq!(
             broken(|m| m.body = vec![0; crate::MAX_BODY_BYTES + 1].into()),

@@ -15,7 +15,9 @@ use crate::sql;
 use crate::store::Store;
 
 /// How often the oldest pending event is looked at, while there is one.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How often to look without a reason to: for what another replica has left behind.
+const POLL: Duration = Duration::from_secs(60);
 
 /// Whether a database's outbox is within its budget. Clones share it.
 #[derive(Clone, Default)]
@@ -54,7 +56,7 @@ impl Backlog {
             let _ = stop
                 .run_until_cancelled(async {
                     if !pending {
-                        committed.notified().await;
+                        let _ = tokio::time::timeout(POLL, committed.notified()).await;
                     }
                     tokio::time::sleep(INTERVAL).await;
                 })
@@ -83,10 +85,10 @@ pub(crate) const SIGNAL: &str = "backlog";
 async fn oldest_ms(store: &Store) -> Result<Option<i64>, DbErr> {
     let row = sql::query_one(
         store.connection(),
-        "SELECT {now} - created_at_ms AS age_ms FROM outbox
-         WHERE published_at_ms IS NULL AND held_until_ms IS NULL ORDER BY sequence LIMIT 1",
+        "SELECT {now} - min(created_at_ms) AS age_ms FROM outbox
+         WHERE published_at_ms IS NULL AND held_until_ms IS NULL",
         [],
     )
     .await?;
-    row.map(|row| row.try_get("", "age_ms")).transpose()
+    row.map_or(Ok(None), |row| row.try_get("", "age_ms"))
 }

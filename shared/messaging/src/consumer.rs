@@ -42,7 +42,8 @@ pub struct ConsumerConfig {
     pub handler_time_out: Duration,
     /// When a failed event is tried again, and when it is given up on.
     pub retry: RetryPolicy,
-    /// How long the first event to arrive of an unknown aggregate waits for earlier ones, where order is kept.
+    /// How long the first event to arrive of an unknown aggregate waits for earlier ones, where order is kept. Longer than
+    /// a replica that has one of those can keep it: until its heartbeat or its handlers' time is over.
     pub baseline_wait: Duration,
     /// How often to look for due events without a reason to: for those of a replica that has died.
     pub poll: Duration,
@@ -55,7 +56,7 @@ impl Default for ConsumerConfig {
             lanes: 4,
             handler_time_out: Duration::from_secs(30),
             retry: RetryPolicy::default(),
-            baseline_wait: Duration::from_secs(30),
+            baseline_wait: Duration::from_secs(120),
             poll: Duration::from_secs(30),
         }
     }
@@ -112,7 +113,7 @@ impl Consumer {
             let connected = self.transport.receiver(queue, self.config.prefetch).await;
             let ended = match connected {
                 Ok(receiver) => {
-                    reconnect.reset();
+                    reconnect.connected();
                     self.receive_until_broken(receiver, stop).await
                 }
                 Err(error) => Err(error),

@@ -191,6 +191,21 @@ pub(crate) async fn next_due_in_ms(
     row.map_or(Ok(None), |row| row.try_get("", "wait_ms"))
 }
 
+/// Whether the consumer has seen the event.
+pub(crate) async fn has_seen(
+    transaction: &Transaction,
+    consumer: &str,
+    event_id: &str,
+) -> Result<bool, DbErr> {
+    let row = sql::query_one(
+        &**transaction,
+        "SELECT 1 AS seen FROM inbox WHERE consumer = $1 AND event_id = $2",
+        [consumer.into(), event_id.into()],
+    )
+    .await?;
+    Ok(row.is_some())
+}
+
 /// A held event is done; its message is not needed any more.
 pub(crate) async fn settle(
     transaction: &Transaction,
@@ -217,7 +232,8 @@ pub(crate) async fn park(
 ) -> Result<(), DbErr> {
     sql::execute(
         &**transaction,
-        "UPDATE inbox SET state = $3, due_at_ms = NULL WHERE consumer = $1 AND event_id = $2",
+        "UPDATE inbox SET state = $3, due_at_ms = NULL, settled_at_ms = CASE WHEN $3 = 'skipped' THEN {now} END
+         WHERE consumer = $1 AND event_id = $2",
         [consumer.into(), event_id.into(), held.as_str().into()],
     )
     .await?;

@@ -108,7 +108,7 @@ impl Pending {
     }
 }
 
-/// At most `limit` rows that are due, oldest first, leaving out those whose aggregate has an earlier event that is not due
+/// At most `limit` rows that are due by one look at the clock, oldest first, leaving out those whose aggregate has an earlier event that is not due
 /// yet: no event may overtake one that the broker would not take.
 pub(crate) async fn pending(
     db: &impl ConnectionTrait,
@@ -117,11 +117,12 @@ pub(crate) async fn pending(
 ) -> Result<Vec<Pending>, DbErr> {
     let rows = sql::query_all(
         db,
-        "SELECT * FROM outbox AS o
-         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= {now}
+        "WITH clock (now_ms) AS MATERIALIZED (SELECT {now})
+         SELECT * FROM outbox AS o
+         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= (SELECT now_ms FROM clock)
            AND NOT EXISTS (
                SELECT 1 FROM outbox AS earlier
-               WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL AND earlier.due_at_ms > {now}
+               WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL AND earlier.due_at_ms > (SELECT now_ms FROM clock)
                  AND earlier.aggregate_type = o.aggregate_type AND earlier.aggregate_id = o.aggregate_id
                  AND earlier.aggregate_version < o.aggregate_version)
          ORDER BY sequence LIMIT $1",
@@ -145,17 +146,18 @@ pub(crate) async fn mark_published(
     Ok(())
 }
 
-/// Leaves a row that the broker would not take pending, with the reason, until `delay_ms` from now.
+/// Leaves rows that the broker would not take pending, with the reason, until `delay_ms` from now.
 pub(crate) async fn postpone(
     db: &impl ConnectionTrait,
-    sequence: i64,
+    sequences: impl IntoIterator<Item = i64>,
     reason: &str,
     delay_ms: i64,
 ) -> Result<(), DbErr> {
     sql::execute(
         db,
-        "UPDATE outbox SET attempts = attempts + 1, last_error = $2, due_at_ms = {now} + $3 WHERE sequence = $1",
-        [sequence.into(), reason.into(), delay_ms.into()],
+        "UPDATE outbox SET attempts = attempts + 1, last_error = $2, due_at_ms = {now} + $3
+         WHERE sequence IN {list $1}",
+        [sql::list(sequences), reason.into(), delay_ms.into()],
     )
     .await?;
     Ok(())

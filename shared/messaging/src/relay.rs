@@ -5,7 +5,7 @@
 //! broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile. Of all relays of a
 //! database one publishes; the others take over within 5 s of its death.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,14 @@ mod window;
 
 use lease::Lease;
 use window::Window;
+
+/// How often the lease is looked after while confirms are outstanding.
+const RENEWAL: Duration = Duration::from_secs(1);
+/// How long a stop may take: what is pending then is published by another replica, or at the next start.
+const LAST_PASS: Duration = Duration::from_secs(4);
+/// Between two attempts at an event that the broker does not take.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 /// How a relay works.
 #[derive(Clone, Debug)]
@@ -87,24 +95,35 @@ impl Relay {
         }
     }
 
-    /// Runs until `stop`, then goes on until nothing is pending that the broker takes. It does not fail: it reconnects.
+    /// Runs until `stop`, then goes on for a moment, until nothing is pending that the broker takes. It does not fail: it
+    /// reconnects.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::join!(
-            wake::listen(&self.store, &self.told, &stop),
-            self.publish(&stop)
-        );
-    }
-
-    async fn publish(&self, stop: &CancellationToken) {
-        let mut reconnect = Reconnect::default();
         let mut progress = Progress {
             lease: Lease::new(),
             timers: Timers::new(&self.store),
             confirmed: Vec::new(),
         };
+        let overdue = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_PASS).await;
+        };
+        let publish = async {
+            tokio::select! {
+                () = self.publish(&stop, &mut progress) => (),
+                () = overdue => tracing::info!("events are left in the outbox; the next relay publishes them"),
+            }
+        };
+        tokio::join!(wake::listen(&self.store, &self.told, &stop), publish);
+        if let Err(error) = progress.lease.release(&self.store).await {
+            tracing::debug!(%error, "the lease was not given back; it ends by itself");
+        }
+    }
+
+    async fn publish(&self, stop: &CancellationToken, progress: &mut Progress) {
+        let mut reconnect = Reconnect::default();
         loop {
             match self
-                .publish_until_broken(stop, &mut reconnect, &mut progress)
+                .publish_until_broken(stop, &mut reconnect, progress)
                 .await
             {
                 Ok(()) => break,
@@ -114,9 +133,6 @@ impl Relay {
                 break;
             }
             reconnect.pause(stop).await;
-        }
-        if let Err(error) = progress.lease.release(&self.store).await {
-            tracing::debug!(%error, "the lease was not given back; it ends by itself");
         }
     }
 
@@ -130,14 +146,19 @@ impl Relay {
         let mut window = Window::new(self.config.window);
         let mut confirms = FuturesUnordered::new();
         let (mut look, mut last_look) = (true, false);
+        reconnect.connected();
         loop {
             self.mark(&mut progress.confirmed).await?;
             if progress.timers.are_due() {
                 look |= progress.timers.release(&self.store).await?;
             }
             if look && window.wants_more() {
-                look = self.claim(&mut window, &mut progress.lease).await?;
-                reconnect.reset();
+                look = self.claim(&mut window).await?;
+            }
+            // Asked for only where there is something, so that an idle relay asks for nothing; and again and again while
+            // there is, because confirms may take longer than a lease.
+            if !window.is_empty() && !progress.lease.take(&self.store).await? {
+                window.stop_publishing();
             }
             if !takes_messages(&*publisher, stop).await? {
                 return Ok(());
@@ -165,22 +186,18 @@ impl Relay {
                     self.settle(outcomes, &mut window, &mut progress.confirmed).await?;
                 }
                 () = self.committed.notified() => look = true,
+                () = tokio::time::sleep(RENEWAL) => (),
             }
         }
     }
 
-    /// Reads what is pending into the window if the lease allows it, and tells whether there may be more. The lease is asked
-    /// for only where there is something, so that an idle relay asks for nothing but that.
-    async fn claim(&self, window: &mut Window, lease: &mut Lease) -> Result<bool, DbErr> {
+    /// Reads what is pending into the window, and tells whether there may be more.
+    async fn claim(&self, window: &mut Window) -> Result<bool, DbErr> {
         let limit = window.claim_limit();
         let mut rows =
             outbox::pending(self.store.connection(), &self.config.service, limit as u64).await?;
         let full = rows.len() == limit;
         rows.retain(|row| faults::is_beyond_cursor(row.sequence));
-        if !rows.is_empty() && !lease.take(&self.store).await? {
-            window.stop_publishing();
-            return Ok(false);
-        }
         if faults::broken("mark-before-confirm") {
             self.mark(&mut rows.iter().map(|row| row.sequence).collect())
                 .await?;
@@ -221,7 +238,7 @@ impl Relay {
         window: &mut Window,
         confirmed: &mut Vec<i64>,
     ) -> Result<(), RelayError> {
-        let mut refused = HashMap::new();
+        let mut refused: BTreeMap<String, Vec<Pending>> = BTreeMap::new();
         let mut broken = None;
         for (sequence, outcome) in outcomes {
             match outcome {
@@ -233,10 +250,17 @@ impl Relay {
                     confirmed.push(sequence);
                 }
                 Ok(Confirmation::Unrouted) => {
-                    refused.insert(sequence, "no queue is bound for it".to_owned());
+                    let reason = format!("no queue is bound for {}", window.target(sequence));
+                    refused
+                        .entry(reason)
+                        .or_default()
+                        .extend(window.refused(sequence));
                 }
                 Ok(Confirmation::Refused(reason)) => {
-                    refused.insert(sequence, reason);
+                    refused
+                        .entry(reason)
+                        .or_default()
+                        .extend(window.refused(sequence));
                 }
                 Err(_) if faults::broken("swallow-relay-error") => confirmed.push(sequence),
                 Err(error) => broken = Some(error),
@@ -245,10 +269,8 @@ impl Relay {
         for sequence in confirmed.iter() {
             window.confirmed(*sequence);
         }
-        for (sequence, reason) in refused {
-            if let Some(row) = window.refused(sequence) {
-                self.postpone(&row, &reason).await?;
-            }
+        for (reason, rows) in refused {
+            self.postpone(&rows, &reason).await?;
         }
         broken.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -265,20 +287,20 @@ impl Relay {
         Ok(())
     }
 
-    async fn postpone(&self, row: &Pending, reason: &str) -> Result<(), DbErr> {
-        let attempt = u32::try_from(row.attempts).unwrap_or(0) + 1;
-        let delay = delay(
-            Duration::from_secs(1),
-            Duration::from_secs(30),
-            attempt,
-            fastrand::f64(),
-        );
+    /// Leaves rows pending that the broker did not take, all in one statement: while a queue is not bound there may be many.
+    async fn postpone(&self, rows: &[Pending], reason: &str) -> Result<(), DbErr> {
+        let Some(first) = rows.iter().max_by_key(|row| row.attempts) else {
+            return Ok(());
+        };
+        let attempt = u32::try_from(first.attempts).unwrap_or(0) + 1;
+        let delay = delay(FIRST_DELAY, LONGEST_DELAY, attempt, fastrand::f64());
         tracing::warn!(
-            event.id = %row.envelope.id, event.r#type = row.envelope.event_type, exchange = row.exchange,
-            routing_key = row.routing_key, attempt, reason, "the broker did not take an event; it stays in the outbox"
+            events = rows.len(), event.id = %first.envelope.id, event.r#type = first.envelope.event_type, attempt, reason,
+            "the broker did not take events; they stay in the outbox"
         );
         let _turn = self.store.turn_to_write().await?;
-        outbox::postpone(self.store.connection(), row.sequence, reason, millis(delay)).await
+        let sequences = rows.iter().map(|row| row.sequence);
+        outbox::postpone(self.store.connection(), sequences, reason, millis(delay)).await
     }
 }
 

@@ -3,12 +3,14 @@
 //! Raw rather than built, because each is on the hot path and is the point of its function. Parameters are always bound.
 //! The time is the database's own, so that all replicas of a service share one clock.
 
+use std::borrow::Cow;
+
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
 
 use crate::store::is_sqlite;
 
-/// Executes `sql`, in which `$1`, `$2` … are `values` and `{now}`, `{skip_locked}`, `{for_update}` and `{in N}` differ by store.
+/// Executes `sql`, in which `$1`, `$2` … are `values` and `{now}`, `{skip_locked}`, `{for_update}` and `{list $1}` differ by store.
 pub(crate) async fn execute(
     db: &impl ConnectionTrait,
     sql: &str,
@@ -36,16 +38,34 @@ pub(crate) async fn query_one(
 /// Whether the statement was refused only because one before it in its transaction had failed (PostgreSQL).
 pub(crate) fn is_after_failure(error: &DbErr) -> bool {
     const IN_FAILED_SQL_TRANSACTION: &str = "25P02";
+    code(error).is_some_and(|code| code == IN_FAILED_SQL_TRANSACTION)
+}
+
+/// Whether the statement was refused for what is in it, so that it will be each time: PostgreSQL's classes 22 (data), 23
+/// (constraints) and 54 (limits); SQLite's CONSTRAINT, MISMATCH and TOOBIG.
+pub(crate) fn is_of_the_statement(error: &DbErr) -> bool {
+    let Some(code) = code(error) else {
+        return false;
+    };
+    match code.parse::<u32>() {
+        // SQLite: decimal, the primary code in the lowest byte. SQLSTATE has five characters.
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20),
+        _ => ["22", "23", "54"]
+            .iter()
+            .any(|class| code.starts_with(class)),
+    }
+}
+
+fn code(error: &DbErr) -> Option<Cow<'_, str>> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
     else {
-        return false;
+        return None;
     };
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    code.is_some_and(|code| code == IN_FAILED_SQL_TRANSACTION)
+    error.as_database_error().and_then(DatabaseError::code)
 }
 
-/// A list as one bound parameter, to be used with `{list $n}`: the statement's text, and so its plan, stays the same
+/// A list as one bound parameter, to be used as `{list $1}`: the statement's text, and so its plan, stays the same
 /// whatever the list's length.
 pub(crate) fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
     let numbers: Vec<String> = numbers
@@ -71,7 +91,7 @@ fn statement(
         &[
             (
                 "{now}",
-                "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+                "(extract(epoch from statement_timestamp()) * 1000)::bigint",
             ),
             ("{for_update}", "FOR UPDATE"),
             ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),

@@ -18,8 +18,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::backlog::{Backlog, OverBudget};
 use crate::faults;
 
-/// How long to wait for a turn to write. Longer than any transaction of ours takes, shorter than a caller's patience.
-const LONGEST_TURN: Duration = Duration::from_secs(2);
+/// How long a command waits to begin. Behind others that write, a caller is better told than kept.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A service's database. Cheap to clone; clones share their signals.
 #[derive(Clone)]
@@ -87,7 +87,10 @@ impl Store {
     /// [`BeginError::OverBudget`], or as `begin`.
     pub async fn begin_command(&self) -> Result<Transaction, BeginError> {
         self.backlog.check()?;
-        let transaction = self.begin().await?;
+        let begun = tokio::time::timeout(LONGEST_WAIT, self.begin()).await;
+        // As where no connection is free in time: the caller may try again.
+        let transaction =
+            begun.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))?;
         faults::point("begun");
         Ok(transaction)
     }
@@ -101,12 +104,9 @@ impl Store {
         let Some(writers) = &self.writers else {
             return Ok(None);
         };
-        let turn = tokio::time::timeout(LONGEST_TURN, Arc::clone(writers).acquire_owned()).await;
-        match turn {
-            Ok(Ok(permit)) => Ok(Some(permit)),
-            // As where no connection is free in time: the caller may try again.
-            Ok(Err(_)) | Err(_) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
-        }
+        let turn = Arc::clone(writers).acquire_owned().await;
+        turn.map(Some)
+            .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
     }
 
     /// The signal that [`Transaction::wake_on_commit`] raises under `name`, for a worker that waits for rows.
@@ -132,7 +132,8 @@ impl Transaction {
     /// Commits, then wakes whoever waits for what was written.
     ///
     /// # Errors
-    /// Where the database refuses (also because a statement has failed before, whoever has looked away) or cannot be reached. The outcome is then unknown to the caller, as with any commit.
+    /// Where the database refuses (also because a statement has failed before, whoever has looked away) or cannot be reached.
+    /// The outcome is then unknown to the caller, as with any commit.
     pub async fn commit(self) -> Result<(), DbErr> {
         // PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and calls that a
         // success. Any statement before it fails.

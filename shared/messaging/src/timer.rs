@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::backlog;
 use crate::outbox::{self, Cause};
 use crate::sql;
 use crate::store::{Store, Transaction};
@@ -92,6 +93,7 @@ impl Timers {
                 "UPDATE outbox SET held_until_ms = NULL, created_at_ms = {now}, due_at_ms = {now}
                              WHERE held_until_ms <= {now}";
             sql::execute(store.connection(), releasing, []).await?;
+            store.signal(backlog::SIGNAL).notify_one();
         }
         let wait = next_in_ms(store.connection()).await?.map_or(POLL, wait);
         // Another replica may set a timer and die: then this one finds it, if late.

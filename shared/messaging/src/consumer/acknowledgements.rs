@@ -16,16 +16,19 @@ pub(super) struct Acknowledgements {
 impl Acknowledgements {
     /// The fewest acknowledgements that settle `tags`, none of which was given before. One that closes a gap covers all
     /// before it; one beyond a gap goes alone, so that a slow delivery does not keep the others unacknowledged.
+    ///
+    /// Each names a delivery that is not acknowledged yet: RabbitMQ closes the channel over any other.
     pub(super) fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
         let tags: BTreeSet<u64> = tags.into_iter().collect();
         self.ahead.extend(&tags);
-        let before = self.all_up_to;
         while self.ahead.remove(&(self.all_up_to + 1)) {
             self.all_up_to += 1;
         }
         let alone = tags.range(self.all_up_to + 1..).map(|tag| Ack::One(*tag));
-        let together = (self.all_up_to > before && tags.iter().any(|tag| *tag <= self.all_up_to))
-            .then_some(Ack::UpTo(self.all_up_to));
+        let together = tags
+            .range(..=self.all_up_to)
+            .next_back()
+            .map(|tag| Ack::UpTo(*tag));
         together.into_iter().chain(alone).collect()
     }
 }
@@ -47,7 +50,8 @@ mod tests {
     fn a_slow_delivery_does_not_hold_back_the_others() {
         let mut acknowledgements = Acknowledgements::default();
         assert_eq!(acknowledgements.settle([2, 3]), [Ack::One(2), Ack::One(3)]);
-        assert_eq!(acknowledgements.settle([1]), [Ack::UpTo(3)]);
+        assert_eq!(acknowledgements.settle([1]), [Ack::UpTo(1)]);
+        assert_eq!(acknowledgements.settle([5, 4]), [Ack::UpTo(5)]);
     }
 
     proptest! {
@@ -61,6 +65,9 @@ mod tests {
             for tags in order.chunks(group) {
                 done.extend(tags);
                 for ack in acknowledgements.settle(tags.iter().copied()) {
+                    // As the broker has it: what is named must be outstanding.
+                    let (Ack::One(named) | Ack::UpTo(named)) = ack;
+                    prop_assert!(!acknowledged.contains(&named), "{} is acknowledged already", named);
                     match ack {
                         Ack::One(tag) => { acknowledged.insert(tag); }
                         Ack::UpTo(tag) => acknowledged.extend(1..=tag),

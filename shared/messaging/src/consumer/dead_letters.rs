@@ -20,7 +20,7 @@ impl Consumer {
                     .transport
                     .receiver(&queue, self.config.prefetch)
                     .await?;
-                reconnect.reset();
+                reconnect.connected();
                 self.take_in(&mut *receiver).await
             };
             if let Some(Err(error)) = stop.run_until_cancelled(receiving).await {

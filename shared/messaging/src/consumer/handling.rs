@@ -12,7 +12,7 @@ use sea_orm::DbErr;
 use tracing::Instrument as _;
 
 use super::decision::{Turn, turn};
-use crate::inbox::{self, Due, Held};
+use crate::inbox::{self, Due, Entry, Held};
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
@@ -26,6 +26,9 @@ pub(super) struct Handling {
     pub(super) handler_time_out: Duration,
     pub(super) baseline_wait: Duration,
 }
+
+/// The cause of an event that came after later ones of its aggregate had been handled.
+const OVERTAKEN: &str = "it came after the event with which the order of its aggregate begins here";
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,10 @@ impl From<DbErr> for Failure {
         if sql::is_after_failure(&error) {
             let cause = "its handler went on after a statement that had failed";
             return Self::Handler(HandlerError::retry(cause));
+        }
+        if sql::is_of_the_statement(&error) {
+            // Whatever is in the message, waiting for the store will not make it fit.
+            return Self::Handler(HandlerError::retry(error));
         }
         Self::Store(error)
     }
@@ -91,7 +98,7 @@ impl Handling {
             .await?;
             match turn(position, version) {
                 Turn::Now => (),
-                Turn::Past => return Ok(Outcome::Duplicate),
+                Turn::Past => return self.past(transaction, &entry).await,
                 Turn::Later => {
                     return self
                         .hold(transaction, &entry, Held::Waiting, None, None)
@@ -141,8 +148,7 @@ impl Handling {
             .await?;
             let turn = turn(position, version);
             if turn == Turn::Past {
-                inbox::settle(transaction, self.consumer(), &due.event_id).await?;
-                return Ok(Outcome::Duplicate);
+                return Err(Failure::Handler(HandlerError::reject(OVERTAKEN)));
             }
             if turn == Turn::Later
                 || (turn == Turn::Unknown
@@ -167,6 +173,16 @@ impl Handling {
         }
         inbox::settle(transaction, self.consumer(), &due.event_id).await?;
         self.handle(transaction, message, envelope, due.attempts + 1)
+            .await
+    }
+
+    /// What is older than the position has been seen, unless the order began after it: then its effect is missing, and
+    /// somebody has to know.
+    async fn past(&self, transaction: &Transaction, entry: &Entry<'_>) -> Result<Outcome, Failure> {
+        if inbox::has_seen(transaction, entry.consumer, entry.event_id).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        self.hold(transaction, entry, Held::Dead, Some(OVERTAKEN), None)
             .await
     }
 

@@ -42,6 +42,9 @@ const PENDING_BY_AGGREGATE: &str = "
 CREATE INDEX outbox_pending_by_aggregate ON outbox (aggregate_type, aggregate_id, aggregate_version)
 WHERE published_at_ms IS NULL AND held_until_ms IS NULL";
 
+const PUBLISHED: &str =
+    "CREATE INDEX outbox_published ON outbox (published_at_ms) WHERE published_at_ms IS NOT NULL";
+
 // Which relay publishes, and until when it does unless it renews.
 const RELAY_LEASE: &str = "
 CREATE TABLE relay_lease (
@@ -54,7 +57,14 @@ CREATE TABLE relay_lease (
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for statement in [OUTBOX, PENDING, PENDING_BY_AGGREGATE, TIMERS, RELAY_LEASE] {
+        for statement in [
+            OUTBOX,
+            PENDING,
+            PENDING_BY_AGGREGATE,
+            TIMERS,
+            PUBLISHED,
+            RELAY_LEASE,
+        ] {
             db.execute_unprepared(&ddl(statement, manager)).await?;
         }
         Ok(())

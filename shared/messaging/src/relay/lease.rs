@@ -59,10 +59,12 @@ impl Lease {
         Ok(false)
     }
 
-    /// How long another relay holds the lease, unless it renews it; `None` where none did when it was last asked for.
+    /// How long another relay still holds the lease, unless it renews it. `None` where none did when it was last asked for,
+    /// or its time is over: then it is worth asking again.
     pub(super) fn held_by_another_for(&self) -> Option<Duration> {
-        self.another_until
-            .map(|until| until.saturating_duration_since(Instant::now()))
+        self.another_until?
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
     }
 
     async fn take_row(&self, store: &Store) -> Result<bool, DbErr> {

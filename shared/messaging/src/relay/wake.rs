@@ -4,7 +4,7 @@
 //! and where the active relay is in the same process it is not needed at all. On SQLite there is nobody to notify; a slow
 //! poll is behind both.
 
-use sea_orm::sqlx::postgres::PgListener;
+use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{DbBackend, DbErr};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -49,11 +49,17 @@ async fn listen_until_broken(
     )
     .await?;
     let channel: String = channel.map_or(Ok(String::new()), |row| row.try_get("", "channel"))?;
-    let mut listener = PgListener::connect_with(store.connection().get_postgres_connection_pool())
-        .await
-        .map_err(broken)?;
+    // A connection of its own: it is kept for good, and the pool's are few.
+    let options = store
+        .connection()
+        .get_postgres_connection_pool()
+        .connect_options();
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with((*options).clone());
+    let mut listener = PgListener::connect_with(&own).await.map_err(broken)?;
     listener.listen(&channel).await.map_err(broken)?;
-    reconnect.reset();
+    reconnect.connected();
     // What was committed while nobody listened.
     told.notify_one();
     while listener.try_recv().await.map_err(broken)?.is_some() {

@@ -68,6 +68,19 @@ impl Window {
         chosen
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Where an event in flight goes to, for a person.
+    pub(super) fn target(&self, sequence: i64) -> String {
+        self.in_flight
+            .get(&sequence)
+            .map_or_else(String::new, |row| {
+                format!("{} {}", row.exchange, row.routing_key)
+            })
+    }
+
     pub(super) fn may_be_unrouted(&self, sequence: i64) -> bool {
         self.in_flight
             .get(&sequence)

@@ -80,7 +80,8 @@ async fn an_event_that_reaches_no_queue_stays_with_its_reason_until_one_is_bound
     })
     .await;
     assert!(!row.published);
-    assert_eq!(row.last_error.as_deref(), Some("no queue is bound for it"));
+    let reason = "no queue is bound for account_events account.changed";
+    assert_eq!(row.last_error.as_deref(), Some(reason));
 
     world.transport(&each_on_its_own()).declare().await.unwrap();
     world.all_is_published().await;

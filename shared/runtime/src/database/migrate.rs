@@ -17,8 +17,9 @@ use super::{DatabaseError, is_unavailable};
 /// How long to wait for a replica that migrates; its statements may rewrite whole tables.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Waits for at most [`PATIENCE`], for the other replica and for every table.
-const LOCK: &str =
-    "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(7020658420253753346)";
+/// The statements themselves may take as long as they need.
+const LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
+    SELECT pg_advisory_xact_lock(7020658420253753346)";
 
 /// Applies the migrations of `M` that are missing.
 ///

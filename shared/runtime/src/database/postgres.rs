@@ -12,6 +12,8 @@ use super::DatabaseError;
 use crate::config::{DatabaseConfig, is_plain_identifier};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// No statement of ours takes long. One that hangs must not keep its connection: a caller who gives up cannot take it back.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Any number, but the same in every replica; see [`create_schema`].
 const SCHEMA_LOCK: i64 = 0x616e_6761_7269_0001;
 
@@ -50,19 +52,21 @@ pub(super) async fn reach(
 
 /// The pool connects when it is first used: [`reach`] has shown that it can.
 pub(super) fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> DatabaseConnection {
-    let mut pool = PgPoolOptions::new()
+    let mut settings = format!("SET statement_timeout = {}", STATEMENT_TIMEOUT.as_millis());
+    if let Some(schema) = &config.schema {
+        settings.push_str(&format!("; SET search_path = {schema}"));
+    }
+    // Statements and no start-up parameters: poolers between us and the server refuse those.
+    let pool = PgPoolOptions::new()
         .max_connections(config.pool_max)
-        .acquire_timeout(config.acquire_timeout);
-    if let Some(schema) = config.schema.clone() {
-        // A statement and no start-up parameter: poolers between us and the server refuse those.
-        pool = pool.after_connect(move |connection, _| {
-            let statement = format!("SET search_path = {schema}");
+        .acquire_timeout(config.acquire_timeout)
+        .after_connect(move |connection, _| {
+            let settings = settings.clone();
             Box::pin(async move {
-                connection.execute(AssertSqlSafe(statement)).await?;
+                connection.execute(AssertSqlSafe(settings)).await?;
                 Ok(())
             })
         });
-    }
     SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options))
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event::Message;
+use futures::FutureExt as _;
+use futures::future::ready;
 use lapin::Confirmation as Answer;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 
@@ -11,6 +13,10 @@ use super::blocked::Blocked;
 use super::connection::{Connection, short};
 use super::properties::to_amqp;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
+
+/// A quorum queue that elects a leader, or a disk that is slow, may keep a confirm for seconds. A connection that is gone is
+/// noticed by its heartbeat; this is for a broker that forgets.
+const CONFIRM_TIME_OUT: Duration = Duration::from_secs(30);
 
 pub(super) struct RabbitMqPublisher {
     connection: Connection,
@@ -40,19 +46,25 @@ impl Publisher for RabbitMqPublisher {
             mandatory: true,
             immediate: false,
         };
+        let properties = match to_amqp(message) {
+            Ok(properties) => properties,
+            // It never will fit into AMQP: that is this message's trouble, and not the connection's.
+            Err(error) => return Ok(ready(Ok(Confirmation::Refused(error.to_string()))).boxed()),
+        };
         let publishing = self.connection.channel.basic_publish(
             self.connection.name(&message.exchange)?,
             short(&message.routing_key)?,
             options,
             &message.body,
-            to_amqp(message)?,
+            properties,
         );
         let confirm = self.connection.wait("publishing", publishing).await?;
-        let (limit, blocked) = (
-            self.connection.config.time_out,
-            self.connection.blocked.clone(),
-        );
-        Ok(Box::pin(wait_for_answer(confirm, limit, blocked)))
+        let blocked = self.connection.blocked.clone();
+        Ok(Box::pin(wait_for_answer(
+            confirm,
+            CONFIRM_TIME_OUT,
+            blocked,
+        )))
     }
 }
 
