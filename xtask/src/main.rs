@@ -1,6 +1,6 @@
 //! `cargo xtask …`: what needs more than cargo itself.
 //!
-//! It runs the lints, and the tests on real servers, which it finds or starts and
+//! It runs the lints, and the tests and faults on real servers, which it finds or starts and
 //! always ends: after success, a failure, Ctrl-C or SIGTERM, and at its next start
 //! after a kill -9.
 
@@ -12,6 +12,7 @@
 )]
 
 mod buf;
+mod faults;
 mod lint;
 mod process;
 mod servers;
@@ -45,6 +46,14 @@ enum Task {
         /// For `cargo test`, as in `cargo xtask test -- -p messaging relay -- --nocapture`;
         /// without -p it tests the whole workspace
         #[arg(last = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
+
+    /// Break the system on purpose and judge what is left: `cargo xtask faults [NAME] [--seed N] [--quick]`
+    #[command(disable_help_flag = true)]
+    Faults {
+        /// `--help` lists the names
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         args: Vec<OsString>,
     },
 
@@ -85,6 +94,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
     match task {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
+        Task::Faults { args } => faults::run(args, stop),
         Task::Servers => servers::keep(stop),
     }
 }
@@ -102,7 +112,7 @@ mod tests {
     fn args_of(line: &[&str]) -> Option<Vec<OsString>> {
         match Cli::try_parse_from(line).ok()?.task {
             Task::Test { args } => Some(args),
-            Task::Lint | Task::Servers => None,
+            Task::Lint | Task::Faults { .. } | Task::Servers => None,
         }
     }
 
@@ -116,6 +126,16 @@ mod tests {
         let args = args_of(&["xtask", "test", "--", "-p", "user", "--", "--nocapture"]);
         let expected = ["-p", "user", "--", "--nocapture"].map(OsString::from);
         assert_eq!(args, Some(expected.to_vec()));
+    }
+
+    #[test]
+    fn everything_after_faults_is_for_its_program() -> Result<(), clap::Error> {
+        let line = ["xtask", "faults", "crash", "--seed", "7", "--help"];
+        let Task::Faults { args } = Cli::try_parse_from(line)?.task else {
+            unreachable!("another task was asked for");
+        };
+        assert_eq!(args, ["crash", "--seed", "7", "--help"].map(OsString::from));
+        Ok(())
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn selects_packages(args: &[OsString]) -> bool {
 }
 
 /// Cargo's own code; a cargo that was killed has none.
-fn code(status: ExitStatus) -> ExitCode {
+pub(crate) fn code(status: ExitStatus) -> ExitCode {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     code.map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -1,0 +1,66 @@
+//! The settings that an OK answer rests on, asked of live connections of the pool that services use.
+
+use anyhow::{Context as _, Result};
+use sea_orm::{DatabaseConnection, TransactionTrait as _};
+use testkit::{Database, StoreKind};
+
+use crate::tables;
+
+/// Held at the same time, so that they are different ones.
+const CONNECTIONS: usize = 4;
+
+/// What is not as it must be.
+pub(crate) async fn run() -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    let sqlite = Database::create(StoreKind::Sqlite).await;
+    let db = sqlite.connect().await;
+    for (setting, right) in [
+        ("journal_mode", &["wal"][..]),
+        ("synchronous", &["2"]),
+        ("foreign_keys", &["1"]),
+    ] {
+        wrong.extend(
+            check(&db, &format!("PRAGMA {setting}"), |value| {
+                right.contains(&value)
+            })
+            .await?,
+        );
+    }
+    let long = |value: &str| value.parse().is_ok_and(|millis: u64| millis >= 5000);
+    wrong.extend(check(&db, "PRAGMA busy_timeout", long).await?);
+
+    // `fsync` and `full_page_writes` are the server's own, and a server for tests may be without them.
+    let postgres = Database::create(StoreKind::Postgres).await;
+    let db = postgres.connect().await;
+    wrong.extend(check(&db, "SHOW synchronous_commit", |value| value != "off").await?);
+    Ok(wrong)
+}
+
+async fn check(
+    db: &DatabaseConnection,
+    question: &str,
+    is_right: impl Fn(&str) -> bool,
+) -> Result<Vec<String>> {
+    let mut held = Vec::new();
+    let mut wrong = Vec::new();
+    for connection in 1..=CONNECTIONS {
+        let transaction = db.begin().await?;
+        let rows = tables::rows(&transaction, question, []).await?;
+        let row = rows.first().context("a setting has a value")?;
+        let value = row
+            .try_get_by_index::<String>(0)
+            .or_else(|_| {
+                row.try_get_by_index::<i64>(0)
+                    .map(|number| number.to_string())
+            })
+            .or_else(|_| {
+                row.try_get_by_index::<i32>(0)
+                    .map(|number| number.to_string())
+            })?;
+        if !is_right(&value) {
+            wrong.push(format!("connection {connection}: {question} is {value}"));
+        }
+        held.push(transaction);
+    }
+    Ok(wrong)
+}

@@ -1,0 +1,245 @@
+//! The process that dies: a producing and a consuming service with a database each, joined by a broker.
+//!
+//! It does a run's commands and goes on until it is quiet: nothing pending, nothing held, an effect for each state. Started
+//! again it does the same, so one program is both the run and the recovery from it. It ends with 0 when it was quiet and with
+//! [`NOT_QUIET`] when that took too long.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use messaging::transport::{Broker, Embedded, RabbitMqConfig, Transport};
+use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, RetryPolicy, Store};
+use runtime::config::DatabaseConfig;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::wire::Wire;
+use crate::{deposit, tables};
+
+pub(crate) mod commands;
+pub(crate) mod effects;
+
+pub(crate) const NOT_QUIET: u8 = 3;
+
+#[derive(clap::Args)]
+pub(crate) struct Ledger {
+    #[arg(long, env = "LEDGER_PRODUCER_URL", hide_env_values = true)]
+    producer_url: String,
+    #[arg(long, env = "LEDGER_CONSUMER_URL", hide_env_values = true)]
+    consumer_url: String,
+    /// Without it, the queue file is the broker
+    #[arg(long, env = "LEDGER_AMQP_URL", hide_env_values = true)]
+    amqp_url: Option<String>,
+    #[arg(long, default_value = "")]
+    amqp_prefix: String,
+    #[arg(long)]
+    queue_file: PathBuf,
+    /// Where deliveries are recorded
+    #[arg(long)]
+    wire: PathBuf,
+    /// What the commands of this run are called
+    #[arg(long)]
+    run: String,
+    #[arg(long, default_value_t = 4)]
+    accounts: u32,
+    #[arg(long, default_value_t = 24)]
+    commands: u32,
+    #[arg(long, default_value_t = 4)]
+    writers: usize,
+    #[arg(long, value_enum, default_value_t = Role::Both)]
+    role: Role,
+    /// Per cent of the handler's attempts that fail
+    #[arg(long, default_value_t = 0)]
+    handler_failures: u64,
+    /// Each so-manieth message is lost on its way to the broker
+    #[arg(long, default_value_t = 0)]
+    publish_losses: u32,
+    /// Handle each event on its own
+    #[arg(long)]
+    each: bool,
+    /// Make the queue exist only after an event was published
+    #[arg(long)]
+    late_consumer: bool,
+    /// Stop in order as soon as all is committed, in the middle of the deliveries
+    #[arg(long)]
+    stop_early: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// Everything
+    Both,
+    /// Commands and a relay
+    Producer,
+    /// A relay, until killed
+    Relay,
+    /// A consumer, until killed
+    Consumer,
+}
+
+struct Services {
+    producer: Store,
+    consumer: Store,
+    running: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode> {
+    effects::FAILURES.store(ledger.handler_failures, Ordering::Relaxed);
+    let broker = ledger.broker().await?;
+    let mut services = Services::connect(ledger).await?;
+    let (producing, consuming) = (
+        Wire::before(
+            broker.transport("producer", deposit::producer()),
+            &ledger.wire,
+            ledger.publish_losses,
+        )?,
+        Wire::before(
+            broker.transport("consumer", deposit::consumer()),
+            &ledger.wire,
+            0,
+        )?,
+    );
+    if matches!(ledger.role, Role::Both | Role::Producer | Role::Relay) {
+        if !ledger.late_consumer {
+            consuming.declare().await?;
+        }
+        services.relay(producing);
+    }
+    let consumes = matches!(ledger.role, Role::Both | Role::Consumer);
+    if consumes && !ledger.late_consumer {
+        services.consume(Arc::clone(&consuming), ledger.each);
+    }
+    if matches!(ledger.role, Role::Relay | Role::Consumer) {
+        std::future::pending::<()>().await;
+    }
+
+    let plan = commands::plan(&ledger.run, ledger.accounts, ledger.commands);
+    commands::run(&services.producer, &plan, ledger.writers).await?;
+    if consumes && ledger.late_consumer {
+        services.wait_for_a_first_publish().await?;
+        services.consume(consuming, ledger.each);
+    }
+    if ledger.stop_early {
+        services.stop().await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let begun = Instant::now();
+    let code = match tokio::time::timeout(patience, services.settle(ledger)).await {
+        Ok(settled) => {
+            settled?;
+            println!("quiet {}", begun.elapsed().as_millis());
+            ExitCode::SUCCESS
+        }
+        Err(_) => ExitCode::from(NOT_QUIET),
+    };
+    services.stop().await;
+    Ok(code)
+}
+
+impl Ledger {
+    async fn broker(&self) -> Result<Broker> {
+        let Some(url) = &self.amqp_url else {
+            return Ok(Broker::Embedded(Embedded::open(&self.queue_file).await?));
+        };
+        Ok(Broker::RabbitMq(RabbitMqConfig {
+            prefix: self.amqp_prefix.clone(),
+            ..RabbitMqConfig::new(url.parse().context("the URL of the broker")?)
+        }))
+    }
+}
+
+impl Services {
+    async fn connect(ledger: &Ledger) -> Result<Self> {
+        let connect = async |url: &str, name| {
+            let db = runtime::database::connect(&DatabaseConfig::new(url), name).await?;
+            anyhow::Ok(Store::new(db))
+        };
+        Ok(Self {
+            producer: connect(&ledger.producer_url, "producer").await?,
+            consumer: connect(&ledger.consumer_url, "consumer").await?,
+            running: JoinSet::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    fn relay(&mut self, transport: Arc<dyn Transport>) {
+        let config = RelayConfig {
+            // Soon after the lease of a relay that has died has ended.
+            poll: Duration::from_millis(100),
+            ..RelayConfig::new("producer")
+        };
+        let relay = Relay::new(self.producer.clone(), transport, config);
+        self.running.spawn(relay.run(self.stop.clone()));
+    }
+
+    fn consume(&mut self, transport: Arc<dyn Transport>, each: bool) {
+        let config = ConsumerConfig {
+            retry: RetryPolicy {
+                first_delay: Duration::from_millis(20),
+                longest_delay: Duration::from_millis(200),
+                attempts: 1000,
+                ..RetryPolicy::default()
+            },
+            poll: Duration::from_secs(1),
+            ..ConsumerConfig::default()
+        };
+        let (store, subscriptions) = (self.consumer.clone(), deposit::subscriptions(each));
+        let consumer = Consumer::new(store, transport, subscriptions, config);
+        self.running.spawn(consumer.run(self.stop.clone()));
+    }
+
+    async fn wait_for_a_first_publish(&self) -> Result<()> {
+        let tried = "SELECT count(*) FROM outbox WHERE attempts > 0 OR published_at_ms IS NOT NULL";
+        while tables::number(self.producer.connection(), tried).await? == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Until it is quiet, and then once more after a last event for each account: what came again before it has been seen
+    /// by then, because an account's deliveries keep their order.
+    async fn settle(&self, ledger: &Ledger) -> Result<()> {
+        self.quiet().await?;
+        let boot = std::process::id();
+        let last = |number| commands::Command {
+            op: format!("{}-last-{number}-{boot}", ledger.run),
+            account: commands::account(&ledger.run, number),
+        };
+        let last: Vec<_> = (0..ledger.accounts).map(last).collect();
+        commands::run(&self.producer, &last, 1).await?;
+        self.quiet().await
+    }
+
+    async fn quiet(&self) -> Result<()> {
+        let (producer, consumer) = (self.producer.connection(), self.consumer.connection());
+        loop {
+            let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+            let held = "SELECT count(*) FROM inbox WHERE state <> 'done'";
+            let quiet = tables::number(producer, pending).await? == 0
+                && tables::number(consumer, held).await? == 0
+                && tables::number(consumer, "SELECT count(DISTINCT op) FROM effect").await?
+                    >= tables::number(producer, "SELECT count(*) FROM deposit").await?;
+            if quiet {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Nothing new is received, what has begun is finished, and the outbox is emptied.
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        let ending = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(10), ending)
+            .await
+            .is_err()
+        {
+            eprintln!("it does not end in order");
+        }
+    }
+}

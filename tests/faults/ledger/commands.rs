@@ -1,0 +1,129 @@
+//! The producing service: deposits, each a state change and its event in one transaction, known by its op.
+//!
+//! `try` and `ok` are printed before and after, so that whoever reads along knows what was promised when the process died.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use messaging::{BeginError, Cause, Store, Transaction, faults, outbox};
+use sea_orm::DbErr;
+use tokio::task::JoinSet;
+
+use crate::deposit::Deposited;
+use crate::tables;
+
+#[derive(Clone)]
+pub(crate) struct Command {
+    pub(crate) op: String,
+    pub(crate) account: String,
+}
+
+/// The commands of a run: the same for the same name, so that a second process repeats them.
+pub(crate) fn plan(run: &str, accounts: u32, commands: u32) -> Vec<Command> {
+    let seed = run.bytes().fold(17_u64, |seed, byte| {
+        seed.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    let mut random = fastrand::Rng::with_seed(seed);
+    let command = |number| Command {
+        op: format!("{run}-{number}"),
+        account: account(run, random.u32(..accounts.max(1))),
+    };
+    (0..commands).map(command).collect()
+}
+
+pub(crate) fn account(run: &str, number: u32) -> String {
+    format!("{run}-account-{number}")
+}
+
+/// Does all of them, `writers` at a time, each until it is done.
+pub(crate) async fn run(store: &Store, commands: &[Command], writers: usize) -> Result<()> {
+    let mut running = JoinSet::new();
+    for writer in 0..writers.max(1) {
+        let own = commands.iter().skip(writer).step_by(writers.max(1));
+        let own: Vec<Command> = own.cloned().collect();
+        let store = store.clone();
+        running.spawn(async move {
+            for (number, command) in own.iter().enumerate() {
+                if number % 5 == 4 {
+                    refused(&store, command).await?;
+                }
+                println!("try {}", command.op);
+                while let Err(error) = deposit(&store, command).await {
+                    eprintln!("{}: {error}", command.op);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                println!("ok {}", command.op);
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(writer) = running.join_next().await {
+        writer??;
+    }
+    Ok(())
+}
+
+async fn deposit(store: &Store, command: &Command) -> Result<(), BeginError> {
+    let transaction = store.begin_command().await?;
+    let op = || [command.op.as_str().into()];
+    let done = tables::rows(&*transaction, "SELECT op FROM deposit WHERE op = $1", op()).await?;
+    if !done.is_empty() {
+        return Ok(());
+    }
+    change(&transaction, command).await?;
+    transaction.commit().await?;
+    faults::point("committed");
+    Ok(())
+}
+
+async fn change(transaction: &Transaction, command: &Command) -> Result<(), DbErr> {
+    let account = command.account.as_str();
+    let versions = tables::rows(
+        &**transaction,
+        "INSERT INTO account (id, version) VALUES ($1, 1)
+         ON CONFLICT (id) DO UPDATE SET version = account.version + 1 RETURNING version",
+        [account.into()],
+    )
+    .await?;
+    let version: i64 = match versions.first() {
+        Some(row) => row.try_get("", "version")?,
+        None => return Err(DbErr::RecordNotInserted),
+    };
+    tables::execute(
+        &**transaction,
+        "INSERT INTO deposit (op, account, version) VALUES ($1, $2, $3)",
+        [command.op.as_str().into(), account.into(), version.into()],
+    )
+    .await?;
+    faults::point("stated");
+    enqueue(transaction, command, version).await
+}
+
+/// A command that changes its mind after all is written. Nothing of it may be seen by anybody.
+async fn refused(store: &Store, command: &Command) -> Result<()> {
+    let command = Command {
+        op: format!("{}-refused", command.op),
+        account: format!("{}-refused", command.op),
+    };
+    if faults::broken("publish-before-commit") {
+        let early = store.begin().await?;
+        enqueue(&early, &command, 1).await?;
+        early.commit().await?;
+        return Ok(());
+    }
+    let transaction = store.begin().await?;
+    change(&transaction, &command).await?;
+    Ok(transaction.rollback().await?)
+}
+
+async fn enqueue(transaction: &Transaction, command: &Command, version: i64) -> Result<(), DbErr> {
+    let event = Deposited {
+        account: command.account.clone(),
+        op: command.op.clone(),
+    };
+    let cause = Cause {
+        correlation_id: command.op.clone(),
+    };
+    outbox::enqueue(transaction, &event, version, &cause).await?;
+    Ok(())
+}

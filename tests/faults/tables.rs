@@ -1,0 +1,73 @@
+//! The tables of the two services, and the few statements on them.
+//!
+//! The effects have no unique constraint on purpose: nothing but the engine keeps a second one out, so a double one shows.
+
+use anyhow::{Context as _, Result};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use sea_orm_migration::prelude::*;
+
+/// The engine's tables and those of both services: each database uses its part.
+pub(crate) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut migrations = messaging::migrations();
+        migrations.push(Box::new(CreateLedger));
+        migrations
+    }
+}
+
+struct CreateLedger;
+
+impl MigrationName for CreateLedger {
+    fn name(&self) -> &'static str {
+        "m20261123_100000_create_ledger"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for CreateLedger {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        let sequence = match db.get_database_backend() {
+            sea_orm::DbBackend::Sqlite => "integer PRIMARY KEY AUTOINCREMENT",
+            _ => "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        };
+        for statement in [
+            "CREATE TABLE account (id text PRIMARY KEY, version bigint NOT NULL)",
+            "CREATE TABLE deposit (op text PRIMARY KEY, account text NOT NULL, version bigint NOT NULL)",
+            &format!(
+                "CREATE TABLE effect (sequence {sequence}, op text NOT NULL, account text NOT NULL, version bigint NOT NULL)"
+            ),
+        ] {
+            db.execute_unprepared(statement).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn execute(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<(), DbErr> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    db.execute_raw(statement).await?;
+    Ok(())
+}
+
+pub(crate) async fn rows(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    db.query_all_raw(statement).await
+}
+
+/// The one number that `sql` answers.
+pub(crate) async fn number(db: &impl ConnectionTrait, sql: &str) -> Result<i64> {
+    let rows = rows(db, sql, []).await?;
+    let row = rows.first().context("a count has a row")?;
+    Ok(row.try_get_by_index(0)?)
+}

@@ -1,0 +1,117 @@
+//! A transport that stands before the real one: writes down what is delivered, and breaks on request.
+//!
+//! The record is a file with one line a delivery, written before the engine sees it, so that it outlives a sudden death.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use event::Message;
+use messaging::faults;
+use messaging::transport::{
+    Ack, Confirm, Delivery, Publisher, Receiver, Transport, TransportError,
+};
+
+pub(crate) struct Wire {
+    inner: Arc<dyn Transport>,
+    record: Arc<File>,
+    /// Each so-manieth message is lost on its way, and its connection with it; 0 for none.
+    lost: u32,
+    published: Arc<AtomicU32>,
+}
+
+impl Wire {
+    pub(crate) fn before(
+        inner: Arc<dyn Transport>,
+        record: &Path,
+        lost: u32,
+    ) -> Result<Arc<dyn Transport>> {
+        let opened = OpenOptions::new().create(true).append(true).open(record);
+        Ok(Arc::new(Self {
+            inner,
+            record: Arc::new(opened.with_context(|| record.display().to_string())?),
+            lost,
+            published: Arc::default(),
+        }))
+    }
+}
+
+#[async_trait]
+impl Transport for Wire {
+    async fn declare(&self) -> Result<(), TransportError> {
+        self.inner.declare().await
+    }
+
+    async fn publisher(&self) -> Result<Box<dyn Publisher>, TransportError> {
+        Ok(Box::new(Lossy {
+            inner: self.inner.publisher().await?,
+            lost: self.lost,
+            published: Arc::clone(&self.published),
+        }))
+    }
+
+    async fn receiver(
+        &self,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<Box<dyn Receiver>, TransportError> {
+        Ok(Box::new(Recorded {
+            inner: self.inner.receiver(queue, prefetch).await?,
+            record: Arc::clone(&self.record),
+        }))
+    }
+}
+
+struct Lossy {
+    inner: Box<dyn Publisher>,
+    lost: u32,
+    published: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Publisher for Lossy {
+    async fn ready(&self) -> Result<(), TransportError> {
+        self.inner.ready().await
+    }
+
+    async fn publish(&self, message: &Message) -> Result<Confirm, TransportError> {
+        let number = self.published.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.lost > 0 && number.is_multiple_of(self.lost) {
+            return Ok(Box::pin(async {
+                let error = TransportError::new("waiting for a publisher confirm", "cut off");
+                Err(error)
+            }));
+        }
+        self.inner.publish(message).await
+    }
+}
+
+struct Recorded {
+    inner: Box<dyn Receiver>,
+    record: Arc<File>,
+}
+
+#[async_trait]
+impl Receiver for Recorded {
+    async fn receive(&mut self) -> Result<Delivery, TransportError> {
+        let delivery = self.inner.receive().await?;
+        let id = delivery.message.message_id.as_deref().unwrap_or("-");
+        let written = writeln!(&*self.record, "{id}");
+        written.map_err(|error| TransportError::new("recording a delivery", error))?;
+        if faults::broken("ack-before-commit") {
+            self.inner.acknowledge(Ack::One(delivery.tag)).await?;
+        }
+        Ok(delivery)
+    }
+
+    async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError> {
+        if faults::broken("ack-before-commit") {
+            return Ok(());
+        }
+        self.inner.acknowledge(ack).await
+    }
+}
