@@ -13,7 +13,7 @@ use crate::relay::{Relay, RelayConfig};
 use crate::retention::{self, Retention};
 use crate::store::Store;
 use crate::subscription::Subscriptions;
-use crate::transport::{Broker, Topology, Transport, TransportError};
+use crate::transport::{Broker, Topology, TopologyMismatch, Transport};
 
 /// What a service publishes and reacts to.
 pub struct Participant {
@@ -101,12 +101,20 @@ impl Engine {
     }
 
     /// Makes the service's exchanges, queues and bindings exist before anything is published: an event that goes out before
-    /// a queue is bound never reaches it. Where the broker is away this is done at the first connect instead.
+    /// a queue is bound never reaches it. On a broker where the service may not, it looks whether they are there. Where the
+    /// broker is away this is done at the first connect instead.
     ///
     /// # Errors
-    /// Where the broker cannot be reached or refuses.
-    pub async fn declare(&self) -> Result<(), TransportError> {
-        self.transport.declare().await
+    /// Where something is missing that the service may not make. A broker that is away is none: events wait in the outbox.
+    pub async fn declare(&self) -> Result<(), TopologyMismatch> {
+        let Err(error) = self.transport.declare().await else {
+            return Ok(());
+        };
+        if let Some(mismatch) = error.mismatch() {
+            return Err(mismatch.clone());
+        }
+        tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
+        Ok(())
     }
 
     /// Runs until `stop`; then finishes what was received, waits for `committed` (no more transactions of the service

@@ -8,6 +8,7 @@
 mod backlog;
 mod config;
 mod consumer;
+pub mod definitions;
 mod engine;
 #[doc(hidden)]
 pub mod faults;

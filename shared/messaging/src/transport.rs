@@ -16,7 +16,10 @@ mod topology;
 
 pub use embedded::{Embedded, EmbeddedTransport};
 pub use rabbitmq::{RabbitMq, RabbitMqConfig};
-pub use topology::{Binding, DEAD_LETTER_EXCHANGE, Queue, Topology, dead_letter_queue};
+pub use topology::{
+    Binding, DEAD_LETTER_EXCHANGE, Queue, Topology, TopologyMismatch, dead_letter_queue,
+};
+pub(crate) use topology::{Setting, SettingValue, dead_letter_settings};
 
 /// The broker that a process uses.
 #[derive(Clone)]
@@ -128,5 +131,14 @@ impl TransportError {
             action: action.into(),
             cause: cause.into(),
         }
+    }
+
+    /// What is missing on a broker on which the service may not declare anything.
+    pub fn mismatch(&self) -> Option<&TopologyMismatch> {
+        self.cause()
+    }
+
+    pub(crate) fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.cause.downcast_ref()
     }
 }

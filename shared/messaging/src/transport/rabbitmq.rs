@@ -18,6 +18,8 @@ mod declare;
 mod properties;
 mod publisher;
 mod receiver;
+mod refusal;
+mod verify;
 
 /// How to reach the broker.
 #[derive(Clone)]

@@ -12,6 +12,8 @@ pub const DEAD_LETTER_EXCHANGE: &str = "dlx";
 pub struct Topology {
     /// Durable topic exchanges: those it publishes to and those it binds to, so that services may start in any order.
     pub exchanges: BTreeSet<String>,
+    /// Those of them that it publishes to.
+    pub published: BTreeSet<String>,
     /// The queue that it consumes, if it does.
     pub queue: Option<Queue>,
 }
@@ -39,8 +41,10 @@ pub struct Binding {
 impl Topology {
     /// A service that publishes to these exchanges.
     pub fn publishing<'a>(exchanges: impl IntoIterator<Item = &'a str>) -> Self {
+        let published: BTreeSet<_> = exchanges.into_iter().map(str::to_owned).collect();
         Self {
-            exchanges: exchanges.into_iter().map(str::to_owned).collect(),
+            exchanges: published.clone(),
+            published,
             queue: None,
         }
     }
@@ -57,6 +61,63 @@ impl Topology {
         self.queue = Some(queue);
         self
     }
+}
+
+/// One thing that a queue is told to do: an argument (with `x-` before its name) where the service declares the queue, an
+/// entry of a policy where an operator does.
+pub(crate) type Setting = (&'static str, SettingValue);
+
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub(crate) enum SettingValue {
+    Number(u32),
+    Text(String),
+}
+
+impl Queue {
+    /// How the queue treats what it cannot get rid of, where `dlx` is the name of the dead-letter exchange.
+    pub(crate) fn settings(&self, dlx: &str) -> Vec<Setting> {
+        vec![
+            // Said aloud, because only 4.0 has a default.
+            (
+                "delivery-limit",
+                SettingValue::Number(self.delivery_limit.into()),
+            ),
+            ("dead-letter-exchange", SettingValue::Text(dlx.to_owned())),
+            (
+                "dead-letter-routing-key",
+                SettingValue::Text(self.name.clone()),
+            ),
+            (
+                "dead-letter-strategy",
+                SettingValue::Text("at-least-once".to_owned()),
+            ),
+            // At-least-once dead-lettering holds only where a full queue refuses; with the default it silently does not.
+            ("overflow", SettingValue::Text("reject-publish".to_owned())),
+        ]
+    }
+}
+
+/// What a dead-letter queue is told: nothing that lies there has anywhere else to go, so it is neither dropped after the 20
+/// deliveries that 4.0 grants unasked, nor where an operator has bounded the queue.
+pub(crate) fn dead_letter_settings() -> Vec<Setting> {
+    const NEVER_REACHED: u32 = 1_000_000;
+    vec![
+        ("delivery-limit", SettingValue::Number(NEVER_REACHED)),
+        ("overflow", SettingValue::Text("reject-publish".to_owned())),
+    ]
+}
+
+/// What a service needs is not on the broker, and the service cannot make it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the broker does not have what this service needs, nor may the service declare it: {}. \
+     What to do: import into the broker what `angarium topology export` prints",
+    .differences.join("; ")
+)]
+pub struct TopologyMismatch {
+    /// One clause each, with the names that things have on the broker.
+    pub differences: Vec<String>,
 }
 
 /// The name of the queue that keeps what `queue` has given up on.

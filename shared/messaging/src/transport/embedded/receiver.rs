@@ -103,6 +103,15 @@ impl Receiver for EmbeddedReceiver {
     }
 
     async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError> {
+        let (Ack::One(named) | Ack::UpTo(named)) = ack;
+        if !self.unacknowledged.contains_key(&named) {
+            // As RabbitMQ has it: whoever counts wrong is told, before it settles what it does not mean.
+            let cause = format!("delivery {named} is not outstanding");
+            return Err(TransportError::new(
+                "acknowledging in the queue file",
+                cause,
+            ));
+        }
         let settled: Vec<(u64, i64)> = match ack {
             Ack::One(tag) => self
                 .unacknowledged

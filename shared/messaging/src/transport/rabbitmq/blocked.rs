@@ -24,6 +24,7 @@ impl Blocked {
     pub(super) fn watch(connection: &lapin::Connection, name: &str) -> (Self, Watching) {
         let (say, reason) = watch::channel(None);
         let name = name.to_owned();
+        let status = connection.status().clone();
         let mut events = Box::pin(connection.events_listener());
         let task = tokio::spawn(async move {
             while let Some(event) = events.next().await {
@@ -41,7 +42,8 @@ impl Blocked {
                         say.send_replace(None);
                     }
                     // Whoever uses the connection finds out; whoever waits for it to be unblocked must hear of it here.
-                    Event::Error(_) => return,
+                    // A refused declaration costs its channel only.
+                    Event::Error(_) if !status.connected() => return,
                     _ => (),
                 }
             }

@@ -13,6 +13,8 @@ use crate::transport::TransportError;
 /// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
 const HEARTBEAT_S: &str = "10";
 
+const OPENING: &str = "opening a channel";
+
 pub(super) struct Connection {
     connection: lapin::Connection,
     pub(super) channel: Channel,
@@ -34,12 +36,7 @@ impl Connection {
         let connecting = lapin::Connection::connect(url.as_str(), properties);
         let connection = within(config.time_out, "connecting to RabbitMQ", connecting).await?;
         let (blocked, watching) = Blocked::watch(&connection, name);
-        let channel = within(
-            config.time_out,
-            "opening a channel",
-            connection.create_channel(),
-        )
-        .await?;
+        let channel = within(config.time_out, OPENING, connection.create_channel()).await?;
         Ok(Self {
             connection,
             channel,
@@ -47,6 +44,16 @@ impl Connection {
             blocked,
             _watching: watching,
         })
+    }
+
+    /// For what the broker may refuse: with a refusal it closes the channel.
+    pub(super) async fn open_channel(&self) -> Result<Channel, TransportError> {
+        self.wait(OPENING, self.connection.create_channel()).await
+    }
+
+    pub(super) async fn close_channel(&self, channel: &Channel) -> Result<(), TransportError> {
+        let closing = channel.close(200, "done".into());
+        self.wait("closing a channel", closing).await
     }
 
     /// Waits for an exchange with the broker, for as long as the configuration allows.

@@ -2,119 +2,135 @@
 //! dead-letter queue for each.
 //!
 //! Arguments rather than policies, because a plain broker offers only the AMQP port. What is declared is the same on 3.10
-//! and 4.x: the delivery limit is explicit because only 4.0 has a default one.
+//! and 4.x. Where the service may not declare, an operator has done it, and what can be seen of that is verified instead.
 
-use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
 
-use super::connection::Connection;
-use crate::transport::{DEAD_LETTER_EXCHANGE, Queue, Topology, TransportError, dead_letter_queue};
+use super::connection::{Connection, short};
+use super::refusal::Refusal;
+use super::verify;
+use crate::transport::{
+    DEAD_LETTER_EXCHANGE, Setting, SettingValue, Topology, TopologyMismatch, TransportError,
+    dead_letter_queue, dead_letter_settings,
+};
 
+/// Idempotent. Done at each connect.
 pub(super) async fn declare(
     connection: &Connection,
     topology: &Topology,
 ) -> Result<(), TransportError> {
-    for exchange in &topology.exchanges {
-        declare_exchange(connection, exchange, ExchangeKind::Topic).await?;
-    }
-    let Some(queue) = &topology.queue else {
-        return Ok(());
+    // On a channel of its own, because the broker closes it with a refusal.
+    let declaring = Declaring {
+        channel: connection.open_channel().await?,
+        connection,
     };
-    declare_exchange(connection, DEAD_LETTER_EXCHANGE, ExchangeKind::Direct).await?;
-    // The dead-letter queue first: from its first delivery on, the queue has somewhere to put what it gives up on.
-    let dead_letters = dead_letter_queue(&queue.name);
-    declare_queue(connection, &dead_letters, quorum()).await?;
-    bind(connection, &dead_letters, DEAD_LETTER_EXCHANGE, &queue.name).await?;
-    declare_queue(connection, &queue.name, arguments(connection, queue)?).await?;
-    for binding in &queue.bindings {
-        bind(connection, &queue.name, &binding.exchange, &binding.pattern).await?;
+    let Err(error) = declaring.all(topology).await else {
+        return connection.close_channel(&declaring.channel).await;
+    };
+    match Refusal::of(&error) {
+        Some(Refusal::Forbidden) => {
+            tracing::debug!(%error, "the service may not declare; it looks at what is there");
+            verify::verify(connection, topology).await
+        }
+        // Made by somebody else, for another purpose or with other settings: to go on would be a guess.
+        Some(Refusal::Different) => Err(TransportError::new(
+            "declaring the topology",
+            TopologyMismatch {
+                differences: vec![error.to_string()],
+            },
+        )),
+        Some(Refusal::Absent) | None => Err(error),
     }
-    Ok(())
 }
 
-fn quorum() -> FieldTable {
+struct Declaring<'a> {
+    channel: Channel,
+    connection: &'a Connection,
+}
+
+impl Declaring<'_> {
+    async fn all(&self, topology: &Topology) -> Result<(), TransportError> {
+        for exchange in &topology.exchanges {
+            self.exchange(exchange, ExchangeKind::Topic).await?;
+        }
+        let Some(queue) = &topology.queue else {
+            return Ok(());
+        };
+        self.exchange(DEAD_LETTER_EXCHANGE, ExchangeKind::Direct)
+            .await?;
+        // The dead-letter queue first: from its first delivery on, the queue has somewhere to put what it gives up on.
+        let dead_letters = dead_letter_queue(&queue.name);
+        self.queue(&dead_letters, dead_letter_settings()).await?;
+        self.bind(&dead_letters, DEAD_LETTER_EXCHANGE, &queue.name)
+            .await?;
+        let dlx = self.connection.name(DEAD_LETTER_EXCHANGE)?;
+        self.queue(&queue.name, queue.settings(dlx.as_str()))
+            .await?;
+        for binding in &queue.bindings {
+            self.bind(&queue.name, &binding.exchange, &binding.pattern)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn exchange(&self, name: &str, kind: ExchangeKind) -> Result<(), TransportError> {
+        let options = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let name = self.connection.name(name)?;
+        let action = format!("declaring exchange `{name}`");
+        let declaring = self
+            .channel
+            .exchange_declare(name, kind, options, FieldTable::default());
+        self.connection.wait(&action, declaring).await
+    }
+
+    async fn queue(&self, name: &str, settings: Vec<Setting>) -> Result<(), TransportError> {
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        let name = self.connection.name(name)?;
+        let action = format!("declaring queue `{name}`");
+        let declaring = self
+            .channel
+            .queue_declare(name, options, arguments(settings)?);
+        self.connection.wait(&action, declaring).await?;
+        Ok(())
+    }
+
+    async fn bind(&self, queue: &str, exchange: &str, key: &str) -> Result<(), TransportError> {
+        let (queue, exchange) = (
+            self.connection.name(queue)?,
+            self.connection.name(exchange)?,
+        );
+        let action = format!("binding queue `{queue}` to `{exchange}` with `{key}`");
+        let binding = self.channel.queue_bind(
+            queue,
+            exchange,
+            short(key)?,
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        self.connection.wait(&action, binding).await
+    }
+}
+
+fn arguments(settings: Vec<Setting>) -> Result<FieldTable, TransportError> {
     let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), text("quorum"));
-    arguments
-}
-
-fn arguments(connection: &Connection, queue: &Queue) -> Result<FieldTable, TransportError> {
-    let mut arguments = quorum();
     arguments.insert(
-        "x-delivery-limit".into(),
-        AMQPValue::LongInt(queue.delivery_limit.into()),
+        "x-queue-type".into(),
+        AMQPValue::LongString("quorum".into()),
     );
-    arguments.insert(
-        "x-dead-letter-exchange".into(),
-        text(connection.name(DEAD_LETTER_EXCHANGE)?.as_str()),
-    );
-    arguments.insert("x-dead-letter-routing-key".into(), text(&queue.name));
-    // At-least-once dead-lettering holds only where a full queue refuses; with the default it silently does not.
-    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-    arguments.insert("x-overflow".into(), text("reject-publish"));
+    for (name, value) in settings {
+        let value = match value {
+            SettingValue::Number(number) => AMQPValue::LongUInt(number),
+            SettingValue::Text(text) => AMQPValue::LongString(text.into()),
+        };
+        arguments.insert(short(&format!("x-{name}"))?, value);
+    }
     Ok(arguments)
-}
-
-fn text(value: &str) -> AMQPValue {
-    AMQPValue::LongString(value.into())
-}
-
-async fn declare_exchange(
-    connection: &Connection,
-    name: &str,
-    kind: ExchangeKind,
-) -> Result<(), TransportError> {
-    let options = ExchangeDeclareOptions {
-        durable: true,
-        ..ExchangeDeclareOptions::default()
-    };
-    let declaring = connection.channel.exchange_declare(
-        connection.name(name)?,
-        kind,
-        options,
-        FieldTable::default(),
-    );
-    connection
-        .wait(&format!("declaring exchange `{name}`"), declaring)
-        .await
-}
-
-async fn declare_queue(
-    connection: &Connection,
-    name: &str,
-    arguments: FieldTable,
-) -> Result<(), TransportError> {
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
-    let declaring = connection
-        .channel
-        .queue_declare(connection.name(name)?, options, arguments);
-    connection
-        .wait(&format!("declaring queue `{name}`"), declaring)
-        .await?;
-    Ok(())
-}
-
-async fn bind(
-    connection: &Connection,
-    queue: &str,
-    exchange: &str,
-    key: &str,
-) -> Result<(), TransportError> {
-    let binding = connection.channel.queue_bind(
-        connection.name(queue)?,
-        connection.name(exchange)?,
-        super::connection::short(key)?,
-        QueueBindOptions::default(),
-        FieldTable::default(),
-    );
-    connection
-        .wait(
-            &format!("binding queue `{queue}` to `{exchange}` with `{key}`"),
-            binding,
-        )
-        .await
 }

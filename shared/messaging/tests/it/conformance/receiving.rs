@@ -88,6 +88,26 @@ async fn an_acknowledgement_settles_one_or_all_up_to_it(
 
 #[rstest]
 #[tokio::test]
+async fn an_acknowledgement_names_what_is_outstanding_or_ends_the_receiver(
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
+) {
+    let broker = Broker::create(kind).await;
+    let transport = transport(&broker);
+    publish(&*transport, numbers(1..=4)).await;
+    let mut receiver = transport.receiver(QUEUE, 3).await.unwrap();
+    receive(&mut *receiver, 3).await;
+    for ack in [Ack::One(2), Ack::One(3), Ack::UpTo(1)] {
+        receiver.acknowledge(ack).await.unwrap();
+    }
+    // The gap is closed, and the receiver goes on.
+    assert_eq!(bodies(&receive(&mut *receiver, 1).await), ["4"]);
+
+    let acknowledged_already = receiver.acknowledge(Ack::UpTo(3)).await;
+    assert!(acknowledged_already.is_err() || receiver.receive().await.is_err());
+}
+
+#[rstest]
+#[tokio::test]
 async fn two_receivers_share_a_queue_and_each_message_goes_to_one(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {

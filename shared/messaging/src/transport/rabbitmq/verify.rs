@@ -1,0 +1,105 @@
+//! Looks whether an operator has made what a service needs, on a broker where the service may not do it itself.
+//!
+//! Only what the service publishes to or consumes is looked at: from 4.3 on nothing else may be seen, and before that
+//! looking needs no right at all. AMQP shows no bindings. Where one is missing, the publisher's events come back unroutable:
+//! they wait in its outbox, with that reason.
+
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, ExchangeKind};
+
+use super::connection::Connection;
+use super::refusal::Refusal;
+use crate::transport::{Topology, TopologyMismatch, TransportError, dead_letter_queue};
+
+/// # Errors
+/// A [`TopologyMismatch`] that names all that is missing; or that the broker cannot be asked.
+pub(super) async fn verify(
+    connection: &Connection,
+    topology: &Topology,
+) -> Result<(), TransportError> {
+    let exchanges = topology.published.iter().cloned().map(Needed::Exchange);
+    let queues = topology.queue.iter().flat_map(|queue| {
+        let dead_letters = dead_letter_queue(&queue.name);
+        [queue.name.clone(), dead_letters].map(Needed::Queue)
+    });
+    let mut differences = Vec::new();
+    for needed in exchanges.chain(queues) {
+        if let Some(difference) = look(connection, &needed).await? {
+            differences.push(difference);
+        }
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(TransportError::new(
+        "verifying the topology",
+        TopologyMismatch { differences },
+    ))
+}
+
+enum Needed {
+    Exchange(String),
+    Queue(String),
+}
+
+/// What is wrong with it, if anything.
+async fn look(connection: &Connection, needed: &Needed) -> Result<Option<String>, TransportError> {
+    // On a channel for each, because the broker closes it where the answer is no.
+    let channel = connection.open_channel().await?;
+    let (what, asked) = match needed {
+        Needed::Exchange(name) => {
+            let name = connection.name(name)?;
+            let what = format!("exchange `{name}`");
+            (what, ask_for_exchange(connection, &channel, &name).await)
+        }
+        Needed::Queue(name) => {
+            let name = connection.name(name)?;
+            let what = format!("queue `{name}`");
+            (what, ask_for_queue(connection, &channel, &name).await)
+        }
+    };
+    let Err(error) = asked else {
+        connection.close_channel(&channel).await?;
+        return Ok(None);
+    };
+    match Refusal::of(&error) {
+        Some(Refusal::Absent) => Ok(Some(format!("{what} is missing"))),
+        Some(Refusal::Forbidden) => Ok(Some(format!(
+            "{what} is missing, or closed to this service's user"
+        ))),
+        Some(Refusal::Different) | None => Err(error),
+    }
+}
+
+async fn ask_for_exchange(
+    connection: &Connection,
+    channel: &Channel,
+    name: &lapin::types::ShortString,
+) -> Result<(), TransportError> {
+    let options = ExchangeDeclareOptions {
+        passive: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let asking = channel.exchange_declare(
+        name.clone(),
+        ExchangeKind::Topic,
+        options,
+        FieldTable::default(),
+    );
+    connection.wait("looking for an exchange", asking).await
+}
+
+async fn ask_for_queue(
+    connection: &Connection,
+    channel: &Channel,
+    name: &lapin::types::ShortString,
+) -> Result<(), TransportError> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let asking = channel.queue_declare(name.clone(), options, FieldTable::default());
+    connection.wait("looking for a queue", asking).await?;
+    Ok(())
+}
