@@ -19,6 +19,9 @@ const DURATION: Duration = Duration::from_secs(3);
 /// A lease younger than this is not renewed. An idle relay renews nothing: whoever has work takes it.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// A lease that ends just now is asked for again in a moment, and not only at the next poll.
+const SHORTEST_WAIT_MS: u64 = 10;
+
 pub(super) struct Lease {
     holder: String,
     renewed: Option<Instant>,
@@ -55,7 +58,9 @@ impl Lease {
         )
         .await?;
         let left = left.map_or(Ok(0), |row| row.try_get::<i64>("", "left_ms"))?;
-        self.another_until = Some(now + Duration::from_millis(u64::try_from(left).unwrap_or(0)));
+        self.another_until = Some(
+            now + Duration::from_millis(u64::try_from(left).unwrap_or(0).max(SHORTEST_WAIT_MS)),
+        );
         Ok(false)
     }
 

@@ -19,6 +19,8 @@ mod engine;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod lease;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod outbox;
@@ -26,6 +28,8 @@ mod outbox;
 mod relay;
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod timer;
 #[cfg(test)]
 mod trace;
 #[cfg(test)]

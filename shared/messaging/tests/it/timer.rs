@@ -1,0 +1,121 @@
+//! Durable timers: published when their time has come, unless they were cancelled before.
+
+use messaging::timer;
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually_is};
+
+use crate::effects::each_on_its_own;
+use crate::events::Changed;
+use crate::world::{World, cause};
+
+/// Long past, and far ahead, by any clock.
+const PAST_MS: i64 = 1;
+const NEVER_MS: i64 = 32_503_680_000_000;
+
+async fn set(world: &World, account: &str, not_before_ms: i64) {
+    let transaction = world.store.begin().await.unwrap();
+    timer::set(&transaction, &Changed::of(account), not_before_ms, &cause())
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+}
+
+async fn cancel(world: &World, account: &str) -> bool {
+    let transaction = world.store.begin().await.unwrap();
+    let cancelled = timer::cancel::<Changed>(&transaction, account)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    cancelled
+}
+
+async fn handled(world: &World, accounts: usize) {
+    eventually_is("they are handled", accounts, async || {
+        world.handled().await.len()
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_timer_is_published_once_its_time_has_come_and_not_before(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    world.run_consumer(each_on_its_own());
+    world.run_relay(world.transport(&each_on_its_own()));
+    set(&world, "later", NEVER_MS).await;
+    set(&world, "now", PAST_MS).await;
+    // Committed after both: when it has arrived, the relay has looked at what was there.
+    world.commit(&Changed::of("marker"), 1).await;
+    handled(&world, 2).await;
+    assert_eq!(world.versions("now").await, [1]);
+    assert_eq!(world.versions("later").await, [0_i64; 0]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_timer_that_is_cancelled_in_time_is_never_published(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    set(&world, "a", PAST_MS).await;
+    assert!(cancel(&world, "a").await);
+    assert!(
+        !cancel(&world, "a").await,
+        "there is nothing left to cancel"
+    );
+    world.run_consumer(each_on_its_own());
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.commit(&Changed::of("marker"), 1).await;
+    handled(&world, 1).await;
+    assert_eq!(world.versions("a").await, [0_i64; 0]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_timer_whose_time_has_come_cannot_be_cancelled_any_more(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    world.run_consumer(each_on_its_own());
+    world.run_relay(world.transport(&each_on_its_own()));
+    set(&world, "a", PAST_MS).await;
+    handled(&world, 1).await;
+    assert!(!cancel(&world, "a").await);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_timer_is_set_only_if_its_transaction_commits(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let transaction = world.store.begin().await.unwrap();
+    timer::set(&transaction, &Changed::of("a"), PAST_MS, &cause())
+        .await
+        .unwrap();
+    drop(transaction);
+    world.run_consumer(each_on_its_own());
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.commit(&Changed::of("marker"), 1).await;
+    handled(&world, 1).await;
+    assert_eq!(world.versions("a").await, [0_i64; 0]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_timer_outlives_the_process_that_set_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    set(&world, "a", PAST_MS).await;
+    world.run_consumer(each_on_its_own());
+    world.run_relay(world.transport(&each_on_its_own()));
+    handled(&world, 1).await;
+    world.stop().await;
+}
