@@ -4,6 +4,9 @@
 //! another one, together with the event that tells of it. A process that dies between the hand-over and its record leaves an
 //! attempt without an outcome: the mail is then sent again, with the same `Message-ID` and the same bytes, and the row's
 //! `repeats` counts it. This window cannot be closed, as a mail server and a database commit apart.
+//!
+//! A database that is away after the hand-over, for however long, does not make this process send the mail again: it takes up
+//! nothing that it has in hand. Another replica may, where it is the first to be back after the lease has run out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::in_flight::{Flight, InFlight};
 use crate::notification::{Content, Kind, Letter, Recipient};
 use crate::sender::MailSender;
 use crate::store;
@@ -22,6 +26,7 @@ use crate::store::pending;
 use crate::templates::one_line;
 
 mod attempt;
+mod in_flight;
 
 /// The signal that a committed mail raises.
 const SIGNAL: &str = "mails";
@@ -74,6 +79,7 @@ pub struct Mailer {
     from: Mailbox,
     /// For one hand-over.
     timeout: Duration,
+    in_flight: InFlight,
 }
 
 impl Mailer {
@@ -89,15 +95,16 @@ impl Mailer {
             sender,
             from,
             timeout,
+            in_flight: InFlight::default(),
         }
     }
 
     /// Runs until `stop`; then takes up nothing more, and returns when what is in flight has ended.
     pub async fn run(self, stop: CancellationToken) {
         let signal = self.store.signal(SIGNAL);
-        let mut in_flight = JoinSet::new();
+        let mut attempts = JoinSet::new();
         while !stop.is_cancelled() {
-            let pause = match self.take_up(&mut in_flight, &stop).await {
+            let pause = match self.take_up(&mut attempts, &stop).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::warn!(%error, "pending mails cannot be looked for, trying again");
@@ -106,12 +113,12 @@ impl Mailer {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(ended) = in_flight.join_next() => noticed(ended),
+                Some(ended) = attempts.join_next() => noticed(ended),
                 () = signal.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        while let Some(ended) = in_flight.join_next().await {
+        while let Some(ended) = attempts.join_next().await {
             noticed(ended);
         }
     }
@@ -119,12 +126,12 @@ impl Mailer {
     /// Takes up what is due, as far as there is room, and answers when to look again.
     async fn take_up(
         &self,
-        in_flight: &mut JoinSet<()>,
+        attempts: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) -> Result<Duration, DbErr> {
         loop {
             // The end of one of them is awaited as well, and is then the reason to look.
-            let room = IN_FLIGHT.saturating_sub(in_flight.len());
+            let room = IN_FLIGHT.saturating_sub(attempts.len());
             if room == 0 {
                 return Ok(POLL);
             }
@@ -137,16 +144,24 @@ impl Mailer {
             if letters.is_empty() {
                 return Ok(PAUSE);
             }
-            for letter in letters {
-                in_flight.spawn(self.clone().attempt(letter, stop.clone()));
+            for (letter, flight) in letters {
+                attempts.spawn(self.clone().attempt(letter, flight, stop.clone()));
             }
         }
     }
 
-    async fn lease(&self, room: usize) -> Result<Vec<Letter>, DbErr> {
-        let limit = u64::try_from(room).unwrap_or(1);
+    async fn lease(&self, room: usize) -> Result<Vec<(Letter, Flight)>, DbErr> {
+        // Before the query: what ends in between has been recorded by then, and is not due.
+        let in_flight = self.in_flight.ids();
         let transaction = self.store.begin().await?;
-        let letters = pending::take_up(&transaction, LEASE, limit).await?;
+        let letters = pending::take_up(&transaction, LEASE, room, &in_flight).await?;
+        let letters = letters
+            .into_iter()
+            .map(|letter| {
+                let flight = self.in_flight.enter(letter.id);
+                (letter, flight)
+            })
+            .collect();
         transaction.commit().await?;
         Ok(letters)
     }

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::in_flight::Flight;
 use super::{LEASE, Mailer, PAUSE};
 use crate::convert;
 use crate::mail;
@@ -30,8 +31,8 @@ const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 const VERSION: i64 = 1;
 
 impl Mailer {
-    /// Sends `letter` and records how that ended.
-    pub(super) async fn attempt(self, letter: Letter, stop: CancellationToken) {
+    /// Sends `letter` and records how that ended. Until then it is in flight.
+    pub(super) async fn attempt(self, letter: Letter, flight: Flight, stop: CancellationToken) {
         let span = tracing::info_span!(
             "send mail",
             otel.kind = "client",
@@ -49,6 +50,7 @@ impl Mailer {
             self.record(&letter, outcome, &stop).await;
         };
         attempt.instrument(span).await;
+        drop(flight);
     }
 
     async fn send(&self, letter: &Letter) -> Result<(), SendError> {
@@ -81,8 +83,9 @@ impl Mailer {
         Ok(ours)
     }
 
-    /// Goes on until the outcome is recorded: a database that was away for a moment must not make this a second mail. When
-    /// the process is to end, one more time is all that it waits for.
+    /// Goes on until the outcome is recorded: a database that was away must not make this a second mail. The lease may run out
+    /// meanwhile; this process then leaves the mail alone because it is in flight. When the process is to end, one more time
+    /// is all that it waits for.
     async fn record(
         &self,
         letter: &Letter,

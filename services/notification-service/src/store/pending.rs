@@ -4,6 +4,7 @@
 //! open while a mail server is talked to, no two replicas send the same mail, and a mail whose sender has died is simply due
 //! again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use messaging::Transaction;
@@ -34,22 +35,38 @@ pub async fn until_due(db: &impl ConnectionTrait) -> Result<Option<Duration>, Db
 }
 
 /// Takes up at most `limit` mails that are due, for as long as `lease`, and counts the attempts that begin with it. Mails
-/// that another replica is just taking up are passed over.
+/// that another replica is just taking up are passed over. So are those `in_flight` in this process: where their leases have
+/// run out, they get new ones, and nothing is counted.
 pub async fn take_up(
     transaction: &Transaction,
     lease: Duration,
-    limit: u64,
+    limit: usize,
+    in_flight: &HashSet<Uuid>,
 ) -> Result<Vec<Letter>, DbErr> {
     let db = &**transaction;
+    // In the same query, so that those in flight are passed over as well while their outcomes are just being recorded.
+    let enough = limit.saturating_add(in_flight.len());
     let rows = Entity::find()
         .filter(is_ours())
         .filter(Expr::col(Column::DueAtMs).lte(Expr::cust(now(db))))
         .order_by_asc(Column::DueAtMs)
-        .limit(limit)
+        .limit(u64::try_from(enough).unwrap_or(u64::MAX))
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(db)
         .await?;
-    let ids = rows.iter().map(|row| row.notification_id.as_str());
+    let letters: Vec<Letter> = rows.into_iter().map(letter).collect::<Result<_, _>>()?;
+    let (ours, mut letters): (Vec<_>, Vec<_>) = letters
+        .into_iter()
+        .partition(|letter| in_flight.contains(&letter.id));
+    if !ours.is_empty() {
+        Entity::update_many()
+            .col_expr(Column::DueAtMs, in_the_future(db, lease))
+            .filter(Column::NotificationId.is_in(ids(&ours)))
+            .exec(db)
+            .await?;
+    }
+
+    letters.truncate(limit);
     let repeats = CaseStatement::new()
         .case(
             Column::AttemptBeganAtMs.is_not_null(),
@@ -61,10 +78,10 @@ pub async fn take_up(
         .col_expr(Column::Repeats, repeats.into())
         .col_expr(Column::AttemptBeganAtMs, Expr::cust(now(db)))
         .col_expr(Column::DueAtMs, in_the_future(db, lease))
-        .filter(Column::NotificationId.is_in(ids))
+        .filter(Column::NotificationId.is_in(ids(&letters)))
         .exec(db)
         .await?;
-    rows.into_iter().map(letter).collect()
+    Ok(letters)
 }
 
 /// Keeps a mail whose sending takes its time from becoming due to others. Tells whether it still was ours.
@@ -153,6 +170,10 @@ fn is_attempt(letter: &Letter) -> Expr {
         .eq(letter.id.to_string())
         .and(Column::Attempts.eq(letter.attempt))
         .and(is_pending())
+}
+
+fn ids(letters: &[Letter]) -> Vec<String> {
+    letters.iter().map(|letter| letter.id.to_string()).collect()
 }
 
 fn in_the_future(db: &impl ConnectionTrait, by: Duration) -> Expr {

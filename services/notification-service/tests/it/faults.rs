@@ -3,11 +3,15 @@
 use std::time::{Duration, Instant};
 
 use contracts::notification::v1::{ListNotificationsRequest, NotificationState};
+use messaging::Store;
 use notification_service::config::Delivery;
 use runtime::config::DatabaseConfig;
-use testkit::{Database, Proxy, StoreKind, eventually, reason};
+use runtime::database;
+use testkit::{Database, Proxy, StoreKind, eventually, eventually_is, outbox, reason};
 use tonic::Code;
 
+use crate::post::Post;
+use crate::senders::Gate;
 use crate::world::{World, registered};
 
 #[tokio::test]
@@ -52,4 +56,62 @@ async fn while_the_database_is_away_calls_say_so_at_once_and_events_wait() {
     world.notification(event_id, NotificationState::Sent).await;
     assert_eq!(world.mails().names().len(), 1);
     world.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_whose_record_has_to_wait_for_the_database_is_not_sent_twice() {
+    let mut post = Post::new(StoreKind::Postgres).await;
+    let proxy = Proxy::before(post.database.url()).await;
+    let config = DatabaseConfig::new(proxy.url());
+    let db = database::connect(&config, "test").await.unwrap();
+    post.write().await;
+    let gate = Gate::closed();
+    post.start_on(Store::new(db), gate.clone(), Duration::from_secs(30));
+    gate.reached_by(1).await;
+
+    proxy.cut();
+    gate.open();
+    eventually_is("the mail is sent", 1, async || gate.sent.lock().await.len()).await;
+    assert_eq!(post.count("state = 'pending'").await, 1);
+    proxy.mend();
+    post.come_to("sent", 1).await;
+    assert_eq!(gate.sent.lock().await.len(), 1);
+    assert_eq!(post.count("attempts = 1 AND repeats = 0").await, 1);
+    post.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_whose_lease_runs_out_while_the_database_is_away_is_not_sent_twice_by_its_sender() {
+    let mut post = Post::new(StoreKind::Postgres).await;
+    let proxy = Proxy::before(post.database.url()).await;
+    let config = DatabaseConfig {
+        acquire_timeout: Duration::from_millis(500),
+        ..DatabaseConfig::new(proxy.url())
+    };
+    let db = database::connect(&config, "test").await.unwrap();
+    post.write().await;
+    let gate = Gate::closed();
+    post.start_on(Store::new(db), gate.clone(), Duration::from_secs(30));
+    gate.reached_by(1).await;
+
+    proxy.cut();
+    gate.open();
+    eventually_is("the mail is sent", 1, async || gate.sent.lock().await.len()).await;
+    // As after the end of the lease. Without the outbox nothing can be recorded, so that the mailer is the first to find the
+    // mail when the database is back, whichever of the two tries first.
+    post.execute("UPDATE notification SET due_at_ms = 0").await;
+    post.execute("ALTER TABLE outbox RENAME TO outbox_aside")
+        .await;
+    proxy.mend();
+    eventually_is("the mail has a lease again", 1, async || {
+        post.count("due_at_ms > 0").await
+    })
+    .await;
+    post.execute("ALTER TABLE outbox_aside RENAME TO outbox")
+        .await;
+    post.come_to("sent", 1).await;
+    post.end().await;
+    assert_eq!(gate.sent.lock().await.len(), 1);
+    assert_eq!(post.count("attempts = 1 AND repeats = 0").await, 1);
+    assert_eq!(outbox(&post.db).await.len(), 1);
 }

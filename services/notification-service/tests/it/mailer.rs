@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::notification::v1::{NotificationFailed, NotificationSent};
-use messaging::Store;
 use notification_service::mail::Mail;
 use notification_service::sender::{Failure, Files, MailSender, SendError};
 use notification_service::store;
 use rstest::rstest;
-use testkit::{Proxy, StoreKind, eventually_is, outbox};
+use testkit::{StoreKind, eventually_is, outbox};
 
 use crate::mails::Folder;
 use crate::post::Post;
@@ -264,27 +263,5 @@ async fn a_bug_in_one_mail_leaves_the_others_alone() {
     post.start(Arc::new(Buggy(AtomicUsize::new(0)))).await;
     post.come_to("sent", 4).await;
     assert_eq!(post.count("state = 'pending' AND attempts = 1").await, 1);
-    post.end().await;
-}
-
-#[tokio::test]
-async fn a_mail_whose_record_has_to_wait_for_the_database_is_not_sent_twice() {
-    let mut post = Post::new(StoreKind::Postgres).await;
-    let proxy = Proxy::before(post.database.url()).await;
-    let config = runtime::config::DatabaseConfig::new(proxy.url());
-    let db = runtime::database::connect(&config, "test").await.unwrap();
-    post.write().await;
-    let gate = Gate::closed();
-    post.start_on(Store::new(db), gate.clone(), Duration::from_secs(30));
-    gate.reached_by(1).await;
-
-    proxy.cut();
-    gate.open();
-    eventually_is("the mail is sent", 1, async || gate.sent.lock().await.len()).await;
-    assert_eq!(post.count("state = 'pending'").await, 1);
-    proxy.mend();
-    post.come_to("sent", 1).await;
-    assert_eq!(gate.sent.lock().await.len(), 1);
-    assert_eq!(post.count("attempts = 1 AND repeats = 0").await, 1);
     post.end().await;
 }
