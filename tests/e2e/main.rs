@@ -7,6 +7,7 @@
 )]
 
 mod duplicates;
+mod faults;
 mod flow;
 mod late_recipient;
 mod poison;

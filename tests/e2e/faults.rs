@@ -1,0 +1,77 @@
+//! A short form of `cargo xtask faults`: the same runs, once each, and only those that take seconds.
+
+use std::process::Command;
+
+use rstest::rstest;
+use testkit::Stack;
+
+/// Sudden death where an event is most easily lost or doubled.
+#[rstest]
+fn what_was_promised_survives_sudden_death(
+    #[values(
+        "enqueued",
+        "claimed",
+        "published",
+        "confirmed",
+        "seen",
+        "handled",
+        "done"
+    )]
+    point: &str,
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let (store, broker) = match stack {
+        Stack::Servers => ("postgres", "rabbitmq"),
+        Stack::Embedded => ("sqlite", "embedded"),
+    };
+    passes(&[
+        "crash", "--point", point, "--store", store, "--broker", broker,
+    ]);
+}
+
+#[test]
+fn what_commits_late_is_published_soon() {
+    passes(&["late-commit"]);
+}
+
+#[test]
+fn live_connections_have_the_settings_that_an_answer_rests_on() {
+    passes(&["durability"]);
+}
+
+#[test]
+fn an_outbox_that_is_published_again_changes_nothing() {
+    passes(&["replay"]);
+}
+
+#[rstest]
+fn what_does_not_reach_a_queue_is_not_lost(#[values("lossy", "unrouted")] run: &str) {
+    passes(&[run]);
+}
+
+#[test]
+fn a_wrong_engine_does_not_pass() {
+    let mut command = faults(&["crash", "--point", "claimed", "--patience", "5"]);
+    command.args(["--store", "sqlite", "--broker", "embedded"]);
+    let output = command
+        .env(messaging::faults::BROKEN, "mark-before-confirm")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+fn passes(args: &[&str]) {
+    let output = faults(args).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{args:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn faults(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faults"));
+    command.arg("--quick").args(args);
+    command
+}
