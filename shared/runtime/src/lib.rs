@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod config;
 pub mod database;
+mod exit;
 pub mod grpc;
 pub mod health;
 pub mod lifecycle;
@@ -16,6 +17,7 @@ pub mod telemetry;
 
 pub use clock::{Clock, SystemClock, TestClock};
 pub use config::Settings;
+pub use exit::ExitWith;
 pub use grpc::GrpcServer;
 pub use health::Health;
 pub use lifecycle::{Shutdown, Tasks};

@@ -1,7 +1,8 @@
 //! The whole life of a process, so that a service's `main.rs` is a few lines.
 //!
 //! Configuration first, before anything is opened; then runtime, TLS provider, telemetry and signals; then the
-//! service. Telemetry is flushed whatever happened. Exit codes: 0 a clean end, 64 bad configuration, 1 anything else.
+//! service. Telemetry is flushed whatever happened. Exit codes: 0 a clean end, 64 bad configuration, what an
+//! [`ExitWith`] says, 1 anything else.
 
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
@@ -13,6 +14,7 @@ use futures::FutureExt;
 use tokio::runtime::Runtime;
 
 use crate::config::{self, LifecycleConfig, Settings, TelemetryConfig};
+use crate::exit::ExitWith;
 use crate::lifecycle::Shutdown;
 use crate::telemetry;
 
@@ -63,7 +65,7 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{service} failed: {error:#}");
-            ExitCode::FAILURE
+            ExitWith::code_of(&error).map_or(ExitCode::FAILURE, ExitCode::from)
         }
     };
     // A blocking call that is stuck must not keep the process; nothing durable depends on it.
