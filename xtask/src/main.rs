@@ -57,15 +57,16 @@ enum Task {
         args: Vec<OsString>,
     },
 
-    /// Start the servers of the tests, print their URLs as two export lines, and keep them until
-    /// Ctrl-C: for quick runs of `cargo test` in another shell
+    /// Start the servers of the tests, print how to reach them as export lines, and keep them
+    /// until Ctrl-C: for quick runs of `cargo test` in another shell
     #[command(after_long_help = SERVERS_HELP)]
     Servers,
 }
 
 const SERVERS_HELP: &str = "\
 Where the servers come from, for each of the two the first that is there:
-  1. ANGARIUM_TEST_POSTGRES_URL (a superuser's) and ANGARIUM_TEST_AMQP_URL in the environment
+  1. ANGARIUM_TEST_POSTGRES_URL (a superuser's) and ANGARIUM_TEST_AMQP_URL in the environment; with the
+     latter also ANGARIUM_TEST_RABBITMQCTL, a command line that runs rabbitmqctl on that broker
   2. installed programs, as private instances: own folder, ports, node name and password;
      a server that already runs on this machine is never touched
   3. Docker: postgres:18 and rabbitmq:4-management

@@ -84,6 +84,11 @@ impl Container {
         }
     }
 
+    /// The command line that runs `program` inside.
+    pub(crate) fn exec(&self, program: &str) -> String {
+        format!("docker exec --interactive {} {program}", self.name)
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let running = docker(&["inspect", "--format", "{{.State.Running}}", &self.name]);
         if running.is_ok_and(|running| running.trim() == "true") {

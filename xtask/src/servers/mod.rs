@@ -33,6 +33,8 @@ use crate::stop::{Stop, Stopped};
 
 pub(crate) const POSTGRES_URL: &str = "ANGARIUM_TEST_POSTGRES_URL";
 pub(crate) const AMQP_URL: &str = "ANGARIUM_TEST_AMQP_URL";
+/// A command line that runs rabbitmqctl on that broker, for what AMQP cannot do.
+pub(crate) const RABBITMQCTL: &str = "ANGARIUM_TEST_RABBITMQCTL";
 
 /// Which way each server is taken; made before anything starts, so that a machine without a way
 /// is told at once.
@@ -79,6 +81,7 @@ pub(crate) struct Running {
     url: String,
     /// What the user reads: product, version, origin and address, without a password.
     description: String,
+    control: Option<String>,
     owned: Owned,
 }
 
@@ -139,11 +142,15 @@ impl Servers {
         })
     }
 
-    pub(crate) fn environment(&self) -> [(&'static str, &str); 2] {
-        [
-            (POSTGRES_URL, &self.postgres.url),
+    pub(crate) fn environment(&self) -> Vec<(&'static str, &str)> {
+        let mut environment = vec![
+            (POSTGRES_URL, self.postgres.url.as_str()),
             (AMQP_URL, &self.rabbitmq.url),
-        ]
+        ];
+        if let Some(control) = &self.rabbitmq.control {
+            environment.push((RABBITMQCTL, control));
+        }
+        environment
     }
 }
 
@@ -159,6 +166,9 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
             Owned::Nothing => eprintln!("xtask: {name} is set already"),
             _ => println!("export {name}='{}'", server.url),
         }
+    }
+    if let Some(control) = &servers.rabbitmq.control {
+        println!("export {RABBITMQCTL}='{control}'");
     }
     eprintln!("xtask: both run until Ctrl-C");
     let mut rounds = 0_u32;

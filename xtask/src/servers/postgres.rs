@@ -55,6 +55,7 @@ pub(crate) fn given(url: &str) -> Result<Running> {
     Ok(Running {
         url: url.to_owned(),
         description: format!("PostgreSQL{version}: that of {POSTGRES_URL}"),
+        control: None,
         owned: Owned::Nothing,
     })
 }
@@ -83,6 +84,7 @@ pub(crate) fn container(ledger: &Ledger, stop: &Stop) -> Result<Running> {
             "PostgreSQL: Docker container of {} on 127.0.0.1:{port}",
             image.name
         ),
+        control: None,
         owned: Owned::Container(container),
     })
 }
@@ -138,6 +140,7 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
             "PostgreSQL {version}: private instance of {} on 127.0.0.1:{port}",
             programs.display()
         ),
+        control: None,
         owned: Owned::Private(private),
     })
 }

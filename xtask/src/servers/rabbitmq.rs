@@ -62,6 +62,8 @@ pub(crate) fn given(url: &str) -> Result<Running> {
     Ok(Running {
         url: url.to_owned(),
         description: format!("RabbitMQ{version}: that of {AMQP_URL}"),
+        // How to run rabbitmqctl there, only the user knows.
+        control: None,
         owned: Owned::Nothing,
     })
 }
@@ -93,6 +95,7 @@ pub(crate) fn container(ledger: &Ledger, stop: &Stop) -> Result<Running> {
             "RabbitMQ {version}: Docker container of {} on 127.0.0.1:{}",
             image.name, container.port
         ),
+        control: Some(container.exec("rabbitmqctl")),
         owned: Owned::Container(container),
     })
 }
@@ -118,10 +121,13 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
     let mnesia = folder.create_folder("mnesia")?;
     let logs = folder.create_folder("log")?;
 
+    let name = format!("{}@localhost", node_name()?);
+    let control = control(&folder, &installed, &name, epmd_port)?;
+
     let mut epmd = folder.logged(&installed.epmd)?;
     epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
     let mut node = folder.logged(&installed.server)?;
-    node.env("RABBITMQ_NODENAME", format!("{}@localhost", node_name()?))
+    node.env("RABBITMQ_NODENAME", &name)
         .env("RABBITMQ_DIST_PORT", distribution_port.to_string())
         .env("RABBITMQ_MNESIA_BASE", mnesia)
         .env("RABBITMQ_LOG_BASE", logs)
@@ -168,8 +174,26 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
             "RabbitMQ {version}: private node of {} on 127.0.0.1:{amqp_port}",
             installed.server.display()
         ),
+        control: Some(control),
         owned: Owned::Private(private),
     })
+}
+
+/// A command line that runs rabbitmqctl on the node: a script with the node's own settings and cookie.
+fn control(folder: &Folder, installed: &Installed, node: &str, epmd_port: u16) -> Result<String> {
+    let rabbitmqctl = installed.server.with_file_name("rabbitmqctl");
+    let home = folder.path().display();
+    let script = format!(
+        "export HOME='{home}' RABBITMQ_NODENAME='{node}' LC_ALL=C.UTF-8\n\
+         export RABBITMQ_CONF_ENV_FILE='{home}/rabbitmq-env.conf'\n\
+         export RABBITMQ_CONFIG_FILE='{home}/rabbitmq.conf'\n\
+         export RABBITMQ_ENABLED_PLUGINS_FILE='{home}/enabled_plugins'\n\
+         export ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT={epmd_port}\n\
+         cd / && exec '{}' \"$@\"\n",
+        rabbitmqctl.display()
+    );
+    let script = folder.write("rabbitmqctl.sh", &script)?;
+    Ok(format!("sh {}", script.display()))
 }
 
 const LOOPBACK: &str = "-kernel inet_dist_use_interface {127,0,0,1}";
