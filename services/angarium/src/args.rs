@@ -12,6 +12,8 @@ use runtime::config::{
     TelemetryArgs, TelemetryConfig,
 };
 
+use crate::topology::Topology;
+
 /// Users, orders and notifications in one process.
 ///
 /// Without further ado it keeps everything in one folder and needs nothing else. With --database-url and --amqp-url it runs
@@ -48,12 +50,15 @@ pub struct Args {
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Start all services and serve until Ctrl-C (the default)
     Serve,
     /// Play a short story through real gRPC calls, and print what happened when
     Demo,
+    /// What the services need on a RabbitMQ where they may declare nothing
+    #[command(subcommand)]
+    Topology(Topology),
 }
 
 /// The checked configuration.
@@ -79,7 +84,10 @@ impl runtime::Settings for Args {
     const SECRETS: &'static [&'static str] = &["database_url", "amqp_url", "smtp_url"];
 
     fn check(mut self, problems: &mut Problems) -> Option<Config> {
-        let command = self.command.unwrap_or(Command::Serve);
+        let mut command = self.command.unwrap_or(Command::Serve);
+        if let Command::Topology(Topology::Export(export)) = &mut command {
+            export.prefix.clone_from(&self.broker.amqp_prefix);
+        }
         let grpc = self
             .grpc
             .check(user_service::config::DEFAULT_PORT, problems);
@@ -106,8 +114,8 @@ impl runtime::Settings for Args {
         let rabbitmq = self.broker.check(&mut problem);
         let engine = self.engine.check(&mut problem);
         let mail = self.mail.check(&self.data_dir.join("mails"), problems);
-        if command == Command::Demo {
-            // The story is what is to be seen; whoever wants the log as well asks for it.
+        if command != Command::Serve {
+            // Their output is what is to be seen; whoever wants the log as well asks for it.
             self.telemetry
                 .log_filter
                 .get_or_insert_with(|| "warn".to_owned());

@@ -1,7 +1,8 @@
 //! All services in one process: on a fresh machine with SQLite files and the embedded transport, in production with
 //! PostgreSQL and RabbitMQ. The services are the same as in their own binaries, and know nothing of one another.
 //!
-//! [`args`] says what can be configured, [`system`] puts the services together, [`serve`] and [`demo`] are the commands.
+//! [`args`] says what can be configured, [`system`] puts the services together, [`serve`], [`demo`] and
+//! [`topology`] are the commands.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +10,7 @@ pub mod args;
 pub mod demo;
 pub mod serve;
 pub mod system;
+pub mod topology;
 
 pub use args::{Args, Command, Config};
 pub use system::System;

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use angarium::{Args, Command, demo, serve};
+use angarium::{Args, Command, demo, serve, topology};
 
 fn main() -> ExitCode {
     let config = match runtime::config::load::<Args>(std::env::args_os()) {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         async |shutdown| match config.command {
             Command::Serve => serve::serve(config, shutdown).await,
             Command::Demo => demo::demo(config, shutdown).await,
+            Command::Topology(topology::Topology::Export(export)) => topology::export(&export),
         },
     )
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::{GrpcServer, Health, Shutdown, Tasks, database};
+use runtime::{ExitWith, GrpcServer, Health, Shutdown, Tasks, database};
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -43,17 +43,16 @@ impl App {
     /// Connects, migrates, declares and binds.
     ///
     /// # Errors
-    /// Where the database cannot be reached or migrated, the folder of mails cannot be made, or the port is taken. A broker
-    /// or a mail server that is away is not an error: what has to go there waits until it is back.
+    /// Where the database cannot be reached or migrated, the broker lacks what this service may not declare, the folder of
+    /// mails cannot be made, or the port is taken. A broker or a mail server that is away is not an error: what has to go
+    /// there waits until it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let db = database::connect(&config.database, NAME).await?;
         database::migrate::<Migrator>(&db).await?;
         let store = Store::new(db);
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
-        if let Err(error) = engine.declare().await {
-            tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
-        }
+        engine.declare().await.map_err(ExitWith::misconfigured)?;
 
         let mail = config.mail;
         let sender = sender::open(&mail.delivery)

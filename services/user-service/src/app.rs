@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::user::v1::user_service_server::UserServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::{GrpcServer, Health, Shutdown, SystemClock, Tasks, database};
+use runtime::{ExitWith, GrpcServer, Health, Shutdown, SystemClock, Tasks, database};
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -43,17 +43,15 @@ impl App {
     /// Connects, migrates, declares and binds.
     ///
     /// # Errors
-    /// Where the database cannot be reached or migrated, or the port is taken. A broker that is away is not an error: users
-    /// are registered, and their events go out when it is back.
+    /// Where the database cannot be reached or migrated, the broker lacks what this service may not declare, or the port is
+    /// taken. A broker that is away is not an error: users are registered, and their events go out when it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let db = database::connect(&config.database, NAME).await?;
         database::migrate::<Migrator>(&db).await?;
         let store = Store::new(db);
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
-        if let Err(error) = engine.declare().await {
-            tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
-        }
+        engine.declare().await.map_err(ExitWith::misconfigured)?;
 
         let hasher = Hasher::new(Limits::of_this_machine());
         let commands = Commands::new(store.clone(), hasher, Arc::new(SystemClock));

@@ -2,7 +2,8 @@
 //! demand, and a way to wait for a fact.
 //!
 //! Guarantees: nothing that two tests make can meet, so tests run in parallel; what a test made is gone when its value is
-//! dropped. Servers come from `ANGARIUM_TEST_POSTGRES_URL` and `ANGARIUM_TEST_AMQP_URL`, which `cargo xtask test` sets.
+//! dropped. Servers come from `ANGARIUM_TEST_POSTGRES_URL`, `ANGARIUM_TEST_AMQP_URL` and
+//! `ANGARIUM_TEST_RABBITMQCTL`, which `cargo xtask test` sets.
 //! Everything panics with a readable text instead of returning an error: that is how a test fails.
 
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ mod broker;
 mod database;
 mod environment;
 mod eventually;
+mod locked_down;
 mod outbox;
 mod proxy;
 mod refusal;
@@ -26,6 +28,7 @@ mod stack;
 pub use broker::{Broker, BrokerKind};
 pub use database::{Database, StoreKind};
 pub use eventually::{eventually, eventually_is};
+pub use locked_down::{LockedDown, Operation};
 pub use outbox::{Promised, outbox};
 pub use proxy::Proxy;
 pub use refusal::{reason, violated_fields};

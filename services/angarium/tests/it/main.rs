@@ -9,3 +9,4 @@ mod configuration;
 mod demo;
 mod process;
 mod sudden_death;
+mod topology;

@@ -1,0 +1,87 @@
+//! `angarium topology export`: prints what the services need on a RabbitMQ where they may declare nothing, for its operator to
+//! import.
+//!
+//! It asks no broker and no database: everything follows from the services' subscription tables.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use messaging::Participant;
+use messaging::definitions::{Account, Definitions};
+
+mod passwords;
+
+/// What to do with the topology.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum Topology {
+    /// Print RabbitMQ definitions as JSON: exchanges, queues, bindings, policies, and one user a service with its rights
+    Export(Export),
+}
+
+/// What to print.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Export {
+    /// The virtual host that the services log in to
+    #[arg(long, default_value = "/", value_name = "NAME")]
+    vhost: String,
+
+    /// Folder with each user's password, in a file with the service's name; missing ones are made up. Without it the users
+    /// are exported without a password, and cannot log in before they are given one
+    #[arg(long, value_name = "FOLDER")]
+    passwords: Option<PathBuf>,
+
+    /// One user, angarium, for the process that runs all services, instead of one a service
+    #[arg(long)]
+    all_in_one: bool,
+
+    /// As the services have it: AMQP_PREFIX.
+    #[arg(skip)]
+    pub(crate) prefix: String,
+}
+
+/// Prints the definitions.
+///
+/// # Errors
+/// Where a password cannot be read or kept, or nobody takes the output.
+pub fn export(export: &Export) -> anyhow::Result<()> {
+    let mut accounts = accounts(export.all_in_one);
+    for account in &mut accounts {
+        if let Some(folder) = &export.passwords {
+            account.password_hash = passwords::hash_of(folder, &account.name)?;
+        }
+    }
+    if export.passwords.is_none() {
+        // Whoever closed stderr does not want to know.
+        let _ = writeln!(
+            std::io::stderr(),
+            "The users have no passwords, so nobody can log in as them yet: see --passwords"
+        );
+    }
+    let definitions = Definitions::new(&export.vhost, &export.prefix, &accounts);
+    let text = serde_json::to_string_pretty(&definitions)?;
+    writeln!(std::io::stdout(), "{text}").context("the definitions cannot be written")
+}
+
+fn accounts(all_in_one: bool) -> Vec<Account> {
+    let services = [
+        user_service::app::participant(),
+        order_service::app::participant(),
+        notification_service::app::participant(),
+    ];
+    if all_in_one {
+        return vec![account("angarium", &services)];
+    }
+    services
+        .iter()
+        .map(|service| account(service.service, std::slice::from_ref(service)))
+        .collect()
+}
+
+fn account(name: &str, services: &[Participant]) -> Account {
+    Account {
+        name: name.to_owned(),
+        password_hash: String::new(),
+        services: services.iter().map(Participant::topology).collect(),
+    }
+}

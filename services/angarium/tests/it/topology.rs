@@ -1,0 +1,264 @@
+//! A broker on which the services may declare nothing: what is exported is enough to run on, and allows nothing else.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::{Broker, BrokerKind, LockedDown, Operation};
+use uuid::Uuid;
+
+use crate::process::{broker_settings, command, run};
+
+mod services;
+
+use services::Services;
+
+/// What `angarium topology export` prints for a virtual host of one test, with names that no other test has.
+struct Exported {
+    definitions: Value,
+    prefix: String,
+    passwords: TempDir,
+}
+
+impl Exported {
+    fn new(more: &[&str]) -> Self {
+        let passwords = TempDir::new().unwrap();
+        let id = Uuid::now_v7().simple();
+        let prefix = format!("test-{id}.");
+        let output = run(command(passwords.path())
+            .args(["topology", "export", "--vhost", &format!("test-{id}")])
+            .args(["--amqp-prefix", &prefix, "--passwords"])
+            .arg(passwords.path())
+            .args(more));
+        assert!(output.status.success(), "{output:?}");
+        Self {
+            definitions: serde_json::from_slice(&output.stdout).unwrap(),
+            prefix,
+            passwords,
+        }
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Where the service logs in, as its operator would write it down.
+    fn url(&self, broker: &LockedDown, service: &str) -> String {
+        let password = std::fs::read_to_string(self.passwords.path().join(service)).unwrap();
+        broker
+            .url(&self.name(service), password.trim_end())
+            .to_string()
+    }
+
+    /// Leaves a thing out, and all that hangs on it.
+    fn without(&mut self, list: &str, name: &str) {
+        let name = self.name(name);
+        let mut keep = |list: &str, keep: &dyn Fn(&Value) -> bool| {
+            self.definitions[list].as_array_mut().unwrap().retain(keep);
+        };
+        keep(list, &|thing| thing["name"] != name.as_str());
+        keep("bindings", &|binding| {
+            binding["source"] != name.as_str() && binding["destination"] != name.as_str()
+        });
+    }
+}
+
+#[tokio::test]
+async fn imported_it_lets_the_services_run_with_their_own_users_from_registering_to_the_last_mail()
+{
+    let exported = Exported::new(&[]);
+    let broker = LockedDown::import(&exported.definitions).await;
+    let services = Services::start(&exported, &broker).await;
+    let user_id = services.register("ada@example.com").await;
+    services.mails(&user_id, 1).await;
+    let order_id = services.place_order(&user_id).await;
+    services.mails(&user_id, 2).await;
+    services.cancel_order(order_id).await;
+    services.mails(&user_id, 3).await;
+    services.stop().await;
+}
+
+#[tokio::test]
+async fn a_queue_that_vanishes_under_running_services_is_used_again_once_it_is_back() {
+    let exported = Exported::new(&[]);
+    let broker = LockedDown::import(&exported.definitions).await;
+    let services = Services::start(&exported, &broker).await;
+    let user_id = services.register("ada@example.com").await;
+    services.mails(&user_id, 1).await;
+
+    broker
+        .delete_queue(&exported.name("notifications_queue"))
+        .await;
+    broker.import_again(&exported.definitions).await;
+    let user_id = services.register("grace@example.com").await;
+    services.mails(&user_id, 1).await;
+    services.stop().await;
+}
+
+#[tokio::test]
+async fn every_user_is_refused_whatever_its_service_does_not_do() {
+    const FORBIDDEN: Result<(), u16> = Err(403);
+    let exported = Exported::new(&[]);
+    let broker = LockedDown::import(&exported.definitions).await;
+    let own = [
+        (user_service::NAME, "user_events", None),
+        (order_service::NAME, "order_events", Some("orders_queue")),
+        (
+            notification_service::NAME,
+            "notification_events",
+            Some("notifications_queue"),
+        ),
+    ];
+    let queues: Vec<String> = own
+        .iter()
+        .filter_map(|(_, _, queue)| *queue)
+        .flat_map(|queue| [queue.to_owned(), format!("{queue}.dead_letters")])
+        .collect();
+
+    for (service, exchange, queue) in own {
+        let url = exported.url(&broker, service).parse().unwrap();
+        let exchange = exported.name(exchange);
+        let is_own = |name: &str| queue.is_some_and(|own| name.starts_with(own));
+
+        assert_eq!(
+            Operation::Publish(exchange.clone()).attempt(&url).await,
+            Ok(())
+        );
+        let mut forbidden = vec![
+            // The default exchange leads to any queue, and the one for dead letters to the dead.
+            Operation::Publish(String::new()),
+            Operation::Publish(exported.name("dlx")),
+            // Names that merely look alike.
+            Operation::Publish(format!("{exchange}s")),
+            Operation::Publish(format!("x{exchange}")),
+            Operation::DeclareExchange(exported.name("new")),
+            Operation::DeclareExchange(exchange.clone()),
+            Operation::DeclareQueue(exported.name("new")),
+            Operation::DeleteExchange(exchange.clone()),
+        ];
+        for (_, other, _) in own.iter().filter(|(other, _, _)| *other != service) {
+            forbidden.push(Operation::Publish(exported.name(other)));
+            forbidden.push(Operation::DeleteExchange(exported.name(other)));
+        }
+        for queue in &queues {
+            let name = exported.name(queue);
+            if is_own(queue) {
+                assert_eq!(Operation::Get(name.clone()).attempt(&url).await, Ok(()));
+            } else {
+                forbidden.push(Operation::Get(name.clone()));
+                forbidden.push(Operation::Purge(name.clone()));
+            }
+            forbidden.push(Operation::DeclareQueue(name.clone()));
+            forbidden.push(Operation::DeleteQueue(name.clone()));
+            forbidden.push(Operation::Bind {
+                queue: name,
+                exchange: exchange.clone(),
+            });
+        }
+        for operation in forbidden {
+            let answer = operation.attempt(&url).await;
+            assert_eq!(answer, FORBIDDEN, "{service}: {operation:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_ends_the_process_with_a_code_of_its_own_and_is_named_at_once() {
+    let mut exported = Exported::new(&["--all-in-one"]);
+    exported.without("exchanges", "order_events");
+    exported.without("queues", "orders_queue");
+    let broker = LockedDown::import(&exported.definitions).await;
+    let folder = TempDir::new().unwrap();
+    let url = exported.url(&broker, "angarium");
+
+    let (code, said) = serve(folder.path(), &url, &exported.prefix).await;
+    assert_eq!(code, Some(78), "{said}");
+    for clause in [
+        format!("exchange `{}` is missing", exported.name("order_events")),
+        format!("queue `{}` is missing", exported.name("orders_queue")),
+        "angarium topology export".to_owned(),
+    ] {
+        assert!(said.contains(&clause), "{clause} is not in: {said}");
+    }
+    assert!(!said.contains("dead_letters"), "{said}");
+}
+
+#[tokio::test]
+async fn a_queue_that_somebody_else_has_made_ends_the_process_with_its_name() {
+    let broker = Broker::create(BrokerKind::RabbitMq).await;
+    let (url, prefix) = broker_settings(&broker);
+    let queue = format!("{prefix}orders_queue");
+    let made = Operation::DeclareQueue(queue.clone());
+    assert_eq!(made.attempt(&url.parse().unwrap()).await, Ok(()));
+    let folder = TempDir::new().unwrap();
+    let (code, said) = serve(folder.path(), &url, &prefix).await;
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains(&queue), "{said}");
+}
+
+#[test]
+fn passwords_are_made_once_for_their_owner_only() {
+    let exported = Exported::new(&[]);
+    let folder = exported.passwords.path();
+    let services = [
+        user_service::NAME,
+        order_service::NAME,
+        notification_service::NAME,
+    ];
+    let read = || services.map(|service| std::fs::read_to_string(folder.join(service)).unwrap());
+    let made = read();
+    for service in services {
+        let mode = std::fs::metadata(folder.join(service))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{service}");
+    }
+    let again = run(command(folder)
+        .args(["topology", "export", "--passwords"])
+        .arg(folder));
+    assert_eq!(again.status.code(), Some(0));
+    assert_eq!(String::from_utf8(again.stderr).unwrap(), "");
+    assert_eq!(read(), made);
+    for password in &made {
+        assert!(
+            !exported
+                .definitions
+                .to_string()
+                .contains(password.trim_end())
+        );
+    }
+}
+
+#[test]
+fn without_passwords_the_export_is_the_same_every_time_and_nobody_can_log_in() {
+    let folder = TempDir::new().unwrap();
+    let export = || run(command(&folder.path().join("none")).args(["topology", "export"]));
+    let first = export();
+    assert_eq!(first.stdout, export().stdout);
+    let definitions: Value = serde_json::from_slice(&first.stdout).unwrap();
+    for user in definitions["users"].as_array().unwrap() {
+        assert_eq!(user["password_hash"], "", "{user}");
+    }
+    assert!(!folder.path().join("none").exists());
+}
+
+/// `angarium serve`, which must end by itself: its exit code, and what it said.
+async fn serve(data: &Path, url: &str, prefix: &str) -> (Option<i32>, String) {
+    let mut command = command(data);
+    command
+        .arg("serve")
+        .env("AMQP_URL", url)
+        .env("AMQP_PREFIX", prefix);
+    let ending = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(60), ending)
+        .await
+        .unwrap_or_else(|_| panic!("it does not end by itself"))
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said)
+}
