@@ -204,7 +204,7 @@ impl Services {
     /// Until it is quiet, and then once more after a last event for each account: what came again before it has been seen
     /// by then, because an account's deliveries keep their order.
     async fn settle(&self, ledger: &Ledger) -> Result<()> {
-        self.quiet().await?;
+        self.quiet().await;
         let boot = std::process::id();
         let last = |number| commands::Command {
             op: format!("{}-last-{number}-{boot}", ledger.run),
@@ -212,23 +212,25 @@ impl Services {
         };
         let last: Vec<_> = (0..ledger.accounts).map(last).collect();
         commands::run(&self.producer, &last, 1).await?;
-        self.quiet().await
+        self.quiet().await;
+        Ok(())
     }
 
-    async fn quiet(&self) -> Result<()> {
-        let (producer, consumer) = (self.producer.connection(), self.consumer.connection());
-        loop {
-            let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
-            let held = "SELECT count(*) FROM inbox WHERE state <> 'done'";
-            let quiet = tables::number(producer, pending).await? == 0
-                && tables::number(consumer, held).await? == 0
-                && tables::number(consumer, "SELECT count(DISTINCT op) FROM effect").await?
-                    >= tables::number(producer, "SELECT count(*) FROM deposit").await?;
-            if quiet {
-                return Ok(());
-            }
+    async fn quiet(&self) {
+        // A database that is away says nothing, so it is not quiet.
+        while !self.is_quiet().await.unwrap_or(false) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    async fn is_quiet(&self) -> Result<bool> {
+        let (producer, consumer) = (self.producer.connection(), self.consumer.connection());
+        let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+        let held = "SELECT count(*) FROM inbox WHERE state <> 'done'";
+        Ok(tables::number(producer, pending).await? == 0
+            && tables::number(consumer, held).await? == 0
+            && tables::number(consumer, "SELECT count(DISTINCT op) FROM effect").await?
+                >= tables::number(producer, "SELECT count(*) FROM deposit").await?)
     }
 
     /// Nothing new is received, what has begun is finished, and the outbox is emptied.

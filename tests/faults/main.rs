@@ -14,6 +14,7 @@
 mod broken;
 mod checker;
 mod crash;
+mod database;
 mod deposit;
 mod durability;
 mod late_commit;
@@ -64,6 +65,8 @@ enum Name {
     Order,
     /// A transaction that commits after its successor was published
     LateCommit,
+    /// Sessions of the database that end under load
+    Database,
     /// Settings of live connections
     Durability,
     /// Everything published twice more
@@ -108,6 +111,7 @@ async fn all(cli: &Cli, seed: u64) -> Result<ExitCode> {
         Name::Crash(crash::Crash::everywhere()),
         Name::Order,
         Name::LateCommit,
+        Name::Database,
         Name::Durability,
         Name::Replay,
         Name::Lossy,
@@ -141,6 +145,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<bool> {
             let patience = Duration::from_secs(patience);
             ("late-commit", late_commit::run(rounds, patience).await?)
         }
+        Name::Database => ("database", database::run(seed, quick, patience).await?),
         Name::Replay => ("replay", replay::run(seed, quick, patience).await?),
         Name::Lossy => ("lossy", losses::lossy(seed, patience).await?),
         Name::Unrouted => ("unrouted", losses::unrouted(seed, patience).await?),
