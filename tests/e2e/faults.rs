@@ -40,6 +40,11 @@ fn live_connections_have_the_settings_that_an_answer_rests_on() {
 }
 
 #[test]
+fn a_database_that_ends_every_session_loses_nothing() {
+    passes(&["database"]);
+}
+
+#[test]
 fn an_outbox_that_is_published_again_changes_nothing() {
     passes(&["replay"]);
 }
