@@ -53,7 +53,11 @@ enum Task {
     #[command(disable_help_flag = true)]
     Faults {
         /// `--help` lists the names
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGS"
+        )]
         args: Vec<OsString>,
     },
 
