@@ -207,8 +207,8 @@ fn every_test_that_the_failure_table_names_exists() {
             Some(test) => ("services/angarium/tests/it", test),
             None => ("shared/messaging/tests/it", test),
         };
-        let (module, name) = test.split_once("::").unwrap();
-        let source = read(format!("{tests}/{module}.rs"));
+        let (module, name) = test.rsplit_once("::").unwrap();
+        let source = read(format!("{tests}/{}.rs", module.replace("::", "/")));
         assert!(
             name == "*" || source.contains(&format!("fn {name}(")),
             "{test} is not a test"

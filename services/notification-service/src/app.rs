@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::{ExitWith, GrpcServer, Health, Shutdown, Tasks, database};
-use tokio_util::sync::CancellationToken;
+use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, database};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -94,43 +93,19 @@ impl App {
     /// # Errors
     /// Where a part ended that should not, or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self {
-            server,
-            routes,
-            store,
-            engine,
-            mailer,
-        } = self;
-        let health = Health::new(&[GRPC_SERVICE]);
-        let db = store.connection().clone();
-        let answers = move || {
-            let db = db.clone();
-            async move { database::ping(&db).await }
+        let service = Service {
+            name: GRPC_SERVICE,
+            routes: self.routes,
+            descriptor_set: contracts::FILE_DESCRIPTOR_SET,
+            database: self.store.connection().clone(),
         };
-        // Told when the last mail in flight has been recorded, because its event must still go out.
-        let recorded = CancellationToken::new();
-        let recording = recorded.clone().drop_guard();
-
-        let mut tasks = Tasks::new(&shutdown);
-        tasks.spawn("health", health.clone().watch(answers, shutdown.clone()));
-        let soft = shutdown.soft.clone();
-        tasks.spawn("messaging", async move {
-            engine.run(soft, recorded).await;
-            Ok(())
-        });
-        let soft = shutdown.soft.clone();
-        tasks.spawn("mailer", async move {
-            let _recording = recording;
-            mailer.run(soft).await;
-            Ok(())
-        });
-        tasks.spawn("grpc", async move {
-            server
-                .serve(routes, health, contracts::FILE_DESCRIPTOR_SET, shutdown)
-                .await?;
-            Ok(())
-        });
-        tasks.join().await
+        let mut serving = Serving::start(self.server, service, &shutdown);
+        serving.beside("mailer", self.mailer.run(shutdown.soft));
+        serving
+            .finish_with("messaging", |stop, committed| {
+                self.engine.run(stop, committed)
+            })
+            .await
     }
 }
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::{ExitWith, GrpcServer, Health, Shutdown, SystemClock, Tasks, database};
-use tokio_util::sync::CancellationToken;
+use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -79,36 +78,17 @@ impl App {
     /// # Errors
     /// Where a part ended that should not, or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self {
-            server,
-            routes,
-            store,
-            engine,
-        } = self;
-        let health = Health::new(&[GRPC_SERVICE]);
-        let db = store.connection().clone();
-        let answers = move || {
-            let db = db.clone();
-            async move { database::ping(&db).await }
+        let service = Service {
+            name: GRPC_SERVICE,
+            routes: self.routes,
+            descriptor_set: contracts::FILE_DESCRIPTOR_SET,
+            database: self.store.connection().clone(),
         };
-        // Told when the last call has ended, because its event must still go out.
-        let served = CancellationToken::new();
-        let serving = served.clone().drop_guard();
-
-        let mut tasks = Tasks::new(&shutdown);
-        tasks.spawn("health", health.clone().watch(answers, shutdown.clone()));
-        let soft = shutdown.soft.clone();
-        tasks.spawn("messaging", async move {
-            engine.run(soft, served).await;
-            Ok(())
-        });
-        tasks.spawn("grpc", async move {
-            let _serving = serving;
-            server
-                .serve(routes, health, contracts::FILE_DESCRIPTOR_SET, shutdown)
-                .await?;
-            Ok(())
-        });
-        tasks.join().await
+        let serving = Serving::start(self.server, service, &shutdown);
+        serving
+            .finish_with("messaging", |stop, committed| {
+                self.engine.run(stop, committed)
+            })
+            .await
     }
 }

@@ -12,6 +12,7 @@ pub mod grpc;
 pub mod health;
 pub mod lifecycle;
 pub mod run;
+pub mod serving;
 pub mod status;
 pub mod telemetry;
 
@@ -22,3 +23,4 @@ pub use grpc::GrpcServer;
 pub use health::Health;
 pub use lifecycle::{Shutdown, Tasks};
 pub use run::main;
+pub use serving::{Service, Serving};

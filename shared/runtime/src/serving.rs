@@ -1,0 +1,115 @@
+//! A service at work: its gRPC server, its health, and what it does beside them, ended in the order in which they depend on
+//! one another.
+//!
+//! On the way down calls and workers end first, each finishing what it is at. What goes on with their results, the publishing
+//! of what they have committed, is told once the last of them is done, and ends after it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use sea_orm::DatabaseConnection;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::service::Routes;
+
+use crate::database;
+use crate::grpc::GrpcServer;
+use crate::health::Health;
+use crate::lifecycle::{Shutdown, Tasks};
+
+/// What a service's server answers to.
+pub struct Service {
+    /// The full name of the gRPC service, for health and reflection.
+    pub name: &'static str,
+    /// What serves it.
+    pub routes: Routes,
+    /// The contracts, for reflection.
+    pub descriptor_set: &'static [u8],
+    /// Its own database: while that is away, it does not serve.
+    pub database: DatabaseConnection,
+}
+
+/// The parts of a running service.
+pub struct Serving {
+    tasks: Tasks,
+    shutdown: Shutdown,
+    committed: CancellationToken,
+    /// Held by everything that commits; the last one to let go cancels `committed`.
+    committing: Arc<DropGuard>,
+}
+
+impl Serving {
+    /// Begins to serve on `server`, until `shutdown`.
+    pub fn start(server: GrpcServer, service: Service, shutdown: &Shutdown) -> Self {
+        let committed = CancellationToken::new();
+        let mut serving = Self {
+            tasks: Tasks::new(shutdown),
+            shutdown: shutdown.clone(),
+            committing: Arc::new(committed.clone().drop_guard()),
+            committed,
+        };
+        let Service {
+            name,
+            routes,
+            descriptor_set,
+            database,
+        } = service;
+        let health = Health::new(&[name]);
+        let answers = move || {
+            let database = database.clone();
+            async move { database::ping(&database).await }
+        };
+        serving
+            .tasks
+            .spawn("health", health.clone().watch(answers, shutdown.clone()));
+        let (guard, shutdown) = (Arc::clone(&serving.committing), shutdown.clone());
+        serving.tasks.spawn("grpc", async move {
+            let _guard = guard;
+            server
+                .serve(routes, health, descriptor_set, shutdown)
+                .await?;
+            Ok(())
+        });
+        serving
+    }
+
+    /// Runs a worker that commits as calls do. It ends soon after `Shutdown::soft`.
+    pub fn beside<F>(&mut self, name: &str, worker: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let guard = Arc::clone(&self.committing);
+        self.tasks.spawn(name, async move {
+            let _guard = guard;
+            worker.await;
+            Ok(())
+        });
+    }
+
+    /// Runs what goes on with the results, and returns when everything has ended. `last` is given the signal to stop, and the
+    /// one that nothing is committed any more.
+    ///
+    /// # Errors
+    /// Where a part ended that should not, or had to be cut off.
+    pub async fn finish_with<F>(
+        self,
+        name: &str,
+        last: impl FnOnce(CancellationToken, CancellationToken) -> F,
+    ) -> anyhow::Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Self {
+            mut tasks,
+            shutdown,
+            committed,
+            committing,
+        } = self;
+        let last = last(shutdown.soft.clone(), committed);
+        tasks.spawn(name, async move {
+            last.await;
+            Ok(())
+        });
+        drop(committing);
+        tasks.join().await
+    }
+}
