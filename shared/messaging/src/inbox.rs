@@ -22,6 +22,8 @@ pub(crate) enum Held {
     Dead,
     /// Of a type that this build does not know.
     Skipped,
+    /// Given up for good by an operator; passed over when its turn comes.
+    Discarded,
 }
 
 impl Held {
@@ -31,6 +33,7 @@ impl Held {
             Self::Deferred => "deferred",
             Self::Dead => "dead",
             Self::Skipped => "skipped",
+            Self::Discarded => "discarded",
         }
     }
 }
@@ -150,6 +153,12 @@ pub(crate) struct Due {
     pub(crate) attempts: u32,
     /// How long it has been failing, in milliseconds.
     pub(crate) failing_for_ms: i64,
+    /// How long ago it came, in milliseconds.
+    pub(crate) here_for_ms: i64,
+    /// An operator wants it handled, also where its turn is over.
+    pub(crate) replayed: bool,
+    /// An operator wants it passed over.
+    pub(crate) discarded: bool,
     pub(crate) message: Message,
 }
 
@@ -160,7 +169,8 @@ pub(crate) async fn next_due(
 ) -> Result<Option<Due>, DbErr> {
     let row = sql::query_one(
         &**transaction,
-        "SELECT *, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms FROM inbox
+        "SELECT *, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms, {now} - received_at_ms AS here_for_ms
+         FROM inbox
          WHERE consumer = $1 AND due_at_ms <= {now} ORDER BY due_at_ms LIMIT 1 {skip_locked}",
         [consumer.into()],
     )
@@ -173,6 +183,9 @@ fn due(row: &QueryResult) -> Result<Due, DbErr> {
         event_id: row.try_get("", "event_id")?,
         attempts: u32::try_from(row.try_get::<i32>("", "attempts")?).unwrap_or(0),
         failing_for_ms: row.try_get("", "failing_for_ms")?,
+        here_for_ms: row.try_get("", "here_for_ms")?,
+        replayed: row.try_get::<Option<i64>>("", "replayed_at_ms")?.is_some(),
+        discarded: row.try_get::<String>("", "state")? == Held::Discarded.as_str(),
         message: stored::message(row)?,
     })
 }
@@ -240,6 +253,37 @@ pub(crate) async fn park(
     Ok(())
 }
 
+/// A held event stays as it is, and is looked at again in `due_in_ms`; without that when an earlier one is done.
+pub(crate) async fn leave(
+    transaction: &Transaction,
+    consumer: &str,
+    event_id: &str,
+    due_in_ms: Option<i64>,
+) -> Result<(), DbErr> {
+    sql::execute(
+        &**transaction,
+        "UPDATE inbox SET due_at_ms = {now} + $3 WHERE consumer = $1 AND event_id = $2",
+        [consumer.into(), event_id.into(), due_in_ms.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A discarded event has been passed over. It keeps its message for as long as the row is kept.
+pub(crate) async fn pass_over(
+    transaction: &Transaction,
+    consumer: &str,
+    event_id: &str,
+) -> Result<(), DbErr> {
+    sql::execute(
+        &**transaction,
+        "UPDATE inbox SET settled_at_ms = {now}, due_at_ms = NULL WHERE consumer = $1 AND event_id = $2",
+        [consumer.into(), event_id.into()],
+    )
+    .await?;
+    Ok(())
+}
+
 /// The version of the aggregate that was handled last, locked until the transaction ends, so that an aggregate's events are
 /// handled one at a time by all replicas together. `None` where none was.
 pub(crate) async fn position(
@@ -276,7 +320,8 @@ pub(crate) async fn position(
     Ok(version.filter(|version| *version > 0))
 }
 
-/// Moves the position, which [`position`] has locked, to `version`, and makes the event that waits for it due.
+/// Moves the position, which [`position`] has locked, to `version`, and makes the event that waits for it due. It never moves
+/// back: what an operator has handled out of its turn leaves it where it is.
 pub(crate) async fn advance(
     transaction: &Transaction,
     consumer: &str,
@@ -286,15 +331,21 @@ pub(crate) async fn advance(
 ) -> Result<(), DbErr> {
     sql::execute(
         &**transaction,
-        "UPDATE position SET version = $4 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3",
-        [consumer.into(), aggregate_type.into(), aggregate_id.into(), version.into()],
+        "UPDATE position SET version = $4
+         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND version < $4",
+        [
+            consumer.into(),
+            aggregate_type.into(),
+            aggregate_id.into(),
+            version.into(),
+        ],
     )
     .await?;
     let released = sql::execute(
         &**transaction,
-        "UPDATE inbox SET state = 'deferred', due_at_ms = {now}
+        "UPDATE inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at_ms = {now}
          WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND aggregate_version = $4
-           AND state = 'waiting'",
+           AND (state = 'waiting' OR state = 'discarded' AND settled_at_ms IS NULL)",
         [consumer.into(), aggregate_type.into(), aggregate_id.into(), (version + 1).into()],
     )
     .await?;
@@ -314,7 +365,8 @@ pub(crate) async fn lowest_held(
     let row = sql::query_one(
         &**transaction,
         "SELECT min(aggregate_version) AS version FROM inbox
-         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND state IN ('waiting', 'deferred', 'dead')",
+         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
+           AND (state IN ('waiting', 'deferred', 'dead') OR state = 'discarded' AND settled_at_ms IS NULL)",
         [consumer.into(), aggregate_type.into(), aggregate_id.into()],
     )
     .await?;

@@ -8,6 +8,7 @@
 mod backlog;
 mod config;
 mod consumer;
+pub mod dead_letters;
 pub mod definitions;
 mod engine;
 #[doc(hidden)]

@@ -92,7 +92,14 @@ pub(crate) async fn clean_up(
     let inbox = "DELETE FROM inbox WHERE (consumer, event_id) IN (
                      SELECT consumer, event_id FROM inbox WHERE settled_at_ms < {now} - $1
                      ORDER BY settled_at_ms LIMIT $2 {skip_locked})";
-    for (statement, age) in [(outbox, retention.outbox), (inbox, retention.inbox)] {
+    let decisions = "DELETE FROM dead_letter_decision WHERE sequence IN (
+                         SELECT sequence FROM dead_letter_decision WHERE decided_at_ms < {now} - $1
+                         ORDER BY decided_at_ms LIMIT $2 {skip_locked})";
+    for (statement, age) in [
+        (outbox, retention.outbox),
+        (inbox, retention.inbox),
+        (decisions, retention.inbox),
+    ] {
         while !stop.is_cancelled() {
             let _turn = store.turn_to_write().await?;
             let deleted = sql::execute(

@@ -18,6 +18,7 @@ use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
 use crate::{faults, sql, trace};
 
+mod discarded;
 mod keeping;
 
 pub(super) struct Handling {
@@ -134,6 +135,9 @@ impl Handling {
         transaction: &Transaction,
         due: &Due,
     ) -> Result<Outcome, Failure> {
+        if due.discarded {
+            return self.discarded(transaction, due).await;
+        }
         let message = &due.message;
         let envelope = Envelope::from_message(message)
             .map_err(|error| Failure::Handler(HandlerError::reject(error)))?;
@@ -147,7 +151,7 @@ impl Handling {
             )
             .await?;
             let turn = turn(position, version);
-            if turn == Turn::Past {
+            if turn == Turn::Past && !due.replayed {
                 return Err(Failure::Handler(HandlerError::reject(OVERTAKEN)));
             }
             if turn == Turn::Later

@@ -24,6 +24,7 @@ CREATE TABLE inbox (
     first_failed_at_ms bigint,
     last_failed_at_ms  bigint,
     cause              text,
+    replayed_at_ms     bigint,
     exchange           text,
     routing_key        text,
     properties         text,
@@ -36,6 +37,8 @@ const DUE: &str =
 const UNSETTLED: &str = "
 CREATE INDEX inbox_unsettled ON inbox (consumer, aggregate_type, aggregate_id, aggregate_version)
 WHERE state <> 'done'";
+const GIVEN_UP: &str = "
+CREATE INDEX inbox_given_up ON inbox (consumer, received_at_ms, event_id) WHERE state IN ('dead', 'skipped')";
 const SETTLED: &str =
     "CREATE INDEX inbox_settled ON inbox (settled_at_ms) WHERE settled_at_ms IS NOT NULL";
 
@@ -49,11 +52,39 @@ CREATE TABLE position (
     PRIMARY KEY (consumer, aggregate_type, aggregate_id)
 )";
 
+// Who has replayed or discarded what, and what the row said before.
+const DECISION: &str = "
+CREATE TABLE dead_letter_decision (
+    sequence      {sequence},
+    consumer      text    NOT NULL,
+    event_id      text    NOT NULL,
+    decision      text    NOT NULL CHECK (decision IN ('replayed', 'discarded')),
+    actor         text    NOT NULL,
+    reason        text    NOT NULL,
+    cause         text,
+    attempts      integer NOT NULL,
+    decided_at_ms bigint  NOT NULL
+)";
+const DECISION_OF: &str =
+    "CREATE INDEX dead_letter_decision_of ON dead_letter_decision (consumer, event_id)";
+const DECIDED: &str =
+    "CREATE INDEX dead_letter_decision_age ON dead_letter_decision (decided_at_ms)";
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for statement in [INBOX, DUE, UNSETTLED, SETTLED, POSITION] {
+        for statement in [
+            INBOX,
+            DUE,
+            UNSETTLED,
+            GIVEN_UP,
+            SETTLED,
+            POSITION,
+            DECISION,
+            DECISION_OF,
+            DECIDED,
+        ] {
             db.execute_unprepared(&ddl(statement, manager)).await?;
         }
         Ok(())

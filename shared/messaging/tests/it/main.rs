@@ -11,6 +11,8 @@ mod consumer;
 #[cfg(test)]
 mod dead;
 #[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
 mod deferred;
 #[cfg(test)]
 mod effects;

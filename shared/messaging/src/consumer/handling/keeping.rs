@@ -109,7 +109,7 @@ impl Handling {
                 event.r#type = entry.message.event_type,
                 "skipped: this build does not know the type"
             ),
-            Held::Waiting | Held::Deferred => {
+            Held::Waiting | Held::Deferred | Held::Discarded => {
                 tracing::debug!(event.id = entry.event_id, state = held.as_str(), "held");
             }
         }

@@ -1,0 +1,305 @@
+//! What an operator does with dead letters: replaying and discarding them, in their order and for the record.
+
+use messaging::dead_letters::DeadLetters;
+use messaging::{ConsumerConfig, Delivered, HandlerError, RetryPolicy, Subscriptions, Transaction};
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually_is};
+
+use crate::effects::{QUEUE, change, each_on_its_own, in_order};
+use crate::events::{Audited, Changed, Failure, id, message};
+use crate::world::{World, consumer_config};
+
+/// A release in which the mistake is mended.
+async fn mended(
+    transaction: &Transaction,
+    event: Changed,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let sound = Changed {
+        failures: 0,
+        ..event
+    };
+    change(transaction, sound, delivered).await
+}
+
+fn mended_in_order() -> Subscriptions {
+    Subscriptions::new(QUEUE).in_order::<Changed>(mended)
+}
+
+fn dead_letters(world: &World) -> DeadLetters {
+    DeadLetters::new(world.store.clone(), QUEUE)
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_replayed_event_has_its_effect_once_and_what_waited_behind_it_follows(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let first = message(&Changed::of("a"), 1);
+    let second = message(&Changed::failing("a", 99, Failure::Reject), 2);
+    let (third, fourth) = (message(&Changed::of("a"), 3), message(&Changed::of("a"), 4));
+    let all = [&first, &second, &third, &fourth];
+    world.send(&in_order(), all).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&second), "dead").await;
+    world.becomes(&id(&fourth), "waiting").await;
+    world.stop().await;
+
+    let listed = dead_letters(&world).list(None, 10).await.unwrap();
+    let [letter] = listed.as_slice() else {
+        panic!("one is dead: {listed:?}");
+    };
+    assert_eq!(
+        (letter.event_id.as_str(), letter.blocks),
+        (id(&second).as_str(), 2)
+    );
+    assert_eq!((letter.aggregate_version, letter.attempts), (Some(2), 1));
+    assert_eq!(letter.cause.as_deref(), Some("not ever"));
+    assert_eq!(letter.message, second);
+
+    world.run_consumer(mended_in_order());
+    let replayed = dead_letters(&world)
+        .replay(&id(&second), "ada", "mended in 1.2")
+        .await;
+    assert!(replayed.unwrap());
+    world.becomes(&id(&fourth), "done").await;
+    assert_eq!(world.versions("a").await, [1, 2, 3, 4]);
+    let again = dead_letters(&world)
+        .replay(&id(&second), "ada", "again")
+        .await;
+    assert!(!again.unwrap(), "what is done is no dead letter");
+    // Nor does the broker's own second delivery have an effect.
+    world.send(&in_order(), [&second]).await;
+    world.stop().await;
+    assert_eq!(world.versions("a").await, [1, 2, 3, 4]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_discarded_event_has_no_effect_and_what_waited_behind_it_goes_on(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let events: Vec<_> = [0, 99, 99, 0]
+        .into_iter()
+        .zip(1..)
+        .map(|(failures, version)| {
+            let event = Changed::failing("a", failures, Failure::Reject);
+            message(&event, version)
+        })
+        .collect();
+    world.send(&in_order(), &events).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&events[1]), "dead").await;
+    world.becomes(&id(&events[3]), "waiting").await;
+    let dead_letters = dead_letters(&world);
+    assert!(
+        dead_letters
+            .discard(&id(&events[1]), "ada", "a test order")
+            .await
+            .unwrap()
+    );
+    // The next one is dead as well, and its own matter.
+    world.becomes(&id(&events[2]), "dead").await;
+    assert_eq!(world.versions("a").await, [1]);
+    assert!(
+        dead_letters
+            .discard(&id(&events[2]), "ada", "another")
+            .await
+            .unwrap()
+    );
+    world.becomes(&id(&events[3]), "done").await;
+    assert_eq!(world.versions("a").await, [1, 4]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_discarded_before_its_turn_is_passed_over_in_its_turn(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let [first, second, third] = [1, 2, 3].map(|version| message(&Changed::of("a"), version));
+    world.send(&in_order(), [&second, &third]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&third), "waiting").await;
+    world.becomes(&id(&second), "waiting").await;
+    // The broker gave it up: it is dead before its predecessor has come.
+    let dying = "UPDATE inbox SET state = 'dead', due_at_ms = NULL WHERE aggregate_version = 2";
+    world.rows(dying, []).await;
+    assert!(
+        dead_letters(&world)
+            .discard(&id(&second), "ada", "why not")
+            .await
+            .unwrap()
+    );
+    eventually_is("it was looked at and left", 1, async || {
+        let left = "SELECT 1 FROM inbox WHERE state = 'discarded' AND due_at_ms > received_at_ms + 1000000";
+        world.rows(left, []).await.len()
+    })
+    .await;
+    world.send(&in_order(), [&first]).await;
+    world.becomes(&id(&third), "done").await;
+    assert_eq!(world.versions("a").await, [1, 3]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_came_after_its_turn_is_handled_when_an_operator_says_so(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let [first, second, third] = [1, 2, 3].map(|version| message(&Changed::of("a"), version));
+    let late = message(&Changed::of("a"), 2);
+    world.send(&in_order(), [&first, &second, &late]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&late), "dead").await;
+    assert!(
+        dead_letters(&world)
+            .replay(&id(&late), "ada", "it is missing")
+            .await
+            .unwrap()
+    );
+    world.becomes(&id(&late), "done").await;
+    world.send(&in_order(), [&third]).await;
+    world.becomes(&id(&third), "done").await;
+    assert_eq!(world.versions("a").await, [1, 2, 2, 3]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_skipped_event_is_handled_once_its_type_is_known_and_replayed(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    async fn audit(
+        transaction: &Transaction,
+        event: Audited,
+        delivered: &Delivered,
+    ) -> Result<(), HandlerError> {
+        change(transaction, Changed::of(&event.account), delivered).await
+    }
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut newer = message(
+        &Audited {
+            account: "a".to_owned(),
+        },
+        1,
+    );
+    newer.routing_key = "account.changed".to_owned();
+    world.send(&each_on_its_own(), [&newer]).await;
+    world.run_consumer(each_on_its_own());
+    world.becomes(&id(&newer), "skipped").await;
+    world.stop().await;
+    assert!(
+        dead_letters(&world)
+            .find(&id(&newer))
+            .await
+            .unwrap()
+            .unwrap()
+            .skipped
+    );
+    world.run_consumer(each_on_its_own().on::<Audited>(audit));
+    assert!(
+        dead_letters(&world)
+            .replay(&id(&newer), "ada", "known since 1.3")
+            .await
+            .unwrap()
+    );
+    world.becomes(&id(&newer), "done").await;
+    assert_eq!(world.handled().await, [id(&newer)]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_cannot_be_read_is_dead_again_and_loses_nothing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let mut broken = message(&Changed::of("a"), 1);
+    broken.content_type = Some("application/json".to_owned());
+    world.send(&each_on_its_own(), [&broken]).await;
+    world.run_consumer(each_on_its_own());
+    world.becomes(&id(&broken), "dead").await;
+    let dead_letters = dead_letters(&world);
+    assert!(
+        dead_letters
+            .replay(&id(&broken), "ada", "trying")
+            .await
+            .unwrap()
+    );
+    eventually_is("it was tried and is dead again", Some(1), async || {
+        let letter = dead_letters.find(&id(&broken)).await.unwrap();
+        letter.map(|letter| letter.attempts)
+    })
+    .await;
+    let letter = dead_letters.find(&id(&broken)).await.unwrap().unwrap();
+    assert_eq!(letter.message, broken);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn all_of_a_type_are_replayed_once_each_also_where_they_fail_again(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let failing = |account: &str| message(&Changed::failing(account, 99, Failure::Retry), 1);
+    let events: Vec<_> = (0..250)
+        .map(|number| failing(&number.to_string()))
+        .collect();
+    let one_attempt = || ConsumerConfig {
+        retry: RetryPolicy {
+            attempts: 1,
+            ..consumer_config().retry
+        },
+        ..consumer_config()
+    };
+    world.send(&each_on_its_own(), &events).await;
+    world.run_consumer_as(each_on_its_own(), one_attempt());
+    let dead = "SELECT 1 FROM inbox WHERE state = 'dead'";
+    eventually_is("all are dead", events.len(), async || {
+        world.rows(dead, []).await.len()
+    })
+    .await;
+
+    let dead_letters = dead_letters(&world);
+    let nobody = dead_letters
+        .replay_all(Some("test.account.v1.Audited"), "ada", "no such")
+        .await;
+    assert_eq!(nobody.unwrap(), 0);
+    let all = dead_letters
+        .replay_all(Some("test.account.v1.Changed"), "ada", "trying")
+        .await;
+    assert_eq!(all.unwrap(), events.len() as u64);
+    eventually_is("all are dead again", events.len(), async || {
+        world.rows(dead, []).await.len()
+    })
+    .await;
+    for event in &events {
+        let decisions = dead_letters.decisions(&id(event)).await.unwrap();
+        assert_eq!(decisions.len(), 1);
+        assert!(decisions[0].replayed);
+        assert_eq!(
+            (decisions[0].actor.as_str(), decisions[0].reason.as_str()),
+            ("ada", "trying")
+        );
+    }
+    // Page by page, each of them once.
+    let (mut seen, mut last) = (Vec::new(), None);
+    loop {
+        let page = dead_letters.list(last.as_ref(), 100).await.unwrap();
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
+        seen.extend(page.into_iter().map(|letter| letter.event_id));
+    }
+    let mut sent: Vec<_> = events.iter().map(id).collect();
+    sent.sort();
+    seen.sort();
+    assert_eq!(seen, sent);
+    world.stop().await;
+}
