@@ -12,6 +12,7 @@ use runtime::config::{
     TelemetryArgs, TelemetryConfig,
 };
 
+use crate::dead_letters;
 use crate::topology::Topology;
 
 /// Users, orders and notifications in one process.
@@ -59,6 +60,9 @@ pub enum Command {
     /// What the services need on a RabbitMQ where they may declare nothing
     #[command(subcommand)]
     Topology(Topology),
+    /// What a service has given up on: list, show, replay, discard
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 }
 
 /// The checked configuration.

@@ -1,12 +1,13 @@
 //! All services in one process: on a fresh machine with SQLite files and the embedded transport, in production with
 //! PostgreSQL and RabbitMQ. The services are the same as in their own binaries, and know nothing of one another.
 //!
-//! [`args`] says what can be configured, [`system`] puts the services together, [`serve`], [`demo`] and
-//! [`topology`] are the commands.
+//! [`args`] says what can be configured, [`system`] puts the services together, [`serve`], [`demo`],
+//! [`topology`] and [`dead_letters`] are the commands.
 
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod dead_letters;
 pub mod demo;
 pub mod serve;
 pub mod system;

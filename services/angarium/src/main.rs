@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use angarium::{Args, Command, demo, serve, topology};
+use angarium::{Args, Command, dead_letters, demo, serve, topology};
 
 fn main() -> ExitCode {
     let config = match runtime::config::load::<Args>(std::env::args_os()) {
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             Command::Serve => serve::serve(config, shutdown).await,
             Command::Demo => demo::demo(config, shutdown).await,
             Command::Topology(topology::Topology::Export(export)) => topology::export(&export),
+            Command::DeadLetters(ref asked) => dead_letters::run(&config, asked).await,
         },
     )
 }

@@ -127,6 +127,7 @@ pub fn database(config: &Config, service: &str) -> DatabaseConfig {
     }
 }
 
-fn file(data_dir: &Path, service: &str) -> std::path::PathBuf {
+/// Where a service keeps its rows, unless a server is named.
+pub(crate) fn file(data_dir: &Path, service: &str) -> std::path::PathBuf {
     data_dir.join(service).with_extension("db")
 }

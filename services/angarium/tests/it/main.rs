@@ -6,6 +6,7 @@
 )]
 
 mod configuration;
+mod dead_letters;
 mod demo;
 mod process;
 mod sudden_death;

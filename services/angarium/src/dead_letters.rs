@@ -1,0 +1,277 @@
+//! `angarium dead-letters`: what the services have given up on, for the person who has to decide.
+//!
+//! It works on the databases, beside the services or while they are down: a decision is a change of a row, which the service
+//! takes up within half a minute, or at its next start. What a message holds is not shown, because that may be personal data.
+
+use std::io::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context as _, ensure};
+use messaging::Store;
+use messaging::dead_letters::{DeadLetter, DeadLetters};
+use runtime::database;
+
+use crate::args::Config;
+use crate::system;
+
+/// Rows a page, when all are listed.
+const PAGE: u32 = 200;
+
+/// What to do with dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum Command {
+    /// What was given up on, oldest first: when, which event, its cause, and how many others wait behind it
+    List(List),
+    /// All that is known of one, and what has been decided about it
+    Show(Show),
+    /// Have one handled again, or all, once their cause is mended
+    Replay(Replay),
+    /// Give one up for good; what waits behind it goes on
+    Discard(Discard),
+}
+
+/// Where the service keeps its rows.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Place {
+    /// The service that has given up
+    #[arg(value_enum)]
+    service: Service,
+
+    /// DATABASE_URL is this service's own database, and not the one that all services share
+    #[arg(long)]
+    own_database: bool,
+}
+
+/// The services that consume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Service {
+    /// orders_queue
+    OrderService,
+    /// notifications_queue
+    NotificationService,
+}
+
+/// What to list.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct List {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What to show.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Show {
+    #[command(flatten)]
+    place: Place,
+
+    /// As `list` shows it
+    event_id: String,
+}
+
+/// Why, for the record.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Why {
+    /// What was mended, or why it may be given up
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+
+    /// Who decides
+    #[arg(long, env = "USER", value_name = "NAME")]
+    actor: String,
+}
+
+/// What to replay.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Replay {
+    #[command(flatten)]
+    place: Place,
+
+    /// As `list` shows it
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    event_id: Option<String>,
+
+    /// All that are there now
+    #[arg(long)]
+    all: bool,
+
+    /// With --all: only those of this type, such as angarium.order.v1.OrderPlaced
+    #[arg(long, requires = "all", value_name = "TYPE")]
+    event_type: Option<String>,
+
+    #[command(flatten)]
+    why: Why,
+}
+
+/// What to discard.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Discard {
+    #[command(flatten)]
+    place: Place,
+
+    /// As `list` shows it
+    event_id: String,
+
+    #[command(flatten)]
+    why: Why,
+}
+
+/// Does what was asked, and says what has changed.
+///
+/// # Errors
+/// Where the database cannot be reached, no dead letter has the id, or nobody takes the output.
+pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {
+    let said = match command {
+        Command::List(asked) => list(&asked.place.open(config).await?).await?,
+        Command::Show(asked) => show(&asked.place.open(config).await?, &asked.event_id).await?,
+        Command::Replay(asked) => replay(&asked.place.open(config).await?, asked).await?,
+        Command::Discard(asked) => {
+            let dead_letters = asked.place.open(config).await?;
+            let (event_id, why) = (&asked.event_id, &asked.why);
+            let discarded = dead_letters
+                .discard(event_id, &why.actor, &why.reason)
+                .await?;
+            ensure!(discarded, no_such(event_id));
+            format!("{event_id} is discarded")
+        }
+    };
+    writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
+}
+
+impl Place {
+    async fn open(&self, config: &Config) -> anyhow::Result<DeadLetters> {
+        let (name, queue) = match self.service {
+            Service::OrderService => (order_service::NAME, order_service::events::QUEUE),
+            Service::NotificationService => (
+                notification_service::NAME,
+                notification_service::events::QUEUE,
+            ),
+        };
+        let at = match &config.database {
+            Some(own) if self.own_database => own.clone(),
+            Some(_) => system::database(config, name),
+            None => {
+                ensure!(!self.own_database, "--own-database needs DATABASE_URL");
+                let file = system::file(&config.data_dir, name);
+                // To connect would make an empty one.
+                ensure!(
+                    file.exists(),
+                    "{} is not there: {name} has not run in this data folder",
+                    file.display()
+                );
+                system::database(config, name)
+            }
+        };
+        let db = database::connect(&at, "angarium dead-letters").await?;
+        Ok(DeadLetters::new(Store::new(db), queue))
+    }
+}
+
+async fn list(dead_letters: &DeadLetters) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    let mut last: Option<DeadLetter> = None;
+    loop {
+        let page = dead_letters.list(last.as_ref(), PAGE).await?;
+        lines.extend(page.iter().map(line));
+        match page.into_iter().last() {
+            Some(end) => last = Some(end),
+            None if lines.is_empty() => return Ok("nothing was given up on".to_owned()),
+            None => return Ok(lines.join("\n")),
+        }
+    }
+}
+
+fn line(letter: &DeadLetter) -> String {
+    let state = if letter.skipped { "skipped" } else { "dead" };
+    let at = time(letter.last_failed_at_ms.unwrap_or(letter.received_at_ms));
+    let event_type = letter.event_type.as_deref().unwrap_or("(no type)");
+    let cause = letter
+        .cause
+        .as_deref()
+        .unwrap_or("its type is not known here");
+    let blocks = match letter.blocks {
+        0 => String::new(),
+        blocks => format!("; {blocks} behind it wait"),
+    };
+    format!(
+        "{at}  {}  {state}  {event_type}  {cause}{blocks}",
+        letter.event_id
+    )
+}
+
+async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<String> {
+    let letter = dead_letters.find(event_id).await?;
+    let letter = letter.with_context(|| no_such(event_id))?;
+    let version = letter.aggregate_version.map(|version| version.to_string());
+    let mut lines = vec![
+        line(&letter),
+        format!(
+            "aggregate    {} version {}",
+            or_none(letter.aggregate_id.as_deref()),
+            or_none(version.as_deref())
+        ),
+        format!("attempts     {}", letter.attempts),
+        format!("received     {}", time(letter.received_at_ms)),
+        format!(
+            "first failed {}",
+            or_none(letter.first_failed_at_ms.map(time).as_deref())
+        ),
+        format!(
+            "published to {} with {}",
+            letter.message.exchange, letter.message.routing_key
+        ),
+        format!(
+            "correlation  {}",
+            or_none(letter.message.correlation_id.as_deref())
+        ),
+        format!(
+            "body         {} bytes (not shown)",
+            letter.message.body.len()
+        ),
+    ];
+    let headers = letter.message.headers.iter();
+    lines.extend(headers.map(|(name, value)| format!("header       {name}: {value}")));
+    for decision in dead_letters.decisions(event_id).await? {
+        let what = if decision.replayed {
+            "replayed"
+        } else {
+            "discarded"
+        };
+        lines.push(format!(
+            "{what} {} by {}: {} (was: {})",
+            time(decision.decided_at_ms),
+            decision.actor,
+            decision.reason,
+            or_none(decision.cause.as_deref()),
+        ));
+    }
+    Ok(lines.join("\n"))
+}
+
+async fn replay(dead_letters: &DeadLetters, asked: &Replay) -> anyhow::Result<String> {
+    let Why { reason, actor } = &asked.why;
+    let Some(event_id) = &asked.event_id else {
+        let event_type = asked.event_type.as_deref();
+        let replayed = dead_letters.replay_all(event_type, actor, reason).await?;
+        return Ok(format!("{replayed} are replayed"));
+    };
+    ensure!(
+        dead_letters.replay(event_id, actor, reason).await?,
+        no_such(event_id)
+    );
+    Ok(format!("{event_id} is replayed"))
+}
+
+fn no_such(event_id: &str) -> String {
+    format!(
+        "no dead letter of this service has the id {event_id}; `list` shows those that are there"
+    )
+}
+
+fn or_none(text: Option<&str>) -> &str {
+    text.unwrap_or("(none)")
+}
+
+fn time(unix_ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}

@@ -1,0 +1,106 @@
+//! The operator's commands on dead letters, as a person types them.
+
+use std::path::Path;
+use std::process::Output;
+
+use sea_orm::{ConnectionTrait as _, Database};
+use testkit::eventually;
+
+use crate::process::{Process, command, run};
+
+const EVENT_ID: &str = "019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11";
+
+/// As the consumer keeps a message that nobody can read.
+const DEAD: &str = r#"
+INSERT INTO inbox (consumer, event_id, state, cause, exchange, routing_key, properties, body, received_at_ms, attempts)
+VALUES ('orders_queue', '019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11', 'dead', 'undecodable: it has no event type', 'user_events',
+        'user.created', '{"message_id": "019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11", "headers": {"a": "b"}}', x'00ff', 1, 0)"#;
+
+fn dead_letters(data: &Path, args: &[&str]) -> Output {
+    run(command(data)
+        .env("USER", "ada")
+        .arg("dead-letters")
+        .args(args))
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Its tables are there after a first start.
+async fn with_a_dead_letter(data: &Path) {
+    assert!(Process::start(&mut command(data)).interrupt().success());
+    let url = format!("sqlite://{}", data.join("order-service.db").display());
+    let db = Database::connect(url).await.unwrap();
+    db.execute_unprepared(DEAD).await.unwrap();
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    with_a_dead_letter(data).await;
+    let listed = said(&dead_letters(data, &["list", "order-service"]));
+    assert!(
+        listed.contains(EVENT_ID) && listed.contains("it has no event type"),
+        "{listed}"
+    );
+    let none = said(&dead_letters(data, &["list", "notification-service"]));
+    assert_eq!(none.trim(), "nothing was given up on");
+
+    let replay = [
+        "replay",
+        "order-service",
+        EVENT_ID,
+        "--reason",
+        "mended in 1.2",
+    ];
+    said(&dead_letters(data, &replay));
+    // The service takes it up at its next start; it is as unreadable as before.
+    let process = Process::start(&mut command(data));
+    let shown = eventually("it was tried and is dead again", async || {
+        let output = dead_letters(data, &["show", "order-service", EVENT_ID]);
+        if output.status.success() {
+            Ok(said(&output))
+        } else {
+            Err(output)
+        }
+    })
+    .await;
+    for part in [
+        "attempts     1",
+        "header       a: b",
+        "2 bytes (not shown)",
+        "by ada: mended in 1.2 (was: undecodable: it has no event type)",
+    ] {
+        assert!(shown.contains(part), "{part} is not in: {shown}");
+    }
+    said(&dead_letters(
+        data,
+        &["discard", "order-service", EVENT_ID, "--reason", "a test"],
+    ));
+    let empty = said(&dead_letters(data, &["list", "order-service"]));
+    assert_eq!(empty.trim(), "nothing was given up on");
+    assert!(process.interrupt().success());
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = refusal(&dead_letters(folder.path(), &["list", "order-service"]));
+    assert!(
+        nowhere.contains("has not run in this data folder"),
+        "{nowhere}"
+    );
+    with_a_dead_letter(folder.path()).await;
+    let args = ["discard", "order-service", "7", "--reason", "a test"];
+    let no_such = refusal(&dead_letters(folder.path(), &args));
+    assert!(no_such.contains("has the id 7"), "{no_such}");
+}
