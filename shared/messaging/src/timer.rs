@@ -84,9 +84,8 @@ impl Timers {
 
     /// Releases the timers whose time has come, and tells whether there were any.
     pub(crate) async fn release(&mut self, store: &Store) -> Result<bool, DbErr> {
-        let due = next_in_ms(store.connection())
-            .await?
-            .is_some_and(|wait| wait <= 0);
+        let mut next = next_in_ms(store.connection()).await?;
+        let due = next.is_some_and(|wait| wait <= 0);
         if due {
             let _turn = store.turn_to_write().await?;
             let releasing =
@@ -94,10 +93,10 @@ impl Timers {
                              WHERE held_until_ms <= {now}";
             sql::execute(store.connection(), releasing, []).await?;
             store.signal(backlog::SIGNAL).notify_one();
+            next = next_in_ms(store.connection()).await?;
         }
-        let wait = next_in_ms(store.connection()).await?.map_or(POLL, wait);
         // Another replica may set a timer and die: then this one finds it, if late.
-        self.next = Instant::now() + wait.min(POLL);
+        self.next = Instant::now() + next.map_or(POLL, wait).min(POLL);
         Ok(due)
     }
 }

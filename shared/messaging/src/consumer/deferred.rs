@@ -15,7 +15,7 @@ use crate::inbox;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 
-/// Before the next look where the earliest is overdue: short, and still no spinning while another replica is at it.
+/// Before the next look where another replica is at what is due: short, and still no spinning.
 const OVERDUE_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Deferred {
@@ -39,14 +39,36 @@ impl Deferred {
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
-            match self.take_up_next().await {
-                Ok(true) => reconnect.reset(),
-                Ok(false) => self.wait(stop).await,
+            match self.take_up_what_is_due(stop).await {
+                Ok(pause) => {
+                    reconnect.reset();
+                    self.wait(pause, stop).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "deferred events wait: the database is away");
                     reconnect.pause(stop).await;
                 }
             }
+        }
+    }
+
+    /// Takes up all that is due, and tells how long nothing will be. Where nothing is, that costs one query.
+    async fn take_up_what_is_due(&self, stop: &CancellationToken) -> Result<Duration, DbErr> {
+        loop {
+            let consumer = self.handling.consumer();
+            match inbox::next_due_in_ms(self.store.connection(), consumer).await? {
+                None => return Ok(self.poll),
+                // One millisecond more, because what is due in 0.4 ms is not due yet.
+                Some(due_in @ 1..) => {
+                    let wait = Duration::from_millis(due_in.unsigned_abs().saturating_add(1));
+                    return Ok(wait.min(self.poll));
+                }
+                Some(_) => (),
+            }
+            if !self.take_up_next().await? || stop.is_cancelled() {
+                return Ok(OVERDUE_PAUSE);
+            }
+            while !stop.is_cancelled() && self.take_up_next().await? {}
         }
     }
 
@@ -83,41 +105,11 @@ impl Deferred {
         Ok(true)
     }
 
-    async fn wait(&self, stop: &CancellationToken) {
-        let due_in = inbox::next_due_in_ms(self.store.connection(), self.handling.consumer()).await;
+    async fn wait(&self, pause: Duration, stop: &CancellationToken) {
         tokio::select! {
             () = self.woken.notified() => (),
-            () = tokio::time::sleep(pause(due_in.ok().flatten(), self.poll)) => (),
+            () = tokio::time::sleep(pause) => (),
             () = stop.cancelled() => (),
         }
-    }
-}
-
-/// How long to sleep where the earliest is due in `due_in_ms`.
-fn pause(due_in_ms: Option<i64>, poll: Duration) -> Duration {
-    let Some(due_in_ms) = due_in_ms else {
-        return poll;
-    };
-    let pause = match u64::try_from(due_in_ms) {
-        // One millisecond more, because what is due in 0.4 ms is not due yet.
-        Ok(wait) => Duration::from_millis(wait).saturating_add(Duration::from_millis(1)),
-        // It has become due since it was looked for, or another replica is at it.
-        Err(_) => OVERDUE_PAUSE,
-    };
-    pause.min(poll)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_became_due_between_two_looks_does_not_wait_for_the_poll() {
-        let poll = Duration::from_secs(30);
-        assert_eq!(pause(Some(-3), poll), OVERDUE_PAUSE);
-        assert_eq!(pause(Some(0), poll), Duration::from_millis(1));
-        assert_eq!(pause(Some(20), poll), Duration::from_millis(21));
-        assert_eq!(pause(Some(i64::MAX), poll), poll);
-        assert_eq!(pause(None, poll), poll);
     }
 }
