@@ -108,28 +108,51 @@ impl Pending {
     }
 }
 
+/// What one look at the table finds.
+pub(crate) struct Look {
+    pub(crate) pending: Vec<Pending>,
+    /// How long until the next timer's time has come, in milliseconds; below zero where it has. `None` where there is none.
+    pub(crate) timer_in_ms: Option<i64>,
+}
+
 /// At most `limit` rows that are due by one look at the clock, oldest first, leaving out those whose aggregate has an earlier event that is not due
-/// yet: no event may overtake one that the broker would not take.
-pub(crate) async fn pending(
+/// yet: no event may overtake one that the broker would not take. The timers come with it, so that an idle relay asks one thing.
+pub(crate) async fn look(
     db: &impl ConnectionTrait,
     source: &str,
     limit: u64,
-) -> Result<Vec<Pending>, DbErr> {
+) -> Result<Look, DbErr> {
     let rows = sql::query_all(
         db,
         "WITH clock (now_ms) AS MATERIALIZED (SELECT {now})
-         SELECT * FROM outbox AS o
-         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= (SELECT now_ms FROM clock)
-           AND NOT EXISTS (
-               SELECT 1 FROM outbox AS earlier
-               WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL AND earlier.due_at_ms > (SELECT now_ms FROM clock)
-                 AND earlier.aggregate_type = o.aggregate_type AND earlier.aggregate_id = o.aggregate_id
-                 AND earlier.aggregate_version < o.aggregate_version)
-         ORDER BY sequence LIMIT $1",
+         SELECT pending.*, (SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) - now_ms AS timer_in_ms
+         FROM clock LEFT JOIN (
+             SELECT * FROM outbox AS o
+             WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= (SELECT now_ms FROM clock)
+               AND NOT EXISTS (
+                   SELECT 1 FROM outbox AS earlier
+                   WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL AND earlier.due_at_ms > (SELECT now_ms FROM clock)
+                     AND earlier.aggregate_type = o.aggregate_type AND earlier.aggregate_id = o.aggregate_id
+                     AND earlier.aggregate_version < o.aggregate_version)
+             ORDER BY sequence LIMIT $1) AS pending ON true
+         ORDER BY pending.sequence",
         [i64::try_from(limit).unwrap_or(i64::MAX).into()],
     )
     .await?;
-    rows.iter().map(|row| read(row, source)).collect()
+    let timer_in_ms = rows
+        .first()
+        .map_or(Ok(None), |row| row.try_get("", "timer_in_ms"))?;
+    let mut pending = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // Where nothing is pending, one row brings the timers alone.
+        if row.try_get::<Option<i64>>("", "sequence")?.is_some() {
+            pending.push(read(row, source)?);
+        }
+    }
+    Ok(Look {
+        pending,
+        timer_in_ms,
+    })
 }
 
 /// Marks rows as published, in one statement.

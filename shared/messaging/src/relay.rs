@@ -150,10 +150,11 @@ impl Relay {
         loop {
             self.mark(&mut progress.confirmed).await?;
             if progress.timers.are_due() {
-                look |= progress.timers.release(&self.store).await?;
+                progress.timers.release(&self.store).await?;
+                look = true;
             }
             if look && window.wants_more() {
-                look = self.claim(&mut window).await?;
+                look = self.claim(&mut window, &mut progress.timers).await?;
             }
             // Asked for only where there is something, so that an idle relay asks for nothing; and again and again while
             // there is, because confirms may take longer than a lease.
@@ -192,10 +193,12 @@ impl Relay {
     }
 
     /// Reads what is pending into the window, and tells whether there may be more.
-    async fn claim(&self, window: &mut Window) -> Result<bool, DbErr> {
+    async fn claim(&self, window: &mut Window, timers: &mut Timers) -> Result<bool, DbErr> {
         let limit = window.claim_limit();
-        let mut rows =
-            outbox::pending(self.store.connection(), &self.config.service, limit as u64).await?;
+        let (db, service) = (self.store.connection(), &self.config.service);
+        let seen = outbox::look(db, service, limit as u64).await?;
+        timers.are_next_in(seen.timer_in_ms);
+        let mut rows = seen.pending;
         let full = rows.len() == limit;
         rows.retain(|row| faults::is_beyond_cursor(row.sequence));
         if faults::broken("mark-before-confirm") {
@@ -225,7 +228,8 @@ impl Relay {
                     None => return Ok(()),
                 },
                 () = self.told.notified() => if standby.is_none() { return Ok(()) },
-                () = progress.timers.due() => if progress.timers.release(&self.store).await? { return Ok(()) },
+                () = progress.timers.due() => return progress.timers.release(&self.store).await,
+                () = progress.timers.set() => return Ok(()),
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 () = stop.cancelled() => return Ok(()),
             }

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::{Event, aggregate_type};
-use futures::FutureExt as _;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -21,8 +20,6 @@ use crate::store::{Store, Transaction};
 
 /// The signal that a timer was set.
 const SIGNAL: &str = "timers";
-/// How often to look without a reason to.
-const POLL: Duration = Duration::from_secs(30);
 
 /// Publishes `event` no earlier than `not_before_ms` (Unix milliseconds, by the database's clock), if `transaction` commits.
 ///
@@ -58,60 +55,52 @@ pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<boo
 /// The relay's watch on the timers of its database.
 pub(crate) struct Timers {
     was_set: Arc<Notify>,
-    next: Instant,
+    next: Option<Instant>,
 }
 
 impl Timers {
     pub(crate) fn new(store: &Store) -> Self {
         Self {
             was_set: store.signal(SIGNAL),
-            next: Instant::now(),
+            next: None,
         }
     }
 
-    /// Waits until a timer may be due, or one was set that may be earlier.
+    /// The next one is due in so many milliseconds, as the outbox was seen just now.
+    pub(crate) fn are_next_in(&mut self, wait_ms: Option<i64>) {
+        self.next = wait_ms.map(|ms| {
+            // One more, because what is due in 0.4 ms is not due yet.
+            Instant::now() + Duration::from_millis(u64::try_from(ms).map_or(0, |ms| ms + 1))
+        });
+    }
+
+    /// Waits until a timer is due.
     pub(crate) async fn due(&self) {
-        tokio::select! {
-            () = tokio::time::sleep_until(self.next) => (),
-            () = self.was_set.notified() => (),
+        match self.next {
+            Some(next) => tokio::time::sleep_until(next).await,
+            None => std::future::pending().await,
         }
+    }
+
+    /// Waits until one was set in this process, which may be earlier than those that are known.
+    pub(crate) async fn set(&self) {
+        self.was_set.notified().await;
     }
 
     /// As [`due`](Self::due), for a relay that has no time to wait.
     pub(crate) fn are_due(&self) -> bool {
-        self.due().now_or_never().is_some()
+        self.next.is_some_and(|next| next <= Instant::now())
     }
 
-    /// Releases the timers whose time has come, and tells whether there were any.
-    pub(crate) async fn release(&mut self, store: &Store) -> Result<bool, DbErr> {
-        let mut next = next_in_ms(store.connection()).await?;
-        let due = next.is_some_and(|wait| wait <= 0);
-        if due {
-            let _turn = store.turn_to_write().await?;
-            let releasing =
-                "UPDATE outbox SET held_until_ms = NULL, created_at_ms = {now}, due_at_ms = {now}
-                             WHERE held_until_ms <= {now}";
-            sql::execute(store.connection(), releasing, []).await?;
-            store.signal(backlog::SIGNAL).notify_one();
-            next = next_in_ms(store.connection()).await?;
-        }
-        // Another replica may set a timer and die: then this one finds it, if late.
-        self.next = Instant::now() + next.map_or(POLL, wait).min(POLL);
-        Ok(due)
+    /// Releases the timers whose time has come. When the next one is due is seen at the next look at the outbox.
+    pub(crate) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
+        let _turn = store.turn_to_write().await?;
+        let releasing =
+            "UPDATE outbox SET held_until_ms = NULL, created_at_ms = {now}, due_at_ms = {now}
+                         WHERE held_until_ms <= {now}";
+        sql::execute(store.connection(), releasing, []).await?;
+        store.signal(backlog::SIGNAL).notify_one();
+        self.next = None;
+        Ok(())
     }
-}
-
-async fn next_in_ms(db: &impl ConnectionTrait) -> Result<Option<i64>, DbErr> {
-    let row = sql::query_one(
-        db,
-        "SELECT min(held_until_ms) - {now} AS wait_ms FROM outbox WHERE held_until_ms IS NOT NULL",
-        [],
-    )
-    .await?;
-    row.map_or(Ok(None), |row| row.try_get("", "wait_ms"))
-}
-
-fn wait(ms: i64) -> Duration {
-    // One more, because what is due in 0.4 ms is not due yet.
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0) + 1)
 }
