@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::stop::Stop;
-use crate::{buf, process, workspace};
+use crate::{buf, contracts, process, workspace};
 
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     let mut failed = Vec::new();
@@ -30,6 +30,10 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
         if !passes(name, &mut command, stop)? {
             failed.push(name);
         }
+    }
+    eprintln!("xtask: contracts check");
+    if !contracts::check(stop)? {
+        failed.push("contracts check");
     }
     if failed.is_empty() {
         eprintln!("xtask: all lints pass");

@@ -1,6 +1,6 @@
 //! `cargo xtask …`: what needs more than cargo itself.
 //!
-//! It runs the lints, and the tests and faults on real servers, which it finds or starts and
+//! It runs the lints, keeps the contracts, and runs the tests and faults on real servers, which it finds or starts and
 //! always ends: after success, a failure, Ctrl-C or SIGTERM, and at its next start
 //! after a kill -9.
 
@@ -12,6 +12,7 @@
 )]
 
 mod buf;
+mod contracts;
 mod faults;
 mod lint;
 mod process;
@@ -21,6 +22,7 @@ mod test;
 mod workspace;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -59,6 +61,16 @@ enum Task {
             value_name = "ARGS"
         )]
         args: Vec<OsString>,
+    },
+
+    /// What was released of the contracts: check it, keep it, document it
+    #[command(subcommand)]
+    Contracts(contracts::Contracts),
+
+    /// Write the descriptor set, for `grpcurl -protoset` and `buf curl --schema`
+    Descriptors {
+        /// Where to; without it, target/angarium.binpb
+        file: Option<PathBuf>,
     },
 
     /// Start the servers of the tests, print how to reach them as export lines, and keep them
@@ -100,6 +112,8 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
+        Task::Contracts(task) => contracts::run(task, stop),
+        Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
         Task::Servers => servers::keep(stop),
     }
 }
@@ -117,7 +131,7 @@ mod tests {
     fn args_of(line: &[&str]) -> Option<Vec<OsString>> {
         match Cli::try_parse_from(line).ok()?.task {
             Task::Test { args } => Some(args),
-            Task::Lint | Task::Faults { .. } | Task::Servers => None,
+            _ => None,
         }
     }
 

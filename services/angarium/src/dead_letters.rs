@@ -1,7 +1,7 @@
 //! `angarium dead-letters`: what the services have given up on, for the person who has to decide.
 //!
 //! It works on the databases, beside the services or while they are down: a decision is a change of a row, which the service
-//! takes up within half a minute, or at its next start. What a message holds is not shown, because that may be personal data.
+//! takes up within half a minute, or at its next start. What is sensitive in an event is not shown.
 
 use std::io::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -223,10 +223,7 @@ async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<Stri
             "correlation  {}",
             or_none(letter.message.correlation_id.as_deref())
         ),
-        format!(
-            "body         {} bytes (not shown)",
-            letter.message.body.len()
-        ),
+        format!("body         {}", body(&letter)),
     ];
     let headers = letter.message.headers.iter();
     lines.extend(headers.map(|(name, value)| format!("header       {name}: {value}")));
@@ -245,6 +242,21 @@ async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<Stri
         ));
     }
     Ok(lines.join("\n"))
+}
+
+/// What is sensitive in it stays unseen, and so does what this build cannot read.
+fn body(letter: &DeadLetter) -> String {
+    let size = letter.message.body.len();
+    let named = |info: &&contracts::EventInfo| Some(info.type_name) == letter.event_type.as_deref();
+    let shown = contracts::EVENTS
+        .iter()
+        .find(named)
+        .map(|info| (info.show)(&letter.message.body));
+    match shown {
+        Some(Ok(event)) => event,
+        Some(Err(error)) => format!("{size} bytes that are no such event: {error}"),
+        None => format!("{size} bytes of a type that is not known here"),
+    }
 }
 
 async fn replay(dead_letters: &DeadLetters, asked: &Replay) -> anyhow::Result<String> {

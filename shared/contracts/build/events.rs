@@ -68,12 +68,15 @@ pub(crate) fn to_rust(events: &[EventMessage]) -> String {
         let _ = writeln!(
             code,
             "crate::EventInfo {{ type_name: {:?}, exchange: {:?}, routing_key: {:?}, aggregate_id_field: {:?}, \
-             may_be_unrouted: {:?} }},",
+             may_be_unrouted: {:?}, \
+             show: |bytes| Ok(format!(\"{{:?}}\", <{path} as ::prost::Message>::decode(bytes)?)), \
+             reencode: |bytes| Ok(::prost::Message::encode_to_vec(&<{path} as ::prost::Message>::decode(bytes)?)) }},",
             event.message.full_name(),
             event.exchange,
             event.routing_key,
             event.aggregate_id_field,
             event.may_be_unrouted,
+            path = rust::path(&event.message),
         );
     }
     code.push_str("];\n");

@@ -41,7 +41,7 @@ pub const FILE_DESCRIPTOR_SET: &[u8] =
 pub const EVENTS: &[EventInfo] = generated::CATALOGUE;
 
 /// What the contract says about an event: for those who have to know events without naming their types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct EventInfo {
     /// The full name of the message, such as `angarium.order.v1.OrderPlaced`: the event's type on the wire.
     pub type_name: &'static str,
@@ -53,6 +53,10 @@ pub struct EventInfo {
     pub aggregate_id_field: &'static str,
     /// Whether publishing succeeds although no queue takes the event.
     pub may_be_unrouted: bool,
+    /// Reads an event and shows it as a log or an operator may see it: without what is sensitive.
+    pub show: fn(&[u8]) -> Result<String, prost::DecodeError>,
+    /// Reads an event with the types of this build, and writes it again.
+    pub reencode: fn(&[u8]) -> Result<Vec<u8>, prost::DecodeError>,
 }
 
 /// The modules nest as the packages do, because the generated code finds its neighbours by relative paths.

@@ -1,0 +1,93 @@
+//! `cargo xtask contracts` and `cargo xtask descriptors`: what is published of the contracts, and what holds later ones to it.
+//!
+//! The released contracts are kept in the repository: their descriptor set, which `buf breaking` compares with the proto files, and the bytes of
+//! each event, which today's code has to read.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::stop::Stop;
+use crate::{buf, process, test, workspace};
+
+const RELEASED: &str = "shared/contracts/released/descriptors.binpb";
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Contracts {
+    /// Fail where the proto files break what was released, a released event is not read as it was, or a document is not current
+    Check,
+    /// Write the event catalogue and the AsyncAPI document anew
+    Docs,
+    /// Make today's contracts the ones that later ones are held to
+    Release,
+}
+
+pub(crate) fn run(task: &Contracts, stop: &Stop) -> Result<ExitCode> {
+    match task {
+        Contracts::Check => {
+            let code = |passes| {
+                if passes {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                }
+            };
+            check(stop).map(code)
+        }
+        Contracts::Docs => published("docs", stop),
+        Contracts::Release => published("release", stop),
+    }
+}
+
+/// Both halves, also where the first fails.
+pub(crate) fn check(stop: &Stop) -> Result<bool> {
+    let documents = process::run(&mut command("check"), stop)?.success();
+    let released = workspace::root().join(RELEASED);
+    if !released.exists() {
+        eprintln!("xtask: no contracts were released yet: nothing to break");
+        return Ok(documents);
+    }
+    let mut breaking = Command::new(buf::find(stop)?);
+    // The contracts of others are theirs to change, and come with their own versions.
+    breaking
+        .args(["breaking", "proto", "--exclude-imports", "--against"])
+        .arg(released)
+        .current_dir(workspace::root());
+    Ok(process::run(&mut breaking, stop)?.success() && documents)
+}
+
+/// Writes the descriptor set, for `grpcurl -protoset` and `buf curl --schema`.
+pub(crate) fn descriptors(file: Option<&Path>, stop: &Stop) -> Result<ExitCode> {
+    let default = || PathBuf::from("target").join("angarium.binpb");
+    let file = file.map_or_else(default, Path::to_owned);
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let output = File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
+    let written = process::run(command("descriptors").stdout(output), stop)?;
+    if written.success() {
+        eprintln!("xtask: wrote {}", file.display());
+    }
+    Ok(test::code(written))
+}
+
+fn published(task: &str, stop: &Stop) -> Result<ExitCode> {
+    Ok(test::code(process::run(&mut command(task), stop)?))
+}
+
+fn command(task: &str) -> Command {
+    let mut command = workspace::cargo();
+    command.args([
+        "run",
+        "--quiet",
+        "--package",
+        "contracts",
+        "--example",
+        "published",
+        "--",
+    ]);
+    command.arg(task);
+    command
+}
