@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::servers::own::{self, Product};
 use crate::stop::Stop;
 
 #[derive(Parser)]
@@ -65,6 +66,13 @@ enum Task {
     /// until Ctrl-C: for quick runs of `cargo test` in another shell
     #[command(after_long_help = SERVERS_HELP)]
     Servers,
+
+    /// Start one private server that does what its input says: kill, stop, start
+    #[command(hide = true)]
+    Own {
+        #[arg(value_enum)]
+        product: Product,
+    },
 }
 
 const SERVERS_HELP: &str = "\
@@ -101,6 +109,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
         Task::Servers => servers::keep(stop),
+        Task::Own { product } => own::run(*product, stop),
     }
 }
 
@@ -117,7 +126,7 @@ mod tests {
     fn args_of(line: &[&str]) -> Option<Vec<OsString>> {
         match Cli::try_parse_from(line).ok()?.task {
             Task::Test { args } => Some(args),
-            Task::Lint | Task::Faults { .. } | Task::Servers => None,
+            Task::Lint | Task::Faults { .. } | Task::Servers | Task::Own { .. } => None,
         }
     }
 
