@@ -83,6 +83,8 @@ Where the servers come from, for each of the two the first that is there:
      a server that already runs on this machine is never touched
   3. Docker: postgres:18 and rabbitmq:4-management
   4. as root on Debian or Ubuntu: apt-get install, then as 2
+ANGARIUM_TEST_OWN_SERVER is set to a command line that starts a private PostgreSQL or RabbitMQ for whoever has to end one; where
+their programs are not installed, such a run says what it leaves out.
 What was started is ended again, also after a failure, Ctrl-C or SIGTERM.";
 
 fn main() -> ExitCode {

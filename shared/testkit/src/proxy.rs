@@ -1,9 +1,9 @@
 //! A way to a server that a test can break in the ways in which networks break: the server itself is everybody's and stays up.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -26,8 +26,11 @@ pub struct Proxy {
 #[derive(Default)]
 struct Connections {
     attempts: usize,
-    open: BTreeSet<usize>,
+    open: BTreeMap<usize, Lost>,
 }
+
+/// When the first byte was said into a link that was half open.
+type Lost = Arc<OnceLock<Instant>>;
 
 impl Proxy {
     /// Stands before the server of `url`, and lets everything through.
@@ -108,9 +111,13 @@ impl Proxy {
         lock(&self.connections).open.len()
     }
 
-    /// How many of those are no younger than the attempt of this number.
-    pub fn open_up_to(&self, attempt: usize) -> usize {
-        lock(&self.connections).open.range(..=attempt).count()
+    /// For how long the near side has waited for an answer that cannot come, on each connection that it holds open, said something
+    /// on while the link was half open, and asked for no later than as the attempt of this number.
+    pub fn waits(&self, attempt: usize) -> Vec<Duration> {
+        let connections = lock(&self.connections);
+        let open = connections.open.range(..=attempt);
+        open.filter_map(|(_, lost)| lost.get().map(Instant::elapsed))
+            .collect()
     }
 
     fn become_(&self, link: Link) {
@@ -137,10 +144,11 @@ async fn accept(
         };
         // A refused one is dropped, which its other end sees at once.
         if line.borrow().link != Link::Cut {
-            lock(&connections).open.insert(number);
+            let lost = Lost::default();
+            lock(&connections).open.insert(number, Arc::clone(&lost));
             let (line, connections) = (line.clone(), Arc::clone(&connections));
             forwarding.spawn(async move {
-                forward(near, target, line).await;
+                forward(near, target, line, &lost).await;
                 lock(&connections).open.remove(&number);
             });
         }
@@ -152,7 +160,12 @@ fn lock(connections: &Mutex<Connections>) -> MutexGuard<'_, Connections> {
     connections.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn forward(mut near: TcpStream, target: SocketAddr, mut line: watch::Receiver<Line>) {
+async fn forward(
+    mut near: TcpStream,
+    target: SocketAddr,
+    mut line: watch::Receiver<Line>,
+    lost: &OnceLock<Instant>,
+) {
     let Ok(mut far) = TcpStream::connect(target).await else {
         return;
     };
@@ -162,10 +175,10 @@ async fn forward(mut near: TcpStream, target: SocketAddr, mut line: watch::Recei
         let (far_reads, far_writes) = far.split();
         let (there, back) = (line.clone(), line.clone());
         tokio::select! {
-            () = link::carry(near_reads, far_writes, there) => false,
+            () = link::carry(near_reads, far_writes, there, lost) => false,
             // A server that hangs up behind a link that is half open is not heard.
             () = async {
-                link::carry(far_reads, near_writes, back.clone()).await;
+                link::carry(far_reads, near_writes, back.clone(), &OnceLock::new()).await;
                 let mut back = back;
                 let _ = back.wait_for(|line| line.link != Link::HalfOpen).await;
             } => false,
@@ -183,8 +196,6 @@ async fn forward(mut near: TcpStream, target: SocketAddr, mut line: watch::Recei
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -265,6 +276,8 @@ mod tests {
             let silence = tokio::time::timeout(Duration::from_millis(100), silent).await;
             assert!(silence.is_err(), "{silence:?}");
         }
+        let waits = |attempt| proxy.waits(attempt).len();
+        assert_eq!((waits(0), waits(1), waits(2)), (0, 1, 2));
         proxy.mend();
         assert!(stream.read(&mut [0]).await.is_err());
         let mut stream = TcpStream::connect(near).await.expect("a connection");

@@ -92,22 +92,21 @@ impl Faulty {
         self.links.iter().for_each(act);
     }
 
-    /// How many connections are open that were before the last act.
-    pub(super) fn old(&self) -> usize {
-        let links = self.links.iter().zip(&self.before);
-        links.map(|(link, before)| link.open_up_to(*before)).sum()
-    }
-
-    /// When the system has given up all of them.
-    pub(super) async fn old_ones_end(&self, limit: Duration) -> Option<Duration> {
-        let begun = Instant::now();
-        while self.old() > self.target.left_to_the_system() {
-            if begun.elapsed() > limit {
-                return None;
-            }
+    /// For how long, at the most, the system waits on a connection that was there before the last act, looking for so long. What is
+    /// at rest in a pool waits for nothing, and is found out when it is needed.
+    pub(super) async fn longest_wait(&self, looking: Duration) -> Duration {
+        let (begun, mut longest) = (Instant::now(), Duration::ZERO);
+        while begun.elapsed() < looking {
+            let links = self.links.iter().zip(&self.before);
+            let mut waits: Vec<Duration> = links
+                .flat_map(|(link, before)| link.waits(*before))
+                .collect();
+            waits.sort_unstable();
+            let counted = waits.len().saturating_sub(self.target.left_to_the_system());
+            longest = longest.max(waits[..counted].last().copied().unwrap_or_default());
             tokio::time::sleep(SAMPLED).await;
         }
-        Some(begun.elapsed())
+        longest
     }
 
     /// On one link, in its worst minute.

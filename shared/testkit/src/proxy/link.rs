@@ -1,5 +1,6 @@
 //! How bytes travel through a [`Proxy`](super::Proxy).
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -34,15 +35,16 @@ pub(super) struct Line {
     pub(super) resets: u64,
 }
 
-/// Carries bytes one way until one of the ends is closed.
+/// Carries bytes one way until one of the ends is closed. Notes in `lost` when the first of them got nowhere.
 pub(super) async fn carry(
     from: impl AsyncRead + Unpin,
     to: impl AsyncWrite + Unpin,
     line: watch::Receiver<Line>,
+    lost: &OnceLock<std::time::Instant>,
 ) {
     let (chunks, under_way) = mpsc::channel(UNDER_WAY);
     // Together, so that what was said last arrives although its sender has hung up.
-    tokio::join!(send_off(from, chunks, line), arrive(under_way, to));
+    tokio::join!(send_off(from, chunks, line, lost), arrive(under_way, to));
 }
 
 /// When a chunk may arrive, and the chunk.
@@ -52,12 +54,14 @@ async fn send_off(
     mut from: impl AsyncRead + Unpin,
     chunks: mpsc::Sender<UnderWay>,
     line: watch::Receiver<Line>,
+    lost: &OnceLock<std::time::Instant>,
 ) {
     let mut buffer = vec![0; CHUNK];
     let mut last = Instant::now();
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         let link = line.borrow().link;
         if link == Link::HalfOpen {
+            lost.get_or_init(std::time::Instant::now);
             continue;
         }
         // None before the one that was sent off before it.
