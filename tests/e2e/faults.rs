@@ -40,12 +40,32 @@ fn live_connections_have_the_settings_that_an_answer_rests_on() {
 }
 
 #[test]
-fn a_database_that_ends_every_session_loses_nothing() {
+fn a_broker_that_is_closed_locked_deleted_from_and_killed_loses_nothing() {
+    passes(&["broker"]);
+}
+
+#[test]
+fn a_link_that_breaks_in_whatever_way_loses_nothing() {
+    passes(&["network"]);
+}
+
+#[test]
+fn a_database_that_goes_away_loses_nothing() {
     passes(&["database"]);
 }
 
 #[test]
-fn an_outbox_that_is_published_again_changes_nothing() {
+fn what_nobody_can_handle_harms_nothing_else() {
+    passes(&["poison"]);
+}
+
+#[test]
+fn what_is_asked_for_many_times_at_once_is_done_once() {
+    passes(&["races"]);
+}
+
+#[test]
+fn what_is_replayed_changes_nothing() {
     passes(&["replay"]);
 }
 

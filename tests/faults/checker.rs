@@ -46,6 +46,8 @@ pub(crate) struct Verdict {
     pub(crate) dead: usize,
     pub(crate) unfinished: usize,
     pub(crate) redelivered: usize,
+    /// What else the run has promised and did not keep; said in words when it was seen.
+    pub(crate) wrong: usize,
     pub(crate) drain: Option<Duration>,
 }
 
@@ -75,6 +77,7 @@ pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
         dead: history.dead,
         unfinished: history.pending + history.held,
         redelivered: history.redelivered,
+        wrong: 0,
         drain: history.drain,
     }
 }
@@ -82,7 +85,9 @@ pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
 impl Verdict {
     pub(crate) fn passes(&self) -> bool {
         let wrong = self.lost + self.duplicated + self.ghost + self.inversions + self.gaps;
-        wrong + self.dead + self.unfinished == 0 && self.drain.is_some() && self.effects > 0
+        wrong + self.wrong + self.dead + self.unfinished == 0
+            && self.drain.is_some()
+            && self.effects > 0
     }
 
     /// The two together, as if they were one run.
@@ -99,6 +104,7 @@ impl Verdict {
             dead: self.dead + other.dead,
             unfinished: self.unfinished + other.unfinished,
             redelivered: self.redelivered + other.redelivered,
+            wrong: self.wrong + other.wrong,
             // Quiet only where both are; the longest counts.
             drain: self.drain.zip(other.drain).map(|(one, two)| one.max(two)),
         }
@@ -110,7 +116,7 @@ impl fmt::Display for Verdict {
         write!(
             formatter,
             "{} attempted={} acknowledged={} effects={} lost={} duplicated={} ghost={} inversions={} gaps={} dead={} \
-             unfinished={} redelivered={} drain_s=",
+             unfinished={} redelivered={} wrong={} drain_s=",
             if self.passes() { "pass" } else { "FAIL" },
             self.attempted,
             self.acknowledged,
@@ -123,6 +129,7 @@ impl fmt::Display for Verdict {
             self.dead,
             self.unfinished,
             self.redelivered,
+            self.wrong,
         )?;
         match self.drain {
             Some(drain) => write!(formatter, "{:.1}", drain.as_secs_f64()),
@@ -251,6 +258,13 @@ mod tests {
         assert!(!judged(|history| history.held = 1).passes());
         assert!(!judged(|history| history.dead = 1).passes());
         assert!(!judged(|history| history.drain = None).passes());
+    }
+
+    #[test]
+    fn what_a_run_has_promised_besides_fails_it_too() {
+        let sound = judged(|_| ());
+        let verdict = Verdict { wrong: 1, ..sound };
+        assert!(!verdict.passes());
     }
 
     #[test]

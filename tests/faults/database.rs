@@ -1,6 +1,5 @@
-//! A database that ends every session under load, again and again: commands wait or fail, and nothing is lost.
-//!
-//! What a server that restarts, fails over or loses its network looks like from here, without needing one that may be killed.
+//! Databases that go away under load: sessions that end, a server that is killed, a process that dies in the middle of a
+//! transaction on a file. Commands wait or fail, soon, and nothing is lost.
 
 use std::time::Duration;
 
@@ -12,9 +11,22 @@ use crate::checker::Verdict;
 use crate::tables;
 use crate::world::World;
 
+mod killed_server;
+mod sqlite;
+
 const GAP: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
+    let sessions = ended_sessions(seed, quick, patience).await?;
+    println!("database sessions: {sessions}");
+    let killed = killed_server::run(seed, quick, patience).await?;
+    let file = sqlite::run(seed, quick, patience).await?;
+    let verdict = sessions.and(&file);
+    Ok(killed.map_or(verdict.clone(), |killed| verdict.and(&killed)))
+}
+
+/// What a server that restarts, fails over or loses its network looks like from here, without needing one that may be killed.
+async fn ended_sessions(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
     let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
     let (run, patience) = (seed.to_string(), patience.to_string());
     let (commands, ends) = if quick { ("300", 3) } else { ("5000", 20) };

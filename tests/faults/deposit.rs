@@ -17,6 +17,19 @@ pub(crate) struct Deposited {
     /// The command that did it.
     #[prost(string, tag = "2")]
     pub(crate) op: String,
+    #[prost(enumeration = "Kind", tag = "3")]
+    pub(crate) kind: i32,
+    /// The deposit that this one belongs to.
+    #[prost(message, optional, boxed, tag = "4")]
+    pub(crate) part_of: Option<Box<Deposited>>,
+}
+
+/// A newer producer may know others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum Kind {
+    Unspecified = 0,
+    Cash = 1,
 }
 
 impl prost::Name for Deposited {

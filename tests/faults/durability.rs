@@ -1,10 +1,13 @@
-//! The settings that an OK answer rests on, asked of live connections of the pool that services use.
+//! The settings that an OK answer rests on, asked of live connections of the pool that services use, of a server that is as
+//! PostgreSQL comes, and of a broker on which the services have declared what they need.
 
 use anyhow::{Context as _, Result};
 use sea_orm::{DatabaseConnection, TransactionTrait as _};
-use testkit::{Database, StoreKind};
+use testkit::{Database, OwnServer, ServerKind, StoreKind};
 
 use crate::tables;
+
+mod on_broker;
 
 /// Held at the same time, so that they are different ones.
 const CONNECTIONS: usize = 4;
@@ -29,10 +32,22 @@ pub(crate) async fn run() -> Result<Vec<String>> {
     let long = |value: &str| value.parse().is_ok_and(|millis: u64| millis >= 5000);
     wrong.extend(check(&db, "PRAGMA busy_timeout", long).await?);
 
-    // `fsync` and `full_page_writes` are the server's own, and a server for tests may be without them.
+    // The server for tests may be without `fsync` and `full_page_writes`, which are its own.
     let postgres = Database::create(StoreKind::Postgres).await;
     let db = postgres.connect().await;
     wrong.extend(check(&db, "SHOW synchronous_commit", |value| value != "off").await?);
+    match OwnServer::start(ServerKind::Postgres).await {
+        Ok(server) => {
+            let database = Database::create_on(server.url()).await;
+            let db = database.connect().await;
+            for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
+                wrong.extend(check(&db, &format!("SHOW {setting}"), |value| value == "on").await?);
+            }
+            db.close().await?;
+        }
+        Err(reason) => println!("durability: no PostgreSQL as it comes was asked ({reason})"),
+    }
+    wrong.extend(on_broker::check().await?);
     Ok(wrong)
 }
 

@@ -70,6 +70,7 @@ async fn enqueue(transaction: &Transaction, account: &str) -> Result<Uuid> {
     let event = Deposited {
         account: account.to_owned(),
         op: account.to_owned(),
+        ..Deposited::default()
     };
     let cause = Cause {
         correlation_id: account.to_owned(),

@@ -22,6 +22,9 @@ use crate::{deposit, tables};
 
 pub(crate) mod commands;
 pub(crate) mod effects;
+mod pace;
+
+use pace::Pace;
 
 pub(crate) const NOT_QUIET: u8 = 3;
 
@@ -34,6 +37,9 @@ pub(crate) struct Ledger {
     /// Without it, the queue file is the broker
     #[arg(long, env = "LEDGER_AMQP_URL", hide_env_values = true)]
     amqp_url: Option<String>,
+    /// The consuming service's way to the same broker, where it has one of its own
+    #[arg(long, env = "LEDGER_CONSUMER_AMQP_URL", hide_env_values = true)]
+    consumer_amqp_url: Option<String>,
     #[arg(long, default_value = "")]
     amqp_prefix: String,
     #[arg(long)]
@@ -50,11 +56,20 @@ pub(crate) struct Ledger {
     commands: u32,
     #[arg(long, default_value_t = 4)]
     writers: usize,
+    /// So many commands a second, until the input is closed, instead of a fixed number
+    #[arg(long)]
+    rate: Option<u32>,
     #[arg(long, value_enum, default_value_t = Role::Both)]
     role: Role,
     /// Per cent of the handler's attempts that fail
     #[arg(long, default_value_t = 0)]
     handler_failures: u64,
+    /// The handler's attempts at an event before it is dead
+    #[arg(long, default_value_t = 1000)]
+    attempts: u32,
+    /// The handler can do what it could not
+    #[arg(long)]
+    repaired: bool,
     /// Each so-manieth message is lost on its way to the broker
     #[arg(long, default_value_t = 0)]
     publish_losses: u32,
@@ -90,16 +105,17 @@ struct Services {
 
 pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode> {
     effects::FAILURES.store(ledger.handler_failures, Ordering::Relaxed);
-    let broker = ledger.broker().await?;
+    effects::REPAIRED.store(ledger.repaired, Ordering::Relaxed);
+    let [produces_on, consumes_on] = ledger.brokers().await?;
     let mut services = Services::connect(ledger).await?;
     let (producing, consuming) = (
         Wire::before(
-            broker.transport("producer", deposit::producer()),
+            produces_on.transport("producer", deposit::producer()),
             &ledger.wire,
             ledger.publish_losses,
         )?,
         Wire::before(
-            broker.transport("consumer", deposit::consumer()),
+            consumes_on.transport("consumer", deposit::consumer()),
             &ledger.wire,
             0,
         )?,
@@ -112,17 +128,16 @@ pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode>
     }
     let consumes = matches!(ledger.role, Role::Both | Role::Consumer);
     if consumes && !ledger.late_consumer {
-        services.consume(Arc::clone(&consuming), ledger.each);
+        services.consume(Arc::clone(&consuming), ledger);
     }
     if matches!(ledger.role, Role::Relay | Role::Consumer) {
         std::future::pending::<()>().await;
     }
 
-    let plan = commands::plan(&ledger.run, ledger.accounts, ledger.commands);
-    commands::run(&services.producer, &plan, ledger.writers).await?;
+    ledger.command(&services.producer).await?;
     if consumes && ledger.late_consumer {
         services.wait_for_a_first_publish().await?;
-        services.consume(consuming, ledger.each);
+        services.consume(consuming, ledger);
     }
     if ledger.stop_early {
         services.stop().await;
@@ -142,14 +157,39 @@ pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode>
 }
 
 impl Ledger {
-    async fn broker(&self) -> Result<Broker> {
-        let Some(url) = &self.amqp_url else {
-            return Ok(Broker::Embedded(Embedded::open(&self.queue_file).await?));
+    async fn command(&self, store: &Store) -> Result<()> {
+        let Some(rate) = self.rate else {
+            let plan = commands::plan(&self.run, self.accounts, self.commands);
+            return commands::run(store, &plan, self.writers).await;
         };
-        Ok(Broker::RabbitMq(RabbitMqConfig {
-            prefix: self.amqp_prefix.clone(),
-            ..RabbitMqConfig::new(url.parse().context("the URL of the broker")?)
-        }))
+        let pace = Pace {
+            run: self.run.clone(),
+            accounts: self.accounts,
+            writers: self.writers,
+            rate,
+        };
+        pace::keep(store, &pace).await
+    }
+
+    /// The producing service's, and the consuming one's: the same, by different ways.
+    async fn brokers(&self) -> Result<[Broker; 2]> {
+        let Some(url) = &self.amqp_url else {
+            let embedded = Embedded::open(&self.queue_file).await?;
+            return Ok([
+                Broker::Embedded(embedded.clone()),
+                Broker::Embedded(embedded),
+            ]);
+        };
+        let by = |url: &String| {
+            anyhow::Ok(Broker::RabbitMq(RabbitMqConfig {
+                prefix: self.amqp_prefix.clone(),
+                ..RabbitMqConfig::new(url.parse().context("the URL of the broker")?)
+            }))
+        };
+        Ok([
+            by(url)?,
+            by(self.consumer_amqp_url.as_ref().unwrap_or(url))?,
+        ])
     }
 }
 
@@ -177,18 +217,20 @@ impl Services {
         self.running.spawn(relay.run(self.stop.clone()));
     }
 
-    fn consume(&mut self, transport: Arc<dyn Transport>, each: bool) {
+    fn consume(&mut self, transport: Arc<dyn Transport>, ledger: &Ledger) {
         let config = ConsumerConfig {
+            // Long for an insert; a handler that waits for a database that says nothing waits for as long.
+            handler_time_out: Duration::from_secs(10),
             retry: RetryPolicy {
                 first_delay: Duration::from_millis(20),
                 longest_delay: Duration::from_millis(200),
-                attempts: 1000,
+                attempts: ledger.attempts,
                 ..RetryPolicy::default()
             },
             poll: Duration::from_secs(1),
             ..ConsumerConfig::default()
         };
-        let (store, subscriptions) = (self.consumer.clone(), deposit::subscriptions(each));
+        let (store, subscriptions) = (self.consumer.clone(), deposit::subscriptions(ledger.each));
         let consumer = Consumer::new(store, transport, subscriptions, config);
         self.running.spawn(consumer.run(self.stop.clone()));
     }
@@ -226,7 +268,7 @@ impl Services {
     async fn is_quiet(&self) -> Result<bool> {
         let (producer, consumer) = (self.producer.connection(), self.consumer.connection());
         let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
-        let held = "SELECT count(*) FROM inbox WHERE state <> 'done'";
+        let held = "SELECT count(*) FROM inbox WHERE state IN ('waiting', 'deferred')";
         Ok(tables::number(producer, pending).await? == 0
             && tables::number(consumer, held).await? == 0
             && tables::number(consumer, "SELECT count(DISTINCT op) FROM effect").await?

@@ -12,6 +12,7 @@
 )]
 
 mod broken;
+mod broker;
 mod checker;
 mod crash;
 mod database;
@@ -19,11 +20,16 @@ mod deposit;
 mod durability;
 mod late_commit;
 mod ledger;
+mod load;
 mod losses;
+mod network;
 mod order;
+mod poison;
+mod races;
 mod replay;
 mod tables;
 mod text;
+mod watch;
 mod wire;
 mod world;
 
@@ -65,11 +71,19 @@ enum Name {
     Order,
     /// A transaction that commits after its successor was published
     LateCommit,
+    /// A broker that is restarted, killed, away, locked and deleted from under load
+    Broker,
+    /// Links to the broker and to the databases that are cut, half open, slow, narrow or reset under load
+    Network,
     /// Sessions of the database that end under load
     Database,
     /// Settings of live connections
     Durability,
-    /// Everything published twice more
+    /// Messages that nobody can handle, among many that anybody can
+    Poison,
+    /// The same command and the same event at the same moment
+    Races,
+    /// Everything published and everything dead replayed twice more
     Replay,
     /// Messages that are lost on their way to the broker
     Lossy,
@@ -111,8 +125,12 @@ async fn all(cli: &Cli, seed: u64) -> Result<ExitCode> {
         Name::Crash(crash::Crash::everywhere()),
         Name::Order,
         Name::LateCommit,
+        Name::Broker,
+        Name::Network,
         Name::Database,
         Name::Durability,
+        Name::Poison,
+        Name::Races,
         Name::Replay,
         Name::Lossy,
         Name::Unrouted,
@@ -145,7 +163,15 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<bool> {
             let patience = Duration::from_secs(patience);
             ("late-commit", late_commit::run(rounds, patience).await?)
         }
+        Name::Broker => ("broker", broker::run(seed, quick, patience).await?),
+        Name::Network => ("network", network::run(seed, quick, patience).await?),
         Name::Database => ("database", database::run(seed, quick, patience).await?),
+        Name::Poison => ("poison", poison::run(seed, quick, patience).await?),
+        Name::Races => {
+            let rounds = if quick { 5 } else { 100 };
+            let patience = Duration::from_secs(patience);
+            ("races", races::run(rounds, seed, patience).await?)
+        }
         Name::Replay => ("replay", replay::run(seed, quick, patience).await?),
         Name::Lossy => ("lossy", losses::lossy(seed, patience).await?),
         Name::Unrouted => ("unrouted", losses::unrouted(seed, patience).await?),

@@ -1,31 +1,104 @@
-//! The whole outbox, published twice more: nothing changes.
+//! The whole outbox, published twice more, and everything dead, replayed twice: no effect changes.
 
-use anyhow::{Result, ensure};
-use testkit::{BrokerKind, StoreKind};
+use anyhow::{Context as _, Result, ensure};
+use messaging::Store;
+use messaging::dead_letters::DeadLetters;
+use messaging::transport::Confirmation;
+use sea_orm::DatabaseConnection;
+use testkit::{BrokerKind, StoreKind, eventually};
 
 use crate::checker::Verdict;
-use crate::tables;
+use crate::poison::wrong;
 use crate::world::World;
+use crate::{deposit, tables};
+
+/// Messages that never can be handled.
+const DEAD: usize = 10;
+const WHO: &str = "an operator";
+const WHY: &str = "to see that nothing changes";
 
 pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
     let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
     let (run, patience) = (seed.to_string(), patience.to_string());
     let commands = if quick { "50" } else { "1000" };
     let args = ["--commands", commands, "--patience", &patience];
+    publish_unreadable(&world, seed).await?;
     let first = world.ledger(&run, &args)?;
     world.run(first).await?;
+
+    let (producer, consumer) = (
+        world.producer.connect().await,
+        world.consumer.connect().await,
+    );
+    let letters = DeadLetters::new(Store::new(consumer.clone()), deposit::QUEUE);
+    all_are_dead(&letters).await;
+    let before = effects(&consumer, i64::MAX).await?;
+    let last = before.last().context("there are effects")?.0;
     for _ in 0..2 {
-        let db = world.producer.connect().await;
         let again = "UPDATE outbox SET published_at_ms = NULL, due_at_ms = 0";
-        tables::execute(&db, again, []).await?;
-        db.close().await?;
+        tables::execute(&producer, again, []).await?;
+        let replayed = letters.replay_all(None, WHO, WHY).await?;
+        ensure!(replayed == DEAD as u64, "{replayed} of {DEAD} replayed");
         let next = world.ledger(&run, &args)?;
         world.run(next).await?;
+        all_are_dead(&letters).await;
+    }
+    let unchanged = effects(&consumer, last).await? == before;
+    println!(
+        "replay:{} {} effects as they were",
+        if unchanged { "" } else { " WRONG" },
+        before.len()
+    );
+    for letter in letters.list(None, u32::MAX).await? {
+        letters.discard(&letter.event_id, WHO, WHY).await?;
     }
     let verdict = world.verdict(&run, true).await?;
     ensure!(
         verdict.redelivered >= 2 * commands.parse::<usize>()?,
         "not all was delivered again: {verdict}"
     );
-    Ok(verdict)
+    Ok(Verdict {
+        wrong: usize::from(!unchanged),
+        ..verdict
+    })
+}
+
+async fn publish_unreadable(world: &World, seed: u64) -> Result<()> {
+    let transport = world.transport().await?;
+    transport.declare().await?;
+    let publisher = transport.publisher().await?;
+    for sample in wrong::unreadable(DEAD, seed) {
+        let confirm = publisher.publish(&sample.message).await?;
+        ensure!(confirm.await? == Confirmation::Routed);
+    }
+    Ok(())
+}
+
+async fn all_are_dead(letters: &DeadLetters) {
+    eventually("all are dead", async || {
+        let dead = letters.list(None, u32::MAX).await;
+        match dead.map(|dead| dead.len()) {
+            Ok(DEAD) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
+/// Every column of those up to `last`, in their order.
+async fn effects(
+    consumer: &DatabaseConnection,
+    last: i64,
+) -> Result<Vec<(i64, String, String, i64)>> {
+    let selecting = "SELECT * FROM effect WHERE sequence <= $1 ORDER BY sequence";
+    let rows = tables::rows(consumer, selecting, [last.into()]).await?;
+    let row = |row: &sea_orm::QueryResult| {
+        anyhow::Ok((
+            row.try_get("", "sequence")?,
+            row.try_get("", "op")?,
+            row.try_get("", "account")?,
+            row.try_get("", "version")?,
+        ))
+    };
+    rows.iter().map(row).collect()
 }

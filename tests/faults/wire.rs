@@ -114,4 +114,8 @@ impl Receiver for Recorded {
         }
         self.inner.acknowledge(ack).await
     }
+
+    async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError> {
+        self.inner.widen(prefetch).await
+    }
 }

@@ -3,19 +3,22 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use messaging::faults;
-use messaging::transport;
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use messaging::transport::{self, Embedded, Transport};
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
 use tempfile::TempDir;
 use testkit::{Broker, BrokerKind, Database, StoreKind};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
+use url::Url;
 
 use crate::checker::{Entry, History, Verdict, judge};
 use crate::ledger::NOT_QUIET;
+use crate::load::Load;
 use crate::tables::{self, Migrator};
 use crate::{deposit, text};
 
@@ -25,9 +28,19 @@ const HANGS: Duration = Duration::from_secs(180);
 pub(crate) struct World {
     pub(crate) producer: Database,
     pub(crate) consumer: Database,
-    broker: Option<Broker>,
+    pub(crate) broker: Option<Broker>,
     folder: TempDir,
     known: Known,
+    way: Way,
+}
+
+/// How the processes reach what they use: straight, or through something that breaks.
+#[derive(Default)]
+pub(crate) struct Way {
+    pub(crate) producer: Option<String>,
+    pub(crate) consumer: Option<String>,
+    /// The producing service's to the broker, and the consuming one's.
+    pub(crate) broker: Option<[String; 2]>,
 }
 
 /// What the processes have said.
@@ -46,21 +59,64 @@ pub(crate) struct Ended {
 
 impl World {
     pub(crate) async fn new(store: StoreKind, broker: BrokerKind) -> Result<Self> {
-        let (producer, consumer) = (Database::create(store).await, Database::create(store).await);
+        let databases = [Database::create(store).await, Database::create(store).await];
+        // The queue file is the child's, which locks it.
+        let broker = match broker {
+            BrokerKind::RabbitMq => Some(Broker::create(broker).await),
+            BrokerKind::Embedded => None,
+        };
+        Self::on(databases, broker).await
+    }
+
+    /// The producer's database and the consumer's, and a broker.
+    pub(crate) async fn on(databases: [Database; 2], broker: Option<Broker>) -> Result<Self> {
+        let [producer, consumer] = databases;
         for database in [&producer, &consumer] {
             database.migrated::<Migrator>().await.close().await?;
         }
         Ok(Self {
             producer,
             consumer,
-            // The queue file is the child's, which locks it.
-            broker: match broker {
-                BrokerKind::RabbitMq => Some(Broker::create(broker).await),
-                BrokerKind::Embedded => None,
-            },
+            broker,
             folder: TempDir::new()?,
             known: Known::default(),
+            way: Way::default(),
         })
+    }
+
+    /// Processes that are started from here on go this way.
+    pub(crate) fn go_by(&mut self, way: Way) {
+        self.way = way;
+    }
+
+    /// The broker before any process is there, which alone may have an embedded one's file open.
+    pub(crate) async fn transport(&self) -> Result<Arc<dyn Transport>> {
+        let topology = deposit::consumer();
+        match &self.broker {
+            Some(broker) => Ok(broker.transport(topology)),
+            None => {
+                let embedded = Embedded::open(&self.queue_file()).await?;
+                Ok(Arc::new(embedded.transport(topology)))
+            }
+        }
+    }
+
+    fn queue_file(&self) -> PathBuf {
+        self.folder.path().join("queue.db")
+    }
+
+    /// Where RabbitMQ is.
+    pub(crate) fn amqp_url(&self) -> Result<Url> {
+        self.rabbitmq().map(|(url, _)| url)
+    }
+
+    fn rabbitmq(&self) -> Result<(Url, String)> {
+        let topologies = [deposit::producer(), deposit::consumer()];
+        let broker = self.broker.as_ref().context("there is no broker")?;
+        match broker.of_services(&topologies) {
+            transport::Broker::RabbitMq(config) => Ok((config.url, config.prefix)),
+            transport::Broker::Embedded(_) => bail!("the broker is embedded"),
+        }
     }
 
     /// The record of what was delivered in a run.
@@ -77,19 +133,26 @@ impl World {
             .arg("--wire")
             .arg(self.wire(run))
             .arg("--queue-file")
-            .arg(self.folder.path().join("queue.db"))
-            .env("LEDGER_PRODUCER_URL", self.producer.url())
-            .env("LEDGER_CONSUMER_URL", self.consumer.url())
+            .arg(self.queue_file())
+            .env(
+                "LEDGER_PRODUCER_URL",
+                self.way.producer.as_deref().unwrap_or(self.producer.url()),
+            )
+            .env(
+                "LEDGER_CONSUMER_URL",
+                self.way.consumer.as_deref().unwrap_or(self.consumer.url()),
+            )
             .env_remove(faults::CRASH_AT)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        if let Some(broker) = &self.broker {
-            let topologies = [deposit::producer(), deposit::consumer()];
-            if let transport::Broker::RabbitMq(config) = broker.of_services(&topologies) {
-                command
-                    .env("LEDGER_AMQP_URL", config.url.as_str())
-                    .args(["--amqp-prefix", &config.prefix]);
-            }
+        if self.broker.is_some() {
+            let (url, prefix) = self.rabbitmq()?;
+            let straight = [url.to_string(), url.to_string()];
+            let [produces_by, consumes_by] = self.way.broker.as_ref().unwrap_or(&straight);
+            command
+                .env("LEDGER_AMQP_URL", produces_by)
+                .env("LEDGER_CONSUMER_AMQP_URL", consumes_by)
+                .args(["--amqp-prefix", &prefix]);
         }
         Ok(command)
     }
@@ -115,6 +178,25 @@ impl World {
         Ok(ended)
     }
 
+    /// Starts a load that goes on until it is ended.
+    pub(crate) fn load(&self, run: &str, args: &[&str]) -> Result<Load> {
+        Load::start(self.ledger(run, args)?)
+    }
+
+    /// Ends it, and takes in what it has said.
+    pub(crate) async fn end(&mut self, load: Load, patience: u64) -> Result<()> {
+        let said = load.end(patience).await?;
+        self.known.take_in(&said);
+        Ok(())
+    }
+
+    /// Kills it, and takes in what it has said.
+    pub(crate) async fn kill(&mut self, load: Load) -> Result<()> {
+        let said = load.kill().await?;
+        self.known.take_in(&said);
+        Ok(())
+    }
+
     /// The verdict over all runs so far; `run` is the one whose deliveries are counted.
     pub(crate) async fn verdict(&self, run: &str, ordered: bool) -> Result<Verdict> {
         let (producer, consumer) = (self.producer.connect().await, self.consumer.connect().await);
@@ -132,7 +214,7 @@ impl World {
     ) -> Result<History> {
         let count = async |db, sql| anyhow::Ok(usize::try_from(tables::number(db, sql).await?)?);
         let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
-        let held = "SELECT count(*) FROM inbox WHERE state NOT IN ('done', 'dead')";
+        let held = "SELECT count(*) FROM inbox WHERE state NOT IN ('done', 'dead', 'discarded')";
         let dead = "SELECT count(*) FROM inbox WHERE state = 'dead'";
         Ok(History {
             attempted: self.known.attempted.clone(),
@@ -151,11 +233,17 @@ impl World {
         })
     }
 
+    /// The ids of what was delivered in a run, each as often as it was.
+    pub(crate) fn delivered(&self, run: &str) -> Result<Vec<String>> {
+        let record = std::fs::read_to_string(self.wire(run))?;
+        Ok(record.lines().map(str::to_owned).collect())
+    }
+
     /// Deliveries of a run that had come before.
     fn redelivered(&self, run: &str) -> Result<usize> {
-        let record = std::fs::read_to_string(self.wire(run))?;
         let mut seen = HashSet::new();
-        Ok(record.lines().filter(|id| !seen.insert(*id)).count())
+        let delivered = self.delivered(run)?;
+        Ok(delivered.iter().filter(|id| !seen.insert(*id)).count())
     }
 }
 
@@ -175,7 +263,10 @@ impl Known {
         for line in said.lines() {
             match line.split_once(' ') {
                 Some(("try", op)) => drop(self.attempted.insert(op.to_owned())),
-                Some(("ok", op)) => drop(self.acknowledged.insert(op.to_owned())),
+                Some(("ok", answer)) => {
+                    let (op, _) = answer.split_once(' ').unwrap_or((answer, ""));
+                    self.acknowledged.insert(op.to_owned());
+                }
                 Some(("quiet", millis)) => {
                     self.drain = millis.parse().ok().map(Duration::from_millis);
                 }
@@ -195,12 +286,13 @@ async fn said(child: &mut Child) -> Result<(String, std::process::ExitStatus)> {
 
 async fn entries(db: &impl ConnectionTrait, sql: &str) -> Result<Vec<Entry>> {
     let rows = tables::rows(db, sql, []).await?;
-    let entry = |row: &sea_orm::QueryResult| {
-        anyhow::Ok(Entry {
-            op: row.try_get("", "op")?,
-            account: row.try_get("", "account")?,
-            version: row.try_get("", "version")?,
-        })
-    };
     rows.iter().map(entry).collect()
+}
+
+pub(crate) fn entry(row: &QueryResult) -> Result<Entry> {
+    Ok(Entry {
+        op: row.try_get("", "op")?,
+        account: row.try_get("", "account")?,
+        version: row.try_get("", "version")?,
+    })
 }

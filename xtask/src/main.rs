@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::servers::own::{self, Product};
 use crate::stop::Stop;
 
 #[derive(Parser)]
@@ -77,6 +78,13 @@ enum Task {
     /// until Ctrl-C: for quick runs of `cargo test` in another shell
     #[command(after_long_help = SERVERS_HELP)]
     Servers,
+
+    /// Start one private server that does what its input says: kill, stop, start
+    #[command(hide = true)]
+    Own {
+        #[arg(value_enum)]
+        product: Product,
+    },
 }
 
 const SERVERS_HELP: &str = "\
@@ -87,6 +95,8 @@ Where the servers come from, for each of the two the first that is there:
      a server that already runs on this machine is never touched
   3. Docker: postgres:18 and rabbitmq:4-management
   4. as root on Debian or Ubuntu: apt-get install, then as 2
+ANGARIUM_TEST_OWN_SERVER is set to a command line that starts a private PostgreSQL or RabbitMQ for whoever has to end one; where
+their programs are not installed, such a run says what it leaves out.
 What was started is ended again, also after a failure, Ctrl-C or SIGTERM.";
 
 fn main() -> ExitCode {
@@ -115,6 +125,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Contracts(task) => contracts::run(task, stop),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
         Task::Servers => servers::keep(stop),
+        Task::Own { product } => own::run(*product, stop),
     }
 }
 

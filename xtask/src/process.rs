@@ -135,6 +135,11 @@ impl Group {
         let _ = rustix::process::kill_process_group(self.pid(), signal);
     }
 
+    /// Tells the one process that the others depend on.
+    pub(crate) fn tell_leader(&self, signal: Signal) {
+        let _ = rustix::process::kill_process(self.pid(), signal);
+    }
+
     /// Kills what is left of the group, whether its leader has ended or not.
     pub(crate) fn finish(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::KILL);
@@ -147,7 +152,7 @@ impl Group {
     /// Asks the leader to quit at once and kills what is left. SIGQUIT is PostgreSQL's immediate
     /// shutdown, in which it removes its shared memory; the data is thrown away anyway.
     pub(crate) fn quit(&mut self) {
-        let _ = rustix::process::kill_process(self.pid(), Signal::QUIT);
+        self.tell_leader(Signal::QUIT);
         let asked = Instant::now();
         while !self.has_ended().unwrap_or(true) && asked.elapsed() < GRACE {
             thread::sleep(POLL);

@@ -31,6 +31,10 @@ use deferred::Deferred;
 use handling::Handling;
 use lane::Lane;
 
+/// With how many a connection begins. What comes first may have ended the process that had it before: where it does so again,
+/// it ends alone, and no neighbour is counted as delivered in vain each time, until the broker gives that up as well.
+const NARROW: u16 = 1;
+
 /// How a consumer works.
 #[derive(Clone, Debug)]
 pub struct ConsumerConfig {
@@ -110,7 +114,10 @@ impl Consumer {
         let queue = self.handling.consumer();
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
-            let connected = self.transport.receiver(queue, self.config.prefetch).await;
+            let connecting = self.transport.receiver(queue, NARROW);
+            let Some(connected) = stop.run_until_cancelled(connecting).await else {
+                return;
+            };
             let ended = match connected {
                 Ok(receiver) => {
                     reconnect.connected();
@@ -148,6 +155,7 @@ impl Consumer {
         drop(settled);
 
         let mut acknowledgements = Acknowledgements::default();
+        let mut narrow = true;
         let mut ended = loop {
             tokio::select! {
                 Some(tags) = done.recv() => {
@@ -156,7 +164,16 @@ impl Consumer {
                     }
                 }
                 delivery = receiver.receive() => match delivery {
-                    Ok(delivery) => deal(&lanes, delivery).await,
+                    Ok(delivery) => {
+                        // The first that nobody had before: whatever was returned is done.
+                        if narrow && !delivery.redelivered {
+                            narrow = false;
+                            if let Err(error) = receiver.widen(self.config.prefetch).await {
+                                break Err(error);
+                            }
+                        }
+                        deal(&lanes, delivery).await;
+                    }
                     Err(error) => break Err(error),
                 },
                 () = stop.cancelled() => break Ok(()),

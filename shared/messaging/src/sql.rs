@@ -4,11 +4,19 @@
 //! The time is the database's own, so that all replicas of a service share one clock.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
 
 use crate::store::is_sqlite;
+
+/// How long an answer may take before the connection counts as lost. A link can go silent without an end, and then nothing
+/// else would ever tell; no statement of the engine takes long.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// Undoing takes no time, and the end of its connection undoes a transaction as well.
+pub(crate) const UNDONE: Duration = Duration::from_secs(5);
 
 /// Executes `sql`, in which `$1`, `$2` … are `values` and `{now}`, `{skip_locked}`, `{for_update}` and `{list $1}` differ by store.
 pub(crate) async fn execute(
@@ -16,7 +24,7 @@ pub(crate) async fn execute(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<ExecResult, DbErr> {
-    db.execute_raw(statement(db, sql, values)).await
+    answered(db.execute_raw(statement(db, sql, values))).await
 }
 
 pub(crate) async fn query_all(
@@ -24,7 +32,7 @@ pub(crate) async fn query_all(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    db.query_all_raw(statement(db, sql, values)).await
+    answered(db.query_all_raw(statement(db, sql, values))).await
 }
 
 pub(crate) async fn query_one(
@@ -32,7 +40,26 @@ pub(crate) async fn query_one(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Option<QueryResult>, DbErr> {
-    db.query_one_raw(statement(db, sql, values)).await
+    answered(db.query_one_raw(statement(db, sql, values))).await
+}
+
+/// Waits for the database, but not for ever.
+pub(crate) async fn answered<T>(
+    answer: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, DbErr> {
+    answered_within(ANSWER, answer).await
+}
+
+pub(crate) async fn answered_within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, DbErr> {
+    tokio::time::timeout(limit, answer)
+        .await
+        .unwrap_or_else(|_| {
+            let silence = format!("the database has not answered within {limit:?}");
+            Err(DbErr::Conn(RuntimeErr::Internal(silence)))
+        })
 }
 
 /// Whether the statement was refused only because one before it in its transaction had failed (PostgreSQL).

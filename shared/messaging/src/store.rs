@@ -16,7 +16,7 @@ use sea_orm::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::backlog::{Backlog, OverBudget};
-use crate::faults;
+use crate::{faults, sql};
 
 /// How long a command waits to begin. Behind others that write, a caller is better told than kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -74,7 +74,7 @@ impl Store {
             ..TransactionOptions::default()
         };
         Ok(Transaction {
-            inner: self.db.begin_with_options(options).await?,
+            inner: sql::answered(self.db.begin_with_options(options)).await?,
             store: self.clone(),
             wakes: Mutex::default(),
             _writer: writer,
@@ -138,9 +138,9 @@ impl Transaction {
         // PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and calls that a
         // success. Any statement before it fails.
         if !is_sqlite(&self.inner) {
-            self.inner.execute_unprepared("SELECT 1").await?;
+            sql::answered(self.inner.execute_unprepared("SELECT 1")).await?;
         }
-        self.inner.commit().await?;
+        sql::answered(self.inner.commit()).await?;
         for name in self
             .wakes
             .into_inner()
@@ -156,7 +156,7 @@ impl Transaction {
     /// # Errors
     /// Where the database cannot be reached; it then undoes the transaction by itself.
     pub async fn rollback(self) -> Result<(), DbErr> {
-        self.inner.rollback().await
+        sql::answered_within(sql::UNDONE, self.inner.rollback()).await
     }
 
     /// Raises the signal `name` if and when this transaction commits.

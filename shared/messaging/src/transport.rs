@@ -91,6 +91,9 @@ pub trait Receiver: Send {
 
     /// Settles deliveries: their messages never come again.
     async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError>;
+
+    /// From here on at most `prefetch` messages are unacknowledged, more than before. Asked while no more than one is.
+    async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError>;
 }
 
 /// A message that is ours until it is acknowledged or the receiver is gone.

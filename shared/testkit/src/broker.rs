@@ -8,9 +8,10 @@ use messaging::transport::{
     self, Confirmation, Embedded, RabbitMqConfig, Topology, Transport, dead_letter_queue,
 };
 use tempfile::TempDir;
+use url::Url;
 use uuid::Uuid;
 
-use crate::environment;
+use crate::{VirtualHost, environment};
 
 mod queue_file;
 mod rabbitmq;
@@ -53,20 +54,32 @@ struct InFolder {
 impl Broker {
     /// Makes a broker.
     pub async fn create(kind: BrokerKind) -> Self {
-        let place = match kind {
-            BrokerKind::RabbitMq => Place::Server(OnServer {
-                config: RabbitMqConfig {
-                    prefix: format!("test-{}.", Uuid::now_v7().simple()),
-                    ..RabbitMqConfig::new(environment::amqp_url())
-                },
-                declared: Mutex::default(),
-            }),
+        match kind {
+            BrokerKind::RabbitMq => {
+                let prefix = format!("test-{}.", Uuid::now_v7().simple());
+                Self::on_server(environment::amqp_url(), prefix)
+            }
             BrokerKind::Embedded => {
                 let folder = TempDir::new().expect("a temporary folder");
                 let embedded = Some(queue_file::open(folder.path()).await);
-                Place::File(InFolder { folder, embedded })
+                let place = Place::File(InFolder { folder, embedded });
+                Self { place }
             }
+        }
+    }
+
+    /// Makes a broker of a virtual host that nobody else uses.
+    pub fn of(virtual_host: &VirtualHost) -> Self {
+        Self::on_server(virtual_host.url().clone(), String::new())
+    }
+
+    fn on_server(server: Url, prefix: String) -> Self {
+        let config = RabbitMqConfig {
+            prefix,
+            ..RabbitMqConfig::new(server)
         };
+        let declared = Mutex::default();
+        let place = Place::Server(OnServer { config, declared });
         Self { place }
     }
 
@@ -130,6 +143,28 @@ impl Broker {
         match &self.place {
             Place::Server(server) => rabbitmq::messages(&server.config, queue).await,
             Place::File(file) => queue_file::messages(file.folder.path(), queue).await,
+        }
+    }
+
+    /// The delivery mode of the first message in `queue`, which is taken from it.
+    ///
+    /// # Panics
+    /// On an embedded broker, which writes everything.
+    pub async fn delivery_mode(&self, queue: &str) -> Option<u8> {
+        match &self.place {
+            Place::Server(server) => rabbitmq::delivery_mode(&server.config, queue).await,
+            Place::File(_) => panic!("an embedded broker has one mode"),
+        }
+    }
+
+    /// Deletes `queue` with all that lies in it, as only an operator would.
+    ///
+    /// # Panics
+    /// On an embedded broker, which has no operator.
+    pub async fn delete_queue(&self, queue: &str) {
+        match &self.place {
+            Place::Server(server) => rabbitmq::delete_queue(&server.config, queue).await,
+            Place::File(_) => panic!("an embedded broker has no operator"),
         }
     }
 

@@ -34,31 +34,38 @@ enum Place {
 }
 
 struct OnServer {
+    server: Url,
     name: String,
 }
 
 impl Database {
     /// Makes a database.
     pub async fn create(kind: StoreKind) -> Self {
-        let (url, place) = match kind {
-            StoreKind::Postgres => {
-                let name = format!("angarium_test_{}", Uuid::now_v7().simple());
-                on_server(&format!("CREATE DATABASE {name}")).await;
-                let mut url: Url = environment::postgres_url();
-                url.set_path(&name);
-                (url.to_string(), Place::Server(OnServer { name }))
-            }
+        match kind {
+            StoreKind::Postgres => Self::create_on(&environment::postgres_url()).await,
             StoreKind::Sqlite => {
                 let folder = TempDir::new().expect("a temporary folder");
                 let file = folder.path().join("test.db");
-                let url = format!("sqlite://{}", file.display());
-                (url, Place::Folder(folder))
+                Self {
+                    kind,
+                    url: format!("sqlite://{}", file.display()),
+                    _place: Place::Folder(folder),
+                }
             }
-        };
+        }
+    }
+
+    /// Makes a database on this PostgreSQL.
+    pub async fn create_on(server: &Url) -> Self {
+        let name = format!("angarium_test_{}", Uuid::now_v7().simple());
+        on_server(server, &format!("CREATE DATABASE {name}")).await;
+        let mut url = server.clone();
+        url.set_path(&name);
+        let server = server.clone();
         Self {
-            kind,
-            url,
-            _place: place,
+            kind: StoreKind::Postgres,
+            url: url.to_string(),
+            _place: Place::Server(OnServer { server, name }),
         }
     }
 
@@ -97,15 +104,15 @@ impl Database {
 impl Drop for OnServer {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        blocking::finish(async move { on_server(&statement).await });
+        let server = self.server.clone();
+        blocking::finish(async move { on_server(&server, &statement).await });
     }
 }
 
-async fn on_server(statement: &str) {
-    let url = environment::postgres_url();
-    let mut connection = PgConnection::connect(url.as_str())
+async fn on_server(server: &Url, statement: &str) {
+    let mut connection = PgConnection::connect(server.as_str())
         .await
-        .unwrap_or_else(|error| panic!("ANGARIUM_TEST_POSTGRES_URL cannot be used: {error}"));
+        .unwrap_or_else(|error| panic!("the PostgreSQL of the tests cannot be used: {error}"));
     connection
         .execute(AssertSqlSafe(statement.to_owned()))
         .await

@@ -1,4 +1,4 @@
-//! The settings of a test run. There are four, and no service reads them.
+//! The settings of a test run. There are five, and no service reads them.
 
 use std::time::Duration;
 
@@ -15,19 +15,27 @@ pub(crate) fn postgres_url() -> url::Url {
     server("ANGARIUM_TEST_POSTGRES_URL")
 }
 
-pub(crate) fn amqp_url() -> url::Url {
+/// The RabbitMQ of the test run.
+///
+/// # Panics
+/// Where `ANGARIUM_TEST_AMQP_URL` is not set.
+pub fn amqp_url() -> url::Url {
     server("ANGARIUM_TEST_AMQP_URL")
 }
 
 /// The program and its first arguments.
-pub(crate) fn rabbitmqctl() -> Vec<String> {
-    let line = variable("ANGARIUM_TEST_RABBITMQCTL").unwrap_or_else(|| {
-        panic!(
-            "set ANGARIUM_TEST_RABBITMQCTL to a command line that runs rabbitmqctl on the broker of ANGARIUM_TEST_AMQP_URL \
-             (`docker exec -i NAME rabbitmqctl`, for example), or run `cargo xtask test` without ANGARIUM_TEST_AMQP_URL"
-        )
-    });
-    line.split_whitespace().map(str::to_owned).collect()
+pub(crate) fn rabbitmqctl() -> Option<Vec<String>> {
+    command_line("ANGARIUM_TEST_RABBITMQCTL")
+}
+
+/// The program and its first arguments.
+pub(crate) fn own_server() -> Option<Vec<String>> {
+    command_line("ANGARIUM_TEST_OWN_SERVER")
+}
+
+fn command_line(name: &str) -> Option<Vec<String>> {
+    let line = variable(name)?;
+    Some(line.split_whitespace().map(str::to_owned).collect())
 }
 
 fn server(name: &str) -> url::Url {

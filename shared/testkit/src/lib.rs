@@ -2,8 +2,8 @@
 //! demand, and a way to wait for a fact.
 //!
 //! Guarantees: nothing that two tests make can meet, so tests run in parallel; what a test made is gone when its value is
-//! dropped. Servers come from `ANGARIUM_TEST_POSTGRES_URL`, `ANGARIUM_TEST_AMQP_URL` and
-//! `ANGARIUM_TEST_RABBITMQCTL`, which `cargo xtask test` sets.
+//! dropped. Servers come from `ANGARIUM_TEST_POSTGRES_URL`, `ANGARIUM_TEST_AMQP_URL`, `ANGARIUM_TEST_RABBITMQCTL` and, for those
+//! that a test may end, `ANGARIUM_TEST_OWN_SERVER`, which `cargo xtask test` sets.
 //! Everything panics with a readable text instead of returning an error: that is how a test fails.
 
 #![forbid(unsafe_code)]
@@ -19,18 +19,25 @@ mod database;
 mod environment;
 mod eventually;
 mod locked_down;
+mod operator;
 mod outbox;
+mod own_server;
 mod proxy;
 mod refusal;
 mod running;
 mod stack;
+mod virtual_host;
 
 pub use broker::{Broker, BrokerKind};
 pub use database::{Database, StoreKind};
+pub use environment::amqp_url;
 pub use eventually::{eventually, eventually_is};
 pub use locked_down::{LockedDown, Operation};
+pub use operator::Operator;
 pub use outbox::{Promised, outbox};
+pub use own_server::{OwnServer, ServerKind};
 pub use proxy::Proxy;
 pub use refusal::{reason, violated_fields};
 pub use running::{Running, any_port};
 pub use stack::Stack;
+pub use virtual_host::VirtualHost;

@@ -2,7 +2,7 @@
 //!
 //! `try` and `ok` are printed before and after, so that whoever reads along knows what was promised when the process died.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use messaging::{BeginError, Cause, Store, Transaction, faults, outbox};
@@ -11,6 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::deposit::Deposited;
 use crate::tables;
+
+/// A call's, as a client sets it.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(crate) struct Command {
@@ -50,12 +53,7 @@ pub(crate) async fn run(store: &Store, commands: &[Command], writers: usize) -> 
                         eprintln!("{}: {error}", command.op);
                     }
                 }
-                println!("try {}", command.op);
-                while let Err(error) = deposit(&store, command).await {
-                    eprintln!("{}: {error}", command.op);
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                println!("ok {}", command.op);
+                until_done(&store, command).await;
             }
         });
     }
@@ -65,7 +63,25 @@ pub(crate) async fn run(store: &Store, commands: &[Command], writers: usize) -> 
     Ok(())
 }
 
-async fn deposit(store: &Store, command: &Command) -> Result<(), BeginError> {
+/// As a caller does who wants it done: the same op again, until the answer is yes.
+pub(crate) async fn until_done(store: &Store, command: &Command) {
+    let op = &command.op;
+    println!("try {op}");
+    loop {
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(DEADLINE, deposit(store, command)).await;
+        let took = begun.elapsed().as_millis();
+        match answer {
+            Ok(Ok(())) => break println!("ok {op} {took}"),
+            Ok(Err(error)) => eprintln!("{op}: {error}"),
+            Err(_) => eprintln!("{op}: no answer within {DEADLINE:?}"),
+        }
+        println!("fail {op} {took}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub(crate) async fn deposit(store: &Store, command: &Command) -> Result<(), BeginError> {
     let transaction = store.begin_command().await?;
     let op = || [command.op.as_str().into()];
     let done = tables::rows(&*transaction, "SELECT op FROM deposit WHERE op = $1", op()).await?;
@@ -122,6 +138,7 @@ async fn enqueue(transaction: &Transaction, command: &Command, version: i64) -> 
     let event = Deposited {
         account: command.account.clone(),
         op: command.op.clone(),
+        ..Deposited::default()
     };
     let cause = Cause {
         correlation_id: command.op.clone(),

@@ -1,7 +1,7 @@
 //! The consuming service: a row for each event, and failures as often as asked for.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use messaging::{Delivered, HandlerError, Transaction};
 
@@ -10,6 +10,14 @@ use crate::tables;
 
 /// Of a hundred attempts, how many fail. A static, because a handler is a plain function.
 pub(crate) static FAILURES: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the handler can do by now what it could not.
+pub(crate) static REPAIRED: AtomicBool = AtomicBool::new(false);
+
+/// The op of a deposit that the handler cannot do.
+pub(crate) const FAILS: &str = "fails";
+/// The op of one that ends whatever process handles it.
+pub(crate) const ABORTS: &str = "aborts";
 
 pub(crate) async fn record(
     transaction: &Transaction,
@@ -27,6 +35,13 @@ pub(crate) async fn record(
         ],
     )
     .await?;
+    let repaired = REPAIRED.load(Ordering::Relaxed);
+    if event.op.starts_with(ABORTS) && !repaired {
+        std::process::abort();
+    }
+    if event.op.starts_with(FAILS) && !repaired {
+        return Err(HandlerError::retry("it cannot be done"));
+    }
     // Its effect comes first, so that there is something to undo.
     if fails(&event.op, delivered.attempt) {
         return Err(HandlerError::retry("on purpose"));

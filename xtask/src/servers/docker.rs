@@ -28,7 +28,7 @@ pub(crate) struct Image {
     pub(crate) port: u16,
     /// For the server inside; handed over by name, so that no value stands in a process list.
     pub(crate) environment: Vec<(&'static str, String)>,
-    pub(crate) arguments: &'static [&'static str],
+    pub(crate) arguments: Vec<&'static str>,
 }
 
 /// Removed when dropped.
@@ -65,7 +65,7 @@ impl Container {
         for (name, value) in &image.environment {
             command.args(["--env", name]).env(name, value);
         }
-        command.arg(image.name).args(image.arguments);
+        command.arg(image.name).args(&image.arguments);
         command.stdout(Stdio::null()).stderr(log.try_clone()?);
         match process::run(&mut command, stop) {
             Ok(status) if status.success() => Ok(()),

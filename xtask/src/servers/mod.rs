@@ -10,6 +10,7 @@ mod choice;
 mod docker;
 mod folder;
 mod ledger;
+pub(crate) mod own;
 mod pgwire;
 mod postgres;
 mod private;
@@ -27,6 +28,7 @@ use anyhow::{Context as _, Result, anyhow};
 use self::choice::Choice;
 use self::docker::Container;
 use self::ledger::Ledger;
+use self::postgres::Disk;
 use self::private::Private;
 use crate::process;
 use crate::stop::{Stop, Stopped};
@@ -35,6 +37,8 @@ pub(crate) const POSTGRES_URL: &str = "ANGARIUM_TEST_POSTGRES_URL";
 pub(crate) const AMQP_URL: &str = "ANGARIUM_TEST_AMQP_URL";
 /// A command line that runs rabbitmqctl on that broker, for what AMQP cannot do.
 pub(crate) const RABBITMQCTL: &str = "ANGARIUM_TEST_RABBITMQCTL";
+/// A command line that starts a server of the caller's own: see [`own`].
+const OWN_SERVER: &str = "ANGARIUM_TEST_OWN_SERVER";
 
 /// Which way each server is taken; made before anything starts, so that a machine without a way
 /// is told at once.
@@ -88,7 +92,7 @@ pub(crate) struct Running {
 /// What has to be ended; its drop does it.
 enum Owned {
     Nothing,
-    Private(Private),
+    Private(Box<Private>),
     Container(Container),
 }
 
@@ -106,6 +110,7 @@ impl Running {
 pub(crate) struct Servers {
     postgres: Running,
     rabbitmq: Running,
+    own_server: String,
     _ledger: Ledger,
 }
 
@@ -138,6 +143,7 @@ impl Servers {
         Ok(Self {
             postgres,
             rabbitmq,
+            own_server: own_server()?,
             _ledger: ledger,
         })
     }
@@ -146,6 +152,7 @@ impl Servers {
         let mut environment = vec![
             (POSTGRES_URL, self.postgres.url.as_str()),
             (AMQP_URL, &self.rabbitmq.url),
+            (OWN_SERVER, &self.own_server),
         ];
         if let Some(control) = &self.rabbitmq.control {
             environment.push((RABBITMQCTL, control));
@@ -170,6 +177,7 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
     if let Some(control) = &servers.rabbitmq.control {
         println!("export {RABBITMQCTL}='{control}'");
     }
+    println!("export {OWN_SERVER}='{}'", servers.own_server);
     eprintln!("xtask: both run until Ctrl-C");
     let mut rounds = 0_u32;
     while !stop.requested() {
@@ -185,11 +193,18 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// This program itself, which may be built anew while it runs: then Linux names a file that is gone.
+fn own_server() -> Result<String> {
+    let program = env::current_exe().context("cannot find this program's own file")?;
+    let program = program.to_string_lossy();
+    Ok(format!("{} own", program.trim_end_matches(" (deleted)")))
+}
+
 fn start_postgres(choice: Choice, ledger: &Ledger, stop: &Stop) -> Result<Running> {
     match (choice, given(POSTGRES_URL)) {
         (Choice::Given, Some(url)) => postgres::given(&url),
         (Choice::Docker, _) => postgres::container(ledger, stop),
-        _ => postgres::private(ledger, stop),
+        _ => postgres::private(Disk::DoesNotWait, ledger, stop),
     }
 }
 

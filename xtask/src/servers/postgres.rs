@@ -1,7 +1,7 @@
 //! PostgreSQL for the tests: given, private or in Docker.
 //!
-//! Nothing survives a run, so it does not wait for the disk; every other setting that a test could
-//! see, synchronous_commit above all, is PostgreSQL's default.
+//! Nothing survives a run, so it does not wait for the disk, unless its sudden end is what is tried; every other setting that a
+//! test could see, synchronous_commit above all, is PostgreSQL's default.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,15 +23,9 @@ use crate::stop::Stop;
 pub(crate) const PACKAGE: &str = "postgresql";
 
 const USER: &str = "angarium";
-const SETTINGS: &[&str] = &[
-    "-c",
-    "fsync=off",
-    "-c",
-    "full_page_writes=off",
-    // Every test has its own database and pool.
-    "-c",
-    "max_connections=300",
-];
+/// Every test has its own database and pool.
+const CONNECTIONS: &[&str] = &["-c", "max_connections=300"];
+const NO_WAITS: &[&str] = &["-c", "fsync=off", "-c", "full_page_writes=off"];
 const FOLDERS: &[&str] = &[
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -39,6 +33,24 @@ const FOLDERS: &[&str] = &[
     "/usr/local/opt/postgresql@*/bin",
     "/usr/local/pgsql/bin",
 ];
+
+/// Whether a commit waits until it is on the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// As PostgreSQL does by default.
+    Waits,
+    /// For tests, whose server never dies before them.
+    DoesNotWait,
+}
+
+impl Disk {
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Waits => &[],
+            Self::DoesNotWait => NO_WAITS,
+        }
+    }
+}
 
 /// The folder of the server's programs.
 pub(crate) fn installed() -> Option<PathBuf> {
@@ -69,7 +81,7 @@ pub(crate) fn container(ledger: &Ledger, stop: &Stop) -> Result<Running> {
             ("POSTGRES_USER", USER.to_owned()),
             ("POSTGRES_PASSWORD", password.clone()),
         ],
-        arguments: SETTINGS,
+        arguments: [CONNECTIONS, NO_WAITS].concat(),
     };
     let container = Container::start(&image, ledger, stop)?;
     let port = container.port;
@@ -89,11 +101,11 @@ pub(crate) fn container(ledger: &Ledger, stop: &Stop) -> Result<Running> {
     })
 }
 
-pub(crate) fn private(ledger: &Ledger, stop: &Stop) -> Result<Running> {
-    ready::retry(|| start(ledger, stop))
+pub(crate) fn private(disk: Disk, ledger: &Ledger, stop: &Stop) -> Result<Running> {
+    ready::retry(|| start(disk, ledger, stop))
 }
 
-fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
+fn start(disk: Disk, ledger: &Ledger, stop: &Stop) -> Result<Running> {
     let programs = installed().context("initdb and postgres are not installed")?;
     let postgres = programs.join("postgres");
     let folder = Folder::create(ledger, Account::for_servers(&["nobody", "postgres"])?)?;
@@ -127,13 +139,15 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
         "-c",
         "unix_socket_directories=",
     ]);
+    server.args(CONNECTIONS).args(disk.settings());
     let mut private = Private::new(folder);
-    private.spawn(server.args(SETTINGS), ledger)?;
-    let alive = || private.check();
-    ready::wait(START_LIMIT, stop, alive, || {
-        pgwire::accepts("127.0.0.1", port, USER)
-    })
-    .with_context(|| not_started(&private.log_tail()))?;
+    let answers = Box::new(move || {
+        pgwire::accepts("127.0.0.1", port, USER)?;
+        Ok(String::new())
+    });
+    private
+        .serve(server, answers, ledger, stop)
+        .with_context(|| not_started(&private.log_tail()))?;
     Ok(Running {
         url: url(&password, port),
         description: format!(
@@ -141,7 +155,7 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
             programs.display()
         ),
         control: None,
-        owned: Owned::Private(private),
+        owned: Owned::Private(Box::new(private)),
     })
 }
 

@@ -1,29 +1,100 @@
 //! A private server: its folder and its process groups, ended in order when dropped.
+//!
+//! It can also be ended and started again while its folder stays, for the runs that try what such an end costs.
 
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
 
 use super::folder::Folder;
 use super::ledger::Ledger;
-use crate::process::Group;
+use super::{START_LIMIT, ready};
+use crate::process::{self, Group};
+use crate::stop::Stop;
+
+/// For an orderly end: a broker hands its queues over first.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks the server whether it is there; its version, where it tells.
+type Probe = Box<dyn Fn() -> Result<String> + Send + Sync>;
 
 pub(crate) struct Private {
+    /// What the server needs, then the server itself.
     groups: Vec<Group>,
+    server: Option<(Command, Probe)>,
     // Dropped, and with it removed, after the processes that write into it.
     folder: Folder,
 }
 
 impl Private {
     pub(crate) fn new(folder: Folder) -> Self {
-        let groups = Vec::new();
-        Self { groups, folder }
+        Self {
+            groups: Vec::new(),
+            server: None,
+            folder,
+        }
     }
 
     pub(crate) fn spawn(&mut self, command: &mut Command, ledger: &Ledger) -> Result<()> {
         let group = Group::spawn(command)?;
         ledger.process(&group)?;
         self.groups.push(group);
+        Ok(())
+    }
+
+    /// Starts the server itself, after all that it needs, and returns its version once it answers.
+    pub(crate) fn serve(
+        &mut self,
+        mut command: Command,
+        probe: Probe,
+        ledger: &Ledger,
+        stop: &Stop,
+    ) -> Result<String> {
+        self.spawn(&mut command, ledger)?;
+        let answer = ready::wait(START_LIMIT, stop, || self.check(), &probe)?;
+        self.server = Some((command, probe));
+        Ok(answer)
+    }
+
+    /// Ends the server as a power cut would. What it needs goes on.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.take_server()?.finish()?;
+        Ok(())
+    }
+
+    /// Ends the server in order.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        let mut server = self.take_server()?;
+        server.tell_leader(Signal::TERM);
+        let asked = Instant::now();
+        while !server.has_ended()? {
+            if asked.elapsed() > STOP_LIMIT {
+                bail!("{} does not end within {STOP_LIMIT:?}", server.name());
+            }
+            thread::sleep(process::POLL);
+        }
+        server.finish()?;
+        Ok(())
+    }
+
+    /// Starts the server again that was killed or stopped, on what it has left behind.
+    pub(crate) fn start_again(&mut self, ledger: &Ledger, stop: &Stop) -> Result<()> {
+        let (mut command, probe) = self.server.take().context("there was a server")?;
+        let begun = Instant::now();
+        loop {
+            self.spawn(&mut command, ledger)?;
+            match ready::wait(START_LIMIT, stop, || self.check(), &probe) {
+                Ok(_) => break,
+                // Children of the one that was killed may be there for a moment, and keep the new one from starting.
+                Err(_) if begun.elapsed() < START_LIMIT && !stop.requested() => self.kill()?,
+                Err(error) => return Err(error),
+            }
+            thread::sleep(process::POLL);
+        }
+        self.server = Some((command, probe));
         Ok(())
     }
 
@@ -39,10 +110,41 @@ impl Private {
     pub(crate) fn log_tail(&self) -> String {
         self.folder.log_tail()
     }
+
+    fn take_server(&mut self) -> Result<Group> {
+        self.groups.pop().context("the server runs")
+    }
 }
 
 impl Drop for Private {
     fn drop(&mut self) {
         self.groups.iter_mut().rev().for_each(Group::quit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_killed_and_stopped_and_started_again_in_its_folder() -> Result<()> {
+        let (ledger, stop) = (Ledger::open()?, Stop::default());
+        let mut private = Private::new(Folder::create(&ledger, None)?);
+        let file = private.folder.file("started");
+        let mut server = Command::new("sh");
+        let script = "echo again >> \"$0\"; exec sleep 600";
+        server.args(["-c", script]).arg(&file);
+        let starts = move || match std::fs::read_to_string(&file)?.lines().count() {
+            0 => bail!("not yet"),
+            starts => Ok(starts.to_string()),
+        };
+        let first = private.serve(server, Box::new(starts), &ledger, &stop)?;
+        assert_eq!(first, "1");
+        private.kill()?;
+        private.start_again(&ledger, &stop)?;
+        private.check()?;
+        private.stop()?;
+        assert!(private.stop().is_err(), "nothing runs");
+        private.start_again(&ledger, &stop)
     }
 }

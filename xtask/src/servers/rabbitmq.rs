@@ -81,7 +81,7 @@ pub(crate) fn container(ledger: &Ledger, stop: &Stop) -> Result<Running> {
                 format!("-ra wal_max_size_bytes {WAL_BYTES}"),
             ),
         ],
-        arguments: &[],
+        arguments: Vec::new(),
     };
     let container = Container::start(&image, ledger, stop)?;
     let url = url(&password, container.port);
@@ -159,14 +159,10 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
         || ready::connect("127.0.0.1", epmd_port),
     )
     .with_context(|| not_started(&private.log_tail()))?;
-    private.spawn(&mut node, ledger)?;
-    let version = ready::wait(
-        START_LIMIT,
-        stop,
-        || private.check(),
-        || amqp::log_in(&address),
-    )
-    .with_context(|| not_started(&private.log_tail()))?;
+    let answers = Box::new(move || amqp::log_in(&address));
+    let version = private
+        .serve(node, answers, ledger, stop)
+        .with_context(|| not_started(&private.log_tail()))?;
 
     Ok(Running {
         url,
@@ -175,7 +171,7 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
             installed.server.display()
         ),
         control: Some(control),
-        owned: Owned::Private(private),
+        owned: Owned::Private(Box::new(private)),
     })
 }
 

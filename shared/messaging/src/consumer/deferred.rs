@@ -91,10 +91,11 @@ impl Deferred {
                 }
                 Err(error) => Failure::from(error),
             },
-            Err(failure) => {
+            Err(Failure::Handler(error)) => {
                 transaction.rollback().await?;
-                failure
+                Failure::Handler(error)
             }
+            Err(failure) => failure,
         };
         let error = failure.of_handler()?;
         let transaction = self.store.begin().await?;

@@ -99,11 +99,13 @@ impl Lane {
                 }
                 Err(error) => Failure::from(error),
             },
-            Err(failure) => {
+            Err(Failure::Handler(error)) => {
                 // Where this fails, it was the store that failed the handler: no attempt is spent.
                 transaction.rollback().await?;
-                failure
+                Failure::Handler(error)
             }
+            // A store that does not answer is not asked to undo anything: that ends with the connection.
+            Err(failure) => failure,
         };
         let error = failure.of_handler()?;
         let transaction = self.store.begin().await?;

@@ -4,6 +4,9 @@
 //! and where the active relay is in the same process it is not needed at all. On SQLite there is nobody to notify; a slow
 //! poll is behind both.
 
+use std::time::Duration;
+
+use sea_orm::sqlx::Executor as _;
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{DbBackend, DbErr};
 use tokio::sync::Notify;
@@ -12,6 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::reconnect::Reconnect;
 use crate::sql;
 use crate::store::Store;
+
+/// After so long without a word, the listening connection is asked for one: it may be gone without an end.
+const SILENCE: Duration = Duration::from_secs(15);
+/// For its answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Tells the other relays of this database that there is something to publish.
 pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
@@ -62,9 +70,23 @@ async fn listen_until_broken(
     reconnect.connected();
     // What was committed while nobody listened.
     told.notify_one();
-    while listener.try_recv().await.map_err(broken)?.is_some() {
-        told.notify_one();
+    loop {
+        match tokio::time::timeout(SILENCE, listener.try_recv()).await {
+            Ok(Ok(Some(_))) => told.notify_one(),
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(broken(error)),
+            Err(_) => probe(&mut listener).await?,
+        }
     }
+}
+
+async fn probe(listener: &mut PgListener) -> Result<(), DbErr> {
+    let asked = tokio::time::timeout(ANSWER, listener.execute("SELECT 1")).await;
+    let silence = |_| sea_orm::sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    asked
+        .map_err(silence)
+        .and_then(|answer| answer)
+        .map_err(broken)?;
     Ok(())
 }
 

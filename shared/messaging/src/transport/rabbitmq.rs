@@ -5,6 +5,7 @@
 //! time-out, any error ends the connection, and whoever uses it connects anew.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +16,8 @@ use super::{Publisher, Receiver, Topology, Transport, TransportError};
 mod blocked;
 mod connection;
 mod declare;
+mod knock;
+mod pace;
 mod properties;
 mod publisher;
 mod receiver;
@@ -60,6 +63,9 @@ pub struct RabbitMq {
     /// Names the connections in the broker's management view.
     service: String,
     topology: Topology,
+    pace: pace::Pace,
+    /// The last attempt to connect came to nothing.
+    is_away: AtomicBool,
 }
 
 impl RabbitMq {
@@ -69,13 +75,20 @@ impl RabbitMq {
             config: Arc::new(config),
             service: service.to_owned(),
             topology,
+            pace: pace::Pace::default(),
+            is_away: AtomicBool::default(),
         }
     }
 
     async fn connect(&self, purpose: &str) -> Result<connection::Connection, TransportError> {
-        let connection =
-            connection::Connection::open(&self.config, &format!("{} {purpose}", self.service))
-                .await?;
+        self.pace.wait().await;
+        if self.is_away.load(Ordering::Relaxed) {
+            knock::knock(&self.config.url, self.config.time_out).await?;
+        }
+        let name = format!("{} {purpose}", self.service);
+        let opened = connection::Connection::open(&self.config, &name).await;
+        self.is_away.store(opened.is_err(), Ordering::Relaxed);
+        let connection = opened?;
         declare::declare(&connection, &self.topology).await?;
         Ok(connection)
     }

@@ -1,16 +1,20 @@
 //! What is given up on is kept as it came, with its cause, while the queue goes on.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use bytes::Bytes;
 use event::Message;
 use messaging::transport::dead_letter_queue;
-use messaging::{Delivered, HandlerError, Subscriptions, Transaction};
+use messaging::{ConsumerConfig, Delivered, HandlerError, Subscriptions, Transaction};
 use rstest::rstest;
 use sea_orm::QueryResult;
 use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
+use uuid::Uuid;
 
-use crate::effects::{QUEUE, each_on_its_own, in_order};
+use crate::effects::{QUEUE, change, each_on_its_own, in_order};
 use crate::events::{Changed, Failure, id, message};
-use crate::world::{Held, World};
+use crate::world::{Held, World, consumer_config};
 
 #[rstest]
 #[tokio::test]
@@ -235,6 +239,60 @@ async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
         world.broker.messages(&dead_letters).await
     })
     .await;
+}
+
+/// Whoever handles the first of them dies; the others are behind it, in the same lane.
+#[rstest]
+#[tokio::test]
+async fn what_kills_each_process_takes_no_neighbour_with_it(
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    /// The handlings that each killer has begun.
+    static BEGUN: Mutex<BTreeMap<Uuid, u32>> = Mutex::new(BTreeMap::new());
+    async fn deadly(
+        transaction: &Transaction,
+        event: Changed,
+        delivered: &Delivered,
+    ) -> Result<(), HandlerError> {
+        if event.account == "deadly" {
+            let id = delivered.envelope.id;
+            *BEGUN.lock().unwrap().entry(id).or_default() += 1;
+            std::future::pending::<()>().await;
+        }
+        change(transaction, event, delivered).await
+    }
+    let mut world = World::new(StoreKind::Postgres, broker).await;
+    let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(deadly);
+    let killer = message(&Changed::of("deadly"), 1);
+    let neighbours: Vec<_> = (1..=5)
+        .map(|version| message(&Changed::of("good"), version))
+        .collect();
+    let all = std::iter::once(&killer).chain(&neighbours);
+    world.send(&subscriptions(), all).await;
+    let one_lane = || ConsumerConfig {
+        lanes: 1,
+        ..consumer_config()
+    };
+    let killer_id = Uuid::parse_str(&id(&killer)).unwrap();
+    for death in 1..=u32::from(subscriptions().queue().delivery_limit) + 1 {
+        world.run_consumer_as(subscriptions(), one_lane());
+        eventually_is("it is handled", death, async || {
+            BEGUN.lock().unwrap().get(&killer_id).copied().unwrap_or(0)
+        })
+        .await;
+        world.abort().await;
+    }
+    world.run_consumer_as(subscriptions(), one_lane());
+    let held = world.becomes(&id(&killer), "dead").await;
+    assert!(
+        held.cause
+            .is_some_and(|cause| cause.contains("delivery_limit"))
+    );
+    for neighbour in &neighbours {
+        world.becomes(&id(neighbour), "done").await;
+    }
+    assert_eq!(world.versions("good").await, [1, 2, 3, 4, 5]);
+    world.stop().await;
 }
 
 /// The dead event with this cause.

@@ -14,6 +14,8 @@ use crate::config::{DatabaseConfig, is_plain_identifier};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// No statement of ours takes long. One that hangs must not keep its connection: a caller who gives up cannot take it back.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+/// For a connection on its way back into the pool.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Any number, but the same in every replica; see [`create_schema`].
 const SCHEMA_LOCK: i64 = 0x616e_6761_7269_0001;
 
@@ -66,8 +68,18 @@ pub(super) fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> Databa
                 connection.execute(AssertSqlSafe(settings)).await?;
                 Ok(())
             })
-        });
+        })
+        .after_release(|connection, _| Box::pin(answers(connection)));
     SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options))
+}
+
+/// Whether the connection still answers. The pool asks that too, but waits for ever: where a link has gone silent, each call
+/// that was given up would keep its place in the pool until none is left.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let silence = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    let answered = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
+    answered.map_err(silence)??;
+    Ok(true)
 }
 
 /// Looked up first, because `IF NOT EXISTS` demands the right to create even where there is nothing to create; and under

@@ -145,6 +145,22 @@ async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_one_works
 }
 
 #[tokio::test]
+async fn a_call_that_is_given_up_does_not_keep_its_place_in_the_pool() {
+    let database = Database::create().await;
+    let config = DatabaseConfig {
+        pool_max: 1,
+        acquire_timeout: Duration::from_secs(12),
+        ..database.config()
+    };
+    let db = database::connect(&config, "test").await.unwrap();
+    let silent = db.execute_unprepared("SELECT pg_sleep(60)");
+    let given_up = tokio::time::timeout(Duration::from_millis(100), silent).await;
+    assert!(given_up.is_err(), "{given_up:?}");
+    db.execute_unprepared("SELECT 1").await.unwrap();
+    database.drop().await;
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_at_first_is_waited_for() {
     let proxy = Proxy::start().await;
     proxy.up.send_replace(false);

@@ -2,8 +2,8 @@
 
 use event::Message;
 use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -53,6 +53,23 @@ pub(super) async fn messages(config: &RabbitMqConfig, queue: &str) -> u64 {
     count.into()
 }
 
+/// Of the first message in the queue, which is acknowledged.
+pub(super) async fn delivery_mode(config: &RabbitMqConfig, queue: &str) -> Option<u8> {
+    let (connection, channel) = connect(config).await;
+    let getting = channel.basic_get(name(config, queue), BasicGetOptions { no_ack: true });
+    let message = getting.await.expect("an answer").expect("a message");
+    let mode = *message.delivery.properties.delivery_mode();
+    let _ = connection.close(200, "done".into()).await;
+    mode
+}
+
+pub(super) async fn delete_queue(config: &RabbitMqConfig, queue: &str) {
+    let (connection, channel) = connect(config).await;
+    let deleting = channel.queue_delete(name(config, queue), QueueDeleteOptions::default());
+    deleting.await.expect("a deleted queue");
+    let _ = connection.close(200, "done".into()).await;
+}
+
 /// Deletes what a test has declared. What is not there is no error to the broker.
 pub(super) async fn remove(config: &RabbitMqConfig, declared: &Declared) {
     let (connection, channel) = connect(config).await;
@@ -73,7 +90,7 @@ async fn connect(config: &RabbitMqConfig) -> (Connection, Channel) {
     let connecting = Connection::connect(config.url.as_str(), properties);
     let connection = connecting
         .await
-        .unwrap_or_else(|error| panic!("ANGARIUM_TEST_AMQP_URL cannot be used: {error}"));
+        .unwrap_or_else(|error| panic!("the RabbitMQ of the tests cannot be used: {error}"));
     let channel = connection.create_channel().await.expect("a channel");
     (connection, channel)
 }

@@ -41,12 +41,14 @@ impl EmbeddedReceiver {
         }
     }
 
-    /// Fills `ready`. Each step leaves its result in `self` before the next wait, so that being cancelled loses nothing.
-    async fn fetch(&mut self) -> Result<(), DbErr> {
+    /// Fills `ready`, and tells whether it is worth looking again: what was taken may all have been delivered too often. Each
+    /// step leaves its result in `self` before the next wait, so that being cancelled loses nothing.
+    async fn fetch(&mut self) -> Result<bool, DbErr> {
         if self.uncounted.is_empty() {
             let room = self.prefetch.saturating_sub(self.unacknowledged.len());
             self.uncounted = self.file.take(&self.queue, room).await?;
         }
+        let found = !self.uncounted.is_empty();
         let limit = self.file.delivery_limit(&self.queue);
         let ids = |exhausted: bool| -> Vec<i64> {
             self.uncounted
@@ -69,7 +71,7 @@ impl EmbeddedReceiver {
             self.file.count_delivery(&deliverable).await?;
         }
         self.ready.extend(self.uncounted.drain(..));
-        Ok(())
+        Ok(found)
     }
 }
 
@@ -90,8 +92,7 @@ impl Receiver for EmbeddedReceiver {
             if self.unacknowledged.len() < self.prefetch {
                 // Before looking, so that what arrives while we look is seen by the next look.
                 self.arrivals.mark_unchanged();
-                self.fetch().await.map_err(fail)?;
-                if !self.ready.is_empty() {
+                if self.fetch().await.map_err(fail)? {
                     continue;
                 }
             }
@@ -133,6 +134,11 @@ impl Receiver for EmbeddedReceiver {
         for (tag, _) in settled {
             self.unacknowledged.remove(&tag);
         }
+        Ok(())
+    }
+
+    async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError> {
+        self.prefetch = prefetch.max(1).into();
         Ok(())
     }
 }

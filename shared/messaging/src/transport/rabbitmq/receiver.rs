@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 
 use super::connection::Connection;
@@ -28,20 +28,7 @@ impl RabbitMqReceiver {
         queue: &str,
         prefetch: u16,
     ) -> Result<Self, TransportError> {
-        let qos = connection
-            .channel
-            .basic_qos(prefetch, BasicQosOptions::default());
-        connection.wait("setting the prefetch", qos).await?;
-        // The broker chooses the tag: two replicas of a service must not collide.
-        let consuming = connection.channel.basic_consume(
-            connection.name(queue)?,
-            "".into(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        );
-        let consumer = connection
-            .wait(&format!("consuming queue `{queue}`"), consuming)
-            .await?;
+        let consumer = consume(&connection, queue, prefetch).await?;
         Ok(Self {
             connection,
             consumer,
@@ -98,4 +85,36 @@ impl Receiver for RabbitMqReceiver {
             .basic_ack(tag, BasicAckOptions { multiple });
         self.connection.wait("acknowledging", acking).await
     }
+
+    async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError> {
+        // What was said of the prefetch when it began holds for a consumer until its end, so another one takes over. None is
+        // on its way to this one, which may have one only and has it.
+        let channel = &self.connection.channel;
+        let cancelling = channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
+        self.connection
+            .wait("ending a consumer", cancelling)
+            .await?;
+        self.consumer = consume(&self.connection, &self.queue, prefetch).await?;
+        self.prefetch = prefetch;
+        Ok(())
+    }
+}
+
+async fn consume(
+    connection: &Connection,
+    queue: &str,
+    prefetch: u16,
+) -> Result<lapin::Consumer, TransportError> {
+    let channel = &connection.channel;
+    let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
+    connection.wait("setting the prefetch", qos).await?;
+    // The broker chooses the tag: two replicas of a service must not collide.
+    let consuming = channel.basic_consume(
+        connection.name(queue)?,
+        "".into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    let action = format!("consuming queue `{queue}`");
+    connection.wait(&action, consuming).await
 }

@@ -150,6 +150,33 @@ async fn a_receiver_that_waits_is_woken_by_what_arrives(
 
 #[rstest]
 #[tokio::test]
+async fn a_receiver_that_is_widened_holds_more_and_loses_nothing(
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
+) {
+    let broker = Broker::create(kind).await;
+    let transport = transport(&broker);
+    publish(&*transport, numbers(1..=6)).await;
+    let mut receiver = transport.receiver(QUEUE, 1).await.unwrap();
+    let first = next(&mut *receiver).await;
+    receiver.acknowledge(Ack::One(first.tag)).await.unwrap();
+    let mut received = vec![body(&first), body(&next(&mut *receiver).await)];
+    receiver.widen(5).await.unwrap();
+    while received.len() < 6 {
+        let delivery = next(&mut *receiver).await;
+        assert!(!delivery.redelivered);
+        received.push(body(&delivery));
+    }
+    assert_eq!(received, numbers(1..=6));
+    receiver.acknowledge(Ack::UpTo(6)).await.unwrap();
+    drop(receiver);
+    eventually_is("all are acknowledged", 0, async || {
+        broker.messages(QUEUE).await
+    })
+    .await;
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_receive_that_is_cancelled_loses_nothing(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {

@@ -1,0 +1,80 @@
+//! Whether somebody answers at the broker's address at all.
+//!
+//! lapin gives each attempt a thread and a socket, and leaves both behind where the attempt is given up before the broker has
+//! said a word: one that hangs would collect them. So after an attempt that came to nothing the next one knocks first, in a
+//! way that leaves nothing.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use url::Url;
+
+use crate::transport::TransportError;
+
+/// With what an AMQP client begins. A listener for TLS answers it as well, if only to complain.
+const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
+
+/// Any answer will do, and so will a connection that is closed: somebody is there.
+pub(super) async fn knock(url: &Url, limit: Duration) -> Result<(), TransportError> {
+    const ACTION: &str = "knocking at RabbitMQ";
+    let asked = async {
+        let port = url.port().unwrap_or(match url.scheme() {
+            "amqps" => 5671,
+            _ => 5672,
+        });
+        let host = url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let mut stream = TcpStream::connect((host, port)).await?;
+        stream.write_all(GREETING).await?;
+        stream.read(&mut [0]).await
+    };
+    match tokio::time::timeout(limit, asked).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(TransportError::new(ACTION, error)),
+        Err(_) => Err(TransportError::new(
+            ACTION,
+            format!("no answer within {limit:?}"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    async fn listener() -> (TcpListener, Url) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("amqp://{}", listener.local_addr().unwrap());
+        (listener, url.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn whoever_speaks_or_hangs_up_is_there() {
+        for answer in [&b"\x01"[..], b""] {
+            let (listener, url) = listener().await;
+            let answering = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut heard = [0; GREETING.len()];
+                stream.read_exact(&mut heard).await.unwrap();
+                stream.write_all(answer).await.unwrap();
+            };
+            let (knocked, ()) = tokio::join!(knock(&url, Duration::from_secs(30)), answering);
+            knocked.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_says_nothing_or_is_not_there_is_an_error() {
+        // It accepts, in the kernel, and says nothing.
+        let (listener, url) = listener().await;
+        let error = knock(&url, LIMIT).await.unwrap_err().to_string();
+        assert!(error.contains("no answer"), "{error}");
+        drop(listener);
+        assert!(knock(&url, Duration::from_secs(30)).await.is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! What the operator of a RabbitMQ does and AMQP cannot: through the command line that runs `rabbitmqctl`.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::environment;
+
+/// Each command starts an Erlang of its own, which takes its time on a busy machine.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Runs `rabbitmqctl` on one broker.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// The program and its first arguments.
+    line: Vec<String>,
+}
+
+impl Operator {
+    /// Of the broker of the test run.
+    ///
+    /// # Panics
+    /// Where `ANGARIUM_TEST_RABBITMQCTL` is not set.
+    pub fn of_test_run() -> Self {
+        Self {
+            line: environment::rabbitmqctl().unwrap_or_else(|| {
+                panic!(
+                    "set ANGARIUM_TEST_RABBITMQCTL to a command line that runs rabbitmqctl on the broker of \
+                     ANGARIUM_TEST_AMQP_URL (`docker exec -i NAME rabbitmqctl`, for example), or run `cargo xtask test` \
+                     without ANGARIUM_TEST_AMQP_URL"
+                )
+            }),
+        }
+    }
+
+    /// As [`of_test_run`](Self::of_test_run), where there is one.
+    pub fn if_any() -> Option<Self> {
+        environment::rabbitmqctl().map(|line| Self { line })
+    }
+
+    pub(crate) fn with(line: Vec<String>) -> Self {
+        Self { line }
+    }
+
+    /// Runs it to its end, and returns what it said.
+    ///
+    /// # Panics
+    /// Where it fails, with what it said, or does not end.
+    pub async fn run(&self, args: &[&str]) -> String {
+        self.run_with(args, "").await
+    }
+
+    /// As [`run`](Self::run), with something to read.
+    ///
+    /// # Panics
+    /// As `run`.
+    pub async fn run_with(&self, args: &[&str], input: &str) -> String {
+        let (program, first) = self
+            .line
+            .split_first()
+            .expect("a command line is not empty");
+        let mut child = Command::new(program)
+            .args(first)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("rabbitmqctl cannot be run by {:?}: {error}", self.line)
+            });
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // A command that reads nothing may have ended before this.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let ended = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
+        let output = ended
+            .unwrap_or_else(|_| panic!("rabbitmqctl {args:?} does not end within {LIMIT:?}"))
+            .expect("its output");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "rabbitmqctl {args:?}: {said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        said
+    }
+}

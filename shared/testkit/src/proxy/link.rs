@@ -1,0 +1,104 @@
+//! How bytes travel through a [`Proxy`](super::Proxy).
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+/// As much as is carried at once.
+const CHUNK: usize = 16 * 1024;
+/// How many of those may be under way.
+const UNDER_WAY: usize = 256;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Link {
+    #[default]
+    Up,
+    Cut,
+    HalfOpen,
+    Slow {
+        by: Duration,
+        jitter: Duration,
+    },
+    Narrow {
+        bytes_per_second: u32,
+    },
+}
+
+/// All connections of a proxy.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Line {
+    pub(super) link: Link,
+    /// A connection that has seen this grow ends with a reset.
+    pub(super) resets: u64,
+}
+
+/// Carries bytes one way until one of the ends is closed. Notes in `lost` when the first of them got nowhere.
+pub(super) async fn carry(
+    from: impl AsyncRead + Unpin,
+    to: impl AsyncWrite + Unpin,
+    line: watch::Receiver<Line>,
+    lost: &OnceLock<std::time::Instant>,
+) {
+    let (chunks, under_way) = mpsc::channel(UNDER_WAY);
+    // Together, so that what was said last arrives although its sender has hung up.
+    tokio::join!(send_off(from, chunks, line, lost), arrive(under_way, to));
+}
+
+/// When a chunk may arrive, and the chunk.
+type UnderWay = (Instant, Vec<u8>);
+
+async fn send_off(
+    mut from: impl AsyncRead + Unpin,
+    chunks: mpsc::Sender<UnderWay>,
+    line: watch::Receiver<Line>,
+    lost: &OnceLock<std::time::Instant>,
+) {
+    let mut buffer = vec![0; CHUNK];
+    let mut last = Instant::now();
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let link = line.borrow().link;
+        if link == Link::HalfOpen {
+            lost.get_or_init(std::time::Instant::now);
+            continue;
+        }
+        // None before the one that was sent off before it.
+        last = arrival(link, count, last).max(last);
+        let chunk = buffer[..count].to_vec();
+        if chunks.send((last, chunk)).await.is_err() {
+            return;
+        }
+        if matches!(link, Link::Narrow { .. }) {
+            // What does not come through yet is not taken either: its sender waits, and not a queue in here, which would keep
+            // a link narrow for long after it was mended.
+            tokio::time::sleep_until(last).await;
+        }
+    }
+}
+
+fn arrival(link: Link, count: usize, last: Instant) -> Instant {
+    let now = Instant::now();
+    match link {
+        Link::Slow { by, jitter } => {
+            let earliest = by.saturating_sub(jitter);
+            now + earliest + (jitter * 2).mul_f64(fastrand::f64())
+        }
+        Link::Narrow { bytes_per_second } => {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            let takes = Duration::from_secs(count.into()) / bytes_per_second.max(1);
+            now.max(last) + takes
+        }
+        Link::Up | Link::Cut | Link::HalfOpen => now,
+    }
+}
+
+async fn arrive(mut under_way: mpsc::Receiver<UnderWay>, mut to: impl AsyncWrite + Unpin) {
+    while let Some((at, chunk)) = under_way.recv().await {
+        tokio::time::sleep_until(at).await;
+        if to.write_all(&chunk).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A virtual host and a user of a RabbitMQ that belong to one test: what an operator does to them meets nobody else.
+
+use url::Url;
+use uuid::Uuid;
+
+use crate::{Operator, blocking};
+
+/// Gone when this is dropped, with all that lies in it.
+pub struct VirtualHost {
+    operator: Operator,
+    /// The user's name as well.
+    name: String,
+    url: Url,
+}
+
+impl VirtualHost {
+    /// Makes one on the broker of `server`, whose operator is `operator`, with a user who may do everything in it.
+    pub async fn create(operator: &Operator, server: &Url) -> Self {
+        let name = format!("test-{}", Uuid::now_v7().simple());
+        let password = Uuid::new_v4().simple().to_string();
+        operator.run(&["add_vhost", &name]).await;
+        operator.run(&["add_user", &name, &password]).await;
+        let grant = ["set_permissions", "-p", &name, &name, ".*", ".*", ".*"];
+        operator.run(&grant).await;
+        let mut url = server.clone();
+        url.set_path(&name);
+        url.set_username(&name).expect("a URL with a host");
+        url.set_password(Some(&password))
+            .expect("a URL with a host");
+        Self {
+            operator: operator.clone(),
+            name,
+            url,
+        }
+    }
+
+    /// Where its user logs in.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Closes every connection from the broker's side.
+    pub async fn close_connections(&self) {
+        let close = [
+            "close_all_connections",
+            "--vhost",
+            &self.name,
+            "closed by an operator",
+        ];
+        self.operator.run(&close).await;
+    }
+
+    /// These columns of its queues.
+    pub async fn queues(&self, columns: &[&str]) -> Vec<Vec<String>> {
+        let list = [
+            "list_queues",
+            "--quiet",
+            "--no-table-headers",
+            "-p",
+            &self.name,
+        ];
+        rows(&self.operator.run(&[&list[..], columns].concat()).await)
+    }
+
+    /// This column of the channels that are open in it.
+    pub async fn channels(&self, column: &str) -> Vec<String> {
+        let list = [
+            "list_channels",
+            "--quiet",
+            "--no-table-headers",
+            "vhost",
+            column,
+        ];
+        let mut rows = rows(&self.operator.run(&list).await);
+        rows.retain(|row| row.first() == Some(&self.name));
+        rows.into_iter().filter_map(|mut row| row.pop()).collect()
+    }
+
+    /// Gives its user another password than the one in the URL: nobody who comes anew is let in.
+    pub async fn change_password(&self) {
+        let other = Uuid::new_v4().simple().to_string();
+        let change = ["change_password", &self.name, &other];
+        self.operator.run(&change).await;
+    }
+
+    /// Gives its user the password of the URL again.
+    pub async fn restore_password(&self) {
+        let password = self.url.password().expect("it was set");
+        let change = ["change_password", &self.name, password];
+        self.operator.run(&change).await;
+    }
+}
+
+fn rows(table: &str) -> Vec<Vec<String>> {
+    let columns = |line: &str| line.split('\t').map(str::to_owned).collect();
+    table.lines().map(columns).collect()
+}
+
+impl Drop for VirtualHost {
+    fn drop(&mut self) {
+        let (operator, name) = (self.operator.clone(), self.name.clone());
+        blocking::finish(async move {
+            operator.run(&["delete_vhost", &name]).await;
+            operator.run(&["delete_user", &name]).await;
+        });
+    }
+}

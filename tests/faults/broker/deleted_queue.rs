@@ -1,0 +1,109 @@
+//! An operator deletes a queue while it holds events.
+//!
+//! What it held is gone from the broker, which had confirmed it; later events of those accounts wait for it, so nothing is
+//! out of order. What is enqueued from then on is kept: it finds no queue and stays pending, or finds the one that the
+//! consumer has declared anew. The outbox still has everything, and publishing its recent rows again fills the gaps.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use sea_orm::{ConnectionTrait, TransactionTrait as _};
+
+use crate::deposit;
+use crate::load::Load;
+use crate::tables;
+use crate::watch::{Recovery, Watch};
+use crate::world::World;
+
+const NOW: &str = "SELECT (extract(epoch from clock_timestamp()) * 1000)::bigint";
+/// More than may lie between the commit of an event and its arrival in the queue.
+const BEFORE_MS: i64 = 10_000;
+/// Each event that has waited behind a gap takes a transaction of its own.
+const REPAIR: Recovery = Recovery {
+    resumes: Duration::from_secs(15),
+    drains: Duration::from_secs(180),
+};
+const CALM: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(world: &World, load: &mut Load, watch: &mut Watch) -> Result<()> {
+    let broker = world.broker.as_ref().context("there is a broker")?;
+    let begun = Instant::now();
+    let begun_ms = tables::number(&watch.producer, NOW).await?;
+    // A consumer that cannot write takes no more, so events come to lie in the queue.
+    let held_up = watch.consumer.begin().await?;
+    held_up
+        .execute_unprepared("LOCK TABLE inbox IN EXCLUSIVE MODE")
+        .await?;
+    let enough = async {
+        while broker.messages(deposit::QUEUE).await == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(CALM, enough)
+        .await
+        .context("the queue stays empty")?;
+    broker.delete_queue(deposit::QUEUE).await;
+    let deleted = tables::number(&watch.producer, NOW).await?;
+    held_up.rollback().await?;
+
+    // Whatever was enqueued after it arrives, if only to wait behind what is gone.
+    let gone = settled(watch, deleted).await?;
+    let late = gone.iter().filter(|(_, created)| *created > deleted);
+    let late = late.count();
+    watch.judge(
+        !gone.is_empty() && late == 0,
+        &format!(
+            "a queue deleted: {} events gone with it, {late} of those that were enqueued later",
+            gone.len()
+        ),
+    );
+    watch.calls(load, begun, "meanwhile");
+
+    let recent = "UPDATE outbox SET published_at_ms = NULL, due_at_ms = 0
+                  WHERE published_at_ms IS NOT NULL AND created_at_ms > $1";
+    tables::execute(&watch.producer, recent, [(begun_ms - BEFORE_MS).into()]).await?;
+    let mut longest = Recovery::none();
+    watch.recovers(load, REPAIR, &mut longest).await?;
+    watch.recovered("the outbox's recent rows published again", longest);
+    Ok(())
+}
+
+/// The events that no consumer has seen although they are published, and when they were enqueued: once all up to the
+/// deletion are published, and it is the same ones twice.
+async fn settled(watch: &Watch, deleted: i64) -> Result<Vec<(String, i64)>> {
+    let begun = Instant::now();
+    let mut before = Vec::new();
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let now = tables::number(&watch.producer, NOW).await?;
+        let missing = missing(watch, now - 2000).await?;
+        let pending =
+            "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND created_at_ms <= $1";
+        let pending = tables::rows(&watch.producer, pending, [(now - 2000).into()]).await?;
+        let pending: i64 = pending.first().context("a count")?.try_get_by_index(0)?;
+        let calm = pending == 0 && missing == before && now > deleted + 4000;
+        if calm || begun.elapsed() > CALM {
+            return Ok(missing);
+        }
+        before = missing;
+    }
+}
+
+async fn missing(watch: &Watch, until: i64) -> Result<Vec<(String, i64)>> {
+    let published = "SELECT event_id, created_at_ms FROM outbox
+                     WHERE published_at_ms IS NOT NULL AND created_at_ms <= $1 ORDER BY sequence";
+    let published = tables::rows(&watch.producer, published, [until.into()]).await?;
+    let seen = tables::rows(&watch.consumer, "SELECT event_id FROM inbox", []).await?;
+    let seen: Result<HashSet<String>, _> =
+        seen.iter().map(|row| row.try_get("", "event_id")).collect();
+    let seen = seen?;
+    let mut missing = Vec::new();
+    for row in published {
+        let event_id: String = row.try_get("", "event_id")?;
+        if !seen.contains(&event_id) {
+            missing.push((event_id, row.try_get("", "created_at_ms")?));
+        }
+    }
+    Ok(missing)
+}

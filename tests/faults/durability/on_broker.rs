@@ -1,0 +1,54 @@
+//! What a broker keeps through its own death, seen by others than our transport: its operator, and a plain client.
+
+use anyhow::Result;
+use messaging::transport::{Confirmation, dead_letter_queue};
+use testkit::{Broker, Operator, VirtualHost};
+
+use crate::deposit;
+use crate::poison::wrong;
+
+pub(super) async fn check() -> Result<Vec<String>> {
+    let Some(operator) = Operator::if_any() else {
+        println!("durability: no broker was asked: ANGARIUM_TEST_RABBITMQCTL is not set");
+        return Ok(Vec::new());
+    };
+    let host = VirtualHost::create(&operator, &testkit::amqp_url()).await;
+    let broker = Broker::of(&host);
+    let transport = broker.transport(deposit::consumer());
+    transport.declare().await?;
+    let publisher = transport.publisher().await?;
+    let mut wrong = Vec::new();
+    let mut expect = |right: bool, what: String| {
+        if !right {
+            wrong.push(what);
+        }
+    };
+
+    let queues = host.queues(&["name", "durable", "type"]).await;
+    for queue in [deposit::QUEUE.to_owned(), dead_letter_queue(deposit::QUEUE)] {
+        let durable_quorum = [queue.as_str(), "true", "quorum"];
+        let right = queues.iter().any(|row| row == &durable_quorum);
+        expect(
+            right,
+            format!("queue {queue} is not durable and quorum: {queues:?}"),
+        );
+    }
+    // One channel publishes: it asks for confirms.
+    let channels = host.channels("confirm").await;
+    let right = channels.iter().any(|confirm| confirm == "true");
+    expect(right, format!("no channel asks for confirms: {channels:?}"));
+    for sample in wrong::samples(1, 0, 0, 0) {
+        let confirmation = publisher.publish(&sample.message).await?.await?;
+        let right = confirmation == Confirmation::Routed;
+        expect(
+            right,
+            format!("a message is not confirmed: {confirmation:?}"),
+        );
+        let mode = broker.delivery_mode(deposit::QUEUE).await;
+        expect(
+            mode == Some(2),
+            format!("a message has the delivery mode {mode:?}"),
+        );
+    }
+    Ok(wrong)
+}

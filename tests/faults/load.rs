@@ -1,0 +1,162 @@
+//! A system under load that goes on while things around it break, watched from outside: one process, never started again.
+
+use std::fs::File;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinSet;
+
+use crate::text;
+
+/// Beyond the process's own patience: past it, it hangs.
+const HANGS: Duration = Duration::from_secs(60);
+
+pub(crate) struct Load {
+    child: Child,
+    /// The load goes on for as long as this is open.
+    stdin: Option<ChildStdin>,
+    heard: Arc<Mutex<Heard>>,
+    reading: JoinSet<std::io::Result<()>>,
+    log: File,
+}
+
+#[derive(Default)]
+struct Heard {
+    said: String,
+    answers: Vec<Answer>,
+}
+
+/// What became of an attempt at a command.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer {
+    at: Instant,
+    accepted: bool,
+    took: Duration,
+}
+
+impl Load {
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        let log = tempfile::tempfile()?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log.try_clone()?);
+        let mut child = command.spawn().context("starting the load")?;
+        let stdout = child.stdout.take().context("it is piped")?;
+        let heard: Arc<Mutex<Heard>> = Arc::default();
+        let mut reading = JoinSet::new();
+        let hearing = Arc::clone(&heard);
+        reading.spawn(async move {
+            let mut lines = BufReader::new(stdout).lines();
+            while let Some(line) = lines.next_line().await? {
+                let mut heard = hearing.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.answers.extend(answer(&line));
+                heard.said.push_str(&line);
+                heard.said.push('\n');
+            }
+            Ok(())
+        });
+        Ok(Self {
+            stdin: child.stdin.take(),
+            child,
+            heard,
+            reading,
+            log,
+        })
+    }
+
+    /// The attempts that have ended since then.
+    pub(crate) fn answers(&self, since: Instant) -> Vec<Answer> {
+        let heard = self.heard();
+        let recent = heard.answers.iter().filter(|answer| answer.at >= since);
+        recent.copied().collect()
+    }
+
+    /// Waits until it has taken a call.
+    pub(crate) async fn first_answer(&self) -> Result<()> {
+        let answered = async {
+            while self.heard().answers.is_empty() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(HANGS, answered)
+            .await
+            .context("the load does not begin")
+    }
+
+    /// Ends the process where it stands, and returns all that it has said.
+    pub(crate) async fn kill(mut self) -> Result<String> {
+        self.check()?;
+        self.child.kill().await?;
+        self.all_said().await
+    }
+
+    /// Still the process that was started.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!(
+                "the load has ended ({status}): {}",
+                text::of(self.log.try_clone()?)?.trim_end()
+            ),
+        }
+    }
+
+    /// Ends the load, waits until the system is quiet, and returns all that it has said.
+    pub(crate) async fn end(mut self, patience: u64) -> Result<String> {
+        self.check()?;
+        drop(self.stdin.take());
+        let limit = Duration::from_secs(patience) + HANGS;
+        let status = tokio::time::timeout(limit, self.child.wait()).await;
+        let status = status.context("the load hangs")??;
+        if status.code().is_none_or(|code| code == 1) {
+            let log = text::of(self.log.try_clone()?)?;
+            bail!("the load ended with {status}: {log}");
+        }
+        self.all_said().await
+    }
+
+    async fn all_said(&mut self) -> Result<String> {
+        while let Some(read) = self.reading.join_next().await {
+            read??;
+        }
+        Ok(std::mem::take(&mut self.heard().said))
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of a thousand attempts, how many were accepted; and how many there were.
+pub(crate) fn accepted_of_1000(answers: &[Answer]) -> (f64, usize) {
+    let accepted = answers.iter().filter(|answer| answer.accepted).count();
+    let of = answers.len().max(1);
+    (accepted as f64 * 1000.0 / of as f64, answers.len())
+}
+
+/// The longest that a caller has waited for a no, and how many of those there were.
+pub(crate) fn slowest_refusal(answers: &[Answer]) -> (Duration, usize) {
+    let refused = answers.iter().filter(|answer| !answer.accepted);
+    let took = refused.clone().map(|answer| answer.took).max();
+    (took.unwrap_or_default(), refused.count())
+}
+
+fn answer(line: &str) -> Option<Answer> {
+    let mut words = line.split(' ');
+    let accepted = match words.next()? {
+        "ok" => true,
+        "fail" => false,
+        _ => return None,
+    };
+    let millis = words.nth(1)?.parse().ok()?;
+    Some(Answer {
+        at: Instant::now(),
+        accepted,
+        took: Duration::from_millis(millis),
+    })
+}

@@ -1,0 +1,208 @@
+//! Links that break in the ways in which links do, under load: the one to the broker, and those to the databases.
+//!
+//! Each kind of link has a system of its own, and both run at the same time. Whatever the fault, it heals by itself once the
+//! link does, and until then the broker is not knocked at more often than it can bear.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use testkit::{BrokerKind, Database, Proxy, StoreKind};
+
+use crate::broker::RECOVERY;
+use crate::checker::Verdict;
+use crate::load::Load;
+use crate::watch::{Recovery, Watch};
+use crate::world::{Way, World};
+
+mod faulty;
+
+use faulty::{Faulty, Target};
+
+/// How long each fault lasts.
+struct Plan {
+    cuts: u32,
+    cut: Duration,
+    half_open: Duration,
+    span: Duration,
+}
+
+/// Two heartbeats of 10 s, and what it takes to act on them.
+const DETECTED: Duration = Duration::from_secs(25);
+/// In any minute, of one service.
+const RECONNECTS: usize = 30;
+
+pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
+    let plan = if quick {
+        Plan {
+            cuts: 1,
+            cut: Duration::from_secs(2),
+            half_open: DETECTED + Duration::from_secs(5),
+            span: Duration::from_secs(3),
+        }
+    } else {
+        Plan {
+            cuts: 5,
+            cut: Duration::from_secs(30),
+            half_open: Duration::from_secs(60),
+            span: Duration::from_secs(60),
+        }
+    };
+    let (broker, databases) = tokio::join!(
+        on(Target::Broker, &plan, seed, patience),
+        on(Target::Databases, &plan, seed, patience)
+    );
+    Ok(broker?.and(&databases?))
+}
+
+async fn on(target: Target, plan: &Plan, seed: u64, patience: u64) -> Result<Verdict> {
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
+    let (broker, databases) = (world.amqp_url()?, [&world.producer, &world.consumer]);
+    let links = match target {
+        Target::Broker => [broker.as_str(), broker.as_str()],
+        Target::Databases => databases.map(Database::url),
+    };
+    let links = [Proxy::before(links[0]).await, Proxy::before(links[1]).await];
+    let [producer, consumer] = [0, 1].map(|link| Some(links[link].url().to_owned()));
+    world.go_by(match target {
+        Target::Broker => Way {
+            broker: producer.zip(consumer).map(|(one, other)| [one, other]),
+            ..Way::default()
+        },
+        Target::Databases => Way {
+            producer,
+            consumer,
+            broker: None,
+        },
+    });
+    let faulty = Faulty::new(target, links);
+    let (run, text) = (format!("{seed}-{target:?}"), patience.to_string());
+    let args = ["--rate", "40", "--writers", "8", "--accounts", "20"];
+    let load = world.load(&run, &[&args[..], &["--patience", &text]].concat())?;
+    let watch = Watch::over(&world, &format!("network {target:?}")).await;
+    let mut system = System {
+        faulty,
+        load,
+        watch,
+    };
+    system.heals(Recovery::none()).await?;
+    system.all(plan).await?;
+    let System {
+        faulty,
+        load,
+        mut watch,
+    } = system;
+    let most = faulty.most_in_a_minute();
+    // A database is asked for connections by each call that finds none, so there the calls set the pace.
+    watch.judge(
+        target == Target::Databases || most <= RECONNECTS,
+        &format!("connections asked for in a minute, at the most: {most}"),
+    );
+    world.end(load, patience).await?;
+    let verdict = world.verdict(&run, true).await?;
+    watch.close(verdict).await
+}
+
+struct System {
+    faulty: Faulty,
+    load: Load,
+    watch: Watch,
+}
+
+impl System {
+    async fn all(&mut self, plan: &Plan) -> Result<()> {
+        let begun = Instant::now();
+        let mut longest = Recovery::none();
+        for _ in 0..plan.cuts {
+            self.faulty.each(Proxy::cut);
+            tokio::time::sleep(plan.cut).await;
+            longest = self.heals(longest).await?;
+        }
+        self.told(
+            &format!("cut {} times for {:?}", plan.cuts, plan.cut),
+            longest,
+            begun,
+        );
+
+        let begun = Instant::now();
+        self.faulty.each(Proxy::half_open);
+        let waited = self.faulty.longest_wait(plan.half_open).await;
+        self.watch.judge(
+            waited <= DETECTED,
+            &format!("half open: nobody waited for an answer longer than {waited:.1?}"),
+        );
+        let longest = self.heals(Recovery::none()).await?;
+        self.told(
+            &format!("half open for {:?}", plan.half_open),
+            longest,
+            begun,
+        );
+
+        let begun = Instant::now();
+        let (by, jitter) = self.faulty.target.delay();
+        self.faulty.each(|link| link.delay(by, jitter));
+        tokio::time::sleep(plan.span).await;
+        let longest = self.heals(Recovery::none()).await?;
+        self.told(
+            &format!("{by:?} late, give or take {jitter:?}, for {:?}", plan.span),
+            longest,
+            begun,
+        );
+
+        let begun = Instant::now();
+        self.faulty.each(|link| link.throttle(16 * 1024));
+        tokio::time::sleep(plan.span).await;
+        let longest = self.heals(Recovery::none()).await?;
+        self.told(
+            &format!("16 KiB a second for {:?}", plan.span),
+            longest,
+            begun,
+        );
+
+        let begun = Instant::now();
+        while begun.elapsed() < plan.span {
+            self.faulty.each(Proxy::reset);
+            tokio::time::sleep(plan.span.min(Duration::from_secs(5))).await;
+        }
+        let longest = self.heals(Recovery::none()).await?;
+        self.told(
+            &format!("reset every 5 s for {:?}", plan.span),
+            longest,
+            begun,
+        );
+
+        let begun = Instant::now();
+        while begun.elapsed() < plan.span {
+            self.faulty.each(Proxy::cut);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            self.faulty.each(Proxy::mend);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        let longest = self.heals(Recovery::none()).await?;
+        self.told(
+            &format!("up and down every 2 s for {:?}", plan.span),
+            longest,
+            begun,
+        );
+        Ok(())
+    }
+
+    async fn heals(&mut self, mut longest: Recovery) -> Result<Recovery> {
+        self.faulty.each(Proxy::mend);
+        let recovers = self.watch.recovers(&mut self.load, RECOVERY, &mut longest);
+        recovers.await?;
+        Ok(longest)
+    }
+
+    /// Without its broker a system takes every call; without its database it cannot.
+    fn told(&mut self, what: &str, longest: Recovery, since: Instant) {
+        self.watch.recovered(what, longest);
+        if self.faulty.target == Target::Broker {
+            self.watch.calls(&self.load, since, "meanwhile");
+        }
+        let (most, open) = (self.faulty.target.most_open(), self.faulty.most_open());
+        if open > most {
+            let leak = format!("{open} connections open at once, and not more than {most}");
+            self.watch.judge(false, &leak);
+        }
+    }
+}

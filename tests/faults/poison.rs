@@ -1,0 +1,328 @@
+//! Messages that nobody can handle, among many that anybody can: the good ones have their effects, the others are kept with
+//! their cause, and one that ends each process which handles it takes no neighbour with it.
+//!
+//! Then what was wrong with the handler is mended and everything dead is replayed: what can be handled by now has exactly one
+//! effect, and what never can is dead again.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use messaging::Store;
+use messaging::dead_letters::DeadLetters;
+use messaging::transport::Confirmation;
+use sea_orm::DatabaseConnection;
+use testkit::{BrokerKind, StoreKind};
+use tokio::process::Child;
+
+use crate::checker::{Entry, History, Verdict, judge};
+use crate::deposit;
+use crate::tables;
+use crate::world::World;
+
+pub(crate) mod wrong;
+
+use wrong::{Fate, Sample};
+
+/// The handler's, for those that fail.
+const ATTEMPTS: i32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
+    let servers = on(
+        StoreKind::Postgres,
+        BrokerKind::RabbitMq,
+        seed,
+        quick,
+        patience,
+    )
+    .await?;
+    println!("poison Postgres RabbitMq: {servers}");
+    let files = on(
+        StoreKind::Sqlite,
+        BrokerKind::Embedded,
+        seed,
+        quick,
+        patience,
+    )
+    .await?;
+    println!("poison Sqlite Embedded: {files}");
+    Ok(servers.and(&files))
+}
+
+async fn on(
+    store: StoreKind,
+    broker: BrokerKind,
+    seed: u64,
+    quick: bool,
+    patience: u64,
+) -> Result<Verdict> {
+    let world = World::new(store, broker).await?;
+    let (good, of_each, killers) = if quick { (100, 2, 1) } else { (1000, 10, 10) };
+    let samples = wrong::samples(good, of_each, killers, seed);
+    publish(&world, &samples).await?;
+    let db = world.consumer.connect().await;
+    let mut wrongs = Wrongs {
+        title: format!("poison {store:?} {broker:?}"),
+        count: 0,
+    };
+
+    let run = seed.to_string();
+    let begun = Instant::now();
+    // Each death is a start as well, so there is time for those.
+    let limit = Duration::from_secs(patience * if quick { 2 } else { 10 });
+    let deaths = until_settled(&world, &run, &db, samples.len(), limit).await?;
+    let drain = begun.elapsed();
+    check_states(&db, &samples, false, &mut wrongs).await?;
+    check_deliveries(&world, &run, &samples, deaths, &mut wrongs)?;
+
+    let letters = DeadLetters::new(Store::new(db.clone()), deposit::QUEUE);
+    let replayed = letters.replay_all(None, "an operator", "mended").await?;
+    let kept = samples.iter().filter(|sample| sample.fate.is_kept());
+    let kept = u64::try_from(kept.count())?;
+    wrongs.judge(
+        replayed == kept,
+        &format!("{replayed} of {kept} kept ones replayed"),
+    );
+    let repaired = world.ledger(
+        &run,
+        &["--role", "consumer", "--attempts", "5", "--repaired"],
+    )?;
+    let mut consumer = Consumer::start(repaired)?;
+    wait_until_settled(&mut consumer, &db, samples.len(), limit).await?;
+    consumer.0.kill().await?;
+    check_states(&db, &samples, true, &mut wrongs).await?;
+
+    let verdict = verdict(&db, &samples, drain, wrongs.count).await?;
+    db.close().await?;
+    Ok(verdict)
+}
+
+async fn publish(world: &World, samples: &[Sample]) -> Result<()> {
+    let publisher = world.transport().await?.publisher().await?;
+    for batch in samples.chunks(100) {
+        let mut confirms = Vec::new();
+        for sample in batch {
+            confirms.push(publisher.publish(&sample.message).await?);
+        }
+        for confirm in confirms {
+            let confirmation = confirm.await?;
+            ensure!(confirmation == Confirmation::Routed, "{confirmation:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A consuming process.
+struct Consumer(Child);
+
+impl Consumer {
+    fn start(mut command: tokio::process::Command) -> Result<Self> {
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self(command.spawn().context("starting the consumer")?))
+    }
+
+    /// Whether it has died by itself.
+    fn is_dead(&mut self) -> Result<bool> {
+        match self.0.try_wait()? {
+            None => Ok(false),
+            Some(status) if status.code().is_none() => Ok(true),
+            Some(status) => bail!("the consumer ended with {status}"),
+        }
+    }
+}
+
+/// Starts the consumer as often as it dies, until all is handled or kept. Tells how often it died.
+async fn until_settled(
+    world: &World,
+    run: &str,
+    db: &DatabaseConnection,
+    samples: usize,
+    limit: Duration,
+) -> Result<u32> {
+    let start = || {
+        let args = ["--role", "consumer", "--attempts", "5"];
+        Consumer::start(world.ledger(run, &args)?)
+    };
+    let (begun, mut deaths) = (Instant::now(), 0);
+    let mut consumer = start()?;
+    while settled(db).await? < samples {
+        if consumer.is_dead()? {
+            deaths += 1;
+            consumer = start()?;
+        }
+        ensure!(
+            begun.elapsed() < limit,
+            "after {deaths} deaths {} of {samples} are settled",
+            settled(db).await?
+        );
+        tokio::time::sleep(PAUSE).await;
+    }
+    consumer.0.kill().await?;
+    Ok(deaths)
+}
+
+async fn wait_until_settled(
+    consumer: &mut Consumer,
+    db: &DatabaseConnection,
+    samples: usize,
+    limit: Duration,
+) -> Result<()> {
+    let begun = Instant::now();
+    while settled(db).await? < samples {
+        ensure!(!consumer.is_dead()?, "the mended consumer died");
+        ensure!(
+            begun.elapsed() < limit,
+            "{} are settled",
+            settled(db).await?
+        );
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+async fn settled(db: &DatabaseConnection) -> Result<usize> {
+    let settled = "SELECT count(*) FROM inbox WHERE state IN ('done', 'dead', 'skipped')";
+    Ok(usize::try_from(tables::number(db, settled).await?)?)
+}
+
+struct Wrongs {
+    title: String,
+    count: usize,
+}
+
+impl Wrongs {
+    fn judge(&mut self, kept: bool, what: &str) {
+        let verdict = if kept { "" } else { " WRONG" };
+        println!("{}{verdict}: {what}", self.title);
+        self.count += usize::from(!kept);
+    }
+}
+
+/// Each has the state, the cause and the attempts of its kind, and the bytes that came.
+async fn check_states(
+    db: &DatabaseConnection,
+    samples: &[Sample],
+    repaired: bool,
+    wrongs: &mut Wrongs,
+) -> Result<()> {
+    let selecting = "SELECT event_id, state, cause, attempts, body FROM inbox";
+    let mut rows = BTreeMap::new();
+    for row in tables::rows(db, selecting, []).await? {
+        let cause: Option<String> = row.try_get("", "cause")?;
+        let state: String = row.try_get("", "state")?;
+        let attempts: i32 = row.try_get("", "attempts")?;
+        let body: Option<Vec<u8>> = row.try_get("", "body")?;
+        let event_id: String = row.try_get("", "event_id")?;
+        rows.insert(event_id, (state, cause.unwrap_or_default(), attempts, body));
+    }
+    let mut kinds: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for sample in samples {
+        let fate = if repaired {
+            sample.fate.mended()
+        } else {
+            sample.fate
+        };
+        let right = rows
+            .get(&sample.event_id)
+            .is_some_and(|(state, cause, attempts, body)| {
+                let Some(expected) = fate.kept(ATTEMPTS, repaired) else {
+                    return state == "done";
+                };
+                state == expected.state
+                    && cause.contains(expected.cause)
+                    && *attempts == expected.attempts
+                    && body.as_deref() == Some(&sample.message.body[..])
+            });
+        let (all, as_expected) = kinds.entry(sample.kind).or_default();
+        *all += 1;
+        *as_expected += usize::from(right);
+        if !right {
+            println!(
+                "{}: {}: {:?}",
+                wrongs.title,
+                sample.kind,
+                rows.get(&sample.event_id)
+                    .map(|row| (&row.0, &row.1, row.2))
+            );
+        }
+    }
+    let when = if repaired {
+        "after the replay"
+    } else {
+        "at first"
+    };
+    let right = kinds.values().all(|(all, as_expected)| all == as_expected);
+    let kinds: Vec<String> = kinds
+        .iter()
+        .map(|(kind, (all, as_expected))| format!("{kind} {as_expected}/{all}"))
+        .collect();
+    wrongs.judge(
+        right && rows.len() == samples.len(),
+        &format!("as expected {when}: {}", kinds.join(", ")),
+    );
+    Ok(())
+}
+
+/// Whoever ends a process is delivered no more often than the limit allows, and what came with it not much less rarely than
+/// everything else.
+fn check_deliveries(
+    world: &World,
+    run: &str,
+    samples: &[Sample],
+    deaths: u32,
+    wrongs: &mut Wrongs,
+) -> Result<()> {
+    let mut deliveries: BTreeMap<String, u32> = BTreeMap::new();
+    for id in world.delivered(run)? {
+        *deliveries.entry(id).or_default() += 1;
+    }
+    let most = |fate: Fate| {
+        let of_fate = samples.iter().filter(|sample| sample.fate == fate);
+        let counts = of_fate.filter_map(|sample| deliveries.get(&sample.event_id));
+        counts.copied().max().unwrap_or(0)
+    };
+    let limit = u32::from(deposit::subscriptions(false).queue().delivery_limit);
+    // Once more from the dead-letter queue.
+    let (killers, good) = (most(Fate::Aborts), most(Fate::Handled));
+    wrongs.judge(
+        killers <= limit + 2 && good < limit / 2 && deaths > limit,
+        &format!(
+            "the consumer died {deaths} times; delivered at the most: deadly ones {killers} times, good ones {good} times"
+        ),
+    );
+    Ok(())
+}
+
+/// What was sent counts as state, but for what never can have an effect.
+async fn verdict(
+    db: &DatabaseConnection,
+    samples: &[Sample],
+    drain: Duration,
+    wrong: usize,
+) -> Result<Verdict> {
+    let states: Vec<Entry> = samples
+        .iter()
+        .filter_map(|sample| sample.effect.clone())
+        .collect();
+    let rows = tables::rows(
+        db,
+        "SELECT op, account, version FROM effect ORDER BY sequence",
+        [],
+    )
+    .await?;
+    let effects: Result<Vec<Entry>> = rows.iter().map(crate::world::entry).collect();
+    let history = History {
+        attempted: states.iter().map(|entry| entry.op.clone()).collect(),
+        acknowledged: states.iter().map(|entry| entry.op.clone()).collect(),
+        states,
+        effects: effects?,
+        drain: Some(drain),
+        ..History::default()
+    };
+    Ok(Verdict {
+        wrong,
+        ..judge(&history, true)
+    })
+}

@@ -1,0 +1,135 @@
+//! What a run sees of a system under load while it breaks things: whether calls are taken, effects go on, a backlog drains.
+//!
+//! It looks into the databases by a way of its own, so it sees them whatever is broken for the system.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use sea_orm::DatabaseConnection;
+
+use crate::checker::Verdict;
+use crate::load::{self, Load};
+use crate::tables;
+use crate::world::World;
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) struct Watch {
+    pub(crate) producer: DatabaseConnection,
+    pub(crate) consumer: DatabaseConnection,
+    title: String,
+    wrong: usize,
+}
+
+/// How fast a system must be itself again.
+#[derive(Clone, Copy)]
+pub(crate) struct Recovery {
+    /// Until there is an effect.
+    pub(crate) resumes: Duration,
+    /// Until there are all effects of what was committed when the fault ended.
+    pub(crate) drains: Duration,
+}
+
+impl Watch {
+    pub(crate) async fn over(world: &World, title: &str) -> Self {
+        Self {
+            producer: world.producer.connect().await,
+            consumer: world.consumer.connect().await,
+            title: title.to_owned(),
+            wrong: 0,
+        }
+    }
+
+    /// Says what has happened, and whether it was as promised.
+    pub(crate) fn judge(&mut self, kept: bool, what: &str) {
+        let verdict = if kept { "" } else { " WRONG" };
+        println!("{}{verdict}: {what}", self.title);
+        self.wrong += usize::from(!kept);
+    }
+
+    /// Of the calls since then, so many of a thousand were taken.
+    pub(crate) fn calls(&mut self, load: &Load, since: Instant, what: &str) {
+        let (accepted, of) = load::accepted_of_1000(&load.answers(since));
+        let kept = of > 0 && accepted >= 999.0;
+        self.judge(
+            kept,
+            &format!("{what}: {of} calls, {:.2} % taken", accepted / 10.0),
+        );
+    }
+
+    /// Waits until the system is itself again, from now on. The longer of `longest` and this time is kept there.
+    pub(crate) async fn recovers(
+        &mut self,
+        load: &mut Load,
+        within: Recovery,
+        longest: &mut Recovery,
+    ) -> Result<bool> {
+        load.check()?;
+        let begun = Instant::now();
+        let promised = self.deposits().await?;
+        let seen = self.effects().await?;
+        let resumed = self.reaches(seen + 1, begun, within.resumes).await?;
+        let drained = self.reaches(promised, begun, within.drains).await?;
+        longest.resumes = longest.resumes.max(resumed.unwrap_or(Duration::MAX));
+        longest.drains = longest.drains.max(drained.unwrap_or(Duration::MAX));
+        if resumed.is_none() || drained.is_none() {
+            let effects = self.effects().await?;
+            self.judge(
+                false,
+                &format!("{promised} effects are due, {effects} are there: resumed {resumed:?}, drained {drained:?}"),
+            );
+        }
+        Ok(resumed.is_some() && drained.is_some())
+    }
+
+    /// Says how long it took at the longest.
+    pub(crate) fn recovered(&mut self, what: &str, longest: Recovery) {
+        if longest.drains < Duration::MAX && longest.resumes < Duration::MAX {
+            let (resumes, drains) = (longest.resumes.as_secs_f64(), longest.drains.as_secs_f64());
+            self.judge(
+                true,
+                &format!("{what}: resumed within {resumes:.1} s, drained within {drains:.1} s"),
+            );
+        }
+    }
+
+    pub(crate) async fn deposits(&self) -> Result<i64> {
+        tables::number(&self.producer, "SELECT count(*) FROM deposit").await
+    }
+
+    pub(crate) async fn effects(&self) -> Result<i64> {
+        tables::number(&self.consumer, "SELECT count(*) FROM effect").await
+    }
+
+    async fn reaches(
+        &self,
+        effects: i64,
+        begun: Instant,
+        limit: Duration,
+    ) -> Result<Option<Duration>> {
+        while self.effects().await? < effects {
+            if begun.elapsed() > limit {
+                return Ok(None);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(Some(begun.elapsed()))
+    }
+
+    pub(crate) async fn close(self, verdict: Verdict) -> Result<Verdict> {
+        self.producer.close().await?;
+        self.consumer.close().await?;
+        let wrong = self.wrong;
+        Ok(Verdict { wrong, ..verdict })
+    }
+}
+
+impl Recovery {
+    /// Nothing took any time yet.
+    pub(crate) fn none() -> Self {
+        Self {
+            resumes: Duration::ZERO,
+            drains: Duration::ZERO,
+        }
+    }
+}
