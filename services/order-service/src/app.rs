@@ -8,7 +8,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database};
+use runtime::{
+    ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database, idempotency,
+};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -84,7 +86,9 @@ impl App {
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database: self.store.connection().clone(),
         };
-        let serving = Serving::start(self.server, service, &shutdown);
+        let mut serving = Serving::start(self.server, service, &shutdown);
+        let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
+        serving.beside("answers", answers);
         serving
             .finish_with("messaging", |stop, committed| {
                 self.engine.run(stop, committed)
