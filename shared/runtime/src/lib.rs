@@ -1,9 +1,10 @@
-//! The platform under every service: configuration, telemetry, lifecycle, gRPC server, health and database.
+//! The platform under every service: configuration, telemetry, lifecycle, gRPC server, access, health and database.
 //!
 //! It knows no service, no event and no broker. A service flattens the sections of [`config`] into its own settings,
 //! hands its `run` to [`main`], and meets the other crates in its `app.rs` only.
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod database;
@@ -18,6 +19,7 @@ mod migrations;
 pub mod page;
 pub mod page_token;
 pub mod run;
+pub mod sealed;
 pub mod serving;
 pub mod status;
 pub mod telemetry;

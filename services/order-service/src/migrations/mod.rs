@@ -1,4 +1,4 @@
-//! The tables of this service, after those of the engine and of the runtime.
+//! The tables of this service, after those of the engine and of the platform.
 //!
 //! Expand and contract only: while a rollout lasts, the previous release runs on the new schema.
 

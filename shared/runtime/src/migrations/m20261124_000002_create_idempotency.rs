@@ -1,7 +1,8 @@
 //! The calls with a request_id, and their answers.
 
-use sea_orm::DbBackend;
 use sea_orm_migration::prelude::*;
+
+use super::ddl;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
@@ -22,12 +23,8 @@ const BY_AGE: &str = "CREATE INDEX idempotency_by_age ON idempotency (created_at
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let bytes = match manager.get_database_backend() {
-            DbBackend::Sqlite => "blob",
-            _ => "bytea",
-        };
         let connection = manager.get_connection();
-        let table = IDEMPOTENCY.replace("{bytes}", bytes);
+        let table = ddl(IDEMPOTENCY, manager);
         connection.execute_unprepared(&table).await?;
         connection.execute_unprepared(BY_AGE).await?;
         Ok(())
