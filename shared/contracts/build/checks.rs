@@ -112,7 +112,8 @@ fn allowed(field: &FieldDescriptor, not_in: &[i32], is_required: bool) -> Vec<(i
     descriptor
         .values()
         .map(|value| (value.number(), value.name().to_owned()))
-        .filter(|(number, _)| !not_in.contains(number) && !(is_required && *number == 0))
+        .filter(|(number, _)| !not_in.contains(number))
+        .filter(|(number, _)| !is_required || *number != 0)
         .collect()
 }
 

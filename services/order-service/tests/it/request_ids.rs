@@ -47,7 +47,6 @@ async fn a_replay_gets_the_first_answer_whatever_has_become_of_the_order(
         reason: "too late".to_owned(),
         // The same id is another call of another method.
         request_id: request.request_id.clone(),
-        ..CancelOrderRequest::default()
     };
     let cancelled = world.cancel_by(cancel.clone()).await.unwrap();
 

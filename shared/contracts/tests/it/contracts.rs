@@ -3,7 +3,9 @@
 use contracts::notification::v1::{
     Notification, NotificationFailed, NotificationKind, NotificationSent,
 };
-use contracts::order::v1::{OrderCancelled, OrderLine, OrderPlaced, PlaceOrderRequest};
+use contracts::order::v1::{
+    OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped, PlaceOrderRequest,
+};
 use contracts::user::v1::{
     CreateUserRequest, CreateUserResponse, EmailVerificationRequested, KeyPublished,
     PasswordResetRequested, User, UserCreated, UserDeleted, UserUpdated,
@@ -32,12 +34,14 @@ fn user_created_goes_where_its_option_says() {
 
 #[test]
 fn the_events_of_one_aggregate_are_siblings() {
-    let both = [
+    let all = [
         "angarium.order.v1.OrderPlaced",
         "angarium.order.v1.OrderCancelled",
+        "angarium.order.v1.OrderConfirmed",
+        "angarium.order.v1.OrderShipped",
     ];
-    assert_eq!(OrderPlaced::SIBLINGS, both);
-    assert_eq!(OrderCancelled::SIBLINGS, both);
+    assert_eq!(OrderPlaced::SIBLINGS, all);
+    assert_eq!(OrderShipped::SIBLINGS, all);
 }
 
 #[test]
@@ -58,11 +62,13 @@ fn only_what_nobody_here_consumes_and_what_comes_again_anyway_may_go_unrouted() 
 
 #[test]
 fn the_catalogue_lists_every_event_as_its_implementation_has_it() {
-    assert_eq!(EVENTS.len(), 10, "{EVENTS:#?}");
+    assert_eq!(EVENTS.len(), 12, "{EVENTS:#?}");
     assert_listed::<NotificationSent>("notification_id");
     assert_listed::<NotificationFailed>("notification_id");
     assert_listed::<OrderPlaced>("order_id");
     assert_listed::<OrderCancelled>("order_id");
+    assert_listed::<OrderConfirmed>("order_id");
+    assert_listed::<OrderShipped>("order_id");
     assert_listed::<UserCreated>("user_id");
     assert_listed::<UserUpdated>("user_id");
     assert_listed::<UserDeleted>("user_id");
