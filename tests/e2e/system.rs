@@ -21,6 +21,7 @@ use messaging::{ConsumerConfig, EngineConfig, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::Shutdown;
 use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
+use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
 use tempfile::TempDir;
 use testkit::{Broker, Database, Stack, StoreKind, eventually};
@@ -71,6 +72,7 @@ impl Running {
                 delivery: Delivery::Folder(folder.path().join("mails")),
                 timeout: Duration::from_secs(10),
             },
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         };

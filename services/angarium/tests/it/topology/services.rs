@@ -13,6 +13,7 @@ use messaging::EngineConfig;
 use messaging::transport::{Broker, RabbitMqConfig};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::sealed::MasterKey;
 use tempfile::TempDir;
 use testkit::{LockedDown, Running, any_port, eventually};
 use tonic::Code;
@@ -66,6 +67,7 @@ impl Services {
                 delivery: Delivery::Folder(folder.path().join("mails")),
                 timeout: Duration::from_secs(10),
             },
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         });
