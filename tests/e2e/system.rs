@@ -21,6 +21,7 @@ use messaging::{ConsumerConfig, EngineConfig, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::Shutdown;
 use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
+use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
 use tempfile::TempDir;
 use testkit::{Broker, Database, Stack, StoreKind, eventually};
@@ -71,6 +72,7 @@ impl Running {
                 delivery: Delivery::Folder(folder.path().join("mails")),
                 timeout: Duration::from_secs(10),
             },
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         };
@@ -121,6 +123,7 @@ impl Running {
             email: email.to_owned(),
             password: "correct horse battery staple".to_owned(),
             display_name: "Ada Lovelace".to_owned(),
+            ..CreateUserRequest::default()
         };
         let answer = self.users.clone().create_user(request).await.unwrap();
         answer.into_inner().user.unwrap().user_id
@@ -131,6 +134,7 @@ impl Running {
         let request = PlaceOrderRequest {
             user_id: user_id.to_owned(),
             lines: vec![line()],
+            ..PlaceOrderRequest::default()
         };
         eventually("the order is placed", async || {
             match self.orders.clone().place_order(request.clone()).await {
@@ -146,6 +150,7 @@ impl Running {
         let request = CancelOrderRequest {
             order_id: order_id.to_owned(),
             reason: reason.to_owned(),
+            ..CancelOrderRequest::default()
         };
         Ok(self
             .orders

@@ -8,9 +8,10 @@ use messaging::transport::RabbitMqConfig;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use notification_service::config::{MailArgs, MailConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems,
-    TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
+    MailSealingKeyArgs, ModeArgs, Problems, TelemetryArgs, TelemetryConfig,
 };
+use runtime::sealed::MasterKey;
 
 use crate::dead_letters;
 use crate::topology::Topology;
@@ -35,6 +36,8 @@ pub struct Args {
     data_dir: PathBuf,
 
     #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
     grpc: GrpcArgs,
     #[command(flatten)]
     database: DatabaseArgs,
@@ -44,6 +47,8 @@ pub struct Args {
     engine: EngineArgs,
     #[command(flatten)]
     mail: MailArgs,
+    #[command(flatten)]
+    mail_sealing_key: MailSealingKeyArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
     #[command(flatten)]
@@ -78,6 +83,7 @@ pub struct Config {
     pub rabbitmq: Option<RabbitMqConfig>,
     pub engine: EngineConfig,
     pub mail: MailConfig,
+    pub mail_sealing_key: MasterKey,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
 }
@@ -85,16 +91,18 @@ pub struct Config {
 impl runtime::Settings for Args {
     type Config = Config;
 
-    const SECRETS: &'static [&'static str] = &["database_url", "amqp_url", "smtp_url"];
+    const SECRETS: &'static [&'static str] =
+        &["database_url", "amqp_url", "smtp_url", "mail_sealing_key"];
 
     fn check(mut self, problems: &mut Problems) -> Option<Config> {
         let mut command = self.command.unwrap_or(Command::Serve);
         if let Command::Topology(Topology::Export(export)) = &mut command {
             export.prefix.clone_from(&self.broker.amqp_prefix);
         }
+        let mode = self.mode.check(problems);
         let grpc = self
             .grpc
-            .check(user_service::config::DEFAULT_PORT, problems);
+            .check(user_service::config::DEFAULT_PORT, mode, problems);
         let grpc = grpc.filter(|grpc| has_room_for_all(grpc.listen, problems));
         let given = self.database.database_url.is_some();
         if self
@@ -118,6 +126,7 @@ impl runtime::Settings for Args {
         let rabbitmq = self.broker.check(&mut problem);
         let engine = self.engine.check(&mut problem);
         let mail = self.mail.check(&self.data_dir.join("mails"), problems);
+        let mail_sealing_key = self.mail_sealing_key.check(mode, problems);
         if command != Command::Serve {
             // Their output is what is to be seen; whoever wants the log as well asks for it.
             self.telemetry
@@ -134,6 +143,7 @@ impl runtime::Settings for Args {
             rabbitmq: rabbitmq?,
             engine: engine?,
             mail: mail?,
+            mail_sealing_key: mail_sealing_key?,
             telemetry: telemetry?,
             lifecycle: lifecycle?,
         })

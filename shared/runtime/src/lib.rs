@@ -1,17 +1,25 @@
-//! The platform under every service: configuration, telemetry, lifecycle, gRPC server, health and database.
+//! The platform under every service: configuration, telemetry, lifecycle, gRPC server, access, health and database.
 //!
 //! It knows no service, no event and no broker. A service flattens the sections of [`config`] into its own settings,
 //! hands its `run` to [`main`], and meets the other crates in its `app.rs` only.
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod etag;
 mod exit;
+pub mod field_mask;
 pub mod grpc;
 pub mod health;
+pub mod idempotency;
 pub mod lifecycle;
+mod migrations;
+pub mod page;
+pub mod page_token;
 pub mod run;
+pub mod sealed;
 pub mod serving;
 pub mod status;
 pub mod telemetry;
@@ -19,8 +27,12 @@ pub mod telemetry;
 pub use clock::{Clock, SystemClock, TestClock};
 pub use config::Settings;
 pub use exit::ExitWith;
+pub use field_mask::FieldMask;
 pub use grpc::GrpcServer;
 pub use health::Health;
 pub use lifecycle::{Shutdown, Tasks};
+pub use migrations::migrations;
+pub use page::Page;
+pub use page_token::PageTokens;
 pub use run::main;
 pub use serving::{Service, Serving};

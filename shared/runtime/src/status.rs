@@ -34,6 +34,13 @@ pub fn invalid_argument(violations: Vec<Violation>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
+/// The `request_id` was used for another request. Reason `REQUEST_ID_REUSED`.
+pub(crate) fn request_id_reused(message: String) -> Status {
+    let mut details = details("REQUEST_ID_REUSED", &[]);
+    details.add_bad_request_violation("request_id", message.as_str());
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
 /// There is no such resource, for example `not_found("USER_NOT_FOUND", "angarium.user.v1.User", id, …)`.
 pub fn not_found(
     reason: &str,
@@ -73,6 +80,43 @@ pub fn failed_precondition(
     let mut details = details(reason, &[("subject", subject)]);
     details.add_precondition_failure_violation(kind, subject, description.as_str());
     Status::with_error_details(Code::FailedPrecondition, description, details)
+}
+
+/// The call needs a valid access token and has none. Why the given one is not valid is for the log alone.
+pub fn unauthenticated() -> Status {
+    let message =
+        "the call needs a valid access token in its metadata, as `authorization: Bearer TOKEN`";
+    Status::with_error_details(
+        Code::Unauthenticated,
+        message,
+        details("UNAUTHENTICATED", &[]),
+    )
+}
+
+/// As [`unauthenticated`], where a new token is all that is needed. Reason `TOKEN_EXPIRED`.
+pub fn token_expired() -> Status {
+    let message = "the access token has expired, get a new one with the refresh token";
+    Status::with_error_details(
+        Code::Unauthenticated,
+        message,
+        details("TOKEN_EXPIRED", &[]),
+    )
+}
+
+/// The caller may not do it, or there is nothing to do it to: one answer for both, so that it tells nobody what exists.
+pub fn permission_denied() -> Status {
+    let message = "permission denied, or it does not exist";
+    Status::with_error_details(
+        Code::PermissionDenied,
+        message,
+        details("PERMISSION_DENIED", &[]),
+    )
+}
+
+/// No such method is served here, or nobody has said who may call it.
+pub(crate) fn unknown_method() -> Status {
+    let message = "there is no such method here";
+    Status::with_error_details(Code::Unimplemented, message, details("METHOD_UNKNOWN", &[]))
 }
 
 /// A race was lost: the caller reads again and repeats the whole step.
@@ -161,6 +205,7 @@ mod tests {
                 invalid_argument(vec![Violation::new("a", "b")]),
                 "VALIDATION_FAILED",
             ),
+            (request_id_reused("m".to_owned()), "REQUEST_ID_REUSED"),
             (not_found("GONE", "T", "n", "m"), "GONE"),
             (already_exists("TAKEN", "T", "n", "m"), "TAKEN"),
             (failed_precondition("STATE", "T", "s", "d"), "STATE"),
@@ -168,6 +213,10 @@ mod tests {
             (unavailable("DATABASE_AWAY", second), "DATABASE_AWAY"),
             (resource_exhausted("BUSY", second), "BUSY"),
             (internal(), "INTERNAL"),
+            (unauthenticated(), "UNAUTHENTICATED"),
+            (token_expired(), "TOKEN_EXPIRED"),
+            (permission_denied(), "PERMISSION_DENIED"),
+            (unknown_method(), "METHOD_UNKNOWN"),
             (deadline_exceeded(second), "DEADLINE_EXCEEDED"),
             (message_too_large("Error, x"), "MESSAGE_TOO_LARGE"),
         ] {

@@ -27,6 +27,7 @@ mod refusal;
 mod running;
 mod stack;
 mod virtual_host;
+mod tokens;
 
 pub use broker::{Broker, BrokerKind};
 pub use database::{Database, StoreKind};
@@ -41,3 +42,4 @@ pub use refusal::{reason, violated_fields};
 pub use running::{Running, any_port};
 pub use stack::Stack;
 pub use virtual_host::VirtualHost;
+pub use tokens::{Tokens, authorized};

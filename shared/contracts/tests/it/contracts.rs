@@ -3,9 +3,14 @@
 use contracts::notification::v1::{
     Notification, NotificationFailed, NotificationKind, NotificationSent,
 };
-use contracts::order::v1::{OrderCancelled, OrderPlaced};
-use contracts::user::v1::{CreateUserRequest, CreateUserResponse, User, UserCreated};
-use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET};
+use contracts::order::v1::{
+    OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped, PlaceOrderRequest,
+};
+use contracts::user::v1::{
+    CreateUserRequest, CreateUserResponse, EmailVerificationRequested, KeyPublished,
+    PasswordResetRequested, User, UserCreated, UserDeleted, UserUpdated,
+};
+use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET, Validate};
 use prost_reflect::DescriptorPool;
 use prost_reflect::prost::Name;
 
@@ -18,24 +23,35 @@ fn user_created_goes_where_its_option_says() {
     assert_eq!(UserCreated::full_name(), "angarium.user.v1.UserCreated");
     assert_eq!(UserCreated::EXCHANGE, "user_events");
     assert_eq!(UserCreated::ROUTING_KEY, "user.created");
-    assert_eq!(UserCreated::SIBLINGS, ["angarium.user.v1.UserCreated"]);
+    let of_users = [
+        "angarium.user.v1.UserCreated",
+        "angarium.user.v1.UserUpdated",
+        "angarium.user.v1.UserDeleted",
+    ];
+    assert_eq!(UserCreated::SIBLINGS, of_users);
     assert_eq!(event.aggregate_id(), "0198");
 }
 
 #[test]
 fn the_events_of_one_aggregate_are_siblings() {
-    let both = [
+    let all = [
         "angarium.order.v1.OrderPlaced",
         "angarium.order.v1.OrderCancelled",
+        "angarium.order.v1.OrderConfirmed",
+        "angarium.order.v1.OrderShipped",
     ];
-    assert_eq!(OrderPlaced::SIBLINGS, both);
-    assert_eq!(OrderCancelled::SIBLINGS, both);
+    assert_eq!(OrderPlaced::SIBLINGS, all);
+    assert_eq!(OrderShipped::SIBLINGS, all);
 }
 
 #[test]
-fn only_the_events_that_nobody_here_consumes_may_go_unrouted() {
+fn only_what_nobody_here_consumes_and_what_comes_again_anyway_may_go_unrouted() {
     const {
         assert!(NotificationSent::MAY_BE_UNROUTED && NotificationFailed::MAY_BE_UNROUTED);
+        assert!(KeyPublished::MAY_BE_UNROUTED);
+        assert!(!UserUpdated::MAY_BE_UNROUTED && !UserDeleted::MAY_BE_UNROUTED);
+        assert!(!EmailVerificationRequested::MAY_BE_UNROUTED);
+        assert!(!PasswordResetRequested::MAY_BE_UNROUTED);
         assert!(
             !UserCreated::MAY_BE_UNROUTED
                 && !OrderPlaced::MAY_BE_UNROUTED
@@ -46,12 +62,19 @@ fn only_the_events_that_nobody_here_consumes_may_go_unrouted() {
 
 #[test]
 fn the_catalogue_lists_every_event_as_its_implementation_has_it() {
-    assert_eq!(EVENTS.len(), 5, "{EVENTS:#?}");
+    assert_eq!(EVENTS.len(), 12, "{EVENTS:#?}");
     assert_listed::<NotificationSent>("notification_id");
     assert_listed::<NotificationFailed>("notification_id");
     assert_listed::<OrderPlaced>("order_id");
     assert_listed::<OrderCancelled>("order_id");
+    assert_listed::<OrderConfirmed>("order_id");
+    assert_listed::<OrderShipped>("order_id");
     assert_listed::<UserCreated>("user_id");
+    assert_listed::<UserUpdated>("user_id");
+    assert_listed::<UserDeleted>("user_id");
+    assert_listed::<KeyPublished>("key_id");
+    assert_listed::<EmailVerificationRequested>("verification_id");
+    assert_listed::<PasswordResetRequested>("reset_id");
 }
 
 #[test]
@@ -91,6 +114,7 @@ fn debug_shows_no_sensitive_value_at_any_depth() {
         email: secret(),
         password: secret(),
         display_name: secret(),
+        ..CreateUserRequest::default()
     };
     let response = CreateUserResponse {
         user: Some(User {
@@ -117,6 +141,37 @@ fn debug_names_the_enums_of_a_redacted_message() {
         shown.contains("kind: NOTIFICATION_KIND_WELCOME (1)"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_request_is_checked_by_its_annotations_at_every_depth() {
+    let request = PlaceOrderRequest {
+        user_id: "ada".to_owned(),
+        lines: vec![
+            OrderLine {
+                sku: "TEA".to_owned(),
+                quantity: 1,
+                unit_price: Some(contracts::money::Money::default()),
+            },
+            OrderLine {
+                quantity: 10_001,
+                ..OrderLine::default()
+            },
+        ],
+        request_id: String::new(),
+    };
+    let found = request.violations();
+    let found: Vec<_> = found
+        .iter()
+        .map(|one| (one.field.as_str(), one.description.as_str()))
+        .collect();
+    let expected = [
+        ("user_id", "must be a UUID in lower case with hyphens"),
+        ("lines[1].sku", "is required"),
+        ("lines[1].quantity", "must be from 1 to 10000"),
+        ("lines[1].unit_price", "is required"),
+    ];
+    assert_eq!(found, expected);
 }
 
 fn assert_listed<E: Event>(aggregate_id_field: &str) {

@@ -1,10 +1,17 @@
 //! Collects what is wrong with a request, so that one answer names every field.
+//!
+//! First what the request's own contract says of it ([`Violations::of`]), then what only the domain can say. A field is named
+//! once, with the first thing that is wrong with it.
+
+use std::collections::HashSet;
 
 use tonic::Status;
 use uuid::Uuid;
 
 /// How many violations the message repeats.
 const SUMMARISED: usize = 3;
+/// More than that nobody reads, and a small request can hold very many.
+const MOST: usize = 1000;
 /// In base64 this stays clear of the 8 KiB of headers that clients accept.
 const DETAIL_BYTES: usize = 4096;
 /// Tags and lengths of one violation on the wire.
@@ -33,6 +40,7 @@ impl Violation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     found: Vec<Violation>,
+    fields: HashSet<String>,
 }
 
 impl Violations {
@@ -41,9 +49,23 @@ impl Violations {
         Self::default()
     }
 
-    /// `field` (its path, as `lines[2].quantity`) must be what `description` says.
+    /// Those that a request's contract finds, each as its field and what it must be.
+    pub fn of<V: Into<(String, String)>>(found: Vec<V>) -> Self {
+        let mut violations = Self::new();
+        for violation in found {
+            let (field, description) = violation.into();
+            violations.add(field, description);
+        }
+        violations
+    }
+
+    /// `field` (its path, as `lines[2].quantity`) must be what `description` says. Nothing is added where something is wrong
+    /// with it already, or after a thousand others.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.found.push(Violation::new(field, description));
+        let field = field.into();
+        if self.found.len() < MOST && self.fields.insert(field.clone()) {
+            self.found.push(Violation::new(field, description));
+        }
     }
 
     /// The id in `field`; where `raw` is not a UUID that is a violation, and the answer is the nil id.
@@ -137,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn a_field_is_named_once_with_what_its_contract_says() {
+        let contract = vec![("email".to_owned(), "is required".to_owned())];
+        let mut violations = Violations::of(contract);
+        violations.add("email", "must be an e-mail address");
+        violations.add("user_id", "must be a UUID");
+        let status = violations.into_result().unwrap_err();
+        let expected = "the request is not valid: email is required; user_id must be a UUID";
+        assert_eq!(status.message(), expected);
+    }
+
+    #[test]
     fn an_answer_fits_into_the_headers_however_wrong_the_request_is() {
         let mut violations = Violations::new();
         for line in 0..10_000 {
@@ -144,11 +177,11 @@ mod tests {
         }
         let status = violations.into_result().unwrap_err();
         assert!(status.details().len() < 5_000, "{}", status.details().len());
-        assert!(status.message().ends_with("; and 9997 more"));
+        assert!(status.message().ends_with("; and 997 more"));
         let details = status.get_error_details();
         let found = &details.bad_request().unwrap().field_violations;
         let last = found.last().unwrap();
-        let left_out = 10_000 - (found.len() - 1);
+        let left_out = MOST - (found.len() - 1);
         assert_eq!(last.description, format!("and {left_out} more violations"));
     }
 }

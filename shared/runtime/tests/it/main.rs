@@ -4,9 +4,15 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod health;
+#[cfg(test)]
+mod idempotency;
+#[cfg(test)]
+mod page_tokens;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

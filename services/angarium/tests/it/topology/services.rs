@@ -13,6 +13,7 @@ use messaging::EngineConfig;
 use messaging::transport::{Broker, RabbitMqConfig};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::sealed::MasterKey;
 use tempfile::TempDir;
 use testkit::{LockedDown, Running, any_port, eventually};
 use tonic::Code;
@@ -66,6 +67,7 @@ impl Services {
                 delivery: Delivery::Folder(folder.path().join("mails")),
                 timeout: Duration::from_secs(10),
             },
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         });
@@ -86,6 +88,7 @@ impl Services {
             email: email.to_owned(),
             password: "correct horse battery staple".to_owned(),
             display_name: "Ada".to_owned(),
+            ..CreateUserRequest::default()
         };
         let mut users = UserServiceClient::new(self.users.channel());
         let answer = users.create_user(request).await.unwrap().into_inner();
@@ -105,6 +108,7 @@ impl Services {
                     nanos: 500_000_000,
                 }),
             }],
+            ..PlaceOrderRequest::default()
         };
         eventually("the order is placed", async || {
             match self.orders().place_order(request.clone()).await {
@@ -120,6 +124,7 @@ impl Services {
         let request = CancelOrderRequest {
             order_id,
             reason: "wrong tea".to_owned(),
+            ..CancelOrderRequest::default()
         };
         self.orders().cancel_order(request).await.unwrap();
     }
