@@ -53,6 +53,9 @@ impl Running {
         let config = Config {
             command: Command::Serve,
             data_dir: folder.path().to_owned(),
+            secret_key: MasterKey::well_known("SECRET_KEY"),
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
+            identity: IdentityConfig::default(),
             grpc: GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             database: database.as_ref().map(Database::config),
             rabbitmq: match &handle {

@@ -8,9 +8,11 @@ use messaging::transport::RabbitMqConfig;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use notification_service::config::{MailArgs, MailConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
-    Problems, TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
+    MailSealingKeyArgs, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
 };
+use runtime::sealed::MasterKey;
+use user_service::config::{IdentityArgs, IdentityConfig};
 
 use crate::topology::Topology;
 
@@ -35,6 +37,12 @@ pub struct Args {
 
     #[command(flatten)]
     mode: ModeArgs,
+    #[command(flatten)]
+    secret_key: SecretKeyArgs,
+    #[command(flatten)]
+    mail_sealing_key: MailSealingKeyArgs,
+    #[command(flatten)]
+    identity: IdentityArgs,
     #[command(flatten)]
     grpc: GrpcArgs,
     #[command(flatten)]
@@ -68,6 +76,9 @@ pub enum Command {
 pub struct Config {
     pub command: Command,
     pub data_dir: PathBuf,
+    pub secret_key: MasterKey,
+    pub mail_sealing_key: MasterKey,
+    pub identity: IdentityConfig,
     /// Of the user service; the others listen on the ports after it.
     pub grpc: GrpcConfig,
     /// `None`: a SQLite file for each service, in the data folder.
@@ -83,7 +94,13 @@ pub struct Config {
 impl runtime::Settings for Args {
     type Config = Config;
 
-    const SECRETS: &'static [&'static str] = &["database_url", "amqp_url", "smtp_url"];
+    const SECRETS: &'static [&'static str] = &[
+        "database_url",
+        "amqp_url",
+        "smtp_url",
+        "secret_key",
+        "mail_sealing_key",
+    ];
 
     fn check(mut self, problems: &mut Problems) -> Option<Config> {
         let mut command = self.command.unwrap_or(Command::Serve);
@@ -91,6 +108,9 @@ impl runtime::Settings for Args {
             export.prefix.clone_from(&self.broker.amqp_prefix);
         }
         let mode = self.mode.check(problems);
+        let secret_key = self.secret_key.check(mode, problems);
+        let mail_sealing_key = self.mail_sealing_key.check(mode, problems);
+        let identity = self.identity.check(problems);
         let grpc = self
             .grpc
             .check(user_service::config::DEFAULT_PORT, mode, problems);
@@ -128,6 +148,9 @@ impl runtime::Settings for Args {
         Some(Config {
             command,
             data_dir: self.data_dir,
+            secret_key: secret_key?,
+            mail_sealing_key: mail_sealing_key?,
+            identity: identity?,
             grpc: grpc?,
             database: Some(database?).filter(|_| given),
             rabbitmq: rabbitmq?,

@@ -25,6 +25,7 @@ mod refusal;
 mod running;
 mod stack;
 mod tokens;
+mod unchecked;
 
 pub use broker::{Broker, BrokerKind};
 pub use database::{Database, StoreKind};
@@ -36,3 +37,4 @@ pub use refusal::{reason, violated_fields};
 pub use running::{Running, any_port};
 pub use stack::Stack;
 pub use tokens::{Tokens, authorized};
+pub use unchecked::call_unchecked;

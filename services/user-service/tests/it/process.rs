@@ -20,6 +20,37 @@ fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
     }
 }
 
+#[test]
+fn production_does_not_start_with_missing_short_or_well_known_keys() {
+    let binary = env!("CARGO_BIN_EXE_user-service");
+    let well_known = runtime::sealed::MasterKey::WELL_KNOWN;
+    let short = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(short.path(), "hunter2\n").unwrap();
+    for (variable, value) in [
+        ("UNRELATED", ""),
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "hunter2"),
+        ("SECRET_KEY", well_known),
+        ("SECRET_KEY_FILE", short.path().to_str().unwrap()),
+    ] {
+        let mut command = Command::new(binary);
+        command.env_clear().env("MODE", "production");
+        command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+        command.env("AMQP_URL", "amqp://127.0.0.1:1");
+        command.env(variable, value);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(BAD_CONFIGURATION));
+        let said = String::from_utf8(output.stderr).unwrap();
+        for setting in ["SECRET_KEY (", "MAIL_SEALING_KEY ("] {
+            assert!(said.contains(setting), "{setting}: {said}");
+        }
+        assert!(
+            !said.contains("hunter2") && !said.contains(well_known),
+            "{said}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn health_knows_the_service_by_its_full_name() {
     let world = World::new(StoreKind::Sqlite).await;

@@ -13,10 +13,12 @@ use messaging::EngineConfig;
 use messaging::transport::{Broker, RabbitMqConfig};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::sealed::MasterKey;
 use tempfile::TempDir;
 use testkit::{LockedDown, Running, any_port, eventually};
 use tonic::Code;
 use tonic::transport::Channel;
+use user_service::config::IdentityConfig;
 
 use super::Exported;
 
@@ -39,6 +41,9 @@ impl Services {
             })
         };
         let users = user_service::App::build(user_service::Config {
+            secret_key: MasterKey::well_known("SECRET_KEY"),
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
+            identity: IdentityConfig::default(),
             grpc: any_port(),
             database: database(user_service::NAME),
             broker: broker(user_service::NAME),
