@@ -40,8 +40,6 @@ pub struct Args {
     #[command(flatten)]
     secret_key: SecretKeyArgs,
     #[command(flatten)]
-    mail_sealing_key: MailSealingKeyArgs,
-    #[command(flatten)]
     identity: IdentityArgs,
     #[command(flatten)]
     grpc: GrpcArgs,
@@ -53,6 +51,8 @@ pub struct Args {
     engine: EngineArgs,
     #[command(flatten)]
     mail: MailArgs,
+    #[command(flatten)]
+    mail_sealing_key: MailSealingKeyArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
     #[command(flatten)]
@@ -77,7 +77,6 @@ pub struct Config {
     pub command: Command,
     pub data_dir: PathBuf,
     pub secret_key: MasterKey,
-    pub mail_sealing_key: MasterKey,
     pub identity: IdentityConfig,
     /// Of the user service; the others listen on the ports after it.
     pub grpc: GrpcConfig,
@@ -87,6 +86,7 @@ pub struct Config {
     pub rabbitmq: Option<RabbitMqConfig>,
     pub engine: EngineConfig,
     pub mail: MailConfig,
+    pub mail_sealing_key: MasterKey,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
 }
@@ -109,7 +109,6 @@ impl runtime::Settings for Args {
         }
         let mode = self.mode.check(problems);
         let secret_key = self.secret_key.check(mode, problems);
-        let mail_sealing_key = self.mail_sealing_key.check(mode, problems);
         let identity = self.identity.check(problems);
         let grpc = self
             .grpc
@@ -137,6 +136,7 @@ impl runtime::Settings for Args {
         let rabbitmq = self.broker.check(&mut problem);
         let engine = self.engine.check(&mut problem);
         let mail = self.mail.check(&self.data_dir.join("mails"), problems);
+        let mail_sealing_key = self.mail_sealing_key.check(mode, problems);
         if command != Command::Serve {
             // Their output is what is to be seen; whoever wants the log as well asks for it.
             self.telemetry
@@ -149,13 +149,13 @@ impl runtime::Settings for Args {
             command,
             data_dir: self.data_dir,
             secret_key: secret_key?,
-            mail_sealing_key: mail_sealing_key?,
             identity: identity?,
             grpc: grpc?,
             database: Some(database?).filter(|_| given),
             rabbitmq: rabbitmq?,
             engine: engine?,
             mail: mail?,
+            mail_sealing_key: mail_sealing_key?,
             telemetry: telemetry?,
             lifecycle: lifecycle?,
         })
