@@ -68,6 +68,7 @@ impl System {
             broker,
             engine: config.engine.clone(),
             mail: config.mail.clone(),
+            mail_sealing_key: config.mail_sealing_key.clone(),
             telemetry: config.telemetry.clone(),
             lifecycle: config.lifecycle.clone(),
         })

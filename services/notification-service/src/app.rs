@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
+use runtime::sealed::MailCodes;
 use runtime::{
     ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
     idempotency,
@@ -67,7 +68,9 @@ impl App {
                 ),
                 Delivery::Smtp(server) => format!("mails cannot be sent through {server}"),
             })?;
-        let mailer = Mailer::new(store.clone(), sender, mail.from, mail.timeout);
+        config.mail_sealing_key.warn_if_well_known();
+        let codes = MailCodes::new(&config.mail_sealing_key);
+        let mailer = Mailer::new(store.clone(), sender, mail.from, codes, mail.timeout);
 
         let tokens = PageTokens::open(store.connection()).await?;
         let notifications = grpc::Notifications::new(store.clone(), tokens);

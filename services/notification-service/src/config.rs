@@ -6,9 +6,10 @@ use clap::Parser;
 use messaging::transport::Broker;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
-    Problems, TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
+    MailSealingKeyArgs, ModeArgs, Problems, TelemetryArgs, TelemetryConfig,
 };
+use runtime::sealed::MasterKey;
 
 mod mail;
 
@@ -37,6 +38,8 @@ pub struct Args {
     #[command(flatten)]
     mail: MailArgs,
     #[command(flatten)]
+    mail_sealing_key: MailSealingKeyArgs,
+    #[command(flatten)]
     telemetry: TelemetryArgs,
     #[command(flatten)]
     lifecycle: LifecycleArgs,
@@ -50,6 +53,8 @@ pub struct Config {
     pub broker: Broker,
     pub engine: EngineConfig,
     pub mail: MailConfig,
+    /// Under which the codes in mails come sealed.
+    pub mail_sealing_key: MasterKey,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
 }
@@ -57,7 +62,8 @@ pub struct Config {
 impl runtime::Settings for Args {
     type Config = Config;
 
-    const SECRETS: &'static [&'static str] = &["database_url", "amqp_url", "smtp_url"];
+    const SECRETS: &'static [&'static str] =
+        &["database_url", "amqp_url", "smtp_url", "mail_sealing_key"];
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let mode = self.mode.check(problems);
@@ -68,6 +74,7 @@ impl runtime::Settings for Args {
         let broker = self.broker.required(&mut problem);
         let engine = self.engine.check(&mut problem);
         let mail = self.mail.check(Path::new(DEFAULT_FOLDER), problems);
+        let mail_sealing_key = self.mail_sealing_key.check(mode, problems);
         let telemetry = self.telemetry.check(problems);
         let lifecycle = self.lifecycle.check(problems);
         Some(Config {
@@ -76,6 +83,7 @@ impl runtime::Settings for Args {
             broker: Broker::RabbitMq(broker?),
             engine: engine?,
             mail: mail?,
+            mail_sealing_key: mail_sealing_key?,
             telemetry: telemetry?,
             lifecycle: lifecycle?,
         })

@@ -1,28 +1,124 @@
 //! What can go wrong, and what it means to either side: to a caller, and to an event's handler.
 
-use messaging::HandlerError;
+use std::time::Duration;
+
+use messaging::{BeginError, HandlerError, OverBudget};
+use runtime::etag::EtagMismatch;
+use runtime::idempotency::{ClaimError, Reused};
 use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
 use uuid::Uuid;
 
+/// By then an outbox that drains has made room.
+const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("the caller may not do this")]
+    PermissionDenied,
     #[error("user {0} is not known here")]
     RecipientUnknown(Uuid),
+    #[error("there is no notification {0}")]
+    NotificationNotFound(Uuid),
+    #[error("notification {id} cannot be sent once more: {why}")]
+    NotResendable { id: Uuid, why: NotResendable },
     #[error("the event's user_id is not a UUID")]
     NotAUser,
+    #[error(transparent)]
+    EtagMismatch(#[from] EtagMismatch),
+    #[error(transparent)]
+    RequestIdReused(#[from] Reused),
+    #[error(transparent)]
+    Overloaded(#[from] OverBudget),
     #[error(transparent)]
     Database(#[from] DbErr),
 }
 
+/// Why a mail cannot be sent once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotResendable {
+    #[error("it, or a copy of it, is still to be sent")]
+    Pending,
+    #[error("it holds a code that works once; ask for a new one")]
+    HoldsCode,
+    #[error("it has as many copies as it may have")]
+    CopiedTooOften,
+    #[error("the user's account has been deleted")]
+    Erased,
+}
+
+impl NotResendable {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Pending => "NOTIFICATION_PENDING",
+            Self::HoldsCode => "NOTIFICATION_HOLDS_CODE",
+            Self::CopiedTooOften => "NOTIFICATION_COPIED_TOO_OFTEN",
+            Self::Erased => "NOTIFICATION_ERASED",
+        }
+    }
+}
+
+impl Error {
+    /// There is no such notification among those of `owner`: who may not see all others learns no more than that.
+    pub fn no_notification(id: Uuid, owner: Option<Uuid>) -> Self {
+        match owner {
+            Some(_) => Self::PermissionDenied,
+            None => Self::NotificationNotFound(id),
+        }
+    }
+}
+
+impl From<BeginError> for Error {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::OverBudget(over) => Self::Overloaded(over),
+            BeginError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
+            ClaimError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
+        let message = error.to_string();
         match error {
+            Error::PermissionDenied => status::permission_denied(),
+            Error::RecipientUnknown(id) => status::not_found(
+                "USER_UNKNOWN",
+                "angarium.user.v1.User",
+                &id.to_string(),
+                message,
+            ),
+            Error::NotificationNotFound(id) => status::not_found(
+                "NOTIFICATION_NOT_FOUND",
+                "angarium.notification.v1.Notification",
+                &id.to_string(),
+                message,
+            ),
+            Error::NotResendable { id, why } => status::failed_precondition(
+                why.reason(),
+                "NOTIFICATION_STATE",
+                &id.to_string(),
+                message,
+            ),
+            Error::EtagMismatch(mismatch) => mismatch.into(),
+            Error::RequestIdReused(reused) => reused.into(),
+            Error::Overloaded(OverBudget) => {
+                status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
+            }
             Error::Database(error) => status::database(&error),
-            // Only events name recipients: a call that ends here is a bug of ours.
-            Error::RecipientUnknown(_) | Error::NotAUser => {
-                tracing::error!(%error, "a call ended with an error of events");
+            // Only events name users by what is no id: a call that ends here is a bug of ours.
+            Error::NotAUser => {
+                tracing::error!("a call ended with an error of events: {message}");
                 status::internal()
             }
         }
@@ -33,8 +129,28 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             // What is not there yet may come: events of different aggregates arrive in any order.
-            Error::RecipientUnknown(_) | Error::Database(_) => Self::retry(error),
-            Error::NotAUser => Self::reject(error),
+            Error::RecipientUnknown(_)
+            | Error::NotificationNotFound(_)
+            | Error::Overloaded(_)
+            | Error::Database(_) => Self::retry(error),
+            Error::NotAUser
+            | Error::PermissionDenied
+            | Error::NotResendable { .. }
+            | Error::EtagMismatch(_)
+            | Error::RequestIdReused(_) => Self::reject(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
+        let may_come = HandlerError::from(Error::RecipientUnknown(Uuid::nil()));
+        assert!(matches!(may_come, HandlerError::Retry(_)), "{may_come}");
+        let never = HandlerError::from(Error::NotAUser);
+        assert!(matches!(never, HandlerError::Reject(_)), "{never}");
     }
 }

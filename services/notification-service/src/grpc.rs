@@ -1,24 +1,44 @@
-//! `angarium.notification.v1.NotificationService`: reads a request, asks the store, writes the answer.
+//! `angarium.notification.v1.NotificationService`: reads a request, asks the store or calls a command, writes the answer.
+//!
+//! Whose something is comes before everything else: a user who names somebody else is refused before the rest of the request
+//! is looked at, and the queries find only what is the caller's own.
 
 use contracts::Validate as _;
 use contracts::notification::v1::notification_service_server::NotificationService;
-use contracts::notification::v1::{ListNotificationsRequest, ListNotificationsResponse};
-use messaging::Store;
-use runtime::status::Violations;
-use runtime::{Page, PageTokens};
+use contracts::notification::v1::{
+    GetNotificationRequest, GetNotificationResponse, GetPreferencesRequest, GetPreferencesResponse,
+    ListNotificationsRequest, ListNotificationsResponse, ResendNotificationRequest,
+    ResendNotificationResponse, UpdatePreferencesRequest, UpdatePreferencesResponse,
+};
+use messaging::{Cause, Store};
+use prost::Message as _;
+use runtime::auth::{self, Caller};
+use runtime::grpc::correlation_id;
+use runtime::idempotency::Call;
+use runtime::status::{self, Violations};
+use runtime::{FieldMask, Page, PageTokens};
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
+use crate::commands::Commands;
 use crate::error::Error;
+use crate::preferences::WRITABLE;
 use crate::{convert, store};
 
 pub struct Notifications {
     store: Store,
+    commands: Commands,
     tokens: PageTokens,
 }
 
 impl Notifications {
     pub fn new(store: Store, tokens: PageTokens) -> Self {
-        Self { store, tokens }
+        let commands = Commands::new(store.clone());
+        Self {
+            store,
+            commands,
+            tokens,
+        }
     }
 }
 
@@ -28,20 +48,24 @@ impl NotificationService for Notifications {
         &self,
         request: Request<ListNotificationsRequest>,
     ) -> Result<Response<ListNotificationsResponse>, Status> {
+        let caller = auth::caller(&request)?;
         let request = request.into_inner();
+        may_name(caller, &request.user_id)?;
         let mut violations = Violations::of(request.violations());
-        let filter = request.user_id;
-        let user_id = (!filter.is_empty()).then(|| violations.uuid("user_id", &filter));
+        let owner = match request.user_id.as_str() {
+            "" => owner(caller),
+            user_id => Some(violations.uuid("user_id", user_id)),
+        };
         let page = Page::read(
             request.page_size,
             &request.page_token,
-            format!("ListNotifications user_id={filter}"),
+            format!("ListNotifications user_id={owner:?}"),
             &self.tokens,
             &mut violations,
         );
         violations.into_result()?;
 
-        let found = store::list(self.store.connection(), user_id, &page).await;
+        let found = store::list(self.store.connection(), owner, &page).await;
         let found = found.map_err(Error::from)?;
         let (notifications, next_page_token) = page.cut(found, |one| one.id, &self.tokens);
         let notifications = notifications
@@ -53,4 +77,134 @@ impl NotificationService for Notifications {
             next_page_token,
         }))
     }
+
+    async fn get_notification(
+        &self,
+        request: Request<GetNotificationRequest>,
+    ) -> Result<Response<GetNotificationResponse>, Status> {
+        let owner = owner(auth::caller(&request)?);
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let id = violations.uuid("notification_id", &request.notification_id);
+        violations.into_result()?;
+
+        let found = store::find(self.store.connection(), id, owner).await;
+        let found = found.map_err(Error::from)?;
+        let notification = found.ok_or_else(|| Error::no_notification(id, owner))?;
+        Ok(Response::new(GetNotificationResponse {
+            notification: Some(convert::notification(notification)),
+        }))
+    }
+
+    async fn resend_notification(
+        &self,
+        request: Request<ResendNotificationRequest>,
+    ) -> Result<Response<ResendNotificationResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let cause = Cause {
+            correlation_id: correlation_id(&request),
+        };
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let id = violations.uuid("notification_id", &request.notification_id);
+        let call = Call::read(
+            &caller.user_id.to_string(),
+            "ResendNotification",
+            &request.request_id,
+            &request.encode_to_vec(),
+            &mut violations,
+        );
+        violations.into_result()?;
+
+        let copy = self
+            .commands
+            .resend(id, owner(caller), call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(ResendNotificationResponse {
+            notification: Some(convert::notification(copy)),
+        }))
+    }
+
+    async fn get_preferences(
+        &self,
+        request: Request<GetPreferencesRequest>,
+    ) -> Result<Response<GetPreferencesResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let request = request.into_inner();
+        may_name(caller, &request.user_id)?;
+        let mut violations = Violations::of(request.violations());
+        let user_id = named(caller, "user_id", &request.user_id, &mut violations);
+        violations.into_result()?;
+
+        let is_own = user_id == caller.user_id;
+        let preferences = self.commands.preferences(user_id, is_own).await?;
+        Ok(Response::new(GetPreferencesResponse {
+            preferences: Some(convert::preferences(&preferences)),
+        }))
+    }
+
+    async fn update_preferences(
+        &self,
+        request: Request<UpdatePreferencesRequest>,
+    ) -> Result<Response<UpdatePreferencesResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let request = request.into_inner();
+        let wanted = request.preferences.clone().unwrap_or_default();
+        may_name(caller, &wanted.user_id)?;
+        let mut violations = Violations::of(request.violations());
+        let user_id = named(
+            caller,
+            "preferences.user_id",
+            &wanted.user_id,
+            &mut violations,
+        );
+        let paths = request.update_mask.as_ref();
+        let paths = paths.map_or(&[][..], |mask| &mask.paths);
+        let mask = FieldMask::read(paths, &WRITABLE, &mut violations);
+        let call = Call::read(
+            &caller.user_id.to_string(),
+            "UpdatePreferences",
+            &request.request_id,
+            &request.encode_to_vec(),
+            &mut violations,
+        );
+        violations.into_result()?;
+
+        let given = [
+            wanted.order_placed_mails,
+            wanted.order_confirmed_mails,
+            wanted.order_shipped_mails,
+            wanted.order_cancelled_mails,
+        ];
+        let whose = (user_id, user_id == caller.user_id);
+        let preferences = self
+            .commands
+            .update_preferences(whose, (given, &mask), &wanted.etag, call.as_ref())
+            .await?;
+        Ok(Response::new(UpdatePreferencesResponse {
+            preferences: Some(preferences),
+        }))
+    }
+}
+
+/// Whose it must be for the caller to see it: nobody asks an admin.
+fn owner(caller: Caller) -> Option<Uuid> {
+    (!caller.is_admin()).then_some(caller.user_id)
+}
+
+/// Whether the caller may name this user. What is no id is nobody's, and so not the caller's.
+fn may_name(caller: Caller, user_id: &str) -> Result<(), Status> {
+    let is_own = user_id.is_empty() || user_id == caller.user_id.to_string();
+    if is_own || caller.is_admin() {
+        return Ok(());
+    }
+    Err(status::permission_denied())
+}
+
+/// The user whom the request names in `field`, or else the caller.
+fn named(caller: Caller, field: &str, user_id: &str, violations: &mut Violations) -> Uuid {
+    if user_id.is_empty() {
+        return caller.user_id;
+    }
+    violations.uuid(field, user_id)
 }

@@ -1,16 +1,18 @@
 //! Notifications: the mails that the events of users and orders call for.
 //!
-//! Owns the mails, and a view of users that it fills from their events alone. Consumes `user.created`, `key.published`,
-//! `order.placed` and `order.cancelled` ([`events`]); publishes `notification.sent` and `notification.failed` ([`mailer`]).
+//! Owns the mails, what users want to be told, and a view of users that it fills from their events alone. Consumes the events
+//! of users, their verifications and resets, of orders, and of keys ([`events`]); publishes `notification.sent` and
+//! `notification.failed` ([`mailer`]).
 //!
-//! An event's handler writes a mail as a row, in the transaction of the event; nothing is sent there. The [`mailer`] takes up
-//! such rows, has [`mail`] make messages of them, and hands these to a [`sender`]. [`grpc`] shows them; [`app`] puts it all
-//! together.
+//! An event's handler writes a mail as a row ([`notify`]), in the transaction of the event; nothing is sent there. The
+//! [`mailer`] takes up such rows, has [`mail`] make messages of them, and hands these to a [`sender`]. [`grpc`] shows them and
+//! takes what users want to [`commands`]; [`app`] puts it all together.
 
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod app;
+pub mod commands;
 pub mod config;
 pub mod convert;
 pub mod error;
@@ -20,6 +22,8 @@ pub mod mail;
 pub mod mailer;
 pub mod migrations;
 pub mod notification;
+pub mod notify;
+pub mod preferences;
 pub mod sender;
 pub mod store;
 pub mod templates;

@@ -9,9 +9,11 @@ use lettre::Message;
 use lettre::address::{Address, Envelope};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
+use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use crate::notification::Letter;
+use crate::templates;
 
 /// A finished mail.
 pub struct Mail {
@@ -26,18 +28,27 @@ pub struct Mail {
 #[error("the address is none that mail can be sent to")]
 pub struct Unaddressable;
 
-/// The mail from `from` that `letter` describes.
+/// The mail from `from` that `letter` describes, with `code` in the place that it leaves for one.
 ///
 /// # Errors
 /// Where its address cannot be one.
-pub fn build(letter: &Letter, from: &Mailbox) -> Result<Mail, Unaddressable> {
+pub fn build(
+    letter: &Letter,
+    from: &Mailbox,
+    code: Option<&SecretString>,
+) -> Result<Mail, Unaddressable> {
+    let code = code.map_or("", SecretString::expose_secret);
+    let text = letter.text.replace(templates::CODE, code);
+    let html = letter
+        .html
+        .replace(templates::CODE, &templates::escaped(code));
     let address: Address = letter.email.parse().map_err(|_| Unaddressable)?;
     let name = Some(letter.display_name.clone()).filter(|name| !name.is_empty());
     let body = MultiPart::alternative()
         // Random if left to itself, and then no two attempts would send the same bytes.
         .boundary(format!("angarium-{}", letter.id.simple()))
-        .singlepart(SinglePart::plain(letter.text.clone()))
-        .singlepart(SinglePart::html(letter.html.clone()));
+        .singlepart(SinglePart::plain(text))
+        .singlepart(SinglePart::html(html));
     let created = u64::try_from(letter.created_at_ms).unwrap_or(0);
     let message = Message::builder()
         .message_id(Some(format!("<{}@{}>", letter.id, from.email.domain())))

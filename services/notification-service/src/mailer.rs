@@ -12,19 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use messaging::{Delivered, Store, Transaction, trace};
-use runtime::database;
+use messaging::{Store, Transaction};
+use runtime::sealed::MailCodes;
 use sea_orm::DbErr;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use self::in_flight::{Flight, InFlight};
-use crate::notification::{Content, Kind, Letter, Recipient};
+use crate::notification::Letter;
 use crate::sender::MailSender;
-use crate::store;
 use crate::store::pending;
-use crate::templates::one_line;
 
 mod attempt;
 mod in_flight;
@@ -40,36 +37,12 @@ const POLL: Duration = Duration::from_secs(30);
 /// Before the next look, where somebody else is just taking up what is due, or the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Writes a mail that goes out once `transaction` has committed. For an event's handler, which sends nothing itself.
-///
-/// # Errors
-/// Where the database refuses the row.
-pub async fn enqueue(
-    transaction: &Transaction,
-    recipient: &Recipient,
-    kind: Kind,
-    content: Content,
-    delivered: &Delivered,
-) -> Result<(), DbErr> {
-    let letter = Letter {
-        id: Uuid::now_v7(),
-        user_id: recipient.user_id,
-        kind,
-        event_id: delivered.envelope.id,
-        email: recipient.email.clone(),
-        display_name: one_line(&recipient.display_name),
-        subject: content.subject.to_owned(),
-        text: content.text,
-        html: content.html,
-        created_at_ms: database::now_ms(&**transaction).await?,
-        correlation_id: delivered.envelope.correlation_id.clone(),
-        trace: trace::current(),
-        attempt: 0,
-        repeated: false,
-    };
-    store::insert_letter(&**transaction, &letter).await?;
+/// The version of every event here: a notification ends once, and only its end is told.
+pub const VERSION: i64 = 1;
+
+/// Has the mails that `transaction` writes looked at once it has committed.
+pub fn wake(transaction: &Transaction) {
     transaction.wake_on_commit(SIGNAL);
-    Ok(())
 }
 
 /// The worker that sends. Any number of replicas may run one on the same database.
@@ -78,6 +51,8 @@ pub struct Mailer {
     store: Store,
     sender: Arc<dyn MailSender>,
     from: Mailbox,
+    /// Opens the codes that mails bring.
+    codes: MailCodes,
     /// For one hand-over.
     timeout: Duration,
     in_flight: InFlight,
@@ -89,12 +64,14 @@ impl Mailer {
         store: Store,
         sender: Arc<dyn MailSender>,
         from: Mailbox,
+        codes: MailCodes,
         timeout: Duration,
     ) -> Self {
         Self {
             store,
             sender,
             from,
+            codes,
             timeout,
             in_flight: InFlight::default(),
         }

@@ -3,19 +3,43 @@
 //! What holds an address or a name has no `Debug`, so that no log can show it by accident.
 
 use messaging::trace::TraceContext;
+use runtime::sealed::Purpose;
 use uuid::Uuid;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Welcome,
+    EmailVerification,
+    PasswordReset,
     OrderPlaced,
+    OrderConfirmed,
+    OrderShipped,
     OrderCancelled,
+    AccountDeleted,
 }
 
 impl Kind {
     /// Those that this release knows. A later one, before a rollback, may have written others.
-    pub const ALL: [Self; 3] = [Self::Welcome, Self::OrderPlaced, Self::OrderCancelled];
+    pub const ALL: [Self; 8] = [
+        Self::Welcome,
+        Self::EmailVerification,
+        Self::PasswordReset,
+        Self::OrderPlaced,
+        Self::OrderConfirmed,
+        Self::OrderShipped,
+        Self::OrderCancelled,
+        Self::AccountDeleted,
+    ];
+
+    /// What the code in such a mail is good for; `None` where there is none.
+    pub fn code(self) -> Option<Purpose> {
+        match self {
+            Self::EmailVerification => Some(Purpose::EmailVerification),
+            Self::PasswordReset => Some(Purpose::PasswordReset),
+            _ => None,
+        }
+    }
 }
 
 /// How far a mail has come.
@@ -34,13 +58,21 @@ pub struct Recipient {
     pub display_name: String,
 }
 
-/// What a mail says, in both of its forms.
+/// What a mail says, in both of its forms. [`CODE`](crate::templates::CODE) stands where a code goes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     /// Holds no personal data: subjects are shown in lists, and on locked screens.
     pub subject: &'static str,
     pub text: String,
     pub html: String,
+}
+
+/// A code as it came with its event. It is opened while the mail is made that goes out, and nowhere else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedCode {
+    pub sealed: Vec<u8>,
+    /// From when on it does not work any more.
+    pub expires_at_ms: i64,
 }
 
 /// A notification as it is listed.
@@ -56,6 +88,8 @@ pub struct Notification {
     pub sent_at_ms: Option<i64>,
     /// Why the last attempt failed; empty where none has.
     pub failure: String,
+    /// What this is a copy of.
+    pub original_id: Option<Uuid>,
 }
 
 /// A notification as it is sent.
@@ -69,6 +103,8 @@ pub struct Letter {
     pub subject: String,
     pub text: String,
     pub html: String,
+    pub code: Option<SealedCode>,
+    pub original_id: Option<Uuid>,
     pub created_at_ms: i64,
     pub correlation_id: String,
     /// Of the span that wrote the notification.

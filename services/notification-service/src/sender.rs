@@ -51,6 +51,12 @@ pub enum SendError {
 pub enum Failure {
     #[error("the address is none that mail can be sent to")]
     Address,
+    #[error("the code in the mail does not work any more")]
+    Expired,
+    #[error(
+        "the code in the mail cannot be opened: MAIL_SEALING_KEY is not the one that the user service has"
+    )]
+    Sealed,
     #[error("the mail server cannot deliver to addresses with such characters")]
     Unsupported,
     #[error("the mail server refused the mail ({0})")]

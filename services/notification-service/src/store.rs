@@ -1,4 +1,5 @@
-//! The tables `recipient` and `notification`, and the queries on them; [`pending`] has those of the mailer.
+//! The table `notification` and the queries on it; [`pending`] has those of the mailer, [`recipients`] and [`preferences`] the
+//! other tables.
 //!
 //! Plain functions over a connection or a transaction, so that what is committed together is visible where it is committed.
 
@@ -6,53 +7,20 @@ use runtime::Page;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
-use crate::error::Error;
-use crate::notification::{Kind, Letter, Notification, Recipient, State};
+use crate::notification::{Kind, Letter, Notification, State};
 
+pub mod copies;
+pub mod erasure;
 pub mod notification;
 pub mod pending;
+pub mod preference;
+pub mod preferences;
 pub mod recipient;
-
-/// From now on this user can be written to. A row that is there shows a later version.
-pub async fn insert_recipient(
-    db: &impl ConnectionTrait,
-    recipient: &Recipient,
-    user_version: i64,
-) -> Result<(), DbErr> {
-    let row = recipient::Model {
-        user_id: recipient.user_id.to_string(),
-        email: recipient.email.clone(),
-        display_name: recipient.display_name.clone(),
-        user_version,
-    };
-    recipient::Entity::insert(row.into_active_model())
-        .on_conflict(
-            OnConflict::column(recipient::Column::UserId)
-                .do_nothing()
-                .to_owned(),
-        )
-        .exec_without_returning(db)
-        .await?;
-    Ok(())
-}
-
-/// The user that an event names.
-pub async fn recipient(db: &impl ConnectionTrait, user_id: &str) -> Result<Recipient, Error> {
-    let user_id = Uuid::parse_str(user_id).map_err(|_| Error::NotAUser)?;
-    let row = recipient::Entity::find_by_id(user_id.to_string())
-        .one(db)
-        .await?
-        .ok_or(Error::RecipientUnknown(user_id))?;
-    Ok(Recipient {
-        user_id,
-        email: row.email,
-        display_name: row.display_name,
-    })
-}
+pub mod recipients;
 
 /// Writes a mail that is to be sent at once. Where the event has one to this user already, that one stays.
 pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result<(), DbErr> {
@@ -67,6 +35,9 @@ pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result
         subject: letter.subject.clone(),
         body_text: letter.text.clone(),
         body_html: letter.html.clone(),
+        sealed_code: letter.code.as_ref().map(|code| code.sealed.clone()),
+        code_expires_at_ms: letter.code.as_ref().map(|code| code.expires_at_ms),
+        original_id: letter.original_id.map(|id| id.to_string()),
         correlation_id: letter.correlation_id.clone(),
         traceparent: letter.trace.traceparent.clone(),
         tracestate: letter.trace.tracestate.clone(),
@@ -79,22 +50,43 @@ pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result
         sent_at_ms: None,
         failed_at_ms: None,
     };
-    let unique = [notification::Column::EventId, notification::Column::UserId];
     notification::Entity::insert(row.into_active_model())
-        .on_conflict(OnConflict::columns(unique).do_nothing().to_owned())
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
         .exec_without_returning(db)
         .await?;
     Ok(())
 }
 
-/// The notifications of a page, newest first: those of `user_id`, where it is given.
+/// The notification, where it is one of `owner`'s or nobody asks whose it is.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    owner: Option<Uuid>,
+) -> Result<Option<Notification>, DbErr> {
+    let row = shown(owner).filter(notification::Column::NotificationId.eq(id.to_string()));
+    let row = row.into_model::<Listed>().one(db).await?;
+    row.map(listed).transpose()
+}
+
+/// The notifications of a page, newest first: those of `owner`, where one is given.
 pub async fn list(
     db: &impl ConnectionTrait,
-    user_id: Option<Uuid>,
+    owner: Option<Uuid>,
     page: &Page,
 ) -> Result<Vec<Notification>, DbErr> {
+    let mut rows = shown(owner)
+        .order_by_desc(notification::Column::NotificationId)
+        .limit(page.limit());
+    if let Some(before) = page.before {
+        rows = rows.filter(notification::Column::NotificationId.lt(before.to_string()));
+    }
+    let rows = rows.into_model::<Listed>().all(db).await?;
+    rows.into_iter().map(listed).collect()
+}
+
+fn shown(owner: Option<Uuid>) -> Select<notification::Entity> {
     use notification::Column;
-    let mut rows = notification::Entity::find()
+    let rows = notification::Entity::find()
         .select_only()
         // Not the bodies: a page of them would not fit into an answer's memory, and nobody asked.
         .columns([
@@ -108,17 +100,12 @@ pub async fn list(
             Column::Failure,
             Column::CreatedAtMs,
             Column::SentAtMs,
-        ])
-        .order_by_desc(Column::NotificationId)
-        .limit(page.limit());
-    if let Some(user_id) = user_id {
-        rows = rows.filter(Column::UserId.eq(user_id.to_string()));
+            Column::OriginalId,
+        ]);
+    match owner {
+        Some(owner) => rows.filter(Column::UserId.eq(owner.to_string())),
+        None => rows,
     }
-    if let Some(before) = page.before {
-        rows = rows.filter(Column::NotificationId.lt(before.to_string()));
-    }
-    let rows = rows.into_model::<Listed>().all(db).await?;
-    rows.into_iter().map(listed).collect()
 }
 
 #[derive(FromQueryResult)]
@@ -133,6 +120,7 @@ struct Listed {
     failure: Option<String>,
     created_at_ms: i64,
     sent_at_ms: Option<i64>,
+    original_id: Option<String>,
 }
 
 fn listed(row: Listed) -> Result<Notification, DbErr> {
@@ -147,24 +135,26 @@ fn listed(row: Listed) -> Result<Notification, DbErr> {
         created_at_ms: row.created_at_ms,
         sent_at_ms: row.sent_at_ms,
         failure: row.failure.unwrap_or_default(),
+        original_id: row.original_id.as_deref().map(stored_id).transpose()?,
     })
 }
 
 fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Welcome => "welcome",
+        Kind::EmailVerification => "email_verification",
+        Kind::PasswordReset => "password_reset",
         Kind::OrderPlaced => "order_placed",
+        Kind::OrderConfirmed => "order_confirmed",
+        Kind::OrderShipped => "order_shipped",
         Kind::OrderCancelled => "order_cancelled",
+        Kind::AccountDeleted => "account_deleted",
     }
 }
 
 fn stored_kind(name: &str) -> Result<Kind, DbErr> {
-    match name {
-        "welcome" => Ok(Kind::Welcome),
-        "order_placed" => Ok(Kind::OrderPlaced),
-        "order_cancelled" => Ok(Kind::OrderCancelled),
-        _ => Err(unreadable("notification.kind")),
-    }
+    let known = Kind::ALL.into_iter().find(|kind| kind_name(*kind) == name);
+    known.ok_or_else(|| unreadable("notification.kind"))
 }
 
 fn state_name(state: State) -> &'static str {

@@ -3,20 +3,60 @@
 //! Names, reasons and articles come from users: they are brought to one line, so that nobody can forge a paragraph or a
 //! header with them, and escaped where they stand in HTML. Subjects hold none of them.
 
-use contracts::money::Money;
-use contracts::order::v1::{OrderCancelled, OrderLine, OrderPlaced};
+use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped};
 
+use self::layout::{Block, amount, letter};
 use crate::notification::Content;
+
+mod layout;
+
+pub(crate) use layout::{escaped, one_line};
+
+/// Where the code of a mail goes, which is known only when the mail is made. A control character: no user can write it.
+pub const CODE: &str = "\u{1a}";
 
 /// For a user who has registered.
 pub fn welcome(display_name: &str) -> Content {
     letter(
         "Welcome to Angarium",
         display_name,
-        &[Block::Paragraph(
-            "Your account is ready. From now on you can place orders, and we write to you when something happens to them."
-                .to_owned(),
+        &[paragraph(
+            "Your account is ready. From now on you can place orders, and we write to you when something happens to them.",
         )],
+    )
+}
+
+/// For somebody who has to prove that an address is theirs.
+pub fn email_verification(display_name: &str) -> Content {
+    letter(
+        "Confirm your e-mail address",
+        display_name,
+        &[
+            paragraph("Enter this code to confirm that this address is yours:"),
+            paragraph(CODE),
+            paragraph("It works once, and for a short time only."),
+            paragraph(
+                "If you have not registered with us, you need do nothing: without the code the address stays unconfirmed.",
+            ),
+        ],
+    )
+}
+
+/// For somebody who has asked for a new password.
+pub fn password_reset(display_name: &str) -> Content {
+    letter(
+        "Set a new password",
+        display_name,
+        &[
+            paragraph(
+                "Somebody, we hope you, has asked for a new password for your account. Enter this code to set it:",
+            ),
+            paragraph(CODE),
+            paragraph(
+                "It works once, and for a short time only. We never ask for it: give it to nobody.",
+            ),
+            paragraph("If it was not you, you need do nothing: your password stays as it is."),
+        ],
     )
 }
 
@@ -30,12 +70,48 @@ pub fn order_placed(display_name: &str, order: &OrderPlaced) -> Content {
         "We have received your order",
         display_name,
         &[
-            Block::Paragraph(format!(
+            paragraph(&format!(
                 "Thank you for your order {}:",
                 one_line(&order.order_id)
             )),
             Block::List(order.lines.iter().map(article).collect()),
             Block::Paragraph(total),
+        ],
+    )
+}
+
+/// For an order that will be delivered.
+pub fn order_confirmed(display_name: &str, order: &OrderConfirmed) -> Content {
+    letter(
+        "Your order has been confirmed",
+        display_name,
+        &[paragraph(&format!(
+            "Your order {} has been confirmed. We write again when it is on its way.",
+            one_line(&order.order_id)
+        ))],
+    )
+}
+
+/// For an order that is on its way.
+pub fn order_shipped(display_name: &str, order: &OrderShipped) -> Content {
+    let by = match one_line(&order.carrier) {
+        carrier if carrier.is_empty() => String::new(),
+        carrier => format!("It is brought to you by {carrier}."),
+    };
+    let number = match one_line(&order.tracking_number) {
+        number if number.is_empty() => String::new(),
+        number => format!("The number of the parcel is {number}."),
+    };
+    letter(
+        "Your order is on its way",
+        display_name,
+        &[
+            paragraph(&format!(
+                "Your order {} has been shipped.",
+                one_line(&order.order_id)
+            )),
+            Block::Paragraph(by),
+            Block::Paragraph(number),
         ],
     )
 }
@@ -59,47 +135,24 @@ pub fn order_cancelled(display_name: &str, order: &OrderCancelled) -> Content {
     )
 }
 
-/// A part of a mail, in plain text. An empty one is left out.
-enum Block {
-    Paragraph(String),
-    List(Vec<String>),
+/// For somebody whose account has been deleted.
+pub fn account_deleted(display_name: &str) -> Content {
+    letter(
+        "Your account has been deleted",
+        display_name,
+        &[
+            paragraph(
+                "Your account has been deleted, with your address and your name. Orders that were open are cancelled.",
+            ),
+            paragraph(
+                "This is the last mail that you get from us. If it was not you who asked for it, answer to us soon.",
+            ),
+        ],
+    )
 }
 
-fn letter(subject: &'static str, display_name: &str, blocks: &[Block]) -> Content {
-    let greeting = match one_line(display_name) {
-        name if name.is_empty() => "Hello,".to_owned(),
-        name => format!("Hello {name},"),
-    };
-    let mut text = format!("{greeting}\n");
-    let mut html = format!("<p>{}</p>\n", escaped(&greeting));
-    for block in blocks {
-        match block {
-            Block::Paragraph(paragraph) if paragraph.is_empty() => {}
-            Block::Paragraph(paragraph) => {
-                text.push_str(&format!("\n{paragraph}\n"));
-                html.push_str(&format!("<p>{}</p>\n", escaped(paragraph)));
-            }
-            Block::List(items) => {
-                let lines: String = items.iter().map(|item| format!("- {item}\n")).collect();
-                text.push_str(&format!("\n{lines}"));
-                let lines: String = items
-                    .iter()
-                    .map(|item| format!("<li>{}</li>\n", escaped(item)))
-                    .collect();
-                html.push_str(&format!("<ul>\n{lines}</ul>\n"));
-            }
-        }
-    }
-    text.push_str("\nAngarium\n");
-    html.push_str("<p>Angarium</p>\n");
-    Content {
-        subject,
-        text,
-        html: format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{}</title></head>\n<body>\n{html}</body>\n</html>\n",
-            escaped(subject)
-        ),
-    }
+fn paragraph(text: &str) -> Block {
+    Block::Paragraph(text.to_owned())
 }
 
 fn article(line: &OrderLine) -> String {
@@ -110,47 +163,10 @@ fn article(line: &OrderLine) -> String {
     }
 }
 
-/// At least two decimals, and as many as the amount has.
-fn amount(money: &Money) -> String {
-    let nanos = format!("{:09}", money.nanos.unsigned_abs());
-    let decimals = nanos.trim_end_matches('0');
-    let sign = if money.units < 0 || money.nanos < 0 {
-        "-"
-    } else {
-        ""
-    };
-    let (units, currency) = (money.units.unsigned_abs(), one_line(&money.currency_code));
-    format!("{sign}{units}.{decimals:0<2} {currency}")
-}
-
-/// `text` without line breaks, other control characters, and those that turn the direction of what follows.
-pub(crate) fn one_line(text: &str) -> String {
-    let breaks =
-        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || breaks(c))
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join(" ")
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
+    use contracts::money::Money;
+
     use super::*;
 
     fn money(units: i64, nanos: i32) -> Money {
@@ -159,15 +175,6 @@ mod tests {
             units,
             nanos,
         }
-    }
-
-    #[test]
-    fn amounts_have_at_least_two_decimals_and_lose_none() {
-        assert_eq!(amount(&money(9, 0)), "9.00 EUR");
-        assert_eq!(amount(&money(4, 500_000_000)), "4.50 EUR");
-        assert_eq!(amount(&money(0, 1)), "0.000000001 EUR");
-        assert_eq!(amount(&money(-1, -50_000_000)), "-1.05 EUR");
-        assert_eq!(amount(&money(i64::MIN, 0)), "-9223372036854775808.00 EUR");
     }
 
     #[test]
@@ -231,10 +238,30 @@ mod tests {
     }
 
     #[test]
-    fn one_line_is_one_line() {
-        assert_eq!(
-            one_line(" a\r\nb\u{2028}c\u{0}d\u{202E}e  f "),
-            "a b c d e f"
-        );
+    fn a_parcel_is_named_as_far_as_it_is_known() {
+        let mut shipped = OrderShipped {
+            order_id: "o-1".to_owned(),
+            carrier: "Royal\r\nMail".to_owned(),
+            tracking_number: "RM 1".to_owned(),
+            ..OrderShipped::default()
+        };
+        let content = order_shipped("Ada", &shipped);
+        assert!(content.text.contains("brought to you by Royal Mail."));
+        assert!(content.html.contains("The number of the parcel is RM 1."));
+        shipped.carrier.clear();
+        let content = order_shipped("Ada", &shipped);
+        assert!(!content.text.contains("brought"), "{}", content.text);
+    }
+
+    #[test]
+    fn only_mails_of_codes_leave_a_place_for_one_and_no_user_can_make_another() {
+        for content in [email_verification("Ada"), password_reset("Ada")] {
+            for form in [&content.text, &content.html] {
+                assert_eq!(form.matches(CODE).count(), 1, "{form}");
+            }
+        }
+        let forged = format!("Ada {CODE}");
+        assert!(!welcome(&forged).text.contains(CODE));
+        assert_eq!(password_reset(&forged).html.matches(CODE).count(), 1);
     }
 }

@@ -136,9 +136,8 @@ async fn go_through_everything(
         .refusals
         .push(users.verify_email(request).await.unwrap_err());
 
-    secrets
-        .refusals
-        .push(log_in(users, WRONG, secrets).await.unwrap_err());
+    let refused = log_in(users, WRONG, secrets).await.unwrap_err();
+    secrets.refusals.push(refused);
     let (access, refresh) = log_in(users, PASSWORD, secrets).await.unwrap();
     let request = RefreshTokenRequest {
         refresh_token: refresh,

@@ -2,14 +2,23 @@
 //!
 //! Mails are taken each on its own: a mail that has to wait for its recipient holds up no other one.
 
-use contracts::order::v1::{OrderCancelled, OrderPlaced};
-use contracts::user::v1::{KeyPublished, UserCreated};
+use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
+use contracts::user::v1::{
+    EmailVerificationRequested, KeyPublished, PasswordResetRequested, UserCreated, UserDeleted,
+    UserUpdated,
+};
 use messaging::Subscriptions;
 
 pub mod key_published;
 pub mod order_cancelled;
+pub mod order_confirmed;
 pub mod order_placed;
+pub mod order_shipped;
+pub mod reset_requested;
 pub mod user_created;
+pub mod user_deleted;
+pub mod user_updated;
+pub mod verification_requested;
 
 /// The queue that the events come through.
 pub const QUEUE: &str = "notifications_queue";
@@ -17,7 +26,13 @@ pub const QUEUE: &str = "notifications_queue";
 pub fn subscriptions() -> Subscriptions {
     Subscriptions::new(QUEUE)
         .on::<UserCreated>(user_created::handle)
+        .on::<UserUpdated>(user_updated::handle)
+        .on::<UserDeleted>(user_deleted::handle)
+        .on::<EmailVerificationRequested>(verification_requested::handle)
+        .on::<PasswordResetRequested>(reset_requested::handle)
         .on::<KeyPublished>(key_published::handle)
         .on::<OrderPlaced>(order_placed::handle)
+        .on::<OrderConfirmed>(order_confirmed::handle)
+        .on::<OrderShipped>(order_shipped::handle)
         .on::<OrderCancelled>(order_cancelled::handle)
 }

@@ -4,22 +4,19 @@ use contracts::order::v1::OrderCancelled;
 use messaging::{Delivered, HandlerError, Transaction};
 
 use crate::notification::Kind;
-use crate::{mailer, store, templates};
+use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,
     event: OrderCancelled,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let recipient = store::recipient(&**transaction, &event.user_id).await?;
-    let content = templates::order_cancelled(&recipient.display_name, &event);
-    mailer::enqueue(
+    notify::user(
         transaction,
-        &recipient,
+        &event.user_id,
         Kind::OrderCancelled,
-        content,
         delivered,
+        |name| templates::order_cancelled(name, &event),
     )
-    .await?;
-    Ok(())
+    .await
 }

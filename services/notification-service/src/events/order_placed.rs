@@ -4,22 +4,19 @@ use contracts::order::v1::OrderPlaced;
 use messaging::{Delivered, HandlerError, Transaction};
 
 use crate::notification::Kind;
-use crate::{mailer, store, templates};
+use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,
     event: OrderPlaced,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let recipient = store::recipient(&**transaction, &event.user_id).await?;
-    let content = templates::order_placed(&recipient.display_name, &event);
-    mailer::enqueue(
+    notify::user(
         transaction,
-        &recipient,
+        &event.user_id,
         Kind::OrderPlaced,
-        content,
         delivered,
+        |name| templates::order_placed(name, &event),
     )
-    .await?;
-    Ok(())
+    .await
 }

@@ -7,17 +7,18 @@ use contracts::notification::v1::{NotificationFailed, NotificationSent};
 use messaging::{Cause, outbox, trace};
 use runtime::database;
 use sea_orm::DbErr;
+use secrecy::SecretString;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::in_flight::Flight;
-use super::{LEASE, Mailer, PAUSE};
+use super::{LEASE, Mailer, PAUSE, VERSION};
 use crate::convert;
 use crate::mail;
 use crate::notification::Letter;
 use crate::sender::{Failure, SendError};
-use crate::store::pending;
+use crate::store::{erasure, pending};
 
 /// The delay after the first failure. It grows threefold, so that all attempts together take about half a day.
 const FIRST_DELAY: Duration = Duration::from_secs(10);
@@ -26,9 +27,6 @@ const LONGEST_DELAY: Duration = Duration::from_secs(4 * 3600);
 const ATTEMPTS: i32 = 10;
 /// A mail that is older is given up when it fails, whatever its attempts: nobody wants yesterday's confirmation.
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
-
-/// The version of every event here: a notification ends once, and only its end is told.
-const VERSION: i64 = 1;
 
 impl Mailer {
     /// Sends `letter` and records how that ended. Until then it is in flight.
@@ -54,7 +52,8 @@ impl Mailer {
     }
 
     async fn send(&self, letter: &Letter) -> Result<(), SendError> {
-        let mail = mail::build(letter, &self.from)
+        let code = self.code(letter).await?;
+        let mail = mail::build(letter, &self.from, code.as_ref())
             .map_err(|mail::Unaddressable| SendError::Permanent(Failure::Address))?;
         tokio::select! {
             sent = timeout(self.timeout, self.sender.send(&mail)) => {
@@ -62,6 +61,23 @@ impl Mailer {
             }
             never = self.hold(letter) => match never {},
         }
+    }
+
+    /// The code of a mail that brings one. It is in this process from here to the hand-over, and stored nowhere.
+    async fn code(&self, letter: &Letter) -> Result<Option<SecretString>, SendError> {
+        let (Some(code), Some(purpose)) = (&letter.code, letter.kind.code()) else {
+            return Ok(None);
+        };
+        // Without a clock it is sent: whoever takes the code looks at its time as well.
+        let now_ms = database::now_ms(self.store.connection()).await;
+        if now_ms.is_ok_and(|now_ms| now_ms >= code.expires_at_ms) {
+            return Err(SendError::Permanent(Failure::Expired));
+        }
+        // The other service may just be getting the key that this one lacks, so it is worth trying again.
+        let opened = self.codes.open(purpose, letter.user_id, &code.sealed);
+        opened
+            .map(Some)
+            .map_err(|_| SendError::Temporary(Failure::Sealed))
     }
 
     /// Keeps the lease for as long as this is polled.
@@ -143,6 +159,7 @@ impl Mailer {
                 send_time: Some(convert::timestamp(now_ms)),
             };
             outbox::enqueue(&transaction, &event, VERSION, &cause(letter)).await?;
+            erasure::erase_last(&*transaction, letter).await?;
         }
         transaction.commit().await?;
         tracing::info!("a mail was sent");
@@ -162,6 +179,7 @@ impl Mailer {
                 fail_time: Some(convert::timestamp(now_ms)),
             };
             outbox::enqueue(&transaction, &event, VERSION, &cause(letter)).await?;
+            erasure::erase_last(&*transaction, letter).await?;
         }
         transaction.commit().await?;
         tracing::error!(failure, "a mail was given up");

@@ -1,5 +1,6 @@
-//! Recipients, and the mails to them.
+//! Recipients, the mails to them, and which mails they want.
 
+use sea_orm::DbBackend;
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -10,7 +11,8 @@ CREATE TABLE recipient (
     user_id      text   PRIMARY KEY,
     email        text   NOT NULL,
     display_name text   NOT NULL,
-    user_version bigint NOT NULL
+    user_version bigint NOT NULL,
+    erased_at_ms bigint
 )";
 
 // `due_at_ms` is when a pending mail is to be taken up; while it is being sent, the end of the lease on it.
@@ -27,6 +29,9 @@ CREATE TABLE notification (
     subject             text    NOT NULL,
     body_text           text    NOT NULL,
     body_html           text    NOT NULL,
+    sealed_code         {bytes},
+    code_expires_at_ms  bigint,
+    original_id         text,
     correlation_id      text    NOT NULL,
     traceparent         text,
     tracestate          text,
@@ -37,19 +42,47 @@ CREATE TABLE notification (
     due_at_ms           bigint  NOT NULL,
     attempt_began_at_ms bigint,
     sent_at_ms          bigint,
-    failed_at_ms        bigint,
-    UNIQUE (event_id, user_id)
+    failed_at_ms        bigint
 )";
+// One mail an event; the copies of it that were asked for have the same event.
+const ONE_OF_EVENT: &str = "
+CREATE UNIQUE INDEX notification_one_of_event ON notification (event_id, user_id) WHERE original_id IS NULL";
+const COPIES: &str =
+    "CREATE INDEX notification_copies ON notification (original_id) WHERE original_id IS NOT NULL";
 const BY_USER: &str =
     "CREATE INDEX notification_by_user ON notification (user_id, notification_id)";
 // Partial, so that it holds what is pending and not what ever was.
 const DUE: &str =
     "CREATE INDEX notification_due ON notification (due_at_ms) WHERE state = 'pending'";
 
+const PREFERENCE: &str = "
+CREATE TABLE preference (
+    user_id         text    PRIMARY KEY,
+    order_placed    boolean NOT NULL,
+    order_confirmed boolean NOT NULL,
+    order_shipped   boolean NOT NULL,
+    order_cancelled boolean NOT NULL,
+    version         bigint  NOT NULL,
+    updated_at_ms   bigint
+)";
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for statement in [RECIPIENT, NOTIFICATION, BY_USER, DUE] {
+        let bytes = match manager.get_database_backend() {
+            DbBackend::Sqlite => "blob",
+            _ => "bytea",
+        };
+        let notification = NOTIFICATION.replace("{bytes}", bytes);
+        for statement in [
+            RECIPIENT,
+            &notification,
+            ONE_OF_EVENT,
+            COPIES,
+            BY_USER,
+            DUE,
+            PREFERENCE,
+        ] {
             manager
                 .get_connection()
                 .execute_unprepared(statement)

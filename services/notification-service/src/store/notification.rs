@@ -14,12 +14,18 @@ pub struct Model {
     pub user_id: String,
     pub kind: String,
     pub state: String,
-    /// As it was when the event was handled: where the mail went stays known when the user has moved.
+    /// As it was when the mail was written: where it went stays known when the user has moved. Empty, as name and bodies are,
+    /// once the user's account was deleted.
     pub email: String,
     pub display_name: String,
     pub subject: String,
     pub body_text: String,
     pub body_html: String,
+    /// Of a mail that brings a code: as it came, to be opened when the mail is made.
+    pub sealed_code: Option<Vec<u8>>,
+    pub code_expires_at_ms: Option<i64>,
+    /// What the mail is a copy of.
+    pub original_id: Option<String>,
     pub correlation_id: String,
     pub traceparent: Option<String>,
     pub tracestate: Option<String>,

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::notification::{Column, Entity, Model};
 use super::{kind_name, state_name, stored_id, stored_kind};
-use crate::notification::{Kind, Letter, State};
+use crate::notification::{Kind, Letter, SealedCode, State};
 
 /// How long until the next pending mail is due: zero where one is, `None` where none is pending.
 pub async fn until_due(db: &impl ConnectionTrait) -> Result<Option<Duration>, DbErr> {
@@ -162,7 +162,7 @@ fn is_ours() -> Expr {
         .and(is_pending())
 }
 
-fn is_pending() -> Expr {
+pub(super) fn is_pending() -> Expr {
     // Written out: the partial index is used only where the planner sees its condition.
     Expr::cust("state = 'pending'")
 }
@@ -189,7 +189,11 @@ fn any(updated: &UpdateResult) -> bool {
 }
 
 /// The row as it was when it was locked, before this attempt was counted.
-fn letter(row: Model) -> Result<Letter, DbErr> {
+pub(super) fn letter(row: Model) -> Result<Letter, DbErr> {
+    let code = row.sealed_code.map(|sealed| SealedCode {
+        sealed,
+        expires_at_ms: row.code_expires_at_ms.unwrap_or_default(),
+    });
     Ok(Letter {
         id: stored_id(&row.notification_id)?,
         user_id: stored_id(&row.user_id)?,
@@ -200,6 +204,8 @@ fn letter(row: Model) -> Result<Letter, DbErr> {
         subject: row.subject,
         text: row.body_text,
         html: row.body_html,
+        code,
+        original_id: row.original_id.as_deref().map(stored_id).transpose()?,
         created_at_ms: row.created_at_ms,
         correlation_id: row.correlation_id,
         trace: TraceContext {

@@ -13,6 +13,8 @@ pub struct Model {
     pub display_name: String,
     /// The version of the user that the row shows.
     pub user_version: i64,
+    /// There once the user's account was deleted: then nothing but the id is left.
+    pub erased_at_ms: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,45 +1,15 @@
 //! What each event makes of itself: one mail to the right person, told of by one event.
 
-use contracts::money::Money;
 use contracts::notification::v1::{
     NotificationFailed, NotificationKind, NotificationSent, NotificationState,
 };
-use contracts::order::v1::{OrderCancelled, OrderLine, OrderPlaced};
 use contracts::user::v1::UserCreated;
 use rstest::rstest;
 use testkit::{StoreKind, eventually_is, outbox};
-use uuid::Uuid;
 
 use crate::mails::{html, parsed, text, to};
+use crate::samples::{cancelled, placed};
 use crate::world::{World, correlation_id, registered};
-
-fn placed(user_id: &str) -> OrderPlaced {
-    let eur = |units, nanos| Money {
-        currency_code: "EUR".to_owned(),
-        units,
-        nanos,
-    };
-    OrderPlaced {
-        order_id: Uuid::now_v7().to_string(),
-        user_id: user_id.to_owned(),
-        lines: vec![OrderLine {
-            sku: "TEA-EARL-GREY".to_owned(),
-            quantity: 2,
-            unit_price: Some(eur(4, 500_000_000)),
-        }],
-        total_price: Some(eur(9, 0)),
-        create_time: None,
-    }
-}
-
-fn cancelled(user_id: &str, reason: &str) -> OrderCancelled {
-    OrderCancelled {
-        order_id: Uuid::now_v7().to_string(),
-        user_id: user_id.to_owned(),
-        reason: reason.to_owned(),
-        cancel_time: None,
-    }
-}
 
 #[rstest]
 #[tokio::test]

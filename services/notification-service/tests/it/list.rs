@@ -24,6 +24,8 @@ async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
             subject: "a subject".to_owned(),
             text: String::new(),
             html: String::new(),
+            code: None,
+            original_id: None,
             // A time that nobody looks for is due no sooner than the test ends.
             created_at_ms: i64::MAX / 2,
             correlation_id: "test".to_owned(),

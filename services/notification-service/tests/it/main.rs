@@ -4,6 +4,12 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod accounts;
+#[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod events;
@@ -19,6 +25,12 @@ mod mailer;
 mod mails;
 #[cfg(test)]
 mod post;
+#[cfg(test)]
+mod preferences;
+#[cfg(test)]
+mod resend;
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod senders;
 #[cfg(test)]

@@ -11,13 +11,14 @@ use notification_service::notification::{Kind, Letter};
 use notification_service::sender::MailSender;
 use notification_service::store;
 use runtime::database;
+use runtime::sealed::MailCodes;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, TryGetable};
 use testkit::{Database, StoreKind, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::world::{FROM, value};
+use crate::world::{FROM, sealing_key, value};
 
 /// A database with mails to be sent, and mailers on it.
 pub(crate) struct Post {
@@ -52,6 +53,8 @@ impl Post {
             subject: "Welcome".to_owned(),
             text: "Hello".to_owned(),
             html: "<p>Hello</p>".to_owned(),
+            code: None,
+            original_id: None,
             created_at_ms: database::now_ms(&self.db).await.unwrap(),
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),
@@ -77,7 +80,8 @@ impl Post {
         sender: Arc<dyn MailSender>,
         timeout: Duration,
     ) {
-        let mailer = Mailer::new(store, sender, FROM.parse().unwrap(), timeout);
+        let codes = MailCodes::new(&sealing_key());
+        let mailer = Mailer::new(store, sender, FROM.parse().unwrap(), codes, timeout);
         self.mailers.spawn(mailer.run(self.stop.clone()));
     }
 

@@ -14,11 +14,14 @@ use messaging::transport::Confirmation;
 use notification_service::config::{Delivery, MailConfig};
 use notification_service::{App, Config, app};
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement, TryGetable};
 use tempfile::TempDir;
-use testkit::{Broker, BrokerKind, Database, Running, StoreKind, eventually, eventually_is};
-use tonic::Status;
+use testkit::{
+    Broker, BrokerKind, Database, Running, StoreKind, Tokens, authorized, eventually, eventually_is,
+};
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::mails::Folder;
@@ -32,6 +35,7 @@ pub(crate) struct World {
     // First, so that what runs ends before what it runs on.
     running: Running,
     pub(crate) db: DatabaseConnection,
+    pub(crate) tokens: Tokens,
     broker: Broker,
     pub(crate) database: Database,
     folder: TempDir,
@@ -64,9 +68,11 @@ impl World {
         let folder = TempDir::new().unwrap();
         let broker = Broker::create(BrokerKind::Embedded).await;
         let running = run(&broker, config, delivery(&folder)).await;
+        let db = database.connect().await;
         Self {
             running,
-            db: database.connect().await,
+            tokens: Tokens::accepted_by(&db).await,
+            db,
             broker,
             database,
             folder,
@@ -85,7 +91,7 @@ impl World {
         Folder::new(self.folder.path().join("mails"))
     }
 
-    /// Publishes `event` as the `version`th of its aggregate, and answers its id.
+    /// Publishes `event` as the first of its aggregate, and answers its id.
     pub(crate) async fn publish<E: Event>(&self, event: &E) -> Uuid {
         let id = Uuid::now_v7();
         self.publish_as(id, event).await;
@@ -93,13 +99,17 @@ impl World {
     }
 
     pub(crate) async fn publish_as<E: Event>(&self, id: Uuid, event: &E) {
+        self.publish_version(id, 1, event).await;
+    }
+
+    pub(crate) async fn publish_version<E: Event>(&self, id: Uuid, version: i64, event: &E) {
         let envelope = Envelope {
             id,
             event_type: E::full_name(),
             source: "test".to_owned(),
             time_ms: 1_700_000_000_000,
             aggregate_id: event.aggregate_id().to_owned(),
-            aggregate_version: Some(1),
+            aggregate_version: Some(version),
             correlation_id: correlation_id(id),
             trace: TraceContext::accept(Some(TRACEPARENT), None),
         };
@@ -116,13 +126,27 @@ impl World {
         .await;
     }
 
+    pub(crate) fn client(&self) -> NotificationServiceClient<Channel> {
+        NotificationServiceClient::new(self.running.channel())
+    }
+
+    /// As an admin, who sees everything.
     pub(crate) async fn list(
         &self,
         request: ListNotificationsRequest,
     ) -> Result<ListNotificationsResponse, Status> {
-        let mut client: NotificationServiceClient<Channel> =
-            NotificationServiceClient::new(self.running.channel());
-        Ok(client.list_notifications(request).await?.into_inner())
+        let request = authorized(&self.tokens.admin(), request);
+        Ok(self
+            .client()
+            .list_notifications(request)
+            .await?
+            .into_inner())
+    }
+
+    /// `message` in a call of this user.
+    pub(crate) fn by<T>(&self, user_id: &str, message: T) -> Request<T> {
+        let token = self.tokens.user(user_id.parse().unwrap());
+        authorized(&token, message)
     }
 
     /// All notifications of a user, or of all users where none is named.
@@ -179,6 +203,7 @@ async fn run(broker: &Broker, database: DatabaseConfig, delivery: Delivery) -> R
             delivery,
             timeout: Duration::from_secs(30),
         },
+        mail_sealing_key: sealing_key(),
         telemetry: TelemetryConfig::default(),
         lifecycle: LifecycleConfig::default(),
     });
@@ -190,6 +215,11 @@ pub(crate) async fn value<T: TryGetable>(db: &DatabaseConnection, sql: &str) -> 
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let row = db.query_one_raw(statement).await.unwrap();
     row.expect("a row").try_get_by_index(0).unwrap()
+}
+
+/// The key that this service and the user service have in common.
+pub(crate) fn sealing_key() -> MasterKey {
+    MasterKey::well_known("MAIL_SEALING_KEY")
 }
 
 pub(crate) fn correlation_id(event_id: Uuid) -> String {

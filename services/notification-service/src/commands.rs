@@ -1,0 +1,141 @@
+//! What callers change: each command is one transaction that holds the change and the answer to a call that may be made again.
+
+use contracts::notification::v1::Preferences as PreferencesMessage;
+use messaging::{Cause, Store, trace};
+use prost::Message as _;
+use runtime::idempotency::{self, Call};
+use runtime::{FieldMask, database, etag};
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use crate::error::{Error, NotResendable};
+use crate::notification::{Letter, Notification, State};
+use crate::preferences::{Given, Preferences};
+use crate::store::{copies, preferences, recipients};
+use crate::{convert, mailer, store};
+
+/// How many copies of a mail may be asked for: enough for whoever lost one, and not enough to fill a mailbox.
+const MOST_COPIES: u64 = 5;
+
+/// The commands of this service.
+#[derive(Clone)]
+pub struct Commands {
+    store: Store,
+}
+
+impl Commands {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Has a mail sent once more, as a copy with a life of its own. `owner` is whose it must be.
+    pub async fn resend(
+        &self,
+        id: Uuid,
+        owner: Option<Uuid>,
+        call: Option<&Call>,
+        cause: &Cause,
+    ) -> Result<Notification, Error> {
+        let transaction = self.store.begin_command().await?;
+        let db = &*transaction;
+        if let Some(first) = idempotency::claim(db, call).await? {
+            return copy(db, &first, owner).await;
+        }
+        let named = store::find(db, id, owner).await?;
+        let named = named.ok_or_else(|| Error::no_notification(id, owner))?;
+        let refused = |why| Err(Error::NotResendable { id, why });
+        if named.kind.code().is_some() {
+            return refused(NotResendable::HoldsCode);
+        }
+        // The recipient before the mails, as a deletion locks them.
+        let Some(recipient) = recipients::find(db, named.user_id).await? else {
+            return refused(NotResendable::Erased);
+        };
+        // The original, whichever copy was named: copies are counted by it.
+        let original = copies::lock(db, named.original_id.unwrap_or(named.id)).await?;
+        let (original, state) = original.ok_or_else(|| Error::no_notification(id, owner))?;
+        if state == State::Pending || copies::any_pending(db, original.id).await? {
+            return refused(NotResendable::Pending);
+        }
+        if copies::count(db, original.id).await? >= MOST_COPIES {
+            return refused(NotResendable::CopiedTooOften);
+        }
+
+        let letter = Letter {
+            id: Uuid::now_v7(),
+            email: recipient.email,
+            original_id: Some(original.id),
+            created_at_ms: database::now_ms(db).await?,
+            correlation_id: cause.correlation_id.clone(),
+            trace: trace::current(),
+            ..original
+        };
+        store::insert_letter(db, &letter).await?;
+        mailer::wake(&transaction);
+        // The id and no more: what is personal stands in one place, from where it can be erased.
+        idempotency::keep(db, call, letter.id.as_bytes().to_vec()).await?;
+        let copy = store::find(db, letter.id, owner).await?;
+        let copy = copy.ok_or_else(|| Error::no_notification(letter.id, owner))?;
+        transaction.commit().await?;
+        Ok(copy)
+    }
+
+    /// The preferences of a user. Of somebody else only where that user is known: then the caller is an admin.
+    pub async fn preferences(&self, user_id: Uuid, is_own: bool) -> Result<Preferences, Error> {
+        let db = self.store.connection();
+        must_be_there(recipients::find(db, user_id).await, user_id, is_own)?;
+        Ok(preferences::find(db, user_id).await?)
+    }
+
+    /// Changes what `mask` selects of `given`, where the preferences are those that `etag` stands for.
+    pub async fn update_preferences(
+        &self,
+        (user_id, is_own): (Uuid, bool),
+        (given, mask): (Given, &FieldMask),
+        etag: &str,
+        call: Option<&Call>,
+    ) -> Result<PreferencesMessage, Error> {
+        let transaction = self.store.begin_command().await?;
+        let db = &*transaction;
+        if let Some(first) = idempotency::claim(db, call).await? {
+            return PreferencesMessage::decode(first.as_slice())
+                .map_err(|_| DbErr::Type("idempotency.response is none".to_owned()).into());
+        }
+        must_be_there(recipients::find(db, user_id).await, user_id, is_own)?;
+        let mut preferences = preferences::lock(db, user_id).await?;
+        etag::check(etag, preferences.version)?;
+        preferences.change(given, mask, database::now_ms(db).await?);
+        preferences::update(db, &preferences).await?;
+        let answer = convert::preferences(&preferences);
+        idempotency::keep(db, call, answer.encode_to_vec()).await?;
+        transaction.commit().await?;
+        Ok(answer)
+    }
+}
+
+/// Whether there is such a user. Who asks for themselves was a user a moment ago, and their own event may be on its way.
+fn must_be_there<T>(
+    found: Result<Option<T>, Error>,
+    user_id: Uuid,
+    is_own: bool,
+) -> Result<(), Error> {
+    match found {
+        Ok(Some(_)) => Ok(()),
+        Err(Error::RecipientUnknown(_)) if is_own => Ok(()),
+        Ok(None) if is_own => Err(Error::PermissionDenied),
+        Ok(None) => Err(Error::RecipientUnknown(user_id)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The copy whose id was kept as the answer to the first call.
+async fn copy(
+    db: &impl ConnectionTrait,
+    first: &[u8],
+    owner: Option<Uuid>,
+) -> Result<Notification, Error> {
+    let id = Uuid::from_slice(first)
+        .map_err(|_| DbErr::Type("idempotency.response is no notification's id".to_owned()))?;
+    let copy = store::find(db, id, owner).await?;
+    copy.ok_or_else(|| Error::no_notification(id, owner))
+}

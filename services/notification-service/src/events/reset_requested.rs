@@ -1,0 +1,32 @@
+//! Somebody has asked for a new password: the code goes to the address of the account.
+
+use contracts::user::v1::PasswordResetRequested;
+use messaging::{Delivered, HandlerError, Transaction};
+
+use crate::notification::{Kind, Recipient, SealedCode};
+use crate::{notify, templates};
+
+pub async fn handle(
+    transaction: &Transaction,
+    event: PasswordResetRequested,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let recipient = Recipient {
+        user_id: notify::parse(&event.user_id)?,
+        email: event.email,
+        display_name: event.display_name,
+    };
+    let code = SealedCode {
+        sealed: event.sealed_code,
+        expires_at_ms: notify::millis(event.expire_time),
+    };
+    notify::of_code(
+        transaction,
+        recipient,
+        Kind::PasswordReset,
+        code,
+        delivered,
+        templates::password_reset,
+    )
+    .await
+}

@@ -1,0 +1,32 @@
+//! Somebody has to prove that an address is theirs: the code goes there.
+
+use contracts::user::v1::EmailVerificationRequested;
+use messaging::{Delivered, HandlerError, Transaction};
+
+use crate::notification::{Kind, Recipient, SealedCode};
+use crate::{notify, templates};
+
+pub async fn handle(
+    transaction: &Transaction,
+    event: EmailVerificationRequested,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let recipient = Recipient {
+        user_id: notify::parse(&event.user_id)?,
+        email: event.email,
+        display_name: event.display_name,
+    };
+    let code = SealedCode {
+        sealed: event.sealed_code,
+        expires_at_ms: notify::millis(event.expire_time),
+    };
+    notify::of_code(
+        transaction,
+        recipient,
+        Kind::EmailVerification,
+        code,
+        delivered,
+        templates::email_verification,
+    )
+    .await
+}

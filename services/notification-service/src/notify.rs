@@ -1,0 +1,115 @@
+//! Makes a mail of an event: for a user who has an account and wants such mails, in the transaction of the event.
+//!
+//! The recipient is locked while the mail is written: a deletion of the account at the same time comes before, and then there
+//! is no mail, or after, and then it erases this one as well.
+
+use messaging::{Delivered, HandlerError, Transaction, trace};
+use prost_types::Timestamp;
+use runtime::database;
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::mailer;
+use crate::notification::{Content, Kind, Letter, Recipient, SealedCode};
+use crate::store::{self, preferences, recipients};
+use crate::templates::one_line;
+
+/// Writes the mail that `content` makes for the user's name, where there is somebody to write to.
+///
+/// # Errors
+/// *Retry* where the user is not known yet, *reject* where the id is none.
+pub async fn user(
+    transaction: &Transaction,
+    user_id: &str,
+    kind: Kind,
+    delivered: &Delivered,
+    content: impl FnOnce(&str) -> Content,
+) -> Result<(), HandlerError> {
+    let user_id = parse(user_id)?;
+    let Some(recipient) = recipients::find(&**transaction, user_id).await? else {
+        return Ok(());
+    };
+    let wanted = preferences::find(&**transaction, user_id).await?.wanted;
+    if !wanted.includes(kind) {
+        tracing::debug!(?kind, "the user wants no such mails");
+        return Ok(());
+    }
+    let content = content(&recipient.display_name);
+    enqueue(transaction, &recipient, kind, content, None, delivered).await?;
+    Ok(())
+}
+
+/// Writes a mail with a code, to the address that the code was made for.
+///
+/// # Errors
+/// *Reject* where the id is none.
+pub async fn of_code(
+    transaction: &Transaction,
+    recipient: Recipient,
+    kind: Kind,
+    code: SealedCode,
+    delivered: &Delivered,
+    content: impl FnOnce(&str) -> Content,
+) -> Result<(), HandlerError> {
+    let (db, user_id) = (&**transaction, recipient.user_id);
+    // The event may come before the one that tells of the user: then it is all that is known, and that one replaces it.
+    recipients::learn(db, &recipient, recipients::UNTOLD).await?;
+    if recipients::find(db, user_id).await?.is_none() {
+        return Ok(());
+    }
+    let content = content(&recipient.display_name);
+    let code = Some(code);
+    enqueue(transaction, &recipient, kind, content, code, delivered).await?;
+    Ok(())
+}
+
+/// Writes a mail that goes out once `transaction` has committed. Nothing is sent here.
+///
+/// # Errors
+/// Where the database refuses the row.
+pub async fn enqueue(
+    transaction: &Transaction,
+    recipient: &Recipient,
+    kind: Kind,
+    content: Content,
+    code: Option<SealedCode>,
+    delivered: &Delivered,
+) -> Result<(), DbErr> {
+    let letter = Letter {
+        id: Uuid::now_v7(),
+        user_id: recipient.user_id,
+        kind,
+        event_id: delivered.envelope.id,
+        email: recipient.email.clone(),
+        display_name: one_line(&recipient.display_name),
+        subject: content.subject.to_owned(),
+        text: content.text,
+        html: content.html,
+        code,
+        original_id: None,
+        created_at_ms: database::now_ms(&**transaction).await?,
+        correlation_id: delivered.envelope.correlation_id.clone(),
+        trace: trace::current(),
+        attempt: 0,
+        repeated: false,
+    };
+    store::insert_letter(&**transaction, &letter).await?;
+    mailer::wake(transaction);
+    Ok(())
+}
+
+/// The id of the user whom an event names.
+///
+/// # Errors
+/// *Reject*: it will be none the next time either.
+pub fn parse(user_id: &str) -> Result<Uuid, Error> {
+    Uuid::parse_str(user_id).map_err(|_| Error::NotAUser)
+}
+
+/// A point in time of an event, in Unix milliseconds.
+pub fn millis(time: Option<Timestamp>) -> i64 {
+    let time = time.unwrap_or_default();
+    let below = i64::from(time.nanos) / 1_000_000;
+    time.seconds.saturating_mul(1000).saturating_add(below)
+}

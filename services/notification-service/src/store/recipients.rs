@@ -1,0 +1,106 @@
+//! Who can be written to: the users that events have told of, as the latest event has them.
+//!
+//! Events of one user may come in any order, so each row has the version of the user that it shows and never goes back. A
+//! user whose account was deleted stays as a row with nothing but the id: whatever still comes about them finds it.
+
+use runtime::database::now_sql;
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use super::recipient::{Column, Entity, Model};
+use crate::error::Error;
+use crate::notification::Recipient;
+
+/// The version of a user of whom no event of their own has told yet.
+pub const UNTOLD: i64 = 0;
+
+/// From now on the user has this address and this name, unless what is known is newer.
+pub async fn learn(
+    db: &impl ConnectionTrait,
+    recipient: &Recipient,
+    user_version: i64,
+) -> Result<(), DbErr> {
+    insert(db, recipient, user_version).await?;
+    Entity::update_many()
+        .col_expr(Column::Email, Expr::value(recipient.email.as_str()))
+        .col_expr(
+            Column::DisplayName,
+            Expr::value(recipient.display_name.as_str()),
+        )
+        .col_expr(Column::UserVersion, Expr::value(user_version))
+        .filter(Column::UserId.eq(recipient.user_id.to_string()))
+        .filter(Column::UserVersion.lt(user_version))
+        .filter(Column::ErasedAtMs.is_null())
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// The user, who stays as they are until the transaction ends; `None` where the account was deleted.
+///
+/// # Errors
+/// [`Error::RecipientUnknown`] where nobody has told of the user yet.
+pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Recipient>, Error> {
+    let row = Entity::find_by_id(user_id.to_string())
+        .lock_shared()
+        .one(db)
+        .await?
+        .ok_or(Error::RecipientUnknown(user_id))?;
+    Ok(row.erased_at_ms.is_none().then_some(Recipient {
+        user_id,
+        email: row.email,
+        display_name: row.display_name,
+    }))
+}
+
+/// Erases the user, and answers who it was: `None` where nobody has told of them, or they were erased before. Waits for
+/// whoever is just writing to them.
+pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Recipient>, DbErr> {
+    let nobody = Recipient {
+        user_id,
+        email: String::new(),
+        display_name: String::new(),
+    };
+    insert(db, &nobody, UNTOLD).await?;
+    let row = Entity::find_by_id(user_id.to_string())
+        .lock_exclusive()
+        .one(db)
+        .await?;
+    Entity::update_many()
+        .col_expr(Column::Email, Expr::value(""))
+        .col_expr(Column::DisplayName, Expr::value(""))
+        .col_expr(Column::ErasedAtMs, Expr::cust(now_sql(db)))
+        .filter(Column::UserId.eq(user_id.to_string()))
+        .filter(Column::ErasedAtMs.is_null())
+        .exec(db)
+        .await?;
+    let known = row.filter(|row| row.erased_at_ms.is_none() && !row.email.is_empty());
+    Ok(known.map(|row| Recipient {
+        user_id,
+        email: row.email,
+        display_name: row.display_name,
+    }))
+}
+
+async fn insert(
+    db: &impl ConnectionTrait,
+    recipient: &Recipient,
+    user_version: i64,
+) -> Result<(), DbErr> {
+    let row = Model {
+        user_id: recipient.user_id.to_string(),
+        email: recipient.email.clone(),
+        display_name: recipient.display_name.clone(),
+        user_version,
+        erased_at_ms: None,
+    };
+    Entity::insert(row.into_active_model())
+        .on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned())
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! What becomes of a user: their address is kept current, and nothing personal outlives their account.
+
+use contracts::notification::v1::{NotificationFailed, NotificationKind, NotificationState};
+use notification_service::config::Delivery;
+use rstest::rstest;
+use testkit::{StoreKind, eventually_is, outbox};
+use uuid::Uuid;
+
+use crate::mails::{parsed, to};
+use crate::samples::{cancelled, deleted, moved, placed, verification};
+use crate::world::{World, registered};
+
+/// Everything that the tables hold about people, as one text.
+async fn personal(world: &World) -> String {
+    let mails: Option<String> = world
+        .value(
+            "SELECT max(email || display_name || body_text || body_html || coalesce(failure, '')) FROM notification",
+        )
+        .await;
+    let users: Option<String> = world
+        .value("SELECT max(email || display_name) FROM recipient")
+        .await;
+    format!("{}{}", mails.unwrap_or_default(), users.unwrap_or_default())
+}
+
+#[rstest]
+#[tokio::test]
+async fn mails_go_to_the_latest_address_whatever_the_order_of_events(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let newest = moved(&user, "ada@example.net");
+    world.publish_version(Uuid::now_v7(), 3, &newest).await;
+    world.settled().await;
+    let older = moved(&user, "ada@example.org");
+    world.publish_version(Uuid::now_v7(), 2, &older).await;
+    world.settled().await;
+    let welcome = world.publish(&user).await;
+    let order = world.publish(&placed(&user.user_id)).await;
+    for event_id in [welcome, order] {
+        let sent = world.notification(event_id, NotificationState::Sent).await;
+        assert_eq!(sent.recipient, "ada@example.net");
+        let bytes = world.mails().bytes(&sent.notification_id);
+        assert_eq!(to(&parsed(&bytes)).1, "ada@example.net");
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_deleted_account_leaves_a_last_mail_and_nothing_personal(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada Lovelace");
+    let welcome = world.publish(&user).await;
+    let order = world.publish(&placed(&user.user_id)).await;
+    for event_id in [welcome, order] {
+        world.notification(event_id, NotificationState::Sent).await;
+    }
+    let end = Uuid::now_v7();
+    world.publish_version(end, 2, &deleted(&user)).await;
+    let last = world.notification(end, NotificationState::Sent).await;
+    assert_eq!(last.kind(), NotificationKind::AccountDeleted);
+    let bytes = world.mails().bytes(&last.notification_id);
+    assert_eq!(to(&parsed(&bytes)).1, "ada@example.com");
+
+    eventually_is("nothing personal is left", String::new(), async || {
+        personal(&world).await
+    })
+    .await;
+    // What was sent, when and why is still there.
+    let all = world.of_user(&user.user_id).await;
+    assert_eq!(all.len(), 3);
+    for one in all {
+        assert_eq!(one.recipient, "");
+        assert_eq!(one.state(), NotificationState::Sent);
+        assert!(one.send_time.is_some() && !one.subject.is_empty());
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_comes_after_the_deletion_makes_no_mail(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    // Also where the deletion is the first that is heard of the user.
+    world
+        .publish_version(Uuid::now_v7(), 3, &deleted(&user))
+        .await;
+    world.settled().await;
+    world.publish(&user).await;
+    let update = moved(&user, "ada@example.org");
+    world.publish_version(Uuid::now_v7(), 2, &update).await;
+    world.publish(&placed(&user.user_id)).await;
+    world.publish(&cancelled(&user.user_id, "")).await;
+    world.publish(&verification(&user, "ABCD-EFGH")).await;
+    world.settled().await;
+    let done = "SELECT count(*) FROM inbox WHERE state = 'done'";
+    eventually_is("all were handled", 6, async || {
+        world.value::<i64>(done).await
+    })
+    .await;
+    assert_eq!(world.of_user("").await.len(), 0);
+    assert_eq!(personal(&world).await, "");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn mails_that_are_still_to_be_sent_are_dropped_with_the_account_and_told_of(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    // Nobody listens on port 1: everything stays pending.
+    let nowhere = notification_service::sender::SmtpServer::parse("smtp://127.0.0.1:1").unwrap();
+    let world = World::sending(store, |_| Delivery::Smtp(nowhere)).await;
+    let user = registered("ada@example.com", "Ada");
+    let code = world.publish(&verification(&user, "ABCD-EFGH")).await;
+    world.notification(code, NotificationState::Pending).await;
+    let end = Uuid::now_v7();
+    world.publish_version(end, 2, &deleted(&user)).await;
+
+    let dropped = world.notification(code, NotificationState::Failed).await;
+    assert_eq!(
+        dropped.failure,
+        "the account was deleted before the mail was sent"
+    );
+    assert_eq!(dropped.recipient, "");
+    let sealed = "SELECT count(*) FROM notification WHERE sealed_code IS NOT NULL";
+    assert_eq!(world.value::<i64>(sealed).await, 0);
+    let promised = outbox(&world.db).await;
+    assert_eq!(promised.len(), 1, "{promised:?}");
+    let failed: NotificationFailed = promised[0].decode();
+    assert_eq!(failed.notification_id, dropped.notification_id);
+    assert_eq!(failed.failure, dropped.failure);
+    // The last mail waits for the mail server, and is all that still has the address.
+    let last = world.notification(end, NotificationState::Pending).await;
+    assert_eq!(last.recipient, "ada@example.com");
+    world.stop().await;
+}

@@ -1,0 +1,90 @@
+//! Mails with codes: opened for the mail that goes out, and for nothing that is stored.
+
+use contracts::notification::v1::{NotificationKind, NotificationState};
+use prost_types::Timestamp;
+use rstest::rstest;
+use runtime::sealed::Purpose;
+use testkit::{StoreKind, eventually_is};
+
+use crate::mails::{html, parsed, text, to};
+use crate::samples::{reset, sealed, verification};
+use crate::world::{World, registered};
+
+#[rstest]
+#[tokio::test]
+async fn a_code_stands_in_the_mail_and_in_no_table(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    // Before the event that tells of the user: the mail waits for nothing.
+    let user = registered("ada@example.com", "Ada");
+    let verify = world.publish(&verification(&user, "QUINCE-1")).await;
+    let set = world.publish(&reset(&user, "QUINCE-<2>")).await;
+    let sent = world.notification(verify, NotificationState::Sent).await;
+    assert_eq!(sent.kind(), NotificationKind::EmailVerification);
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let mail = parsed(&bytes);
+    assert_eq!(to(&mail).1, "ada@example.com");
+    for form in [text(&mail), html(&mail)] {
+        assert!(form.contains("QUINCE-1"), "{form}");
+    }
+    let sent = world.notification(set, NotificationState::Sent).await;
+    assert_eq!(sent.kind(), NotificationKind::PasswordReset);
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let mail = parsed(&bytes);
+    assert!(text(&mail).contains("QUINCE-<2>"));
+    assert!(html(&mail).contains("QUINCE-&lt;2&gt;"));
+
+    let holding =
+        "SELECT count(*) FROM notification WHERE body_text || body_html || subject LIKE '%QUINCE%'";
+    assert_eq!(world.value::<i64>(holding).await, 0);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_code_that_is_too_old_is_not_sent_any_more(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let mut request = verification(&user, "ABCD-EFGH");
+    request.expire_time = Some(Timestamp {
+        seconds: 1_700_000_000,
+        nanos: 0,
+    });
+    let event_id = world.publish(&request).await;
+    let failed = world
+        .notification(event_id, NotificationState::Failed)
+        .await;
+    assert_eq!(
+        failed.failure,
+        "the code in the mail does not work any more"
+    );
+    assert_eq!(world.mails().names().len(), 0);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_code_that_was_sealed_for_something_else_is_not_sent_and_tried_again(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let mut request = verification(&user, "ABCD-EFGH");
+    // As if somebody had put the code of a reset into the mail of a verification.
+    request.sealed_code = sealed(Purpose::PasswordReset, &user.user_id, "ABCD-EFGH");
+    let event_id = world.publish(&request).await;
+    let expected = "the code in the mail cannot be opened: MAIL_SEALING_KEY is not the one that the user service has";
+    let pending = "SELECT coalesce(max(failure), '') FROM notification WHERE state = 'pending'";
+    eventually_is("the attempt has failed", expected.to_owned(), async || {
+        world.value::<String>(pending).await
+    })
+    .await;
+    world
+        .notification(event_id, NotificationState::Pending)
+        .await;
+    assert_eq!(world.mails().names().len(), 0);
+    world.stop().await;
+}

@@ -1,0 +1,222 @@
+//! What users want to be told: read, changed, and kept to.
+
+use contracts::notification::v1::{
+    GetPreferencesRequest, Notification, NotificationKind, NotificationState, Preferences,
+    UpdatePreferencesRequest,
+};
+use contracts::user::v1::UserCreated;
+use prost_types::FieldMask;
+use rstest::rstest;
+use testkit::{StoreKind, reason, violated_fields};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::samples::{cancelled, confirmed, placed, reset, shipped, verification};
+use crate::world::{World, registered};
+
+async fn welcomed(world: &World) -> UserCreated {
+    let user = registered("ada@example.com", "Ada");
+    let event_id = world.publish(&user).await;
+    world.notification(event_id, NotificationState::Sent).await;
+    user
+}
+
+async fn get(world: &World, user: &UserCreated) -> Preferences {
+    let request = world.by(&user.user_id, GetPreferencesRequest::default());
+    let answer = world.client().get_preferences(request).await.unwrap();
+    answer.into_inner().preferences.unwrap()
+}
+
+async fn update(
+    world: &World,
+    user: &UserCreated,
+    request: UpdatePreferencesRequest,
+) -> Result<Preferences, Status> {
+    let request = world.by(&user.user_id, request);
+    let answer = world.client().update_preferences(request).await?;
+    Ok(answer.into_inner().preferences.unwrap())
+}
+
+fn to(preferences: Preferences, paths: &[&str]) -> UpdatePreferencesRequest {
+    let paths: Vec<String> = paths.iter().map(|&path| path.to_owned()).collect();
+    UpdatePreferencesRequest {
+        preferences: Some(preferences),
+        update_mask: (!paths.is_empty()).then_some(FieldMask { paths }),
+        request_id: String::new(),
+    }
+}
+
+fn no_order_mails() -> Preferences {
+    Preferences {
+        order_placed_mails: Some(false),
+        order_confirmed_mails: Some(false),
+        order_shipped_mails: Some(false),
+        order_cancelled_mails: Some(false),
+        ..Default::default()
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn everything_is_wanted_until_the_user_says_otherwise(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = welcomed(&world).await;
+    let expected = Preferences {
+        user_id: user.user_id.clone(),
+        order_placed_mails: Some(true),
+        order_confirmed_mails: Some(true),
+        order_shipped_mails: Some(true),
+        order_cancelled_mails: Some(true),
+        etag: "\"0\"".to_owned(),
+        update_time: None,
+    };
+    assert_eq!(get(&world, &user).await, expected);
+    // Also of whom no event has told yet: the token says that there is such a user.
+    let newcomer = registered("eve@example.com", "Eve");
+    assert_eq!(get(&world, &newcomer).await.etag, "\"0\"");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_update_writes_what_its_mask_names_and_answers_the_new_etag(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = welcomed(&world).await;
+    let named = to(no_order_mails(), &["order_shipped_mails"]);
+    let updated = update(&world, &user, named).await.unwrap();
+    let flags = |of: &Preferences| {
+        [
+            of.order_placed_mails,
+            of.order_confirmed_mails,
+            of.order_shipped_mails,
+            of.order_cancelled_mails,
+        ]
+        .map(Option::unwrap)
+    };
+    assert_eq!(flags(&updated), [true, true, false, true]);
+    assert_eq!(updated.etag, "\"1\"");
+    assert!(updated.update_time.is_some());
+    assert_eq!(get(&world, &user).await, updated);
+
+    let present = Preferences {
+        order_placed_mails: Some(false),
+        ..Default::default()
+    };
+    let updated = update(&world, &user, to(present, &[])).await.unwrap();
+    assert_eq!(flags(&updated), [false, true, false, true]);
+    let all = to(Preferences::default(), &["*"]);
+    let updated = update(&world, &user, all).await.unwrap();
+    assert_eq!(flags(&updated), [true; 4]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn only_who_has_read_the_latest_changes_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = welcomed(&world).await;
+    let read = get(&world, &user).await;
+    let first = update(&world, &user, to(read.clone(), &[])).await.unwrap();
+    let refused = update(&world, &user, to(read, &[])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted);
+    assert_eq!(reason(&refused), "ETAG_MISMATCH");
+    assert_eq!(get(&world, &user).await, first);
+    update(&world, &user, to(first, &[])).await.unwrap();
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_replay_changes_nothing_and_gets_the_first_answer(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = welcomed(&world).await;
+    let request = UpdatePreferencesRequest {
+        request_id: Uuid::new_v4().to_string(),
+        ..to(no_order_mails(), &[])
+    };
+    let first = update(&world, &user, request.clone()).await.unwrap();
+    let other = to(Preferences::default(), &["*"]);
+    update(&world, &user, other.clone()).await.unwrap();
+    let again = update(&world, &user, request.clone()).await.unwrap();
+    assert_eq!(again, first);
+    assert_eq!(get(&world, &user).await.etag, "\"2\"");
+
+    let reused = UpdatePreferencesRequest {
+        request_id: request.request_id,
+        ..other
+    };
+    let refused = update(&world, &user, reused).await.unwrap_err();
+    assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn every_violation_is_named_at_once() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let user = welcomed(&world).await;
+    let request = UpdatePreferencesRequest {
+        request_id: "cart 42".to_owned(),
+        ..to(
+            Preferences {
+                etag: "e".repeat(65),
+                ..Default::default()
+            },
+            &["user_id"],
+        )
+    };
+    let refused = update(&world, &user, request).await.unwrap_err();
+    assert_eq!(
+        violated_fields(&refused),
+        ["preferences.etag", "request_id", "update_mask"]
+    );
+    let nothing = UpdatePreferencesRequest::default();
+    let refused = update(&world, &user, nothing).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["preferences"]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn who_opts_out_gets_nothing_but_what_protects_the_account(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = welcomed(&world).await;
+    update(&world, &user, to(no_order_mails(), &[]))
+        .await
+        .unwrap();
+    let id = &user.user_id;
+    world.publish(&placed(id)).await;
+    world.publish(&confirmed(id)).await;
+    world.publish(&shipped(id)).await;
+    world.publish(&cancelled(id, "")).await;
+    let verified = world.publish(&verification(&user, "ABCD-EFGH")).await;
+    let last = world.publish(&reset(&user, "JKLM-NPQR")).await;
+    for event_id in [verified, last] {
+        world.notification(event_id, NotificationState::Sent).await;
+    }
+    world.settled().await;
+    let kinds: Vec<NotificationKind> = world
+        .of_user(id)
+        .await
+        .iter()
+        .map(Notification::kind)
+        .collect();
+    assert_eq!(kinds.len(), 3, "{kinds:?}");
+    for kind in [
+        NotificationKind::Welcome,
+        NotificationKind::EmailVerification,
+        NotificationKind::PasswordReset,
+    ] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    world.stop().await;
+}

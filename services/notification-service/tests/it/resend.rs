@@ -1,0 +1,171 @@
+//! `ResendNotification`: the same mail once more, as a notification of its own.
+
+use contracts::notification::v1::{Notification, NotificationState, ResendNotificationRequest};
+use futures::future::join_all;
+use notification_service::config::Delivery;
+use rstest::rstest;
+use testkit::{StoreKind, eventually, outbox, reason};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::mails::{parsed, text, to};
+use crate::samples::{deleted, moved, verification};
+use crate::world::{World, registered};
+
+async fn resend(
+    world: &World,
+    user_id: &str,
+    notification_id: &str,
+    request_id: &str,
+) -> Result<Notification, Status> {
+    let request = ResendNotificationRequest {
+        notification_id: notification_id.to_owned(),
+        request_id: request_id.to_owned(),
+    };
+    let request = world.by(user_id, request);
+    let answer = world.client().resend_notification(request).await?;
+    Ok(answer.into_inner().notification.unwrap())
+}
+
+/// The notification, once it was sent.
+async fn sent(world: &World, notification_id: &str) -> Notification {
+    eventually("the copy is sent", async || {
+        let all = world.of_user("").await;
+        let found = all
+            .iter()
+            .find(|one| one.notification_id == notification_id)
+            .cloned();
+        found
+            .filter(|one| one.state() == NotificationState::Sent)
+            .ok_or(all)
+    })
+    .await
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_copy_says_the_same_to_the_address_of_today_with_a_message_id_of_its_own(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let event_id = world.publish(&user).await;
+    let original = world.notification(event_id, NotificationState::Sent).await;
+    let update = moved(&user, "ada@example.org");
+    world.publish_version(Uuid::now_v7(), 2, &update).await;
+    world.settled().await;
+
+    let copy = resend(&world, &user.user_id, &original.notification_id, "")
+        .await
+        .unwrap();
+    assert_eq!(copy.state(), NotificationState::Pending);
+    assert_eq!(copy.original_id, original.notification_id);
+    assert_eq!(copy.event_id, original.event_id);
+    assert_eq!(copy.recipient, "ada@example.org");
+    let copy = sent(&world, &copy.notification_id).await;
+
+    let [first, second] = [&original, &copy].map(|one| world.mails().bytes(&one.notification_id));
+    let (first, second) = (parsed(&first), parsed(&second));
+    assert_eq!(text(&first), text(&second));
+    assert_eq!(first.subject(), second.subject());
+    assert_eq!(to(&second).1, "ada@example.org");
+    assert_ne!(first.message_id(), second.message_id());
+    assert_eq!(outbox(&world.db).await.len(), 2);
+    // A copy of a copy is a copy of the original.
+    let third = resend(&world, &user.user_id, &copy.notification_id, "")
+        .await
+        .unwrap();
+    assert_eq!(third.original_id, original.notification_id);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_fifty_equal_calls_at_once_one_makes_a_copy_and_all_get_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let event_id = world.publish(&user).await;
+    let original = world.notification(event_id, NotificationState::Sent).await;
+    let request_id = Uuid::new_v4().to_string();
+    let calls = (0..50).map(|_| {
+        resend(
+            &world,
+            &user.user_id,
+            &original.notification_id,
+            &request_id,
+        )
+    });
+    let answers = join_all(calls).await;
+    let first = answers[0].as_ref().unwrap();
+    for answer in &answers {
+        let answer = answer.as_ref().unwrap();
+        assert_eq!(answer.notification_id, first.notification_id);
+    }
+    assert_eq!(world.of_user("").await.len(), 2);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_mail_has_five_copies_at_most_and_one_on_its_way(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    let event_id = world.publish(&user).await;
+    let original = world.notification(event_id, NotificationState::Sent).await;
+    let id = &original.notification_id;
+    for _ in 0..5 {
+        let copy = resend(&world, &user.user_id, id, "").await.unwrap();
+        sent(&world, &copy.notification_id).await;
+    }
+    let refused = resend(&world, &user.user_id, id, "").await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&refused), "NOTIFICATION_COPIED_TOO_OFTEN");
+
+    let one_is_pending = format!(
+        "UPDATE notification SET state = 'pending', due_at_ms = {} WHERE original_id = '{id}'",
+        i64::MAX
+    );
+    world.execute(&one_is_pending).await;
+    let refused = resend(&world, &user.user_id, id, "").await.unwrap_err();
+    assert_eq!(reason(&refused), "NOTIFICATION_PENDING");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_pending_holds_a_code_or_is_erased_is_not_sent_once_more(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    // Nobody listens on port 1: everything stays pending.
+    let nowhere = || notification_service::sender::SmtpServer::parse("smtp://127.0.0.1:1").unwrap();
+    let world = World::sending(store, |_| Delivery::Smtp(nowhere())).await;
+    let user = registered("ada@example.com", "Ada");
+    let id = &user.user_id;
+    let event_id = world.publish(&user).await;
+    let pending = world
+        .notification(event_id, NotificationState::Pending)
+        .await;
+    let refused = resend(&world, id, &pending.notification_id, "").await;
+    assert_eq!(reason(&refused.unwrap_err()), "NOTIFICATION_PENDING");
+
+    let code_id = world.publish(&verification(&user, "ABCD-EFGH")).await;
+    let code = world
+        .notification(code_id, NotificationState::Pending)
+        .await;
+    let refused = resend(&world, id, &code.notification_id, "").await;
+    assert_eq!(reason(&refused.unwrap_err()), "NOTIFICATION_HOLDS_CODE");
+
+    world
+        .publish_version(Uuid::now_v7(), 2, &deleted(&user))
+        .await;
+    world
+        .notification(event_id, NotificationState::Failed)
+        .await;
+    let refused = resend(&world, id, &pending.notification_id, "").await;
+    assert_eq!(reason(&refused.unwrap_err()), "NOTIFICATION_ERASED");
+    world.stop().await;
+}
