@@ -14,6 +14,8 @@ mod codes;
 #[cfg(test)]
 mod create_user;
 #[cfg(test)]
+mod enumeration;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod get_user;
@@ -31,6 +33,8 @@ mod recovery;
 mod repeated;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod security_log;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use contracts::user::v1::{
 use event::Message;
 use messaging::transport::{Ack, Queue, Topology};
 use messaging::{Delivered, EngineConfig, HandlerError, Subscriptions, Transaction};
-use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use testkit::{
@@ -65,6 +65,18 @@ impl World {
         Self::build(database, config, EngineConfig::default(), broker).await
     }
 
+    /// On a server that is configured so.
+    pub(crate) async fn with_grpc(grpc: GrpcConfig) -> Self {
+        let database = Database::create(StoreKind::Sqlite).await;
+        let broker = Broker::create(BrokerKind::Embedded).await;
+        let config = Config {
+            grpc,
+            broker: broker.of_services([&participant().topology()]),
+            ..config_on(database.config())
+        };
+        Self::run(database, config, broker).await
+    }
+
     async fn build(
         database: Database,
         config: DatabaseConfig,
@@ -76,6 +88,10 @@ impl World {
             engine,
             ..config_on(config)
         };
+        Self::run(database, config, broker).await
+    }
+
+    async fn run(database: Database, config: Config, broker: Broker) -> Self {
         let app = App::build(config).await.unwrap();
         let running = Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await;
         let db = database.connect().await;
