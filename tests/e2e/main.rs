@@ -6,9 +6,11 @@
     reason = "test code only: a panic is how a test fails"
 )]
 
+mod access;
 mod duplicates;
 mod faults;
 mod flow;
+mod identity;
 mod late_recipient;
 mod poison;
 mod system;

@@ -1,8 +1,10 @@
 //! The running system of one test: all services in this process, on a stack of its own.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use angarium::system::Addresses;
 use angarium::{Command, Config, System};
 use bytes::Bytes;
 use contracts::Event;
@@ -24,16 +26,20 @@ use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConf
 use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
 use tempfile::TempDir;
-use testkit::{Broker, Database, Stack, StoreKind, eventually};
+use testkit::{Broker, Database, Stack, StoreKind, Tokens, authorized, eventually};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+use user_service::config::IdentityConfig;
 use uuid::Uuid;
 
 pub(crate) struct Running {
     pub(crate) users: UserServiceClient<Channel>,
     pub(crate) orders: OrderServiceClient<Channel>,
     pub(crate) notifications: NotificationServiceClient<Channel>,
+    /// Accepted by every service, for any user and role.
+    pub(crate) tokens: Tokens,
+    addresses: Addresses,
     config: Config,
     shutdown: Shutdown,
     running: JoinHandle<Result<(), String>>,
@@ -54,6 +60,8 @@ impl Running {
         let config = Config {
             command: Command::Serve,
             data_dir: folder.path().to_owned(),
+            secret_key: MasterKey::well_known("SECRET_KEY"),
+            identity: IdentityConfig::default(),
             grpc: GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             database: database.as_ref().map(Database::config),
             rabbitmq: match &handle {
@@ -82,6 +90,10 @@ impl Running {
             let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
             endpoint.connect_lazy()
         };
+        let tokens = Tokens::unknown();
+        for service in services() {
+            tokens.make_known(&connect(&config, service).await).await;
+        }
         let shutdown = Shutdown::new(Duration::from_secs(20));
         let stop = shutdown.clone();
         Self {
@@ -91,6 +103,8 @@ impl Running {
             running: tokio::spawn(async move {
                 system.run(stop).await.map_err(|error| format!("{error:#}"))
             }),
+            tokens,
+            addresses,
             config,
             shutdown,
             broker,
@@ -99,15 +113,23 @@ impl Running {
         }
     }
 
+    /// To the server of the gRPC service with this full name.
+    pub(crate) fn channel(&self, service: &str) -> Channel {
+        let address = match service {
+            "angarium.user.v1.UserService" => self.addresses.users,
+            "angarium.order.v1.OrderService" => self.addresses.orders,
+            "angarium.notification.v1.NotificationService" => self.addresses.notifications,
+            other => panic!("nothing serves {other}"),
+        };
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        endpoint.connect_lazy()
+    }
+
     /// Stops it, and asserts that it ended in order and left nothing to be published.
     pub(crate) async fn stop(self) {
         self.shutdown.trigger();
         self.running.await.unwrap().unwrap();
-        for service in [
-            user_service::NAME,
-            order_service::NAME,
-            notification_service::NAME,
-        ] {
+        for service in services() {
             let db = connect(&self.config, service).await;
             let pending = query(
                 &db,
@@ -121,12 +143,36 @@ impl Running {
     pub(crate) async fn register(&self, email: &str) -> String {
         let request = CreateUserRequest {
             email: email.to_owned(),
-            password: "correct horse battery staple".to_owned(),
+            password: PASSWORD.to_owned(),
             display_name: "Ada Lovelace".to_owned(),
             ..CreateUserRequest::default()
         };
         let answer = self.users.clone().create_user(request).await.unwrap();
         answer.into_inner().user.unwrap().user_id
+    }
+
+    /// The token of this user, as a login gives it.
+    pub(crate) fn token(&self, user_id: &str) -> String {
+        self.tokens.user(user_id.parse().unwrap())
+    }
+
+    /// The codes in the mails that went to this address.
+    pub(crate) fn codes(&self, email: &str) -> BTreeSet<String> {
+        let files = std::fs::read_dir(self.folder.path().join("mails")).unwrap();
+        let mails = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        mails
+            .filter(|mail| mail.contains(email))
+            .filter_map(|mail| angarium::demo::code_in(&mail))
+            .collect()
+    }
+
+    /// Waits for a mail to this address with a code that is not among those `seen`.
+    pub(crate) async fn next_code(&self, email: &str, seen: &BTreeSet<String>) -> String {
+        eventually("a mail with another code", async || {
+            let codes = self.codes(email);
+            codes.difference(seen).next().cloned().ok_or(codes.len())
+        })
+        .await
     }
 
     /// Places an order, as soon as the order service has heard of the user.
@@ -137,7 +183,8 @@ impl Running {
             ..PlaceOrderRequest::default()
         };
         eventually("the order is placed", async || {
-            match self.orders.clone().place_order(request.clone()).await {
+            let request = authorized(&self.token(user_id), request.clone());
+            match self.orders.clone().place_order(request).await {
                 Ok(answer) => Ok(answer.into_inner().order.unwrap()),
                 Err(status) if status.code() == Code::NotFound => Err(status),
                 Err(status) => panic!("{status}"),
@@ -155,7 +202,7 @@ impl Running {
         Ok(self
             .orders
             .clone()
-            .cancel_order(request)
+            .cancel_order(authorized(&self.tokens.admin(), request))
             .await?
             .into_inner()
             .order
@@ -170,7 +217,7 @@ impl Running {
         };
         self.notifications
             .clone()
-            .list_notifications(request)
+            .list_notifications(authorized(&self.tokens.admin(), request))
             .await
             .unwrap()
             .into_inner()
@@ -220,6 +267,8 @@ impl Running {
         query(&connect(&self.config, service).await, sql).await
     }
 }
+
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// `event` with the envelope that its service would give it, as the first of its aggregate.
 pub(crate) fn message<E: Event>(id: Uuid, event: &E) -> Message {
@@ -271,6 +320,14 @@ fn impatient() -> RetryPolicy {
         attempts: 1000,
         ..RetryPolicy::default()
     }
+}
+
+fn services() -> [&'static str; 3] {
+    [
+        user_service::NAME,
+        order_service::NAME,
+        notification_service::NAME,
+    ]
 }
 
 fn topologies() -> Vec<transport::Topology> {

@@ -176,7 +176,12 @@ fn no_file_of_the_product_is_longer_than_400_lines() {
 
 #[test]
 fn every_link_in_the_documents_leads_somewhere() {
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ] {
         let text = read(document);
         for target in text
             .split("](")
@@ -190,6 +195,36 @@ fn every_link_in_the_documents_leads_somewhere() {
             );
         }
     }
+}
+
+#[test]
+fn every_test_that_the_security_checklist_names_exists() {
+    let checklist = read("SECURITY.md");
+    let (_, checklist) = checklist.split_once("## The checklist").unwrap();
+    let mut named = 0;
+    for test in checklist
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|test| test.contains("::"))
+    {
+        let (package, test) = test.split_once(": ").unwrap();
+        let folder = match package {
+            "e2e" => "tests/e2e".to_owned(),
+            "runtime" | "contracts" => format!("shared/{package}"),
+            service => format!("services/{service}"),
+        };
+        let (module, name) = test.rsplit_once("::").unwrap();
+        let files = ["tests/it/", "src/", ""]
+            .map(|place| format!("{folder}/{place}{}.rs", module.replace("::", "/")));
+        let function = format!("fn {name}(");
+        let is_there = files
+            .iter()
+            .any(|file| root().join(file).exists() && read(file).contains(&function));
+        assert!(is_there, "{package}: {test} is not a test");
+        named += 1;
+    }
+    assert!(named > 20, "only {named} tests are named");
 }
 
 #[test]

@@ -9,9 +9,10 @@ use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use notification_service::config::{MailArgs, MailConfig};
 use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
-    MailSealingKeyArgs, ModeArgs, Problems, TelemetryArgs, TelemetryConfig,
+    MailSealingKeyArgs, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
 };
 use runtime::sealed::MasterKey;
+use user_service::config::{IdentityArgs, IdentityConfig};
 
 use crate::dead_letters;
 use crate::topology::Topology;
@@ -37,6 +38,10 @@ pub struct Args {
 
     #[command(flatten)]
     mode: ModeArgs,
+    #[command(flatten)]
+    secret_key: SecretKeyArgs,
+    #[command(flatten)]
+    identity: IdentityArgs,
     #[command(flatten)]
     grpc: GrpcArgs,
     #[command(flatten)]
@@ -75,6 +80,8 @@ pub enum Command {
 pub struct Config {
     pub command: Command,
     pub data_dir: PathBuf,
+    pub secret_key: MasterKey,
+    pub identity: IdentityConfig,
     /// Of the user service; the others listen on the ports after it.
     pub grpc: GrpcConfig,
     /// `None`: a SQLite file for each service, in the data folder.
@@ -91,8 +98,13 @@ pub struct Config {
 impl runtime::Settings for Args {
     type Config = Config;
 
-    const SECRETS: &'static [&'static str] =
-        &["database_url", "amqp_url", "smtp_url", "mail_sealing_key"];
+    const SECRETS: &'static [&'static str] = &[
+        "database_url",
+        "amqp_url",
+        "smtp_url",
+        "secret_key",
+        "mail_sealing_key",
+    ];
 
     fn check(mut self, problems: &mut Problems) -> Option<Config> {
         let mut command = self.command.unwrap_or(Command::Serve);
@@ -100,6 +112,8 @@ impl runtime::Settings for Args {
             export.prefix.clone_from(&self.broker.amqp_prefix);
         }
         let mode = self.mode.check(problems);
+        let secret_key = self.secret_key.check(mode, problems);
+        let identity = self.identity.check(problems);
         let grpc = self
             .grpc
             .check(user_service::config::DEFAULT_PORT, mode, problems);
@@ -138,6 +152,8 @@ impl runtime::Settings for Args {
         Some(Config {
             command,
             data_dir: self.data_dir,
+            secret_key: secret_key?,
+            identity: identity?,
             grpc: grpc?,
             database: Some(database?).filter(|_| given),
             rabbitmq: rabbitmq?,

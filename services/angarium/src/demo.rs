@@ -14,8 +14,11 @@ use crate::args::Config;
 use crate::serve::stores;
 use crate::system::System;
 
+mod mailbox;
 mod story;
 
+use mailbox::Mailbox;
+pub use mailbox::code_in;
 use story::Story;
 
 /// Plays the story, prints it, and stops what it started.
@@ -24,7 +27,8 @@ use story::Story;
 /// Where a service cannot start, a call fails, or an effect does not come in time.
 pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     config.data_dir = config.data_dir.join("demo");
-    config.mail = config.mail.in_folder(&config.data_dir.join("mails"));
+    let mails = config.data_dir.join("mails");
+    config.mail = config.mail.in_folder(&mails);
     config.grpc = config
         .grpc
         .with_listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
@@ -39,7 +43,7 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
     );
 
     let telling = async {
-        let told = Story::connect(addresses)?
+        let told = Story::connect(addresses, Mailbox::in_folder(&mails))?
             .tell(|step| println!("{step}"))
             .await;
         shutdown.trigger();

@@ -29,8 +29,10 @@ fn greeting(config: &Config, addresses: Addresses) -> String {
         notifications,
     } = addresses;
     let user = r#"{"email": "ada@example.com", "password": "correct horse battery", "display_name": "Ada"}"#;
+    let login = r#"{"email": "ada@example.com", "password": "correct horse battery"}"#;
     let order = r#"{"user_id": "USER_ID", "lines": [{"sku": "TEA-1", "quantity": 2, "unit_price": {"currency_code": "EUR", "units": 4, "nanos": 500000000}}]}"#;
     let mails = r#"{"user_id": "USER_ID"}"#;
+    let token = "'authorization: Bearer TOKEN'";
     format!(
         "Angarium serves, on {stores}. Ctrl-C stops it; nothing is lost.
 
@@ -38,17 +40,22 @@ fn greeting(config: &Config, addresses: Addresses) -> String {
   orders         {orders}
   notifications  {notifications}
 
-Register somebody, and put the user_id of the answer in the place of USER_ID:
+Register somebody, and log them in:
 
   grpcurl -plaintext -d '{user}' {users} angarium.user.v1.UserService/CreateUser
-  grpcurl -plaintext -d '{order}' {orders} angarium.order.v1.OrderService/PlaceOrder
-  grpcurl -plaintext -d '{mails}' {notifications} angarium.notification.v1.NotificationService/ListNotifications
+  grpcurl -plaintext -d '{login}' {users} angarium.user.v1.UserService/Authenticate
+
+Put the user_id and the access_token of the answer in the places of USER_ID and TOKEN:
+
+  grpcurl -plaintext -H {token} -d '{order}' {orders} angarium.order.v1.OrderService/PlaceOrder
+  grpcurl -plaintext -H {token} -d '{mails}' {notifications} angarium.notification.v1.NotificationService/ListNotifications
 
 The same with buf:
 
   buf curl --protocol grpc --http2-prior-knowledge -d '{user}' http://{users}/angarium.user.v1.UserService/CreateUser
-  buf curl --protocol grpc --http2-prior-knowledge -d '{order}' http://{orders}/angarium.order.v1.OrderService/PlaceOrder
-  buf curl --protocol grpc --http2-prior-knowledge -d '{mails}' http://{notifications}/angarium.notification.v1.NotificationService/ListNotifications
+  buf curl --protocol grpc --http2-prior-knowledge -d '{login}' http://{users}/angarium.user.v1.UserService/Authenticate
+  buf curl --protocol grpc --http2-prior-knowledge -H {token} -d '{order}' http://{orders}/angarium.order.v1.OrderService/PlaceOrder
+  buf curl --protocol grpc --http2-prior-knowledge -H {token} -d '{mails}' http://{notifications}/angarium.notification.v1.NotificationService/ListNotifications
 ",
         stores = stores(config),
     )

@@ -40,6 +40,9 @@ impl System {
     /// Where a database or a port cannot be had.
     pub async fn build_on(config: &Config, broker: Broker) -> anyhow::Result<Self> {
         let users = user_service::App::build(user_service::Config {
+            secret_key: config.secret_key.clone(),
+            mail_sealing_key: config.mail_sealing_key.clone(),
+            identity: config.identity.clone(),
             grpc: grpc(config, 0),
             database: database(config, user_service::NAME),
             broker: broker.clone(),

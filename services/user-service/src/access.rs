@@ -1,8 +1,39 @@
 //! Who may call what: the one place that says it. A method that is not in it is not served.
+//!
+//! Whose a user is, is checked where the user is read: users see and change themselves, admins anyone.
 
 use runtime::auth::{Access, Rules};
 
 pub const RULES: Rules = &[
     ("angarium.user.v1.UserService/CreateUser", Access::Public),
-    ("angarium.user.v1.UserService/GetUser", Access::Public),
+    ("angarium.user.v1.UserService/VerifyEmail", Access::Public),
+    (
+        "angarium.user.v1.UserService/RequestEmailVerification",
+        Access::Authenticated,
+    ),
+    ("angarium.user.v1.UserService/Authenticate", Access::Public),
+    ("angarium.user.v1.UserService/RefreshToken", Access::Public),
+    ("angarium.user.v1.UserService/RevokeToken", Access::Public),
+    (
+        "angarium.user.v1.UserService/GetUser",
+        Access::Authenticated,
+    ),
+    ("angarium.user.v1.UserService/ListUsers", Access::Admin),
+    (
+        "angarium.user.v1.UserService/UpdateUser",
+        Access::Authenticated,
+    ),
+    (
+        "angarium.user.v1.UserService/ChangePassword",
+        Access::Authenticated,
+    ),
+    (
+        "angarium.user.v1.UserService/RequestPasswordReset",
+        Access::Public,
+    ),
+    ("angarium.user.v1.UserService/ResetPassword", Access::Public),
+    (
+        "angarium.user.v1.UserService/DeleteUser",
+        Access::Authenticated,
+    ),
 ];

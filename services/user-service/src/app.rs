@@ -9,17 +9,22 @@ use anyhow::Context as _;
 use contracts::user::v1::user_service_server::UserServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
+use runtime::sealed::MailCodes;
 use runtime::{
-    ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database, idempotency,
+    Clock, ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
+    idempotency,
 };
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
 use crate::commands::Commands;
 use crate::config::Config;
+use crate::keys::Keys;
 use crate::migrations::Migrator;
 use crate::password::{Hasher, Limits};
-use crate::{NAME, access, grpc};
+use crate::requests::Requests;
+use crate::throttle::Throttle;
+use crate::{NAME, access, clean_up, grpc};
 
 /// The full name of the gRPC service, as health and reflection have it.
 const GRPC_SERVICE: &str = "angarium.user.v1.UserService";
@@ -39,6 +44,8 @@ pub struct App {
     routes: Routes,
     store: Store,
     engine: Engine,
+    keys: Arc<Keys>,
+    throttle: Throttle,
 }
 
 impl App {
@@ -55,9 +62,27 @@ impl App {
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
 
-        let hasher = Hasher::new(Limits::of_this_machine());
-        let commands = Commands::new(store.clone(), hasher, Arc::new(SystemClock));
-        let service = UserServiceServer::new(grpc::Users::new(commands))
+        let (secret_key, identity) = (&config.secret_key, config.identity);
+        secret_key.warn_if_well_known();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let rotation = identity.key_rotation;
+        let keys = Keys::open(store.clone(), secret_key, rotation, Arc::clone(&clock))
+            .await
+            .context("the signing keys cannot be used")?;
+        let keys = Arc::new(keys);
+        let throttle = Throttle::new(store.clone(), secret_key, Arc::clone(&clock));
+        let commands = Commands {
+            store: store.clone(),
+            hasher: Hasher::new(Limits::of_this_machine()),
+            clock,
+            keys: Arc::clone(&keys),
+            throttle: throttle.clone(),
+            mail_codes: MailCodes::new(&config.mail_sealing_key),
+            admins: Arc::new(identity.admins),
+        };
+        let requests = Requests::new(identity.address_source, secret_key);
+        let page_tokens = PageTokens::open(store.connection()).await?;
+        let service = UserServiceServer::new(grpc::Users::new(commands, requests, page_tokens))
             .max_decoding_message_size(config.grpc.max_request_bytes)
             .max_encoding_message_size(config.grpc.max_response_bytes)
             .accept_compressed(CompressionEncoding::Gzip)
@@ -70,6 +95,8 @@ impl App {
             routes: Routes::new(service),
             store,
             engine,
+            keys,
+            throttle,
         })
     }
 
@@ -93,8 +120,12 @@ impl App {
             database,
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
-        let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
+        let stop = &shutdown.soft;
+        serving.beside("keys", self.keys.run(stop.clone()));
+        let answers = idempotency::clean(self.store.connection().clone(), stop.clone());
         serving.beside("answers", answers);
+        let clean_up = clean_up::run(self.store, self.throttle, SystemClock, stop.clone());
+        serving.beside("clean-up", clean_up);
         serving
             .finish_with("messaging", |stop, committed| {
                 self.engine.run(stop, committed)

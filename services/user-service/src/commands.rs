@@ -1,84 +1,179 @@
 //! What changes users: each command is one transaction that holds the new state and the event that tells of it.
+//!
+//! What a user may do with an account is in [`account`]; how one comes to be, and proves an address, in [`registration`];
+//! logging in and out in [`login`]; and the way back in for who has forgotten the password in [`recovery`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use contracts::user::v1::UserCreated;
-use messaging::{Cause, Store, outbox};
+use contracts::user::v1::{EmailVerificationRequested, UserUpdated};
+use messaging::{Cause, Store, Transaction, outbox};
 use runtime::Clock;
-use runtime::idempotency::{self, Call};
+use runtime::auth::{Caller, Role};
+use runtime::sealed::{MailCodes, Purpose};
 use sea_orm::{ConnectionTrait, DbErr};
+use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::convert;
 use crate::error::Error;
-use crate::password::{Hasher, Password};
-use crate::store;
-use crate::user::{DisplayName, Email, User};
+use crate::keys::Keys;
+use crate::password::{Attempt, Hasher, PasswordHash, Verdict};
+use crate::secret;
+use crate::store::{self, codes};
+use crate::throttle::Throttle;
+use crate::user::{Email, User};
+use crate::{convert, throttle};
+
+mod account;
+mod login;
+mod recovery;
+mod registration;
+
+pub use account::Changes;
+pub use login::{LoggedIn, Tokens};
+
+/// How long the code of a verification works.
+const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
 
 /// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
-    store: Store,
-    hasher: Hasher,
-    clock: Arc<dyn Clock>,
+    pub store: Store,
+    pub hasher: Hasher,
+    pub clock: Arc<dyn Clock>,
+    pub keys: Arc<Keys>,
+    pub throttle: Throttle,
+    pub mail_codes: MailCodes,
+    /// The keys of the addresses whose users are admins, once they have verified them.
+    pub admins: Arc<BTreeSet<String>>,
 }
 
 impl Commands {
-    pub fn new(store: Store, hasher: Hasher, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store,
-            hasher,
-            clock,
+    /// What the user may beyond their own.
+    pub fn role_of(&self, user: &User) -> Role {
+        if user.email_verified && self.admins.contains(user.email.key()) {
+            Role::Admin
+        } else {
+            Role::User
         }
     }
 
-    /// Registers a user whose address nobody else has. The answer to a `call` that is made again is the user of the first.
-    pub async fn create_user(
+    /// The user with this id, as far as the caller may see them.
+    pub async fn get_user(&self, caller: Caller, user_id: Uuid) -> Result<User, Error> {
+        store::find_user(self.store.connection(), user_id)
+            .await?
+            .ok_or_else(|| missing(caller, user_id))
+    }
+
+    /// Users, newest first: `limit` of those before `before`.
+    pub async fn list_users(&self, before: Option<Uuid>, limit: u64) -> Result<Vec<User>, Error> {
+        let listed = store::list_users(self.store.connection(), before, limit).await;
+        Ok(listed?)
+    }
+
+    /// Whether `attempt` is the user's password, counted as a login is.
+    async fn check_password(
         &self,
-        email: Email,
-        password: Password,
-        display_name: DisplayName,
-        call: Option<&Call>,
+        user: &User,
+        hash: PasswordHash,
+        attempt: Attempt,
+        address: &str,
+    ) -> Result<(), Error> {
+        let login = self.throttle.begin_login(user.email.key(), address).await?;
+        match self.hasher.verify(attempt, Some(hash)).await? {
+            Verdict::Right { .. } => Ok(self.throttle.succeeded(login).await?),
+            Verdict::Wrong => {
+                tracing::warn!(target: "security", event = "password_wrong", user_id = %user.id, address);
+                Err(Error::PasswordWrong)
+            }
+        }
+    }
+
+    /// Makes a code for the user's address, and promises the mail that carries it.
+    async fn request_verification(
+        &self,
+        transaction: &Transaction,
+        user: &User,
         cause: &Cause,
-    ) -> Result<User, Error> {
-        let db = self.store.connection();
-        if let Some(first) = idempotency::answered(db, call).await? {
-            return registered(db, &first).await;
-        }
-        // Before the transaction begins, because it takes long: a connection, or SQLite's only writer, must not wait for it.
-        let password_hash = self.hasher.hash(password).await?;
-        let user = User::register(Uuid::now_v7(), email, display_name, self.clock.now_ms());
-        let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&*transaction, call).await? {
-            return registered(&*transaction, &first).await;
-        }
-        store::insert_user(&*transaction, &user, &password_hash).await?;
-        let created = UserCreated {
+    ) -> Result<(), Error> {
+        let (code, expires_at_ms) = self
+            .new_code(
+                transaction,
+                Purpose::EmailVerification,
+                user,
+                VERIFICATION_CODE,
+            )
+            .await?;
+        let requested = EmailVerificationRequested {
+            verification_id: Uuid::now_v7().to_string(),
             user_id: user.id.to_string(),
             email: user.email.as_given().to_owned(),
             display_name: user.display_name.as_str().to_owned(),
-            create_time: Some(convert::timestamp(user.created_at_ms)),
+            sealed_code: self
+                .mail_codes
+                .seal(Purpose::EmailVerification, user.id, &code)?,
+            expire_time: Some(convert::timestamp(expires_at_ms)),
         };
-        outbox::enqueue(&transaction, &created, user.version, cause).await?;
-        // The id and no more: what is personal stands in one place, from where it can be erased.
-        idempotency::keep(&*transaction, call, user.id.as_bytes().to_vec()).await?;
-        transaction.commit().await?;
-        Ok(user)
+        outbox::enqueue(transaction, &requested, 1, cause).await?;
+        Ok(())
     }
 
-    /// The user with this id.
-    pub async fn get_user(&self, user_id: Uuid) -> Result<User, Error> {
-        store::find_user(self.store.connection(), user_id)
-            .await?
-            .ok_or(Error::UserNotFound(user_id))
+    /// A new code for the user, kept as its digest; the one before it ends.
+    async fn new_code(
+        &self,
+        transaction: &Transaction,
+        purpose: Purpose,
+        user: &User,
+        lifetime: Duration,
+    ) -> Result<(SecretString, i64), Error> {
+        let code = secret::new_code()?;
+        let expires_at_ms = self.clock.now_ms() + throttle::millis(lifetime);
+        codes::replace(
+            &**transaction,
+            purpose,
+            user.id,
+            &secret::code_digest(&code),
+            user.email.key(),
+            expires_at_ms,
+        )
+        .await?;
+        Ok((code, expires_at_ms))
     }
 }
 
-/// The user whose id was kept as the answer to the first call.
-async fn registered(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, Error> {
+/// Writes a user who was changed, and promises the event that tells of it.
+async fn write_change(transaction: &Transaction, user: &User, cause: &Cause) -> Result<(), Error> {
+    store::update_user(&**transaction, user).await?;
+    let updated = UserUpdated {
+        user_id: user.id.to_string(),
+        email: user.email.as_given().to_owned(),
+        display_name: user.display_name.as_str().to_owned(),
+        update_time: Some(convert::timestamp(user.updated_at_ms)),
+    };
+    outbox::enqueue(transaction, &updated, user.version, cause).await?;
+    Ok(())
+}
+
+/// The user whose id was kept as the answer to the first of several calls with one `request_id`.
+async fn answered_user(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, Error> {
     let user_id = Uuid::from_slice(first)
         .map_err(|_| DbErr::Type("idempotency.response is no user's id".to_owned()))?;
     store::find_user(db, user_id)
         .await?
         .ok_or(Error::UserNotFound(user_id))
+}
+
+/// Only an admin is told that somebody is not there.
+fn missing(caller: Caller, user_id: Uuid) -> Error {
+    if caller.is_admin() {
+        Error::UserNotFound(user_id)
+    } else {
+        Error::NotAllowed
+    }
+}
+
+/// What an account is counted by, whether or not it exists.
+fn account_of(email: &Email) -> &str {
+    email.key()
 }

@@ -4,9 +4,14 @@ use clap::Parser;
 use messaging::transport::Broker;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
-    Problems, TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
+    MailSealingKeyArgs, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
 };
+use runtime::sealed::MasterKey;
+
+mod identity;
+
+pub use identity::{IdentityArgs, IdentityConfig};
 
 /// The port unless another one is given.
 pub const DEFAULT_PORT: u16 = 50051;
@@ -17,6 +22,12 @@ pub const DEFAULT_PORT: u16 = 50051;
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,
+    #[command(flatten)]
+    secret_key: SecretKeyArgs,
+    #[command(flatten)]
+    mail_sealing_key: MailSealingKeyArgs,
+    #[command(flatten)]
+    identity: IdentityArgs,
     #[command(flatten)]
     grpc: GrpcArgs,
     #[command(flatten)]
@@ -34,6 +45,9 @@ pub struct Args {
 /// The checked configuration.
 #[derive(Clone)]
 pub struct Config {
+    pub secret_key: MasterKey,
+    pub mail_sealing_key: MasterKey,
+    pub identity: IdentityConfig,
     pub grpc: GrpcConfig,
     pub database: DatabaseConfig,
     pub broker: Broker,
@@ -45,10 +59,14 @@ pub struct Config {
 impl runtime::Settings for Args {
     type Config = Config;
 
-    const SECRETS: &'static [&'static str] = &["database_url", "amqp_url"];
+    const SECRETS: &'static [&'static str] =
+        &["database_url", "amqp_url", "secret_key", "mail_sealing_key"];
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let mode = self.mode.check(problems);
+        let secret_key = self.secret_key.check(mode, problems);
+        let mail_sealing_key = self.mail_sealing_key.check(mode, problems);
+        let identity = self.identity.check(problems);
         let grpc = self.grpc.check(DEFAULT_PORT, mode, problems);
         let database = self.database.check(problems);
         let mut problem =
@@ -58,6 +76,9 @@ impl runtime::Settings for Args {
         let telemetry = self.telemetry.check(problems);
         let lifecycle = self.lifecycle.check(problems);
         Some(Config {
+            secret_key: secret_key?,
+            mail_sealing_key: mail_sealing_key?,
+            identity: identity?,
             grpc: grpc?,
             database: database?,
             broker: Broker::RabbitMq(broker?),

@@ -3,44 +3,71 @@
 use std::time::Duration;
 
 use messaging::{BeginError, OverBudget};
+use runtime::etag::EtagMismatch;
 use runtime::idempotency::{ClaimError, Reused};
+use runtime::sealed::SealError;
 use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::password::HashError;
-use crate::store::InsertError;
+use crate::secret::NoRandomness;
+use crate::store::WriteError;
+use crate::throttle::{ThrottleError, Wait};
 
 /// By then much of the queue has been hashed.
 const RETRY_WHEN_HASHING: Duration = Duration::from_secs(1);
 /// By then an outbox that drains has made room.
 const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
+/// By then somebody has looked for the key again.
+const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(30);
 
-/// No variant holds an address: an error is logged.
+const USER: &str = "angarium.user.v1.User";
+
+/// No variant holds an address, a password or a code: an error is logged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("another user has this e-mail address, in this or another case of its letters")]
     EmailTaken,
     #[error("there is no user {0}")]
     UserNotFound(Uuid),
+    #[error("permission denied, or it does not exist")]
+    NotAllowed,
+    #[error("no user has this address and this password")]
+    CredentialsInvalid,
+    #[error(
+        "the refresh token is none, was used, has expired, or its session has ended; log in again"
+    )]
+    RefreshTokenInvalid,
+    #[error(
+        "the code is none, was used, has expired, or another one was sent since; ask for another one"
+    )]
+    CodeInvalid,
+    #[error("the current password is another one")]
+    PasswordWrong,
+    #[error("the address is verified already")]
+    EmailVerified,
+    #[error("the user was changed at the same time; read it again and repeat the change")]
+    Raced,
     #[error(transparent)]
-    Hashing(#[from] HashError),
+    EtagMismatch(#[from] EtagMismatch),
     #[error(transparent)]
     RequestIdReused(#[from] Reused),
+    #[error(transparent)]
+    TooManyAttempts(#[from] Wait),
+    #[error("no key signs tokens at this time")]
+    NoSigningKey,
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    #[error(transparent)]
+    Sealing(#[from] SealError),
+    #[error(transparent)]
+    Hashing(#[from] HashError),
     #[error(transparent)]
     Overloaded(#[from] OverBudget),
     #[error(transparent)]
     Database(#[from] DbErr),
-}
-
-impl From<ClaimError> for Error {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
-            ClaimError::Database(error) => Self::Database(error),
-        }
-    }
 }
 
 impl From<BeginError> for Error {
@@ -52,11 +79,29 @@ impl From<BeginError> for Error {
     }
 }
 
-impl From<InsertError> for Error {
-    fn from(error: InsertError) -> Self {
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
         match error {
-            InsertError::EmailTaken => Self::EmailTaken,
-            InsertError::Database(error) => Self::Database(error),
+            WriteError::EmailTaken => Self::EmailTaken,
+            WriteError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
+            ClaimError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<ThrottleError> for Error {
+    fn from(error: ThrottleError) -> Self {
+        match error {
+            ThrottleError::Wait(wait) => Self::TooManyAttempts(wait),
+            ThrottleError::Database(error) => Self::Database(error),
         }
     }
 }
@@ -66,23 +111,42 @@ impl From<Error> for Status {
         let message = error.to_string();
         match error {
             // The field stands for the address, which the caller knows and other readers of the answer need not.
-            Error::EmailTaken => {
-                status::already_exists("EMAIL_TAKEN", "angarium.user.v1.User", "email", message)
+            Error::EmailTaken => status::already_exists("EMAIL_TAKEN", USER, "email", message),
+            Error::UserNotFound(id) => {
+                status::not_found("USER_NOT_FOUND", USER, &id.to_string(), message)
             }
-            Error::UserNotFound(id) => status::not_found(
-                "USER_NOT_FOUND",
-                "angarium.user.v1.User",
-                &id.to_string(),
+            Error::NotAllowed => status::permission_denied(),
+            Error::CredentialsInvalid => status::not_authenticated("CREDENTIALS_INVALID", message),
+            Error::RefreshTokenInvalid => {
+                status::not_authenticated("REFRESH_TOKEN_INVALID", message)
+            }
+            Error::CodeInvalid => {
+                status::failed_precondition("CODE_INVALID", "CODE", "code", message)
+            }
+            Error::PasswordWrong => status::failed_precondition(
+                "PASSWORD_WRONG",
+                "PASSWORD",
+                "current_password",
                 message,
             ),
+            Error::EmailVerified => {
+                status::failed_precondition("EMAIL_VERIFIED", "EMAIL_STATE", "email", message)
+            }
+            Error::Raced => status::aborted("USER_CHANGED", message),
+            Error::EtagMismatch(mismatch) => mismatch.into(),
+            Error::RequestIdReused(reused) => reused.into(),
+            Error::TooManyAttempts(Wait(wait)) => status::too_many_attempts(wait),
+            Error::NoSigningKey => {
+                tracing::error!("{message}");
+                status::unavailable("NO_SIGNING_KEY", RETRY_WITHOUT_KEY)
+            }
             Error::Hashing(HashError::Busy) => {
                 status::resource_exhausted("TOO_MANY_PASSWORDS", RETRY_WHEN_HASHING)
             }
-            Error::Hashing(HashError::Failed(_)) => {
+            Error::NoRandomness(_) | Error::Sealing(_) | Error::Hashing(HashError::Failed(_)) => {
                 tracing::error!("{message}");
                 status::internal()
             }
-            Error::RequestIdReused(reused) => reused.into(),
             Error::Overloaded(OverBudget) => {
                 status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
             }

@@ -1,33 +1,47 @@
 //! `angarium.user.v1.UserService`: reads a request, calls a command, writes the answer.
 
-use std::fmt::Display;
-
-use contracts::Validate as _;
 use contracts::user::v1::user_service_server::UserService;
-use contracts::user::v1::{CreateUserRequest, CreateUserResponse, GetUserRequest, GetUserResponse};
-use messaging::Cause;
-use prost::Message as _;
-use runtime::grpc::correlation_id;
-use runtime::idempotency::Call;
-use runtime::status::Violations;
+use contracts::user::v1::{
+    AuthenticateRequest, AuthenticateResponse, ChangePasswordRequest, ChangePasswordResponse,
+    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
+    GetUserResponse, ListUsersRequest, ListUsersResponse, RefreshTokenRequest,
+    RefreshTokenResponse, RequestEmailVerificationRequest, RequestEmailVerificationResponse,
+    RequestPasswordResetRequest, RequestPasswordResetResponse, ResetPasswordRequest,
+    ResetPasswordResponse, RevokeTokenRequest, RevokeTokenResponse, UpdateUserRequest,
+    UpdateUserResponse, User as UserMessage, VerifyEmailRequest, VerifyEmailResponse,
+};
+use runtime::auth::caller;
+use runtime::field_mask::FieldMask;
+use runtime::{Page, PageTokens};
 use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
-use crate::commands::Commands;
+use crate::commands::{Changes, Commands};
 use crate::convert;
-use crate::password::Password;
-use crate::user::{DisplayName, Email};
+use crate::password::{Attempt, Password};
+use crate::requests::{Arrived, Requests, may_act_for, valid};
+use crate::user::{DisplayName, Email, User};
 
-/// The caller of what needs no caller.
-const ANYBODY: &str = "";
+/// What UpdateUser may write.
+const WRITABLE: [&str; 2] = ["email", "display_name"];
 
 pub struct Users {
     commands: Commands,
+    requests: Requests,
+    page_tokens: PageTokens,
 }
 
 impl Users {
-    pub fn new(commands: Commands) -> Self {
-        Self { commands }
+    pub fn new(commands: Commands, requests: Requests, page_tokens: PageTokens) -> Self {
+        Self {
+            commands,
+            requests,
+            page_tokens,
+        }
+    }
+
+    fn shown(&self, user: &User) -> UserMessage {
+        convert::user(user, self.commands.role_of(user))
     }
 }
 
@@ -37,66 +51,341 @@ impl UserService for Users {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<CreateUserResponse>, Status> {
-        let cause = Cause {
-            correlation_id: correlation_id(&request),
-        };
-        let mut request = request.into_inner();
-        let mut violations = Violations::of(request.violations());
-        let password = SecretString::from(std::mem::take(&mut request.password));
-        // Without the password by now: no hash but the slow one may be kept of it.
-        let content = request.encode_to_vec();
-        let call = Call::read(
-            ANYBODY,
-            "CreateUser",
-            &request.request_id,
-            &content,
-            &mut violations,
-        );
-        let CreateUserRequest {
-            email,
-            display_name,
-            ..
-        } = request;
-        let email = valid("email", Email::parse(&email), &mut violations);
+        let Arrived {
+            message,
+            address,
+            cause,
+            mut violations,
+        } = self.requests.take_in(request);
+        let request_id = &message.request_id;
+        let call = self
+            .requests
+            .call(None, "CreateUser", request_id, &message, &mut violations);
+        let password = SecretString::from(message.password);
+        let email = valid("email", Email::parse(&message.email), &mut violations);
         let password = valid("password", Password::parse(password), &mut violations);
-        let display_name = valid(
-            "display_name",
-            DisplayName::parse(&display_name),
-            &mut violations,
-        );
+        let display_name = DisplayName::parse(&message.display_name);
+        let display_name = valid("display_name", display_name, &mut violations);
         let (true, Some(email), Some(password), Some(display_name)) =
             (violations.is_empty(), email, password, display_name)
         else {
             return Err(violations.into_status());
         };
 
+        let call = call.as_ref();
         let user = self
             .commands
-            .create_user(email, password, display_name, call.as_ref(), &cause)
+            .create_user(email, password, display_name, &address, call, &cause)
             .await?;
         Ok(Response::new(CreateUserResponse {
-            user: Some(convert::user(&user)),
+            user: Some(self.shown(&user)),
         }))
+    }
+
+    async fn verify_email(
+        &self,
+        request: Request<VerifyEmailRequest>,
+    ) -> Result<Response<VerifyEmailResponse>, Status> {
+        let Arrived {
+            message,
+            address,
+            cause,
+            mut violations,
+        } = self.requests.take_in(request);
+        let request_id = &message.request_id;
+        let call = self
+            .requests
+            .call(None, "VerifyEmail", request_id, &message, &mut violations);
+        violations.into_result()?;
+
+        let (code, call) = (SecretString::from(message.code), call.as_ref());
+        let user = self
+            .commands
+            .verify_email(&code, &address, call, &cause)
+            .await?;
+        Ok(Response::new(VerifyEmailResponse {
+            user: Some(self.shown(&user)),
+        }))
+    }
+
+    async fn request_email_verification(
+        &self,
+        request: Request<RequestEmailVerificationRequest>,
+    ) -> Result<Response<RequestEmailVerificationResponse>, Status> {
+        let caller = caller(&request)?;
+        let Arrived {
+            message,
+            cause,
+            mut violations,
+            ..
+        } = self.requests.take_in(request);
+        let call = self.requests.call(
+            Some(caller),
+            "RequestEmailVerification",
+            &message.request_id,
+            &message,
+            &mut violations,
+        );
+        violations.into_result()?;
+
+        self.commands
+            .request_email_verification(caller, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(RequestEmailVerificationResponse {}))
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateResponse>, Status> {
+        let arrived = self.requests.take_in(request);
+        let AuthenticateRequest { email, password } = arrived.message;
+        let password = SecretString::from(password);
+        arrived.violations.into_result()?;
+
+        let session = self
+            .commands
+            .authenticate(&email, password, &arrived.address)
+            .await?;
+        Ok(Response::new(AuthenticateResponse {
+            tokens: Some(convert::tokens(&session.tokens)),
+            user: Some(self.shown(&session.user)),
+        }))
+    }
+
+    async fn refresh_token(
+        &self,
+        request: Request<RefreshTokenRequest>,
+    ) -> Result<Response<RefreshTokenResponse>, Status> {
+        let arrived = self.requests.take_in(request);
+        let token = SecretString::from(arrived.message.refresh_token);
+        arrived.violations.into_result()?;
+
+        let tokens = self.commands.refresh(&token, &arrived.address).await?;
+        Ok(Response::new(RefreshTokenResponse {
+            tokens: Some(convert::tokens(&tokens)),
+        }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<RevokeTokenRequest>,
+    ) -> Result<Response<RevokeTokenResponse>, Status> {
+        let arrived = self.requests.take_in(request);
+        let token = SecretString::from(arrived.message.refresh_token);
+        arrived.violations.into_result()?;
+
+        self.commands.revoke(&token, &arrived.address).await?;
+        Ok(Response::new(RevokeTokenResponse {}))
     }
 
     async fn get_user(
         &self,
         request: Request<GetUserRequest>,
     ) -> Result<Response<GetUserResponse>, Status> {
-        let request = request.into_inner();
-        let mut violations = Violations::of(request.violations());
-        let user_id = violations.uuid("user_id", &request.user_id);
+        let caller = caller(&request)?;
+        let Arrived {
+            message,
+            mut violations,
+            ..
+        } = self.requests.take_in(request);
+        may_act_for(caller, &message.user_id)?;
+        let user_id = violations.uuid("user_id", &message.user_id);
         violations.into_result()?;
 
-        let user = self.commands.get_user(user_id).await?;
+        let user = self.commands.get_user(caller, user_id).await?;
         Ok(Response::new(GetUserResponse {
-            user: Some(convert::user(&user)),
+            user: Some(self.shown(&user)),
         }))
     }
-}
 
-/// What was read; where it cannot be, the reason is in `violations`.
-fn valid<T>(field: &str, read: Result<T, impl Display>, violations: &mut Violations) -> Option<T> {
-    read.map_err(|invalid| violations.add(field, invalid.to_string()))
-        .ok()
+    async fn list_users(
+        &self,
+        request: Request<ListUsersRequest>,
+    ) -> Result<Response<ListUsersResponse>, Status> {
+        let Arrived {
+            message,
+            mut violations,
+            ..
+        } = self.requests.take_in(request);
+        let (list, tokens) = ("ListUsers".to_owned(), &self.page_tokens);
+        let (size, token) = (message.page_size, &message.page_token);
+        let page = Page::read(size, token, list, tokens, &mut violations);
+        violations.into_result()?;
+
+        let found = self.commands.list_users(page.before, page.limit()).await?;
+        let (users, next_page_token) = page.cut(found, |user| user.id, tokens);
+        Ok(Response::new(ListUsersResponse {
+            users: users.iter().map(|user| self.shown(user)).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<UpdateUserRequest>,
+    ) -> Result<Response<UpdateUserResponse>, Status> {
+        let caller = caller(&request)?;
+        let Arrived {
+            message,
+            address,
+            cause,
+            mut violations,
+        } = self.requests.take_in(request);
+        let request_id = &message.request_id;
+        if let Some(user) = &message.user {
+            may_act_for(caller, &user.user_id)?;
+        }
+        let call = self.requests.call(
+            Some(caller),
+            "UpdateUser",
+            request_id,
+            &message,
+            &mut violations,
+        );
+        let paths = message.update_mask.unwrap_or_default().paths;
+        let mask = FieldMask::read(&paths, &WRITABLE, &mut violations);
+        let user = message.user.unwrap_or_default();
+        let user_id = violations.uuid("user.user_id", &user.user_id);
+        let mut email = None;
+        if mask.writes("email", !user.email.is_empty()) {
+            email = valid("user.email", Email::parse(&user.email), &mut violations);
+        }
+        let mut display_name = None;
+        if mask.writes("display_name", !user.display_name.is_empty()) {
+            let parsed = DisplayName::parse(&user.display_name);
+            display_name = valid("user.display_name", parsed, &mut violations);
+        }
+        violations.into_result()?;
+
+        let changes = Changes {
+            email,
+            display_name,
+            etag: user.etag,
+            current_password: Attempt::new(message.current_password.into()),
+        };
+        let call = call.as_ref();
+        let user = self
+            .commands
+            .update_user(caller, user_id, changes, &address, call, &cause)
+            .await?;
+        Ok(Response::new(UpdateUserResponse {
+            user: Some(self.shown(&user)),
+        }))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        let caller = caller(&request)?;
+        let Arrived {
+            message,
+            address,
+            mut violations,
+            ..
+        } = self.requests.take_in(request);
+        let call = self.requests.call(
+            Some(caller),
+            "ChangePassword",
+            &message.request_id,
+            &message,
+            &mut violations,
+        );
+        let current = Attempt::new(message.current_password.into());
+        let new = Password::parse(message.new_password.into());
+        let new = valid("new_password", new, &mut violations);
+        let (true, Some(new)) = (violations.is_empty(), new) else {
+            return Err(violations.into_status());
+        };
+
+        self.commands
+            .change_password(caller, current, new, &address, call.as_ref())
+            .await?;
+        Ok(Response::new(ChangePasswordResponse {}))
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<RequestPasswordResetRequest>,
+    ) -> Result<Response<RequestPasswordResetResponse>, Status> {
+        let Arrived {
+            message,
+            address,
+            cause,
+            mut violations,
+        } = self.requests.take_in(request);
+        let call = self.requests.call(
+            None,
+            "RequestPasswordReset",
+            &message.request_id,
+            &message,
+            &mut violations,
+        );
+        let email = valid("email", Email::parse(&message.email), &mut violations);
+        let (true, Some(email)) = (violations.is_empty(), email) else {
+            return Err(violations.into_status());
+        };
+
+        self.commands
+            .request_password_reset(&email, &address, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(RequestPasswordResetResponse {}))
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<ResetPasswordRequest>,
+    ) -> Result<Response<ResetPasswordResponse>, Status> {
+        let Arrived {
+            message,
+            address,
+            mut violations,
+            ..
+        } = self.requests.take_in(request);
+        let request_id = &message.request_id;
+        let call = self
+            .requests
+            .call(None, "ResetPassword", request_id, &message, &mut violations);
+        let code = SecretString::from(message.code);
+        let new = Password::parse(message.new_password.into());
+        let new = valid("new_password", new, &mut violations);
+        let (true, Some(new)) = (violations.is_empty(), new) else {
+            return Err(violations.into_status());
+        };
+
+        self.commands
+            .reset_password(&code, new, &address, call.as_ref())
+            .await?;
+        Ok(Response::new(ResetPasswordResponse {}))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<DeleteUserRequest>,
+    ) -> Result<Response<DeleteUserResponse>, Status> {
+        let caller = caller(&request)?;
+        let Arrived {
+            message,
+            cause,
+            mut violations,
+            ..
+        } = self.requests.take_in(request);
+        may_act_for(caller, &message.user_id)?;
+        let request_id = &message.request_id;
+        let call = self.requests.call(
+            Some(caller),
+            "DeleteUser",
+            request_id,
+            &message,
+            &mut violations,
+        );
+        let user_id = violations.uuid("user_id", &message.user_id);
+        violations.into_result()?;
+
+        self.commands
+            .delete_user(caller, user_id, &message.etag, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(DeleteUserResponse {}))
+    }
 }

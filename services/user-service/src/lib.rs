@@ -1,23 +1,31 @@
-//! Users: registering them, and showing who they are.
+//! Users: registering them, letting them log in, and showing who they are.
 //!
-//! Owns the users, their addresses and the hashes of their passwords. Consumes nothing; publishes `user.created`
-//! ([`commands`]).
+//! Owns the users, their addresses and the hashes of their passwords, their sessions, and the keys of access tokens. Consumes
+//! nothing; publishes `user.created`, `user.updated`, `user.deleted`, `verification.requested` and `reset.requested`
+//! ([`commands`]), and `key.published` ([`keys`]).
 //!
-//! A call comes in at [`grpc`], becomes a command in [`commands`], which hashes through [`password`], asks the aggregate
-//! ([`user`]) and writes through [`store`]; [`app`] puts it all together.
+//! A call that [`access`] lets in comes in at [`grpc`], which reads it by [`requests`]; it becomes a command in [`commands`],
+//! which asks [`throttle`] and the aggregate ([`user`]), hashes through [`password`] and writes through [`store`]; [`app`] puts it
+//! all together.
 
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod address;
 pub mod app;
+pub mod clean_up;
 pub mod commands;
 pub mod config;
 pub mod convert;
 pub mod error;
 pub mod grpc;
+pub mod keys;
 pub mod migrations;
 pub mod password;
+pub mod requests;
+pub mod secret;
 pub mod store;
+pub mod throttle;
 pub mod user;
 
 pub use app::App;

@@ -8,7 +8,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use argon2::password_hash::phc;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
@@ -24,6 +25,9 @@ const MAX_BYTES: usize = 16 * MAX_CHARACTERS;
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// Verified where there is no user, so that a login takes as long: our costs, and a hash that is nobody's.
+const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$YW5nYXJpdW0tbm9ib2R5cw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A password that may become somebody's. In Unicode form NFKC, so that it is the same one on another keyboard.
 #[derive(Debug)]
@@ -55,11 +59,42 @@ impl Password {
     }
 }
 
+/// A password that somebody gives to show who they are, of whatever length the contract allows. In the same form as
+/// [`Password`].
+#[derive(Debug)]
+pub struct Attempt(SecretString);
+
+impl Attempt {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what was given is wiped here and not when the caller ends"
+    )]
+    pub fn new(given: SecretString) -> Self {
+        let normalised: String = given.expose_secret().nfkc().collect();
+        Self(SecretString::from(normalised))
+    }
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub enum Verdict {
+    Wrong,
+    Right {
+        /// The same password as it would be hashed today, where the hash has other costs.
+        rehashed: Option<PasswordHash>,
+    },
+}
+
 /// The hash of a password in PHC form: algorithm, costs, salt and hash in one string.
 #[derive(Debug)]
 pub struct PasswordHash(SecretString);
 
 impl PasswordHash {
+    /// A hash from the database.
+    pub fn stored(hash: String) -> Self {
+        Self(SecretString::from(hash))
+    }
+
     /// For the database, and for nobody else.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -116,6 +151,25 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Busy`] at once where the queue is full.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
+        self.work(move || hash(&password.0)).await
+    }
+
+    /// Whether `attempt` is the password of `hash`. Where there is none it takes as long, and is wrong.
+    ///
+    /// # Errors
+    /// As [`hash`](Self::hash).
+    pub async fn verify(
+        &self,
+        attempt: Attempt,
+        hash: Option<PasswordHash>,
+    ) -> Result<Verdict, HashError> {
+        self.work(move || verify(&attempt, hash.as_ref())).await
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| HashError::Busy)?;
@@ -126,18 +180,42 @@ impl Hasher {
         let hashing = tokio::task::spawn_blocking(move || {
             // Given back by this thread: a caller that goes away does not free the core that still works for it.
             let _held = (place, turn);
-            hash(&password)
+            work()
         });
         hashing.await.map_err(failed)?
     }
 }
 
-fn hash(password: &Password) -> Result<PasswordHash, HashError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(failed)?;
-    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password(password.0.expose_secret().as_bytes())
+fn hash(password: &SecretString) -> Result<PasswordHash, HashError> {
+    let hash = argon2()?
+        .hash_password(password.expose_secret().as_bytes())
         .map_err(failed)?;
     Ok(PasswordHash(hash.to_string().into()))
+}
+
+fn verify(attempt: &Attempt, hash: Option<&PasswordHash>) -> Result<Verdict, HashError> {
+    let known = hash.map_or(NOBODYS, PasswordHash::expose);
+    let parsed = phc::PasswordHash::new(known).map_err(failed)?;
+    let given = attempt.0.expose_secret().as_bytes();
+    match argon2()?.verify_password(given, &parsed) {
+        Ok(()) if hash.is_some() => {}
+        Ok(()) | Err(argon2::password_hash::Error::PasswordInvalid) => return Ok(Verdict::Wrong),
+        Err(error) => return Err(failed(error)),
+    }
+    let is_of_today = known.starts_with(&format!(
+        "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$"
+    ));
+    let rehashed = if is_of_today {
+        None
+    } else {
+        Some(self::hash(&attempt.0)?)
+    };
+    Ok(Verdict::Right { rehashed })
+}
+
+fn argon2() -> Result<Argon2<'static>, HashError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(failed)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
 fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> HashError {
@@ -146,8 +224,6 @@ fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> HashErr
 
 #[cfg(test)]
 mod tests {
-    use argon2::PasswordVerifier as _;
-
     use super::*;
 
     fn parse(text: &str) -> Result<Password, InvalidPassword> {
@@ -204,6 +280,58 @@ mod tests {
             assert!(!matches(hash, "correct horsf"));
         }
         assert_ne!(one.expose(), other.expose());
+    }
+
+    async fn verdict(text: &str, hash: Option<PasswordHash>) -> Verdict {
+        let hasher = Hasher::new(Limits::of_this_machine());
+        let attempt = Attempt::new(text.into());
+        hasher.verify(attempt, hash).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_right_password_is_right_in_any_form_and_every_other_is_wrong() {
+        let hasher = Hasher::new(Limits::of_this_machine());
+        let hash = hasher
+            .hash(parse("cafe\u{301} noir").unwrap())
+            .await
+            .unwrap();
+        let known = || Some(PasswordHash::stored(hash.expose().to_owned()));
+        let right = verdict("caf\u{e9} noir", known()).await;
+        assert!(matches!(right, Verdict::Right { rehashed: None }));
+        for wrong in ["cafe noir", "", "caf\u{e9} noir "] {
+            assert!(matches!(verdict(wrong, known()).await, Verdict::Wrong));
+        }
+        assert!(matches!(
+            verdict("caf\u{e9} noir", None).await,
+            Verdict::Wrong
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_costs_is_made_anew_at_the_next_login() {
+        let weak = Params::new(8_192, 1, 1, None).unwrap();
+        let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, weak);
+        let hash = weak.hash_password(b"correct horse").unwrap().to_string();
+        let Verdict::Right { rehashed } =
+            verdict("correct horse", Some(PasswordHash::stored(hash))).await
+        else {
+            panic!("it is the right one");
+        };
+        let rehashed = rehashed.unwrap();
+        assert!(
+            rehashed
+                .expose()
+                .starts_with("$argon2id$v=19$m=19456,t=2,p=1$")
+        );
+        assert!(matches(&rehashed, "correct horse"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_cannot_be_read_is_a_fault_and_no_wrong_password() {
+        let hasher = Hasher::new(Limits::of_this_machine());
+        let broken = PasswordHash::stored("$argon2id$v=19$".to_owned());
+        let failed = hasher.verify(Attempt::new("x".into()), Some(broken)).await;
+        assert!(matches!(failed, Err(HashError::Failed(_))));
     }
 
     #[tokio::test]

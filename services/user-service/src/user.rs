@@ -17,6 +17,8 @@ pub const MAX_DISPLAY_NAME_CHARACTERS: usize = 100;
 pub struct User {
     pub id: Uuid,
     pub email: Email,
+    /// Whether the user has proved that the address is theirs.
+    pub email_verified: bool,
     pub display_name: DisplayName,
     /// 1 when registered, and one more with each change.
     pub version: i64,
@@ -30,11 +32,51 @@ impl User {
         Self {
             id,
             email,
+            email_verified: false,
             display_name,
             version: 1,
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
         }
+    }
+
+    /// The address is proved to be the user's. `false` where it was already, and nothing has changed.
+    pub fn verify_email(&mut self, now_ms: i64) -> bool {
+        if self.email_verified {
+            return false;
+        }
+        self.email_verified = true;
+        self.change(now_ms);
+        true
+    }
+
+    /// Gives the user another address, another name, or both. An address that is compared as another one has to be verified
+    /// again. `false` where all is as it was.
+    pub fn update(
+        &mut self,
+        email: Option<Email>,
+        display_name: Option<DisplayName>,
+        now_ms: i64,
+    ) -> bool {
+        let before = self.clone();
+        if let Some(email) = email {
+            self.email_verified &= email.key() == self.email.key();
+            self.email = email;
+        }
+        if let Some(display_name) = display_name {
+            self.display_name = display_name;
+        }
+        if *self == before {
+            return false;
+        }
+        self.change(now_ms);
+        true
+    }
+
+    fn change(&mut self, now_ms: i64) {
+        self.version += 1;
+        // A clock that was set back must not make a change older than the one before.
+        self.updated_at_ms = now_ms.max(self.updated_at_ms);
     }
 }
 
@@ -80,8 +122,13 @@ impl Email {
         EmailAddress::parse_with_options(given, options).map_err(|_| InvalidEmail::NoAddress)?;
         Ok(Self {
             given: given.to_owned(),
-            key: given.nfkc().collect::<String>().to_lowercase(),
+            key: Self::key_of(given),
         })
+    }
+
+    /// What an address is compared by, whether or not it is one.
+    pub fn key_of(raw: &str) -> String {
+        raw.trim().nfkc().collect::<String>().to_lowercase()
     }
 
     /// An address from the database, where it was valid when it was written.
@@ -178,6 +225,23 @@ mod tests {
             (user.version, user.created_at_ms, user.updated_at_ms),
             (1, 1_000, 1_000)
         );
+    }
+
+    #[test]
+    fn a_change_raises_the_version_and_what_changes_nothing_does_not() {
+        let email = |raw: &str| Some(Email::parse(raw).unwrap());
+        let name = |raw: &str| Some(DisplayName::parse(raw).unwrap());
+        let (ada, lovelace) = (email("ada@example.com").unwrap(), name("Ada").unwrap());
+        let mut user = User::register(Uuid::nil(), ada, lovelace, 1_000);
+        assert!(user.verify_email(2_000) && !user.verify_email(3_000));
+        assert_eq!((user.version, user.updated_at_ms), (2, 2_000));
+
+        assert!(!user.update(email("ada@example.com"), name("Ada"), 4_000));
+        assert!(user.update(email("ADA@example.com"), None, 5_000));
+        assert!(user.email_verified, "it is the same address");
+        assert!(user.update(email("ada@example.org"), name("Countess"), 1_000));
+        assert!(!user.email_verified);
+        assert_eq!((user.version, user.updated_at_ms), (4, 5_000));
     }
 
     #[test]

@@ -154,11 +154,11 @@ impl SealingKey {
 pub struct DigestKey(hmac::Key);
 
 impl DigestKey {
-    /// HMAC-SHA256 of `text`, in hex.
-    pub fn digest(&self, text: &str) -> String {
+    /// HMAC-SHA256 of `content`, in hex.
+    pub fn digest(&self, content: impl AsRef<[u8]>) -> String {
         use std::fmt::Write as _;
         let mut hex = String::new();
-        for byte in hmac::sign(&self.0, text.as_bytes()).as_ref() {
+        for byte in hmac::sign(&self.0, content.as_ref()).as_ref() {
             let _ = write!(hex, "{byte:02x}");
         }
         hex

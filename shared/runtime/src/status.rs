@@ -93,6 +93,19 @@ pub fn unauthenticated() -> Status {
     )
 }
 
+/// Whoever calls has not shown who they are: with a password, or a token that is exchanged for another.
+pub fn not_authenticated(reason: &str, message: impl Into<String>) -> Status {
+    Status::with_error_details(Code::Unauthenticated, message, details(reason, &[]))
+}
+
+/// The caller has tried too often, and may try again after `retry_after`. Reason `TOO_MANY_ATTEMPTS`.
+pub fn too_many_attempts(retry_after: Duration) -> Status {
+    let mut details = details("TOO_MANY_ATTEMPTS", &[]);
+    details.set_retry_info(Some(retry_after));
+    let message = "there were too many attempts, try again later";
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
 /// As [`unauthenticated`], where a new token is all that is needed. Reason `TOKEN_EXPIRED`.
 pub fn token_expired() -> Status {
     let message = "the access token has expired, get a new one with the refresh token";
@@ -151,10 +164,15 @@ pub fn internal() -> Status {
 pub fn database(error: &DbErr) -> Status {
     if database::is_unavailable(error) {
         tracing::warn!(%error, "the database is away");
-        return unavailable("DATABASE_UNAVAILABLE", Duration::from_secs(1));
+        return database_unavailable();
     }
     tracing::error!(%error, "a statement failed");
     internal()
+}
+
+/// The database is away, as somebody has found out and logged already.
+pub(crate) fn database_unavailable() -> Status {
+    unavailable("DATABASE_UNAVAILABLE", Duration::from_secs(1))
 }
 
 /// The call took longer than `limit`. Its outcome is not known to the caller.
@@ -215,6 +233,8 @@ mod tests {
             (internal(), "INTERNAL"),
             (unauthenticated(), "UNAUTHENTICATED"),
             (token_expired(), "TOKEN_EXPIRED"),
+            (not_authenticated("WRONG", "m"), "WRONG"),
+            (too_many_attempts(second), "TOO_MANY_ATTEMPTS"),
             (permission_denied(), "PERMISSION_DENIED"),
             (unknown_method(), "METHOD_UNKNOWN"),
             (deadline_exceeded(second), "DEADLINE_EXCEEDED"),
@@ -243,7 +263,11 @@ mod tests {
     #[test]
     fn what_may_be_repeated_says_when() {
         let after = Duration::from_secs(3);
-        for status in [unavailable("A", after), resource_exhausted("B", after)] {
+        for status in [
+            unavailable("A", after),
+            resource_exhausted("B", after),
+            too_many_attempts(after),
+        ] {
             let details = status.get_error_details();
             assert_eq!(details.retry_info().unwrap().retry_delay, Some(after));
         }

@@ -28,6 +28,7 @@ mod running;
 mod stack;
 mod virtual_host;
 mod tokens;
+mod unchecked;
 
 pub use broker::{Broker, BrokerKind};
 pub use database::{Database, StoreKind};
@@ -43,3 +44,4 @@ pub use running::{Running, any_port};
 pub use stack::Stack;
 pub use virtual_host::VirtualHost;
 pub use tokens::{Tokens, authorized};
+pub use unchecked::call_unchecked;

@@ -24,11 +24,16 @@ impl Tokens {
     /// With a key that the service with this database accepts, as if the user service had told of it.
     pub async fn accepted_by(db: &impl ConnectionTrait) -> Self {
         let tokens = Self::unknown();
-        let key = tokens.signer.verification_key(i64::MAX);
+        tokens.make_known(db).await;
+        tokens
+    }
+
+    /// Has the service with this database accept them.
+    pub async fn make_known(&self, db: &impl ConnectionTrait) {
+        let key = self.signer.verification_key(i64::MAX);
         auth::learn(db, &key)
             .await
             .unwrap_or_else(|error| panic!("making a key known: {error}"));
-        tokens
     }
 
     /// The id of the key and its public half, for an event that tells of it.

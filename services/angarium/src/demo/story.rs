@@ -1,4 +1,4 @@
-//! Register, mail, order, mail, cancel, mail.
+//! Register, verify, log in, mail, order, mail, cancel, mail.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,12 +9,13 @@ use contracts::notification::v1::notification_service_client::NotificationServic
 use contracts::notification::v1::{ListNotificationsRequest, NotificationKind, NotificationState};
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{CancelOrderRequest, Order, OrderLine, PlaceOrderRequest};
-use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
-use tonic::Code;
+use contracts::user::v1::{AuthenticateRequest, CreateUserRequest, User, VerifyEmailRequest};
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
+use super::mailbox::Mailbox;
 use crate::system::Addresses;
 
 /// How long an effect may take before it counts as missing.
@@ -26,7 +27,12 @@ pub(super) struct Story {
     users: UserServiceClient<Channel>,
     orders: OrderServiceClient<Channel>,
     notifications: NotificationServiceClient<Channel>,
+    mailbox: Mailbox,
+    /// Once there is one.
+    access_token: String,
 }
+
+const PASSWORD: &str = "correct horse battery staple";
 
 /// One line of the timeline.
 pub(super) struct Step {
@@ -51,7 +57,7 @@ impl fmt::Display for Step {
 }
 
 impl Story {
-    pub(super) fn connect(addresses: Addresses) -> anyhow::Result<Self> {
+    pub(super) fn connect(addresses: Addresses, mailbox: Mailbox) -> anyhow::Result<Self> {
         let channel = |address| -> anyhow::Result<Channel> {
             Ok(Endpoint::from_shared(format!("http://{address}"))?
                 .timeout(PATIENCE)
@@ -61,6 +67,8 @@ impl Story {
             users: UserServiceClient::new(channel(addresses.users)?),
             orders: OrderServiceClient::new(channel(addresses.orders)?),
             notifications: NotificationServiceClient::new(channel(addresses.notifications)?),
+            mailbox,
+            access_token: String::new(),
         })
     }
 
@@ -77,8 +85,21 @@ impl Story {
         };
 
         let begun = Instant::now();
-        let user_id = self.register().await.context("registering failed")?;
+        let user = self.register().await.context("registering failed")?;
+        let user_id = user.user_id;
         step("register", format!("user {user_id}"), begun);
+        let begun = Instant::now();
+        self.verify(&user.email).await.context("verifying failed")?;
+        step(
+            "verify",
+            "the address, by the code in the mail".to_owned(),
+            begun,
+        );
+        let begun = Instant::now();
+        self.log_in(&user.email)
+            .await
+            .context("logging in failed")?;
+        step("login", "an access token for 15 minutes".to_owned(), begun);
         let begun = Instant::now();
         let subject = self.mail(&user_id, NotificationKind::Welcome).await?;
         step("mail", format!("\"{subject}\""), begun);
@@ -119,19 +140,56 @@ impl Story {
         Ok(())
     }
 
-    async fn register(&mut self) -> anyhow::Result<String> {
+    async fn register(&mut self) -> anyhow::Result<User> {
         let request = CreateUserRequest {
             // A new one each time: the databases stay.
             email: format!("ada.{}@example.com", Uuid::now_v7().simple()),
-            password: "correct horse battery staple".to_owned(),
+            password: PASSWORD.to_owned(),
             display_name: "Ada Lovelace".to_owned(),
             ..CreateUserRequest::default()
         };
         let answer = self.users.create_user(request).await?.into_inner();
-        Ok(answer.user.context("the answer holds no user")?.user_id)
+        answer.user.context("the answer holds no user")
     }
 
-    /// The order service hears of a user a moment later than we do, and says so: then the call is repeated.
+    /// As a person does: waits for the mail, and takes the code out of it.
+    async fn verify(&mut self, email: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let code = loop {
+            match self.mailbox.code(email) {
+                Some(code) => break code,
+                None if begun.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
+                None => bail!("missing: no mail with a code within {PATIENCE:?}"),
+            }
+        };
+        let request = VerifyEmailRequest {
+            code,
+            ..VerifyEmailRequest::default()
+        };
+        self.users.verify_email(request).await?;
+        Ok(())
+    }
+
+    async fn log_in(&mut self, email: &str) -> anyhow::Result<()> {
+        let request = AuthenticateRequest {
+            email: email.to_owned(),
+            password: PASSWORD.to_owned(),
+        };
+        let answer = self.users.authenticate(request).await?.into_inner();
+        let tokens = answer.tokens.context("the answer holds no tokens")?;
+        self.access_token = tokens.access_token;
+        Ok(())
+    }
+
+    fn authorized<T>(&self, message: T) -> anyhow::Result<Request<T>> {
+        let mut request = Request::new(message);
+        let value = format!("Bearer {}", self.access_token).parse()?;
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+
+    /// The order service hears of a user, and of the key of a token, a moment later than we do, and says so: then the call is
+    /// repeated.
     async fn order(&mut self, user_id: &str) -> anyhow::Result<Order> {
         let line = |sku: &str, quantity, units, nanos| OrderLine {
             sku: sku.to_owned(),
@@ -152,14 +210,15 @@ impl Story {
         };
         let begun = Instant::now();
         loop {
-            match self.orders.place_order(request.clone()).await {
+            let request = self.authorized(request.clone())?;
+            match self.orders.place_order(request).await {
                 Ok(answer) => {
                     return answer
                         .into_inner()
                         .order
                         .context("the answer holds no order");
                 }
-                Err(status) if status.code() == Code::NotFound && begun.elapsed() < PATIENCE => {
+                Err(status) if is_too_early(&status) && begun.elapsed() < PATIENCE => {
                     tokio::time::sleep(LOOK).await;
                 }
                 Err(status) => return Err(status.into()),
@@ -174,6 +233,7 @@ impl Story {
             reason,
             ..CancelOrderRequest::default()
         };
+        let request = self.authorized(request)?;
         let answer = self.orders.cancel_order(request).await?.into_inner();
         Ok(answer
             .order
@@ -189,16 +249,15 @@ impl Story {
                 user_id: user_id.to_owned(),
                 ..Default::default()
             };
-            let listed = self
-                .notifications
-                .list_notifications(request)
-                .await
-                .context("listing mails failed")?;
-            let mail = listed
-                .into_inner()
-                .notifications
-                .into_iter()
-                .find(|mail| mail.kind() == kind);
+            let request = self.authorized(request)?;
+            let mail = match self.notifications.list_notifications(request).await {
+                Ok(listed) => {
+                    let mut mails = listed.into_inner().notifications.into_iter();
+                    mails.find(|mail| mail.kind() == kind)
+                }
+                Err(status) if is_too_early(&status) => None,
+                Err(status) => return Err(status).context("listing mails failed"),
+            };
             match mail {
                 Some(mail) if mail.state() == NotificationState::Sent => return Ok(mail.subject),
                 Some(mail) if mail.state() == NotificationState::Failed => {
@@ -216,6 +275,11 @@ impl Story {
             kind.as_str_name()
         )
     }
+}
+
+/// What has been told of is not known everywhere at once.
+fn is_too_early(status: &Status) -> bool {
+    matches!(status.code(), Code::NotFound | Code::Unauthenticated)
 }
 
 fn amount(money: Option<&Money>) -> String {

@@ -14,11 +14,13 @@ fn tells_the_story(output: std::process::Output) {
     let told: Vec<&str> = story
         .lines()
         .filter_map(|line| line.split_whitespace().nth(2))
-        .filter(|word| ["register", "mail", "order", "cancel"].contains(word))
+        .filter(|word| ["register", "verify", "login", "mail", "order", "cancel"].contains(word))
         .collect();
     assert_eq!(
         told,
-        ["register", "mail", "order", "mail", "cancel", "mail"],
+        [
+            "register", "verify", "login", "mail", "order", "mail", "cancel", "mail"
+        ],
         "{story}"
     );
 }
@@ -31,7 +33,8 @@ fn embedded_the_demo_tells_its_story_twice_in_the_same_folder() {
     let mails = std::fs::read_dir(folder.path().join("demo/mails"))
         .unwrap()
         .count();
-    assert_eq!(mails, 6);
+    // A welcome and a code, and one for each step of an order.
+    assert_eq!(mails, 8);
 }
 
 #[tokio::test]

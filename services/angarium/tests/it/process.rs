@@ -6,10 +6,18 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use contracts::notification::v1::notification_service_client::NotificationServiceClient;
 use contracts::notification::v1::{ListNotificationsRequest, Notification};
-use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
+use contracts::user::v1::{AuthenticateRequest, CreateUserRequest};
 use messaging::transport;
-use testkit::Broker;
+use testkit::{Broker, authorized};
+
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// Somebody who has registered.
+pub(crate) struct Account {
+    pub(crate) user_id: String,
+    pub(crate) email: String,
+}
 
 /// A running `angarium`, which does not outlive its test.
 pub(crate) struct Process {
@@ -85,37 +93,53 @@ impl Process {
         self.child.wait().unwrap()
     }
 
-    /// Registers a user, and answers the id.
-    pub(crate) async fn register(&self, email: &str) -> Result<String, tonic::Status> {
+    /// Registers a user.
+    pub(crate) async fn register(&self, email: &str) -> Result<Account, tonic::Status> {
         let mut users = UserServiceClient::connect(self.users.clone())
             .await
             .map_err(|error| away(&error))?;
         let request = CreateUserRequest {
             email: email.to_owned(),
-            password: "correct horse battery staple".to_owned(),
+            password: PASSWORD.to_owned(),
             display_name: "Ada".to_owned(),
             ..CreateUserRequest::default()
         };
-        Ok(users
-            .create_user(request)
-            .await?
-            .into_inner()
-            .user
-            .unwrap()
-            .user_id)
+        let created = users.create_user(request).await?.into_inner();
+        Ok(Account {
+            user_id: created.user.unwrap().user_id,
+            email: email.to_owned(),
+        })
     }
 
-    /// The mails of a user. A machine under load may make a caller try again, as any client would.
-    pub(crate) async fn mails(&self, user_id: &str) -> Result<Vec<Notification>, tonic::Status> {
+    /// What the account calls with.
+    pub(crate) async fn log_in(&self, account: &Account) -> Result<String, tonic::Status> {
+        let mut users = UserServiceClient::connect(self.users.clone())
+            .await
+            .map_err(|error| away(&error))?;
+        let request = AuthenticateRequest {
+            email: account.email.clone(),
+            password: PASSWORD.to_owned(),
+        };
+        let answer = users.authenticate(request).await?.into_inner();
+        Ok(answer.tokens.unwrap().access_token)
+    }
+
+    /// The mails of the user whose token it is. A machine under load may make a caller try again, as any client would; and a
+    /// service that has just started hears of keys a moment later.
+    pub(crate) async fn mails(
+        &self,
+        account: &Account,
+        token: &str,
+    ) -> Result<Vec<Notification>, tonic::Status> {
         let mut notifications = NotificationServiceClient::connect(self.notifications.clone())
             .await
             .map_err(|error| away(&error))?;
         let request = ListNotificationsRequest {
-            user_id: user_id.to_owned(),
+            user_id: account.user_id.clone(),
             ..Default::default()
         };
         Ok(notifications
-            .list_notifications(request)
+            .list_notifications(authorized(token, request))
             .await?
             .into_inner()
             .notifications)

@@ -71,12 +71,12 @@ async fn imported_it_lets_the_services_run_with_their_own_users_from_registering
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
     let services = Services::start(&exported, &broker).await;
-    let user_id = services.register("ada@example.com").await;
-    services.mails(&user_id, 1).await;
-    let order_id = services.place_order(&user_id).await;
-    services.mails(&user_id, 2).await;
-    services.cancel_order(order_id).await;
-    services.mails(&user_id, 3).await;
+    let account = services.register("ada@example.com").await;
+    services.mails(&account, 2).await;
+    let order_id = services.place_order(&account).await;
+    services.mails(&account, 3).await;
+    services.cancel_order(&account, order_id).await;
+    services.mails(&account, 4).await;
     services.stop().await;
 }
 
@@ -85,15 +85,15 @@ async fn a_queue_that_vanishes_under_running_services_is_used_again_once_it_is_b
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
     let services = Services::start(&exported, &broker).await;
-    let user_id = services.register("ada@example.com").await;
-    services.mails(&user_id, 1).await;
+    let account = services.register("ada@example.com").await;
+    services.mails(&account, 2).await;
 
     broker
         .delete_queue(&exported.name("notifications_queue"))
         .await;
     broker.import_again(&exported.definitions).await;
-    let user_id = services.register("grace@example.com").await;
-    services.mails(&user_id, 1).await;
+    let account = services.register("grace@example.com").await;
+    services.mails(&account, 2).await;
     services.stop().await;
 }
 

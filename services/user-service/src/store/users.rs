@@ -15,6 +15,7 @@ pub struct Model {
     pub email: Sensitive,
     /// What is unique of it: see [`Email`](crate::user::Email).
     pub email_key: Sensitive,
+    pub email_verified: bool,
     pub display_name: Sensitive,
     /// In PHC form, with its own salt and costs.
     pub password_hash: Sensitive,
@@ -34,6 +35,7 @@ pub(super) fn row(user: &User, password_hash: &PasswordHash) -> Model {
         user_id: user.id.to_string(),
         email: Sensitive(user.email.as_given().to_owned()),
         email_key: Sensitive(user.email.key().to_owned()),
+        email_verified: user.email_verified,
         display_name: Sensitive(user.display_name.as_str().to_owned()),
         password_hash: Sensitive(password_hash.expose().to_owned()),
         version: user.version,

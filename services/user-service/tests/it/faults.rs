@@ -5,13 +5,15 @@ use std::time::Duration;
 use contracts::user::v1::GetUserRequest;
 use contracts::user::v1::user_service_server::UserService as _;
 use messaging::Store;
+use runtime::TestClock;
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
 use user_service::migrations::Migrator;
 use user_service::password::{Hasher, Limits};
 
-use crate::world::{World, ada, users};
+use crate::bench::{Bench, NOW_MS};
+use crate::world::{World, ada};
 
 #[tokio::test]
 async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself() {
@@ -24,7 +26,8 @@ async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself(
     let user = world.create(ada()).await.unwrap();
     let get = || async {
         let user_id = user.user_id.clone();
-        world.client().get_user(GetUserRequest { user_id }).await
+        let request = world.by(&user.user_id, GetUserRequest { user_id });
+        world.client().get_user(request).await
     };
 
     proxy.cut();
@@ -42,7 +45,10 @@ async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself(
 async fn while_its_file_is_locked_the_service_is_unavailable() {
     let database = Database::create(StoreKind::Sqlite).await;
     let db = database.migrated::<Migrator>().await;
-    let users = users(&Store::new(db), &Hasher::new(Limits::of_this_machine()));
+    let hasher = Hasher::new(Limits::of_this_machine());
+    let users = Bench::on(Store::new(db), hasher, TestClock::at(NOW_MS))
+        .await
+        .users;
     let other = database.connect().await;
     let locked = other.begin_with_options(TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

@@ -1,40 +1,67 @@
-//! Showing a user.
+//! Showing a user, and listing all.
 
-use contracts::user::v1::GetUserRequest;
+use contracts::user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest, User};
 use rstest::rstest;
 use testkit::{StoreKind, reason, violated_fields};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-use crate::world::{World, ada};
+use crate::world::{World, ada, bob, new_id};
 
-async fn get(world: &World, user_id: &str) -> Result<contracts::user::v1::User, Status> {
-    let request = GetUserRequest {
-        user_id: user_id.to_owned(),
-    };
+async fn get(world: &World, request: Request<GetUserRequest>) -> Result<User, Status> {
     let answer = world.client().get_user(request).await?;
     Ok(answer.into_inner().user.unwrap())
 }
 
+fn named(user_id: &str) -> GetUserRequest {
+    GetUserRequest {
+        user_id: user_id.to_owned(),
+    }
+}
+
 #[rstest]
 #[tokio::test]
-async fn a_user_is_found_as_registered(
+async fn users_see_themselves_as_registered_and_admins_see_anyone(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
     let user = world.create(ada()).await.unwrap();
-    assert_eq!(get(&world, &user.user_id).await.unwrap(), user);
+    let itself = world.by(&user.user_id, named(&user.user_id));
+    assert_eq!(get(&world, itself).await.unwrap(), user);
+    let by_admin = world.by_admin(named(&user.user_id));
+    assert_eq!(get(&world, by_admin).await.unwrap(), user);
     world.stop().await;
 }
 
 #[rstest]
 #[tokio::test]
-async fn an_unknown_user_is_not_found(
+async fn of_others_nobody_learns_whether_they_exist_but_an_admin_does(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
-    let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
-    let refused = get(&world, unknown).await.unwrap_err();
+    let user = world.create(ada()).await.unwrap();
+    let other = world.create(bob()).await.unwrap();
+    let mut answers = Vec::new();
+    for user_id in [other.user_id.as_str(), &new_id(), "no id at all", ""] {
+        let request = world.by(&user.user_id, named(user_id));
+        let refused = get(&world, request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        assert_eq!(reason(&refused), "PERMISSION_DENIED");
+        answers.push((refused.message().to_owned(), refused.details().to_vec()));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "one answer for all");
+    // Somebody whose account is gone.
+    let gone = new_id();
+    let refused = get(&world, world.by(&gone, named(&gone)))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+
+    let unknown = new_id();
+    let refused = get(&world, world.by_admin(named(&unknown)))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     assert_eq!(reason(&refused), "USER_NOT_FOUND");
     let details = refused.get_error_details();
@@ -54,9 +81,60 @@ async fn what_is_no_id_is_refused() {
         "{01890a5d-ac96-774b-bcce-b302099a8057}",
         "' OR 1=1 --",
     ] {
-        let refused = get(&world, id).await.unwrap_err();
+        let refused = get(&world, world.by_admin(named(id))).await.unwrap_err();
         assert_eq!(violated_fields(&refused), ["user_id"], "{id:?}");
         assert_eq!(reason(&refused), "VALIDATION_FAILED");
     }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_admin_lists_everybody_page_by_page_newest_first(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let mut expected = Vec::new();
+    for number in 0..5 {
+        let request = CreateUserRequest {
+            email: format!("user-{number}@example.com"),
+            ..ada()
+        };
+        expected.insert(0, world.create(request).await.unwrap());
+    }
+    let list = async |page_token: String| {
+        let request = world.by_admin(ListUsersRequest {
+            page_size: 2,
+            page_token,
+        });
+        world
+            .client()
+            .list_users(request)
+            .await
+            .unwrap()
+            .into_inner()
+    };
+    let (mut listed, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = list(token).await;
+        listed.extend(page.users);
+        // Who registers meanwhile is not on the way.
+        let late = CreateUserRequest {
+            email: format!("late-{}@example.com", listed.len()),
+            ..ada()
+        };
+        world.create(late).await.unwrap();
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(listed, expected);
+    let wrong = world.by_admin(ListUsersRequest {
+        page_size: -1,
+        page_token: "made up".to_owned(),
+    });
+    let refused = world.client().list_users(wrong).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["page_size", "page_token"]);
     world.stop().await;
 }

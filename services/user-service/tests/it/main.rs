@@ -4,16 +4,40 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod account;
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod create_user;
+#[cfg(test)]
+mod enumeration;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod get_user;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
 mod overload;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod repeated;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod security_log;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod verification;
 #[cfg(test)]
 mod world;

@@ -8,6 +8,7 @@ use contracts::user::v1::{CreateUserRequest, GetUserRequest};
 use futures::future::join_all;
 use messaging::Store;
 use rstest::rstest;
+use runtime::TestClock;
 use secrecy::SecretString;
 use testkit::{Database, StoreKind, eventually, reason};
 use tonic::{Code, Request};
@@ -15,7 +16,8 @@ use tonic_types::StatusExt as _;
 use user_service::migrations::Migrator;
 use user_service::password::{Hasher, Limits, Password};
 
-use crate::world::{World, ada, users};
+use crate::bench::{Bench, NOW_MS};
+use crate::world::{World, ada};
 
 fn named(name: &str) -> Request<CreateUserRequest> {
     Request::new(CreateUserRequest {
@@ -32,7 +34,8 @@ async fn who_finds_the_queue_full_is_told_when_to_come_back() {
         at_a_time: 1,
         waiting: 1,
     });
-    let users = users(&store, &hasher);
+    let clock = TestClock::at(NOW_MS);
+    let users = Bench::on(store.clone(), hasher.clone(), clock).await.users;
 
     // Polled in this order: one is hashed, one waits.
     let (first, second, third) = tokio::join!(
@@ -67,7 +70,8 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
         at_a_time: 1,
         waiting: 100,
     });
-    let users = users(&store, &hasher);
+    let clock = TestClock::at(NOW_MS);
+    let users = Bench::on(store.clone(), hasher.clone(), clock).await.users;
 
     let password = || Password::parse(SecretString::from("correct horse battery")).unwrap();
     let before = join_all((0..20).map(|_| hasher.hash(password())));
@@ -83,7 +87,8 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
         transaction.rollback().await.unwrap();
     };
     tokio::join!(before, registering, writing);
-    assert_eq!(testkit::outbox(store.connection()).await.len(), 1);
+    // The user, and the mail about the address.
+    assert_eq!(testkit::outbox(store.connection()).await.len(), 2);
 }
 
 #[rstest]
@@ -92,7 +97,8 @@ async fn while_events_wait_for_too_long_registrations_are_refused_and_users_stil
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::with_overdue_events(store).await;
-    let user = world.create(ada()).await.unwrap();
+    // The keys are announced at the start, and wait as any event.
+    let user = eventually("the keys have gone out", async || world.create(ada()).await).await;
     let mut taken = 0;
     let refused = eventually("registrations are refused", async || {
         taken += 1;
@@ -108,7 +114,8 @@ async fn while_events_wait_for_too_long_registrations_are_refused_and_users_stil
     assert!(refused.get_error_details().retry_info().is_some());
 
     let user_id = user.user_id.clone();
-    let shown = world.client().get_user(GetUserRequest { user_id }).await;
+    let request = world.by(&user.user_id, GetUserRequest { user_id });
+    let shown = world.client().get_user(request).await;
     assert_eq!(shown.unwrap().into_inner().user, Some(user));
     world.stop().await;
 }

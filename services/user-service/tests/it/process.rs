@@ -1,11 +1,15 @@
 //! The binary, and what operators see of the service.
 
+use std::ffi::OsString;
 use std::process::Command;
 
-use testkit::{StoreKind, eventually_is};
+use runtime::config::GrpcConfig;
+use testkit::{StoreKind, call_unchecked, eventually_is};
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use user_service::Args;
 
 use crate::world::World;
 
@@ -18,6 +22,73 @@ fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
     for setting in ["DATABASE_URL", "AMQP_URL"] {
         assert!(said.contains(setting), "{setting}: {said}");
     }
+}
+
+#[test]
+fn production_does_not_start_with_missing_short_or_well_known_keys() {
+    let binary = env!("CARGO_BIN_EXE_user-service");
+    let well_known = runtime::sealed::MasterKey::WELL_KNOWN;
+    let short = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(short.path(), "hunter2\n").unwrap();
+    for (variable, value) in [
+        ("UNRELATED", ""),
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "hunter2"),
+        ("SECRET_KEY", well_known),
+        ("SECRET_KEY_FILE", short.path().to_str().unwrap()),
+    ] {
+        let mut command = Command::new(binary);
+        command.env_clear().env("MODE", "production");
+        command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+        command.env("AMQP_URL", "amqp://127.0.0.1:1");
+        command.env(variable, value);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(BAD_CONFIGURATION));
+        let said = String::from_utf8(output.stderr).unwrap();
+        for setting in ["SECRET_KEY (", "MAIL_SEALING_KEY ("] {
+            assert!(said.contains(setting), "{setting}: {said}");
+        }
+        assert!(
+            !said.contains("hunter2") && !said.contains(well_known),
+            "{said}"
+        );
+    }
+}
+
+/// As clients ask for it: what is not there is not implemented.
+#[tokio::test]
+async fn in_production_reflection_is_off_unless_it_is_asked_for() {
+    const REFLECTION: &str = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    for (arguments, is_on) in [
+        (&["user-service"][..], true),
+        (&["user-service", "--mode=production"], false),
+        (
+            &["user-service", "--mode=production", "--grpc-reflection=on"],
+            true,
+        ),
+    ] {
+        let grpc = grpc_config(arguments);
+        assert_eq!(grpc.reflection, is_on, "{arguments:?}");
+        let world = World::with_grpc(grpc).await;
+        let answer = call_unchecked(world.channel(), REFLECTION, None).await;
+        let code = answer.err().map(|status| status.code());
+        assert_eq!(code == Some(Code::Unimplemented), !is_on, "{code:?}");
+        world.stop().await;
+    }
+}
+
+/// What the service makes of these arguments.
+fn grpc_config(arguments: &[&str]) -> GrpcConfig {
+    let given = [
+        "--grpc-listen=127.0.0.1:0",
+        "--database-url=postgres://nobody@127.0.0.1:1/none",
+        "--amqp-url=amqp://127.0.0.1:1",
+        "--secret-key=a key of thirty-two bytes or more",
+        "--mail-sealing-key=a key of thirty-two bytes or more",
+    ];
+    let arguments = arguments.iter().chain(&given).map(OsString::from);
+    let config = runtime::config::load::<Args>(arguments);
+    config.unwrap_or_else(|error| panic!("{error}")).grpc
 }
 
 #[tokio::test]

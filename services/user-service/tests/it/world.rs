@@ -1,32 +1,40 @@
 //! One user service that runs, with a database, a broker and a subscriber of its own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::Event;
 use contracts::user::v1::user_service_client::UserServiceClient;
-use contracts::user::v1::{CreateUserRequest, User, UserCreated};
+use contracts::user::v1::{
+    AuthenticateRequest, AuthenticateResponse, CreateUserRequest, EmailVerificationRequested,
+    PasswordResetRequested, RefreshTokenRequest, Tokens as SessionTokens, User, UserCreated,
+    VerifyEmailRequest,
+};
 use event::Message;
 use messaging::transport::{Ack, Queue, Topology};
-use messaging::{Delivered, EngineConfig, HandlerError, Store, Subscriptions, Transaction};
-use runtime::TestClock;
-use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use messaging::{Delivered, EngineConfig, HandlerError, Subscriptions, Transaction};
+use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
+use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
-use testkit::{Broker, BrokerKind, Database, Promised, Running, StoreKind};
+use testkit::{
+    Broker, BrokerKind, Database, Promised, Running, StoreKind, Tokens, authorized, eventually,
+};
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use user_service::app::participant;
-use user_service::commands::Commands;
-use user_service::grpc::Users;
-use user_service::password::Hasher;
+use user_service::config::IdentityConfig;
 use user_service::{App, Config};
+use uuid::Uuid;
+
+use crate::codes;
 
 pub(crate) struct World {
     // First, so that what runs ends before what it runs on.
     running: Running,
     pub(crate) db: DatabaseConnection,
+    /// Accepted by the service, for any user and role.
+    pub(crate) tokens: Tokens,
     broker: Broker,
-    _database: Database,
+    database: Database,
 }
 
 impl World {
@@ -51,8 +59,22 @@ impl World {
     /// The service reaches `database` by `config`, while the test looks into it directly.
     pub(crate) async fn on(database: Database, config: DatabaseConfig) -> Self {
         let broker = Broker::create(BrokerKind::Embedded).await;
-        broker.transport(topology()).declare().await.unwrap();
+        for topology in [topology(), mails()] {
+            broker.transport(topology).declare().await.unwrap();
+        }
         Self::build(database, config, EngineConfig::default(), broker).await
+    }
+
+    /// On a server that is configured so.
+    pub(crate) async fn with_grpc(grpc: GrpcConfig) -> Self {
+        let database = Database::create(StoreKind::Sqlite).await;
+        let broker = Broker::create(BrokerKind::Embedded).await;
+        let config = Config {
+            grpc,
+            broker: broker.of_services([&participant().topology()]),
+            ..config_on(database.config())
+        };
+        Self::run(database, config, broker).await
     }
 
     async fn build(
@@ -61,22 +83,33 @@ impl World {
         engine: EngineConfig,
         broker: Broker,
     ) -> Self {
-        let app = App::build(Config {
-            grpc: testkit::any_port(),
-            database: config,
+        let config = Config {
             broker: broker.of_services([&participant().topology()]),
             engine,
-            telemetry: TelemetryConfig::default(),
-            lifecycle: LifecycleConfig::default(),
-        });
-        let app = app.await.unwrap();
+            ..config_on(config)
+        };
+        Self::run(database, config, broker).await
+    }
+
+    async fn run(database: Database, config: Config, broker: Broker) -> Self {
+        let app = App::build(config).await.unwrap();
         let running = Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await;
+        let db = database.connect().await;
+        let tokens = Tokens::accepted_by(&db).await;
         Self {
             running,
-            db: database.connect().await,
+            db,
+            tokens,
             broker,
-            _database: database,
+            database,
         }
+    }
+
+    /// Ends the service, and starts it again on the same database.
+    pub(crate) async fn restart(self) -> Self {
+        self.running.stop().await;
+        let config = self.database.config();
+        Self::build(self.database, config, EngineConfig::default(), self.broker).await
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -87,9 +120,33 @@ impl World {
         UserServiceClient::new(self.channel())
     }
 
+    /// `message` in a call of the user with this id.
+    pub(crate) fn by<T>(&self, user_id: &str, message: T) -> Request<T> {
+        authorized(&self.tokens.user(user_id.parse().unwrap()), message)
+    }
+
+    /// `message` in a call of an admin.
+    pub(crate) fn by_admin<T>(&self, message: T) -> Request<T> {
+        authorized(&self.tokens.admin(), message)
+    }
+
     pub(crate) async fn create(&self, request: CreateUserRequest) -> Result<User, Status> {
         let answer = self.client().create_user(request).await?;
         Ok(answer.into_inner().user.unwrap())
+    }
+
+    /// As [`create`](Self::create); a machine under load may make a caller try again, as any client would.
+    pub(crate) async fn create_with_patience(
+        &self,
+        request: &CreateUserRequest,
+    ) -> Result<User, Status> {
+        eventually("the call is not turned away", async || {
+            match self.create(request.clone()).await {
+                Err(status) if status.code() == Code::Unavailable => Err(status),
+                answer => Ok(answer),
+            }
+        })
+        .await
     }
 
     /// As [`create`](Self::create), in a call that has this correlation id.
@@ -102,13 +159,64 @@ impl World {
         answer.into_inner().user.unwrap()
     }
 
+    pub(crate) async fn log_in(
+        &self,
+        email: &str,
+        password: &str,
+    ) -> Result<AuthenticateResponse, Status> {
+        let request = AuthenticateRequest {
+            email: email.to_owned(),
+            password: password.to_owned(),
+        };
+        Ok(self.client().authenticate(request).await?.into_inner())
+    }
+
+    /// Exchanges the refresh token of a session.
+    pub(crate) async fn refresh(
+        &self,
+        session: &AuthenticateResponse,
+    ) -> Result<SessionTokens, Status> {
+        let request = RefreshTokenRequest {
+            refresh_token: session.tokens.as_ref().unwrap().refresh_token.clone(),
+        };
+        let answer = self.client().refresh_token(request).await?;
+        Ok(answer.into_inner().tokens.unwrap())
+    }
+
+    /// Verifies the address of this user, as who reads the mail does.
+    pub(crate) async fn verify(&self, user_id: &str) -> User {
+        let request = VerifyEmailRequest {
+            code: self.verification_code(user_id).await,
+            ..VerifyEmailRequest::default()
+        };
+        let answer = self.client().verify_email(request).await.unwrap();
+        answer.into_inner().user.unwrap()
+    }
+
+    /// What was promised about users: neither keys nor codes.
     pub(crate) async fn outbox(&self) -> Vec<Promised> {
-        testkit::outbox(&self.db).await
+        let mut outbox = testkit::outbox(&self.db).await;
+        outbox.retain(|promised| promised.event_type.starts_with("angarium.user.v1.User"));
+        outbox
+    }
+
+    /// The code of the last mail to this user by which an address is verified.
+    pub(crate) async fn verification_code(&self, user_id: &str) -> String {
+        codes::last::<EmailVerificationRequested>(&self.db, user_id).await
+    }
+
+    /// The code of the last mail to this user by which a password is reset.
+    pub(crate) async fn reset_code(&self, user_id: &str) -> String {
+        codes::last::<PasswordResetRequested>(&self.db, user_id).await
     }
 
     pub(crate) async fn count_users(&self) -> i64 {
-        let backend = self.db.get_database_backend();
-        let statement = Statement::from_string(backend, "SELECT count(*) FROM users");
+        self.count("SELECT count(*) FROM users").await
+    }
+
+    /// The one number that `sql` selects.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        let statement = Statement::from_string(self.db.get_database_backend(), sql);
         let row = self.db.query_one_raw(statement).await.unwrap().unwrap();
         row.try_get_by_index(0).unwrap()
     }
@@ -132,19 +240,50 @@ impl World {
     }
 }
 
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
 pub(crate) fn ada() -> CreateUserRequest {
     CreateUserRequest {
         email: "ada@example.com".to_owned(),
-        password: "correct horse battery".to_owned(),
+        password: PASSWORD.to_owned(),
         display_name: "Ada Lovelace".to_owned(),
         ..CreateUserRequest::default()
     }
 }
 
-/// The service without its engine and its socket.
-pub(crate) fn users(store: &Store, hasher: &Hasher) -> Users {
-    let clock = Arc::new(TestClock::at(1_000));
-    Users::new(Commands::new(store.clone(), hasher.clone(), clock))
+pub(crate) fn bob() -> CreateUserRequest {
+    CreateUserRequest {
+        email: "bob@example.com".to_owned(),
+        ..ada()
+    }
+}
+
+/// Becomes an admin once the address is verified.
+pub(crate) const ADMIN: &str = "Root@Example.com";
+
+pub(crate) fn new_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// On a broker that nobody reaches.
+pub(crate) fn config_on(database: DatabaseConfig) -> Config {
+    let nowhere = "amqp://127.0.0.1:1".parse().unwrap();
+    Config {
+        secret_key: MasterKey::well_known("SECRET_KEY"),
+        mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
+        identity: IdentityConfig {
+            admins: [ADMIN.to_lowercase()].into(),
+            ..IdentityConfig::default()
+        },
+        grpc: testkit::any_port(),
+        database,
+        broker: messaging::transport::Broker::RabbitMq(messaging::transport::RabbitMqConfig::new(
+            nowhere,
+        )),
+        engine: EngineConfig::default(),
+        telemetry: TelemetryConfig::default(),
+        lifecycle: LifecycleConfig::default(),
+    }
 }
 
 const SUBSCRIBER: &str = "subscriber";
@@ -161,4 +300,17 @@ fn subscriber() -> Queue {
     Subscriptions::new(SUBSCRIBER)
         .on::<UserCreated>(ignore)
         .queue()
+}
+
+/// Somebody who takes everything else, as the services together do.
+fn mails() -> Topology {
+    async fn ignore<E: Event>(_: &Transaction, _: E, _: &Delivered) -> Result<(), HandlerError> {
+        Ok(())
+    }
+    let queue = Subscriptions::new("mails")
+        .in_order::<UserCreated>(ignore::<UserCreated>)
+        .on::<EmailVerificationRequested>(ignore::<EmailVerificationRequested>)
+        .on::<PasswordResetRequested>(ignore::<PasswordResetRequested>)
+        .queue();
+    Topology::publishing([UserCreated::EXCHANGE]).consuming(queue)
 }

@@ -47,6 +47,7 @@ impl Guard {
                 tracing::warn!(target: "security", event = "token_refused", method, %refusal);
                 return Err(match refusal {
                     Refusal::Expired => status::token_expired(),
+                    Refusal::Unavailable => status::database_unavailable(),
                     _ => status::unauthenticated(),
                 });
             }

@@ -37,6 +37,9 @@ pub enum Refusal {
     /// Its key is not known here, or has expired.
     #[error("unknown key")]
     UnknownKey,
+    /// Its key is not in memory, and where it would be found cannot be read.
+    #[error("keys cannot be read")]
+    Unavailable,
     /// Its key has not signed it.
     #[error("wrong signature")]
     Signature,
@@ -61,8 +64,15 @@ struct Inner {
     db: DatabaseConnection,
     clock: Arc<dyn Clock>,
     keys: RwLock<HashMap<String, VerificationKey>>,
-    /// When the table was last read. Held while it is: one reads, the others wait for what it finds.
-    read_at: Mutex<Option<Instant>>,
+    /// Held while the table is read: one reads, the others wait for what it finds.
+    last_read: Mutex<Option<Read>>,
+}
+
+/// When the table was last read, and whether it could be.
+#[derive(Clone, Copy)]
+struct Read {
+    at: Instant,
+    succeeded: bool,
 }
 
 impl Verifier {
@@ -73,7 +83,7 @@ impl Verifier {
                 db,
                 clock,
                 keys: RwLock::default(),
-                read_at: Mutex::new(None),
+                last_read: Mutex::new(None),
             }),
         }
     }
@@ -87,8 +97,11 @@ impl Verifier {
         self.read_after(LONGEST_PAUSE).await;
         let mut key = self.inner.key(&token.key_id);
         if key.is_none() {
-            self.read_after(LEAST_PAUSE).await;
+            let is_read = self.read_after(LEAST_PAUSE).await;
             key = self.inner.key(&token.key_id);
+            if key.is_none() && !is_read {
+                return Err(Refusal::Unavailable);
+            }
         }
         let now_ms = self.inner.clock.now_ms();
         let key = key.filter(|key| key.expires_at_ms > now_ms);
@@ -96,18 +109,24 @@ impl Verifier {
         token.verify(&key.public_key, now_ms)
     }
 
-    /// Reads the table, unless that was done less than `pause` ago.
-    async fn read_after(&self, pause: Duration) {
-        let mut read_at = self.inner.read_at.lock().await;
-        if read_at.is_some_and(|at| at.elapsed() < pause) {
-            return;
+    /// Reads the table, unless that was tried less than `pause` ago: a database that is away must not cost every call a
+    /// time-out. Returns whether the last try succeeded.
+    async fn read_after(&self, pause: Duration) -> bool {
+        let mut last = self.inner.last_read.lock().await;
+        if let Some(read) = *last
+            && read.at.elapsed() < pause
+        {
+            return read.succeeded;
         }
-        // Also where it fails: a database that is away must not cost every call a time-out.
         let read = self.inner.read().await;
-        *read_at = Some(Instant::now());
-        if let Err(error) = read {
+        if let Err(error) = &read {
             tracing::warn!(%error, "the verification keys cannot be read; those in memory go on to count");
         }
+        *last = Some(Read {
+            at: Instant::now(),
+            succeeded: read.is_ok(),
+        });
+        read.is_ok()
     }
 }
 

@@ -7,19 +7,28 @@ use contracts::notification::v1::notification_service_client::NotificationServic
 use contracts::notification::v1::{ListNotificationsRequest, NotificationState};
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{CancelOrderRequest, OrderLine, PlaceOrderRequest};
-use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
+use contracts::user::v1::{AuthenticateRequest, CreateUserRequest};
 use messaging::EngineConfig;
 use messaging::transport::{Broker, RabbitMqConfig};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use tempfile::TempDir;
-use testkit::{LockedDown, Running, any_port, eventually};
-use tonic::Code;
+use testkit::{LockedDown, Running, any_port, authorized, eventually};
 use tonic::transport::Channel;
+use tonic::{Code, Status};
+use user_service::config::IdentityConfig;
 
 use super::Exported;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// Somebody who has registered and logged in.
+pub(super) struct Account {
+    user_id: String,
+    token: String,
+}
 
 pub(super) struct Services {
     users: Running,
@@ -40,6 +49,9 @@ impl Services {
             })
         };
         let users = user_service::App::build(user_service::Config {
+            secret_key: MasterKey::well_known("SECRET_KEY"),
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
+            identity: IdentityConfig::default(),
             grpc: any_port(),
             database: database(user_service::NAME),
             broker: broker(user_service::NAME),
@@ -83,22 +95,31 @@ impl Services {
         }
     }
 
-    pub(super) async fn register(&self, email: &str) -> String {
+    /// Registers somebody, and logs them in.
+    pub(super) async fn register(&self, email: &str) -> Account {
         let request = CreateUserRequest {
             email: email.to_owned(),
-            password: "correct horse battery staple".to_owned(),
+            password: PASSWORD.to_owned(),
             display_name: "Ada".to_owned(),
             ..CreateUserRequest::default()
         };
         let mut users = UserServiceClient::new(self.users.channel());
-        let answer = users.create_user(request).await.unwrap().into_inner();
-        answer.user.unwrap().user_id
+        let created = users.create_user(request).await.unwrap().into_inner();
+        let request = AuthenticateRequest {
+            email: email.to_owned(),
+            password: PASSWORD.to_owned(),
+        };
+        let session = users.authenticate(request).await.unwrap().into_inner();
+        Account {
+            user_id: created.user.unwrap().user_id,
+            token: session.tokens.unwrap().access_token,
+        }
     }
 
-    /// As soon as the order service has heard of the user.
-    pub(super) async fn place_order(&self, user_id: &str) -> String {
+    /// As soon as the order service has heard of the user, and of the key of the token.
+    pub(super) async fn place_order(&self, account: &Account) -> String {
         let request = PlaceOrderRequest {
-            user_id: user_id.to_owned(),
+            user_id: account.user_id.clone(),
             lines: vec![OrderLine {
                 sku: "TEA-1".to_owned(),
                 quantity: 2,
@@ -111,34 +132,40 @@ impl Services {
             ..PlaceOrderRequest::default()
         };
         eventually("the order is placed", async || {
-            match self.orders().place_order(request.clone()).await {
+            let request = authorized(&account.token, request.clone());
+            match self.orders().place_order(request).await {
                 Ok(answer) => Ok(answer.into_inner().order.unwrap().order_id),
-                Err(status) if status.code() == Code::NotFound => Err(status),
+                Err(status) if is_too_early(&status) => Err(status),
                 Err(status) => panic!("{status}"),
             }
         })
         .await
     }
 
-    pub(super) async fn cancel_order(&self, order_id: String) {
+    pub(super) async fn cancel_order(&self, account: &Account, order_id: String) {
         let request = CancelOrderRequest {
             order_id,
             reason: "wrong tea".to_owned(),
             ..CancelOrderRequest::default()
         };
+        let request = authorized(&account.token, request);
         self.orders().cancel_order(request).await.unwrap();
     }
 
     /// Waits until the user was sent this many mails.
-    pub(super) async fn mails(&self, user_id: &str, count: usize) {
+    pub(super) async fn mails(&self, account: &Account, count: usize) {
         let request = ListNotificationsRequest {
-            user_id: user_id.to_owned(),
+            user_id: account.user_id.clone(),
             ..Default::default()
         };
         let mut notifications = NotificationServiceClient::new(self.notifications.channel());
         eventually("the mails are sent", async || {
-            let answer = notifications.list_notifications(request.clone()).await;
-            let mut mails = answer.unwrap().into_inner().notifications;
+            let request = authorized(&account.token, request.clone());
+            let mut mails = match notifications.list_notifications(request).await {
+                Ok(answer) => answer.into_inner().notifications,
+                Err(status) if is_too_early(&status) => Vec::new(),
+                Err(status) => panic!("{status}"),
+            };
             mails.retain(|mail| mail.state() == NotificationState::Sent);
             if mails.len() == count {
                 Ok(())
@@ -158,4 +185,9 @@ impl Services {
         self.orders.stop().await;
         self.notifications.stop().await;
     }
+}
+
+/// What has been told of is not known everywhere at once.
+fn is_too_early(status: &Status) -> bool {
+    matches!(status.code(), Code::NotFound | Code::Unauthenticated)
 }

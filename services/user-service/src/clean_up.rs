@@ -1,0 +1,43 @@
+//! Deletes what has run out: sessions, codes, and counters that can decide nothing any more.
+
+use std::time::Duration;
+
+use messaging::Store;
+use runtime::Clock;
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{codes, sessions};
+use crate::throttle::Throttle;
+
+/// Not in step with other replicas, because each counts from its own start.
+const INTERVAL: Duration = Duration::from_secs(600);
+
+/// Cleans up every ten minutes, until `stop`.
+pub async fn run(store: Store, throttle: Throttle, clock: impl Clock, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = clean_up(&store, &throttle, clock.now_ms(), &stop).await {
+            tracing::warn!(%error, "old sessions were not deleted; the next round tries again");
+        }
+        let _ = stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await;
+    }
+}
+
+/// One round, in small batches.
+pub async fn clean_up(
+    store: &Store,
+    throttle: &Throttle,
+    now_ms: i64,
+    stop: &CancellationToken,
+) -> Result<(), DbErr> {
+    while !stop.is_cancelled() {
+        let transaction = store.begin().await?;
+        let sessions = sessions::delete_expired(&*transaction, now_ms).await?;
+        let codes = codes::delete_expired(&*transaction, now_ms).await?;
+        transaction.commit().await?;
+        if sessions + codes + throttle.clean_up().await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}

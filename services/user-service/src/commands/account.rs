@@ -1,0 +1,164 @@
+//! What users do with their accounts, and admins with anybody's.
+
+use contracts::user::v1::UserDeleted;
+use messaging::{Cause, outbox};
+use runtime::auth::Caller;
+use runtime::etag;
+use runtime::idempotency::{self, Call};
+use runtime::sealed::Purpose;
+use uuid::Uuid;
+
+use super::{Commands, answered_user, missing, write_change};
+use crate::convert;
+use crate::error::Error;
+use crate::password::{Attempt, Password};
+use crate::store::{self, codes, sessions};
+use crate::throttle::MAILS;
+use crate::user::{DisplayName, Email, User};
+
+/// What to change of a user.
+pub struct Changes {
+    pub email: Option<Email>,
+    pub display_name: Option<DisplayName>,
+    /// What the caller has read; empty where it does not matter.
+    pub etag: String,
+    /// Asked for where the address changes.
+    pub current_password: Attempt,
+}
+
+impl Commands {
+    /// Changes name or address of a user.
+    pub async fn update_user(
+        &self,
+        caller: Caller,
+        user_id: Uuid,
+        changes: Changes,
+        address: &str,
+        call: Option<&Call>,
+        cause: &Cause,
+    ) -> Result<User, Error> {
+        let db = self.store.connection();
+        if let Some(first) = idempotency::answered(db, call).await? {
+            return answered_user(db, &first).await;
+        }
+        let Changes {
+            email,
+            display_name,
+            etag,
+            current_password,
+        } = changes;
+        let before = store::find_credentials(db, user_id).await?;
+        let before = before.ok_or_else(|| missing(caller, user_id))?;
+        etag::check(&etag, before.user.version)?;
+        let moves = email
+            .as_ref()
+            .is_some_and(|email| email.key() != before.user.email.key());
+        if moves {
+            self.check_password(
+                &before.user,
+                before.password_hash,
+                current_password,
+                address,
+            )
+            .await?;
+            self.throttle.take(MAILS, &user_id.to_string()).await?;
+        }
+
+        let transaction = self.store.begin_command().await?;
+        if let Some(first) = idempotency::claim(&*transaction, call).await? {
+            return answered_user(&*transaction, &first).await;
+        }
+        let locked = store::lock_user(&*transaction, user_id).await?;
+        let mut user = locked.ok_or_else(|| missing(caller, user_id))?.user;
+        etag::check(&etag, user.version)?;
+        // What the password was asked for must be what is changed now.
+        if user.email.key() != before.user.email.key() {
+            return Err(Error::Raced);
+        }
+        if user.update(email, display_name, self.clock.now_ms()) {
+            write_change(&transaction, &user, cause).await?;
+        }
+        if moves {
+            codes::delete(&*transaction, Purpose::PasswordReset, user_id).await?;
+            self.request_verification(&transaction, &user, cause)
+                .await?;
+        }
+        idempotency::keep(&*transaction, call, user.id.as_bytes().to_vec()).await?;
+        transaction.commit().await?;
+        if moves {
+            tracing::info!(target: "security", event = "email_changed", %user_id, address);
+        }
+        Ok(user)
+    }
+
+    /// Gives the caller another password, and ends all their sessions.
+    pub async fn change_password(
+        &self,
+        caller: Caller,
+        current: Attempt,
+        new: Password,
+        address: &str,
+        call: Option<&Call>,
+    ) -> Result<(), Error> {
+        let db = self.store.connection();
+        if idempotency::answered(db, call).await?.is_some() {
+            return Ok(());
+        }
+        let user_id = caller.user_id;
+        let before = store::find_credentials(db, user_id).await?;
+        let before = before.ok_or_else(|| missing(caller, user_id))?;
+        let checked = before.password_hash.expose().to_owned();
+        self.check_password(&before.user, before.password_hash, current, address)
+            .await?;
+        let hash = self.hasher.hash(new).await?;
+        let transaction = self.store.begin_command().await?;
+        if idempotency::claim(&*transaction, call).await?.is_some() {
+            return Ok(());
+        }
+        let locked = store::lock_user(&*transaction, user_id).await?;
+        let locked = locked.ok_or_else(|| missing(caller, user_id))?;
+        if locked.password_hash.expose() != checked {
+            return Err(Error::Raced);
+        }
+        store::write_password(&*transaction, user_id, &hash).await?;
+        codes::delete(&*transaction, Purpose::PasswordReset, user_id).await?;
+        let ended = sessions::delete_of_user(&*transaction, user_id).await?;
+        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        transaction.commit().await?;
+        tracing::info!(target: "security", event = "password_changed", %user_id, address, ended);
+        Ok(())
+    }
+
+    /// Deletes an account, with all that is personal.
+    pub async fn delete_user(
+        &self,
+        caller: Caller,
+        user_id: Uuid,
+        etag: &str,
+        call: Option<&Call>,
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        let now_ms = self.clock.now_ms();
+        let transaction = self.store.begin_command().await?;
+        if idempotency::claim(&*transaction, call).await?.is_some() {
+            return Ok(());
+        }
+        let locked = store::lock_user(&*transaction, user_id).await?;
+        let user = locked.ok_or_else(|| missing(caller, user_id))?.user;
+        etag::check(etag, user.version)?;
+        sessions::delete_of_user(&*transaction, user_id).await?;
+        for purpose in [Purpose::EmailVerification, Purpose::PasswordReset] {
+            codes::delete(&*transaction, purpose, user_id).await?;
+        }
+        store::delete_user(&*transaction, user_id).await?;
+        let deleted = UserDeleted {
+            user_id: user_id.to_string(),
+            delete_time: Some(convert::timestamp(now_ms)),
+        };
+        outbox::enqueue(&transaction, &deleted, user.version + 1, cause).await?;
+        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        transaction.commit().await?;
+        tracing::info!(target: "security", event = "user_deleted", %user_id, by = %caller.user_id);
+        Ok(())
+    }
+}

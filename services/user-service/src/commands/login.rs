@@ -1,0 +1,160 @@
+//! Logging in, staying logged in, and logging out.
+//!
+//! A session is a chain of refresh tokens of which one is good at a time. Whoever comes with one that was used before has
+//! copied it, or was copied from: nobody can tell which, so the session ends for both.
+
+use std::time::Duration;
+
+use runtime::auth::{AccessToken, Caller};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::Commands;
+use crate::error::Error;
+use crate::password::{Attempt, Verdict};
+use crate::secret;
+use crate::store::{self, Credentials, sessions};
+use crate::throttle::millis;
+use crate::user::{Email, User};
+
+/// How long a refresh token waits to be exchanged.
+const REFRESH_TOKEN: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a session may go on without the password.
+const SESSION: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// What a client keeps of a session.
+pub struct Tokens {
+    pub access: AccessToken,
+    pub refresh: SecretString,
+    pub refresh_expires_at_ms: i64,
+}
+
+/// A session that has begun.
+pub struct LoggedIn {
+    pub user: User,
+    pub tokens: Tokens,
+}
+
+impl Commands {
+    /// Begins a session of the user with this address and password.
+    pub async fn authenticate(
+        &self,
+        email: &str,
+        password: SecretString,
+        address: &str,
+    ) -> Result<LoggedIn, Error> {
+        let account = Email::key_of(email);
+        let login = match self.throttle.begin_login(&account, address).await {
+            Ok(login) => login,
+            Err(error) => {
+                let account = self.throttle.digest(&account);
+                tracing::warn!(target: "security", event = "login_throttled", account, address, %error);
+                return Err(error.into());
+            }
+        };
+        let found = store::find_by_email(self.store.connection(), &account).await?;
+        let (user, hash) = match found {
+            Some(found) => (Some(found.user), Some(found.password_hash)),
+            None => (None, None),
+        };
+        let verified = hash.as_ref().map(|hash| hash.expose().to_owned());
+        // Also where there is nobody: who waits must not learn it from the time that it takes.
+        let verdict = self.hasher.verify(Attempt::new(password), hash).await?;
+        let (Some(user), Verdict::Right { rehashed }) = (user, verdict) else {
+            let account = self.throttle.digest(&account);
+            tracing::warn!(target: "security", event = "login_failed", account, address);
+            return Err(Error::CredentialsInvalid);
+        };
+        self.throttle.succeeded(login).await?;
+
+        let now_ms = self.clock.now_ms();
+        let transaction = self.store.begin().await?;
+        // Locked, and read again: a password that was changed meanwhile has ended all sessions, and this one is not to
+        // come after.
+        let current = store::lock_user(&*transaction, user.id).await?;
+        let is_same = |now: &Credentials| Some(now.password_hash.expose()) == verified.as_deref();
+        let current = current.filter(is_same).ok_or(Error::CredentialsInvalid)?;
+        if let Some(hash) = rehashed {
+            store::write_password(&*transaction, user.id, &hash).await?;
+        }
+        let session_id = Uuid::now_v7().to_string();
+        let ends_at_ms = now_ms + millis(SESSION);
+        sessions::insert_session(&*transaction, &session_id, user.id, ends_at_ms).await?;
+        let user = current.user;
+        let tokens = self
+            .next_tokens(&*transaction, &user, &session_id, ends_at_ms)
+            .await?;
+        transaction.commit().await?;
+        tracing::info!(target: "security", event = "login_succeeded", user_id = %user.id, address);
+        Ok(LoggedIn { user, tokens })
+    }
+
+    /// Exchanges a refresh token for the next.
+    pub async fn refresh(&self, token: &SecretString, address: &str) -> Result<Tokens, Error> {
+        let digest = secret::token_digest(token);
+        let now_ms = self.clock.now_ms();
+        let transaction = self.store.begin().await?;
+        let known = sessions::lock_token(&*transaction, &digest).await?;
+        let known = known.ok_or(Error::RefreshTokenInvalid)?;
+        let user_id = known.user_id;
+        if known.is_used {
+            sessions::delete_session(&*transaction, &known.session_id).await?;
+            transaction.commit().await?;
+            tracing::warn!(target: "security", event = "refresh_token_reused", %user_id, address, "the session was ended");
+            return Err(Error::RefreshTokenInvalid);
+        }
+        if known.expires_at_ms <= now_ms || known.session_expires_at_ms <= now_ms {
+            return Err(Error::RefreshTokenInvalid);
+        }
+        let user = store::find_user(&*transaction, user_id).await?;
+        let user = user.ok_or(Error::RefreshTokenInvalid)?;
+        sessions::mark_used(&*transaction, &digest).await?;
+        let tokens = self
+            .next_tokens(
+                &*transaction,
+                &user,
+                &known.session_id,
+                known.session_expires_at_ms,
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(tokens)
+    }
+
+    /// Ends the session of a refresh token, if it has one.
+    pub async fn revoke(&self, token: &SecretString, address: &str) -> Result<(), Error> {
+        let digest = secret::token_digest(token);
+        let transaction = self.store.begin().await?;
+        let Some(known) = sessions::lock_token(&*transaction, &digest).await? else {
+            return Ok(());
+        };
+        sessions::delete_session(&*transaction, &known.session_id).await?;
+        transaction.commit().await?;
+        tracing::info!(target: "security", event = "session_revoked", user_id = %known.user_id, address);
+        Ok(())
+    }
+
+    async fn next_tokens(
+        &self,
+        db: &impl sea_orm::ConnectionTrait,
+        user: &User,
+        session_id: &str,
+        session_expires_at_ms: i64,
+    ) -> Result<Tokens, Error> {
+        let caller = Caller {
+            user_id: user.id,
+            role: self.role_of(user),
+        };
+        let access = self.keys.issue(caller).ok_or(Error::NoSigningKey)?;
+        let refresh = secret::new_token()?;
+        let expires_at_ms = self.clock.now_ms() + millis(REFRESH_TOKEN);
+        let refresh_expires_at_ms = expires_at_ms.min(session_expires_at_ms);
+        let digest = secret::token_digest(&refresh);
+        sessions::insert_token(db, &digest, session_id, refresh_expires_at_ms).await?;
+        Ok(Tokens {
+            access,
+            refresh,
+            refresh_expires_at_ms,
+        })
+    }
+}

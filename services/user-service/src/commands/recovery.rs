@@ -1,0 +1,129 @@
+//! The way back in for who has forgotten the password.
+//!
+//! Whoever asks for it learns nothing of whether the address is registered: the answer is the same, and so is its time.
+
+use std::time::Duration;
+
+use contracts::user::v1::PasswordResetRequested;
+use messaging::{Cause, outbox};
+use runtime::idempotency::{self, Call};
+use runtime::sealed::Purpose;
+use secrecy::SecretString;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Commands, account_of};
+use crate::error::Error;
+use crate::password::Password;
+use crate::store::{self, codes, sessions};
+use crate::throttle::{CODES, MAILS};
+use crate::user::Email;
+use crate::{convert, secret};
+
+/// How long the code of a reset works.
+const RESET_CODE: Duration = Duration::from_secs(3600);
+/// Longer than the statements take by which a registered address differs from another.
+const ANSWER_AFTER: Duration = Duration::from_millis(150);
+
+impl Commands {
+    /// Promises a mail with a code to the user with this address, if there is one.
+    pub async fn request_password_reset(
+        &self,
+        email: &Email,
+        address: &str,
+        call: Option<&Call>,
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        let begun = Instant::now();
+        let requested = self.reset_if_known(email, address, call, cause).await;
+        tokio::time::sleep_until(begun + ANSWER_AFTER).await;
+        requested
+    }
+
+    /// Gives the owner of the code another password, and ends all sessions of the user.
+    pub async fn reset_password(
+        &self,
+        code: &SecretString,
+        new: Password,
+        address: &str,
+        call: Option<&Call>,
+    ) -> Result<(), Error> {
+        let db = self.store.connection();
+        if idempotency::answered(db, call).await?.is_some() {
+            return Ok(());
+        }
+        self.throttle.take(CODES, address).await?;
+        let (digest, purpose) = (secret::code_digest(code), Purpose::PasswordReset);
+        let now_ms = self.clock.now_ms();
+        // Before the password is hashed, which nobody shall have for nothing.
+        let found = codes::find(db, purpose, &digest, now_ms).await?;
+        let Some((user_id, _)) = found else {
+            tracing::warn!(target: "security", event = "reset_code_refused", address);
+            return Err(Error::CodeInvalid);
+        };
+        let hash = self.hasher.hash(new).await?;
+        let transaction = self.store.begin_command().await?;
+        if idempotency::claim(&*transaction, call).await?.is_some() {
+            return Ok(());
+        }
+        let locked = store::lock_user(&*transaction, user_id).await?;
+        let user = locked.ok_or(Error::CodeInvalid)?.user;
+        // The lock has waited for whoever used it first.
+        let found = codes::find(&*transaction, purpose, &digest, now_ms).await?;
+        if found.is_none_or(|(_, sent_to)| sent_to != user.email.key()) {
+            return Err(Error::CodeInvalid);
+        }
+        codes::delete(&*transaction, purpose, user_id).await?;
+        store::write_password(&*transaction, user_id, &hash).await?;
+        let ended = sessions::delete_of_user(&*transaction, user_id).await?;
+        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        transaction.commit().await?;
+        tracing::info!(target: "security", event = "password_reset", %user_id, address, ended);
+        Ok(())
+    }
+
+    async fn reset_if_known(
+        &self,
+        email: &Email,
+        address: &str,
+        call: Option<&Call>,
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        let db = self.store.connection();
+        if idempotency::answered(db, call).await?.is_some() {
+            return Ok(());
+        }
+        self.throttle.take(CODES, address).await?;
+        self.throttle.take(MAILS, account_of(email)).await?;
+        let transaction = self.store.begin_command().await?;
+        if idempotency::claim(&*transaction, call).await?.is_some() {
+            return Ok(());
+        }
+        let found = store::find_by_email(&*transaction, email.key()).await?;
+        let locked = match found {
+            // Two who ask at once shall not both write its one code.
+            Some(found) => store::lock_user(&*transaction, found.user.id).await?,
+            None => None,
+        };
+        if let Some(locked) = locked {
+            let (user, purpose) = (locked.user, Purpose::PasswordReset);
+            let (code, expires_at_ms) = self
+                .new_code(&transaction, purpose, &user, RESET_CODE)
+                .await?;
+            let requested = PasswordResetRequested {
+                reset_id: Uuid::now_v7().to_string(),
+                user_id: user.id.to_string(),
+                email: user.email.as_given().to_owned(),
+                display_name: user.display_name.as_str().to_owned(),
+                sealed_code: self.mail_codes.seal(purpose, user.id, &code)?,
+                expire_time: Some(convert::timestamp(expires_at_ms)),
+            };
+            outbox::enqueue(&transaction, &requested, 1, cause).await?;
+        }
+        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        transaction.commit().await?;
+        let account = self.throttle.digest(email.key());
+        tracing::info!(target: "security", event = "password_reset_requested", account, address);
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Who is an admin, how long keys sign, and where a client's address is to be found.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use runtime::config::Problems;
+
+use crate::address::AddressSource;
+use crate::user::Email;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const KEY_ROTATION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Named at each flag: a heading for what follows would also take in the service's own flags.
+const HEADING: &str = "Identity";
+
+/// Flags and variables of identity.
+#[derive(Clone, clap::Args)]
+pub struct IdentityArgs {
+    /// E-mail addresses whose users are admins once they have verified them, with commas between them [default: nobody]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "ADMIN_EMAILS",
+        value_name = "ADDRESSES",
+        hide_env_values = true
+    )]
+    pub admin_emails: Option<String>,
+
+    /// How long a key signs access tokens before the next one does
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "KEY_ROTATION",
+        value_name = "TIME",
+        default_value = "30d"
+    )]
+    pub key_rotation: String,
+
+    /// Header in which a proxy of yours puts the client's address last, such as x-forwarded-for; without one, clients are
+    /// told apart by their connections [default: none]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "CLIENT_ADDRESS_HEADER",
+        value_name = "NAME"
+    )]
+    pub client_address_header: Option<String>,
+}
+
+impl IdentityArgs {
+    /// The checked section.
+    pub fn check(self, problems: &mut Problems) -> Option<IdentityConfig> {
+        let admins = admins(self.admin_emails.as_deref().unwrap_or_default(), problems);
+        let rotation =
+            problems.duration_within("KEY_ROTATION", &self.key_rotation, (6 * HOUR, 366 * DAY));
+        let address_source = match self.client_address_header {
+            None => Some(AddressSource::Connection),
+            Some(name) => header(&name, problems).map(AddressSource::Header),
+        };
+        Some(IdentityConfig {
+            admins: admins?,
+            key_rotation: rotation?,
+            address_source: address_source?,
+        })
+    }
+}
+
+/// Who is an admin, how long keys sign, and where a client's address is to be found.
+#[derive(Clone)]
+pub struct IdentityConfig {
+    /// The keys of the addresses.
+    pub admins: BTreeSet<String>,
+    pub key_rotation: Duration,
+    pub address_source: AddressSource,
+}
+
+impl Default for IdentityConfig {
+    fn default() -> Self {
+        Self {
+            admins: BTreeSet::new(),
+            key_rotation: KEY_ROTATION,
+            address_source: AddressSource::Connection,
+        }
+    }
+}
+
+/// Addresses are personal, so a wrong one is not shown.
+fn admins(list: &str, problems: &mut Problems) -> Option<BTreeSet<String>> {
+    let addresses = list.split(',').filter(|address| !address.trim().is_empty());
+    let keys: Option<BTreeSet<String>> = addresses
+        .map(|address| {
+            Email::parse(address)
+                .ok()
+                .map(|email| email.key().to_owned())
+        })
+        .collect();
+    if keys.is_none() {
+        problems.add_secret(
+            "ADMIN_EMAILS",
+            "e-mail addresses such as ada@example.com, with commas between them",
+        );
+    }
+    keys
+}
+
+fn header(name: &str, problems: &mut Problems) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let name = name.trim().to_ascii_lowercase();
+    if !name.is_empty() && name.bytes().all(plain) {
+        return Some(name);
+    }
+    problems.add(
+        "CLIENT_ADDRESS_HEADER",
+        &name,
+        "the name of a header such as x-forwarded-for",
+    );
+    None
+}

@@ -1,0 +1,206 @@
+//! The keys of access tokens: made, sealed, rotated with overlap, and told to everybody who verifies tokens.
+//!
+//! At any time one key signs. Its successor is made and announced an hour before its turn, so that everybody has heard of it
+//! by then; it goes on to verify until the last token that it has signed has expired. Replicas share the keys by the database.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use contracts::user::v1::KeyPublished;
+use messaging::{Cause, Store, Transaction, outbox};
+use runtime::auth::{
+    self, AccessToken, Caller, LEEWAY, LIFETIME, Signer, VerificationKey, new_private_key,
+};
+use runtime::sealed::{MasterKey, SealingKey};
+use runtime::{Clock, ExitWith};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::convert;
+use crate::store::signing_keys::{self, StoredKey};
+
+/// How long before its turn a key is announced; far longer than an announcement takes.
+const AHEAD: Duration = Duration::from_secs(3600);
+/// How often to look whether a key is missing.
+const LOOK: Duration = Duration::from_secs(60);
+/// How often keys are announced to those who join late: soon after a start, when others start as well, then less often.
+const FIRST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
+const ANNOUNCEMENT: Duration = Duration::from_secs(300);
+
+const SEALED_BY_ANOTHER: &str = "they were sealed under another SECRET_KEY: start with that one, or delete the rows of \
+     signing_key, and new ones are made";
+
+/// The keys of this deployment.
+pub struct Keys {
+    store: Store,
+    sealing: SealingKey,
+    rotation: Duration,
+    clock: Arc<dyn Clock>,
+    known: RwLock<Vec<SigningKey>>,
+}
+
+struct SigningKey {
+    signer: Signer,
+    signs_from_ms: i64,
+    signs_until_ms: i64,
+}
+
+impl Keys {
+    /// Reads the keys, and makes one where none signs at this time.
+    ///
+    /// # Errors
+    /// Where the database is away, or the keys in it were sealed under another `SECRET_KEY`.
+    pub async fn open(
+        store: Store,
+        secret_key: &MasterKey,
+        rotation: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let keys = Self {
+            store,
+            sealing: secret_key.sealing_key("signing keys"),
+            rotation,
+            clock,
+            known: RwLock::default(),
+        };
+        keys.look().await?;
+        Ok(keys)
+    }
+
+    /// A token for `caller`; `None` where no key signs at this time, because nobody could look for too long.
+    pub fn issue(&self, caller: Caller) -> Option<AccessToken> {
+        let now_ms = self.clock.now_ms();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let key = known
+            .iter()
+            .find(|key| key.signs_from_ms <= now_ms && now_ms < key.signs_until_ms)?;
+        Some(key.signer.issue(caller, now_ms))
+    }
+
+    /// Makes keys when it is time, and announces them, until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut pause = FIRST_ANNOUNCEMENT;
+        let mut announced: Option<tokio::time::Instant> = None;
+        while !stop.is_cancelled() {
+            let due = announced.is_none_or(|at| at.elapsed() >= pause);
+            match self.tend(due).await {
+                Ok(()) if due => {
+                    // Before the first announcement nothing has been waited for yet.
+                    pause = announced.map_or(pause, |_| (2 * pause).min(ANNOUNCEMENT));
+                    announced = Some(tokio::time::Instant::now());
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        "the signing keys could not be looked after, trying again: {error:#}"
+                    );
+                }
+            }
+            let next = tokio::time::sleep(pause.min(LOOK));
+            let _ = stop.run_until_cancelled(next).await;
+        }
+    }
+
+    async fn tend(&self, announces: bool) -> anyhow::Result<()> {
+        let made = self.look().await?;
+        if made || announces {
+            self.announce().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the keys, and makes the one that is missing. Returns whether it did.
+    pub async fn look(&self) -> anyhow::Result<bool> {
+        let now_ms = self.clock.now_ms();
+        let transaction = self.store.begin().await?;
+        signing_keys::lock_all(&*transaction).await?;
+        signing_keys::delete_expired(&*transaction, now_ms).await?;
+        let mut stored = signing_keys::valid_at(&*transaction, now_ms).await?;
+        let made = match next_turn(&stored, now_ms) {
+            None => None,
+            Some(from_ms) => Some(self.make(&transaction, from_ms).await?),
+        };
+        let is_new = made.is_some();
+        stored.extend(made);
+        let known = stored
+            .iter()
+            .map(|key| self.unseal(key))
+            .collect::<anyhow::Result<_>>()?;
+        transaction.commit().await?;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(is_new)
+    }
+
+    /// Tells everybody by which keys tokens are verified.
+    pub async fn announce(&self) -> anyhow::Result<()> {
+        let cause = Cause {
+            correlation_id: Uuid::now_v7().to_string(),
+        };
+        let transaction = self.store.begin().await?;
+        signing_keys::lock_all(&*transaction).await?;
+        for stored in signing_keys::valid_at(&*transaction, self.clock.now_ms()).await? {
+            let key = self.verification_key(&stored)?;
+            let version = stored.version + 1;
+            let published = KeyPublished {
+                key_id: key.key_id,
+                public_key: key.public_key.to_vec(),
+                expire_time: Some(convert::timestamp(key.expires_at_ms)),
+            };
+            signing_keys::write_version(&*transaction, &stored.key_id, version).await?;
+            outbox::enqueue(&transaction, &published, version, &cause).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn make(&self, transaction: &Transaction, from_ms: i64) -> anyhow::Result<StoredKey> {
+        let key_id = Uuid::now_v7().to_string();
+        let private_key = new_private_key().context("the system gives no random numbers")?;
+        let until_ms = from_ms + millis(self.rotation);
+        let key = StoredKey {
+            sealed_private_key: self.sealing.seal(&private_key, &key_id)?,
+            key_id,
+            signs_from_ms: from_ms,
+            signs_until_ms: until_ms,
+            expires_at_ms: until_ms + millis(LIFETIME) + millis(LEEWAY),
+            version: 0,
+        };
+        signing_keys::insert(&**transaction, &key).await?;
+        // This service hears no events, and verifies tokens as all others do.
+        auth::learn(&**transaction, &self.verification_key(&key)?).await?;
+        tracing::info!(target: "security", event = "signing_key_made", key_id = %key.key_id, "a key was made");
+        Ok(key)
+    }
+
+    fn verification_key(&self, stored: &StoredKey) -> anyhow::Result<VerificationKey> {
+        let key = self.unseal(stored)?;
+        Ok(key.signer.verification_key(stored.expires_at_ms))
+    }
+
+    fn unseal(&self, stored: &StoredKey) -> anyhow::Result<SigningKey> {
+        let opened = self
+            .sealing
+            .open(&stored.sealed_private_key, &stored.key_id);
+        let private_key = opened.map_err(|_| ExitWith::misconfigured(SEALED_BY_ANOTHER))?;
+        Ok(SigningKey {
+            signer: Signer::new(&stored.key_id, &private_key)?,
+            signs_from_ms: stored.signs_from_ms,
+            signs_until_ms: stored.signs_until_ms,
+        })
+    }
+}
+
+/// From when on a key that is missing signs; `None` where none is.
+fn next_turn(keys: &[StoredKey], now_ms: i64) -> Option<i64> {
+    let covered_until = keys.iter().map(|key| key.signs_until_ms).max();
+    match covered_until {
+        Some(until_ms) if until_ms > now_ms + millis(AHEAD) => None,
+        Some(until_ms) if until_ms > now_ms => Some(until_ms),
+        _ => Some(now_ms),
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

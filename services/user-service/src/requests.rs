@@ -1,0 +1,93 @@
+//! What every call has in common before it becomes a command: whom it is from, what its contract finds wrong with it, and
+//! whether it was made before.
+
+use std::fmt::Display;
+
+use contracts::Validate;
+use messaging::Cause;
+use runtime::auth::Caller;
+use runtime::grpc::correlation_id;
+use runtime::idempotency::Call;
+use runtime::sealed::{DigestKey, MasterKey};
+use runtime::status::{self, Violations};
+use tonic::{Request, Status};
+
+use crate::address::AddressSource;
+
+/// A request that has been taken in.
+pub struct Arrived<R> {
+    pub message: R,
+    /// Where it comes from.
+    pub address: String,
+    pub cause: Cause,
+    /// What its contract finds wrong with it. To be answered after the question whether its caller may know.
+    pub violations: Violations,
+}
+
+/// Takes requests in.
+#[derive(Clone)]
+pub struct Requests {
+    addresses: AddressSource,
+    contents: DigestKey,
+}
+
+impl Requests {
+    pub fn new(addresses: AddressSource, secret_key: &MasterKey) -> Self {
+        Self {
+            addresses,
+            contents: secret_key.digest_key("request contents"),
+        }
+    }
+
+    pub fn take_in<R: Validate>(&self, request: Request<R>) -> Arrived<R> {
+        let address = self.addresses.of(&request);
+        let cause = Cause {
+            correlation_id: correlation_id(&request),
+        };
+        let message = request.into_inner();
+        let violations = Violations::of(message.violations());
+        Arrived {
+            message,
+            address,
+            cause,
+            violations,
+        }
+    }
+
+    /// The call that `request_id` stands for, if it is given. Its content is compared by a digest under our key: requests hold
+    /// passwords, and a plain digest would tell them to whoever can guess.
+    pub fn call(
+        &self,
+        caller: Option<Caller>,
+        method: &'static str,
+        request_id: &str,
+        message: &impl prost::Message,
+        violations: &mut Violations,
+    ) -> Option<Call> {
+        let caller = caller.map_or_else(String::new, |caller| caller.user_id.to_string());
+        let content = self.contents.digest(message.encode_to_vec());
+        Call::read(&caller, method, request_id, content.as_bytes(), violations)
+    }
+}
+
+/// Whether the caller may know anything of this user. Compared as text, and so before anybody looks at what it says.
+///
+/// # Errors
+/// `PERMISSION_DENIED`.
+pub fn may_act_for(caller: Caller, user_id: &str) -> Result<(), Status> {
+    if caller.is_admin() || user_id == caller.user_id.to_string() {
+        return Ok(());
+    }
+    tracing::warn!(target: "security", event = "not_the_owner", caller = %caller.user_id);
+    Err(status::permission_denied())
+}
+
+/// What was read; where it cannot be, the reason is in `violations`.
+pub fn valid<T>(
+    field: &str,
+    read: Result<T, impl Display>,
+    violations: &mut Violations,
+) -> Option<T> {
+    read.map_err(|invalid| violations.add(field, invalid.to_string()))
+        .ok()
+}

@@ -1,0 +1,45 @@
+//! `bucket`: how often something may still be tried.
+
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+
+use super::sql;
+use crate::throttle::Bucket;
+
+/// The bucket of `subject`, locked until the transaction ends; a full one where there was none.
+pub async fn lock(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {
+    sql::execute(
+        db,
+        "INSERT INTO bucket (subject, full_at_ms) VALUES ($1, 0) ON CONFLICT DO NOTHING",
+        [subject.into()],
+    )
+    .await?;
+    let select = "SELECT full_at_ms FROM bucket WHERE subject = $1 {for_update}";
+    bucket(sql::one(db, select, [subject.into()]).await?)
+}
+
+/// The bucket of `subject` as it is at the moment.
+pub async fn read(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {
+    let select = "SELECT full_at_ms FROM bucket WHERE subject = $1";
+    bucket(sql::one(db, select, [subject.into()]).await?)
+}
+
+fn bucket(row: Option<QueryResult>) -> Result<Bucket, DbErr> {
+    row.map_or(Ok(Bucket::default()), |row| {
+        Ok(Bucket {
+            full_at_ms: row.try_get("", "full_at_ms")?,
+        })
+    })
+}
+
+pub async fn write(db: &impl ConnectionTrait, subject: &str, bucket: Bucket) -> Result<(), DbErr> {
+    let update = "UPDATE bucket SET full_at_ms = $2 WHERE subject = $1";
+    sql::execute(db, update, [subject.into(), bucket.full_at_ms.into()]).await?;
+    Ok(())
+}
+
+/// A full bucket is as good as none.
+pub async fn delete_full(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
+    let delete = "DELETE FROM bucket WHERE subject IN (
+        SELECT subject FROM bucket WHERE full_at_ms <= $1 LIMIT 1000)";
+    sql::execute(db, delete, [now_ms.into()]).await
+}

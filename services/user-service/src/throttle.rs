@@ -1,0 +1,319 @@
+//! How often somebody may try: logins by account and by client address, registrations and mails. Pure, but for [`Throttle`].
+//!
+//! The counters are rows, so a restart forgets none and replicas share them. Accounts and addresses stand there as digests under
+//! the deployment's key, and an account that does not exist has a counter like any other: nothing here tells them apart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messaging::{Store, Transaction};
+use runtime::Clock;
+use runtime::sealed::{DigestKey, MasterKey};
+use sea_orm::DbErr;
+
+use crate::store::{attempts, buckets};
+
+/// From this failure on one waits.
+const FREE_FAILURES: i64 = 5;
+const FIRST_WAIT_MS: i64 = 1_000;
+const LONGEST_WAIT_MS: i64 = 15 * 60 * 1_000;
+/// Failures that are older are forgiven.
+const MEMORY_MS: i64 = 24 * 3600 * 1_000;
+/// Whoever logs in from anywhere shares this counter.
+const ANYWHERE: &str = "";
+
+/// Some at once, then one each interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Keeps the counters of different limits apart.
+    pub name: &'static str,
+    pub at_once: i64,
+    pub then_each_ms: i64,
+}
+
+/// Logins that fail, by client address.
+pub const LOGINS: Limit = Limit {
+    name: "login",
+    at_once: 10,
+    then_each_ms: 6_000,
+};
+/// Registrations, by client address.
+pub const REGISTRATIONS: Limit = Limit {
+    name: "registration",
+    at_once: 100,
+    then_each_ms: 36_000,
+};
+/// Codes that are tried and resets that are asked for, by client address.
+pub const CODES: Limit = Limit {
+    name: "code",
+    at_once: 20,
+    then_each_ms: 30_000,
+};
+/// Mails with a code, by account.
+pub const MAILS: Limit = Limit {
+    name: "mail",
+    at_once: 3,
+    then_each_ms: 3600 * 1_000,
+};
+
+/// The caller has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many attempts, the next one may be made in {0:?}")]
+pub struct Wait(pub Duration);
+
+/// Why an attempt may not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ThrottleError {
+    #[error(transparent)]
+    Wait(#[from] Wait),
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+/// A token bucket, as the time at which it is full again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    pub full_at_ms: i64,
+}
+
+impl Bucket {
+    /// Takes one.
+    pub fn take(&mut self, limit: Limit, now_ms: i64) -> Result<(), Wait> {
+        let full_at_ms = self.full_at_ms.max(now_ms) + limit.then_each_ms;
+        let wait_ms = full_at_ms - now_ms - limit.at_once * limit.then_each_ms;
+        if wait_ms > 0 {
+            return Err(wait(wait_ms));
+        }
+        self.full_at_ms = full_at_ms;
+        Ok(())
+    }
+
+    /// Gives one back.
+    pub fn give(&mut self, limit: Limit) {
+        self.full_at_ms -= limit.then_each_ms;
+    }
+}
+
+/// The logins of one account that have failed, or are being tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    pub failures: i64,
+    pub blocked_until_ms: i64,
+    pub last_at_ms: i64,
+}
+
+impl Attempts {
+    /// Counts one more, as a failure until it succeeds: so many at once are not one.
+    pub fn begin(&mut self, now_ms: i64) -> Result<(), Wait> {
+        if self.blocked_until_ms > now_ms {
+            return Err(wait(self.blocked_until_ms - now_ms));
+        }
+        if self.last_at_ms + MEMORY_MS < now_ms {
+            self.failures = 0;
+        }
+        self.failures += 1;
+        self.last_at_ms = now_ms;
+        if self.failures >= FREE_FAILURES {
+            // Past ten doublings it is the longest anyway.
+            let doublings = (self.failures - FREE_FAILURES).min(10);
+            self.blocked_until_ms = now_ms + (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS);
+        }
+        Ok(())
+    }
+}
+
+/// The counters of a deployment.
+#[derive(Clone)]
+pub struct Throttle {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    digests: DigestKey,
+}
+
+/// A login that is being tried.
+pub struct Login {
+    account: String,
+    address: String,
+    counted_at: String,
+}
+
+impl Throttle {
+    pub fn new(store: Store, secret_key: &MasterKey, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            digests: secret_key.digest_key("throttling"),
+        }
+    }
+
+    /// What stands for an account or an address in tables and logs.
+    pub fn digest(&self, subject: &str) -> String {
+        self.digests.digest(subject)
+    }
+
+    /// Takes one from the bucket of `subject`.
+    ///
+    /// # Errors
+    /// [`Wait`] where it is empty.
+    pub async fn take(&self, limit: Limit, subject: &str) -> Result<(), ThrottleError> {
+        let transaction = self.store.begin().await?;
+        self.take_in(&transaction, limit, subject).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// As [`take`](Self::take), in the transaction of what is counted. Others who take from the same bucket wait from here on, so
+    /// it comes last.
+    ///
+    /// # Errors
+    /// [`Wait`] where it is empty.
+    pub async fn take_in(
+        &self,
+        transaction: &Transaction,
+        limit: Limit,
+        subject: &str,
+    ) -> Result<(), ThrottleError> {
+        let subject = self.bucket(limit, subject);
+        let mut bucket = buckets::lock(&**transaction, &subject).await?;
+        bucket.take(limit, self.clock.now_ms())?;
+        buckets::write(&**transaction, &subject, bucket).await?;
+        Ok(())
+    }
+
+    /// Whether there is one to take. For what is expensive and comes before it.
+    ///
+    /// # Errors
+    /// [`Wait`] where it is empty.
+    pub async fn check(&self, limit: Limit, subject: &str) -> Result<(), ThrottleError> {
+        let subject = self.bucket(limit, subject);
+        let mut bucket = buckets::read(self.store.connection(), &subject).await?;
+        Ok(bucket.take(limit, self.clock.now_ms())?)
+    }
+
+    /// Counts a login of `account` (the key of an e-mail address) from `address`.
+    ///
+    /// A client address from which somebody has logged in to the account before has a counter of its own, so that whoever
+    /// tries from elsewhere cannot keep its user out.
+    ///
+    /// # Errors
+    /// [`Wait`] where there were too many.
+    pub async fn begin_login(&self, account: &str, address: &str) -> Result<Login, ThrottleError> {
+        let now_ms = self.clock.now_ms();
+        let account = self.digest(account);
+        let bucket_of = self.bucket(LOGINS, address);
+        let address = self.digest(address);
+        let transaction = self.store.begin().await?;
+        let mut bucket = buckets::lock(&*transaction, &bucket_of).await?;
+        bucket.take(LOGINS, now_ms)?;
+        buckets::write(&*transaction, &bucket_of, bucket).await?;
+        let is_known = attempts::exists(&*transaction, &account, &address).await?;
+        let counted_at = if is_known { &address } else { ANYWHERE }.to_owned();
+        let mut counter = attempts::lock(&*transaction, &account, &counted_at).await?;
+        counter.begin(now_ms)?;
+        attempts::write(&*transaction, &account, &counted_at, counter).await?;
+        transaction.commit().await?;
+        Ok(Login {
+            account,
+            address: bucket_of,
+            counted_at: if is_known { counted_at } else { address },
+        })
+    }
+
+    /// The login was right: it was no failure, and its address is known from now on.
+    pub async fn succeeded(&self, login: Login) -> Result<(), DbErr> {
+        let Login {
+            account,
+            address,
+            counted_at,
+        } = login;
+        let transaction = self.store.begin().await?;
+        let mut bucket = buckets::lock(&*transaction, &address).await?;
+        bucket.give(LOGINS);
+        buckets::write(&*transaction, &address, bucket).await?;
+        let forgiven = Attempts {
+            last_at_ms: self.clock.now_ms(),
+            ..Attempts::default()
+        };
+        for place in [counted_at.as_str(), ANYWHERE] {
+            attempts::lock(&*transaction, &account, place).await?;
+            attempts::write(&*transaction, &account, place, forgiven).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Forgets what can decide nothing any more. Returns how many rows that were.
+    pub async fn clean_up(&self) -> Result<u64, DbErr> {
+        let transaction = self.store.begin().await?;
+        let now_ms = self.clock.now_ms();
+        let buckets = buckets::delete_full(&*transaction, now_ms).await?;
+        let attempts = attempts::delete_older(&*transaction, now_ms - KNOWN_FOR_MS).await?;
+        transaction.commit().await?;
+        Ok(buckets + attempts)
+    }
+
+    fn bucket(&self, limit: Limit, subject: &str) -> String {
+        self.digest(&format!("{} {subject}", limit.name))
+    }
+}
+
+/// How long the address of a login is known.
+const KNOWN_FOR_MS: i64 = 90 * 24 * 3600 * 1_000;
+
+/// As the tables have it.
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn wait(ms: i64) -> Wait {
+    Wait(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    #[test]
+    fn a_bucket_gives_so_many_at_once_and_then_one_each_interval() {
+        let mut bucket = Bucket::default();
+        for _ in 0..10 {
+            bucket.take(LOGINS, NOW).unwrap();
+        }
+        assert_eq!(bucket.take(LOGINS, NOW), Err(wait(6_000)));
+        assert_eq!(bucket.take(LOGINS, NOW + 5_999), Err(wait(1)));
+        bucket.take(LOGINS, NOW + 6_000).unwrap();
+        assert!(bucket.take(LOGINS, NOW + 6_000).is_err());
+        bucket.give(LOGINS);
+        bucket.take(LOGINS, NOW + 6_000).unwrap();
+        // It does not save up more than it holds.
+        let much_later = NOW + 1_000_000_000;
+        for _ in 0..10 {
+            bucket.take(LOGINS, much_later).unwrap();
+        }
+        assert!(bucket.take(LOGINS, much_later).is_err());
+    }
+
+    #[test]
+    fn from_the_fifth_failure_on_the_wait_doubles_up_to_a_quarter_of_an_hour() {
+        let (mut attempts, mut now) = (Attempts::default(), NOW);
+        for _ in 0..5 {
+            attempts.begin(now).unwrap();
+        }
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let Wait(left) = attempts.begin(now).unwrap_err();
+            waits.push(left.as_secs());
+            now += i64::try_from(left.as_millis()).unwrap();
+            attempts.begin(now).unwrap();
+        }
+        let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900];
+        assert_eq!(waits, expected);
+        // A refusal counts as none, and a day later all is forgiven.
+        let failures = attempts.failures;
+        assert!(attempts.begin(now).is_err());
+        assert_eq!(attempts.failures, failures);
+        attempts.begin(now + MEMORY_MS + 1).unwrap();
+        assert_eq!(attempts.failures, 1);
+    }
+}

@@ -1,0 +1,239 @@
+//! What users do with their accounts: change name, address and password, and delete them.
+
+use contracts::user::v1::{
+    ChangePasswordRequest, DeleteUserRequest, GetUserRequest, UpdateUserRequest, User, UserDeleted,
+    UserUpdated,
+};
+use rstest::rstest;
+use testkit::{StoreKind, reason, violated_fields};
+use tonic::{Code, Status};
+
+use crate::world::{PASSWORD, World, ada, bob};
+
+async fn update(world: &World, by: &str, request: UpdateUserRequest) -> Result<User, Status> {
+    let request = world.by(by, request);
+    let answer = world.client().update_user(request).await?;
+    Ok(answer.into_inner().user.unwrap())
+}
+
+fn to(user: &User, email: &str, display_name: &str) -> UpdateUserRequest {
+    UpdateUserRequest {
+        user: Some(User {
+            user_id: user.user_id.clone(),
+            email: email.to_owned(),
+            display_name: display_name.to_owned(),
+            ..User::default()
+        }),
+        ..UpdateUserRequest::default()
+    }
+}
+
+fn masked(request: UpdateUserRequest, paths: &[&str]) -> UpdateUserRequest {
+    let paths = paths.iter().map(|&path| path.to_owned()).collect();
+    UpdateUserRequest {
+        update_mask: Some(prost_types::FieldMask { paths }),
+        ..request
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_name_is_changed_with_one_event_and_the_next_version(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    assert_eq!(user.etag, "\"1\"");
+    let changed = update(&world, &user.user_id, to(&user, "", " Countess "))
+        .await
+        .unwrap();
+    assert_eq!(changed.display_name, "Countess");
+    assert_eq!(
+        (changed.etag.as_str(), &changed.email),
+        ("\"2\"", &user.email)
+    );
+    assert_eq!(changed.create_time, user.create_time);
+
+    let outbox = world.outbox().await;
+    assert_eq!((outbox.len(), outbox[1].version), (2, 2));
+    let event: UserUpdated = outbox[1].decode();
+    assert_eq!(event.display_name, "Countess");
+    assert_eq!(event.email, user.email);
+    assert_eq!(event.update_time, changed.update_time);
+
+    // What changes nothing is no change.
+    let same = update(&world, &user.user_id, to(&user, "", "Countess")).await;
+    assert_eq!(same.unwrap(), changed);
+    assert_eq!(world.outbox().await.len(), 2);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn only_what_the_mask_names_is_changed_and_only_what_was_read(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    let request = masked(
+        to(&user, "other@example.com", "Countess"),
+        &["display_name"],
+    );
+    let changed = update(&world, &user.user_id, request).await.unwrap();
+    assert_eq!(
+        (changed.email.as_str(), changed.display_name.as_str()),
+        ("ada@example.com", "Countess")
+    );
+
+    let emptied = masked(to(&user, "", ""), &["display_name"]);
+    let refused = update(&world, &user.user_id, emptied).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["user.display_name"]);
+    for paths in [
+        &["user_id"][..],
+        &["role", "display_name"],
+        &["*", "display_name"],
+    ] {
+        let request = masked(to(&user, "", "Mallory"), paths);
+        let refused = update(&world, &user.user_id, request).await.unwrap_err();
+        assert_eq!(violated_fields(&refused), ["update_mask"], "{paths:?}");
+    }
+
+    let mut stale = to(&user, "", "Enchantress");
+    stale.user.as_mut().unwrap().etag = user.etag.clone();
+    let refused = update(&world, &user.user_id, stale).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused)),
+        (Code::Aborted, "ETAG_MISMATCH".to_owned())
+    );
+    let mut fresh = to(&user, "", "Enchantress");
+    fresh.user.as_mut().unwrap().etag = changed.etag;
+    let changed = update(&world, &user.user_id, fresh).await.unwrap();
+    assert_eq!(
+        (changed.display_name.as_str(), changed.etag.as_str()),
+        ("Enchantress", "\"3\"")
+    );
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn another_address_takes_the_password_and_has_to_be_verified(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    world.verify(&user.user_id).await;
+    let moving = |password: &str| UpdateUserRequest {
+        current_password: password.to_owned(),
+        ..to(&user, "ada@example.org", "")
+    };
+    for wrong in ["", "another password"] {
+        let refused = update(&world, &user.user_id, moving(wrong))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&refused), "PASSWORD_WRONG");
+    }
+    let before = world.verification_code(&user.user_id).await;
+    let moved = update(&world, &user.user_id, moving(PASSWORD))
+        .await
+        .unwrap();
+    assert_eq!(moved.email, "ada@example.org");
+    assert!(!moved.email_verified);
+    assert_ne!(world.verification_code(&user.user_id).await, before);
+    assert!(world.verify(&user.user_id).await.email_verified);
+    assert!(world.log_in("ada@example.com", PASSWORD).await.is_err());
+    assert!(world.log_in("ada@example.org", PASSWORD).await.is_ok());
+
+    // The same address in another case is the same address.
+    let cased = to(&user, "ADA@example.org", "");
+    let cased = update(&world, &user.user_id, cased).await.unwrap();
+    assert!(cased.email_verified);
+
+    world.create(bob()).await.unwrap();
+    let taken = UpdateUserRequest {
+        current_password: PASSWORD.to_owned(),
+        ..to(&user, "BOB@example.com", "")
+    };
+    let refused = update(&world, &user.user_id, taken).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused)),
+        (Code::AlreadyExists, "EMAIL_TAKEN".to_owned())
+    );
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn another_password_ends_every_session(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    let session = world.log_in(&user.email, PASSWORD).await.unwrap();
+    let change = async |current: &str, new: &str| {
+        let request = world.by(
+            &user.user_id,
+            ChangePasswordRequest {
+                current_password: current.to_owned(),
+                new_password: new.to_owned(),
+                ..ChangePasswordRequest::default()
+            },
+        );
+        world.client().change_password(request).await
+    };
+    let refused = change("wrong", "another password").await.unwrap_err();
+    assert_eq!(reason(&refused), "PASSWORD_WRONG");
+    let refused = change(PASSWORD, "short").await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["new_password"]);
+    assert!(world.refresh(&session).await.is_ok());
+
+    let session = world.log_in(&user.email, PASSWORD).await.unwrap();
+    change(PASSWORD, "another password").await.unwrap();
+    assert!(world.refresh(&session).await.is_err());
+    assert!(world.log_in(&user.email, PASSWORD).await.is_err());
+    assert!(world.log_in(&user.email, "another password").await.is_ok());
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_deleted_account_is_erased_and_everybody_is_told(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    let session = world.log_in(&user.email, PASSWORD).await.unwrap();
+    let delete = async |etag: &str| {
+        let request = DeleteUserRequest {
+            user_id: user.user_id.clone(),
+            etag: etag.to_owned(),
+            ..DeleteUserRequest::default()
+        };
+        let request = world.by(&user.user_id, request);
+        world.client().delete_user(request).await
+    };
+    let refused = delete("\"7\"").await.unwrap_err();
+    assert_eq!(reason(&refused), "ETAG_MISMATCH");
+    delete(&user.etag).await.unwrap();
+
+    let outbox = world.outbox().await;
+    assert_eq!((outbox.len(), outbox[1].version), (2, 2));
+    assert_eq!(outbox[1].decode::<UserDeleted>().user_id, user.user_id);
+    for table in ["users", "session", "refresh_token", "mail_code"] {
+        let rows = world.count(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(rows, 0, "{table}");
+    }
+    assert!(world.refresh(&session).await.is_err());
+    assert!(world.log_in(&user.email, PASSWORD).await.is_err());
+    assert_eq!(delete("").await.unwrap_err().code(), Code::PermissionDenied);
+    let request = world.by_admin(GetUserRequest {
+        user_id: user.user_id.clone(),
+    });
+    let gone = world.client().get_user(request).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    // The address is free for somebody else, who is somebody else.
+    let again = world.create(ada()).await.unwrap();
+    assert_ne!(again.user_id, user.user_id);
+    world.stop().await;
+}

@@ -1,0 +1,102 @@
+//! The service without its engine and its socket, at a time that the test decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messaging::Store;
+use runtime::auth::{Caller, Role};
+use runtime::sealed::{MailCodes, MasterKey};
+use runtime::{PageTokens, TestClock};
+use sea_orm::DatabaseConnection;
+use testkit::{Database, StoreKind};
+use tonic::Request;
+use user_service::address::AddressSource;
+use user_service::commands::Commands;
+use user_service::grpc::Users;
+use user_service::keys::Keys;
+use user_service::migrations::Migrator;
+use user_service::password::{Hasher, Limits};
+use user_service::requests::Requests;
+use user_service::throttle::Throttle;
+
+pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
+const ROTATION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+pub(crate) struct Bench {
+    pub(crate) users: Users,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) throttle: Throttle,
+    pub(crate) clock: TestClock,
+    pub(crate) store: Store,
+    pub(crate) db: DatabaseConnection,
+    _database: Option<Database>,
+}
+
+impl Bench {
+    pub(crate) async fn new(kind: StoreKind) -> Self {
+        let database = Database::create(kind).await;
+        let store = Store::new(database.migrated::<Migrator>().await);
+        let hasher = Hasher::new(Limits::of_this_machine());
+        let mut bench = Self::on(store, hasher, TestClock::at(NOW_MS)).await;
+        bench._database = Some(database);
+        bench
+    }
+
+    /// On a database that has its tables, as another replica or a later process.
+    pub(crate) async fn on(store: Store, hasher: Hasher, clock: TestClock) -> Self {
+        let secret_key = MasterKey::well_known("SECRET_KEY");
+        let shared: Arc<dyn runtime::Clock> = Arc::new(clock.clone());
+        let keys = Keys::open(store.clone(), &secret_key, ROTATION, Arc::clone(&shared)).await;
+        let keys = Arc::new(keys.unwrap());
+        let throttle = Throttle::new(store.clone(), &secret_key, Arc::clone(&shared));
+        let commands = Commands {
+            store: store.clone(),
+            hasher,
+            clock: shared,
+            keys: Arc::clone(&keys),
+            throttle: throttle.clone(),
+            mail_codes: MailCodes::new(&MasterKey::well_known("MAIL_SEALING_KEY")),
+            admins: Arc::default(),
+        };
+        let source = AddressSource::Header("x-forwarded-for".to_owned());
+        let page_tokens = PageTokens::open(store.connection()).await.unwrap();
+        let requests = Requests::new(source, &secret_key);
+        Self {
+            users: Users::new(commands, requests, page_tokens),
+            keys,
+            throttle,
+            clock,
+            db: store.connection().clone(),
+            store,
+            _database: None,
+        }
+    }
+
+    /// The same service after a restart.
+    pub(crate) async fn restarted(&self) -> Self {
+        let hasher = Hasher::new(Limits::of_this_machine());
+        Self::on(self.store.clone(), hasher, self.clock.clone()).await
+    }
+
+    pub(crate) fn wait(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+/// `message` in a call from this client address.
+pub(crate) fn from<T>(address: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let metadata = request.metadata_mut();
+    metadata.insert("x-forwarded-for", address.parse().unwrap());
+    request
+}
+
+/// `message` in a call of this user, as it is behind the guard.
+pub(crate) fn by<T>(user_id: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Caller {
+        user_id: user_id.parse().unwrap(),
+        role: Role::User,
+    });
+    request
+}

@@ -1,0 +1,165 @@
+//! The keys of access tokens: made, sealed, announced, rotated, and shared by replicas.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::user::v1::KeyPublished;
+use futures::future::join_all;
+use messaging::Store;
+use rstest::rstest;
+use runtime::TestClock;
+use runtime::auth::{Caller, Role, Verifier};
+use runtime::sealed::MasterKey;
+use sea_orm::ConnectionTrait as _;
+use testkit::{Database, StoreKind, eventually};
+use user_service::keys::Keys;
+use user_service::migrations::Migrator;
+use user_service::store::signing_keys;
+use uuid::Uuid;
+
+use crate::bench::{Bench, NOW_MS};
+use crate::world::World;
+
+const ADA: Caller = Caller {
+    user_id: Uuid::from_u128(7),
+    role: Role::User,
+};
+const ROTATION: Duration = Duration::from_secs(30 * 24 * 3600);
+const HOUR: u64 = 3600;
+
+async fn announced(db: &sea_orm::DatabaseConnection) -> Vec<KeyPublished> {
+    let outbox = testkit::outbox(db).await;
+    let keys = outbox
+        .iter()
+        .filter(|promised| promised.event_type == "angarium.user.v1.KeyPublished");
+    keys.map(testkit::Promised::decode).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_start_announces_the_key_that_signs_and_the_next_start_the_same(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let first = eventually("a key is announced", async || {
+        announced(&world.db).await.pop().ok_or("none")
+    });
+    let first = first.await;
+    assert_eq!(first.public_key.len(), 32);
+    let world = world.restart().await;
+    let second = eventually("it is announced again", async || {
+        let announced = announced(&world.db).await;
+        if announced.len() < 2 {
+            Err(announced.len())
+        } else {
+            Ok(announced)
+        }
+    });
+    for again in second.await {
+        assert_eq!(
+            (again.key_id, again.public_key),
+            (first.key_id.clone(), first.public_key.clone())
+        );
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_successor_is_announced_an_hour_ahead_and_tokens_count_over_the_change(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let bench = Bench::new(store).await;
+    let verifier = Verifier::new(bench.db.clone(), Arc::new(bench.clock.clone()));
+    let days = ROTATION.as_secs();
+    bench.wait(days - HOUR - 1);
+    assert!(!bench.keys.look().await.unwrap());
+    bench.wait(1);
+    assert!(bench.keys.look().await.unwrap(), "an hour ahead");
+    assert!(!bench.keys.look().await.unwrap(), "there are two now");
+    bench.keys.announce().await.unwrap();
+    assert_eq!(announced(&bench.db).await.len(), 2);
+
+    bench.wait(HOUR - 1);
+    let last = bench.keys.issue(ADA).unwrap().token;
+    bench.wait(1);
+    let first = bench.keys.issue(ADA).unwrap().token;
+    assert_ne!(header(&last), header(&first));
+    for token in [&last, &first] {
+        assert_eq!(verifier.verify(token).await, Ok(ADA));
+    }
+    // The old key is forgotten once none of its tokens is valid.
+    bench.wait(960);
+    bench.keys.look().await.unwrap();
+    bench.keys.announce().await.unwrap();
+    assert_eq!(announced(&bench.db).await.len(), 3);
+}
+
+#[rstest]
+#[tokio::test]
+async fn after_a_long_stop_a_new_key_signs_at_once(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let bench = Bench::new(store).await;
+    bench.wait(10 * ROTATION.as_secs());
+    assert!(bench.keys.issue(ADA).is_none());
+    let restarted = bench.restarted().await;
+    let token = restarted.keys.issue(ADA).unwrap().token;
+    let verifier = Verifier::new(bench.db.clone(), Arc::new(bench.clock.clone()));
+    assert_eq!(verifier.verify(&token).await, Ok(ADA));
+}
+
+#[rstest]
+#[tokio::test]
+async fn replicas_that_start_at_once_make_one_key(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let database = Database::create(kind).await;
+    let store = Store::new(database.migrated::<Migrator>().await);
+    let secret_key = MasterKey::well_known("SECRET_KEY");
+    let clock = Arc::new(TestClock::at(NOW_MS));
+    let opened = join_all((0..5).map(|_| {
+        let clock = Arc::clone(&clock);
+        Keys::open(store.clone(), &secret_key, ROTATION, clock)
+    }));
+    let headers: Vec<String> = opened
+        .await
+        .into_iter()
+        .map(|keys| header(&keys.unwrap().issue(ADA).unwrap().token))
+        .collect();
+    assert!(headers.iter().all(|one| *one == headers[0]));
+    let kept = signing_keys::valid_at(store.connection(), NOW_MS)
+        .await
+        .unwrap();
+    assert_eq!(kept.len(), 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn private_keys_are_sealed_and_another_secret_key_does_not_start(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let bench = Bench::new(store).await;
+    let stored = signing_keys::valid_at(&bench.db, NOW_MS).await.unwrap();
+    let sealed = &stored[0].sealed_private_key;
+    // PKCS#8 begins with a sequence and names Ed25519.
+    assert!(!sealed.windows(3).any(|bytes| bytes == [0x2b, 0x65, 0x70]));
+
+    let other = MasterKey::new("SECRET_KEY", "another secret key of this deployment".into());
+    let clock = Arc::new(bench.clock.clone());
+    let refused = Keys::open(bench.store.clone(), &other, ROTATION, clock.clone()).await;
+    let message = format!("{:#}", refused.err().unwrap());
+    assert!(message.contains("another SECRET_KEY"), "{message}");
+    bench
+        .db
+        .execute_unprepared("DELETE FROM signing_key")
+        .await
+        .unwrap();
+    let keys = Keys::open(bench.store.clone(), &other, ROTATION, clock).await;
+    keys.unwrap().issue(ADA).unwrap();
+}
+
+/// It names the key.
+fn header(token: &str) -> String {
+    token.split('.').next().unwrap().to_owned()
+}

@@ -1,0 +1,68 @@
+//! The same call again, by its `request_id`: one effect, and the first answer.
+
+use contracts::user::v1::{ChangePasswordRequest, DeleteUserRequest, UpdateUserRequest, User};
+use rstest::rstest;
+use testkit::{StoreKind, reason};
+
+use crate::world::{PASSWORD, World, ada, new_id};
+
+#[rstest]
+#[tokio::test]
+async fn what_changes_an_account_is_done_once_and_answered_again(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    let update = UpdateUserRequest {
+        user: Some(User {
+            user_id: user.user_id.clone(),
+            display_name: "Countess".to_owned(),
+            etag: user.etag.clone(),
+            ..User::default()
+        }),
+        request_id: new_id(),
+        ..UpdateUserRequest::default()
+    };
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let request = world.by(&user.user_id, update.clone());
+        let answer = world.client().update_user(request).await.unwrap();
+        answers.push(answer.into_inner().user.unwrap());
+    }
+    answers.dedup();
+    assert_eq!(
+        answers.len(),
+        1,
+        "the etag is that of the first call, and fits no more"
+    );
+    assert_eq!(world.outbox().await.len(), 2);
+
+    let change = ChangePasswordRequest {
+        current_password: PASSWORD.to_owned(),
+        new_password: "another password".to_owned(),
+        request_id: new_id(),
+    };
+    for _ in 0..3 {
+        let request = world.by(&user.user_id, change.clone());
+        world.client().change_password(request).await.unwrap();
+    }
+    let other = ChangePasswordRequest {
+        new_password: "a third password".to_owned(),
+        ..change
+    };
+    let request = world.by(&user.user_id, other);
+    let refused = world.client().change_password(request).await.unwrap_err();
+    assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
+
+    let delete = DeleteUserRequest {
+        user_id: user.user_id.clone(),
+        request_id: new_id(),
+        ..DeleteUserRequest::default()
+    };
+    for _ in 0..3 {
+        let request = world.by(&user.user_id, delete.clone());
+        world.client().delete_user(request).await.unwrap();
+    }
+    assert_eq!(world.outbox().await.len(), 3);
+    world.stop().await;
+}

@@ -1,0 +1,135 @@
+//! Staying logged in: each refresh token works once, and a copied one ends the session.
+
+use contracts::user::v1::user_service_server::UserService as _;
+use contracts::user::v1::{AuthenticateRequest, RefreshTokenRequest, RevokeTokenRequest};
+use futures::future::join_all;
+use rstest::rstest;
+use testkit::{StoreKind, reason};
+use tonic::{Code, Request};
+
+use crate::bench::{Bench, from};
+use crate::world::{PASSWORD, World, ada};
+
+fn exchange(refresh_token: &str) -> RefreshTokenRequest {
+    RefreshTokenRequest {
+        refresh_token: refresh_token.to_owned(),
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_refresh_token_is_exchanged_once_and_its_second_use_ends_the_session(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.create(ada()).await.unwrap();
+    let first = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let other = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let second = world.refresh(&first).await.unwrap();
+    let third = world
+        .client()
+        .refresh_token(exchange(&second.refresh_token))
+        .await;
+    let third = third.unwrap().into_inner().tokens.unwrap();
+
+    let reused = world.refresh(&first).await.unwrap_err();
+    assert_eq!(reused.code(), Code::Unauthenticated);
+    assert_eq!(reason(&reused), "REFRESH_TOKEN_INVALID");
+    // Nobody can tell who has copied it, so the good one has ended as well.
+    let ended = world
+        .client()
+        .refresh_token(exchange(&third.refresh_token))
+        .await;
+    assert_eq!(reason(&ended.unwrap_err()), "REFRESH_TOKEN_INVALID");
+    // The other session is none of theirs.
+    assert!(world.refresh(&other).await.is_ok());
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_many_who_exchange_one_token_at_once_at_most_one_is_served(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.create(ada()).await.unwrap();
+    let session = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let answers = join_all((0..20).map(|_| world.refresh(&session))).await;
+    let served: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();
+    assert_eq!(served.len(), 1);
+    let next = world
+        .client()
+        .refresh_token(exchange(&served[0].refresh_token))
+        .await;
+    assert_eq!(reason(&next.unwrap_err()), "REFRESH_TOKEN_INVALID");
+    assert_eq!(world.count("SELECT count(*) FROM session").await, 0);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn who_logs_out_is_logged_out_and_nothing_else_is_told(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.create(ada()).await.unwrap();
+    let session = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let revoke = async |refresh_token: String| {
+        world
+            .client()
+            .revoke_token(RevokeTokenRequest { refresh_token })
+            .await
+    };
+    let token = session.tokens.clone().unwrap().refresh_token;
+    revoke(token.clone()).await.unwrap();
+    assert!(world.refresh(&session).await.is_err());
+    revoke(token).await.unwrap();
+    revoke("made up".to_owned()).await.unwrap();
+    for made_up in ["made up", &"x".repeat(128)] {
+        let refused = world.client().refresh_token(exchange(made_up)).await;
+        assert_eq!(reason(&refused.unwrap_err()), "REFRESH_TOKEN_INVALID");
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    const DAY: u64 = 24 * 3600;
+    let bench = Bench::new(store).await;
+    bench
+        .users
+        .create_user(from("198.51.100.9", ada()))
+        .await
+        .unwrap();
+    let log_in = async || {
+        let request = AuthenticateRequest {
+            email: "ada@example.com".to_owned(),
+            password: PASSWORD.to_owned(),
+        };
+        let answer = bench.users.authenticate(Request::new(request)).await;
+        answer.unwrap().into_inner().tokens.unwrap().refresh_token
+    };
+    let refresh = async |token: &str| {
+        bench.keys.look().await.unwrap();
+        let answer = bench
+            .users
+            .refresh_token(Request::new(exchange(token)))
+            .await;
+        answer.map(|answer| answer.into_inner().tokens.unwrap().refresh_token)
+    };
+    let waiting = log_in().await;
+    bench.wait(30 * DAY);
+    assert!(refresh(&waiting).await.is_err());
+
+    bench.keys.look().await.unwrap();
+    let mut token = log_in().await;
+    for _ in 0..3 {
+        bench.wait(30 * DAY - 1);
+        token = refresh(&token).await.unwrap();
+    }
+    bench.wait(3);
+    assert!(refresh(&token).await.is_err());
+}

@@ -1,0 +1,141 @@
+//! Proving that an address is one's own, by the code of a mail.
+
+use contracts::user::v1::user_service_server::UserService as _;
+use contracts::user::v1::{
+    EmailVerificationRequested, RequestEmailVerificationRequest, UserUpdated, VerifyEmailRequest,
+};
+use rstest::rstest;
+use testkit::{StoreKind, reason, violated_fields};
+use tonic::Code;
+
+use crate::bench::{Bench, by, from};
+use crate::codes;
+use crate::world::{World, ada, bob};
+
+fn with(code: &str) -> VerifyEmailRequest {
+    VerifyEmailRequest {
+        code: code.to_owned(),
+        ..VerifyEmailRequest::default()
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_code_of_the_mail_verifies_the_address_once(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    assert!(!user.email_verified);
+    let code = world.verification_code(&user.user_id).await;
+    let written = code.to_lowercase().replace('-', " ");
+    let answer = world.client().verify_email(with(&written)).await.unwrap();
+    let verified = answer.into_inner().user.unwrap();
+    assert!(verified.email_verified);
+    assert_eq!(verified.etag, "\"2\"");
+    let outbox = world.outbox().await;
+    assert_eq!((outbox.len(), outbox[1].version), (2, 2));
+    assert_eq!(outbox[1].decode::<UserUpdated>().user_id, user.user_id);
+
+    for code in [code.as_str(), "00000-00000-00000-00000-00000", "no code"] {
+        let refused = world.client().verify_email(with(code)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&refused), "CODE_INVALID");
+    }
+    let refused = world.client().verify_email(with("")).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["code"]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn neither_the_event_nor_the_database_holds_a_code(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    let code = world.verification_code(&user.user_id).await;
+    let plain = code.replace('-', "");
+    for promised in testkit::outbox(&world.db).await {
+        for form in [code.as_bytes(), plain.as_bytes()] {
+            let holds = promised
+                .payload
+                .windows(form.len())
+                .any(|bytes| bytes == form);
+            assert!(!holds, "{}", promised.event_type);
+        }
+    }
+    let kept = format!("SELECT count(*) FROM mail_code WHERE code_digest IN ('{plain}', '{code}')");
+    assert_eq!(world.count(&kept).await, 0);
+    let events = codes::all::<EmailVerificationRequested>(&world.db).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].email, "ada@example.com");
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_code_ends_with_the_next_one_and_after_a_day(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let bench = Bench::new(store).await;
+    let created = bench.users.create_user(from("198.51.100.9", ada())).await;
+    let user_id = created.unwrap().into_inner().user.unwrap().user_id;
+    let code = async || codes::last::<EmailVerificationRequested>(&bench.db, &user_id).await;
+    let again = async || {
+        let request = by(&user_id, RequestEmailVerificationRequest::default());
+        bench.users.request_email_verification(request).await
+    };
+    let verify = async |code: &str| {
+        let request = from("198.51.100.9", with(code));
+        bench.users.verify_email(request).await
+    };
+    let first = code().await;
+    again().await.unwrap();
+    let second = code().await;
+    assert_eq!(reason(&verify(&first).await.unwrap_err()), "CODE_INVALID");
+    bench.wait(24 * 3600);
+    assert_eq!(reason(&verify(&second).await.unwrap_err()), "CODE_INVALID");
+    again().await.unwrap();
+    verify(&code().await).await.unwrap();
+    let refused = again().await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&refused), "EMAIL_VERIFIED");
+}
+
+#[rstest]
+#[tokio::test]
+async fn nobody_can_have_a_user_flooded_with_mails_nor_try_codes_for_long(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let bench = Bench::new(store).await;
+    let created = bench.users.create_user(from("198.51.100.9", bob())).await;
+    let user_id = created.unwrap().into_inner().user.unwrap().user_id;
+    let again = async || {
+        let request = by(&user_id, RequestEmailVerificationRequest::default());
+        bench.users.request_email_verification(request).await
+    };
+    for _ in 0..3 {
+        again().await.unwrap();
+    }
+    let refused = again().await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused)),
+        (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS".to_owned())
+    );
+    bench.wait(3600);
+    again().await.unwrap();
+
+    for _ in 0..20 {
+        let refused = bench
+            .users
+            .verify_email(from("203.0.113.7", with("a guess")))
+            .await;
+        assert_eq!(reason(&refused.unwrap_err()), "CODE_INVALID");
+    }
+    let refused = bench
+        .users
+        .verify_email(from("203.0.113.7", with("a guess")))
+        .await;
+    assert_eq!(reason(&refused.unwrap_err()), "TOO_MANY_ATTEMPTS");
+}

@@ -1,0 +1,117 @@
+//! Who may call what, for every method of every service that the contracts describe: S-01 of SECURITY.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::FILE_DESCRIPTOR_SET;
+use prost::Message as _;
+use rstest::rstest;
+use runtime::auth::{Access, Rules};
+use testkit::{Stack, Tokens, call_unchecked, reason};
+use tonic::Code;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use crate::system::Running;
+
+/// Each service's rules, by the full name of its gRPC service.
+fn rules() -> BTreeMap<&'static str, Rules> {
+    [
+        ("angarium.user.v1.UserService", user_service::access::RULES),
+        (
+            "angarium.order.v1.OrderService",
+            order_service::access::RULES,
+        ),
+        (
+            "angarium.notification.v1.NotificationService",
+            notification_service::access::RULES,
+        ),
+    ]
+    .into()
+}
+
+/// The methods of each service of ours, as the descriptor set has them.
+fn methods() -> BTreeMap<String, BTreeSet<String>> {
+    let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let ours = set
+        .file
+        .iter()
+        .filter(|file| file.package().starts_with("angarium."));
+    let services = ours.flat_map(|file| {
+        let services = file.service.iter();
+        services.map(|service| (format!("{}.{}", file.package(), service.name()), service))
+    });
+    services
+        .map(|(name, service)| {
+            let methods = service.method.iter();
+            let methods = methods.map(|method| format!("{name}/{}", method.name()));
+            (name.clone(), methods.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn every_method_that_is_described_has_a_rule_and_no_other() {
+    let ruled: BTreeMap<String, BTreeSet<String>> = rules()
+        .into_iter()
+        .map(|(service, rules)| {
+            let methods = rules.iter().map(|(method, _)| (*method).to_owned());
+            (service.to_owned(), methods.collect())
+        })
+        .collect();
+    assert_eq!(ruled, methods());
+}
+
+#[rstest]
+#[tokio::test]
+async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low_a_role(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let system = Running::start(stack).await;
+    let user_id = Uuid::now_v7();
+    let tokens = [
+        (None, "UNAUTHENTICATED"),
+        (Some("bad".to_owned()), "UNAUTHENTICATED"),
+        (Some(Tokens::unknown().user(user_id)), "UNAUTHENTICATED"),
+        (Some(system.tokens.expired(user_id)), "TOKEN_EXPIRED"),
+    ];
+    let mut walked = 0;
+    for (service, rules) in rules() {
+        let channel: Channel = system.channel(service);
+        for (method, access) in rules {
+            walked += 1;
+            for (token, expected) in &tokens {
+                let answer = call_unchecked(channel.clone(), method, token.as_deref()).await;
+                let refused = answer.expect_err(method);
+                if *access == Access::Public {
+                    // Let in, and refused for what is wrong with an empty request.
+                    assert_eq!(
+                        refused.code(),
+                        Code::InvalidArgument,
+                        "{method}: {refused:?}"
+                    );
+                } else {
+                    assert_eq!(
+                        refused.code(),
+                        Code::Unauthenticated,
+                        "{method}: {refused:?}"
+                    );
+                    assert_eq!(reason(&refused), *expected, "{method}");
+                }
+            }
+            if *access == Access::Admin {
+                let token = system.tokens.user(user_id);
+                let answer = call_unchecked(channel.clone(), method, Some(&token)).await;
+                let denied = answer.expect_err(method);
+                assert_eq!(denied.code(), Code::PermissionDenied, "{method}");
+            }
+        }
+        // What nobody has listed is served to nobody.
+        let method = format!("{service}/MadeUp");
+        for token in [None, Some(system.tokens.admin())] {
+            let answer = call_unchecked(channel.clone(), &method, token.as_deref()).await;
+            assert_eq!(answer.expect_err(&method).code(), Code::Unimplemented);
+        }
+    }
+    assert!(walked >= 17, "{walked}");
+    system.stop().await;
+}
