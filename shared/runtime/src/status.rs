@@ -114,7 +114,7 @@ pub fn database(error: &DbErr) -> Status {
 }
 
 /// The call took longer than `limit`. Its outcome is not known to the caller.
-pub(crate) fn deadline_exceeded(limit: Duration) -> Status {
+pub fn deadline_exceeded(limit: Duration) -> Status {
     let limit = humantime::format_duration(limit).to_string();
     let message = format!("the call did not end within {limit}");
     let details = details("DEADLINE_EXCEEDED", &[("limit", &limit)]);
