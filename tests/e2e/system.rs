@@ -66,6 +66,7 @@ impl Running {
                 },
                 ..EngineConfig::default()
             },
+            orders: order_service::config::OrderConfig::default(),
             mail: MailConfig {
                 from: "Angarium <noreply@localhost>".parse().unwrap(),
                 delivery: Delivery::Folder(folder.path().join("mails")),
@@ -109,7 +110,7 @@ impl Running {
             let db = connect(&self.config, service).await;
             let pending = query(
                 &db,
-                "SELECT event_id, last_error FROM outbox WHERE published_at_ms IS NULL",
+                "SELECT event_id, last_error FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL",
             )
             .await;
             assert!(pending.is_empty(), "{service} left {pending:?}");
@@ -146,6 +147,7 @@ impl Running {
         let request = CancelOrderRequest {
             order_id: order_id.to_owned(),
             reason: reason.to_owned(),
+            ..CancelOrderRequest::default()
         };
         Ok(self
             .orders

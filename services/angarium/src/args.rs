@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use messaging::transport::RabbitMqConfig;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use notification_service::config::{MailArgs, MailConfig};
+use order_service::config::{OrderArgs, OrderConfig};
 use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems,
     TelemetryArgs, TelemetryConfig,
@@ -42,6 +43,8 @@ pub struct Args {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
+    orders: OrderArgs,
+    #[command(flatten)]
     mail: MailArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
@@ -73,6 +76,7 @@ pub struct Config {
     /// `None`: the embedded transport, in the data folder.
     pub rabbitmq: Option<RabbitMqConfig>,
     pub engine: EngineConfig,
+    pub orders: OrderConfig,
     pub mail: MailConfig,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
@@ -113,6 +117,7 @@ impl runtime::Settings for Args {
             |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);
         let rabbitmq = self.broker.check(&mut problem);
         let engine = self.engine.check(&mut problem);
+        let orders = self.orders.check(grpc.as_ref(), problems);
         let mail = self.mail.check(&self.data_dir.join("mails"), problems);
         if command != Command::Serve {
             // Their output is what is to be seen; whoever wants the log as well asks for it.
@@ -129,6 +134,7 @@ impl runtime::Settings for Args {
             database: Some(database?).filter(|_| given),
             rabbitmq: rabbitmq?,
             engine: engine?,
+            orders: orders?,
             mail: mail?,
             telemetry: telemetry?,
             lifecycle: lifecycle?,

@@ -15,6 +15,7 @@ use tonic::service::Routes;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::migrations::Migrator;
+use crate::watch::Watchers;
 use crate::{NAME, events, grpc};
 
 /// The full name of the gRPC service, as health and reflection have it.
@@ -35,6 +36,7 @@ pub struct App {
     routes: Routes,
     store: Store,
     engine: Engine,
+    watchers: Watchers,
 }
 
 impl App {
@@ -51,8 +53,15 @@ impl App {
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
 
-        let commands = Commands::new(store.clone(), Arc::new(SystemClock));
-        let service = OrderServiceServer::new(grpc::Orders::new(commands))
+        let orders = config.orders;
+        let watchers = Watchers::new(store.clone(), orders.max_watchers);
+        let commands = Commands::new(
+            store.clone(),
+            Arc::new(SystemClock),
+            orders.confirmation_time,
+        );
+        let orders = grpc::Orders::new(store.clone(), commands, watchers.clone());
+        let service = OrderServiceServer::new(orders)
             .max_decoding_message_size(config.grpc.max_request_bytes)
             .max_encoding_message_size(config.grpc.max_response_bytes)
             .accept_compressed(CompressionEncoding::Gzip)
@@ -65,6 +74,7 @@ impl App {
             routes: Routes::new(service),
             store,
             engine,
+            watchers,
         })
     }
 
@@ -84,7 +94,8 @@ impl App {
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database: self.store.connection().clone(),
         };
-        let serving = Serving::start(self.server, service, &shutdown);
+        let mut serving = Serving::start(self.server, service, &shutdown);
+        serving.beside("watchers", self.watchers.run(shutdown.soft));
         serving
             .finish_with("messaging", |stop, committed| {
                 self.engine.run(stop, committed)

@@ -8,6 +8,10 @@ use runtime::config::{
     TelemetryArgs, TelemetryConfig,
 };
 
+mod orders;
+
+pub use orders::{OrderArgs, OrderConfig};
+
 /// The port unless another one is given.
 pub const DEFAULT_PORT: u16 = 50052;
 
@@ -24,6 +28,8 @@ pub struct Args {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
+    orders: OrderArgs,
+    #[command(flatten)]
     telemetry: TelemetryArgs,
     #[command(flatten)]
     lifecycle: LifecycleArgs,
@@ -36,6 +42,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub broker: Broker,
     pub engine: EngineConfig,
+    pub orders: OrderConfig,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
 }
@@ -52,6 +59,7 @@ impl runtime::Settings for Args {
             |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);
         let broker = self.broker.required(&mut problem);
         let engine = self.engine.check(&mut problem);
+        let orders = self.orders.check(grpc.as_ref(), problems);
         let telemetry = self.telemetry.check(problems);
         let lifecycle = self.lifecycle.check(problems);
         Some(Config {
@@ -59,6 +67,7 @@ impl runtime::Settings for Args {
             database: database?,
             broker: Broker::RabbitMq(broker?),
             engine: engine?,
+            orders: orders?,
             telemetry: telemetry?,
             lifecycle: lifecycle?,
         })

@@ -1,31 +1,44 @@
 //! `angarium.order.v1.OrderService`: reads a request, calls a command, writes the answer.
 
+use std::pin::Pin;
+
 use contracts::order::v1::order_service_server::OrderService;
 use contracts::order::v1::{
-    CancelOrderRequest, CancelOrderResponse, GetOrderRequest, GetOrderResponse, OrderLine,
-    PlaceOrderRequest, PlaceOrderResponse,
+    CancelOrderRequest, CancelOrderResponse, ConfirmOrderRequest, ConfirmOrderResponse,
+    GetOrderRequest, GetOrderResponse, GetUserViewRequest, GetUserViewResponse, PlaceOrderRequest,
+    PlaceOrderResponse, ShipOrderRequest, ShipOrderResponse, WatchOrderRequest, WatchOrderResponse,
 };
-use messaging::Cause;
-use runtime::grpc::correlation_id;
+use futures::{Stream, StreamExt as _};
+use messaging::{Cause, Store};
+use runtime::grpc::{client_deadline, correlation_id};
 use runtime::status::Violations;
 use tonic::{Request, Response, Status};
 
-use crate::commands::Commands;
+use crate::commands::{Commands, Target};
 use crate::convert;
-use crate::money::Money;
-use crate::order::{Line, Lines};
+use crate::error::Error;
+use crate::order::Change;
+use crate::store::{self, users};
+use crate::watch::Watchers;
 
-const MAX_SKU_CHARACTERS: usize = 64;
-const MAX_QUANTITY: u32 = 10_000;
+mod lines;
+
 const MAX_REASON_CHARACTERS: usize = 500;
+const MAX_PARCEL_CHARACTERS: usize = 64;
 
 pub struct Orders {
+    store: Store,
     commands: Commands,
+    watchers: Watchers,
 }
 
 impl Orders {
-    pub fn new(commands: Commands) -> Self {
-        Self { commands }
+    pub fn new(store: Store, commands: Commands, watchers: Watchers) -> Self {
+        Self {
+            store,
+            commands,
+            watchers,
+        }
     }
 }
 
@@ -35,13 +48,11 @@ impl OrderService for Orders {
         &self,
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
-        let cause = Cause {
-            correlation_id: correlation_id(&request),
-        };
+        let cause = cause(&request);
         let PlaceOrderRequest { user_id, lines } = request.into_inner();
         let mut violations = Violations::new();
         let user_id = violations.uuid("user_id", &user_id);
-        let lines = parse_lines(lines, &mut violations);
+        let lines = lines::parse(lines, &mut violations);
         let Some(lines) = lines.filter(|_| violations.is_empty()) else {
             return Err(violations.into_status());
         };
@@ -60,8 +71,62 @@ impl OrderService for Orders {
         let order_id = violations.uuid("order_id", &request.get_ref().order_id);
         violations.into_result()?;
 
-        let order = self.commands.get_order(order_id).await?;
+        let order = store::find_order(self.store.connection(), order_id, None)
+            .await
+            .map_err(Error::from)?
+            .ok_or(Error::OrderNotFound(order_id))?;
         Ok(Response::new(GetOrderResponse {
+            order: Some(convert::order(&order)),
+        }))
+    }
+
+    async fn confirm_order(
+        &self,
+        request: Request<ConfirmOrderRequest>,
+    ) -> Result<Response<ConfirmOrderResponse>, Status> {
+        let cause = cause(&request);
+        let ConfirmOrderRequest { order_id, etag } = request.into_inner();
+        let mut violations = Violations::new();
+        let target = target(&order_id, &etag, &mut violations);
+        violations.into_result()?;
+
+        let change = Change::Confirm;
+        let order = self.commands.change_order(target, change, &cause).await?;
+        Ok(Response::new(ConfirmOrderResponse {
+            order: Some(convert::order(&order)),
+        }))
+    }
+
+    async fn ship_order(
+        &self,
+        request: Request<ShipOrderRequest>,
+    ) -> Result<Response<ShipOrderResponse>, Status> {
+        let cause = cause(&request);
+        let ShipOrderRequest {
+            order_id,
+            carrier,
+            tracking_number,
+            etag,
+        } = request.into_inner();
+        let mut violations = Violations::new();
+        let target = target(&order_id, &etag, &mut violations);
+        for (field, text) in [("carrier", &carrier), ("tracking_number", &tracking_number)] {
+            let fits = (1..=MAX_PARCEL_CHARACTERS).contains(&text.chars().count());
+            if !fits || text.contains(char::is_control) {
+                violations.add(
+                    field,
+                    format!("must have from 1 to {MAX_PARCEL_CHARACTERS} characters, and no control characters"),
+                );
+            }
+        }
+        violations.into_result()?;
+
+        let change = Change::Ship {
+            carrier,
+            tracking_number,
+        };
+        let order = self.commands.change_order(target, change, &cause).await?;
+        Ok(Response::new(ShipOrderResponse {
             order: Some(convert::order(&order)),
         }))
     }
@@ -70,12 +135,14 @@ impl OrderService for Orders {
         &self,
         request: Request<CancelOrderRequest>,
     ) -> Result<Response<CancelOrderResponse>, Status> {
-        let cause = Cause {
-            correlation_id: correlation_id(&request),
-        };
-        let CancelOrderRequest { order_id, reason } = request.into_inner();
+        let cause = cause(&request);
+        let CancelOrderRequest {
+            order_id,
+            reason,
+            etag,
+        } = request.into_inner();
         let mut violations = Violations::new();
-        let order_id = violations.uuid("order_id", &order_id);
+        let target = target(&order_id, &etag, &mut violations);
         if reason.chars().count() > MAX_REASON_CHARACTERS || reason.contains(is_no_part_of_text) {
             violations.add(
                 "reason",
@@ -86,75 +153,83 @@ impl OrderService for Orders {
         }
         violations.into_result()?;
 
-        let order = self.commands.cancel_order(order_id, reason, &cause).await?;
+        let change = Change::Cancel { reason };
+        let order = self.commands.change_order(target, change, &cause).await?;
         Ok(Response::new(CancelOrderResponse {
             order: Some(convert::order(&order)),
         }))
     }
+
+    type WatchOrderStream =
+        Pin<Box<dyn Stream<Item = Result<WatchOrderResponse, Status>> + Send + 'static>>;
+
+    async fn watch_order(
+        &self,
+        request: Request<WatchOrderRequest>,
+    ) -> Result<Response<Self::WatchOrderStream>, Status> {
+        let deadline = client_deadline(&request);
+        let mut violations = Violations::new();
+        let order_id = violations.uuid("order_id", &request.get_ref().order_id);
+        violations.into_result()?;
+
+        let orders = self.watchers.watch(order_id, None, deadline).await?;
+        let answers = orders.map(|order| {
+            Ok(WatchOrderResponse {
+                order: Some(convert::order(&order?)),
+            })
+        });
+        Ok(Response::new(answers.boxed()))
+    }
+
+    async fn get_user_view(
+        &self,
+        request: Request<GetUserViewRequest>,
+    ) -> Result<Response<GetUserViewResponse>, Status> {
+        let mut violations = Violations::new();
+        let user_id = violations.uuid("user_id", &request.get_ref().user_id);
+        violations.into_result()?;
+
+        let db = self.store.connection();
+        // Before the user: so that what is said of the latest event holds for what is said of the user.
+        let latest = users::latest_user(db).await.map_err(Error::from)?;
+        let user = users::find_user(db, user_id).await.map_err(Error::from)?;
+        let time = |at_ms: fn(&store::known_user::Model) -> i64| {
+            latest.as_ref().map(at_ms).map(convert::timestamp)
+        };
+        Ok(Response::new(GetUserViewResponse {
+            user_view: Some(convert::user_view(user_id, user.as_ref())),
+            latest_event_time: time(|user| user.event_at_ms),
+            latest_handle_time: time(|user| user.handled_at_ms),
+        }))
+    }
 }
 
-/// The lines; where they are not an order's, all that is wrong with them is in `violations`.
-fn parse_lines(lines: Vec<OrderLine>, violations: &mut Violations) -> Option<Lines> {
-    // Before what is wrong with each: of very many mistakes the last ones do not fit into the answer.
-    let count = Lines::check_count(lines.len());
-    if let Err(invalid) = count {
-        violations.add("lines", invalid.to_string());
+fn cause<T>(request: &Request<T>) -> Cause {
+    Cause {
+        correlation_id: correlation_id(request),
     }
-    let parse = |(index, line): (usize, OrderLine)| {
-        parse_line(&format!("lines[{index}]"), line, violations)
-    };
-    // All are looked at before the first that is wrong ends it.
-    let parsed: Vec<Option<Line>> = lines.into_iter().enumerate().map(parse).collect();
-    let lines: Option<Vec<Line>> = parsed.into_iter().collect();
-    count.ok()?;
-    Lines::new(lines?)
-        .map_err(|invalid| violations.add("lines", invalid.to_string()))
-        .ok()
 }
 
-fn parse_line(path: &str, line: OrderLine, violations: &mut Violations) -> Option<Line> {
-    let sku_fits = (1..=MAX_SKU_CHARACTERS).contains(&line.sku.chars().count())
-        && !line.sku.contains(char::is_control);
-    if !sku_fits {
-        violations.add(
-            format!("{path}.sku"),
-            format!(
-                "must have from 1 to {MAX_SKU_CHARACTERS} characters, and no control characters"
-            ),
-        );
-    }
-    let quantity = u32::try_from(line.quantity)
-        .ok()
-        .filter(|quantity| (1..=MAX_QUANTITY).contains(quantity));
-    if quantity.is_none() {
-        violations.add(
-            format!("{path}.quantity"),
-            format!("must be from 1 to {MAX_QUANTITY}"),
-        );
-    }
-    let unit_price = parse_price(&format!("{path}.unit_price"), line.unit_price, violations);
-    sku_fits.then_some(Line {
-        sku: line.sku,
-        quantity: quantity?,
-        unit_price: unit_price?,
-    })
-}
-
-fn parse_price(
-    path: &str,
-    price: Option<contracts::money::Money>,
-    violations: &mut Violations,
-) -> Option<Money> {
-    let Some(price) = price else {
-        violations.add(path, "is required");
-        return None;
-    };
-    match Money::price(&price.currency_code, price.units, price.nanos) {
-        Ok(price) => Some(price),
-        Err(invalid) => {
-            violations.add(path, invalid.to_string());
-            None
+/// The order that a request names, at the version that its etag names.
+fn target(order_id: &str, etag: &str, violations: &mut Violations) -> Target {
+    let order_id = violations.uuid("order_id", order_id);
+    let version = match etag {
+        "" => None,
+        etag => {
+            let number = etag
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'));
+            let version = number.and_then(|number| number.parse().ok());
+            if version.is_none() {
+                violations.add("etag", "must be the etag of an order");
+            }
+            version
         }
+    };
+    Target {
+        order_id,
+        owner: None,
+        version,
     }
 }
 

@@ -170,6 +170,7 @@ impl Story {
         let request = CancelOrderRequest {
             order_id: order_id.to_owned(),
             reason,
+            ..CancelOrderRequest::default()
         };
         let answer = self.orders.cancel_order(request).await?.into_inner();
         Ok(answer

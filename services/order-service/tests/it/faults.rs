@@ -9,6 +9,7 @@ use messaging::Store;
 use order_service::commands::Commands;
 use order_service::grpc::Orders;
 use order_service::migrations::Migrator;
+use order_service::watch::Watchers;
 use runtime::TestClock;
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
@@ -54,7 +55,9 @@ async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself(
 async fn while_its_file_is_locked_the_service_is_unavailable() {
     let database = Database::create(StoreKind::Sqlite).await;
     let store = Store::new(database.migrated::<Migrator>().await);
-    let orders = Orders::new(Commands::new(store, Arc::new(TestClock::at(1_000))));
+    let clock = Arc::new(TestClock::at(1_000));
+    let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
+    let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1));
     let other = database.connect().await;
     let locked = other.begin_with_options(TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -65,7 +68,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let both = async || {
         let cancelling = Request::new(CancelOrderRequest {
             order_id: new_id(),
-            reason: String::new(),
+            ..CancelOrderRequest::default()
         });
         tokio::join!(
             orders.place_order(Request::new(tea_for(&new_id()))),

@@ -6,6 +6,12 @@
 #[cfg(test)]
 mod cancel_order;
 #[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod confirm_and_ship;
+#[cfg(test)]
+mod expiry;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod get_order;
@@ -16,6 +22,8 @@ mod place_order;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod refused_orders;
 #[cfg(test)]
 mod samples;
@@ -23,5 +31,9 @@ mod samples;
 mod subscriber;
 #[cfg(test)]
 mod user_created;
+#[cfg(test)]
+mod user_view;
+#[cfg(test)]
+mod watch_order;
 #[cfg(test)]
 mod world;

@@ -52,6 +52,7 @@ impl Services {
             database: database(order_service::NAME),
             broker: broker(order_service::NAME),
             engine: EngineConfig::default(),
+            orders: order_service::config::OrderConfig::default(),
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         });
@@ -120,6 +121,7 @@ impl Services {
         let request = CancelOrderRequest {
             order_id,
             reason: "wrong tea".to_owned(),
+            ..CancelOrderRequest::default()
         };
         self.orders().cancel_order(request).await.unwrap();
     }
