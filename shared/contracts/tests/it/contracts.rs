@@ -3,7 +3,9 @@
 use contracts::notification::v1::{
     Notification, NotificationFailed, NotificationKind, NotificationSent,
 };
-use contracts::order::v1::{OrderCancelled, OrderPlaced};
+use contracts::order::v1::{
+    ExpiryElapsed, OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped,
+};
 use contracts::user::v1::{CreateUserRequest, CreateUserResponse, User, UserCreated};
 use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET};
 use prost_reflect::DescriptorPool;
@@ -24,18 +26,24 @@ fn user_created_goes_where_its_option_says() {
 
 #[test]
 fn the_events_of_one_aggregate_are_siblings() {
-    let both = [
+    let of_orders = [
         "angarium.order.v1.OrderPlaced",
         "angarium.order.v1.OrderCancelled",
+        "angarium.order.v1.OrderConfirmed",
+        "angarium.order.v1.OrderShipped",
     ];
-    assert_eq!(OrderPlaced::SIBLINGS, both);
-    assert_eq!(OrderCancelled::SIBLINGS, both);
+    assert_eq!(OrderPlaced::SIBLINGS, of_orders);
+    assert_eq!(OrderShipped::SIBLINGS, of_orders);
+    // A timer is a fact about time: it has a numbering of its own.
+    assert_eq!(ExpiryElapsed::SIBLINGS, ["angarium.order.v1.ExpiryElapsed"]);
 }
 
 #[test]
 fn only_the_events_that_nobody_here_consumes_may_go_unrouted() {
     const {
         assert!(NotificationSent::MAY_BE_UNROUTED && NotificationFailed::MAY_BE_UNROUTED);
+        assert!(OrderConfirmed::MAY_BE_UNROUTED && OrderShipped::MAY_BE_UNROUTED);
+        assert!(!ExpiryElapsed::MAY_BE_UNROUTED);
         assert!(
             !UserCreated::MAY_BE_UNROUTED
                 && !OrderPlaced::MAY_BE_UNROUTED
@@ -46,11 +54,14 @@ fn only_the_events_that_nobody_here_consumes_may_go_unrouted() {
 
 #[test]
 fn the_catalogue_lists_every_event_as_its_implementation_has_it() {
-    assert_eq!(EVENTS.len(), 5, "{EVENTS:#?}");
+    assert_eq!(EVENTS.len(), 8, "{EVENTS:#?}");
     assert_listed::<NotificationSent>("notification_id");
     assert_listed::<NotificationFailed>("notification_id");
     assert_listed::<OrderPlaced>("order_id");
+    assert_listed::<OrderConfirmed>("order_id");
+    assert_listed::<OrderShipped>("order_id");
     assert_listed::<OrderCancelled>("order_id");
+    assert_listed::<ExpiryElapsed>("order_id");
     assert_listed::<UserCreated>("user_id");
 }
 
