@@ -1,14 +1,15 @@
 //! Orders: placed, confirmed, shipped, cancelled, and watched on their way.
 //!
 //! Owns orders with their lines, and a view of users that it fills from their events alone: it never calls the user service.
-//! Consumes `user.created`, and `expiry.elapsed` from itself ([`events`]); publishes `order.placed`, `order.confirmed`,
-//! `order.shipped` and `order.cancelled` ([`changes`]).
+//! Consumes `user.created`, `key.published`, and `expiry.elapsed` from itself ([`events`]); publishes `order.placed`,
+//! `order.confirmed`, `order.shipped` and `order.cancelled` ([`changes`]).
 //!
 //! A call comes in at [`grpc`], becomes a command in [`commands`], which asks the aggregate ([`order`]) and writes through
 //! [`store`]; whoever waits for what is written is told by [`watch`]; [`app`] puts it all together.
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod app;
 pub mod changes;
 pub mod commands;

@@ -1,13 +1,14 @@
 //! What this service reacts to: one line an event; the handler's file has the event's name.
 
 use contracts::order::v1::ExpiryElapsed;
-use contracts::user::v1::UserCreated;
+use contracts::user::v1::{KeyPublished, UserCreated};
 use messaging::{Delivered, HandlerError, Subscriptions};
 use uuid::Uuid;
 
 use crate::store::users::Heard;
 
 pub mod expiry_elapsed;
+pub mod key_published;
 pub mod user_created;
 
 /// The queue that the events come through.
@@ -16,6 +17,7 @@ pub const QUEUE: &str = "orders_queue";
 pub fn subscriptions() -> Subscriptions {
     Subscriptions::new(QUEUE)
         .in_order::<UserCreated>(user_created::handle)
+        .on::<KeyPublished>(key_published::handle)
         .on::<ExpiryElapsed>(expiry_elapsed::handle)
 }
 
