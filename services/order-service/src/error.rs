@@ -17,6 +17,8 @@ const RETRY_WHEN_ENDING: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("the caller may not do this")]
+    PermissionDenied,
     #[error("user {0} is not known here")]
     UserUnknown(Uuid),
     #[error("user {0} has been deleted")]
@@ -43,9 +45,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// The order is not there, for who may see those of `owner`.
-    pub fn no_order(order_id: Uuid, _owner: Option<Uuid>) -> Self {
-        Self::OrderNotFound(order_id)
+    /// There is no such order among those of `owner`: who may not see all others learns no more than that.
+    pub fn no_order(order_id: Uuid, owner: Option<Uuid>) -> Self {
+        match owner {
+            Some(_) => Self::PermissionDenied,
+            None => Self::OrderNotFound(order_id),
+        }
     }
 }
 
@@ -62,6 +67,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
+            Error::PermissionDenied => status::permission_denied(),
             Error::UserUnknown(id) => status::not_found(
                 "USER_UNKNOWN",
                 "angarium.user.v1.User",
@@ -113,6 +119,7 @@ impl From<Error> for HandlerError {
             }
             // An order is there before anything is said of it here.
             Error::OrderNotFound(_)
+            | Error::PermissionDenied
             | Error::UserDeleted(_)
             | Error::State { .. }
             | Error::EtagMismatch(_) => Self::reject(error),

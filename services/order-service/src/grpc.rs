@@ -10,9 +10,11 @@ use contracts::order::v1::{
 };
 use futures::{Stream, StreamExt as _};
 use messaging::{Cause, Store};
+use runtime::auth::{Caller, caller};
 use runtime::grpc::{client_deadline, correlation_id};
 use runtime::status::Violations;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use crate::commands::{Commands, Target};
 use crate::convert;
@@ -49,9 +51,14 @@ impl OrderService for Orders {
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
         let cause = cause(&request);
+        let caller = caller(&request)?;
         let PlaceOrderRequest { user_id, lines } = request.into_inner();
+        permit(caller, &user_id)?;
         let mut violations = Violations::new();
-        let user_id = violations.uuid("user_id", &user_id);
+        let user_id = match user_id.as_str() {
+            "" => caller.user_id,
+            named => violations.uuid("user_id", named),
+        };
         let lines = lines::parse(lines, &mut violations);
         let Some(lines) = lines.filter(|_| violations.is_empty()) else {
             return Err(violations.into_status());
@@ -67,14 +74,15 @@ impl OrderService for Orders {
         &self,
         request: Request<GetOrderRequest>,
     ) -> Result<Response<GetOrderResponse>, Status> {
+        let owner = owner(caller(&request)?);
         let mut violations = Violations::new();
         let order_id = violations.uuid("order_id", &request.get_ref().order_id);
         violations.into_result()?;
 
-        let order = store::find_order(self.store.connection(), order_id, None)
+        let order = store::find_order(self.store.connection(), order_id, owner)
             .await
             .map_err(Error::from)?
-            .ok_or(Error::OrderNotFound(order_id))?;
+            .ok_or(Error::no_order(order_id, owner))?;
         Ok(Response::new(GetOrderResponse {
             order: Some(convert::order(&order)),
         }))
@@ -84,10 +92,10 @@ impl OrderService for Orders {
         &self,
         request: Request<ConfirmOrderRequest>,
     ) -> Result<Response<ConfirmOrderResponse>, Status> {
-        let cause = cause(&request);
+        let (cause, caller) = (cause(&request), caller(&request)?);
         let ConfirmOrderRequest { order_id, etag } = request.into_inner();
         let mut violations = Violations::new();
-        let target = target(&order_id, &etag, &mut violations);
+        let target = target(caller, &order_id, &etag, &mut violations);
         violations.into_result()?;
 
         let change = Change::Confirm;
@@ -101,7 +109,7 @@ impl OrderService for Orders {
         &self,
         request: Request<ShipOrderRequest>,
     ) -> Result<Response<ShipOrderResponse>, Status> {
-        let cause = cause(&request);
+        let (cause, caller) = (cause(&request), caller(&request)?);
         let ShipOrderRequest {
             order_id,
             carrier,
@@ -109,7 +117,7 @@ impl OrderService for Orders {
             etag,
         } = request.into_inner();
         let mut violations = Violations::new();
-        let target = target(&order_id, &etag, &mut violations);
+        let target = target(caller, &order_id, &etag, &mut violations);
         for (field, text) in [("carrier", &carrier), ("tracking_number", &tracking_number)] {
             let fits = (1..=MAX_PARCEL_CHARACTERS).contains(&text.chars().count());
             if !fits || text.contains(char::is_control) {
@@ -135,14 +143,14 @@ impl OrderService for Orders {
         &self,
         request: Request<CancelOrderRequest>,
     ) -> Result<Response<CancelOrderResponse>, Status> {
-        let cause = cause(&request);
+        let (cause, caller) = (cause(&request), caller(&request)?);
         let CancelOrderRequest {
             order_id,
             reason,
             etag,
         } = request.into_inner();
         let mut violations = Violations::new();
-        let target = target(&order_id, &etag, &mut violations);
+        let target = target(caller, &order_id, &etag, &mut violations);
         if reason.chars().count() > MAX_REASON_CHARACTERS || reason.contains(is_no_part_of_text) {
             violations.add(
                 "reason",
@@ -167,12 +175,12 @@ impl OrderService for Orders {
         &self,
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
-        let deadline = client_deadline(&request);
+        let (deadline, owner) = (client_deadline(&request), owner(caller(&request)?));
         let mut violations = Violations::new();
         let order_id = violations.uuid("order_id", &request.get_ref().order_id);
         violations.into_result()?;
 
-        let orders = self.watchers.watch(order_id, None, deadline).await?;
+        let orders = self.watchers.watch(order_id, owner, deadline).await?;
         let answers = orders.map(|order| {
             Ok(WatchOrderResponse {
                 order: Some(convert::order(&order?)),
@@ -210,8 +218,23 @@ fn cause<T>(request: &Request<T>) -> Cause {
     }
 }
 
+/// Whether the caller may name this user. Before anything else is looked at: what is wrong with the rest is no business of who
+/// may not.
+fn permit(caller: Caller, user_id: &str) -> Result<(), Error> {
+    let own = user_id.is_empty() || user_id == caller.user_id.to_string();
+    match own || caller.is_admin() {
+        true => Ok(()),
+        false => Err(Error::PermissionDenied),
+    }
+}
+
+/// Whose orders the caller may see and change; `None` where it is everybody's.
+fn owner(caller: Caller) -> Option<Uuid> {
+    (!caller.is_admin()).then_some(caller.user_id)
+}
+
 /// The order that a request names, at the version that its etag names.
-fn target(order_id: &str, etag: &str, violations: &mut Violations) -> Target {
+fn target(caller: Caller, order_id: &str, etag: &str, violations: &mut Violations) -> Target {
     let order_id = violations.uuid("order_id", order_id);
     let version = match etag {
         "" => None,
@@ -228,7 +251,7 @@ fn target(order_id: &str, etag: &str, violations: &mut Violations) -> Target {
     };
     Target {
         order_id,
-        owner: None,
+        owner: owner(caller),
         version,
     }
 }

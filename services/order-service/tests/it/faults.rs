@@ -11,9 +11,11 @@ use order_service::grpc::Orders;
 use order_service::migrations::Migrator;
 use order_service::watch::Watchers;
 use runtime::TestClock;
+use runtime::auth::{Caller, Role};
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
+use uuid::Uuid;
 
 use crate::samples::{created, new_id, tea_for};
 use crate::world::World;
@@ -66,13 +68,13 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let locked = locked.await.unwrap();
     // One waits for the file, the other one for its turn to write.
     let both = async || {
-        let cancelling = Request::new(CancelOrderRequest {
+        let cancelling = CancelOrderRequest {
             order_id: new_id(),
             ..CancelOrderRequest::default()
-        });
+        };
         tokio::join!(
-            orders.place_order(Request::new(tea_for(&new_id()))),
-            orders.cancel_order(cancelling),
+            orders.place_order(of_admin(tea_for(&new_id()))),
+            orders.cancel_order(of_admin(cancelling)),
         )
     };
     let (placed, cancelled) = both().await;
@@ -83,6 +85,16 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let (placed, cancelled) = both().await;
     assert_eq!(reason(&placed.unwrap_err()), "USER_UNKNOWN");
     assert_eq!(reason(&cancelled.unwrap_err()), "ORDER_NOT_FOUND");
+}
+
+/// As the layer hands it over that has verified the token.
+fn of_admin<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Caller {
+        user_id: Uuid::now_v7(),
+        role: Role::Admin,
+    });
+    request
 }
 
 async fn soon<T>(answer: impl Future<Output = T>) -> T {

@@ -8,7 +8,7 @@ use order_service::config::OrderConfig;
 use rstest::rstest;
 use testkit::{StoreKind, eventually, reason, violated_fields};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::samples::{new_id, parcel_of};
 use crate::world::World;
@@ -16,13 +16,13 @@ use crate::world::World;
 type Answers = Streaming<WatchOrderResponse>;
 
 async fn watch(world: &World, order_id: &str) -> Result<Answers, Status> {
-    watch_at(world.channel(), order_id).await
+    watch_at(world, world.channel(), order_id).await
 }
 
-async fn watch_at(channel: Channel, order_id: &str) -> Result<Answers, Status> {
-    let request = WatchOrderRequest {
+async fn watch_at(world: &World, channel: Channel, order_id: &str) -> Result<Answers, Status> {
+    let request = world.of_admin(WatchOrderRequest {
         order_id: order_id.to_owned(),
-    };
+    });
     let answer = OrderServiceClient::new(channel)
         .watch_order(request)
         .await?;
@@ -95,7 +95,9 @@ async fn a_change_that_another_replica_makes_is_seen(
     let world = World::new(store).await;
     let other = world.replica().await;
     let placed = world.placed_order().await;
-    let mut watcher = watch_at(other.channel(), &placed.order_id).await.unwrap();
+    let mut watcher = watch_at(&world, other.channel(), &placed.order_id)
+        .await
+        .unwrap();
     assert_eq!(next(&mut watcher).await, placed);
     let confirmed = world.confirm(&placed.order_id).await.unwrap();
     assert_eq!(next(&mut watcher).await, confirmed);
@@ -133,7 +135,9 @@ async fn watching_ends_when_the_server_does_and_goes_on_at_another(
     let world = World::new(store).await;
     let other = world.replica().await;
     let placed = world.placed_order().await;
-    let mut watcher = watch_at(other.channel(), &placed.order_id).await.unwrap();
+    let mut watcher = watch_at(&world, other.channel(), &placed.order_id)
+        .await
+        .unwrap();
     assert_eq!(next(&mut watcher).await, placed);
     other.stop().await;
     let ended = watcher.message().await.unwrap_err();
@@ -149,7 +153,7 @@ async fn watching_ends_when_the_server_does_and_goes_on_at_another(
 async fn watching_ends_at_the_clients_deadline_and_gives_its_place_back() {
     let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
     let placed = world.placed_order().await;
-    let mut request = Request::new(WatchOrderRequest {
+    let mut request = world.of_admin(WatchOrderRequest {
         order_id: placed.order_id.clone(),
     });
     // Past the header a client may have no timer of its own: then the server's has to end it.

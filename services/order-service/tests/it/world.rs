@@ -21,7 +21,9 @@ use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, Statement,
 };
-use testkit::{Broker, BrokerKind, Database, Promised, Running, StoreKind, eventually_is};
+use testkit::{
+    Broker, BrokerKind, Database, Promised, Running, StoreKind, Tokens, authorized, eventually_is,
+};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -33,6 +35,7 @@ pub(crate) struct World {
     // First, so that what runs ends before what it runs on.
     running: Running,
     pub(crate) db: DatabaseConnection,
+    pub(crate) tokens: Tokens,
     settings: Settings,
     _database: Database,
 }
@@ -134,8 +137,10 @@ impl World {
 
     async fn build(database: Database, settings: Settings) -> Self {
         let db = database.connect().await;
+        let running = settings.start().await;
         Self {
-            running: settings.start().await,
+            running,
+            tokens: Tokens::accepted_by(&db).await,
             db,
             settings,
             _database: database,
@@ -155,17 +160,20 @@ impl World {
         OrderServiceClient::new(self.channel())
     }
 
+    /// `message` in a call of an admin, who may do everything.
+    pub(crate) fn of_admin<T>(&self, message: T) -> Request<T> {
+        authorized(&self.tokens.admin(), message)
+    }
+
     pub(crate) async fn place(&self, request: PlaceOrderRequest) -> Result<Order, Status> {
-        let answer = self.client().place_order(request).await?;
+        let answer = self.client().place_order(self.of_admin(request)).await?;
         Ok(answer.into_inner().order.unwrap())
     }
 
     pub(crate) async fn get(&self, order_id: &str) -> Result<Order, Status> {
         let order_id = order_id.to_owned();
-        let answer = self
-            .client()
-            .get_order(GetOrderRequest { order_id })
-            .await?;
+        let request = self.of_admin(GetOrderRequest { order_id });
+        let answer = self.client().get_order(request).await?;
         Ok(answer.into_inner().order.unwrap())
     }
 
@@ -175,7 +183,7 @@ impl World {
             reason: reason.to_owned(),
             ..CancelOrderRequest::default()
         };
-        let answer = self.client().cancel_order(request).await?;
+        let answer = self.client().cancel_order(self.of_admin(request)).await?;
         Ok(answer.into_inner().order.unwrap())
     }
 
@@ -188,7 +196,7 @@ impl World {
     }
 
     pub(crate) async fn confirm_as(&self, request: ConfirmOrderRequest) -> Result<Order, Status> {
-        let answer = self.client().confirm_order(request).await?;
+        let answer = self.client().confirm_order(self.of_admin(request)).await?;
         Ok(answer.into_inner().order.unwrap())
     }
 
@@ -197,14 +205,14 @@ impl World {
     }
 
     pub(crate) async fn ship_as(&self, request: ShipOrderRequest) -> Result<Order, Status> {
-        let answer = self.client().ship_order(request).await?;
+        let answer = self.client().ship_order(self.of_admin(request)).await?;
         Ok(answer.into_inner().order.unwrap())
     }
 
     pub(crate) async fn user_view(&self, user_id: &str) -> Result<GetUserViewResponse, Status> {
         let user_id = user_id.to_owned();
         let request = GetUserViewRequest { user_id };
-        let answer = self.client().get_user_view(request).await?;
+        let answer = self.client().get_user_view(self.of_admin(request)).await?;
         Ok(answer.into_inner())
     }
 
@@ -215,7 +223,7 @@ impl World {
         request: PlaceOrderRequest,
         reason: &str,
     ) -> (Order, Order) {
-        let placing = correlated(placing, request);
+        let placing = correlated(placing, self.of_admin(request));
         let placed = self.client().place_order(placing).await.unwrap();
         let placed = placed.into_inner().order.unwrap();
         let request = CancelOrderRequest {
@@ -223,7 +231,7 @@ impl World {
             reason: reason.to_owned(),
             ..CancelOrderRequest::default()
         };
-        let cancelling = correlated(cancelling, request);
+        let cancelling = correlated(cancelling, self.of_admin(request));
         let cancelled = self.client().cancel_order(cancelling).await.unwrap();
         (placed, cancelled.into_inner().order.unwrap())
     }
@@ -346,8 +354,7 @@ pub(crate) fn nobody() -> transport::Broker {
     transport::Broker::RabbitMq(RabbitMqConfig::new(url))
 }
 
-fn correlated<T>(correlation_id: &str, request: T) -> Request<T> {
-    let mut request = Request::new(request);
+fn correlated<T>(correlation_id: &str, mut request: Request<T>) -> Request<T> {
     let value = correlation_id.parse().unwrap();
     let metadata = request.metadata_mut();
     metadata.insert(runtime::grpc::CORRELATION_HEADER, value);
