@@ -16,6 +16,7 @@ use tonic::service::Routes;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::migrations::Migrator;
+use crate::settling::Settling;
 use crate::watch::Watchers;
 use crate::{NAME, access, events, grpc};
 
@@ -98,8 +99,10 @@ impl App {
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database,
         };
+        let settling = Settling::new(self.store.clone());
         let mut serving = Serving::start(self.server, service, &shutdown);
-        serving.beside("watchers", self.watchers.run(shutdown.soft));
+        serving.beside("watchers", self.watchers.run(shutdown.soft.clone()));
+        serving.beside("settling", settling.run(shutdown.soft));
         serving
             .finish_with("messaging", |stop, committed| {
                 self.engine.run(stop, committed)

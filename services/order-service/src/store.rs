@@ -18,6 +18,7 @@ pub mod known_user;
 pub mod listing;
 pub mod order_line;
 pub mod orders;
+pub mod settling;
 pub mod users;
 
 pub async fn insert_order(db: &impl ConnectionTrait, order: &Order) -> Result<(), DbErr> {

@@ -1,7 +1,7 @@
 //! What this service reacts to: one line an event; the handler's file has the event's name.
 
 use contracts::order::v1::ExpiryElapsed;
-use contracts::user::v1::{KeyPublished, UserCreated};
+use contracts::user::v1::{KeyPublished, UserCreated, UserDeleted, UserUpdated};
 use messaging::{Delivered, HandlerError, Subscriptions};
 use uuid::Uuid;
 
@@ -10,6 +10,8 @@ use crate::store::users::Heard;
 pub mod expiry_elapsed;
 pub mod key_published;
 pub mod user_created;
+pub mod user_deleted;
+pub mod user_updated;
 
 /// The queue that the events come through.
 pub const QUEUE: &str = "orders_queue";
@@ -17,6 +19,8 @@ pub const QUEUE: &str = "orders_queue";
 pub fn subscriptions() -> Subscriptions {
     Subscriptions::new(QUEUE)
         .in_order::<UserCreated>(user_created::handle)
+        .in_order::<UserUpdated>(user_updated::handle)
+        .in_order::<UserDeleted>(user_deleted::handle)
         .on::<KeyPublished>(key_published::handle)
         .on::<ExpiryElapsed>(expiry_elapsed::handle)
 }

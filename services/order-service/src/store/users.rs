@@ -3,7 +3,7 @@
 use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Set,
 };
 use uuid::Uuid;
 
@@ -60,9 +60,7 @@ pub async fn latest_user(db: &impl ConnectionTrait) -> Result<Option<Model>, DbE
 
 /// The user who has waited longest, locked. One that another replica has locked is not waited for.
 pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettled>, DbErr> {
-    let row = Entity::find()
-        .filter(Column::DeletedAtMs.is_not_null())
-        .filter(Column::SettledAtMs.is_null())
+    let row = unsettled()
         .order_by_asc(Column::DeletedAtMs)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .one(db)
@@ -76,6 +74,11 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
     }))
 }
 
+/// Whether there is one at all, locked or not.
+pub async fn has_unsettled(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(unsettled().one(db).await?.is_some())
+}
+
 pub async fn settle_user(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
     let settled = ActiveModel {
         user_id: Set(id.to_string()),
@@ -84,6 +87,12 @@ pub async fn settle_user(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbEr
     };
     settled.update(db).await?;
     Ok(())
+}
+
+fn unsettled() -> Select<Entity> {
+    Entity::find()
+        .filter(Column::DeletedAtMs.is_not_null())
+        .filter(Column::SettledAtMs.is_null())
 }
 
 /// Where order is kept an event is later than what is there; what was said of a deletion stays.

@@ -34,6 +34,8 @@ mod subscriber;
 #[cfg(test)]
 mod user_created;
 #[cfg(test)]
+mod user_deleted;
+#[cfg(test)]
 mod user_view;
 #[cfg(test)]
 mod watch_order;

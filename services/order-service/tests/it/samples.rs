@@ -3,7 +3,7 @@
 use contracts::Event;
 use contracts::money::Money;
 use contracts::order::v1::{OrderLine, PlaceOrderRequest, ShipOrderRequest};
-use contracts::user::v1::UserCreated;
+use contracts::user::v1::{UserCreated, UserDeleted, UserUpdated};
 use event::{Envelope, Message, TraceContext};
 use uuid::Uuid;
 
@@ -21,6 +21,24 @@ pub(crate) fn created(user_id: &str, version: i64) -> Message {
         email: "ada@example.com".to_owned(),
         display_name: "Ada Lovelace".to_owned(),
         create_time: None,
+    };
+    message(&user, version)
+}
+
+pub(crate) fn updated(user_id: &str, version: i64) -> Message {
+    let user = UserUpdated {
+        user_id: user_id.to_owned(),
+        email: "ada@example.com".to_owned(),
+        display_name: "Ada King".to_owned(),
+        update_time: None,
+    };
+    message(&user, version)
+}
+
+pub(crate) fn deleted(user_id: &str, version: i64) -> Message {
+    let user = UserDeleted {
+        user_id: user_id.to_owned(),
+        delete_time: None,
     };
     message(&user, version)
 }
