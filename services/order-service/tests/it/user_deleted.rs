@@ -3,9 +3,12 @@
 
 use contracts::order::v1::{OrderCancelled, OrderState, UserViewState};
 use futures::future::join_all;
+use order_service::store::users;
 use rstest::rstest;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use testkit::{StoreKind, eventually_is, reason};
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::samples::{deleted, new_id, tea_for, updated};
 use crate::world::World;
@@ -126,6 +129,23 @@ async fn an_order_that_races_with_the_deletion_does_not_stay_open(
             Err(refused) => assert_eq!(reason(&refused), "USER_DELETED"),
         }
     }
+    world.stop().await;
+}
+
+/// SQLite has one writer anyway.
+#[tokio::test]
+async fn while_an_order_is_being_placed_its_user_is_not_deleted() {
+    let world = World::new(StoreKind::Postgres).await;
+    let user_id = world.known_user().await;
+    let deleting =
+        format!("SELECT 1 FROM known_user WHERE user_id = '{user_id}' FOR UPDATE NOWAIT");
+
+    let placing = world.db.begin().await.unwrap();
+    let id = Uuid::parse_str(&user_id).unwrap();
+    users::share_user(&placing, id).await.unwrap().unwrap();
+    world.db.execute_unprepared(&deleting).await.unwrap_err();
+    placing.commit().await.unwrap();
+    world.db.execute_unprepared(&deleting).await.unwrap();
     world.stop().await;
 }
 

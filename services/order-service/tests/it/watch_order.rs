@@ -13,6 +13,8 @@ use tonic::{Code, Status, Streaming};
 use crate::samples::{new_id, parcel_of};
 use crate::world::World;
 
+const PATIENCE: Duration = Duration::from_secs(30);
+
 type Answers = Streaming<WatchOrderResponse>;
 
 async fn watch(world: &World, order_id: &str) -> Result<Answers, Status> {
@@ -20,9 +22,11 @@ async fn watch(world: &World, order_id: &str) -> Result<Answers, Status> {
 }
 
 async fn watch_at(world: &World, channel: Channel, order_id: &str) -> Result<Answers, Status> {
-    let request = world.of_admin(WatchOrderRequest {
+    let mut request = world.of_admin(WatchOrderRequest {
         order_id: order_id.to_owned(),
     });
+    // What never comes is then an error, and no test that hangs.
+    request.set_timeout(PATIENCE);
     let answer = OrderServiceClient::new(channel)
         .watch_order(request)
         .await?;
