@@ -122,6 +122,7 @@ impl Running {
             email: email.to_owned(),
             password: "correct horse battery staple".to_owned(),
             display_name: "Ada Lovelace".to_owned(),
+            ..CreateUserRequest::default()
         };
         let answer = self.users.clone().create_user(request).await.unwrap();
         answer.into_inner().user.unwrap().user_id
@@ -132,6 +133,7 @@ impl Running {
         let request = PlaceOrderRequest {
             user_id: user_id.to_owned(),
             lines: vec![line()],
+            ..PlaceOrderRequest::default()
         };
         eventually("the order is placed", async || {
             match self.orders.clone().place_order(request.clone()).await {

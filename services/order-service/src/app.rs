@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
-use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database};
+use runtime::{
+    ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database, idempotency,
+};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -99,9 +101,11 @@ impl App {
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database,
         };
+        let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
         let settling = Settling::new(self.store.clone());
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.beside("watchers", self.watchers.run(shutdown.soft.clone()));
+        serving.beside("answers", answers);
         serving.beside("settling", settling.run(shutdown.soft));
         serving
             .finish_with("messaging", |stop, committed| {

@@ -1,16 +1,21 @@
-//! What callers do to orders: each command is one transaction that holds the new state and the event that tells of it.
+//! What callers do to orders: each command is one transaction that holds the new state, the event that tells of it, and the
+//! answer to the call where that may be made again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::order::v1::Order as OrderMessage;
 use messaging::{Cause, Store};
-use runtime::Clock;
+use prost::Message as _;
+use runtime::idempotency::{self, Call};
+use runtime::{Clock, etag};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
-use crate::changes;
 use crate::error::Error;
 use crate::order::{Change, Lines, Order};
 use crate::store;
+use crate::{changes, convert};
 
 /// The commands of this service.
 #[derive(Clone)]
@@ -21,13 +26,13 @@ pub struct Commands {
 }
 
 /// An order that somebody wants to change.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     pub order_id: Uuid,
     /// Whose it has to be; `None` for who may change everybody's.
     pub owner: Option<Uuid>,
-    /// The version that the caller knows; `None` where they do not mind.
-    pub version: Option<i64>,
+    /// Of the version that the caller knows; empty where they do not mind.
+    pub etag: String,
 }
 
 impl Commands {
@@ -45,21 +50,27 @@ impl Commands {
         &self,
         user_id: Uuid,
         lines: Lines,
+        call: Option<&Call>,
         cause: &Cause,
-    ) -> Result<Order, Error> {
+    ) -> Result<OrderMessage, Error> {
         let now_ms = self.clock.now_ms();
         let patience_ms = i64::try_from(self.confirmation_time.as_millis()).unwrap_or(i64::MAX);
         let expires_at_ms = now_ms.saturating_add(patience_ms);
         let order = Order::place(Uuid::now_v7(), user_id, lines, now_ms, expires_at_ms);
         let transaction = self.store.begin_command().await?;
+        if let Some(first) = idempotency::claim(&*transaction, call).await? {
+            return answered(&first);
+        }
         let user = store::users::share_user(&*transaction, user_id).await?;
         let user = user.ok_or(Error::UserUnknown(user_id))?;
         if user.deleted_at_ms.is_some() {
             return Err(Error::UserDeleted(user_id));
         }
         changes::place(&transaction, &order, cause).await?;
+        let answer = convert::order(&order);
+        idempotency::keep(&*transaction, call, answer.encode_to_vec()).await?;
         transaction.commit().await?;
-        Ok(order)
+        Ok(answer)
     }
 
     /// Confirms, ships or cancels an order.
@@ -67,22 +78,33 @@ impl Commands {
         &self,
         target: Target,
         change: Change,
+        call: Option<&Call>,
         cause: &Cause,
-    ) -> Result<Order, Error> {
+    ) -> Result<OrderMessage, Error> {
         let Target {
             order_id,
             owner,
-            version,
+            etag,
         } = target;
         let transaction = self.store.begin_command().await?;
+        if let Some(first) = idempotency::claim(&*transaction, call).await? {
+            return answered(&first);
+        }
         let mut order = store::lock_order(&*transaction, order_id, owner)
             .await?
             .ok_or(Error::no_order(order_id, owner))?;
-        if version.is_some_and(|version| version != order.version) {
-            return Err(Error::EtagMismatch(order_id));
-        }
-        changes::apply(&transaction, &mut order, change, self.clock.now_ms(), cause).await?;
+        etag::check(&etag, order.version)?;
+        let now_ms = self.clock.now_ms();
+        changes::apply(&transaction, &mut order, change, now_ms, cause).await?;
+        let answer = convert::order(&order);
+        idempotency::keep(&*transaction, call, answer.encode_to_vec()).await?;
         transaction.commit().await?;
-        Ok(order)
+        Ok(answer)
     }
+}
+
+/// What the first call was answered.
+fn answered(first: &[u8]) -> Result<OrderMessage, Error> {
+    OrderMessage::decode(first)
+        .map_err(|_| DbErr::Type("idempotency.response is no order".to_owned()).into())
 }

@@ -2,6 +2,7 @@
 
 use contracts::order::v1::{Order as OrderMessage, OrderLine, OrderState, UserView, UserViewState};
 use prost_types::Timestamp;
+use runtime::etag;
 use uuid::Uuid;
 
 use crate::money::Money;
@@ -29,7 +30,7 @@ pub fn order(order: &Order) -> OrderMessage {
         cancellation_reason: cancellation.unwrap_or_default().reason,
         carrier: shipment.clone().unwrap_or_default().carrier,
         tracking_number: shipment.unwrap_or_default().tracking_number,
-        etag: format!("\"{}\"", order.version),
+        etag: etag::of(order.version),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use messaging::{BeginError, HandlerError, OverBudget};
+use runtime::etag::EtagMismatch;
+use runtime::idempotency::{ClaimError, Reused};
 use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
@@ -30,14 +32,16 @@ pub enum Error {
         order_id: Uuid,
         illegal: IllegalTransition,
     },
-    #[error("order {0} has changed since the etag was read")]
-    EtagMismatch(Uuid),
+    #[error(transparent)]
+    EtagMismatch(#[from] EtagMismatch),
     #[error("as many orders are watched as this server takes")]
     TooManyWatchers,
     #[error("the order was watched for {0:?}, as long as it may be")]
     WatchedLongEnough(Duration),
     #[error("the server ends")]
     ShuttingDown,
+    #[error(transparent)]
+    RequestIdReused(#[from] Reused),
     #[error(transparent)]
     Overloaded(#[from] OverBudget),
     #[error(transparent)]
@@ -50,6 +54,15 @@ impl Error {
         match owner {
             Some(_) => Self::PermissionDenied,
             None => Self::OrderNotFound(order_id),
+        }
+    }
+}
+
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
+            ClaimError::Database(error) => Self::Database(error),
         }
     }
 }
@@ -91,10 +104,8 @@ impl From<Error> for Status {
                 &order_id.to_string(),
                 message,
             ),
-            Error::EtagMismatch(_) => status::aborted(
-                "ETAG_MISMATCH",
-                format!("{message}; read it again, and decide again"),
-            ),
+            Error::RequestIdReused(reused) => reused.into(),
+            Error::EtagMismatch(mismatch) => mismatch.into(),
             Error::TooManyWatchers => {
                 status::resource_exhausted("TOO_MANY_WATCHERS", RETRY_WHEN_OVERLOADED)
             }
@@ -122,7 +133,8 @@ impl From<Error> for HandlerError {
             | Error::PermissionDenied
             | Error::UserDeleted(_)
             | Error::State { .. }
-            | Error::EtagMismatch(_) => Self::reject(error),
+            | Error::EtagMismatch(_)
+            | Error::RequestIdReused(_) => Self::reject(error),
         }
     }
 }

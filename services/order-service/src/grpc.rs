@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use contracts::Validate as _;
 use contracts::order::v1::order_service_server::OrderService;
 use contracts::order::v1::{
     CancelOrderRequest, CancelOrderResponse, ConfirmOrderRequest, ConfirmOrderResponse,
@@ -12,6 +13,7 @@ use futures::{Stream, StreamExt as _};
 use messaging::{Cause, Store};
 use runtime::auth::{Caller, caller};
 use runtime::grpc::{client_deadline, correlation_id};
+use runtime::idempotency::Call;
 use runtime::status::Violations;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -20,13 +22,10 @@ use crate::commands::{Commands, Target};
 use crate::convert;
 use crate::error::Error;
 use crate::order::Change;
-use crate::store::{self, users};
+use crate::store::{self, known_user, users};
 use crate::watch::Watchers;
 
 mod lines;
-
-const MAX_REASON_CHARACTERS: usize = 500;
-const MAX_PARCEL_CHARACTERS: usize = 64;
 
 pub struct Orders {
     store: Store,
@@ -50,24 +49,31 @@ impl OrderService for Orders {
         &self,
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
-        let cause = cause(&request);
-        let caller = caller(&request)?;
-        let PlaceOrderRequest { user_id, lines } = request.into_inner();
-        permit(caller, &user_id)?;
-        let mut violations = Violations::new();
-        let user_id = match user_id.as_str() {
+        let (cause, caller) = (cause(&request), caller(&request)?);
+        let request = request.into_inner();
+        permit(caller, &request.user_id)?;
+        let mut violations = Violations::of(request.violations());
+        let call = call(
+            caller,
+            "PlaceOrder",
+            &request,
+            &request.request_id,
+            &mut violations,
+        );
+        let user_id = match request.user_id.as_str() {
             "" => caller.user_id,
             named => violations.uuid("user_id", named),
         };
-        let lines = lines::parse(lines, &mut violations);
+        let lines = lines::parse(request.lines, &mut violations);
         let Some(lines) = lines.filter(|_| violations.is_empty()) else {
             return Err(violations.into_status());
         };
 
-        let order = self.commands.place_order(user_id, lines, &cause).await?;
-        Ok(Response::new(PlaceOrderResponse {
-            order: Some(convert::order(&order)),
-        }))
+        let order = self
+            .commands
+            .place_order(user_id, lines, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(PlaceOrderResponse { order: Some(order) }))
     }
 
     async fn get_order(
@@ -75,8 +81,9 @@ impl OrderService for Orders {
         request: Request<GetOrderRequest>,
     ) -> Result<Response<GetOrderResponse>, Status> {
         let owner = owner(caller(&request)?);
-        let mut violations = Violations::new();
-        let order_id = violations.uuid("order_id", &request.get_ref().order_id);
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let order_id = violations.uuid("order_id", &request.order_id);
         violations.into_result()?;
 
         let order = store::find_order(self.store.connection(), order_id, owner)
@@ -93,16 +100,23 @@ impl OrderService for Orders {
         request: Request<ConfirmOrderRequest>,
     ) -> Result<Response<ConfirmOrderResponse>, Status> {
         let (cause, caller) = (cause(&request), caller(&request)?);
-        let ConfirmOrderRequest { order_id, etag } = request.into_inner();
-        let mut violations = Violations::new();
-        let target = target(caller, &order_id, &etag, &mut violations);
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let call = call(
+            caller,
+            "ConfirmOrder",
+            &request,
+            &request.request_id,
+            &mut violations,
+        );
+        let target = target(caller, &request.order_id, request.etag, &mut violations);
         violations.into_result()?;
 
-        let change = Change::Confirm;
-        let order = self.commands.change_order(target, change, &cause).await?;
-        Ok(Response::new(ConfirmOrderResponse {
-            order: Some(convert::order(&order)),
-        }))
+        let order = self
+            .commands
+            .change_order(target, Change::Confirm, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(ConfirmOrderResponse { order: Some(order) }))
     }
 
     async fn ship_order(
@@ -110,33 +124,38 @@ impl OrderService for Orders {
         request: Request<ShipOrderRequest>,
     ) -> Result<Response<ShipOrderResponse>, Status> {
         let (cause, caller) = (cause(&request), caller(&request)?);
-        let ShipOrderRequest {
-            order_id,
-            carrier,
-            tracking_number,
-            etag,
-        } = request.into_inner();
-        let mut violations = Violations::new();
-        let target = target(caller, &order_id, &etag, &mut violations);
-        for (field, text) in [("carrier", &carrier), ("tracking_number", &tracking_number)] {
-            let fits = (1..=MAX_PARCEL_CHARACTERS).contains(&text.chars().count());
-            if !fits || text.contains(char::is_control) {
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let call = call(
+            caller,
+            "ShipOrder",
+            &request,
+            &request.request_id,
+            &mut violations,
+        );
+        let target = target(caller, &request.order_id, request.etag, &mut violations);
+        for (field, text) in [
+            ("carrier", &request.carrier),
+            ("tracking_number", &request.tracking_number),
+        ] {
+            if text.contains(char::is_control) {
                 violations.add(
                     field,
-                    format!("must have from 1 to {MAX_PARCEL_CHARACTERS} characters, and no control characters"),
+                    "must have no control characters, such as line breaks",
                 );
             }
         }
         violations.into_result()?;
 
         let change = Change::Ship {
-            carrier,
-            tracking_number,
+            carrier: request.carrier,
+            tracking_number: request.tracking_number,
         };
-        let order = self.commands.change_order(target, change, &cause).await?;
-        Ok(Response::new(ShipOrderResponse {
-            order: Some(convert::order(&order)),
-        }))
+        let order = self
+            .commands
+            .change_order(target, change, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(ShipOrderResponse { order: Some(order) }))
     }
 
     async fn cancel_order(
@@ -144,28 +163,32 @@ impl OrderService for Orders {
         request: Request<CancelOrderRequest>,
     ) -> Result<Response<CancelOrderResponse>, Status> {
         let (cause, caller) = (cause(&request), caller(&request)?);
-        let CancelOrderRequest {
-            order_id,
-            reason,
-            etag,
-        } = request.into_inner();
-        let mut violations = Violations::new();
-        let target = target(caller, &order_id, &etag, &mut violations);
-        if reason.chars().count() > MAX_REASON_CHARACTERS || reason.contains(is_no_part_of_text) {
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let call = call(
+            caller,
+            "CancelOrder",
+            &request,
+            &request.request_id,
+            &mut violations,
+        );
+        let target = target(caller, &request.order_id, request.etag, &mut violations);
+        if request.reason.contains(is_no_part_of_text) {
             violations.add(
                 "reason",
-                format!(
-                    "must have at most {MAX_REASON_CHARACTERS} characters, and no control characters but line breaks and tabs"
-                ),
+                "must have no control characters but line breaks and tabs",
             );
         }
         violations.into_result()?;
 
-        let change = Change::Cancel { reason };
-        let order = self.commands.change_order(target, change, &cause).await?;
-        Ok(Response::new(CancelOrderResponse {
-            order: Some(convert::order(&order)),
-        }))
+        let change = Change::Cancel {
+            reason: request.reason,
+        };
+        let order = self
+            .commands
+            .change_order(target, change, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(CancelOrderResponse { order: Some(order) }))
     }
 
     type WatchOrderStream =
@@ -176,8 +199,9 @@ impl OrderService for Orders {
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let (deadline, owner) = (client_deadline(&request), owner(caller(&request)?));
-        let mut violations = Violations::new();
-        let order_id = violations.uuid("order_id", &request.get_ref().order_id);
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let order_id = violations.uuid("order_id", &request.order_id);
         violations.into_result()?;
 
         let orders = self.watchers.watch(order_id, owner, deadline).await?;
@@ -193,15 +217,16 @@ impl OrderService for Orders {
         &self,
         request: Request<GetUserViewRequest>,
     ) -> Result<Response<GetUserViewResponse>, Status> {
-        let mut violations = Violations::new();
-        let user_id = violations.uuid("user_id", &request.get_ref().user_id);
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let user_id = violations.uuid("user_id", &request.user_id);
         violations.into_result()?;
 
         let db = self.store.connection();
         // Before the user: so that what is said of the latest event holds for what is said of the user.
         let latest = users::latest_user(db).await.map_err(Error::from)?;
         let user = users::find_user(db, user_id).await.map_err(Error::from)?;
-        let time = |at_ms: fn(&store::known_user::Model) -> i64| {
+        let time = |at_ms: fn(&known_user::Model) -> i64| {
             latest.as_ref().map(at_ms).map(convert::timestamp)
         };
         Ok(Response::new(GetUserViewResponse {
@@ -216,6 +241,24 @@ fn cause<T>(request: &Request<T>) -> Cause {
     Cause {
         correlation_id: correlation_id(request),
     }
+}
+
+/// The call that a `request_id` stands for: of this caller alone.
+fn call<M: prost::Message>(
+    caller: Caller,
+    method: &'static str,
+    request: &M,
+    request_id: &str,
+    violations: &mut Violations,
+) -> Option<Call> {
+    let caller = caller.user_id.to_string();
+    Call::read(
+        &caller,
+        method,
+        request_id,
+        &request.encode_to_vec(),
+        violations,
+    )
 }
 
 /// Whether the caller may name this user. Before anything else is looked at: what is wrong with the rest is no business of who
@@ -234,25 +277,11 @@ fn owner(caller: Caller) -> Option<Uuid> {
 }
 
 /// The order that a request names, at the version that its etag names.
-fn target(caller: Caller, order_id: &str, etag: &str, violations: &mut Violations) -> Target {
-    let order_id = violations.uuid("order_id", order_id);
-    let version = match etag {
-        "" => None,
-        etag => {
-            let number = etag
-                .strip_prefix('"')
-                .and_then(|rest| rest.strip_suffix('"'));
-            let version = number.and_then(|number| number.parse().ok());
-            if version.is_none() {
-                violations.add("etag", "must be the etag of an order");
-            }
-            version
-        }
-    };
+fn target(caller: Caller, order_id: &str, etag: String, violations: &mut Violations) -> Target {
     Target {
-        order_id,
+        order_id: violations.uuid("order_id", order_id),
         owner: owner(caller),
-        version,
+        etag,
     }
 }
 

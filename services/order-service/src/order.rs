@@ -10,7 +10,7 @@ use crate::money::Money;
 mod lines;
 mod state;
 
-pub use lines::{InvalidLines, Line, Lines, MAX_LINES};
+pub use lines::{InvalidLines, Line, Lines};
 pub use state::{IllegalTransition, State, Step};
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use messaging::{Cause, Store, Transaction};
+use runtime::database;
 use tokio_util::sync::CancellationToken;
 
 use crate::changes;
 use crate::error::Error;
 use crate::order::Change;
 use crate::store::users::Unsettled;
-use crate::store::{self, settling, users};
+use crate::store::{settling, users};
 
 /// The signal that a committed deletion raises.
 pub const SIGNAL: &str = "deletions";
@@ -82,7 +83,7 @@ async fn cancel_some(transaction: &Transaction, user: &Unsettled) -> Result<bool
     let orders =
         settling::lock_open_orders(&**transaction, user.user_id, CANCELLED_AT_ONCE).await?;
     let may_be_more = !orders.is_empty();
-    let now_ms = store::now_ms(&**transaction).await?;
+    let now_ms = database::now_ms(&**transaction).await?;
     let cause = Cause {
         correlation_id: user.correlation_id.clone(),
     };

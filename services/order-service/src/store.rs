@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Statement,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
@@ -15,7 +15,6 @@ use crate::money::Money;
 use crate::order::{Cancellation, Line, Order, Shipment, State};
 
 pub mod known_user;
-pub mod listing;
 pub mod order_line;
 pub mod orders;
 pub mod settling;
@@ -79,20 +78,6 @@ pub async fn versions(
     rows.into_iter()
         .map(|(id, version)| Ok((stored_id(&id)?, version)))
         .collect()
-}
-
-/// The database's clock, in Unix milliseconds: all replicas share it.
-pub async fn now_ms(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let now = match db.get_database_backend() {
-        DbBackend::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",
-        _ => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
-    };
-    let sql = format!("SELECT {now} AS now_ms");
-    let row = db
-        .query_one_raw(Statement::from_string(db.get_database_backend(), sql))
-        .await?;
-    row.ok_or_else(|| unreadable("the clock"))?
-        .try_get("", "now_ms")
 }
 
 fn of_owner(id: Uuid, owner: Option<Uuid>) -> Select<orders::Entity> {

@@ -2,6 +2,7 @@
 
 use contracts::order::v1::ExpiryElapsed;
 use messaging::{Delivered, HandlerError, Transaction};
+use runtime::database;
 use uuid::Uuid;
 
 use crate::changes;
@@ -28,7 +29,7 @@ pub async fn handle(
     let change = Change::Cancel {
         reason: REASON.to_owned(),
     };
-    let now_ms = store::now_ms(&**transaction).await?;
+    let now_ms = database::now_ms(&**transaction).await?;
     changes::apply(transaction, &mut order, change, now_ms, &delivered.cause()).await?;
     Ok(())
 }

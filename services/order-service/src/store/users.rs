@@ -1,5 +1,6 @@
 //! The table `known_user`: the view of users that their events have made, and the users whose deletion is to be settled.
 
+use runtime::database::now_ms;
 use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
@@ -8,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::known_user::{ActiveModel, Column, Entity, Model};
-use super::{now_ms, stored_id};
+use super::stored_id;
 
 /// What an event tells of its user, whatever else it says.
 pub struct Heard {

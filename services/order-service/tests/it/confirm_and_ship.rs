@@ -133,6 +133,7 @@ async fn an_order_that_has_changed_since_its_etag_is_left_as_it_is(
     let confirming = ConfirmOrderRequest {
         order_id: placed.order_id.clone(),
         etag: placed.etag.clone(),
+        ..ConfirmOrderRequest::default()
     };
     let confirmed = world.confirm_as(confirming).await.unwrap();
 
@@ -160,7 +161,8 @@ async fn every_invalid_field_is_named_at_once() {
         order_id: "order-1".to_owned(),
         carrier: String::new(),
         tracking_number: "1".repeat(65),
-        etag: "3".to_owned(),
+        etag: "3".repeat(33),
+        ..ShipOrderRequest::default()
     };
     let mut fields = violated_fields(&world.ship_as(wrong).await.unwrap_err());
     fields.sort();

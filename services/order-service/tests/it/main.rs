@@ -28,6 +28,8 @@ mod races;
 #[cfg(test)]
 mod refused_orders;
 #[cfg(test)]
+mod request_ids;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod subscriber;

@@ -46,6 +46,7 @@ async fn of_fifty_who_know_the_same_version_one_wins_and_the_others_have_to_read
     let confirming = ConfirmOrderRequest {
         order_id: placed.order_id.clone(),
         etag: placed.etag,
+        ..ConfirmOrderRequest::default()
     };
     let calls = (0..MANY).map(|_| world.confirm_as(confirming.clone()));
     let (confirmed, refused) = winner(join_all(calls).await);

@@ -36,6 +36,8 @@ pub(crate) struct World {
     running: Running,
     pub(crate) db: DatabaseConnection,
     pub(crate) tokens: Tokens,
+    /// The token of the admin who makes the calls of a test.
+    admin: String,
     settings: Settings,
     _database: Database,
 }
@@ -138,9 +140,11 @@ impl World {
     async fn build(database: Database, settings: Settings) -> Self {
         let db = database.connect().await;
         let running = settings.start().await;
+        let tokens = Tokens::accepted_by(&db).await;
         Self {
             running,
-            tokens: Tokens::accepted_by(&db).await,
+            admin: tokens.admin(),
+            tokens,
             db,
             settings,
             _database: database,
@@ -156,13 +160,13 @@ impl World {
         self.running.channel()
     }
 
-    fn client(&self) -> OrderServiceClient<Channel> {
+    pub(crate) fn client(&self) -> OrderServiceClient<Channel> {
         OrderServiceClient::new(self.channel())
     }
 
     /// `message` in a call of an admin, who may do everything.
     pub(crate) fn of_admin<T>(&self, message: T) -> Request<T> {
-        authorized(&self.tokens.admin(), message)
+        authorized(&self.admin, message)
     }
 
     pub(crate) async fn place(&self, request: PlaceOrderRequest) -> Result<Order, Status> {
@@ -183,6 +187,10 @@ impl World {
             reason: reason.to_owned(),
             ..CancelOrderRequest::default()
         };
+        self.cancel_by(request).await
+    }
+
+    pub(crate) async fn cancel_by(&self, request: CancelOrderRequest) -> Result<Order, Status> {
         let answer = self.client().cancel_order(self.of_admin(request)).await?;
         Ok(answer.into_inner().order.unwrap())
     }

@@ -4,13 +4,14 @@ use contracts::notification::v1::{
     Notification, NotificationFailed, NotificationKind, NotificationSent,
 };
 use contracts::order::v1::{
-    ExpiryElapsed, OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped,
+    ExpiryElapsed, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped,
+    PlaceOrderRequest,
 };
 use contracts::user::v1::{
     CreateUserRequest, CreateUserResponse, EmailVerificationRequested, KeyPublished,
     PasswordResetRequested, User, UserCreated, UserDeleted, UserUpdated,
 };
-use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET};
+use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET, Validate};
 use prost_reflect::DescriptorPool;
 use prost_reflect::prost::Name;
 
@@ -119,6 +120,7 @@ fn debug_shows_no_sensitive_value_at_any_depth() {
         email: secret(),
         password: secret(),
         display_name: secret(),
+        ..CreateUserRequest::default()
     };
     let response = CreateUserResponse {
         user: Some(User {
@@ -145,6 +147,37 @@ fn debug_names_the_enums_of_a_redacted_message() {
         shown.contains("kind: NOTIFICATION_KIND_WELCOME (1)"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_request_is_checked_by_its_annotations_at_every_depth() {
+    let request = PlaceOrderRequest {
+        user_id: "ada".to_owned(),
+        lines: vec![
+            OrderLine {
+                sku: "TEA".to_owned(),
+                quantity: 1,
+                unit_price: Some(contracts::money::Money::default()),
+            },
+            OrderLine {
+                quantity: 10_001,
+                ..OrderLine::default()
+            },
+        ],
+        request_id: String::new(),
+    };
+    let found = request.violations();
+    let found: Vec<_> = found
+        .iter()
+        .map(|one| (one.field.as_str(), one.description.as_str()))
+        .collect();
+    let expected = [
+        ("user_id", "must be a UUID in lower case with hyphens"),
+        ("lines[1].sku", "is required"),
+        ("lines[1].quantity", "must be from 1 to 10000"),
+        ("lines[1].unit_price", "is required"),
+    ];
+    assert_eq!(found, expected);
 }
 
 fn assert_listed<E: Event>(aggregate_id_field: &str) {

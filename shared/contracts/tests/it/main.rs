@@ -6,13 +6,20 @@ mod protos;
 mod sensitive_fields;
 #[cfg(test)]
 mod service_config;
+mod validation_rules;
 
 // The build script's own modules: a test cannot reach them otherwise.
+#[path = "../../build/checks.rs"]
+mod checks;
 #[path = "../../build/events.rs"]
 mod events;
 #[path = "../../build/options.rs"]
 mod options;
 #[path = "../../build/redaction.rs"]
 mod redaction;
+#[path = "../../build/rules.rs"]
+mod rules;
 #[path = "../../build/rust.rs"]
 mod rust;
+#[path = "../../build/validation.rs"]
+mod validation;

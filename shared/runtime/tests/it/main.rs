@@ -10,6 +10,10 @@ mod calls;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod idempotency;
+#[cfg(test)]
+mod page_tokens;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod probe;
