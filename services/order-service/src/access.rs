@@ -12,6 +12,10 @@ pub const RULES: Rules = &[
         "angarium.order.v1.OrderService/GetOrder",
         Access::Authenticated,
     ),
+    (
+        "angarium.order.v1.OrderService/ListOrders",
+        Access::Authenticated,
+    ),
     ("angarium.order.v1.OrderService/ConfirmOrder", Access::Admin),
     ("angarium.order.v1.OrderService/ShipOrder", Access::Admin),
     (

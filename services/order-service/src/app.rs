@@ -10,7 +10,8 @@ use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
 use runtime::{
-    ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database, idempotency,
+    ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
+    idempotency,
 };
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -64,7 +65,8 @@ impl App {
             Arc::new(SystemClock),
             orders.confirmation_time,
         );
-        let orders = grpc::Orders::new(store.clone(), commands, watchers.clone());
+        let tokens = PageTokens::open(store.connection()).await?;
+        let orders = grpc::Orders::new(store.clone(), commands, watchers.clone(), tokens);
         let service = OrderServiceServer::new(orders)
             .max_decoding_message_size(config.grpc.max_request_bytes)
             .max_encoding_message_size(config.grpc.max_response_bytes)

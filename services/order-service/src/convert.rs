@@ -75,6 +75,17 @@ pub fn timestamp(unix_ms: i64) -> Timestamp {
     }
 }
 
+/// `None` for what is no state of an order.
+pub fn state_of(state: OrderState) -> Option<State> {
+    match state {
+        OrderState::Unspecified => None,
+        OrderState::Placed => Some(State::Placed),
+        OrderState::Confirmed => Some(State::Confirmed),
+        OrderState::Shipped => Some(State::Shipped),
+        OrderState::Cancelled => Some(State::Cancelled),
+    }
+}
+
 fn state(state: State) -> OrderState {
     match state {
         State::Placed => OrderState::Placed,

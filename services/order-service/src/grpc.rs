@@ -6,8 +6,9 @@ use contracts::Validate as _;
 use contracts::order::v1::order_service_server::OrderService;
 use contracts::order::v1::{
     CancelOrderRequest, CancelOrderResponse, ConfirmOrderRequest, ConfirmOrderResponse,
-    GetOrderRequest, GetOrderResponse, GetUserViewRequest, GetUserViewResponse, PlaceOrderRequest,
-    PlaceOrderResponse, ShipOrderRequest, ShipOrderResponse, WatchOrderRequest, WatchOrderResponse,
+    GetOrderRequest, GetOrderResponse, GetUserViewRequest, GetUserViewResponse, ListOrdersRequest,
+    ListOrdersResponse, PlaceOrderRequest, PlaceOrderResponse, ShipOrderRequest, ShipOrderResponse,
+    WatchOrderRequest, WatchOrderResponse,
 };
 use futures::{Stream, StreamExt as _};
 use messaging::{Cause, Store};
@@ -15,6 +16,7 @@ use runtime::auth::{Caller, caller};
 use runtime::grpc::{client_deadline, correlation_id};
 use runtime::idempotency::Call;
 use runtime::status::Violations;
+use runtime::{Page, PageTokens};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -22,6 +24,7 @@ use crate::commands::{Commands, Target};
 use crate::convert;
 use crate::error::Error;
 use crate::order::Change;
+use crate::store::listing::{self, Filter};
 use crate::store::{self, known_user, users};
 use crate::watch::Watchers;
 
@@ -31,14 +34,16 @@ pub struct Orders {
     store: Store,
     commands: Commands,
     watchers: Watchers,
+    tokens: PageTokens,
 }
 
 impl Orders {
-    pub fn new(store: Store, commands: Commands, watchers: Watchers) -> Self {
+    pub fn new(store: Store, commands: Commands, watchers: Watchers, tokens: PageTokens) -> Self {
         Self {
             store,
             commands,
             watchers,
+            tokens,
         }
     }
 }
@@ -92,6 +97,43 @@ impl OrderService for Orders {
             .ok_or(Error::no_order(order_id, owner))?;
         Ok(Response::new(GetOrderResponse {
             order: Some(convert::order(&order)),
+        }))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<ListOrdersRequest>,
+    ) -> Result<Response<ListOrdersResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        permit(caller, &request.user_id)?;
+        let mut violations = Violations::of(request.violations());
+        let user_id = match request.user_id.as_str() {
+            "" => owner(caller),
+            named => Some(violations.uuid("user_id", named)),
+        };
+        let filter = Filter {
+            state: convert::state_of(request.state()),
+            user_id,
+        };
+        let page = Page::read(
+            request.page_size,
+            &request.page_token,
+            format!("ListOrders {filter:?}"),
+            &self.tokens,
+            &mut violations,
+        );
+        violations.into_result()?;
+
+        let listed = listing::page(self.store.connection(), filter, &page).await;
+        let (orders, has_more) = listed.map_err(Error::from)?;
+        let next_page_token = match orders.last() {
+            Some(last) if has_more => page.after(last.id, &self.tokens),
+            _ => String::new(),
+        };
+        Ok(Response::new(ListOrdersResponse {
+            orders: orders.iter().map(convert::order).collect(),
+            next_page_token,
         }))
     }
 

@@ -15,6 +15,7 @@ use crate::money::Money;
 use crate::order::{Cancellation, Line, Order, Shipment, State};
 
 pub mod known_user;
+pub mod listing;
 pub mod order_line;
 pub mod orders;
 pub mod settling;

@@ -10,8 +10,8 @@ use order_service::commands::Commands;
 use order_service::grpc::Orders;
 use order_service::migrations::Migrator;
 use order_service::watch::Watchers;
-use runtime::TestClock;
 use runtime::auth::{Caller, Role};
+use runtime::{PageTokens, TestClock};
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
@@ -59,7 +59,8 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let store = Store::new(database.migrated::<Migrator>().await);
     let clock = Arc::new(TestClock::at(1_000));
     let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
-    let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1));
+    let tokens = PageTokens::open(store.connection()).await.unwrap();
+    let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1), tokens);
     let other = database.connect().await;
     let locked = other.begin_with_options(TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

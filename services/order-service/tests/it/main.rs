@@ -18,6 +18,8 @@ mod faults;
 #[cfg(test)]
 mod get_order;
 #[cfg(test)]
+mod list_orders;
+#[cfg(test)]
 mod overload;
 #[cfg(test)]
 mod place_order;
