@@ -23,15 +23,17 @@ use runtime::Shutdown;
 use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
 use tempfile::TempDir;
-use testkit::{Broker, Database, Stack, StoreKind, eventually};
+use testkit::{Broker, Database, Stack, StoreKind, Tokens, eventually};
 use tokio::task::JoinHandle;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 pub(crate) struct Running {
     pub(crate) users: UserServiceClient<Channel>,
-    pub(crate) orders: OrderServiceClient<Channel>,
+    pub(crate) orders: OrderServiceClient<InterceptedService<Channel, AsAdmin>>,
     pub(crate) notifications: NotificationServiceClient<Channel>,
     config: Config,
     shutdown: Shutdown,
@@ -76,6 +78,8 @@ impl Running {
             lifecycle: LifecycleConfig::default(),
         };
         let system = System::build_on(&config, handle).await.unwrap();
+        let tokens = Tokens::accepted_by(&connect(&config, order_service::NAME).await).await;
+        let admin = AsAdmin(format!("Bearer {}", tokens.admin()));
         let addresses = system.addresses();
         let channel = |address| {
             let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
@@ -85,7 +89,7 @@ impl Running {
         let stop = shutdown.clone();
         Self {
             users: UserServiceClient::new(channel(addresses.users)),
-            orders: OrderServiceClient::new(channel(addresses.orders)),
+            orders: OrderServiceClient::with_interceptor(channel(addresses.orders), admin),
             notifications: NotificationServiceClient::new(channel(addresses.notifications)),
             running: tokio::spawn(async move {
                 system.run(stop).await.map_err(|error| format!("{error:#}"))
@@ -237,6 +241,18 @@ pub(crate) fn message<E: Event>(id: Uuid, event: &E) -> Message {
         E::ROUTING_KEY,
         Bytes::from(event.encode_to_vec()),
     )
+}
+
+/// Makes each call that of an admin.
+#[derive(Clone)]
+pub(crate) struct AsAdmin(String);
+
+impl Interceptor for AsAdmin {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let token = self.0.parse().unwrap();
+        request.metadata_mut().insert("authorization", token);
+        Ok(request)
+    }
 }
 
 pub(crate) fn line() -> OrderLine {

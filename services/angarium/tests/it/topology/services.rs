@@ -13,8 +13,9 @@ use messaging::EngineConfig;
 use messaging::transport::{Broker, RabbitMqConfig};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::database;
 use tempfile::TempDir;
-use testkit::{LockedDown, Running, any_port, eventually};
+use testkit::{LockedDown, Running, Tokens, any_port, authorized, eventually};
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -24,6 +25,8 @@ pub(super) struct Services {
     users: Running,
     orders: Running,
     notifications: Running,
+    /// The token of the admin who makes the calls to the order service.
+    admin: String,
     _folder: TempDir,
 }
 
@@ -57,6 +60,8 @@ impl Services {
             lifecycle: LifecycleConfig::default(),
         });
         let orders = orders.await.unwrap();
+        let db = database::connect(&database(order_service::NAME), "test").await;
+        let admin = Tokens::accepted_by(&db.unwrap()).await.admin();
         let notifications = notification_service::App::build(notification_service::Config {
             grpc: any_port(),
             database: database(notification_service::NAME),
@@ -78,6 +83,7 @@ impl Services {
                 notifications.run(shutdown)
             })
             .await,
+            admin,
             _folder: folder,
         }
     }
@@ -110,7 +116,11 @@ impl Services {
             ..PlaceOrderRequest::default()
         };
         eventually("the order is placed", async || {
-            match self.orders().place_order(request.clone()).await {
+            match self
+                .orders()
+                .place_order(authorized(&self.admin, request.clone()))
+                .await
+            {
                 Ok(answer) => Ok(answer.into_inner().order.unwrap().order_id),
                 Err(status) if status.code() == Code::NotFound => Err(status),
                 Err(status) => panic!("{status}"),
@@ -125,6 +135,7 @@ impl Services {
             reason: "wrong tea".to_owned(),
             ..CancelOrderRequest::default()
         };
+        let request = authorized(&self.admin, request);
         self.orders().cancel_order(request).await.unwrap();
     }
 
