@@ -8,8 +8,8 @@ use messaging::transport::RabbitMqConfig;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use notification_service::config::{MailArgs, MailConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems,
-    TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
+    Problems, TelemetryArgs, TelemetryConfig,
 };
 
 use crate::dead_letters;
@@ -34,6 +34,8 @@ pub struct Args {
     )]
     data_dir: PathBuf,
 
+    #[command(flatten)]
+    mode: ModeArgs,
     #[command(flatten)]
     grpc: GrpcArgs,
     #[command(flatten)]
@@ -92,9 +94,10 @@ impl runtime::Settings for Args {
         if let Command::Topology(Topology::Export(export)) = &mut command {
             export.prefix.clone_from(&self.broker.amqp_prefix);
         }
+        let mode = self.mode.check(problems);
         let grpc = self
             .grpc
-            .check(user_service::config::DEFAULT_PORT, problems);
+            .check(user_service::config::DEFAULT_PORT, mode, problems);
         let grpc = grpc.filter(|grpc| has_room_for_all(grpc.listen, problems));
         let given = self.database.database_url.is_some();
         if self

@@ -3,11 +3,13 @@
 //! [`App::build`] does all that can fail and takes the port; [`App::run`] returns when drained.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, database};
+use runtime::auth::{Guard, Verifier};
+use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -15,7 +17,7 @@ use crate::config::{Config, Delivery};
 use crate::mailer::Mailer;
 use crate::migrations::Migrator;
 use crate::page_token::{self, PageTokens};
-use crate::{NAME, events, grpc, sender, store};
+use crate::{NAME, access, events, grpc, sender, store};
 
 /// The full name of the gRPC service, as health and reflection have it.
 const GRPC_SERVICE: &str = "angarium.notification.v1.NotificationService";
@@ -93,11 +95,14 @@ impl App {
     /// # Errors
     /// Where a part ended that should not, or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let database = self.store.connection().clone();
+        let verifier = Verifier::new(database.clone(), Arc::new(SystemClock));
         let service = Service {
             name: GRPC_SERVICE,
             routes: self.routes,
+            guard: Guard::new(access::RULES, verifier),
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
-            database: self.store.connection().clone(),
+            database,
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.beside("mailer", self.mailer.run(shutdown.soft));

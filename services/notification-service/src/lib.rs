@@ -1,7 +1,7 @@
 //! Notifications: the mails that the events of users and orders call for.
 //!
-//! Owns the mails, and a view of users that it fills from their events alone. Consumes `user.created`, `order.placed` and
-//! `order.cancelled` ([`events`]); publishes `notification.sent` and `notification.failed` ([`mailer`]).
+//! Owns the mails, and a view of users that it fills from their events alone. Consumes `user.created`, `key.published`,
+//! `order.placed` and `order.cancelled` ([`events`]); publishes `notification.sent` and `notification.failed` ([`mailer`]).
 //!
 //! An event's handler writes a mail as a row, in the transaction of the event; nothing is sent there. The [`mailer`] takes up
 //! such rows, has [`mail`] make messages of them, and hands these to a [`sender`]. [`grpc`] shows them; [`app`] puts it all
@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod app;
 pub mod config;
 pub mod convert;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
+use runtime::auth::{Guard, Verifier};
 use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -15,7 +16,7 @@ use tonic::service::Routes;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::migrations::Migrator;
-use crate::{NAME, events, grpc};
+use crate::{NAME, access, events, grpc};
 
 /// The full name of the gRPC service, as health and reflection have it.
 const GRPC_SERVICE: &str = "angarium.order.v1.OrderService";
@@ -78,11 +79,14 @@ impl App {
     /// # Errors
     /// Where a part ended that should not, or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let database = self.store.connection().clone();
+        let verifier = Verifier::new(database.clone(), Arc::new(SystemClock));
         let service = Service {
             name: GRPC_SERVICE,
             routes: self.routes,
+            guard: Guard::new(access::RULES, verifier),
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
-            database: self.store.connection().clone(),
+            database,
         };
         let serving = Serving::start(self.server, service, &shutdown);
         serving

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::user::v1::user_service_server::UserServiceServer;
 use messaging::{Engine, Participant, Store};
+use runtime::auth::{Guard, Verifier};
 use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -16,7 +17,7 @@ use crate::commands::Commands;
 use crate::config::Config;
 use crate::migrations::Migrator;
 use crate::password::{Hasher, Limits};
-use crate::{NAME, grpc};
+use crate::{NAME, access, grpc};
 
 /// The full name of the gRPC service, as health and reflection have it.
 const GRPC_SERVICE: &str = "angarium.user.v1.UserService";
@@ -80,11 +81,14 @@ impl App {
     /// # Errors
     /// Where a part ended that should not, or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let database = self.store.connection().clone();
+        let verifier = Verifier::new(database.clone(), Arc::new(SystemClock));
         let service = Service {
             name: GRPC_SERVICE,
             routes: self.routes,
+            guard: Guard::new(access::RULES, verifier),
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
-            database: self.store.connection().clone(),
+            database,
         };
         let serving = Serving::start(self.server, service, &shutdown);
         serving

@@ -4,8 +4,8 @@ use clap::Parser;
 use messaging::transport::Broker;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems,
-    TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
+    Problems, TelemetryArgs, TelemetryConfig,
 };
 
 /// The port unless another one is given.
@@ -15,6 +15,8 @@ pub const DEFAULT_PORT: u16 = 50051;
 #[derive(Parser)]
 #[command(name = "user-service", version)]
 pub struct Args {
+    #[command(flatten)]
+    mode: ModeArgs,
     #[command(flatten)]
     grpc: GrpcArgs,
     #[command(flatten)]
@@ -46,7 +48,8 @@ impl runtime::Settings for Args {
     const SECRETS: &'static [&'static str] = &["database_url", "amqp_url"];
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
-        let grpc = self.grpc.check(DEFAULT_PORT, problems);
+        let mode = self.mode.check(problems);
+        let grpc = self.grpc.check(DEFAULT_PORT, mode, problems);
         let database = self.database.check(problems);
         let mut problem =
             |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);

@@ -4,13 +4,17 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Parser;
+use runtime::auth::{Guard, Verifier};
 use runtime::config::{
-    GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Problems, TelemetryArgs, TelemetryConfig,
+    GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Mode, Problems, TelemetryArgs,
+    TelemetryConfig,
 };
-use runtime::{GrpcServer, Health, Settings, Shutdown, Tasks};
+use runtime::{GrpcServer, Health, Settings, Shutdown, SystemClock, Tasks};
+use sea_orm::DatabaseConnection;
 use tonic::service::Routes;
 
 #[derive(Parser)]
@@ -44,7 +48,7 @@ impl Settings for Args {
     const SECRETS: &'static [&'static str] = &["smallest_token"];
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
-        let grpc = self.grpc.check(50051, problems);
+        let grpc = self.grpc.check(50051, Mode::Development, problems);
         let telemetry = self.telemetry.check(problems);
         let lifecycle = self.lifecycle.check(problems);
         if self.smallest_token.is_some_and(|token| token.len() < 8) {
@@ -89,7 +93,10 @@ async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     );
     tasks.spawn("grpc", async move {
         let routes = Routes::default();
-        server.serve(routes, health, &[], shutdown).await?;
+        // No method of its own, so nobody is asked for a token, and no database for keys.
+        let verifier = Verifier::new(DatabaseConnection::default(), Arc::new(SystemClock));
+        let guard = Guard::new(&[], verifier);
+        server.serve(routes, guard, health, &[], shutdown).await?;
         Ok(())
     });
     tasks.join().await

@@ -6,16 +6,20 @@
 
 mod database;
 mod grpc;
+mod keys;
 mod lifecycle;
 mod load;
+mod mode;
 mod problems;
 mod telemetry;
 
 pub(crate) use database::is_plain_identifier;
 pub use database::{DatabaseArgs, DatabaseConfig, Location};
 pub use grpc::{GrpcArgs, GrpcConfig};
+pub use keys::{MailSealingKeyArgs, SecretKeyArgs};
 pub use lifecycle::{LifecycleArgs, LifecycleConfig};
 pub use load::{ConfigError, load};
+pub use mode::{Mode, ModeArgs};
 pub use problems::Problems;
 pub use telemetry::{LogFormat, TelemetryArgs, TelemetryConfig};
 

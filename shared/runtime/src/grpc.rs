@@ -1,4 +1,4 @@
-//! The gRPC server around a service's routes: health, reflection, limits, deadlines, tracing, and an end in order.
+//! The gRPC server around a service's routes: access, health, reflection, limits, deadlines, tracing, and an end in order.
 //!
 //! [`GrpcServer::bind`] takes the port, so that a taken one fails the start; [`GrpcServer::serve`] returns when drained.
 //! Message sizes belong to each generated server: give it `max_decoding_message_size(config.max_request_bytes)`,
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use crate::auth::{AuthLayer, Guard};
 use crate::config::GrpcConfig;
 use crate::health::Health;
 use crate::lifecycle::Shutdown;
@@ -85,7 +86,7 @@ impl GrpcServer {
         self.addr
     }
 
-    /// Serves `routes`, health and reflection until `shutdown`. Soft: health says `NOT_SERVING`, the port closes, calls
+    /// Serves `routes` to whom `guard` admits, and health and reflection to everybody, until `shutdown`. Soft: health says `NOT_SERVING`, the port closes, calls
     /// in flight end, then the connections that are left are closed. Hard: every connection is closed, whatever is open
     /// on it.
     ///
@@ -94,12 +95,17 @@ impl GrpcServer {
     pub async fn serve(
         self,
         routes: Routes,
+        guard: Guard,
         health: Health,
         descriptor_set: &'static [u8],
         shutdown: Shutdown,
     ) -> Result<(), GrpcError> {
-        let routes = reflection::add(routes, descriptor_set, health.services())?
-            .add_service(health.server());
+        let routes = routes.add_service(health.server());
+        let routes = if self.config.reflection {
+            reflection::add(routes, descriptor_set, health.services())?
+        } else {
+            routes
+        };
         let drain = async {
             shutdown.soft.cancelled().await;
             // First of all: whoever balances must stop sending before calls are refused.
@@ -115,6 +121,8 @@ impl GrpcServer {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .http2_max_header_list_size(MAX_HEADER_BYTES)
             .layer(calls.clone())
+            // Inside, so that who is refused is traced, counted and logged as any other.
+            .layer(AuthLayer::new(guard))
             .add_routes(routes)
             .serve_with_incoming_shutdown(connections, drain);
         tokio::pin!(serving);

@@ -1,9 +1,10 @@
-//! The platform under every service: configuration, telemetry, lifecycle, gRPC server, health and database.
+//! The platform under every service: configuration, telemetry, lifecycle, gRPC server, access, health and database.
 //!
 //! It knows no service, no event and no broker. A service flattens the sections of [`config`] into its own settings,
 //! hands its `run` to [`main`], and meets the other crates in its `app.rs` only.
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod database;
@@ -11,7 +12,9 @@ mod exit;
 pub mod grpc;
 pub mod health;
 pub mod lifecycle;
+mod migrations;
 pub mod run;
+pub mod sealed;
 pub mod serving;
 pub mod status;
 pub mod telemetry;
@@ -22,5 +25,6 @@ pub use exit::ExitWith;
 pub use grpc::GrpcServer;
 pub use health::Health;
 pub use lifecycle::{Shutdown, Tasks};
+pub use migrations::migrations;
 pub use run::main;
 pub use serving::{Service, Serving};

@@ -11,6 +11,7 @@ use sea_orm::DatabaseConnection;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 
+use crate::auth::Guard;
 use crate::database;
 use crate::grpc::GrpcServer;
 use crate::health::Health;
@@ -22,6 +23,8 @@ pub struct Service {
     pub name: &'static str,
     /// What serves it.
     pub routes: Routes,
+    /// Whom it serves.
+    pub guard: Guard,
     /// The contracts, for reflection.
     pub descriptor_set: &'static [u8],
     /// Its own database: while that is away, it does not serve.
@@ -50,6 +53,7 @@ impl Serving {
         let Service {
             name,
             routes,
+            guard,
             descriptor_set,
             database,
         } = service;
@@ -61,11 +65,11 @@ impl Serving {
         serving
             .tasks
             .spawn("health", health.clone().watch(answers, shutdown.clone()));
-        let (guard, shutdown) = (Arc::clone(&serving.committing), shutdown.clone());
+        let (held, shutdown) = (Arc::clone(&serving.committing), shutdown.clone());
         serving.tasks.spawn("grpc", async move {
-            let _guard = guard;
+            let _held = held;
             server
-                .serve(routes, health, descriptor_set, shutdown)
+                .serve(routes, guard, health, descriptor_set, shutdown)
                 .await?;
             Ok(())
         });
@@ -77,9 +81,9 @@ impl Serving {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let guard = Arc::clone(&self.committing);
+        let held = Arc::clone(&self.committing);
         self.tasks.spawn(name, async move {
-            let _guard = guard;
+            let _held = held;
             worker.await;
             Ok(())
         });

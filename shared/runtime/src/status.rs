@@ -75,6 +75,43 @@ pub fn failed_precondition(
     Status::with_error_details(Code::FailedPrecondition, description, details)
 }
 
+/// The call needs a valid access token and has none. Why the given one is not valid is for the log alone.
+pub fn unauthenticated() -> Status {
+    let message =
+        "the call needs a valid access token in its metadata, as `authorization: Bearer TOKEN`";
+    Status::with_error_details(
+        Code::Unauthenticated,
+        message,
+        details("UNAUTHENTICATED", &[]),
+    )
+}
+
+/// As [`unauthenticated`], where a new token is all that is needed. Reason `TOKEN_EXPIRED`.
+pub fn token_expired() -> Status {
+    let message = "the access token has expired, get a new one with the refresh token";
+    Status::with_error_details(
+        Code::Unauthenticated,
+        message,
+        details("TOKEN_EXPIRED", &[]),
+    )
+}
+
+/// The caller may not do it, or there is nothing to do it to: one answer for both, so that it tells nobody what exists.
+pub fn permission_denied() -> Status {
+    let message = "permission denied, or it does not exist";
+    Status::with_error_details(
+        Code::PermissionDenied,
+        message,
+        details("PERMISSION_DENIED", &[]),
+    )
+}
+
+/// No such method is served here, or nobody has said who may call it.
+pub(crate) fn unknown_method() -> Status {
+    let message = "there is no such method here";
+    Status::with_error_details(Code::Unimplemented, message, details("METHOD_UNKNOWN", &[]))
+}
+
 /// A race was lost: the caller reads again and repeats the whole step.
 pub fn aborted(reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::Aborted, message, details(reason, &[]))
@@ -168,6 +205,10 @@ mod tests {
             (unavailable("DATABASE_AWAY", second), "DATABASE_AWAY"),
             (resource_exhausted("BUSY", second), "BUSY"),
             (internal(), "INTERNAL"),
+            (unauthenticated(), "UNAUTHENTICATED"),
+            (token_expired(), "TOKEN_EXPIRED"),
+            (permission_denied(), "PERMISSION_DENIED"),
+            (unknown_method(), "METHOD_UNKNOWN"),
             (deadline_exceeded(second), "DEADLINE_EXCEEDED"),
             (message_too_large("Error, x"), "MESSAGE_TOO_LARGE"),
         ] {

@@ -24,6 +24,7 @@ mod proxy;
 mod refusal;
 mod running;
 mod stack;
+mod tokens;
 
 pub use broker::{Broker, BrokerKind};
 pub use database::{Database, StoreKind};
@@ -34,3 +35,4 @@ pub use proxy::Proxy;
 pub use refusal::{reason, violated_fields};
 pub use running::{Running, any_port};
 pub use stack::Stack;
+pub use tokens::{Tokens, authorized};

@@ -3,9 +3,10 @@
 //! Mails are taken each on its own: a mail that has to wait for its recipient holds up no other one.
 
 use contracts::order::v1::{OrderCancelled, OrderPlaced};
-use contracts::user::v1::UserCreated;
+use contracts::user::v1::{KeyPublished, UserCreated};
 use messaging::Subscriptions;
 
+pub mod key_published;
 pub mod order_cancelled;
 pub mod order_placed;
 pub mod user_created;
@@ -16,6 +17,7 @@ pub const QUEUE: &str = "notifications_queue";
 pub fn subscriptions() -> Subscriptions {
     Subscriptions::new(QUEUE)
         .on::<UserCreated>(user_created::handle)
+        .on::<KeyPublished>(key_published::handle)
         .on::<OrderPlaced>(order_placed::handle)
         .on::<OrderCancelled>(order_cancelled::handle)
 }

@@ -1,4 +1,4 @@
-//! The tables of this service, after those of the engine.
+//! The tables of this service, after those of the engine and of the platform.
 //!
 //! Expand and contract only: while a rollout lasts, the previous release runs on the new schema.
 
@@ -11,6 +11,7 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut migrations = messaging::migrations();
+        migrations.extend(runtime::migrations());
         migrations.push(Box::new(m20261123_000001_create_orders::Migration));
         migrations
     }

@@ -4,7 +4,10 @@ use contracts::notification::v1::{
     Notification, NotificationFailed, NotificationKind, NotificationSent,
 };
 use contracts::order::v1::{OrderCancelled, OrderPlaced};
-use contracts::user::v1::{CreateUserRequest, CreateUserResponse, User, UserCreated};
+use contracts::user::v1::{
+    CreateUserRequest, CreateUserResponse, EmailVerificationRequested, KeyPublished,
+    PasswordResetRequested, User, UserCreated, UserDeleted, UserUpdated,
+};
 use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET};
 use prost_reflect::DescriptorPool;
 use prost_reflect::prost::Name;
@@ -18,7 +21,12 @@ fn user_created_goes_where_its_option_says() {
     assert_eq!(UserCreated::full_name(), "angarium.user.v1.UserCreated");
     assert_eq!(UserCreated::EXCHANGE, "user_events");
     assert_eq!(UserCreated::ROUTING_KEY, "user.created");
-    assert_eq!(UserCreated::SIBLINGS, ["angarium.user.v1.UserCreated"]);
+    let of_users = [
+        "angarium.user.v1.UserCreated",
+        "angarium.user.v1.UserUpdated",
+        "angarium.user.v1.UserDeleted",
+    ];
+    assert_eq!(UserCreated::SIBLINGS, of_users);
     assert_eq!(event.aggregate_id(), "0198");
 }
 
@@ -33,9 +41,13 @@ fn the_events_of_one_aggregate_are_siblings() {
 }
 
 #[test]
-fn only_the_events_that_nobody_here_consumes_may_go_unrouted() {
+fn only_what_nobody_here_consumes_and_what_comes_again_anyway_may_go_unrouted() {
     const {
         assert!(NotificationSent::MAY_BE_UNROUTED && NotificationFailed::MAY_BE_UNROUTED);
+        assert!(KeyPublished::MAY_BE_UNROUTED);
+        assert!(!UserUpdated::MAY_BE_UNROUTED && !UserDeleted::MAY_BE_UNROUTED);
+        assert!(!EmailVerificationRequested::MAY_BE_UNROUTED);
+        assert!(!PasswordResetRequested::MAY_BE_UNROUTED);
         assert!(
             !UserCreated::MAY_BE_UNROUTED
                 && !OrderPlaced::MAY_BE_UNROUTED
@@ -46,12 +58,17 @@ fn only_the_events_that_nobody_here_consumes_may_go_unrouted() {
 
 #[test]
 fn the_catalogue_lists_every_event_as_its_implementation_has_it() {
-    assert_eq!(EVENTS.len(), 5, "{EVENTS:#?}");
+    assert_eq!(EVENTS.len(), 10, "{EVENTS:#?}");
     assert_listed::<NotificationSent>("notification_id");
     assert_listed::<NotificationFailed>("notification_id");
     assert_listed::<OrderPlaced>("order_id");
     assert_listed::<OrderCancelled>("order_id");
     assert_listed::<UserCreated>("user_id");
+    assert_listed::<UserUpdated>("user_id");
+    assert_listed::<UserDeleted>("user_id");
+    assert_listed::<KeyPublished>("key_id");
+    assert_listed::<EmailVerificationRequested>("verification_id");
+    assert_listed::<PasswordResetRequested>("reset_id");
 }
 
 #[test]

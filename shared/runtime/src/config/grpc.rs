@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::Problems;
+use super::{Mode, Problems};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -70,11 +70,20 @@ pub struct GrpcArgs {
         default_value = "512"
     )]
     pub grpc_max_in_flight: String,
+
+    /// `on` or `off`: whether clients may ask which methods there are [default: off in production]
+    #[arg(long, help_heading = HEADING, env = "GRPC_REFLECTION", value_name = "ON|OFF")]
+    pub grpc_reflection: Option<String>,
 }
 
 impl GrpcArgs {
     /// The checked section. Without an address the server listens on the loopback interface at `default_port`.
-    pub fn check(self, default_port: u16, problems: &mut Problems) -> Option<GrpcConfig> {
+    pub fn check(
+        self,
+        default_port: u16,
+        mode: Mode,
+        problems: &mut Problems,
+    ) -> Option<GrpcConfig> {
         let listen = match &self.grpc_listen {
             Some(raw) => problems.parse(
                 "GRPC_LISTEN",
@@ -103,6 +112,15 @@ impl GrpcArgs {
         let max_streams = problems.number("GRPC_MAX_STREAMS", &self.grpc_max_streams, (1, 100_000));
         let max_in_flight =
             problems.number("GRPC_MAX_IN_FLIGHT", &self.grpc_max_in_flight, (1, 100_000));
+        let reflection = match self.grpc_reflection.as_deref().map(str::trim) {
+            None => Some(mode == Mode::Development),
+            Some("on") => Some(true),
+            Some("off") => Some(false),
+            Some(other) => {
+                problems.add("GRPC_REFLECTION", other, "on or off");
+                None
+            }
+        };
         Some(GrpcConfig {
             listen: listen?,
             deadline: deadline?,
@@ -110,6 +128,7 @@ impl GrpcArgs {
             max_response_bytes: max_response_bytes?,
             max_streams: max_streams?,
             max_in_flight: max_in_flight?,
+            reflection: reflection?,
         })
     }
 }
@@ -129,6 +148,8 @@ pub struct GrpcConfig {
     pub max_streams: u32,
     /// Calls in work at a time over all connections, health excepted. More answer `RESOURCE_EXHAUSTED` at once.
     pub max_in_flight: usize,
+    /// Whether clients may ask which methods there are.
+    pub reflection: bool,
 }
 
 impl GrpcConfig {
@@ -141,6 +162,7 @@ impl GrpcConfig {
             max_response_bytes: MAX_RESPONSE_BYTES,
             max_streams: MAX_STREAMS,
             max_in_flight: MAX_IN_FLIGHT,
+            reflection: true,
         }
     }
 

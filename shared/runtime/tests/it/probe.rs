@@ -10,9 +10,11 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 use http::uri::PathAndQuery;
+use runtime::auth::{Access, Guard, Rules, Verifier};
 use runtime::config::GrpcConfig;
 use runtime::grpc::{GrpcError, correlation_id};
-use runtime::{GrpcServer, Health, Shutdown};
+use runtime::{GrpcServer, Health, Shutdown, SystemClock};
+use sea_orm::DatabaseConnection;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tonic::body::Body;
@@ -28,6 +30,12 @@ use tonic_prost::ProstCodec;
 use tower::Service;
 
 pub(crate) const PROBE: &str = "test.v1.ProbeService";
+
+/// Who may call the probe where it is not about that: everybody.
+const OPEN: Rules = &[
+    ("test.v1.ProbeService/Check", Access::Public),
+    ("test.v1.ProbeService/Watch", Access::Public),
+];
 
 /// What the probe has to tell about calls that never answer.
 #[derive(Clone, Default)]
@@ -49,6 +57,7 @@ impl health_server::Health for Probe {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let correlation = correlation_id(&request);
+        let caller = runtime::auth::caller(&request);
         match request.into_inner().service.as_str() {
             "wait" => {
                 let _guard = NotifyOnDrop(Arc::clone(&self.0.dropped));
@@ -58,6 +67,7 @@ impl health_server::Health for Probe {
             "panic" => panic!("a secret detail"),
             "own out of range" => Err(Status::out_of_range("past the last page")),
             "tell correlation" => Err(Status::unknown(correlation)),
+            "tell caller" => Err(Status::unknown(format!("{:?}", caller?))),
             _ => Ok(Response::new(HealthCheckResponse { status: 1 })),
         }
     }
@@ -117,6 +127,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(configure: impl FnOnce(&mut GrpcConfig), shutdown: Shutdown) -> Self {
+        let verifier = Verifier::new(DatabaseConnection::default(), Arc::new(SystemClock));
+        Self::guarded(Guard::new(OPEN, verifier), configure, shutdown).await
+    }
+
+    /// With a guard that lets not everybody in.
+    pub(crate) async fn guarded(
+        guard: Guard,
+        configure: impl FnOnce(&mut GrpcConfig),
+        shutdown: Shutdown,
+    ) -> Self {
         let mut config = GrpcConfig::on("127.0.0.1:0".parse().unwrap());
         configure(&mut config);
         let server = GrpcServer::bind(&config).await.unwrap();
@@ -128,7 +148,7 @@ impl Server {
             .max_encoding_message_size(config.max_response_bytes)
             .accept_compressed(CompressionEncoding::Gzip);
         let routes = Routes::new(Renamed(probe));
-        let serving = server.serve(routes, health.clone(), &[], shutdown.clone());
+        let serving = server.serve(routes, guard, health.clone(), &[], shutdown.clone());
         #[expect(clippy::disallowed_methods, reason = "the test joins it")]
         let running = tokio::spawn(serving);
         Self {
@@ -174,6 +194,16 @@ pub(crate) async fn open(
     client
         .server_streaming(ask(what), path, ProstCodec::default())
         .await
+}
+
+/// What the probe's stream answers to `request` instead of opening.
+pub(crate) async fn call_watch(channel: Channel, request: Request<HealthCheckRequest>) -> Status {
+    let mut client = Grpc::new(channel);
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/test.v1.ProbeService/Watch");
+    let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
+    let opened = client.server_streaming(request, path, codec).await;
+    opened.err().unwrap()
 }
 
 pub(crate) fn ask(what: &str) -> Request<HealthCheckRequest> {

@@ -4,7 +4,7 @@ use clap::Parser;
 
 use super::*;
 use crate::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Mode,
     TelemetryArgs, TelemetryConfig,
 };
 
@@ -42,7 +42,7 @@ impl Settings for Example {
     const SECRETS: &'static [&'static str] = &["database_url"];
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
-        let grpc = self.grpc.check(50051, problems);
+        let grpc = self.grpc.check(50051, Mode::Development, problems);
         let database = self.database.check(problems);
         let telemetry = self.telemetry.check(problems);
         let lifecycle = self.lifecycle.check(problems);

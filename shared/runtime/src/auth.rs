@@ -1,0 +1,93 @@
+//! Who calls, and what they may: access tokens, the keys that verify them, and the rules of a service's methods.
+//!
+//! A token is verified against keys that the service already has, so no call needs a call to another service. Access is
+//! denied by default: a method without a rule is not served. The check stands before the handler, so before validation and
+//! before any look at what exists. Whose a resource is only its own query can say: that stays with the handler.
+
+mod guard;
+mod keys;
+mod layer;
+mod signer;
+mod token;
+mod verifier;
+
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+use crate::status;
+
+pub use guard::{Guard, Rules};
+pub use keys::{KEY_BYTES, VerificationKey, learn};
+pub(crate) use layer::AuthLayer;
+pub use signer::{AccessToken, InvalidKey, Signer, new_private_key};
+pub use token::{LEEWAY, LIFETIME};
+pub use verifier::{Refusal, Verifier};
+
+/// The user on whose behalf a call is made, as a verified token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The user's id.
+    pub user_id: Uuid,
+    /// What the user may beyond their own.
+    pub role: Role,
+}
+
+impl Caller {
+    /// Whether the caller may see and do what belongs to others.
+    pub fn is_admin(self) -> bool {
+        self.role == Role::Admin
+    }
+
+    /// Whether the caller may see and do what belongs to `user_id`.
+    pub fn may_act_for(self, user_id: Uuid) -> bool {
+        self.is_admin() || self.user_id == user_id
+    }
+}
+
+/// What a user may beyond their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    User,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// As tokens and tables have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role that [`as_str`](Self::as_str) names.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "user" => Some(Self::User),
+            "admin" => Some(Self::Admin),
+            _ => None,
+        }
+    }
+}
+
+/// Who may call a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a token.
+    Public,
+    /// Whoever has a valid token.
+    Authenticated,
+    /// Admins.
+    Admin,
+}
+
+/// Who makes this call.
+///
+/// # Errors
+/// `UNAUTHENTICATED` where the method is public, so that nobody has looked at a token.
+pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let known = request.extensions().get::<Caller>().copied();
+    known.ok_or_else(status::unauthenticated)
+}

@@ -1,0 +1,82 @@
+//! Decides whether a call may go on to its handler.
+
+use http::{HeaderMap, header};
+use tonic::Status;
+
+use super::{Access, Caller, Refusal, Verifier};
+use crate::status;
+
+/// Who may call what: the full names of methods, as `angarium.user.v1.UserService/GetUser`. What is not in it is not served.
+pub type Rules = &'static [(&'static str, Access)];
+
+/// Whoever starts, probes or explores a server has no token. What they show is no secret.
+const ALWAYS_PUBLIC: [&str; 3] = [
+    "grpc.health.v1.Health/",
+    "grpc.reflection.v1.ServerReflection/",
+    "grpc.reflection.v1alpha.ServerReflection/",
+];
+
+/// The rules of a service, and what verifies the tokens of its callers.
+#[derive(Clone)]
+pub struct Guard {
+    rules: Rules,
+    verifier: Verifier,
+}
+
+impl Guard {
+    /// Lets `rules` decide.
+    pub fn new(rules: Rules, verifier: Verifier) -> Self {
+        Self { rules, verifier }
+    }
+
+    /// The caller, where the method asks for one.
+    pub(super) async fn admit(
+        &self,
+        method: &str,
+        headers: &HeaderMap,
+    ) -> Result<Option<Caller>, Status> {
+        let Some(access) = self.access(method) else {
+            return Err(status::unknown_method());
+        };
+        if access == Access::Public {
+            return Ok(None);
+        }
+        let caller = match self.identify(headers).await {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                tracing::warn!(target: "security", event = "token_refused", method, %refusal);
+                return Err(match refusal {
+                    Refusal::Expired => status::token_expired(),
+                    _ => status::unauthenticated(),
+                });
+            }
+        };
+        if access == Access::Admin && !caller.is_admin() {
+            tracing::warn!(target: "security", event = "role_too_low", method, caller = %caller.user_id);
+            return Err(status::permission_denied());
+        }
+        Ok(Some(caller))
+    }
+
+    fn access(&self, method: &str) -> Option<Access> {
+        if ALWAYS_PUBLIC.iter().any(|name| method.starts_with(name)) {
+            return Some(Access::Public);
+        }
+        let rule = self.rules.iter().find(|(name, _)| *name == method);
+        rule.map(|(_, access)| *access)
+    }
+
+    async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        // Of two, a proxy before us may have looked at the other one.
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(Refusal::Missing);
+        };
+        let text = value.to_str().map_err(|_| Refusal::Malformed)?;
+        let (scheme, token) = text.split_once(' ').ok_or(Refusal::Missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Refusal::Missing);
+        }
+        self.verifier.verify(token.trim()).await
+    }
+}

@@ -1,0 +1,66 @@
+//! The table `verification_key`: the public keys that a service has heard of, shared by its replicas.
+//!
+//! Each service has it in its own database, filled by the event that tells of a key. Nothing in it is secret.
+
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+
+/// An Ed25519 public key.
+pub const KEY_BYTES: usize = 32;
+
+/// By which tokens are verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerificationKey {
+    /// As tokens name it.
+    pub key_id: String,
+    /// The public key.
+    pub public_key: [u8; KEY_BYTES],
+    /// From when on no token of it is accepted.
+    pub expires_at_ms: i64,
+}
+
+/// Keeps `key`. A key that is there already gets the new time of expiry and nothing else: whoever can tell of keys cannot put
+/// another one in the place of one that is known.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(), DbErr> {
+    let values: [Value; 3] = [
+        key.key_id.as_str().into(),
+        key.public_key.to_vec().into(),
+        key.expires_at_ms.into(),
+    ];
+    let statement = Statement::from_sql_and_values(
+        db.get_database_backend(),
+        "INSERT INTO verification_key (key_id, public_key, expires_at_ms) VALUES ($1, $2, $3)
+         ON CONFLICT (key_id) DO UPDATE SET expires_at_ms = excluded.expires_at_ms",
+        values,
+    );
+    db.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// The keys that are valid at `now_ms`.
+pub(super) async fn valid_at(
+    db: &impl ConnectionTrait,
+    now_ms: i64,
+) -> Result<Vec<VerificationKey>, DbErr> {
+    let statement = Statement::from_sql_and_values(
+        db.get_database_backend(),
+        "SELECT key_id, public_key, expires_at_ms FROM verification_key WHERE expires_at_ms > $1",
+        [now_ms.into()],
+    );
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter().map(key).collect()
+}
+
+fn key(row: &QueryResult) -> Result<VerificationKey, DbErr> {
+    let public_key: Vec<u8> = row.try_get("", "public_key")?;
+    let public_key = public_key
+        .try_into()
+        .map_err(|_| DbErr::Type("verification_key.public_key holds no key".to_owned()))?;
+    Ok(VerificationKey {
+        key_id: row.try_get("", "key_id")?,
+        public_key,
+        expires_at_ms: row.try_get("", "expires_at_ms")?,
+    })
+}

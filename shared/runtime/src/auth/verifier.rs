@@ -1,0 +1,126 @@
+//! Verifies tokens by the keys of the table, kept in memory.
+//!
+//! The table is read again where a token names a key that is not in memory, so that a key counts on every replica as soon as
+//! one of them has heard of it, and now and then, so that one that was taken back stops to count. Whoever makes key ids up
+//! costs a few small queries a second and no more. While the database is away the keys in memory go on to count.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use sea_orm::{DatabaseConnection, DbErr};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Caller;
+use super::keys::{self, VerificationKey};
+use super::token::Unverified;
+use crate::clock::Clock;
+
+/// Between two looks at the table, however many tokens name unknown keys.
+const LEAST_PAUSE: Duration = Duration::from_millis(200);
+/// How long a key that was taken back may go on to count.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Why a token is refused. For the log: a caller learns only whether to get a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No header, more than one, or another scheme.
+    #[error("no bearer token")]
+    Missing,
+    /// It is not in the form of our tokens.
+    #[error("malformed token")]
+    Malformed,
+    /// It wants to be verified by another algorithm, or by none.
+    #[error("wrong algorithm")]
+    Algorithm,
+    /// Its key is not known here, or has expired.
+    #[error("unknown key")]
+    UnknownKey,
+    /// Its key has not signed it.
+    #[error("wrong signature")]
+    Signature,
+    /// It is of another issuer, or for another audience.
+    #[error("wrong issuer or audience")]
+    Foreign,
+    /// Its time has not come.
+    #[error("not yet valid")]
+    NotYetValid,
+    /// Its time is over.
+    #[error("expired token")]
+    Expired,
+}
+
+/// Verifies tokens. Clones share the keys.
+#[derive(Clone)]
+pub struct Verifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: DatabaseConnection,
+    clock: Arc<dyn Clock>,
+    keys: RwLock<HashMap<String, VerificationKey>>,
+    /// When the table was last read. Held while it is: one reads, the others wait for what it finds.
+    read_at: Mutex<Option<Instant>>,
+}
+
+impl Verifier {
+    /// Knows no key yet, and looks for them in `db`, which has the tables of [`crate::migrations`].
+    pub fn new(db: DatabaseConnection, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                db,
+                clock,
+                keys: RwLock::default(),
+                read_at: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// Whom `token` stands for.
+    ///
+    /// # Errors
+    /// Where it is not to be believed.
+    pub async fn verify(&self, token: &str) -> Result<Caller, Refusal> {
+        let token = Unverified::parse(token)?;
+        self.read_after(LONGEST_PAUSE).await;
+        let mut key = self.inner.key(&token.key_id);
+        if key.is_none() {
+            self.read_after(LEAST_PAUSE).await;
+            key = self.inner.key(&token.key_id);
+        }
+        let now_ms = self.inner.clock.now_ms();
+        let key = key.filter(|key| key.expires_at_ms > now_ms);
+        let key = key.ok_or(Refusal::UnknownKey)?;
+        token.verify(&key.public_key, now_ms)
+    }
+
+    /// Reads the table, unless that was done less than `pause` ago.
+    async fn read_after(&self, pause: Duration) {
+        let mut read_at = self.inner.read_at.lock().await;
+        if read_at.is_some_and(|at| at.elapsed() < pause) {
+            return;
+        }
+        // Also where it fails: a database that is away must not cost every call a time-out.
+        let read = self.inner.read().await;
+        *read_at = Some(Instant::now());
+        if let Err(error) = read {
+            tracing::warn!(%error, "the verification keys cannot be read; those in memory go on to count");
+        }
+    }
+}
+
+impl Inner {
+    async fn read(&self) -> Result<(), DbErr> {
+        let valid = keys::valid_at(&self.db, self.clock.now_ms()).await?;
+        let valid = valid.into_iter().map(|key| (key.key_id.clone(), key));
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = valid.collect();
+        Ok(())
+    }
+
+    fn key(&self, id: &str) -> Option<VerificationKey> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(id).cloned()
+    }
+}

@@ -1,0 +1,228 @@
+//! Secrets that have to be kept or handed over: AES-256-GCM under keys that are derived from what the deployment keeps secret.
+//!
+//! Each purpose has a key of its own (HKDF-SHA256), and what is sealed is bound to what it is for: moved to another place, it
+//! cannot be opened there. What was changed cannot be opened at all.
+
+mod mail_code;
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hmac;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub use mail_code::{MailCodes, Purpose};
+
+/// The first byte. Another layout gets another number.
+const VERSION: u8 = 1;
+
+/// What a deployment keeps secret, from which keys are derived. It has no `Debug`.
+#[derive(Clone)]
+pub struct MasterKey {
+    setting: &'static str,
+    secret: SecretString,
+}
+
+impl MasterKey {
+    /// What development uses unless told otherwise. Everybody can read it here.
+    pub const WELL_KNOWN: &'static str = "angarium in development: this key is known to everybody";
+
+    /// The secret that `setting` names.
+    pub fn new(setting: &'static str, secret: SecretString) -> Self {
+        Self { setting, secret }
+    }
+
+    /// The one that is none.
+    pub fn well_known(setting: &'static str) -> Self {
+        Self::new(setting, SecretString::from(Self::WELL_KNOWN))
+    }
+
+    /// Whether it is the one that everybody knows.
+    pub fn is_well_known(&self) -> bool {
+        self.secret.expose_secret() == Self::WELL_KNOWN
+    }
+
+    /// Warns where the key protects nothing. For the start of the service that has it.
+    pub fn warn_if_well_known(&self) {
+        if self.is_well_known() {
+            let setting = self.setting;
+            tracing::warn!(
+                "{setting} is the well-known one of development: it protects nothing; set one, and MODE=production"
+            );
+        }
+    }
+
+    /// The key for `purpose`, which nothing else uses.
+    pub fn sealing_key(&self, purpose: &str) -> SealingKey {
+        let mut bytes = [0; 32];
+        self.derive(purpose, &mut bytes);
+        SealingKey { bytes }
+    }
+
+    /// As [`sealing_key`](Self::sealing_key), for recognising what shall not be kept as it is.
+    pub fn digest_key(&self, purpose: &str) -> DigestKey {
+        let mut bytes = [0; 32];
+        self.derive(purpose, &mut bytes);
+        DigestKey(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.secret.expose_secret().len()
+    }
+
+    fn derive(&self, purpose: &str, bytes: &mut [u8; 32]) {
+        let salt = Salt::new(HKDF_SHA256, b"angarium");
+        let extracted = salt.extract(self.secret.expose_secret().as_bytes());
+        let purpose = [purpose.as_bytes()];
+        let filled = extracted
+            .expand(&purpose, HKDF_SHA256)
+            .and_then(|okm| okm.fill(bytes));
+        // HKDF refuses lengths past 255 hashes, and this is one.
+        debug_assert!(filled.is_ok());
+    }
+}
+
+/// Seals and opens. It has no `Debug`.
+#[derive(Clone)]
+pub struct SealingKey {
+    bytes: [u8; 32],
+}
+
+/// Why something cannot be sealed or opened. It says no more, on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The system has no randomness to give.
+    #[error("the system gives no random numbers")]
+    NoRandomness,
+    /// It was sealed under another key or for something else, or was changed.
+    #[error("what is sealed cannot be opened: it belongs to another key or place, or was changed")]
+    NotOurs,
+}
+
+impl SealingKey {
+    /// Seals `secret`, bound to what `context` says it is for.
+    ///
+    /// # Errors
+    /// [`SealError::NoRandomness`].
+    pub fn seal(&self, secret: &[u8], context: &str) -> Result<Vec<u8>, SealError> {
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new()
+            .fill(&mut nonce)
+            .map_err(|_| SealError::NoRandomness)?;
+        let mut sealed = secret.to_vec();
+        self.key()?
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(context.as_bytes()),
+                &mut sealed,
+            )
+            .map_err(|_| SealError::NotOurs)?;
+        Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
+    }
+
+    /// The secret, where it was sealed under this key for this `context`.
+    ///
+    /// # Errors
+    /// [`SealError::NotOurs`].
+    pub fn open(&self, sealed: &[u8], context: &str) -> Result<Vec<u8>, SealError> {
+        let Some(([VERSION], rest)) = sealed.split_first_chunk() else {
+            return Err(SealError::NotOurs);
+        };
+        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_LEN>() else {
+            return Err(SealError::NotOurs);
+        };
+        let mut opened = sealed.to_vec();
+        let secret = self
+            .key()?
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(context.as_bytes()),
+                &mut opened,
+            )
+            .map_err(|_| SealError::NotOurs)?;
+        Ok(secret.to_vec())
+    }
+
+    fn key(&self) -> Result<LessSafeKey, SealError> {
+        let key = UnboundKey::new(&AES_256_GCM, &self.bytes).map_err(|_| SealError::NotOurs)?;
+        Ok(LessSafeKey::new(key))
+    }
+}
+
+/// Makes a digest that only the owner of the key can make, so that what it stands for cannot be guessed from it.
+#[derive(Clone)]
+pub struct DigestKey(hmac::Key);
+
+impl DigestKey {
+    /// HMAC-SHA256 of `text`, in hex.
+    pub fn digest(&self, text: &str) -> String {
+        use std::fmt::Write as _;
+        let mut hex = String::new();
+        for byte in hmac::sign(&self.0, text.as_bytes()).as_ref() {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(secret: &str, purpose: &str) -> SealingKey {
+        MasterKey::new("SECRET_KEY", SecretString::from(secret)).sealing_key(purpose)
+    }
+
+    #[test]
+    fn what_is_sealed_is_opened_with_the_same_key_for_the_same_place_only() {
+        let sealed = key("one", "keys").seal(b"private", "key 7").unwrap();
+        assert_eq!(
+            key("one", "keys").open(&sealed, "key 7"),
+            Ok(b"private".to_vec())
+        );
+        for (secret, purpose, context) in [
+            ("two", "keys", "key 7"),
+            ("one", "codes", "key 7"),
+            ("one", "keys", "key 8"),
+            ("one", "keys", ""),
+        ] {
+            let opened = key(secret, purpose).open(&sealed, context);
+            assert_eq!(
+                opened,
+                Err(SealError::NotOurs),
+                "{secret} {purpose} {context}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_changed_or_cut_is_not_opened() {
+        let key = key("one", "keys");
+        let sealed = key.seal(b"private", "").unwrap();
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert_eq!(key.open(&changed, ""), Err(SealError::NotOurs), "{index}");
+            assert_eq!(key.open(&sealed[..index], ""), Err(SealError::NotOurs));
+        }
+    }
+
+    #[test]
+    fn the_same_secret_is_never_sealed_alike() {
+        let key = key("one", "keys");
+        let one = key.seal(b"private", "").unwrap();
+        assert_ne!(one, key.seal(b"private", "").unwrap());
+        assert!(!one.windows(7).any(|bytes| bytes == b"private"));
+    }
+
+    #[test]
+    fn a_digest_belongs_to_its_key() {
+        let digest = |secret: &str| {
+            let key = MasterKey::new("SECRET_KEY", SecretString::from(secret));
+            key.digest_key("addresses").digest("ada@example.com")
+        };
+        assert_eq!(digest("one"), digest("one"));
+        assert_ne!(digest("one"), digest("two"));
+        assert_eq!(digest("one").len(), 64);
+    }
+}

@@ -1,0 +1,290 @@
+//! Who is let in: what a server answers to calls with tokens of every kind, and how its keys come and go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::auth::{
+    self, Access, Caller, Guard, LIFETIME, Role, Rules, Signer, Verifier, new_private_key,
+};
+use runtime::config::DatabaseConfig;
+use runtime::{Shutdown, TestClock, database};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use tempfile::TempDir;
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
+use uuid::Uuid;
+
+use crate::probe::{Server, ask, call, open};
+
+const NOW_MS: i64 = 1_800_000_000_000;
+const LIFETIME_MS: i64 = LIFETIME.as_millis() as i64;
+const ADA: Caller = Caller {
+    user_id: Uuid::from_u128(7),
+    role: Role::User,
+};
+const ADMIN: Caller = Caller {
+    user_id: Uuid::from_u128(8),
+    role: Role::Admin,
+};
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        runtime::migrations()
+    }
+}
+
+/// A server whose method `Check` is for those whom a test says, with a database that knows one key.
+struct World {
+    server: Server,
+    db: DatabaseConnection,
+    clock: TestClock,
+    signer: Signer,
+    _folder: TempDir,
+}
+
+impl World {
+    async fn new(rules: Rules) -> Self {
+        let folder = TempDir::new().unwrap();
+        let config = DatabaseConfig::sqlite(folder.path().join("keys.db"));
+        let db = database::connect(&config, "test").await.unwrap();
+        database::migrate::<Migrator>(&db).await.unwrap();
+        let clock = TestClock::at(NOW_MS);
+        let verifier = Verifier::new(db.clone(), Arc::new(clock.clone()));
+        let shutdown = Shutdown::new(Duration::from_secs(600));
+        let server = Server::guarded(Guard::new(rules, verifier), |_| {}, shutdown).await;
+        let signer = signer("key-1");
+        let world = Self {
+            server,
+            db,
+            clock,
+            signer,
+            _folder: folder,
+        };
+        world.learn(&world.signer).await;
+        world
+    }
+
+    async fn learn(&self, signer: &Signer) {
+        let key = signer.verification_key(NOW_MS + 10 * LIFETIME_MS);
+        auth::learn(&self.db, &key).await.unwrap();
+    }
+
+    /// The caller as the handler sees it, or the refusal.
+    async fn call(&self, authorization: &[&str]) -> Result<String, Status> {
+        let answer = call(self.server.channel().await, with(authorization)).await;
+        let status = answer.unwrap_err();
+        // The probe can answer with a status only.
+        match status.code() {
+            Code::Unknown => Ok(status.message().to_owned()),
+            _ => Err(status),
+        }
+    }
+
+    async fn call_as(&self, caller: Caller) -> Result<String, Status> {
+        let token = self.signer.issue(caller, NOW_MS).token;
+        self.call(&[&format!("Bearer {token}")]).await
+    }
+}
+
+fn signer(key_id: &str) -> Signer {
+    Signer::new(key_id, &new_private_key().unwrap()).unwrap()
+}
+
+fn with(authorization: &[&str]) -> Request<HealthCheckRequest> {
+    let mut request = ask("tell caller");
+    for value in authorization {
+        let metadata = request.metadata_mut();
+        metadata.append("authorization", value.parse().unwrap());
+    }
+    request
+}
+
+#[track_caller]
+fn assert_refused(answer: Result<String, Status>, code: Code, reason: &str) {
+    let status = answer.unwrap_err();
+    assert_eq!(status.code(), code, "{status:?}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, reason);
+}
+
+const FOR_USERS: Rules = &[("test.v1.ProbeService/Check", Access::Authenticated)];
+const FOR_ADMINS: Rules = &[("test.v1.ProbeService/Check", Access::Admin)];
+const FOR_ALL: Rules = &[("test.v1.ProbeService/Check", Access::Public)];
+
+#[tokio::test]
+async fn whoever_has_a_valid_token_is_known_to_the_handler() {
+    let world = World::new(FOR_USERS).await;
+    for caller in [ADA, ADMIN] {
+        assert_eq!(world.call_as(caller).await.unwrap(), format!("{caller:?}"));
+    }
+    let token = world.signer.issue(ADA, NOW_MS).token;
+    let spelled = format!("bearer  {token} ");
+    assert!(world.call(&[&spelled]).await.is_ok());
+}
+
+#[tokio::test]
+async fn without_a_good_token_nobody_is_let_in_and_nobody_learns_why() {
+    let world = World::new(FOR_USERS).await;
+    let token = world.signer.issue(ADA, NOW_MS).token;
+    let good = format!("Bearer {token}");
+    let tampered = good.replacen(".e", ".f", 1);
+    let unsigned = format!("Bearer {}", token.rsplit_once('.').unwrap().0);
+    let of_unknown_key = signer("key-2").issue(ADA, NOW_MS).token;
+    let of_forged_key = signer("key-1").issue(ADA, NOW_MS).token;
+    let future = world.signer.issue(ADA, NOW_MS + 61_000).token;
+    let refusals = [
+        vec![],
+        vec![""],
+        vec!["Bearer"],
+        vec!["Bearer "],
+        vec!["Basic YWRhOnB3"],
+        vec![token.as_str()],
+        vec![tampered.as_str()],
+        vec![unsigned.as_str()],
+        vec![good.as_str(), good.as_str()],
+        vec!["Bearer eyJhbGciOiJub25lIiwia2lkIjoia2V5LTEifQ.e30."],
+    ];
+    let mut answers = Vec::new();
+    for authorization in refusals {
+        answers.push(world.call(&authorization).await);
+    }
+    for token in [of_unknown_key, of_forged_key, future] {
+        answers.push(world.call(&[&format!("Bearer {token}")]).await);
+    }
+    for answer in answers {
+        let message = answer.as_ref().unwrap_err().message().to_owned();
+        assert!(
+            message.starts_with("the call needs a valid access token"),
+            "{message}"
+        );
+        assert_refused(answer, Code::Unauthenticated, "UNAUTHENTICATED");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_says_so_after_a_minute_of_leeway() {
+    let world = World::new(FOR_USERS).await;
+    world.clock.set(NOW_MS + LIFETIME_MS + 59_000);
+    assert!(world.call_as(ADA).await.is_ok());
+    world.clock.set(NOW_MS + LIFETIME_MS + 60_000);
+    let answer = world.call_as(ADA).await;
+    assert_refused(answer, Code::Unauthenticated, "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
+async fn what_is_for_admins_is_denied_to_users() {
+    let world = World::new(FOR_ADMINS).await;
+    assert!(world.call_as(ADMIN).await.is_ok());
+    let answer = world.call_as(ADA).await;
+    let message = answer.as_ref().unwrap_err().message().to_owned();
+    assert_eq!(message, "permission denied, or it does not exist");
+    assert_refused(answer, Code::PermissionDenied, "PERMISSION_DENIED");
+    assert_refused(
+        world.call(&[]).await,
+        Code::Unauthenticated,
+        "UNAUTHENTICATED",
+    );
+}
+
+#[tokio::test]
+async fn what_is_public_asks_nobody_and_has_no_caller() {
+    let world = World::new(FOR_ALL).await;
+    let answer = world.call(&[]).await;
+    // The handler asked who it is, and was told that nobody has looked.
+    assert_refused(answer, Code::Unauthenticated, "UNAUTHENTICATED");
+    let channel = world.server.channel().await;
+    assert!(call(channel, ask("")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_method_that_nobody_has_listed_is_not_served_to_anybody() {
+    let world = World::new(FOR_USERS).await;
+    let mut request = ask("");
+    let token = world.signer.issue(ADMIN, NOW_MS).token;
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    for unlisted in [
+        open(world.server.channel().await, "").await.err().unwrap(),
+        crate::probe::call_watch(world.server.channel().await, request).await,
+    ] {
+        assert_eq!(unlisted.code(), Code::Unimplemented);
+        let details = unlisted.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "METHOD_UNKNOWN");
+    }
+}
+
+#[tokio::test]
+async fn health_needs_no_token() {
+    let world = World::new(&[]).await;
+    let health = HealthClient::new(world.server.channel().await)
+        .check(ask(""))
+        .await;
+    assert!(health.is_ok());
+}
+
+#[tokio::test]
+async fn a_megabyte_of_token_is_refused_and_the_server_lives() {
+    let world = World::new(FOR_USERS).await;
+    let long = format!("Bearer {}", "a".repeat(1 << 20));
+    assert!(world.call(&[&long]).await.is_err());
+    let fits = format!("Bearer {}", "a".repeat(12_000));
+    assert_refused(
+        world.call(&[&fits]).await,
+        Code::Unauthenticated,
+        "UNAUTHENTICATED",
+    );
+    assert!(world.call_as(ADA).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_new_key_counts_as_soon_as_it_is_in_the_table() {
+    let world = World::new(FOR_USERS).await;
+    assert!(world.call_as(ADA).await.is_ok());
+    let next = signer("key-2");
+    world.learn(&next).await;
+    let token = format!("Bearer {}", next.issue(ADA, NOW_MS).token);
+    // Refused at most for as long as the table is not looked at again.
+    while world.call(&[&token]).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        world.call_as(ADA).await.is_ok(),
+        "the first goes on to count"
+    );
+}
+
+#[tokio::test]
+async fn a_key_ends_when_it_expires_and_nobody_can_replace_it() {
+    let world = World::new(FOR_USERS).await;
+    world.learn(&signer("key-1")).await;
+    assert!(
+        world.call_as(ADA).await.is_ok(),
+        "the key is still the first one"
+    );
+
+    let ended = world.signer.verification_key(NOW_MS);
+    auth::learn(&world.db, &ended).await.unwrap();
+    let verifier = Verifier::new(world.db.clone(), Arc::new(world.clock.clone()));
+    let token = world.signer.issue(ADA, NOW_MS).token;
+    assert_eq!(
+        verifier.verify(&token).await,
+        Err(auth::Refusal::UnknownKey)
+    );
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_the_known_keys_go_on_to_count() {
+    let world = World::new(FOR_USERS).await;
+    assert!(world.call_as(ADA).await.is_ok());
+    let gone = "ALTER TABLE verification_key RENAME TO hidden";
+    world.db.execute_unprepared(gone).await.unwrap();
+    let unknown = signer("key-2").issue(ADA, NOW_MS).token;
+    let refused = world.call(&[&format!("Bearer {unknown}")]).await;
+    assert_refused(refused, Code::Unauthenticated, "UNAUTHENTICATED");
+    assert!(world.call_as(ADA).await.is_ok());
+}

@@ -1,0 +1,73 @@
+//! Access tokens for tests: of any user and role, so that no test of another service needs the user service.
+
+use runtime::auth::{self, Caller, KEY_BYTES, LEEWAY, LIFETIME, Role, Signer, new_private_key};
+use runtime::{Clock as _, SystemClock};
+use sea_orm::ConnectionTrait;
+use tonic::Request;
+use uuid::Uuid;
+
+/// Issues tokens with a key of its own.
+pub struct Tokens {
+    signer: Signer,
+}
+
+impl Tokens {
+    /// With a key that no service knows.
+    pub fn unknown() -> Self {
+        let private_key = new_private_key().expect("random numbers");
+        let key_id = Uuid::now_v7().to_string();
+        Self {
+            signer: Signer::new(key_id, &private_key).expect("a key that was just made"),
+        }
+    }
+
+    /// With a key that the service with this database accepts, as if the user service had told of it.
+    pub async fn accepted_by(db: &impl ConnectionTrait) -> Self {
+        let tokens = Self::unknown();
+        let key = tokens.signer.verification_key(i64::MAX);
+        auth::learn(db, &key)
+            .await
+            .unwrap_or_else(|error| panic!("making a key known: {error}"));
+        tokens
+    }
+
+    /// The id of the key and its public half, for an event that tells of it.
+    pub fn key(&self) -> (String, [u8; KEY_BYTES]) {
+        let key = self.signer.verification_key(i64::MAX);
+        (key.key_id, key.public_key)
+    }
+
+    /// A user's.
+    pub fn user(&self, user_id: Uuid) -> String {
+        self.of(user_id, Role::User, 0)
+    }
+
+    /// An admin's.
+    pub fn admin(&self) -> String {
+        self.of(Uuid::now_v7(), Role::Admin, 0)
+    }
+
+    /// A user's, past its time and past the leeway.
+    pub fn expired(&self, user_id: Uuid) -> String {
+        let age = LIFETIME + LEEWAY;
+        self.of(
+            user_id,
+            Role::User,
+            i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
+        )
+    }
+
+    fn of(&self, user_id: Uuid, role: Role, age_ms: i64) -> String {
+        let caller = Caller { user_id, role };
+        let issued_at_ms = SystemClock.now_ms() - age_ms;
+        self.signer.issue(caller, issued_at_ms).token
+    }
+}
+
+/// `message` in a call of whoever `token` stands for.
+pub fn authorized<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let value = format!("Bearer {token}").parse().expect("a token is ASCII");
+    request.metadata_mut().insert("authorization", value);
+    request
+}
