@@ -1,6 +1,5 @@
 //! The running system of one test: all services in this process, on a stack of its own.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use angarium::{Command, Config, System};
@@ -20,10 +19,10 @@ use messaging::transport::{self, Confirmation};
 use messaging::{ConsumerConfig, EngineConfig, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::Shutdown;
-use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
+use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
 use tempfile::TempDir;
-use testkit::{Broker, Database, Stack, StoreKind, eventually};
+use testkit::{Broker, Database, Stack, StoreKind, any_port, eventually};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -53,7 +52,7 @@ impl Running {
         let config = Config {
             command: Command::Serve,
             data_dir: folder.path().to_owned(),
-            grpc: GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            grpc: any_port(),
             database: database.as_ref().map(Database::config),
             rabbitmq: match &handle {
                 transport::Broker::RabbitMq(config) => Some(config.clone()),

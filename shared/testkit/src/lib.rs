@@ -15,6 +15,7 @@
 
 mod blocking;
 mod broker;
+mod certificates;
 mod database;
 mod environment;
 mod eventually;
@@ -27,6 +28,7 @@ mod stack;
 mod tokens;
 
 pub use broker::{Broker, BrokerKind};
+pub use certificates::{Authority, Identity};
 pub use database::{Database, StoreKind};
 pub use eventually::{eventually, eventually_is};
 pub use locked_down::{LockedDown, Operation};

@@ -4,11 +4,17 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod access;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod health;
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
@@ -21,3 +27,7 @@ mod reflection;
 mod shutdown;
 #[cfg(test)]
 mod sqlite;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod wire;
