@@ -105,6 +105,7 @@ impl App {
             database,
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
+        serving.tell_of("broker", self.engine.connected());
         serving.beside("mailer", self.mailer.run(shutdown.soft));
         serving
             .finish_with("messaging", |stop, committed| {

@@ -90,7 +90,8 @@ impl App {
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database,
         };
-        let serving = Serving::start(self.server, service, &shutdown);
+        let mut serving = Serving::start(self.server, service, &shutdown);
+        serving.tell_of("broker", self.engine.connected());
         serving
             .finish_with("messaging", |stop, committed| {
                 self.engine.run(stop, committed)

@@ -7,6 +7,7 @@
 
 mod backlog;
 mod config;
+mod connected;
 mod consumer;
 pub mod dead_letters;
 pub mod definitions;
