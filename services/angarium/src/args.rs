@@ -8,9 +8,10 @@ use messaging::transport::RabbitMqConfig;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use notification_service::config::{MailArgs, MailConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
-    Problems, TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Mode,
+    ModeArgs, Problems, TelemetryArgs, TelemetryConfig,
 };
+use runtime::healthcheck;
 
 use crate::dead_letters;
 use crate::topology::Topology;
@@ -20,7 +21,7 @@ use crate::topology::Topology;
 /// Without further ado it keeps everything in one folder and needs nothing else. With --database-url and --amqp-url it runs
 /// on PostgreSQL and RabbitMQ.
 #[derive(Parser)]
-#[command(name = "angarium", version)]
+#[command(name = "angarium", version, after_help = healthcheck::HINT)]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -89,15 +90,22 @@ impl runtime::Settings for Args {
 
     const SECRETS: &'static [&'static str] = &["database_url", "amqp_url", "smtp_url"];
 
+    const DEFAULT_PORT: u16 = user_service::config::DEFAULT_PORT;
+
     fn check(mut self, problems: &mut Problems) -> Option<Config> {
         let mut command = self.command.unwrap_or(Command::Serve);
         if let Command::Topology(Topology::Export(export)) = &mut command {
             export.prefix.clone_from(&self.broker.amqp_prefix);
         }
         let mode = self.mode.check(problems);
+        // What only looks at the databases needs no certificate.
+        let mode_of_server = match command {
+            Command::Serve | Command::Demo => mode,
+            _ => Mode::Development,
+        };
         let grpc = self
             .grpc
-            .check(user_service::config::DEFAULT_PORT, mode, problems);
+            .check(Self::DEFAULT_PORT, mode_of_server, problems);
         let grpc = grpc.filter(|grpc| has_room_for_all(grpc.listen, problems));
         let given = self.database.database_url.is_some();
         if self

@@ -9,6 +9,7 @@ use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
     Problems, TelemetryArgs, TelemetryConfig,
 };
+use runtime::healthcheck;
 
 mod mail;
 
@@ -22,7 +23,7 @@ const DEFAULT_FOLDER: &str = "mails";
 
 /// Notifications: events in, mails out.
 #[derive(Parser)]
-#[command(name = "notification-service", version)]
+#[command(name = "notification-service", version, after_help = healthcheck::HINT)]
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,
@@ -58,6 +59,8 @@ impl runtime::Settings for Args {
     type Config = Config;
 
     const SECRETS: &'static [&'static str] = &["database_url", "amqp_url", "smtp_url"];
+
+    const DEFAULT_PORT: u16 = DEFAULT_PORT;
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let mode = self.mode.check(problems);

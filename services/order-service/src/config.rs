@@ -7,13 +7,14 @@ use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
     Problems, TelemetryArgs, TelemetryConfig,
 };
+use runtime::healthcheck;
 
 /// The port unless another one is given.
 pub const DEFAULT_PORT: u16 = 50052;
 
 /// Orders: gRPC in, events out.
 #[derive(Parser)]
-#[command(name = "order-service", version)]
+#[command(name = "order-service", version, after_help = healthcheck::HINT)]
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,
@@ -46,6 +47,8 @@ impl runtime::Settings for Args {
     type Config = Config;
 
     const SECRETS: &'static [&'static str] = &["database_url", "amqp_url"];
+
+    const DEFAULT_PORT: u16 = DEFAULT_PORT;
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let mode = self.mode.check(problems);

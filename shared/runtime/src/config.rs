@@ -35,6 +35,9 @@ pub trait Settings: clap::Parser {
     /// Argument ids (the fields' names) of this struct that may also come from the file named by `<VARIABLE>_FILE`.
     const SECRETS: &'static [&'static str];
 
+    /// The port unless another one is given.
+    const DEFAULT_PORT: u16;
+
     /// Turns raw strings into the configuration. Goes on after a mistake, so that all are found; `None` where any was.
     fn check(self, problems: &mut Problems) -> Option<Self::Config>;
 

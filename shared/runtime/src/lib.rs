@@ -11,6 +11,7 @@ pub mod database;
 mod exit;
 pub mod grpc;
 pub mod health;
+pub mod healthcheck;
 pub mod lifecycle;
 mod migrations;
 pub mod run;

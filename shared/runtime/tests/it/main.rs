@@ -14,6 +14,8 @@ mod clients;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod healthcheck;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod postgres;

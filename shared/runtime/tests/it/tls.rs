@@ -12,13 +12,13 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use crate::probe::{Server, ask, call};
 
 /// A server with the certificate that a test gives it, and can change.
-struct Encrypted {
-    server: Server,
+pub(crate) struct Encrypted {
+    pub(crate) server: Server,
     folder: TempDir,
 }
 
 impl Encrypted {
-    async fn with(identity: &Identity, client_ca: Option<&Authority>) -> Self {
+    pub(crate) async fn with(identity: &Identity, client_ca: Option<&Authority>) -> Self {
         runtime::run::install_tls_provider();
         let folder = tempfile::tempdir().unwrap();
         let config = tls(identity, client_ca, &folder);
