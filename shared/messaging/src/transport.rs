@@ -15,7 +15,7 @@ mod rabbitmq;
 mod topology;
 
 pub use embedded::{Embedded, EmbeddedTransport};
-pub use rabbitmq::{RabbitMq, RabbitMqConfig};
+pub use rabbitmq::{RabbitMq, RabbitMqConfig, RabbitMqTls};
 pub use topology::{
     Binding, DEAD_LETTER_EXCHANGE, Queue, Topology, TopologyMismatch, dead_letter_queue,
 };

@@ -20,6 +20,8 @@ mod messages;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod postgres_tls;
+#[cfg(test)]
 mod probe;
 #[cfg(test)]
 mod process;
