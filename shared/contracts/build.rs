@@ -1,16 +1,23 @@
 //! Generates the crate from proto/, without protoc: compiles the files, checks what their options say, and writes the
-//! messages, the clients and servers, `impl Event`, the redacting `impl Debug` and the descriptor set into OUT_DIR.
+//! messages, the clients and servers, `impl Event`, `impl Validate`, the redacting `impl Debug` and the descriptor set into
+//! OUT_DIR.
 
 #![forbid(unsafe_code)]
 
+#[path = "build/checks.rs"]
+mod checks;
 #[path = "build/events.rs"]
 mod events;
 #[path = "build/options.rs"]
 mod options;
 #[path = "build/redaction.rs"]
 mod redaction;
+#[path = "build/rules.rs"]
+mod rules;
 #[path = "build/rust.rs"]
 mod rust;
+#[path = "build/validation.rs"]
+mod validation;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -39,6 +46,7 @@ fn generate() -> Result<()> {
     let pool = compiler.descriptor_pool();
     let events = events::read(&pool).map_err(|mistakes| anyhow!(mistakes.join("\n")))?;
     let redacted = redaction::read(&pool).map_err(|mistakes| anyhow!(mistakes.join("\n")))?;
+    let validated = validation::read(&pool).map_err(|mistakes| anyhow!(mistakes.join("\n")))?;
 
     let mut generator = tonic_prost_build::configure();
     for message in &redacted {
@@ -50,6 +58,10 @@ fn generate() -> Result<()> {
 
     fs::write(out_dir.join("events.rs"), events::to_rust(&events))?;
     fs::write(out_dir.join("redaction.rs"), redaction::to_rust(&redacted))?;
+    fs::write(
+        out_dir.join("validation.rs"),
+        validation::to_rust(&validated),
+    )?;
     // As the compiler encodes it, not as prost-types would: those know no extensions, and would drop our options.
     fs::write(
         out_dir.join("descriptors.binpb"),

@@ -120,6 +120,7 @@ impl Running {
             email: email.to_owned(),
             password: "correct horse battery staple".to_owned(),
             display_name: "Ada Lovelace".to_owned(),
+            ..CreateUserRequest::default()
         };
         let answer = self.users.clone().create_user(request).await.unwrap();
         answer.into_inner().user.unwrap().user_id
@@ -130,6 +131,7 @@ impl Running {
         let request = PlaceOrderRequest {
             user_id: user_id.to_owned(),
             lines: vec![line()],
+            ..PlaceOrderRequest::default()
         };
         eventually("the order is placed", async || {
             match self.orders.clone().place_order(request.clone()).await {
@@ -145,6 +147,7 @@ impl Running {
         let request = CancelOrderRequest {
             order_id: order_id.to_owned(),
             reason: reason.to_owned(),
+            ..CancelOrderRequest::default()
         };
         Ok(self
             .orders

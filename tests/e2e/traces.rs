@@ -29,6 +29,7 @@ async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_caus
         email: "ada@example.com".to_owned(),
         password: "correct horse battery staple".to_owned(),
         display_name: "Ada".to_owned(),
+        ..CreateUserRequest::default()
     });
     request.metadata_mut().insert(
         "traceparent",

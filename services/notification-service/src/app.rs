@@ -9,15 +9,17 @@ use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
-use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database};
+use runtime::{
+    ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
+    idempotency,
+};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
 use crate::config::{Config, Delivery};
 use crate::mailer::Mailer;
 use crate::migrations::Migrator;
-use crate::page_token::{self, PageTokens};
-use crate::{NAME, access, events, grpc, sender, store};
+use crate::{NAME, access, events, grpc, sender};
 
 /// The full name of the gRPC service, as health and reflection have it.
 const GRPC_SERVICE: &str = "angarium.notification.v1.NotificationService";
@@ -67,7 +69,8 @@ impl App {
             })?;
         let mailer = Mailer::new(store.clone(), sender, mail.from, mail.timeout);
 
-        let notifications = grpc::Notifications::new(store.clone(), page_tokens(&store).await?);
+        let tokens = PageTokens::open(store.connection()).await?;
+        let notifications = grpc::Notifications::new(store.clone(), tokens);
         let service = NotificationServiceServer::new(notifications)
             .max_decoding_message_size(config.grpc.max_request_bytes)
             .max_encoding_message_size(config.grpc.max_response_bytes)
@@ -106,6 +109,8 @@ impl App {
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.tell_of("broker", self.engine.connected());
+        let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
+        serving.beside("answers", answers);
         serving.beside("mailer", self.mailer.run(shutdown.soft));
         serving
             .finish_with("messaging", |stop, committed| {
@@ -113,13 +118,4 @@ impl App {
             })
             .await
     }
-}
-
-/// With the key that all replicas share, which the first start makes.
-async fn page_tokens(store: &Store) -> anyhow::Result<PageTokens> {
-    let candidate = page_token::new_key().context("the system gives no random numbers")?;
-    let transaction = store.begin().await?;
-    let key = store::page_token_key(&*transaction, &candidate).await?;
-    transaction.commit().await?;
-    PageTokens::new(&key).context("page_token_key holds what this release never writes")
 }

@@ -20,7 +20,6 @@ pub mod mail;
 pub mod mailer;
 pub mod migrations;
 pub mod notification;
-pub mod page_token;
 pub mod sender;
 pub mod store;
 pub mod templates;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 use messaging::{Delivered, Store, Transaction, trace};
+use runtime::database;
 use sea_orm::DbErr;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -60,7 +61,7 @@ pub async fn enqueue(
         subject: content.subject.to_owned(),
         text: content.text,
         html: content.html,
-        created_at_ms: store::now_ms(&**transaction).await?,
+        created_at_ms: database::now_ms(&**transaction).await?,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
         attempt: 0,

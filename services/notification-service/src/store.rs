@@ -1,12 +1,12 @@
-//! The tables `recipient`, `notification` and `page_token_key`, and the queries on them; [`pending`] has those of the mailer.
+//! The tables `recipient` and `notification`, and the queries on them; [`pending`] has those of the mailer.
 //!
 //! Plain functions over a connection or a transaction, so that what is committed together is visible where it is committed.
-//! The time is the database's own, so that all replicas share one clock.
 
+use runtime::Page;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, FromQueryResult,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -14,19 +14,8 @@ use crate::error::Error;
 use crate::notification::{Kind, Letter, Notification, Recipient, State};
 
 pub mod notification;
-pub mod page_token_key;
 pub mod pending;
 pub mod recipient;
-
-/// The database's clock, in Unix milliseconds.
-pub async fn now_ms(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let sql = format!("SELECT {} AS now_ms", now(db));
-    let row = db
-        .query_one_raw(Statement::from_string(db.get_database_backend(), sql))
-        .await?;
-    row.ok_or_else(|| unreadable("the clock"))?
-        .try_get("", "now_ms")
-}
 
 /// From now on this user can be written to. A row that is there shows a later version.
 pub async fn insert_recipient(
@@ -98,12 +87,11 @@ pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result
     Ok(())
 }
 
-/// At most `limit` notifications, newest first: those before `before`, of `user_id`, where they are given.
+/// The notifications of a page, newest first: those of `user_id`, where it is given.
 pub async fn list(
     db: &impl ConnectionTrait,
     user_id: Option<Uuid>,
-    before: Option<Uuid>,
-    limit: u64,
+    page: &Page,
 ) -> Result<Vec<Notification>, DbErr> {
     use notification::Column;
     let mut rows = notification::Entity::find()
@@ -122,34 +110,15 @@ pub async fn list(
             Column::SentAtMs,
         ])
         .order_by_desc(Column::NotificationId)
-        .limit(limit);
+        .limit(page.limit());
     if let Some(user_id) = user_id {
         rows = rows.filter(Column::UserId.eq(user_id.to_string()));
     }
-    if let Some(before) = before {
+    if let Some(before) = page.before {
         rows = rows.filter(Column::NotificationId.lt(before.to_string()));
     }
     let rows = rows.into_model::<Listed>().all(db).await?;
     rows.into_iter().map(listed).collect()
-}
-
-/// The key of page tokens: `candidate`, unless another replica or an earlier start has put one there.
-pub async fn page_token_key(db: &impl ConnectionTrait, candidate: &str) -> Result<String, DbErr> {
-    const ONLY: i32 = 1;
-    let row = page_token_key::Model {
-        id: ONLY,
-        secret_key: candidate.to_owned(),
-    };
-    page_token_key::Entity::insert(row.into_active_model())
-        .on_conflict(
-            OnConflict::column(page_token_key::Column::Id)
-                .do_nothing()
-                .to_owned(),
-        )
-        .exec_without_returning(db)
-        .await?;
-    let row = page_token_key::Entity::find_by_id(ONLY).one(db).await?;
-    Ok(row.ok_or_else(|| unreadable("page_token_key"))?.secret_key)
 }
 
 #[derive(FromQueryResult)]
@@ -179,14 +148,6 @@ fn listed(row: Listed) -> Result<Notification, DbErr> {
         sent_at_ms: row.sent_at_ms,
         failure: row.failure.unwrap_or_default(),
     })
-}
-
-/// The expression for the database's clock.
-fn now(db: &impl ConnectionTrait) -> &'static str {
-    match db.get_database_backend() {
-        DbBackend::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",
-        _ => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
-    }
 }
 
 fn kind_name(kind: Kind) -> &'static str {

@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
-use runtime::{ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database};
+use runtime::{
+    ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database, idempotency,
+};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -90,6 +92,8 @@ impl App {
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.tell_of("broker", self.engine.connected());
+        let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
+        serving.beside("answers", answers);
         serving
             .finish_with("messaging", |stop, committed| {
                 self.engine.run(stop, committed)

@@ -1,10 +1,14 @@
-//! What changes orders: each command is one transaction that holds the new state and the event that tells of it.
+//! What changes orders: each command is one transaction that holds the new state, the event that tells of it, and the answer
+//! to the call where that may be made again.
 
 use std::sync::Arc;
 
-use contracts::order::v1::{OrderCancelled, OrderPlaced};
+use contracts::order::v1::{Order as OrderMessage, OrderCancelled, OrderPlaced};
 use messaging::{Cause, Store, outbox};
+use prost::Message as _;
 use runtime::Clock;
+use runtime::idempotency::{self, Call};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::convert;
@@ -29,10 +33,14 @@ impl Commands {
         &self,
         user_id: Uuid,
         lines: Lines,
+        call: Option<&Call>,
         cause: &Cause,
-    ) -> Result<Order, Error> {
+    ) -> Result<OrderMessage, Error> {
         let order = Order::place(Uuid::now_v7(), user_id, lines, self.clock.now_ms());
         let transaction = self.store.begin_command().await?;
+        if let Some(first) = idempotency::claim(&*transaction, call).await? {
+            return answer(&first);
+        }
         if !store::knows_user(&*transaction, user_id).await? {
             return Err(Error::UserUnknown(user_id));
         }
@@ -45,8 +53,10 @@ impl Commands {
             create_time: Some(convert::timestamp(order.created_at_ms)),
         };
         outbox::enqueue(&transaction, &placed, order.version, cause).await?;
+        let answer = convert::order(&order);
+        idempotency::keep(&*transaction, call, answer.encode_to_vec()).await?;
         transaction.commit().await?;
-        Ok(order)
+        Ok(answer)
     }
 
     /// The order with this id.
@@ -61,9 +71,13 @@ impl Commands {
         &self,
         order_id: Uuid,
         reason: String,
+        call: Option<&Call>,
         cause: &Cause,
-    ) -> Result<Order, Error> {
+    ) -> Result<OrderMessage, Error> {
         let transaction = self.store.begin_command().await?;
+        if let Some(first) = idempotency::claim(&*transaction, call).await? {
+            return answer(&first);
+        }
         let mut order = store::lock_order(&*transaction, order_id)
             .await?
             .ok_or(Error::OrderNotFound(order_id))?;
@@ -82,7 +96,15 @@ impl Commands {
             cancel_time: Some(convert::timestamp(now_ms)),
         };
         outbox::enqueue(&transaction, &cancelled, order.version, cause).await?;
+        let answer = convert::order(&order);
+        idempotency::keep(&*transaction, call, answer.encode_to_vec()).await?;
         transaction.commit().await?;
-        Ok(order)
+        Ok(answer)
     }
+}
+
+/// What the first call was answered.
+fn answer(first: &[u8]) -> Result<OrderMessage, Error> {
+    OrderMessage::decode(first)
+        .map_err(|_| DbErr::Type("idempotency.response is no order".to_owned()).into())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use messaging::{BeginError, HandlerError, OverBudget};
+use runtime::idempotency::{ClaimError, Reused};
 use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
@@ -22,9 +23,20 @@ pub enum Error {
     #[error("order {order_id} cannot be cancelled, it is {state:?}")]
     NotCancellable { order_id: Uuid, state: State },
     #[error(transparent)]
+    RequestIdReused(#[from] Reused),
+    #[error(transparent)]
     Overloaded(#[from] OverBudget),
     #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
+            ClaimError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 impl From<BeginError> for Error {
@@ -72,6 +84,7 @@ impl From<Error> for Status {
                 &order_id.to_string(),
                 message,
             ),
+            Error::RequestIdReused(reused) => reused.into(),
             Error::Overloaded(OverBudget) => {
                 status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
             }
@@ -88,7 +101,7 @@ impl From<Error> for HandlerError {
             | Error::OrderNotFound(_)
             | Error::Overloaded(_)
             | Error::Database(_) => Self::retry(error),
-            Error::NotCancellable { .. } => Self::reject(error),
+            Error::NotCancellable { .. } | Error::RequestIdReused(_) => Self::reject(error),
         }
     }
 }

@@ -6,9 +6,6 @@ use uuid::Uuid;
 
 use crate::money::{Money, TooLarge};
 
-/// The most lines that an order has.
-pub const MAX_LINES: usize = 100;
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     pub id: Uuid,
@@ -53,8 +50,8 @@ pub struct Lines {
 /// Why lines do not make an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLines {
-    #[error("must have from 1 to {MAX_LINES} elements")]
-    Count,
+    #[error("must have at least one element")]
+    None,
     #[error("must all be in the same currency")]
     Currencies,
     #[error("must add up to an amount that fits into google.type.Money")]
@@ -63,21 +60,10 @@ pub enum InvalidLines {
 
 impl Lines {
     /// # Errors
-    /// Where an order cannot have this many lines, whatever they are.
-    pub fn check_count(count: usize) -> Result<(), InvalidLines> {
-        if (1..=MAX_LINES).contains(&count) {
-            Ok(())
-        } else {
-            Err(InvalidLines::Count)
-        }
-    }
-
-    /// # Errors
-    /// Where the lines are too few, too many, in different currencies, or too dear.
+    /// Where there are none, or they are in different currencies, or too dear.
     pub fn new(lines: Vec<Line>) -> Result<Self, InvalidLines> {
-        Self::check_count(lines.len())?;
         let [first, others @ ..] = lines.as_slice() else {
-            return Err(InvalidLines::Count);
+            return Err(InvalidLines::None);
         };
         if others
             .iter()
@@ -168,11 +154,7 @@ mod tests {
 
     #[test]
     fn lines_that_do_not_make_an_order_are_refused() {
-        assert_eq!(Lines::new(vec![]), Err(InvalidLines::Count));
-        assert_eq!(
-            Lines::new(vec![line("EUR", 1, 1); MAX_LINES + 1]),
-            Err(InvalidLines::Count)
-        );
+        assert_eq!(Lines::new(vec![]), Err(InvalidLines::None));
         assert_eq!(
             Lines::new(vec![line("EUR", 1, 1), line("USD", 1, 1)]),
             Err(InvalidLines::Currencies)

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use contracts::user::v1::UserCreated;
 use messaging::{Cause, Store, outbox};
 use runtime::Clock;
+use runtime::idempotency::{self, Call};
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use crate::convert;
@@ -30,18 +32,26 @@ impl Commands {
         }
     }
 
-    /// Registers a user whose address nobody else has.
+    /// Registers a user whose address nobody else has. The answer to a `call` that is made again is the user of the first.
     pub async fn create_user(
         &self,
         email: Email,
         password: Password,
         display_name: DisplayName,
+        call: Option<&Call>,
         cause: &Cause,
     ) -> Result<User, Error> {
+        let db = self.store.connection();
+        if let Some(first) = idempotency::answered(db, call).await? {
+            return registered(db, &first).await;
+        }
         // Before the transaction begins, because it takes long: a connection, or SQLite's only writer, must not wait for it.
         let password_hash = self.hasher.hash(password).await?;
         let user = User::register(Uuid::now_v7(), email, display_name, self.clock.now_ms());
         let transaction = self.store.begin_command().await?;
+        if let Some(first) = idempotency::claim(&*transaction, call).await? {
+            return registered(&*transaction, &first).await;
+        }
         store::insert_user(&*transaction, &user, &password_hash).await?;
         let created = UserCreated {
             user_id: user.id.to_string(),
@@ -50,6 +60,8 @@ impl Commands {
             create_time: Some(convert::timestamp(user.created_at_ms)),
         };
         outbox::enqueue(&transaction, &created, user.version, cause).await?;
+        // The id and no more: what is personal stands in one place, from where it can be erased.
+        idempotency::keep(&*transaction, call, user.id.as_bytes().to_vec()).await?;
         transaction.commit().await?;
         Ok(user)
     }
@@ -60,4 +72,13 @@ impl Commands {
             .await?
             .ok_or(Error::UserNotFound(user_id))
     }
+}
+
+/// The user whose id was kept as the answer to the first call.
+async fn registered(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, Error> {
+    let user_id = Uuid::from_slice(first)
+        .map_err(|_| DbErr::Type("idempotency.response is no user's id".to_owned()))?;
+    store::find_user(db, user_id)
+        .await?
+        .ok_or(Error::UserNotFound(user_id))
 }

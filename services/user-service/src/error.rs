@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use messaging::{BeginError, OverBudget};
+use runtime::idempotency::{ClaimError, Reused};
 use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
@@ -26,9 +27,20 @@ pub enum Error {
     #[error(transparent)]
     Hashing(#[from] HashError),
     #[error(transparent)]
+    RequestIdReused(#[from] Reused),
+    #[error(transparent)]
     Overloaded(#[from] OverBudget),
     #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
+            ClaimError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 impl From<BeginError> for Error {
@@ -70,6 +82,7 @@ impl From<Error> for Status {
                 tracing::error!("{message}");
                 status::internal()
             }
+            Error::RequestIdReused(reused) => reused.into(),
             Error::Overloaded(OverBudget) => {
                 status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
             }

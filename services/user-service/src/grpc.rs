@@ -2,10 +2,13 @@
 
 use std::fmt::Display;
 
+use contracts::Validate as _;
 use contracts::user::v1::user_service_server::UserService;
 use contracts::user::v1::{CreateUserRequest, CreateUserResponse, GetUserRequest, GetUserResponse};
 use messaging::Cause;
+use prost::Message as _;
 use runtime::grpc::correlation_id;
+use runtime::idempotency::Call;
 use runtime::status::Violations;
 use secrecy::SecretString;
 use tonic::{Request, Response, Status};
@@ -14,6 +17,9 @@ use crate::commands::Commands;
 use crate::convert;
 use crate::password::Password;
 use crate::user::{DisplayName, Email};
+
+/// The caller of what needs no caller.
+const ANYBODY: &str = "";
 
 pub struct Users {
     commands: Commands,
@@ -34,13 +40,23 @@ impl UserService for Users {
         let cause = Cause {
             correlation_id: correlation_id(&request),
         };
+        let mut request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let password = SecretString::from(std::mem::take(&mut request.password));
+        // Without the password by now: no hash but the slow one may be kept of it.
+        let content = request.encode_to_vec();
+        let call = Call::read(
+            ANYBODY,
+            "CreateUser",
+            &request.request_id,
+            &content,
+            &mut violations,
+        );
         let CreateUserRequest {
             email,
-            password,
             display_name,
-        } = request.into_inner();
-        let password = SecretString::from(password);
-        let mut violations = Violations::new();
+            ..
+        } = request;
         let email = valid("email", Email::parse(&email), &mut violations);
         let password = valid("password", Password::parse(password), &mut violations);
         let display_name = valid(
@@ -48,14 +64,15 @@ impl UserService for Users {
             DisplayName::parse(&display_name),
             &mut violations,
         );
-        let (Some(email), Some(password), Some(display_name)) = (email, password, display_name)
+        let (true, Some(email), Some(password), Some(display_name)) =
+            (violations.is_empty(), email, password, display_name)
         else {
             return Err(violations.into_status());
         };
 
         let user = self
             .commands
-            .create_user(email, password, display_name, &cause)
+            .create_user(email, password, display_name, call.as_ref(), &cause)
             .await?;
         Ok(Response::new(CreateUserResponse {
             user: Some(convert::user(&user)),
@@ -66,8 +83,9 @@ impl UserService for Users {
         &self,
         request: Request<GetUserRequest>,
     ) -> Result<Response<GetUserResponse>, Status> {
-        let mut violations = Violations::new();
-        let user_id = violations.uuid("user_id", &request.get_ref().user_id);
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let user_id = violations.uuid("user_id", &request.user_id);
         violations.into_result()?;
 
         let user = self.commands.get_user(user_id).await?;

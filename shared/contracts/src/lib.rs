@@ -1,7 +1,8 @@
 //! The contracts: the gRPC APIs and the events of all services, generated from `proto/` when the crate is built.
 //!
 //! The proto files are the only place where a contract is written; the comments on the types here are theirs. Every
-//! event implements [`Event`] by its own option, and messages with sensitive fields do not show them in `Debug`.
+//! event implements [`Event`] by its own option, every message of a request [`Validate`] by its annotations, and messages with
+//! sensitive fields do not show them in `Debug`.
 //! Nothing generated is kept in the repository, and no protoc is needed.
 //!
 //! A new package needs a module in `generated` and one beside [`user`]; everything else follows from its files.
@@ -9,7 +10,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod validation;
+
 pub use event::Event;
+#[doc(hidden)]
+pub use validation::Findings;
+pub use validation::{FieldViolation, Validate};
 
 /// The user service: users, [`UserService`](user::v1::user_service_server::UserService), and their events.
 pub mod user {
@@ -64,6 +70,7 @@ pub struct EventInfo {
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/events.rs"));
     include!(concat!(env!("OUT_DIR"), "/redaction.rs"));
+    include!(concat!(env!("OUT_DIR"), "/validation.rs"));
 
     pub(crate) mod angarium {
         pub(crate) mod notification {

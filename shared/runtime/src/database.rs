@@ -4,6 +4,7 @@
 //! debug, slow ones (past a second) as warnings. Whatever can hang has a time-out, and no password reaches a log.
 
 mod classify;
+mod clock;
 mod migrate;
 mod postgres;
 mod sqlite;
@@ -18,6 +19,7 @@ use secrecy::ExposeSecret;
 use crate::config::{DatabaseConfig, Location};
 
 pub use classify::{is_unavailable, is_unique_violation, unique_violation};
+pub use clock::{now_ms, now_sql};
 pub use migrate::migrate;
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);

@@ -5,12 +5,16 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261124_000001_create_verification_key;
+mod m20261124_000002_create_idempotency;
+mod m20261124_000003_create_page_token_key;
 
 /// In the order in which they are applied.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(
-        m20261124_000001_create_verification_key::Migration,
-    )]
+    vec![
+        Box::new(m20261124_000001_create_verification_key::Migration),
+        Box::new(m20261124_000002_create_idempotency::Migration),
+        Box::new(m20261124_000003_create_page_token_key::Migration),
+    ]
 }
 
 /// The few words of DDL in which the two stores differ.

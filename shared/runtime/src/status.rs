@@ -34,6 +34,13 @@ pub fn invalid_argument(violations: Vec<Violation>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
+/// The `request_id` was used for another request. Reason `REQUEST_ID_REUSED`.
+pub(crate) fn request_id_reused(message: String) -> Status {
+    let mut details = details("REQUEST_ID_REUSED", &[]);
+    details.add_bad_request_violation("request_id", message.as_str());
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
 /// There is no such resource, for example `not_found("USER_NOT_FOUND", "angarium.user.v1.User", id, …)`.
 pub fn not_found(
     reason: &str,
@@ -213,6 +220,7 @@ mod tests {
                 invalid_argument(vec![Violation::new("a", "b")]),
                 "VALIDATION_FAILED",
             ),
+            (request_id_reused("m".to_owned()), "REQUEST_ID_REUSED"),
             (not_found("GONE", "T", "n", "m"), "GONE"),
             (already_exists("TAKEN", "T", "n", "m"), "TAKEN"),
             (failed_precondition("STATE", "T", "s", "d"), "STATE"),

@@ -125,6 +125,7 @@ impl Story {
             email: format!("ada.{}@example.com", Uuid::now_v7().simple()),
             password: "correct horse battery staple".to_owned(),
             display_name: "Ada Lovelace".to_owned(),
+            ..CreateUserRequest::default()
         };
         let answer = self.users.create_user(request).await?.into_inner();
         Ok(answer.user.context("the answer holds no user")?.user_id)
@@ -147,6 +148,7 @@ impl Story {
                 line("TEA-EARL-GREY", 2, 4, 500_000_000),
                 line("CUP-BLUE", 1, 12, 0),
             ],
+            ..PlaceOrderRequest::default()
         };
         let begun = Instant::now();
         loop {
@@ -170,6 +172,7 @@ impl Story {
         let request = CancelOrderRequest {
             order_id: order_id.to_owned(),
             reason,
+            ..CancelOrderRequest::default()
         };
         let answer = self.orders.cancel_order(request).await?.into_inner();
         Ok(answer

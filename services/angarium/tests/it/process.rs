@@ -94,6 +94,7 @@ impl Process {
             email: email.to_owned(),
             password: "correct horse battery staple".to_owned(),
             display_name: "Ada".to_owned(),
+            ..CreateUserRequest::default()
         };
         Ok(users
             .create_user(request)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contracts::notification::v1::{NotificationFailed, NotificationSent};
 use messaging::{Cause, outbox, trace};
+use runtime::database;
 use sea_orm::DbErr;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,6 @@ use crate::convert;
 use crate::mail;
 use crate::notification::Letter;
 use crate::sender::{Failure, SendError};
-use crate::store;
 use crate::store::pending;
 
 /// The delay after the first failure. It grows threefold, so that all attempts together take about half a day.
@@ -118,7 +118,7 @@ impl Mailer {
             Err(SendError::Permanent(failure)) => (failure, true),
             Err(SendError::Temporary(failure)) => (failure, letter.attempt >= ATTEMPTS),
         };
-        let now_ms = store::now_ms(self.store.connection()).await?;
+        let now_ms = database::now_ms(self.store.connection()).await?;
         let too_old = now_ms.saturating_sub(letter.created_at_ms) > millis(LONGEST_AGE);
         if lasting || too_old {
             return self.failed(letter, failure, now_ms).await;
@@ -133,7 +133,7 @@ impl Mailer {
 
     async fn sent(&self, letter: &Letter) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
-        let now_ms = store::now_ms(&*transaction).await?;
+        let now_ms = database::now_ms(&*transaction).await?;
         if pending::record_sent(&*transaction, letter.id, now_ms).await? {
             let event = NotificationSent {
                 notification_id: letter.id.to_string(),

@@ -1,4 +1,4 @@
-//! Recipients, the mails to them, and the key of page tokens.
+//! Recipients, and the mails to them.
 
 use sea_orm_migration::prelude::*;
 
@@ -46,16 +46,10 @@ const BY_USER: &str =
 const DUE: &str =
     "CREATE INDEX notification_due ON notification (due_at_ms) WHERE state = 'pending'";
 
-const PAGE_TOKEN_KEY: &str = "
-CREATE TABLE page_token_key (
-    id         integer PRIMARY KEY CHECK (id = 1),
-    secret_key text    NOT NULL
-)";
-
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for statement in [RECIPIENT, NOTIFICATION, BY_USER, DUE, PAGE_TOKEN_KEY] {
+        for statement in [RECIPIENT, NOTIFICATION, BY_USER, DUE] {
             manager
                 .get_connection()
                 .execute_unprepared(statement)

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use messaging::Transaction;
 use messaging::trace::TraceContext;
+use runtime::database::now_sql;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -17,12 +18,14 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::notification::{Column, Entity, Model};
-use super::{kind_name, now, state_name, stored_id, stored_kind};
+use super::{kind_name, state_name, stored_id, stored_kind};
 use crate::notification::{Kind, Letter, State};
 
 /// How long until the next pending mail is due: zero where one is, `None` where none is pending.
 pub async fn until_due(db: &impl ConnectionTrait) -> Result<Option<Duration>, DbErr> {
-    let wait_ms = Expr::col(Column::DueAtMs).min().sub(Expr::cust(now(db)));
+    let wait_ms = Expr::col(Column::DueAtMs)
+        .min()
+        .sub(Expr::cust(now_sql(db)));
     let wait_ms: Option<Option<i64>> = Entity::find()
         .select_only()
         .expr_as(wait_ms, "wait_ms")
@@ -48,7 +51,7 @@ pub async fn take_up(
     let enough = limit.saturating_add(in_flight.len());
     let rows = Entity::find()
         .filter(is_ours())
-        .filter(Expr::col(Column::DueAtMs).lte(Expr::cust(now(db))))
+        .filter(Expr::col(Column::DueAtMs).lte(Expr::cust(now_sql(db))))
         .order_by_asc(Column::DueAtMs)
         .limit(u64::try_from(enough).unwrap_or(u64::MAX))
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -76,7 +79,7 @@ pub async fn take_up(
     Entity::update_many()
         .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .col_expr(Column::Repeats, repeats.into())
-        .col_expr(Column::AttemptBeganAtMs, Expr::cust(now(db)))
+        .col_expr(Column::AttemptBeganAtMs, Expr::cust(now_sql(db)))
         .col_expr(Column::DueAtMs, in_the_future(db, lease))
         .filter(Column::NotificationId.is_in(ids(&letters)))
         .exec(db)
@@ -178,7 +181,7 @@ fn ids(letters: &[Letter]) -> Vec<String> {
 
 fn in_the_future(db: &impl ConnectionTrait, by: Duration) -> Expr {
     let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    Expr::cust(now(db)).add(by_ms)
+    Expr::cust(now_sql(db)).add(by_ms)
 }
 
 fn any(updated: &UpdateResult) -> bool {

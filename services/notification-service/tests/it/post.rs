@@ -10,6 +10,7 @@ use notification_service::migrations::Migrator;
 use notification_service::notification::{Kind, Letter};
 use notification_service::sender::MailSender;
 use notification_service::store;
+use runtime::database;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, TryGetable};
 use testkit::{Database, StoreKind, eventually_is};
 use tokio::task::JoinSet;
@@ -51,7 +52,7 @@ impl Post {
             subject: "Welcome".to_owned(),
             text: "Hello".to_owned(),
             html: "<p>Hello</p>".to_owned(),
-            created_at_ms: store::now_ms(&self.db).await.unwrap(),
+            created_at_ms: database::now_ms(&self.db).await.unwrap(),
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),
             attempt: 0,

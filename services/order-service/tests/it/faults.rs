@@ -66,6 +66,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
         let cancelling = Request::new(CancelOrderRequest {
             order_id: new_id(),
             reason: String::new(),
+            ..CancelOrderRequest::default()
         });
         tokio::join!(
             orders.place_order(Request::new(tea_for(&new_id()))),

@@ -18,6 +18,8 @@ mod process;
 #[cfg(test)]
 mod refused_orders;
 #[cfg(test)]
+mod request_ids;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod subscriber;

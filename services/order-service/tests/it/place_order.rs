@@ -45,6 +45,7 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
     let order = PlaceOrderRequest {
         user_id: user_id.clone(),
         lines: vec![line(&widest, 10_000, money("EUR", 1, 999_999_999)); 100],
+        ..PlaceOrderRequest::default()
     };
     let order = world.place(order).await.unwrap();
     assert_eq!(order.lines.len(), 100);
@@ -59,6 +60,7 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
             line("MOON", 1, dearest.clone()),
             line("FREE", 1, money("EUR", 0, 0)),
         ],
+        ..PlaceOrderRequest::default()
     };
     let order = world.place(order).await.unwrap();
     assert_eq!(order.total_price, Some(dearest));

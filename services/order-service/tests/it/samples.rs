@@ -60,5 +60,6 @@ pub(crate) fn tea_for(user_id: &str) -> PlaceOrderRequest {
             line("TEA-EARL-GREY", 3, money("EUR", 4, 990_000_000)),
             line("CUP", 2, money("EUR", 1, 240_000_000)),
         ],
+        request_id: String::new(),
     }
 }

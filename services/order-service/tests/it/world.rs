@@ -112,7 +112,12 @@ impl World {
         let request = CancelOrderRequest {
             order_id: order_id.to_owned(),
             reason: reason.to_owned(),
+            ..Default::default()
         };
+        self.cancel_by(request).await
+    }
+
+    pub(crate) async fn cancel_by(&self, request: CancelOrderRequest) -> Result<Order, Status> {
         let answer = self.client().cancel_order(request).await?;
         Ok(answer.into_inner().order.unwrap())
     }
@@ -130,6 +135,7 @@ impl World {
         let request = CancelOrderRequest {
             order_id: placed.order_id.clone(),
             reason: reason.to_owned(),
+            ..Default::default()
         };
         let cancelling = correlated(cancelling, request);
         let cancelled = self.client().cancel_order(cancelling).await.unwrap();

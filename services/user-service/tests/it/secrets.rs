@@ -23,6 +23,7 @@ fn marked() -> CreateUserRequest {
         email: EMAIL.to_owned(),
         password: PASSWORD.to_owned(),
         display_name: NAME.to_owned(),
+        ..CreateUserRequest::default()
     }
 }
 
@@ -74,6 +75,7 @@ async fn no_log_shows_password_address_or_name_whatever_happens() {
         password: PASSWORD.repeat(20),
         email: format!("{EMAIL}@"),
         display_name: NAME.repeat(20),
+        ..CreateUserRequest::default()
     };
     world.create(invalid).await.unwrap_err();
     let other = CreateUserRequest {

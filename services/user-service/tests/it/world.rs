@@ -137,6 +137,7 @@ pub(crate) fn ada() -> CreateUserRequest {
         email: "ada@example.com".to_owned(),
         password: "correct horse battery".to_owned(),
         display_name: "Ada Lovelace".to_owned(),
+        ..CreateUserRequest::default()
     }
 }
 

@@ -3,12 +3,14 @@
 use contracts::notification::v1::{
     Notification, NotificationFailed, NotificationKind, NotificationSent,
 };
-use contracts::order::v1::{OrderCancelled, OrderPlaced};
+use contracts::order::v1::{
+    OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped, PlaceOrderRequest,
+};
 use contracts::user::v1::{
     CreateUserRequest, CreateUserResponse, EmailVerificationRequested, KeyPublished,
     PasswordResetRequested, User, UserCreated, UserDeleted, UserUpdated,
 };
-use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET};
+use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET, Validate};
 use prost_reflect::DescriptorPool;
 use prost_reflect::prost::Name;
 
@@ -32,12 +34,14 @@ fn user_created_goes_where_its_option_says() {
 
 #[test]
 fn the_events_of_one_aggregate_are_siblings() {
-    let both = [
+    let all = [
         "angarium.order.v1.OrderPlaced",
         "angarium.order.v1.OrderCancelled",
+        "angarium.order.v1.OrderConfirmed",
+        "angarium.order.v1.OrderShipped",
     ];
-    assert_eq!(OrderPlaced::SIBLINGS, both);
-    assert_eq!(OrderCancelled::SIBLINGS, both);
+    assert_eq!(OrderPlaced::SIBLINGS, all);
+    assert_eq!(OrderShipped::SIBLINGS, all);
 }
 
 #[test]
@@ -58,11 +62,13 @@ fn only_what_nobody_here_consumes_and_what_comes_again_anyway_may_go_unrouted() 
 
 #[test]
 fn the_catalogue_lists_every_event_as_its_implementation_has_it() {
-    assert_eq!(EVENTS.len(), 10, "{EVENTS:#?}");
+    assert_eq!(EVENTS.len(), 12, "{EVENTS:#?}");
     assert_listed::<NotificationSent>("notification_id");
     assert_listed::<NotificationFailed>("notification_id");
     assert_listed::<OrderPlaced>("order_id");
     assert_listed::<OrderCancelled>("order_id");
+    assert_listed::<OrderConfirmed>("order_id");
+    assert_listed::<OrderShipped>("order_id");
     assert_listed::<UserCreated>("user_id");
     assert_listed::<UserUpdated>("user_id");
     assert_listed::<UserDeleted>("user_id");
@@ -108,6 +114,7 @@ fn debug_shows_no_sensitive_value_at_any_depth() {
         email: secret(),
         password: secret(),
         display_name: secret(),
+        ..CreateUserRequest::default()
     };
     let response = CreateUserResponse {
         user: Some(User {
@@ -134,6 +141,37 @@ fn debug_names_the_enums_of_a_redacted_message() {
         shown.contains("kind: NOTIFICATION_KIND_WELCOME (1)"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_request_is_checked_by_its_annotations_at_every_depth() {
+    let request = PlaceOrderRequest {
+        user_id: "ada".to_owned(),
+        lines: vec![
+            OrderLine {
+                sku: "TEA".to_owned(),
+                quantity: 1,
+                unit_price: Some(contracts::money::Money::default()),
+            },
+            OrderLine {
+                quantity: 10_001,
+                ..OrderLine::default()
+            },
+        ],
+        request_id: String::new(),
+    };
+    let found = request.violations();
+    let found: Vec<_> = found
+        .iter()
+        .map(|one| (one.field.as_str(), one.description.as_str()))
+        .collect();
+    let expected = [
+        ("user_id", "must be a UUID in lower case with hyphens"),
+        ("lines[1].sku", "is required"),
+        ("lines[1].quantity", "must be from 1 to 10000"),
+        ("lines[1].unit_price", "is required"),
+    ];
+    assert_eq!(found, expected);
 }
 
 fn assert_listed<E: Event>(aggregate_id_field: &str) {

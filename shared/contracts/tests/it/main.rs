@@ -4,13 +4,20 @@ mod contracts;
 mod event_options;
 mod protos;
 mod sensitive_fields;
+mod validation_rules;
 
 // The build script's own modules: a test cannot reach them otherwise.
+#[path = "../../build/checks.rs"]
+mod checks;
 #[path = "../../build/events.rs"]
 mod events;
 #[path = "../../build/options.rs"]
 mod options;
 #[path = "../../build/redaction.rs"]
 mod redaction;
+#[path = "../../build/rules.rs"]
+mod rules;
 #[path = "../../build/rust.rs"]
 mod rust;
+#[path = "../../build/validation.rs"]
+mod validation;

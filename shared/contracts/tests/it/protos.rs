@@ -1,4 +1,4 @@
-//! Compiles small protos, written in a test, together with our real options.
+//! Compiles small protos, written in a test, together with our real options and the annotations of `buf.validate`.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,26 @@ use prost_reflect::DescriptorPool;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 const OPTIONS: &str = include_str!("../../../../proto/angarium/event/v1/event.proto");
+const VALIDATE: &str = include_str!("../../../../third_party/proto/buf/validate/validate.proto");
 
 /// Compiles files given as (name, body). A body stands without its syntax, its package (that of its folder) and the
-/// import of the options.
+/// imports of the options.
 pub(crate) fn compile(files: &[(&str, &str)]) -> anyhow::Result<DescriptorPool> {
-    let mut sources = Sources(BTreeMap::from([(
-        "angarium/event/v1/event.proto".to_owned(),
-        OPTIONS.to_owned(),
-    )]));
+    let mut sources = Sources(BTreeMap::from([
+        (
+            "angarium/event/v1/event.proto".to_owned(),
+            OPTIONS.to_owned(),
+        ),
+        (
+            "buf/validate/validate.proto".to_owned(),
+            VALIDATE.to_owned(),
+        ),
+    ]));
     for (name, body) in files {
         let (folder, _) = name.rsplit_once('/').unwrap_or(("", name));
         let source = format!(
-            "syntax = \"proto3\";\npackage {};\nimport \"angarium/event/v1/event.proto\";\n{body}",
+            "syntax = \"proto3\";\npackage {};\nimport \"angarium/event/v1/event.proto\";\n\
+             import \"buf/validate/validate.proto\";\n{body}",
             folder.replace('/', "."),
         );
         sources.0.insert((*name).to_owned(), source);

@@ -1,4 +1,9 @@
 //! Collects what is wrong with a request, so that one answer names every field.
+//!
+//! First what the request's own contract says of it ([`Violations::of`]), then what only the domain can say. A field is named
+//! once, with the first thing that is wrong with it.
+
+use std::collections::HashSet;
 
 use tonic::Status;
 use uuid::Uuid;
@@ -33,6 +38,7 @@ impl Violation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     found: Vec<Violation>,
+    fields: HashSet<String>,
 }
 
 impl Violations {
@@ -41,9 +47,23 @@ impl Violations {
         Self::default()
     }
 
-    /// `field` (its path, as `lines[2].quantity`) must be what `description` says.
+    /// Those that a request's contract finds, each as its field and what it must be.
+    pub fn of<V: Into<(String, String)>>(found: Vec<V>) -> Self {
+        let mut violations = Self::new();
+        for violation in found {
+            let (field, description) = violation.into();
+            violations.add(field, description);
+        }
+        violations
+    }
+
+    /// `field` (its path, as `lines[2].quantity`) must be what `description` says. Nothing is added where something is wrong
+    /// with it already.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.found.push(Violation::new(field, description));
+        let field = field.into();
+        if self.fields.insert(field.clone()) {
+            self.found.push(Violation::new(field, description));
+        }
     }
 
     /// The id in `field`; where `raw` is not a UUID that is a violation, and the answer is the nil id.
@@ -134,6 +154,17 @@ mod tests {
         let found = &details.bad_request().unwrap().field_violations;
         let fields: Vec<&str> = found.iter().map(|one| one.field.as_str()).collect();
         assert_eq!(fields, ["email", "lines[2].quantity"]);
+    }
+
+    #[test]
+    fn a_field_is_named_once_with_what_its_contract_says() {
+        let contract = vec![("email".to_owned(), "is required".to_owned())];
+        let mut violations = Violations::of(contract);
+        violations.add("email", "must be an e-mail address");
+        violations.add("user_id", "must be a UUID");
+        let status = violations.into_result().unwrap_err();
+        let expected = "the request is not valid: email is required; user_id must be a UUID";
+        assert_eq!(status.message(), expected);
     }
 
     #[test]

@@ -15,8 +15,11 @@ mod clients;
 mod health;
 #[cfg(test)]
 mod healthcheck;
+mod idempotency;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod page_tokens;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

@@ -86,6 +86,7 @@ impl Services {
             email: email.to_owned(),
             password: "correct horse battery staple".to_owned(),
             display_name: "Ada".to_owned(),
+            ..CreateUserRequest::default()
         };
         let mut users = UserServiceClient::new(self.users.channel());
         let answer = users.create_user(request).await.unwrap().into_inner();
@@ -105,6 +106,7 @@ impl Services {
                     nanos: 500_000_000,
                 }),
             }],
+            ..PlaceOrderRequest::default()
         };
         eventually("the order is placed", async || {
             match self.orders().place_order(request.clone()).await {
@@ -120,6 +122,7 @@ impl Services {
         let request = CancelOrderRequest {
             order_id,
             reason: "wrong tea".to_owned(),
+            ..CancelOrderRequest::default()
         };
         self.orders().cancel_order(request).await.unwrap();
     }

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use sea_orm::{ConnectionTrait, DbErr, Statement};
 use uuid::Uuid;
 
 /// The first byte. Another layout gets another number.
@@ -15,6 +16,7 @@ const KEY_BYTES: usize = 32;
 const ID_BYTES: usize = 16;
 
 /// Makes and reads tokens.
+#[derive(Clone)]
 pub struct PageTokens {
     key: hmac::Key,
 }
@@ -24,8 +26,30 @@ pub struct PageTokens {
 pub struct NotOurs;
 
 impl PageTokens {
+    /// With the key of the deployment, which the first start writes into the table `page_token_key` and every other one
+    /// finds there.
+    ///
+    /// # Errors
+    /// Where the database cannot be used, or the system gives no random numbers.
+    pub async fn open(db: &impl ConnectionTrait) -> Result<Self, DbErr> {
+        let candidate =
+            new_key().ok_or_else(|| DbErr::Custom("the system gives no random numbers".into()))?;
+        let statement = |sql: &str, values: Vec<sea_orm::Value>| {
+            Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+        };
+        let insert =
+            "INSERT INTO page_token_key (id, secret_key) VALUES (1, $1) ON CONFLICT DO NOTHING";
+        db.execute_raw(statement(insert, vec![candidate.into()]))
+            .await?;
+        let select = "SELECT secret_key FROM page_token_key WHERE id = 1";
+        let row = db.query_one_raw(statement(select, Vec::new())).await?;
+        let unreadable = || DbErr::Type("page_token_key holds no key".to_owned());
+        let key: String = row.ok_or_else(unreadable)?.try_get("", "secret_key")?;
+        Self::new(&key).ok_or_else(unreadable)
+    }
+
     /// With the key that [`new_key`] made.
-    pub fn new(key: &str) -> Option<Self> {
+    pub(crate) fn new(key: &str) -> Option<Self> {
         let key = STANDARD_NO_PAD.decode(key).ok()?;
         let key = (key.len() == KEY_BYTES).then_some(key)?;
         Some(Self {
@@ -59,7 +83,7 @@ impl PageTokens {
 }
 
 /// A new random key, as text for the database; `None` where the system has no randomness to give.
-pub fn new_key() -> Option<String> {
+pub(crate) fn new_key() -> Option<String> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).ok()?;
     Some(STANDARD_NO_PAD.encode(key))

@@ -1,0 +1,256 @@
+//! Reads the rules of `buf/validate/validate.proto` from a field: those that the generated checks know, and no other.
+//!
+//! What is not known here is a mistake that ends the build, never a rule that a proto states and nobody enforces.
+
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Value};
+
+const FIELD: &str = "buf.validate.field";
+const MESSAGE: &str = "buf.validate.message";
+const ONEOF: &str = "buf.validate.oneof";
+// The values of `buf.validate.Ignore`.
+const IF_ZERO_VALUE: i32 = 1;
+const ALWAYS: i32 = 3;
+
+/// What one field must be.
+#[derive(Default)]
+pub(crate) struct Rules {
+    pub(crate) required: bool,
+    pub(crate) ignore: Ignore,
+    /// `None` where nothing is said about the value.
+    pub(crate) check: Option<Check>,
+}
+
+/// When nothing is asked of the value.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Ignore {
+    #[default]
+    Never,
+    IfZero,
+    Always,
+}
+
+/// What the value must be, by its kind. Bounds are inclusive.
+pub(crate) enum Check {
+    Text {
+        min: u64,
+        max: Option<u64>,
+        is_uuid: bool,
+    },
+    Bytes {
+        min: u64,
+        max: Option<u64>,
+    },
+    Number {
+        min: Option<i128>,
+        max: Option<i128>,
+    },
+    Enum {
+        defined_only: bool,
+        not_in: Vec<i32>,
+    },
+    List {
+        min: u64,
+        max: Option<u64>,
+        items: Box<Rules>,
+    },
+}
+
+impl Check {
+    /// Whether it keeps a caller from sending as much as fits into a message.
+    pub(crate) fn is_bounded(&self) -> bool {
+        match self {
+            Self::Text { max, is_uuid, .. } => max.is_some() || *is_uuid,
+            Self::Bytes { max, .. } => max.is_some(),
+            Self::Number { min, max } => min.is_some() || max.is_some(),
+            Self::Enum { defined_only, .. } => *defined_only,
+            Self::List { max, .. } => max.is_some(),
+        }
+    }
+}
+
+/// What the field's options ask of it.
+///
+/// # Errors
+/// The rule that is not known, or does not fit.
+pub(crate) fn of_field(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Rules, String> {
+    let Some(extension) = pool.get_extension_by_name(FIELD) else {
+        return Ok(Rules::default());
+    };
+    let options = field.options();
+    if !options.has_extension(&extension) {
+        return Ok(Rules::default());
+    }
+    let rules = options.get_extension(&extension);
+    let rules = rules.as_message().ok_or("its rules are no message")?;
+    read(rules, &field.kind(), field.is_list())
+}
+
+/// Whether rules stand where none can be checked: at a message, or at a oneof.
+pub(crate) fn misplaced(
+    pool: &DescriptorPool,
+    message: &prost_reflect::MessageDescriptor,
+) -> Option<&'static str> {
+    let has = |options: DynamicMessage, name: &str| {
+        pool.get_extension_by_name(name)
+            .is_some_and(|extension| options.has_extension(&extension))
+    };
+    if has(message.options(), MESSAGE) {
+        return Some(MESSAGE);
+    }
+    message
+        .oneofs()
+        .any(|oneof| has(oneof.options(), ONEOF))
+        .then_some(ONEOF)
+}
+
+fn read(rules: &DynamicMessage, kind: &Kind, is_list: bool) -> Result<Rules, String> {
+    let mut read = Rules::default();
+    for (rule, value) in set(rules)? {
+        match (rule.as_str(), &value) {
+            ("required", Value::Bool(required)) => read.required = *required,
+            ("ignore", Value::EnumNumber(IF_ZERO_VALUE)) => read.ignore = Ignore::IfZero,
+            ("ignore", Value::EnumNumber(ALWAYS)) => read.ignore = Ignore::Always,
+            ("repeated", Value::Message(rules)) if is_list => {
+                read.check = Some(list(rules, kind)?);
+            }
+            (name, Value::Message(rules)) if !is_list && name == name_of(kind) => {
+                read.check = Some(of_kind(rules, kind)?);
+            }
+            _ => return Err(unknown(&rule)),
+        }
+    }
+    Ok(read)
+}
+
+fn of_kind(rules: &DynamicMessage, kind: &Kind) -> Result<Check, String> {
+    match kind {
+        Kind::String => text(rules),
+        Kind::Bytes => bytes(rules),
+        Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 => number(rules, name_of(kind)),
+        Kind::Enum(_) => choice(rules),
+        _ => Err(unknown(name_of(kind))),
+    }
+}
+
+fn text(rules: &DynamicMessage) -> Result<Check, String> {
+    let (mut min, mut max, mut is_uuid) = (0, None, false);
+    for (rule, value) in set(rules)? {
+        match (rule.as_str(), value) {
+            ("min_len", Value::U64(characters)) => min = characters,
+            ("max_len", Value::U64(characters)) => max = Some(characters),
+            ("uuid", Value::Bool(uuid)) => is_uuid = uuid,
+            _ => return Err(unknown(&format!("string.{rule}"))),
+        }
+    }
+    Ok(Check::Text { min, max, is_uuid })
+}
+
+fn bytes(rules: &DynamicMessage) -> Result<Check, String> {
+    let (mut min, mut max) = (0, None);
+    for (rule, value) in set(rules)? {
+        match (rule.as_str(), value) {
+            ("min_len", Value::U64(bytes)) => min = bytes,
+            ("max_len", Value::U64(bytes)) => max = Some(bytes),
+            _ => return Err(unknown(&format!("bytes.{rule}"))),
+        }
+    }
+    Ok(Check::Bytes { min, max })
+}
+
+fn number(rules: &DynamicMessage, kind: &str) -> Result<Check, String> {
+    let (mut min, mut max) = (None, None);
+    for (rule, value) in set(rules)? {
+        let name = || unknown(&format!("{kind}.{rule}"));
+        let value = integer(&value).ok_or_else(name)?;
+        match rule.as_str() {
+            "gte" => min = Some(value),
+            "gt" => min = Some(value + 1),
+            "lte" => max = Some(value),
+            "lt" => max = Some(value - 1),
+            _ => return Err(name()),
+        }
+    }
+    // protovalidate takes such a pair for "outside of".
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        return Err(format!("its least value {min} is above its greatest {max}"));
+    }
+    Ok(Check::Number { min, max })
+}
+
+fn choice(rules: &DynamicMessage) -> Result<Check, String> {
+    let (mut defined_only, mut not_in) = (false, Vec::new());
+    for (rule, value) in set(rules)? {
+        match (rule.as_str(), value) {
+            ("defined_only", Value::Bool(only)) => defined_only = only,
+            ("not_in", Value::List(numbers)) => {
+                not_in = numbers.iter().filter_map(Value::as_i32).collect();
+            }
+            _ => return Err(unknown(&format!("enum.{rule}"))),
+        }
+    }
+    Ok(Check::Enum {
+        defined_only,
+        not_in,
+    })
+}
+
+fn list(rules: &DynamicMessage, kind: &Kind) -> Result<Check, String> {
+    let (mut min, mut max, mut items) = (0, None, Rules::default());
+    for (rule, value) in set(rules)? {
+        match (rule.as_str(), value) {
+            ("min_items", Value::U64(elements)) => min = elements,
+            ("max_items", Value::U64(elements)) => max = Some(elements),
+            ("items", Value::Message(rules)) => items = read(&rules, kind, false)?,
+            _ => return Err(unknown(&format!("repeated.{rule}"))),
+        }
+    }
+    let items = Box::new(items);
+    Ok(Check::List { min, max, items })
+}
+
+/// Everything that a message of rules says, by name.
+fn set(rules: &DynamicMessage) -> Result<Vec<(String, Value)>, String> {
+    if let Some((extension, _)) = rules.extensions().next() {
+        return Err(unknown(extension.full_name()));
+    }
+    if rules.unknown_fields().next().is_some() {
+        return Err("it has a rule that validate.proto does not define".to_owned());
+    }
+    let fields = rules.fields();
+    Ok(fields
+        .map(|(field, value)| (field.name().to_owned(), value.clone()))
+        .collect())
+}
+
+fn integer(value: &Value) -> Option<i128> {
+    match *value {
+        Value::I32(number) => Some(number.into()),
+        Value::I64(number) => Some(number.into()),
+        Value::U32(number) => Some(number.into()),
+        Value::U64(number) => Some(number.into()),
+        _ => None,
+    }
+}
+
+/// How `FieldRules` calls the rules of a kind.
+fn name_of(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::String => "string",
+        Kind::Bytes => "bytes",
+        Kind::Int32 => "int32",
+        Kind::Int64 => "int64",
+        Kind::Uint32 => "uint32",
+        Kind::Uint64 => "uint64",
+        Kind::Enum(_) => "enum",
+        _ => "this kind of field",
+    }
+}
+
+fn unknown(rule: &str) -> String {
+    format!(
+        "the rule {rule} is not one that the build can check here; take another one, or teach it to \
+         shared/contracts/build/rules.rs"
+    )
+}

@@ -1,0 +1,240 @@
+//! What is wrong with a request by the rules that its own proto file states, in `buf.validate` annotations.
+//!
+//! The build generates one [`Validate`] for each message that a request can hold, as calls of the functions here; so what
+//! the contract says is what is checked. Rules that no annotation can say belong to the domain.
+
+use std::fmt::Write as _;
+
+/// One field that is not as its proto file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// The field's path in the request, in proto names: `lines[2].quantity`.
+    pub field: String,
+    /// What it must be, in words for the caller. Never what it is.
+    pub description: String,
+}
+
+impl From<FieldViolation> for (String, String) {
+    fn from(violation: FieldViolation) -> Self {
+        (violation.field, violation.description)
+    }
+}
+
+/// A message that a request can hold.
+pub trait Validate {
+    /// Everything that is wrong with it, in the order of its fields; at most one violation a field.
+    fn violations(&self) -> Vec<FieldViolation> {
+        let mut found = Findings::default();
+        self.check(&mut found);
+        found.found
+    }
+
+    /// Adds what is wrong with it to `found`.
+    #[doc(hidden)]
+    fn check(&self, found: &mut Findings);
+}
+
+/// The violations so far, and where in the request the message stands that is being looked at.
+#[doc(hidden)]
+#[derive(Default)]
+pub struct Findings {
+    path: String,
+    found: Vec<FieldViolation>,
+}
+
+impl Findings {
+    pub fn required(&mut self, field: &str, is_there: bool) {
+        if !is_there {
+            self.add(field, "is required".to_owned());
+        }
+    }
+
+    /// Lengths are counted in characters.
+    pub fn text(&mut self, field: &str, value: &str, min: u64, max: u64, is_uuid: bool) {
+        if value.is_empty() && min == 1 {
+            return self.required(field, false);
+        }
+        let characters = u64::try_from(value.chars().count()).unwrap_or(u64::MAX);
+        if !(min..=max).contains(&characters) {
+            self.add(field, format!("must have {} characters", range(min, max)));
+        } else if is_uuid && !is_uuid_text(value) {
+            self.add(
+                field,
+                "must be a UUID in lower case with hyphens".to_owned(),
+            );
+        }
+    }
+
+    pub fn bytes(&mut self, field: &str, value: &[u8], min: u64, max: u64) {
+        if value.is_empty() && min == 1 {
+            return self.required(field, false);
+        }
+        let length = u64::try_from(value.len()).unwrap_or(u64::MAX);
+        if !(min..=max).contains(&length) {
+            self.add(field, format!("must have {} bytes", range(min, max)));
+        }
+    }
+
+    pub fn number(&mut self, field: &str, value: i128, min: Option<i128>, max: Option<i128>) {
+        let fits = min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max);
+        if fits {
+            return;
+        }
+        let description = match (min, max) {
+            (Some(0), None) => "must not be negative".to_owned(),
+            (Some(min), None) => format!("must be at least {min}"),
+            (None, Some(max)) => format!("must be at most {max}"),
+            (Some(min), Some(max)) => format!("must be from {min} to {max}"),
+            (None, None) => return,
+        };
+        self.add(field, description);
+    }
+
+    /// `allowed` are the values of the enum that a caller may send, with their names.
+    pub fn choice(&mut self, field: &str, value: i32, allowed: &[(i32, &str)]) {
+        if allowed.iter().any(|(number, _)| *number == value) {
+            return;
+        }
+        let names: Vec<&str> = allowed.iter().map(|(_, name)| *name).collect();
+        self.add(field, format!("must be one of {}", names.join(", ")));
+    }
+
+    pub fn list(&mut self, field: &str, length: usize, min: u64, max: u64) {
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        if !(min..=max).contains(&length) {
+            self.add(field, format!("must have {} elements", range(min, max)));
+        }
+    }
+
+    /// Looks into each element of a list.
+    pub fn each(&mut self, field: &str, elements: &[impl Validate]) {
+        for (index, element) in elements.iter().enumerate() {
+            self.within(&format!("{field}[{index}]"), element);
+        }
+    }
+
+    /// Looks into the message of a field, where there is one.
+    pub fn inner(&mut self, field: &str, message: Option<&impl Validate>) {
+        if let Some(message) = message {
+            self.within(field, message);
+        }
+    }
+
+    fn within(&mut self, field: &str, message: &impl Validate) {
+        let outside = self.path.len();
+        let _ = write!(self.path, "{field}.");
+        message.check(self);
+        self.path.truncate(outside);
+    }
+
+    fn add(&mut self, field: &str, description: String) {
+        self.found.push(FieldViolation {
+            field: format!("{}{field}", self.path),
+            description,
+        });
+    }
+}
+
+fn range(min: u64, max: u64) -> String {
+    match (min, max) {
+        (min, u64::MAX) => format!("at least {min}"),
+        (0, max) => format!("at most {max}"),
+        (min, max) if min == max => format!("exactly {min}"),
+        (min, max) => format!("from {min} to {max}"),
+    }
+}
+
+/// In any case, as `buf.validate` has it.
+fn is_uuid_text(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `check` finds, as text.
+    fn found(check: impl FnOnce(&mut Findings)) -> Vec<String> {
+        let mut findings = Findings::default();
+        check(&mut findings);
+        let found = findings.found.into_iter();
+        found
+            .map(|one| format!("{} {}", one.field, one.description))
+            .collect()
+    }
+
+    #[test]
+    fn text_is_measured_in_characters_and_its_limits_are_taken() {
+        for (text, min, max) in [("ßß", 2, 2), ("🫖", 1, 1), ("", 0, 5), ("abc", 0, u64::MAX)] {
+            assert!(found(|it| it.text("a", text, min, max, false)).is_empty());
+        }
+        for (text, min, max, said) in [
+            ("", 1, 5, "a is required"),
+            ("", 8, 9, "a must have from 8 to 9 characters"),
+            ("ßßß", 1, 2, "a must have from 1 to 2 characters"),
+            ("ß", 2, 2, "a must have exactly 2 characters"),
+            ("ßßß", 0, 2, "a must have at most 2 characters"),
+            ("ß", 2, u64::MAX, "a must have at least 2 characters"),
+        ] {
+            assert_eq!(found(|it| it.text("a", text, min, max, false)), [said]);
+        }
+    }
+
+    #[test]
+    fn a_uuid_has_its_hyphens_and_nothing_else() {
+        let uuid = "01890a5d-ac96-774b-bcce-B302099A8057";
+        assert!(found(|it| it.text("a", uuid, 0, u64::MAX, true)).is_empty());
+        let simple = uuid.replace('-', "");
+        let braced = format!("{{{uuid}}}");
+        let shifted = uuid.replace("d-a", "-da");
+        for text in [
+            "",
+            "ada",
+            &simple,
+            &braced,
+            &shifted,
+            &uuid.replace('a', "g"),
+        ] {
+            assert_eq!(
+                found(|it| it.text("a", text, 0, u64::MAX, true)).len(),
+                1,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_numbers_and_lists_keep_to_their_bounds() {
+        assert_eq!(found(|it| it.bytes("a", b"", 1, 4)), ["a is required"]);
+        let five = found(|it| it.bytes("a", b"12345", 1, 4));
+        assert_eq!(five, ["a must have from 1 to 4 bytes"]);
+        for (value, min, max, said) in [
+            (-1, Some(0), None, "a must not be negative"),
+            (0, Some(1), None, "a must be at least 1"),
+            (9, None, Some(8), "a must be at most 8"),
+            (0, Some(1), Some(8), "a must be from 1 to 8"),
+        ] {
+            assert_eq!(found(|it| it.number("a", value, min, max)), [said]);
+        }
+        assert!(found(|it| it.number("a", 8, Some(8), Some(8))).is_empty());
+        assert_eq!(
+            found(|it| it.list("a", 0, 1, 3)),
+            ["a must have from 1 to 3 elements"]
+        );
+        assert!(found(|it| it.list("a", 3, 1, 3)).is_empty());
+    }
+
+    #[test]
+    fn a_choice_is_one_of_the_names_that_it_lists() {
+        let allowed = [(1, "STATE_ON"), (2, "STATE_OFF")];
+        assert!(found(|it| it.choice("a", 2, &allowed)).is_empty());
+        for value in [0, 3, -1] {
+            let found = found(|it| it.choice("a", value, &allowed));
+            assert_eq!(found, ["a must be one of STATE_ON, STATE_OFF"]);
+        }
+    }
+}

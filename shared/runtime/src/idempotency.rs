@@ -1,0 +1,208 @@
+//! Calls that may be made again: a `request_id` stands for one effect, and for the answer that it had (AIP-155).
+//!
+//! A command claims its call in the transaction of its effect, and keeps the answer there before it commits. Whoever makes
+//! the same call again, also at the same time, waits for that commit and gets the first answer; one that was rolled back
+//! leaves nothing, and the next call is the first. Answers are kept for [`RETENTION`].
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ring::digest::{SHA256, digest};
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::database;
+use crate::status::{self, Violations};
+
+/// How long an answer is kept, at the least. The proto files promise it.
+pub const RETENTION: Duration = Duration::from_secs(24 * 3600);
+
+/// Rows a statement: few enough that nobody waits for it.
+const BATCH: u32 = 500;
+const INTERVAL: Duration = Duration::from_secs(600);
+
+/// One call with a `request_id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    caller: String,
+    method: &'static str,
+    request_id: Uuid,
+    request_hash: String,
+}
+
+/// The `request_id` stands for a call of the same caller and method with another content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request_id was used for a request with another content; use a new one")]
+pub struct Reused;
+
+/// Why a call cannot be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The caller's mistake.
+    #[error(transparent)]
+    Reused(#[from] Reused),
+    /// The statement failed.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+impl Call {
+    /// Reads the `request_id` of a request; `None` where there is none. `caller` is empty where anybody may call. `request`
+    /// is the whole request as it is encoded, without what must not be kept in any form: a plain hash of a password tells it
+    /// to whoever can guess.
+    pub fn read(
+        caller: &str,
+        method: &'static str,
+        request_id: &str,
+        request: &[u8],
+        violations: &mut Violations,
+    ) -> Option<Self> {
+        if request_id.is_empty() {
+            return None;
+        }
+        Some(Self {
+            caller: caller.to_owned(),
+            method,
+            request_id: violations.uuid("request_id", request_id),
+            request_hash: STANDARD_NO_PAD.encode(digest(&SHA256, request)),
+        })
+    }
+
+    fn key(&self) -> [Value; 3] {
+        let request_id = self.request_id.to_string();
+        [
+            self.caller.as_str().into(),
+            self.method.into(),
+            request_id.into(),
+        ]
+    }
+}
+
+/// Makes `call` this transaction's own: `None` where it is the first, otherwise the answer that was kept. Another transaction
+/// that has claimed it is waited for.
+///
+/// # Errors
+/// [`ClaimError`].
+pub async fn claim(
+    db: &impl ConnectionTrait,
+    call: Option<&Call>,
+) -> Result<Option<Vec<u8>>, ClaimError> {
+    let Some(call) = call else {
+        return Ok(None);
+    };
+    let insert = format!(
+        "INSERT INTO idempotency (caller, method, request_id, request_hash, created_at_ms)
+         VALUES ($1, $2, $3, $4, {}) ON CONFLICT DO NOTHING",
+        database::now_sql(db)
+    );
+    let [caller, method, request_id] = call.key();
+    let values = [
+        caller,
+        method,
+        request_id,
+        call.request_hash.as_str().into(),
+    ];
+    let claimed = db.execute_raw(statement(db, &insert, values)).await?;
+    if claimed.rows_affected() == 1 {
+        return Ok(None);
+    }
+    answered(db, Some(call)).await
+}
+
+/// The answer that was kept for `call`, if any. For what is expensive and comes before the transaction.
+///
+/// # Errors
+/// [`ClaimError`].
+pub async fn answered(
+    db: &impl ConnectionTrait,
+    call: Option<&Call>,
+) -> Result<Option<Vec<u8>>, ClaimError> {
+    let Some(call) = call else {
+        return Ok(None);
+    };
+    let select = "SELECT request_hash, response FROM idempotency
+         WHERE caller = $1 AND method = $2 AND request_id = $3";
+    let found = db.query_one_raw(statement(db, select, call.key())).await?;
+    let Some(row) = found else {
+        return Ok(None);
+    };
+    if row.try_get::<String>("", "request_hash")? != call.request_hash {
+        return Err(Reused.into());
+    }
+    let response: Option<Vec<u8>> = row.try_get("", "response")?;
+    let unanswered = || DbErr::Type("idempotency.response is null after a commit".to_owned());
+    Ok(Some(response.ok_or_else(unanswered)?))
+}
+
+/// Keeps the answer to a call that this transaction has claimed. It must hold nothing that is secret, and nothing personal
+/// that is to be erased before its time.
+///
+/// # Errors
+/// Where the statement fails.
+pub async fn keep(
+    db: &impl ConnectionTrait,
+    call: Option<&Call>,
+    response: Vec<u8>,
+) -> Result<(), DbErr> {
+    let Some(call) = call else {
+        return Ok(());
+    };
+    let update = "UPDATE idempotency SET response = $4
+         WHERE caller = $1 AND method = $2 AND request_id = $3";
+    let [caller, method, request_id] = call.key();
+    let values = [caller, method, request_id, response.into()];
+    db.execute_raw(statement(db, update, values)).await?;
+    Ok(())
+}
+
+/// Deletes every ten minutes what is older than [`RETENTION`], until `stop`.
+pub async fn clean(db: impl ConnectionTrait, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = clean_up(&db, &stop).await {
+            tracing::warn!(%error, "old answers were not deleted; the next round tries again");
+        }
+        // Not in step with other replicas.
+        let pause = INTERVAL.mul_f64(0.5 + fastrand::f64());
+        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
+}
+
+/// One round: deletes all that is old enough, in small batches.
+///
+/// # Errors
+/// Where a statement fails.
+pub async fn clean_up(db: &impl ConnectionTrait, stop: &CancellationToken) -> Result<(), DbErr> {
+    let delete = format!(
+        "DELETE FROM idempotency WHERE (caller, method, request_id) IN (
+             SELECT caller, method, request_id FROM idempotency
+             WHERE created_at_ms < {} - $1 ORDER BY created_at_ms LIMIT {BATCH})",
+        database::now_sql(db)
+    );
+    let age_ms = i64::try_from(RETENTION.as_millis()).unwrap_or(i64::MAX);
+    while !stop.is_cancelled() {
+        let deleted = db
+            .execute_raw(statement(db, &delete, [age_ms.into()]))
+            .await?;
+        if deleted.rows_affected() < u64::from(BATCH) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl From<Reused> for Status {
+    fn from(reused: Reused) -> Self {
+        status::request_id_reused(reused.to_string())
+    }
+}
+
+fn statement(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+}
