@@ -1,7 +1,7 @@
 //! The running system of one test: all services in this process, on a stack of its own.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use angarium::system::Addresses;
@@ -22,11 +22,11 @@ use messaging::transport::{self, Confirmation};
 use messaging::{ConsumerConfig, EngineConfig, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
 use runtime::Shutdown;
-use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
+use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
 use tempfile::TempDir;
-use testkit::{Broker, Database, Stack, StoreKind, Tokens, authorized, eventually};
+use testkit::{Broker, Database, Stack, StoreKind, Tokens, any_port, authorized, eventually};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -62,7 +62,7 @@ impl Running {
             data_dir: folder.path().to_owned(),
             secret_key: MasterKey::well_known("SECRET_KEY"),
             identity: IdentityConfig::default(),
-            grpc: GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            grpc: any_port(),
             database: database.as_ref().map(Database::config),
             rabbitmq: match &handle {
                 transport::Broker::RabbitMq(config) => Some(config.clone()),

@@ -10,8 +10,9 @@ use notification_service::config::{MailArgs, MailConfig};
 use order_service::config::{OrderArgs, OrderConfig};
 use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
-    MailSealingKeyArgs, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
+    MailSealingKeyArgs, Mode, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
 };
+use runtime::healthcheck;
 use runtime::sealed::MasterKey;
 use user_service::config::{IdentityArgs, IdentityConfig};
 
@@ -23,7 +24,7 @@ use crate::topology::Topology;
 /// Without further ado it keeps everything in one folder and needs nothing else. With --database-url and --amqp-url it runs
 /// on PostgreSQL and RabbitMQ.
 #[derive(Parser)]
-#[command(name = "angarium", version)]
+#[command(name = "angarium", version, after_help = healthcheck::HINT)]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -110,6 +111,8 @@ impl runtime::Settings for Args {
         "mail_sealing_key",
     ];
 
+    const DEFAULT_PORT: u16 = user_service::config::DEFAULT_PORT;
+
     fn check(mut self, problems: &mut Problems) -> Option<Config> {
         let mut command = self.command.unwrap_or(Command::Serve);
         if let Command::Topology(Topology::Export(export)) = &mut command {
@@ -118,9 +121,14 @@ impl runtime::Settings for Args {
         let mode = self.mode.check(problems);
         let secret_key = self.secret_key.check(mode, problems);
         let identity = self.identity.check(problems);
+        // What only looks at the databases needs no certificate.
+        let mode_of_server = match command {
+            Command::Serve | Command::Demo => mode,
+            _ => Mode::Development,
+        };
         let grpc = self
             .grpc
-            .check(user_service::config::DEFAULT_PORT, mode, problems);
+            .check(Self::DEFAULT_PORT, mode_of_server, problems);
         let grpc = grpc.filter(|grpc| has_room_for_all(grpc.listen, problems));
         let given = self.database.database_url.is_some();
         if self

@@ -5,8 +5,15 @@
 use std::process::ExitCode;
 
 use angarium::{Args, Command, dead_letters, demo, serve, topology};
+use runtime::{Settings as _, healthcheck};
+
+/// Users, orders and notifications: each has a server of its own.
+const SERVERS: u16 = 3;
 
 fn main() -> ExitCode {
+    if let Some(code) = healthcheck::asked(std::env::args_os(), Args::DEFAULT_PORT, SERVERS) {
+        return code;
+    }
     let config = match runtime::config::load::<Args>(std::env::args_os()) {
         Ok(config) => config,
         Err(error) => {

@@ -111,6 +111,7 @@ impl App {
             database,
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
+        serving.tell_of("broker", self.engine.connected());
         let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
         serving.beside("answers", answers);
         serving.beside("mailer", self.mailer.run(shutdown.soft));

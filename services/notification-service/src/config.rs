@@ -9,6 +9,7 @@ use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
     MailSealingKeyArgs, ModeArgs, Problems, TelemetryArgs, TelemetryConfig,
 };
+use runtime::healthcheck;
 use runtime::sealed::MasterKey;
 
 mod mail;
@@ -23,7 +24,7 @@ const DEFAULT_FOLDER: &str = "mails";
 
 /// Notifications: events in, mails out.
 #[derive(Parser)]
-#[command(name = "notification-service", version)]
+#[command(name = "notification-service", version, after_help = healthcheck::HINT)]
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,
@@ -64,6 +65,8 @@ impl runtime::Settings for Args {
 
     const SECRETS: &'static [&'static str] =
         &["database_url", "amqp_url", "smtp_url", "mail_sealing_key"];
+
+    const DEFAULT_PORT: u16 = DEFAULT_PORT;
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let mode = self.mode.check(problems);

@@ -106,6 +106,7 @@ impl App {
         let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
         let settling = Settling::new(self.store.clone());
         let mut serving = Serving::start(self.server, service, &shutdown);
+        serving.tell_of("broker", self.engine.connected());
         serving.beside("watchers", self.watchers.run(shutdown.soft.clone()));
         serving.beside("answers", answers);
         serving.beside("settling", settling.run(shutdown.soft));

@@ -7,6 +7,7 @@ use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
     Problems, TelemetryArgs, TelemetryConfig,
 };
+use runtime::healthcheck;
 
 mod orders;
 
@@ -17,7 +18,7 @@ pub const DEFAULT_PORT: u16 = 50052;
 
 /// Orders: gRPC in, events out.
 #[derive(Parser)]
-#[command(name = "order-service", version)]
+#[command(name = "order-service", version, after_help = healthcheck::HINT)]
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,
@@ -53,6 +54,8 @@ impl runtime::Settings for Args {
     type Config = Config;
 
     const SECRETS: &'static [&'static str] = &["database_url", "amqp_url"];
+
+    const DEFAULT_PORT: u16 = DEFAULT_PORT;
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let mode = self.mode.check(problems);

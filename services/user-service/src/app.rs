@@ -120,6 +120,7 @@ impl App {
             database,
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
+        serving.tell_of("broker", self.engine.connected());
         let stop = &shutdown.soft;
         serving.beside("keys", self.keys.run(stop.clone()));
         let answers = idempotency::clean(self.store.connection().clone(), stop.clone());

@@ -7,6 +7,7 @@ use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
     MailSealingKeyArgs, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
 };
+use runtime::healthcheck;
 use runtime::sealed::MasterKey;
 
 mod identity;
@@ -18,7 +19,7 @@ pub const DEFAULT_PORT: u16 = 50051;
 
 /// Users: gRPC in, events out.
 #[derive(Parser)]
-#[command(name = "user-service", version)]
+#[command(name = "user-service", version, after_help = healthcheck::HINT)]
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,
@@ -61,6 +62,8 @@ impl runtime::Settings for Args {
 
     const SECRETS: &'static [&'static str] =
         &["database_url", "amqp_url", "secret_key", "mail_sealing_key"];
+
+    const DEFAULT_PORT: u16 = DEFAULT_PORT;
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let mode = self.mode.check(problems);

@@ -3,6 +3,8 @@
 //! Values come in as text and are judged here, through a function that collects what is wrong, so that all mistakes are named
 //! at once and this crate needs to know nothing of how they are reported.
 
+mod tls;
+
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,18 +17,25 @@ use crate::retention::Retention;
 use crate::retry::RetryPolicy;
 use crate::transport::RabbitMqConfig;
 
+pub use tls::BrokerTlsArgs;
+
 const EXPECTED_URL: &str = "amqp://user:password@host:5672/vhost, or amqps://";
 
 /// Flags and environment variables.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BrokerArgs {
-    /// RabbitMQ, as `amqp://user:password@host:5672/vhost`. Also read from the file named in AMQP_URL_FILE.
+    /// RabbitMQ, as `amqp://user:password@host:5672/vhost`, or `amqps://` for TLS. Also read from the file named in
+    /// AMQP_URL_FILE.
     #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL")]
     pub amqp_url: Option<String>,
 
     /// Put before the name of every exchange and queue, so that several systems can share a vhost.
     #[arg(long, env = "AMQP_PREFIX", default_value = "", value_name = "TEXT")]
     pub amqp_prefix: String,
+
+    /// For `amqps://`.
+    #[command(flatten)]
+    pub tls: BrokerTlsArgs,
 }
 
 impl BrokerArgs {
@@ -67,6 +76,7 @@ impl BrokerArgs {
             .filter(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host())
         {
             Some(url) => Some(Some(RabbitMqConfig {
+                tls: self.tls.check(&url, problem)?,
                 prefix: self.amqp_prefix.clone(),
                 ..RabbitMqConfig::new(url)
             })),

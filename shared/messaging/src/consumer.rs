@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::connected::{Connections, Link};
 use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::retry::RetryPolicy;
@@ -72,6 +73,7 @@ pub struct Consumer {
     transport: Arc<dyn Transport>,
     handling: Arc<Handling>,
     config: ConsumerConfig,
+    link: Link,
 }
 
 impl Consumer {
@@ -93,7 +95,14 @@ impl Consumer {
             transport,
             handling,
             config,
+            link: Connections::new().link(),
         }
+    }
+
+    /// Tells `link` whether it is connected.
+    pub(crate) fn with_link(mut self, link: Link) -> Self {
+        self.link = link;
+        self
     }
 
     /// Runs until `stop`, then finishes what it has begun. It does not fail: it reconnects.
@@ -137,6 +146,7 @@ impl Consumer {
         mut receiver: Box<dyn Receiver>,
         stop: &CancellationToken,
     ) -> Result<(), TransportError> {
+        let _up = self.link.up();
         let (settled, mut done) = mpsc::unbounded_channel();
         let mut running = JoinSet::new();
         let lanes: Vec<_> = (0..self.config.lanes.max(1))

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::connected::Connections;
 use crate::consumer::{Consumer, ConsumerConfig};
 use crate::relay::{Relay, RelayConfig};
 use crate::retention::{self, Retention};
@@ -64,6 +66,7 @@ pub struct Engine {
     transport: Arc<dyn Transport>,
     relay: Relay,
     consumer: Option<Consumer>,
+    connected: watch::Receiver<bool>,
     outbox_budget: Duration,
     retention: Retention,
 }
@@ -77,11 +80,13 @@ impl Engine {
         config: EngineConfig,
     ) -> Self {
         let transport = broker.transport(participant.service, participant.topology());
+        let connections = Connections::new();
         let relay = Relay::new(
             store.clone(),
             Arc::clone(&transport),
             RelayConfig::new(participant.service),
-        );
+        )
+        .with_link(connections.link());
         let consumer = participant.subscriptions.map(|subscriptions| {
             Consumer::new(
                 store.clone(),
@@ -89,15 +94,22 @@ impl Engine {
                 subscriptions,
                 config.consumer,
             )
+            .with_link(connections.link())
         });
         Self {
             store: store.clone(),
             transport,
             relay,
             consumer,
+            connected: connections.watch(),
             outbox_budget: config.outbox_budget,
             retention: config.retention,
         }
+    }
+
+    /// Whether the service has its connections to the broker. Without them its commands still work: events wait.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.clone()
     }
 
     /// Makes the service's exchanges, queues and bindings exist before anything is published: an event that goes out before

@@ -7,6 +7,7 @@
 
 mod backlog;
 mod config;
+mod connected;
 mod consumer;
 pub mod dead_letters;
 pub mod definitions;
@@ -29,7 +30,7 @@ pub mod trace;
 pub mod transport;
 
 pub use backlog::OverBudget;
-pub use config::{BrokerArgs, EngineArgs};
+pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
 pub use engine::{Engine, EngineConfig, Participant};
 pub use migrations::migrations;

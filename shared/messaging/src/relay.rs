@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::connected::{Connections, Link};
 use crate::faults;
 use crate::outbox::{self, Pending};
 use crate::reconnect::Reconnect;
@@ -67,6 +68,7 @@ pub struct Relay {
     store: Store,
     transport: Arc<dyn Transport>,
     config: RelayConfig,
+    link: Link,
     /// An event was committed in this process.
     committed: Arc<Notify>,
     /// An event was committed in another one.
@@ -90,9 +92,16 @@ impl Relay {
             store,
             transport,
             config,
+            link: Connections::new().link(),
             committed,
             told: Notify::new(),
         }
+    }
+
+    /// Tells `link` whether it is connected.
+    pub(crate) fn with_link(mut self, link: Link) -> Self {
+        self.link = link;
+        self
     }
 
     /// Runs until `stop`, then goes on for a moment, until nothing is pending that the broker takes. It does not fail: it
@@ -143,6 +152,7 @@ impl Relay {
         progress: &mut Progress,
     ) -> Result<(), RelayError> {
         let publisher = self.transport.publisher().await?;
+        let _up = self.link.up();
         let mut window = Window::new(self.config.window);
         let mut confirms = FuturesUnordered::new();
         let (mut look, mut last_look) = (true, false);
@@ -177,7 +187,11 @@ impl Relay {
                 // What was committed while the last confirms came in has not been looked for yet.
                 last_look = stop.is_cancelled();
                 if !last_look {
-                    self.wait_for_work(progress, stop).await?;
+                    tokio::select! {
+                        worked = self.wait_for_work(progress, stop) => worked?,
+                        // Noticed now, it costs the next event no failed attempt.
+                        lost = publisher.lost() => return Err(lost.into()),
+                    }
                 }
                 look = true;
                 continue;

@@ -15,7 +15,7 @@ mod rabbitmq;
 mod topology;
 
 pub use embedded::{Embedded, EmbeddedTransport};
-pub use rabbitmq::{RabbitMq, RabbitMqConfig};
+pub use rabbitmq::{RabbitMq, RabbitMqConfig, RabbitMqTls};
 pub use topology::{
     Binding, DEAD_LETTER_EXCHANGE, Queue, Topology, TopologyMismatch, dead_letter_queue,
 };
@@ -67,6 +67,12 @@ pub trait Publisher: Send + Sync {
     /// Hands over a message and returns at once with the promise of an answer, so that many can be outstanding. Messages are
     /// queued in the order of these calls.
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError>;
+
+    /// Returns once the connection is lost. Whoever publishes learns it from the failures; this is for whoever does not. It
+    /// never returns where there is nothing to lose.
+    async fn lost(&self) -> TransportError {
+        std::future::pending().await
+    }
 }
 
 /// Resolves once the broker has answered for a message.

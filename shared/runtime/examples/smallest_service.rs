@@ -13,12 +13,12 @@ use runtime::config::{
     GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Mode, Problems, TelemetryArgs,
     TelemetryConfig,
 };
-use runtime::{GrpcServer, Health, Settings, Shutdown, SystemClock, Tasks};
+use runtime::{GrpcServer, Health, Settings, Shutdown, SystemClock, Tasks, healthcheck};
 use sea_orm::DatabaseConnection;
 use tonic::service::Routes;
 
 #[derive(Parser)]
-#[command(name = "smallest-service", version, about)]
+#[command(name = "smallest-service", version, about, after_help = healthcheck::HINT)]
 struct Args {
     #[command(flatten)]
     grpc: GrpcArgs,
@@ -46,6 +46,7 @@ struct Config {
 impl Settings for Args {
     type Config = Config;
     const SECRETS: &'static [&'static str] = &["smallest_token"];
+    const DEFAULT_PORT: u16 = 50051;
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let grpc = self.grpc.check(50051, Mode::Development, problems);

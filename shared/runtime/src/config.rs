@@ -4,6 +4,7 @@
 //! [`Settings::check`]. Every mistake is collected first and all are named at once, with flag, variable, what was given
 //! and what is expected; what a secret was given is never shown. Flags win over the environment, which wins over files.
 
+mod clients;
 mod database;
 mod grpc;
 mod keys;
@@ -12,7 +13,9 @@ mod load;
 mod mode;
 mod problems;
 mod telemetry;
+mod tls;
 
+pub use clients::{ClientArgs, ClientConfig};
 pub(crate) use database::is_plain_identifier;
 pub use database::{DatabaseArgs, DatabaseConfig, Location};
 pub use grpc::{GrpcArgs, GrpcConfig};
@@ -22,6 +25,7 @@ pub use load::{ConfigError, load};
 pub use mode::{Mode, ModeArgs};
 pub use problems::Problems;
 pub use telemetry::{LogFormat, TelemetryArgs, TelemetryConfig};
+pub use tls::{TlsArgs, TlsConfig};
 
 /// What a process can be told. Implemented by a service's `clap` struct.
 pub trait Settings: clap::Parser {
@@ -30,6 +34,9 @@ pub trait Settings: clap::Parser {
 
     /// Argument ids (the fields' names) of this struct that may also come from the file named by `<VARIABLE>_FILE`.
     const SECRETS: &'static [&'static str];
+
+    /// The port unless another one is given.
+    const DEFAULT_PORT: u16;
 
     /// Turns raw strings into the configuration. Goes on after a mistake, so that all are found; `None` where any was.
     fn check(self, problems: &mut Problems) -> Option<Self::Config>;

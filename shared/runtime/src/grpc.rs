@@ -1,40 +1,48 @@
-//! The gRPC server around a service's routes: access, health, reflection, limits, deadlines, tracing, and an end in order.
+//! The gRPC server around a service's routes: TLS, access, health, reflection, limits, deadlines, tracing, and an end in
+//! order.
 //!
-//! [`GrpcServer::bind`] takes the port, so that a taken one fails the start; [`GrpcServer::serve`] returns when drained.
-//! Message sizes belong to each generated server: give it `max_decoding_message_size(config.max_request_bytes)`,
-//! `max_encoding_message_size(config.max_response_bytes)` and gzip.
+//! [`GrpcServer::bind`] takes the port and reads the certificates, so that what is wrong with them fails the start;
+//! [`GrpcServer::serve`] returns when drained. Message sizes belong to each generated server: give it
+//! `max_decoding_message_size(config.max_request_bytes)`, `max_encoding_message_size(config.max_response_bytes)` and gzip.
 
+mod connection;
 mod connections;
 mod correlation;
 mod deadline;
+mod greeting;
 mod outcome;
+mod rates;
 mod reflection;
 mod remap;
 mod reply;
 mod rpc;
+mod tls;
 mod trace;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
+use tower::ServiceBuilder;
 
 use crate::auth::{AuthLayer, Guard};
 use crate::config::GrpcConfig;
 use crate::health::Health;
 use crate::lifecycle::Shutdown;
+use connection::{Connection, Ending};
+use tls::Certificates;
 
 pub use correlation::{CORRELATION_HEADER, CorrelationId, correlation_id};
 pub use deadline::client_deadline;
+pub(crate) use rates::Rates;
+pub use tls::TlsError;
 
-const KEEPALIVE_PERIOD: Duration = Duration::from_secs(60);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// How long clients have to leave after the last call.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Whoever decides whether to restart us must get an answer, however full we are and however often they ask.
+const EXEMPT: &str = "grpc.health.v1.Health/";
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -47,18 +55,19 @@ pub enum GrpcError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The certificates cannot be used.
+    #[error("the certificates cannot be used: {0}")]
+    Tls(#[from] TlsError),
     /// The descriptor set is not one.
     #[error("reflection cannot read the descriptor set: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The transport gave up.
-    #[error("the gRPC transport failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
 }
 
 /// A bound socket that does not answer yet.
 #[derive(Debug)]
 pub struct GrpcServer {
     config: GrpcConfig,
+    certificates: Option<Arc<Certificates>>,
     listener: TcpListener,
     addr: SocketAddr,
 }
@@ -67,16 +76,21 @@ impl GrpcServer {
     /// Takes the address of `config`. Clients may connect from now on, and wait.
     ///
     /// # Errors
-    /// [`GrpcError::Bind`] with the address.
+    /// [`GrpcError::Bind`] with the address, [`GrpcError::Tls`] with the file.
     pub async fn bind(config: &GrpcConfig) -> Result<Self, GrpcError> {
         let failed = |source| GrpcError::Bind {
             addr: config.listen,
             source,
         };
+        let certificates = match &config.tls {
+            Some(tls) => Some(Arc::new(Certificates::load(tls).await?)),
+            None => None,
+        };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         Ok(Self {
             config: config.clone(),
+            certificates,
             listener,
             addr,
         })
@@ -87,12 +101,12 @@ impl GrpcServer {
         self.addr
     }
 
-    /// Serves `routes` to whom `guard` admits, and health and reflection to everybody, until `shutdown`. Soft: health says `NOT_SERVING`, the port closes, calls
-    /// in flight end, then the connections that are left are closed. Hard: every connection is closed, whatever is open
-    /// on it.
+    /// Serves `routes` to whom `guard` admits, and health and reflection to everybody, until `shutdown`. Soft: health says
+    /// `NOT_SERVING`, the port closes, calls in flight end, then the connections that are left are closed. Hard: every
+    /// connection is closed, whatever is open on it.
     ///
     /// # Errors
-    /// A descriptor set that cannot be read, or a transport that gave up.
+    /// A descriptor set that cannot be read.
     pub async fn serve(
         self,
         routes: Routes,
@@ -107,32 +121,37 @@ impl GrpcServer {
         } else {
             routes
         };
-        let drain = async {
+        let calls = rpc::RpcLayer::new(&self.config);
+        let rates = Rates::new(self.config.clients.calls_per_second);
+        let handler = ServiceBuilder::new()
+            .layer(calls.clone())
+            // Inside, so that who is refused is traced, counted and logged as any other.
+            .layer(AuthLayer::new(guard, rates))
+            .service(routes.prepare());
+        let ending = Ending::default();
+        let certificates = self.certificates.clone();
+        let connection = Connection::new(&self.config, self.certificates, handler, &ending);
+        let most = self.config.clients.max_connections;
+        let serving = connections::serve(self.listener, connection, most, &ending);
+        let end = async {
             shutdown.soft.cancelled().await;
             // First of all: whoever balances must stop sending before calls are refused.
             health.drain();
+            ending.drain.cancel();
+            drained(&calls, &shutdown).await;
+            ending.close.cancel();
+            std::future::pending::<()>().await;
         };
-        let close = CancellationToken::new();
-        let connections = connections::incoming(self.listener, shutdown.clone(), close.clone());
-        let calls = rpc::RpcLayer::new(&self.config);
-        // The place of TLS: `.tls_config(…)`, with the certificates as a section of the configuration.
-        let serving = Server::builder()
-            .max_concurrent_streams(self.config.max_streams)
-            .http2_keepalive_interval(Some(KEEPALIVE_PERIOD))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .layer(calls.clone())
-            // Inside, so that who is refused is traced, counted and logged as any other.
-            .layer(AuthLayer::new(guard))
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(connections, drain);
-        tokio::pin!(serving);
-        tokio::select! {
-            served = &mut serving => served?,
-            () = drained(&calls, &shutdown) => {
-                close.cancel();
-                serving.await?;
+        let keep_certificates = async {
+            if let Some(certificates) = certificates {
+                certificates.keep_current().await;
             }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = serving => {}
+            () = end => {}
+            () = keep_certificates => {}
         }
         Ok(())
     }
@@ -141,7 +160,6 @@ impl GrpcServer {
 /// Waits for the moment from which on no connection is worth keeping: the calls in flight have ended and their clients have
 /// had time to leave, or the hard step has come. A client that hangs must not decide how long we take to end.
 async fn drained(calls: &rpc::RpcLayer, shutdown: &Shutdown) {
-    shutdown.soft.cancelled().await;
     let quiet = async {
         calls.quiet().await;
         tokio::time::sleep(FAREWELL).await;

@@ -13,6 +13,7 @@ mod exit;
 pub mod field_mask;
 pub mod grpc;
 pub mod health;
+pub mod healthcheck;
 pub mod idempotency;
 pub mod lifecycle;
 mod migrations;

@@ -15,19 +15,23 @@ use tokio::runtime::Runtime;
 
 use crate::config::{self, LifecycleConfig, Settings, TelemetryConfig};
 use crate::exit::ExitWith;
+use crate::healthcheck;
 use crate::lifecycle::Shutdown;
 use crate::telemetry;
 
 /// After the hard step nothing may take long any more.
 const HARD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Loads the configuration `S` and runs `service` with it until it returns. `run` should return soon after
+/// Loads the configuration `S` and runs `service` with it until it returns, unless only [`healthcheck`] was asked for. `run` should return soon after
 /// `shutdown.soft`, and at the latest after `shutdown.hard`.
 pub fn main<S, F>(service: &'static str, run: F) -> ExitCode
 where
     S: Settings,
     F: AsyncFnOnce(S::Config, Shutdown) -> anyhow::Result<()>,
 {
+    if let Some(code) = healthcheck::asked(std::env::args_os(), S::DEFAULT_PORT, 1) {
+        return code;
+    }
     let config = match config::load::<S>(std::env::args_os()) {
         Ok(config) => config,
         Err(error) => {

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use sea_orm::DatabaseConnection;
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 
@@ -35,6 +36,8 @@ pub struct Service {
 pub struct Serving {
     tasks: Tasks,
     shutdown: Shutdown,
+    name: &'static str,
+    health: Health,
     committed: CancellationToken,
     /// Held by everything that commits; the last one to let go cancels `committed`.
     committing: Arc<DropGuard>,
@@ -44,20 +47,22 @@ impl Serving {
     /// Begins to serve on `server`, until `shutdown`.
     pub fn start(server: GrpcServer, service: Service, shutdown: &Shutdown) -> Self {
         let committed = CancellationToken::new();
+        let health = Health::new(&[service.name]);
         let mut serving = Self {
             tasks: Tasks::new(shutdown),
             shutdown: shutdown.clone(),
+            name: service.name,
+            health: health.clone(),
             committing: Arc::new(committed.clone().drop_guard()),
             committed,
         };
         let Service {
-            name,
+            name: _,
             routes,
             guard,
             descriptor_set,
             database,
         } = service;
-        let health = Health::new(&[name]);
         let answers = move || {
             let database = database.clone();
             async move { database::ping(&database).await }
@@ -74,6 +79,26 @@ impl Serving {
             Ok(())
         });
         serving
+    }
+
+    /// Gives a part that the service works without a health name of its own: `angarium.order.v1.OrderService/broker`, for
+    /// `broker`. It says whether the part is `there`, and changes nothing else.
+    pub fn tell_of(&mut self, part: &str, mut there: watch::Receiver<bool>) {
+        let name = format!("{}/{part}", self.name);
+        let (health, stop) = (self.health.clone(), self.shutdown.soft.clone());
+        health.set(&name, *there.borrow_and_update());
+        self.tasks.spawn(&format!("health of {part}"), async move {
+            let telling = async {
+                while there.changed().await.is_ok() {
+                    health.set(&name, *there.borrow_and_update());
+                }
+                // Nobody knows any more.
+                health.set(&name, false);
+                std::future::pending::<()>().await;
+            };
+            stop.run_until_cancelled(telling).await;
+            Ok(())
+        });
     }
 
     /// Runs a worker that commits as calls do. It ends soon after `Shutdown::soft`.
@@ -107,6 +132,7 @@ impl Serving {
             shutdown,
             committed,
             committing,
+            ..
         } = self;
         let last = last(shutdown.soft.clone(), committed);
         tasks.spawn(name, async move {

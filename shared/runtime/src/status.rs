@@ -153,6 +153,15 @@ pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
+/// One caller calls more often than `per_second`; `subject` is who, as `user:ID` or `address:ADDRESS`.
+pub(crate) fn rate_limited(subject: &str, per_second: u32, retry_after: Duration) -> Status {
+    let mut details = details("RATE_LIMITED", &[("subject", subject)]);
+    details.set_retry_info(Some(retry_after));
+    details.add_quota_failure_violation(subject, format!("{per_second} calls a second"));
+    let message = "too many calls, try again later";
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
 /// A bug of ours. The cause is for the log alone.
 pub fn internal() -> Status {
     let message = "an internal error happened; it has been logged with the correlation id";
@@ -189,6 +198,12 @@ pub(crate) fn message_too_large(reported: &str) -> Status {
     let message = reported.trim_start_matches("Error, ");
     let details = details("MESSAGE_TOO_LARGE", &[]);
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The message is not one of the method's: its bytes cannot be unpacked, or decoded.
+pub(crate) fn malformed_message(reported: &str) -> Status {
+    let details = details("MESSAGE_MALFORMED", &[]);
+    Status::with_error_details(Code::InvalidArgument, reported, details)
 }
 
 fn resource(code: Code, reason: &str, resource_type: &str, name: &str, message: String) -> Status {
@@ -239,6 +254,8 @@ mod tests {
             (unknown_method(), "METHOD_UNKNOWN"),
             (deadline_exceeded(second), "DEADLINE_EXCEEDED"),
             (message_too_large("Error, x"), "MESSAGE_TOO_LARGE"),
+            (malformed_message("x"), "MESSAGE_MALFORMED"),
+            (rate_limited("user:1", 5, second), "RATE_LIMITED"),
         ] {
             let details = status.get_error_details();
             let info = details.error_info().unwrap();

@@ -15,7 +15,9 @@
 
 mod blocking;
 mod broker;
+mod certificates;
 mod database;
+mod encrypting;
 mod environment;
 mod eventually;
 mod locked_down;
@@ -26,12 +28,14 @@ mod proxy;
 mod refusal;
 mod running;
 mod stack;
-mod virtual_host;
 mod tokens;
 mod unchecked;
+mod virtual_host;
 
 pub use broker::{Broker, BrokerKind};
+pub use certificates::{Authority, Identity};
 pub use database::{Database, StoreKind};
+pub use encrypting::Encrypting;
 pub use environment::amqp_url;
 pub use eventually::{eventually, eventually_is};
 pub use locked_down::{LockedDown, Operation};
@@ -42,6 +46,6 @@ pub use proxy::Proxy;
 pub use refusal::{reason, violated_fields};
 pub use running::{Running, any_port};
 pub use stack::Stack;
-pub use virtual_host::VirtualHost;
 pub use tokens::{Tokens, authorized};
 pub use unchecked::call_unchecked;
+pub use virtual_host::VirtualHost;

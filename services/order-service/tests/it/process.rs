@@ -21,16 +21,21 @@ fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
 }
 
 #[tokio::test]
-async fn health_knows_the_service_by_its_full_name() {
+async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
     let world = World::new(StoreKind::Sqlite).await;
-    eventually_is("it serves", ServingStatus::Serving, async || {
-        let request = HealthCheckRequest {
-            service: "angarium.order.v1.OrderService".to_owned(),
-        };
-        let answer = HealthClient::new(world.channel()).check(request).await;
-        answer.unwrap().into_inner().status()
-    })
-    .await;
+    for name in [
+        "angarium.order.v1.OrderService",
+        "angarium.order.v1.OrderService/broker",
+    ] {
+        eventually_is("it serves", ServingStatus::Serving, async || {
+            let request = HealthCheckRequest {
+                service: name.to_owned(),
+            };
+            let answer = HealthClient::new(world.channel()).check(request).await;
+            answer.unwrap().into_inner().status()
+        })
+        .await;
+    }
     world.stop().await;
 }
 

@@ -92,16 +92,21 @@ fn grpc_config(arguments: &[&str]) -> GrpcConfig {
 }
 
 #[tokio::test]
-async fn health_knows_the_service_by_its_full_name() {
+async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
     let world = World::new(StoreKind::Sqlite).await;
-    eventually_is("it serves", ServingStatus::Serving, async || {
-        let request = HealthCheckRequest {
-            service: "angarium.user.v1.UserService".to_owned(),
-        };
-        let answer = HealthClient::new(world.channel()).check(request).await;
-        answer.unwrap().into_inner().status()
-    })
-    .await;
+    for name in [
+        "angarium.user.v1.UserService",
+        "angarium.user.v1.UserService/broker",
+    ] {
+        eventually_is("it serves", ServingStatus::Serving, async || {
+            let request = HealthCheckRequest {
+                service: name.to_owned(),
+            };
+            let answer = HealthClient::new(world.channel()).check(request).await;
+            answer.unwrap().into_inner().status()
+        })
+        .await;
+    }
     world.stop().await;
 }
 

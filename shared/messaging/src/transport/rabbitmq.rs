@@ -22,13 +22,18 @@ mod properties;
 mod publisher;
 mod receiver;
 mod refusal;
+mod tls;
 mod verify;
+
+pub use tls::RabbitMqTls;
 
 /// How to reach the broker.
 #[derive(Clone)]
 pub struct RabbitMqConfig {
-    /// `amqp://user:password@host:port/vhost`.
+    /// `amqp://user:password@host:port/vhost`, or `amqps://`.
     pub url: Url,
+    /// For `amqps://`.
+    pub tls: RabbitMqTls,
     /// Put before the name of every exchange and queue, so that several systems can share a vhost. Usually empty.
     pub prefix: String,
     /// The longest that any single exchange with the broker may take before the connection counts as lost.
@@ -36,10 +41,11 @@ pub struct RabbitMqConfig {
 }
 
 impl RabbitMqConfig {
-    /// The defaults: no prefix, 5 s.
+    /// The defaults: no certificates of our own, no prefix, 5 s.
     pub fn new(url: Url) -> Self {
         Self {
             url,
+            tls: RabbitMqTls::default(),
             prefix: String::new(),
             time_out: Duration::from_secs(5),
         }

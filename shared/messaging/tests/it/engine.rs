@@ -1,8 +1,9 @@
 //! Relay and consumer of a service, wired and ended together.
 
+use messaging::transport::Broker;
 use messaging::{Engine, EngineConfig, Participant};
 use rstest::rstest;
-use testkit::{Stack, eventually_is};
+use testkit::{BrokerKind, Proxy, Stack, StoreKind, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -80,6 +81,38 @@ async fn the_last_calls_events_go_out_before_the_process_does(
         world.broker.messages(QUEUE).await
     })
     .await;
+}
+
+/// The relay waits for work all the while: nothing has to be published for it to notice.
+#[tokio::test]
+async fn a_lost_broker_is_noticed_and_so_is_its_return() {
+    let world = World::new(StoreKind::Sqlite, BrokerKind::RabbitMq).await;
+    let Broker::RabbitMq(mut config) = world.broker.of_services([&participant().topology()]) else {
+        panic!("a RabbitMQ was asked for");
+    };
+    let proxy = Proxy::before(config.url.as_str()).await;
+    config.url = proxy.url().parse().unwrap();
+    for subscriptions in [Some(each_on_its_own()), None] {
+        let participant = Participant {
+            subscriptions,
+            ..participant()
+        };
+        let broker = Broker::RabbitMq(config.clone());
+        let engine = Engine::new(&world.store, &broker, participant, EngineConfig::default());
+        let mut connected = engine.connected();
+        assert!(!*connected.borrow());
+        let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+        let mut running = JoinSet::new();
+        running.spawn(engine.run(stop.clone(), committed.clone()));
+        connected.wait_for(|connected| *connected).await.unwrap();
+        proxy.cut();
+        connected.wait_for(|connected| !*connected).await.unwrap();
+        proxy.mend();
+        connected.wait_for(|connected| *connected).await.unwrap();
+        stop.cancel();
+        committed.cancel();
+        running.join_next().await.unwrap().unwrap();
+    }
 }
 
 #[rstest]

@@ -33,6 +33,8 @@ mod scripted;
 #[cfg(test)]
 mod timer;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod trace;
 #[cfg(test)]
 mod world;

@@ -1,4 +1,7 @@
-//! Puts the guard before every handler of a server.
+//! Puts the guard before every handler of a server, and the limit of each caller's calls with it.
+//!
+//! A call counts for the user whom its token stands for; one that nobody vouches for counts for its address, whether it needs
+//! a token or not: so guessing tokens has a limit as well.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -8,19 +11,23 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 
 use super::Guard;
+use crate::grpc::Rates;
 
 #[derive(Clone)]
 pub(crate) struct AuthLayer {
     guard: Arc<Guard>,
+    rates: Arc<Rates>,
 }
 
 impl AuthLayer {
-    pub(crate) fn new(guard: Guard) -> Self {
+    pub(crate) fn new(guard: Guard, rates: Rates) -> Self {
         Self {
             guard: Arc::new(guard),
+            rates: Arc::new(rates),
         }
     }
 }
@@ -32,6 +39,7 @@ impl<S> Layer<S> for AuthLayer {
         Guarded {
             inner,
             guard: Arc::clone(&self.guard),
+            rates: Arc::clone(&self.rates),
         }
     }
 }
@@ -40,6 +48,7 @@ impl<S> Layer<S> for AuthLayer {
 pub(crate) struct Guarded<S> {
     inner: S,
     guard: Arc<Guard>,
+    rates: Arc<Rates>,
 }
 
 impl<S> Service<Request<Body>> for Guarded<S>
@@ -57,14 +66,23 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let guard = Arc::clone(&self.guard);
+        let (guard, rates) = (Arc::clone(&self.guard), Arc::clone(&self.rates));
         // The clone that was polled ready takes the call; what stays behind is asked again.
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {
             let path = request.uri().path();
             let method = path.strip_prefix('/').unwrap_or(path);
-            match guard.admit(method, request.headers()).await {
+            let admitted = guard.admit(method, request.headers()).await;
+            let user = admitted.as_ref().ok().copied().flatten();
+            let peer = request.extensions().get::<TcpConnectInfo>();
+            let address = peer
+                .and_then(TcpConnectInfo::remote_addr)
+                .map(|addr| addr.ip());
+            if let Err(too_many) = rates.count(method, user.map(|user| user.user_id), address) {
+                return Ok(too_many.into_http());
+            }
+            match admitted {
                 Ok(Some(caller)) => {
                     request.extensions_mut().insert(caller);
                 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{Mode, Problems};
+use super::{ClientArgs, ClientConfig, Mode, Problems, TlsArgs, TlsConfig};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -74,6 +74,12 @@ pub struct GrpcArgs {
     /// `on` or `off`: whether clients may ask which methods there are [default: off in production]
     #[arg(long, help_heading = HEADING, env = "GRPC_REFLECTION", value_name = "ON|OFF")]
     pub grpc_reflection: Option<String>,
+
+    #[command(flatten)]
+    pub clients: ClientArgs,
+
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 impl GrpcArgs {
@@ -121,6 +127,8 @@ impl GrpcArgs {
                 None
             }
         };
+        let clients = self.clients.check(problems);
+        let tls = self.tls.check(mode, problems);
         Some(GrpcConfig {
             listen: listen?,
             deadline: deadline?,
@@ -129,6 +137,8 @@ impl GrpcArgs {
             max_streams: max_streams?,
             max_in_flight: max_in_flight?,
             reflection: reflection?,
+            clients: clients?,
+            tls: tls?,
         })
     }
 }
@@ -150,6 +160,10 @@ pub struct GrpcConfig {
     pub max_in_flight: usize,
     /// Whether clients may ask which methods there are.
     pub reflection: bool,
+    /// What each client is granted.
+    pub clients: ClientConfig,
+    /// `None`: plaintext.
+    pub tls: Option<TlsConfig>,
 }
 
 impl GrpcConfig {
@@ -163,6 +177,8 @@ impl GrpcConfig {
             max_streams: MAX_STREAMS,
             max_in_flight: MAX_IN_FLIGHT,
             reflection: true,
+            clients: ClientConfig::default(),
+            tls: None,
         }
     }
 

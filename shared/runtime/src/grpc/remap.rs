@@ -1,17 +1,24 @@
-//! Puts right what the transport answers with codes that gRPC keeps for applications.
+//! Puts right what the transport answers with codes that gRPC keeps for other things, and without a reason.
 //!
-//! A message past its limit is `OUT_OF_RANGE` there and `RESOURCE_EXHAUSTED` in gRPC's own list of codes. The expiry of a
-//! deadline needs no entry: [`super::rpc`] runs its own timer inside the transport's.
+//! A message past its limit is `RESOURCE_EXHAUSTED` in gRPC's own list of codes, packed or not. One that cannot be unpacked or
+//! decoded is the caller's mistake, and `INTERNAL` would have somebody look for ours.
 
 use http::HeaderMap;
 use tonic::{Code, Status};
 
 use crate::status;
 
-/// How the codec begins its sentence, for requests and for responses.
-const TOO_LARGE: [&str; 2] = [
-    "Error, decoded message length too large",
-    "Error, encoded message length too large",
+/// How the codec begins its sentence about a message past its limit: of requests, of responses, and of what is packed.
+const TOO_LARGE: [(Code, &str); 3] = [
+    (Code::OutOfRange, "Error, decoded message length too large"),
+    (Code::OutOfRange, "Error, encoded message length too large"),
+    (Code::ResourceExhausted, "Error decompressing: size limit"),
+];
+
+/// How it begins its sentence about a message that it cannot read.
+const UNREADABLE: [(Code, &str); 2] = [
+    (Code::Internal, "failed to decode Protobuf message"),
+    (Code::Internal, "Error decompressing:"),
 ];
 
 /// Corrects the status in `headers` (or trailers) and returns its code; `None` where they hold no status.
@@ -29,11 +36,16 @@ pub(super) fn status_in(headers: &mut HeaderMap) -> Option<Code> {
 }
 
 fn corrected(status: &Status) -> Option<Status> {
-    let is_too_large = status.code() == Code::OutOfRange
-        && TOO_LARGE
-            .iter()
-            .any(|sentence| status.message().starts_with(sentence));
-    is_too_large.then(|| status::message_too_large(status.message()))
+    let is_of = |(code, sentence): &(Code, &str)| {
+        status.code() == *code && status.message().starts_with(sentence)
+    };
+    if TOO_LARGE.iter().any(is_of) {
+        return Some(status::message_too_large(status.message()));
+    }
+    UNREADABLE
+        .iter()
+        .any(is_of)
+        .then(|| status::malformed_message(status.message()))
 }
 
 #[cfg(test)]
@@ -50,14 +62,25 @@ mod tests {
 
     #[test]
     fn a_message_past_its_limit_is_resource_exhausted() {
-        for sentence in TOO_LARGE {
-            let mut headers = headers(&Status::out_of_range(format!("{sentence}: found 5 bytes")));
+        for (code, sentence) in TOO_LARGE {
+            let mut headers = headers(&Status::new(code, format!("{sentence}: found 5 bytes")));
             assert_eq!(status_in(&mut headers), Some(Code::ResourceExhausted));
             let status = Status::from_header_map(&headers).unwrap();
             assert_eq!(status.code(), Code::ResourceExhausted);
             assert!(status.message().ends_with("found 5 bytes"));
             let details = status.get_error_details();
             assert_eq!(details.error_info().unwrap().reason, "MESSAGE_TOO_LARGE");
+        }
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_read_is_the_callers_mistake() {
+        for (code, sentence) in UNREADABLE {
+            let mut headers = headers(&Status::new(code, format!("{sentence} at byte 5")));
+            assert_eq!(status_in(&mut headers), Some(Code::InvalidArgument));
+            let status = Status::from_header_map(&headers).unwrap();
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, "MESSAGE_MALFORMED");
         }
     }
 

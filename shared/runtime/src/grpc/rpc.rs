@@ -22,7 +22,7 @@ use tracing::Instrument;
 use super::correlation::{self, CORRELATION_HEADER};
 use super::outcome::Outcome;
 use super::reply::Watched;
-use super::{deadline, remap, trace};
+use super::{EXEMPT, deadline, remap, trace};
 use crate::config::GrpcConfig;
 use crate::status;
 
@@ -30,8 +30,6 @@ use crate::status;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Between two looks at whether a drained server is quiet.
 const LOOK: Duration = Duration::from_millis(20);
-/// Whoever decides whether to restart us must get an answer when we are full.
-const ALWAYS_ADMITTED: &str = "grpc.health.v1.Health/";
 
 #[derive(Clone)]
 pub(super) struct RpcLayer {
@@ -59,7 +57,7 @@ impl RpcLayer {
 
     /// A place among the calls in flight, at once or not at all: a queue would only make everybody late.
     fn admit(&self, method: &str) -> Result<Option<OwnedSemaphorePermit>, Status> {
-        if method.starts_with(ALWAYS_ADMITTED) {
+        if method.starts_with(EXEMPT) {
             return Ok(None);
         }
         match Arc::clone(&self.in_flight).try_acquire_owned() {

@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use runtime::{Shutdown, Tasks};
+use runtime::auth::{Guard, Verifier};
+use runtime::config::{DatabaseConfig, GrpcConfig};
+use runtime::{GrpcServer, Service, Serving, Shutdown, SystemClock, Tasks, database};
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
+use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckResponse;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -91,6 +95,45 @@ async fn a_lost_dependency_shows_within_five_seconds_and_one_that_is_back_within
     shutdown.trigger();
     tasks.join().await.unwrap();
     assert_eq!(next(&mut statuses).await, ServingStatus::NotServing);
+}
+
+#[tokio::test]
+async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DatabaseConfig::sqlite(folder.path().join("probe.db"));
+    let database = database::connect(&config, "probe").await.unwrap();
+    let verifier = Verifier::new(database.clone(), Arc::new(SystemClock));
+    let grpc = GrpcConfig::on("127.0.0.1:0".parse().unwrap());
+    let server = GrpcServer::bind(&grpc).await.unwrap();
+    let endpoint = Channel::from_shared(format!("http://{}", server.addr())).unwrap();
+    let service = Service {
+        name: PROBE,
+        routes: Routes::default(),
+        guard: Guard::new(&[], verifier),
+        descriptor_set: &[],
+        database,
+    };
+    let shutdown = Shutdown::new(Duration::from_secs(600));
+    let mut serving = Serving::start(server, service, &shutdown);
+    let (connected, told) = tokio::sync::watch::channel(false);
+    serving.tell_of("broker", told);
+    let mut running = tokio::task::JoinSet::new();
+    let nothing = |stop: CancellationToken, _| async move { stop.cancelled().await };
+    running.spawn(serving.finish_with("nothing", nothing));
+
+    let channel = endpoint.connect().await.unwrap();
+    let mut whole = watch(channel.clone(), "").await;
+    while next(&mut whole).await != ServingStatus::Serving {}
+    let mut broker = watch(channel, &format!("{PROBE}/broker")).await;
+    assert_eq!(next(&mut broker).await, ServingStatus::NotServing);
+    connected.send_replace(true);
+    assert_eq!(next(&mut broker).await, ServingStatus::Serving);
+    connected.send_replace(false);
+    assert_eq!(next(&mut broker).await, ServingStatus::NotServing);
+    shutdown.trigger();
+    // The first that it hears since.
+    assert_eq!(next(&mut whole).await, ServingStatus::NotServing);
+    running.join_next().await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]

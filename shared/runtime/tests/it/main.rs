@@ -4,17 +4,26 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod access;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
+mod healthcheck;
 mod idempotency;
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod page_tokens;
 #[cfg(test)]
 mod postgres;
+#[cfg(test)]
+mod postgres_tls;
 #[cfg(test)]
 mod probe;
 #[cfg(test)]
@@ -25,3 +34,7 @@ mod reflection;
 mod shutdown;
 #[cfg(test)]
 mod sqlite;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod wire;

@@ -13,7 +13,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::probe::ask;
 
-fn example() -> Command {
+pub(crate) fn example() -> Command {
     let test = std::env::current_exe().unwrap();
     let folder: PathBuf = test.parent().unwrap().parent().unwrap().into();
     let program = folder.join("examples/smallest_service");
@@ -38,13 +38,13 @@ async fn run(command: &mut Command) -> (i32, String, String) {
 }
 
 /// A running example that logs JSON.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         command.env("LOG_FORMAT", "json").stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
@@ -63,9 +63,17 @@ impl Running {
         }
     }
 
-    async fn addr(&mut self) -> SocketAddr {
+    pub(crate) async fn addr(&mut self) -> SocketAddr {
         let line = self.line_with("listening").await;
         line["addr"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// How much memory the process has.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.child.id().unwrap());
+        let pages = std::fs::read_to_string(path).unwrap();
+        let resident: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
+        resident * 4096
     }
 
     async fn signal(&self, name: &str) {
@@ -79,7 +87,7 @@ impl Running {
     }
 }
 
-async fn connect(addr: SocketAddr) -> Channel {
+pub(crate) async fn connect(addr: SocketAddr) -> Channel {
     let endpoint = Channel::from_shared(format!("http://{addr}")).unwrap();
     endpoint.connect().await.unwrap()
 }

@@ -12,6 +12,7 @@ use contracts::user::v1::{AuthenticateRequest, CreateUserRequest};
 use messaging::EngineConfig;
 use messaging::transport::{Broker, RabbitMqConfig};
 use notification_service::config::{Delivery, MailConfig};
+use order_service::config::OrderConfig;
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use tempfile::TempDir;
@@ -65,6 +66,7 @@ impl Services {
             database: database(order_service::NAME),
             broker: broker(order_service::NAME),
             engine: EngineConfig::default(),
+            orders: OrderConfig::default(),
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         });

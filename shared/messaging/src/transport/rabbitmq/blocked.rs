@@ -55,6 +55,16 @@ impl Blocked {
         self.reason.borrow().is_some()
     }
 
+    /// Waits for the loss of the connection.
+    pub(super) async fn lost(&self) -> TransportError {
+        let mut reason = self.reason.clone();
+        while reason.changed().await.is_ok() {}
+        TransportError::new(
+            "waiting for something to publish",
+            "the connection was lost",
+        )
+    }
+
     /// Waits until the broker takes messages.
     pub(super) async fn end(&self) -> Result<(), TransportError> {
         let unblocked = self

@@ -33,7 +33,11 @@ impl Connection {
             url.query_pairs_mut().append_pair("heartbeat", HEARTBEAT_S);
         }
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connecting = lapin::Connection::connect(url.as_str(), properties);
+        let tls = config.tls.read().await?;
+        let connecting = async {
+            let runtime = lapin::runtime::default_runtime()?;
+            lapin::Connection::connect_with_config(url.as_str(), properties, tls, runtime).await
+        };
         let connection = within(config.time_out, "connecting to RabbitMQ", connecting).await?;
         let (blocked, watching) = Blocked::watch(&connection, name);
         let channel = within(config.time_out, OPENING, connection.create_channel()).await?;

@@ -41,6 +41,10 @@ impl Publisher for RabbitMqPublisher {
         self.connection.blocked.end().await
     }
 
+    async fn lost(&self) -> TransportError {
+        self.connection.blocked.lost().await
+    }
+
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError> {
         let options = BasicPublishOptions {
             mandatory: true,

@@ -1,0 +1,97 @@
+//! Whose certificate a broker has to show, and which one it is shown.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::transport::RabbitMqTls;
+
+/// Flags and environment variables of TLS to the broker, which `amqps://` asks for.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct BrokerTlsArgs {
+    /// Authorities that RabbitMQ's certificate may be of, beside the public ones, PEM; read at each connect
+    #[arg(long, env = "AMQP_CA_FILE", value_name = "FILE")]
+    pub amqp_ca_file: Option<PathBuf>,
+
+    /// Certificate to show to a RabbitMQ that asks for one, PEM; read at each connect
+    #[arg(long, env = "AMQP_CERT_FILE", value_name = "FILE")]
+    pub amqp_cert_file: Option<PathBuf>,
+
+    /// Private key of that certificate, PEM; read at each connect
+    #[arg(long, env = "AMQP_KEY_FILE", value_name = "FILE")]
+    pub amqp_key_file: Option<PathBuf>,
+}
+
+impl BrokerTlsArgs {
+    /// Judges the values for the broker at `url`. `problem` is told the variable, what was given, and what is expected.
+    pub(super) fn check(
+        &self,
+        url: &Url,
+        problem: &mut dyn FnMut(&str, &str, &str),
+    ) -> Option<RabbitMqTls> {
+        let given = |path: &Option<PathBuf>| {
+            let path = path.clone();
+            path.filter(|path| !path.as_os_str().is_empty())
+        };
+        let ca_file = given(&self.amqp_ca_file);
+        let identity = match (given(&self.amqp_cert_file), given(&self.amqp_key_file)) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => {
+                problem("AMQP_KEY_FILE", "", "the key of AMQP_CERT_FILE");
+                return None;
+            }
+            (None, Some(_)) => {
+                problem("AMQP_CERT_FILE", "", "the certificate of AMQP_KEY_FILE");
+                return None;
+            }
+        };
+        if url.scheme() != "amqps" && (ca_file.is_some() || identity.is_some()) {
+            // Whoever names certificates does not want the password to travel in clear.
+            problem(
+                "AMQP_URL",
+                "(not shown)",
+                "amqps://, as certificates are named",
+            );
+            return None;
+        }
+        Some(RabbitMqTls { ca_file, identity })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(url: &str, args: &BrokerTlsArgs) -> Vec<String> {
+        let mut found = Vec::new();
+        let url = url.parse().unwrap();
+        let checked = args.check(&url, &mut |setting, _, _| found.push(setting.to_owned()));
+        assert_eq!(checked.is_none(), !found.is_empty());
+        found
+    }
+
+    #[test]
+    fn certificates_go_with_amqps_and_a_certificate_with_its_key() {
+        let none = BrokerTlsArgs::default();
+        let ca = BrokerTlsArgs {
+            amqp_ca_file: Some("ca.pem".into()),
+            ..none.clone()
+        };
+        let no_key = BrokerTlsArgs {
+            amqp_cert_file: Some("cert.pem".into()),
+            ..none.clone()
+        };
+        let no_cert = BrokerTlsArgs {
+            amqp_key_file: Some("key.pem".into()),
+            amqp_cert_file: Some("".into()),
+            ..none.clone()
+        };
+        assert_eq!(problems("amqp://host", &none), [""; 0]);
+        assert_eq!(problems("amqps://host", &none), [""; 0]);
+        assert_eq!(problems("amqps://host", &ca), [""; 0]);
+        assert_eq!(problems("amqp://host", &ca), ["AMQP_URL"]);
+        assert_eq!(problems("amqps://host", &no_key), ["AMQP_KEY_FILE"]);
+        assert_eq!(problems("amqps://host", &no_cert), ["AMQP_CERT_FILE"]);
+    }
+}

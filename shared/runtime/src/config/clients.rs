@@ -1,0 +1,157 @@
+//! What a gRPC server grants each of its clients: connections, their age, and how often they may call.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::Problems;
+
+const MAX_CONNECTIONS: usize = 1000;
+const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
+
+/// Named at each flag: a heading for what follows would also take in the service's own flags.
+const HEADING: &str = "gRPC server";
+
+/// Flags and variables of what clients are granted.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ClientArgs {
+    /// Connections that are open at a time; more are closed as soon as they are made
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "GRPC_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value = "1000"
+    )]
+    pub grpc_max_connections: String,
+
+    /// After about this long a client is asked to connect anew, so that replicas share the load
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "GRPC_CONNECTION_AGE",
+        value_name = "TIME",
+        default_value = "30min"
+    )]
+    pub grpc_connection_age: String,
+
+    /// How often a silent client is asked whether it is still there
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "GRPC_KEEPALIVE",
+        value_name = "TIME",
+        default_value = "60s"
+    )]
+    pub grpc_keepalive: String,
+
+    /// Calls a second that one caller may make, and twice as many at once: a user, or an address where nobody has
+    /// logged in; `off` where something before this server sees to it
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "GRPC_RATE_LIMIT",
+        value_name = "N|off",
+        default_value = "200"
+    )]
+    pub grpc_rate_limit: String,
+}
+
+impl ClientArgs {
+    /// The checked section.
+    pub fn check(self, problems: &mut Problems) -> Option<ClientConfig> {
+        let max_connections = problems.number(
+            "GRPC_MAX_CONNECTIONS",
+            &self.grpc_max_connections,
+            (1, 1_000_000),
+        );
+        let connection_age = problems.duration_within(
+            "GRPC_CONNECTION_AGE",
+            &self.grpc_connection_age,
+            (Duration::from_secs(1), Duration::from_secs(30 * 24 * 3600)),
+        );
+        let keepalive = problems.duration_within(
+            "GRPC_KEEPALIVE",
+            &self.grpc_keepalive,
+            (Duration::from_secs(1), Duration::from_secs(24 * 3600)),
+        );
+        let calls_per_second = match self.grpc_rate_limit.trim() {
+            "off" => Some(None),
+            number => number.parse().ok().map(Some),
+        };
+        if calls_per_second.is_none() {
+            let expected = "a whole number from 1, or off";
+            problems.add("GRPC_RATE_LIMIT", &self.grpc_rate_limit, expected);
+        }
+        Some(ClientConfig {
+            max_connections: max_connections?,
+            connection_age: connection_age?,
+            keepalive: keepalive?,
+            calls_per_second: calls_per_second?,
+        })
+    }
+}
+
+/// What clients are granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// Connections that are open at a time.
+    pub max_connections: usize,
+    /// How old a connection gets, give or take a tenth: clients that have come together must not go together.
+    pub connection_age: Duration,
+    /// Between two questions to a silent client whether it is still there.
+    pub keepalive: Duration,
+    /// What each caller may do, health excepted. `None`: as much as it likes.
+    pub calls_per_second: Option<NonZeroU32>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: MAX_CONNECTIONS,
+            connection_age: CONNECTION_AGE,
+            keepalive: KEEPALIVE,
+            calls_per_second: Some(CALLS_PER_SECOND),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Args {
+        #[command(flatten)]
+        clients: ClientArgs,
+    }
+
+    fn checked(args: &[&str]) -> Result<ClientConfig, Vec<String>> {
+        let args = Args::parse_from([&["test"], args].concat());
+        let mut problems = Problems::default();
+        let config = args.clients.check(&mut problems);
+        config.ok_or_else(|| problems.into_sentences())
+    }
+
+    #[test]
+    fn the_flags_have_the_defaults_of_the_code() {
+        assert_eq!(checked(&[]), Ok(ClientConfig::default()));
+    }
+
+    #[test]
+    fn the_rate_is_a_number_or_off() {
+        let limit = |value: &str| {
+            let flag = format!("--grpc-rate-limit={value}");
+            checked(&[&flag]).map(|config| config.calls_per_second)
+        };
+        assert_eq!(limit("7"), Ok(NonZeroU32::new(7)));
+        assert_eq!(limit("off"), Ok(None));
+        for wrong in ["0", "-1", "many"] {
+            let refused = limit(wrong).unwrap_err();
+            assert!(refused[0].contains("GRPC_RATE_LIMIT"), "{refused:?}");
+        }
+    }
+}

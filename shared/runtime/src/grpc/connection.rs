@@ -1,0 +1,181 @@
+//! The life of one connection: TLS where there is any, HTTP/2, and its end.
+//!
+//! It ends when its client leaves, when it is old, when the server drains, and at once when it is to be closed. Old and
+//! draining ones are told to leave (GOAWAY): what is in flight on them still ends.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tower::{Service, ServiceExt as _};
+
+use super::greeting::{GREETING_TIMEOUT, Greeted};
+use super::tls::Certificates;
+use crate::config::GrpcConfig;
+
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// How long an old connection may go on with what is in flight on it.
+const AGE_GRACE: Duration = Duration::from_secs(30);
+
+/// What answers the calls of a connection.
+pub(super) trait Handler:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Handler for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The two steps of the end of all connections.
+#[derive(Clone, Default)]
+pub(super) struct Ending {
+    /// Take nothing new on.
+    pub(super) drain: CancellationToken,
+    /// Close whatever is left.
+    pub(super) close: CancellationToken,
+}
+
+/// How connections are served.
+#[derive(Clone)]
+pub(super) struct Connection<S> {
+    http: http2::Builder<TokioExecutor>,
+    handler: S,
+    certificates: Option<Arc<Certificates>>,
+    age: Duration,
+    ending: Ending,
+}
+
+impl<S: Handler> Connection<S> {
+    pub(super) fn new(
+        config: &GrpcConfig,
+        certificates: Option<Arc<Certificates>>,
+        handler: S,
+        ending: &Ending,
+    ) -> Self {
+        let keepalive = config.clients.keepalive;
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .max_concurrent_streams(config.max_streams)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .keep_alive_interval(keepalive)
+            .keep_alive_timeout(keepalive.min(KEEPALIVE_TIMEOUT));
+        Self {
+            http,
+            handler,
+            certificates,
+            age: config.clients.connection_age,
+            ending: ending.clone(),
+        }
+    }
+
+    pub(super) async fn serve(self, socket: TcpStream, peer: SocketAddr) {
+        // Small answers must not wait for the acknowledgement of earlier ones; where the socket is gone already, the
+        // connection finds out.
+        let _ = socket.set_nodelay(true);
+        let info = TcpConnectInfo {
+            local_addr: socket.local_addr().ok(),
+            remote_addr: Some(peer),
+        };
+        match &self.certificates {
+            None => self.speak(socket, info).await,
+            Some(certificates) => {
+                if let Some(stream) = self.agree(certificates, socket).await {
+                    self.speak(stream, info).await;
+                }
+            }
+        }
+    }
+
+    /// Agrees on TLS, if the client does so in time.
+    async fn agree(
+        &self,
+        certificates: &Certificates,
+        socket: TcpStream,
+    ) -> Option<TlsStream<TcpStream>> {
+        let agreeing = certificates.acceptor().accept(socket);
+        let agreeing = tokio::time::timeout(GREETING_TIMEOUT, agreeing);
+        match self.ending.drain.run_until_cancelled(agreeing).await? {
+            Ok(Ok(stream)) => Some(stream),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a client does not agree on TLS");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn speak<IO>(&self, stream: IO, info: TcpConnectInfo)
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin,
+    {
+        let stream = TokioIo::new(Greeted::new(stream, &self.ending.drain));
+        let answer = service_fn(|request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(info.clone());
+            self.handler.clone().oneshot(request)
+        });
+        let speaking = self.http.serve_connection(stream, answer);
+        tokio::pin!(speaking);
+        tokio::select! {
+            // A client that broke off, or the rules, is no trouble of ours.
+            _ = speaking.as_mut() => return,
+            () = tokio::time::sleep(about(self.age)) => {}
+            () = self.ending.drain.cancelled() => {}
+            () = self.ending.close.cancelled() => return,
+        }
+        speaking.as_mut().graceful_shutdown();
+        let overdue = async {
+            // The end of a server has a grace of its own.
+            if self.ending.drain.is_cancelled() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(self.age.min(AGE_GRACE)).await;
+        };
+        tokio::select! {
+            _ = speaking => {}
+            () = overdue => tracing::debug!("an old connection was closed with calls in flight"),
+            () = self.ending.close.cancelled() => {}
+        }
+    }
+}
+
+/// Give or take a tenth.
+fn about(age: Duration) -> Duration {
+    age.mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_differ_by_a_tenth_at_most() {
+        let age = Duration::from_secs(1000);
+        let ages: Vec<Duration> = (0..100).map(|_| about(age)).collect();
+        assert!(ages.iter().all(|age| (900..=1100).contains(&age.as_secs())));
+        assert!(ages.iter().any(|age| *age != ages[0]));
+    }
+}

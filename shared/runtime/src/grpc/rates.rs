@@ -1,0 +1,188 @@
+//! How often each caller may call: a user wherever they call from, and an address where nobody is known.
+//!
+//! Each has a bucket of its own, so that one who calls too often does nothing to the others. There is room for many
+//! thousands; beyond them addresses share one, so that whoever has many cannot make us remember all of them.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock as _, MonotonicClock};
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::EXEMPT;
+use crate::status;
+
+/// A bucket takes about a hundred bytes.
+const MOST_CALLERS: usize = 50_000;
+/// Between two looks at which buckets are full again, and so not worth keeping.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts the calls of each caller.
+pub(crate) struct Rates {
+    limit: Option<Limit>,
+}
+
+struct Limit {
+    per_second: NonZeroU32,
+    buckets: RateLimiter<Key, HashMapStateStore<Key>, MonotonicClock>,
+    most: usize,
+    tidied: Mutex<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    User(Uuid),
+    Address(IpAddr),
+    /// Addresses for which there is no room.
+    Others,
+}
+
+impl Rates {
+    /// So many calls a second, and twice as many at once. `None`: no limit.
+    pub(crate) fn new(per_second: Option<NonZeroU32>) -> Self {
+        Self {
+            limit: per_second.map(|per_second| Limit::new(per_second, MOST_CALLERS)),
+        }
+    }
+
+    /// Counts a call of `user`, or of whoever calls from `address`.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` where it is one too many, with the time after which the next one is not.
+    pub(crate) fn count(
+        &self,
+        method: &str,
+        user: Option<Uuid>,
+        address: Option<IpAddr>,
+    ) -> Result<(), Status> {
+        let Some(limit) = &self.limit else {
+            return Ok(());
+        };
+        if method.starts_with(EXEMPT) {
+            return Ok(());
+        }
+        limit.count(user, address)
+    }
+}
+
+impl Limit {
+    fn new(per_second: NonZeroU32, most: usize) -> Self {
+        let burst = per_second.saturating_add(per_second.get());
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        Self {
+            per_second,
+            buckets: RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock),
+            most,
+            tidied: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn count(&self, user: Option<Uuid>, address: Option<IpAddr>) -> Result<(), Status> {
+        let key = match (user, address) {
+            (Some(user), _) => Key::User(user),
+            (None, Some(address)) if self.has_room() => Key::Address(network(address)),
+            (None, _) => Key::Others,
+        };
+        self.buckets.check_key(&key).map_err(|until| {
+            let wait = until.wait_time_from(MonotonicClock.now());
+            let subject = match key {
+                Key::User(user) => format!("user:{user}"),
+                Key::Address(address) => format!("address:{address}"),
+                Key::Others => "address".to_owned(),
+            };
+            status::rate_limited(&subject, self.per_second.get(), wait)
+        })
+    }
+
+    fn has_room(&self) -> bool {
+        if self.buckets.len() < self.most {
+            return true;
+        }
+        let mut tidied = self.tidied.lock().unwrap_or_else(PoisonError::into_inner);
+        if tidied.elapsed() < TIDY_EVERY {
+            return false;
+        }
+        *tidied = Instant::now();
+        self.buckets.retain_recent();
+        self.buckets.shrink_to_fit();
+        self.buckets.len() < self.most
+    }
+}
+
+/// Whoever has one address of version 6 has a whole network of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(prefix))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    const GET: &str = "angarium.user.v1.UserService/GetUser";
+
+    fn address(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
+    }
+
+    #[test]
+    fn a_caller_who_calls_too_often_is_told_when_to_come_back_and_the_others_are_not_touched() {
+        let rates = Rates::new(NonZeroU32::new(1));
+        let (ada, bob) = (Some(Uuid::now_v7()), Some(Uuid::now_v7()));
+        assert!(rates.count(GET, ada, address(1)).is_ok());
+        assert!(rates.count(GET, ada, address(2)).is_ok());
+        let refused = rates.count(GET, ada, address(3)).unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        let details = refused.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "RATE_LIMITED");
+        let wait = details.retry_info().unwrap().retry_delay.unwrap();
+        assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1));
+        let violation = &details.quota_failure().unwrap().violations[0];
+        assert_eq!(violation.subject, format!("user:{}", ada.unwrap()));
+
+        assert!(rates.count(GET, bob, address(1)).is_ok());
+        assert!(rates.count(GET, None, address(1)).is_ok());
+        let health = "grpc.health.v1.Health/Check";
+        assert!(rates.count(health, ada, address(1)).is_ok());
+    }
+
+    #[test]
+    fn an_address_of_version_6_counts_with_its_network_and_a_mapped_one_as_version_4() {
+        let of = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(of("192.0.2.1"), "192.0.2.1");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_users_keep_a_bucket_of_their_own() {
+        let limit = Limit::new(NonZeroU32::MIN, 10);
+        for last in 0..=255 {
+            let _ = limit.count(None, address(last));
+        }
+        assert_eq!(limit.buckets.len(), 11);
+        assert!(limit.count(None, address(7)).is_err());
+        assert!(limit.count(Some(Uuid::now_v7()), address(7)).is_ok());
+    }
+
+    #[test]
+    fn without_a_limit_nobody_is_refused() {
+        let rates = Rates::new(None);
+        for _ in 0..10_000 {
+            assert!(rates.count(GET, None, address(1)).is_ok());
+        }
+    }
+}

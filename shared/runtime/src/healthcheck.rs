@@ -1,0 +1,281 @@
+//! `healthcheck`, the first argument of every program of ours: asks a running server whether it serves, for images in which
+//! nothing else could.
+//!
+//! It needs none of the service's settings and reads none but the address. Its exit codes are those of `grpc_health_probe`,
+//! which supervisors know.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tonic::Status;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::run::install_tls_provider;
+
+/// For the `--help` of a program that has it.
+pub const HINT: &str = "With `healthcheck` as its first argument it asks a running server whether it serves, and ends; see `healthcheck --help`.";
+
+const NAME: &str = "healthcheck";
+
+/// Ask a running server whether it serves
+///
+/// Exit codes: 0 it serves, 1 bad arguments, 2 no connection, 3 no answer, 4 it does not serve.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// The server; where it listens on all addresses, the loopback interface is asked [default: where this program listens
+    /// unless told otherwise]
+    #[arg(long, env = "GRPC_LISTEN", value_name = "ADDRESS:PORT")]
+    addr: Option<SocketAddr>,
+
+    /// A name that the server knows, such as angarium.order.v1.OrderService/broker [default: the process as a whole]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    service: String,
+
+    /// Speak TLS, and trust a server whose certificate is of one of these authorities, PEM
+    #[arg(long, env = "HEALTHCHECK_TLS_CA_FILE", value_name = "FILE")]
+    tls_ca_cert: Option<PathBuf>,
+
+    /// The name in the server's certificate [default: the address]
+    #[arg(
+        long,
+        env = "HEALTHCHECK_TLS_SERVER_NAME",
+        value_name = "NAME",
+        requires = "tls_ca_cert"
+    )]
+    tls_server_name: Option<String>,
+
+    /// Certificate to show where the server asks for one, PEM
+    #[arg(
+        long,
+        env = "HEALTHCHECK_TLS_CERT_FILE",
+        value_name = "FILE",
+        requires_all = ["tls_ca_cert", "tls_client_key"]
+    )]
+    tls_client_cert: Option<PathBuf>,
+
+    /// Private key of that certificate, PEM
+    #[arg(
+        long,
+        env = "HEALTHCHECK_TLS_KEY_FILE",
+        value_name = "FILE",
+        requires = "tls_client_cert"
+    )]
+    tls_client_key: Option<PathBuf>,
+
+    /// Longest time until there is a connection
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    connect_timeout: Duration,
+
+    /// Longest time until there is an answer
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    rpc_timeout: Duration,
+}
+
+/// Why nobody can say that it serves.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Arguments(String),
+    #[error("no connection to {addr}: {source}")]
+    Connect {
+        addr: SocketAddr,
+        source: Box<dyn std::error::Error>,
+    },
+    #[error("no answer: {}", .0.message())]
+    Rpc(Box<Status>),
+    #[error("status: {}", .0.as_str_name())]
+    NotServing(ServingStatus),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Arguments(_) => 1,
+            Self::Connect { .. } => 2,
+            Self::Rpc(_) => 3,
+            Self::NotServing(_) => 4,
+        }
+    }
+}
+
+/// Asks, where `args` (the program's name first) say so; otherwise there is nothing to do here. The program listens at
+/// `default_port` and `servers` ports from there on: all are asked.
+pub fn asked(
+    args: impl IntoIterator<Item = OsString>,
+    default_port: u16,
+    servers: u16,
+) -> Option<ExitCode> {
+    let mut args = args.into_iter();
+    let program = args.next()?;
+    if args.next()? != NAME {
+        return None;
+    }
+    let name = format!("{} {NAME}", Path::new(&program).display());
+    let args = match Args::try_parse_from([OsString::from(name)].into_iter().chain(args)) {
+        Ok(args) => args,
+        Err(error) => {
+            // Where the terminal is gone there is nobody left to tell.
+            let _ = error.print();
+            return Some(ExitCode::from(u8::from(error.use_stderr())));
+        }
+    };
+    let first = args
+        .addr
+        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, default_port)));
+    Some(match ask_all(&args, first, servers) {
+        Ok(()) => {
+            let _ = writeln!(std::io::stdout(), "status: SERVING");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    })
+}
+
+fn ask_all(args: &Args, first: SocketAddr, servers: u16) -> Result<(), Failure> {
+    install_tls_provider();
+    let tls = tls(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Arguments(error.to_string()))?;
+    for offset in 0..servers {
+        let port = first.port().checked_add(offset).filter(|port| *port > 0);
+        let port =
+            port.ok_or_else(|| Failure::Arguments("no server has such a port".to_owned()))?;
+        let addr = SocketAddr::from((reachable(first.ip()), port));
+        runtime.block_on(ask(args, addr, tls.clone()))?;
+    }
+    Ok(())
+}
+
+async fn ask(args: &Args, addr: SocketAddr, tls: Option<ClientTlsConfig>) -> Result<(), Failure> {
+    let no_connection = |source: tonic::transport::Error| Failure::Connect {
+        addr,
+        // Its own words are those of whoever has failed; why stands below.
+        source: innermost(Box::new(source)),
+    };
+    let channel = connect(args, addr, tls).await.map_err(no_connection)?;
+    let mut health = HealthClient::new(channel);
+    let question = health.check(HealthCheckRequest {
+        service: args.service.clone(),
+    });
+    let answer = match tokio::time::timeout(args.rpc_timeout, question).await {
+        Ok(answer) => answer.map_err(|status| Failure::Rpc(Box::new(status)))?,
+        Err(_) => {
+            let status = Status::deadline_exceeded("it takes too long");
+            return Err(Failure::Rpc(Box::new(status)));
+        }
+    };
+    match answer.into_inner().status() {
+        ServingStatus::Serving => Ok(()),
+        other => Err(Failure::NotServing(other)),
+    }
+}
+
+async fn connect(
+    args: &Args,
+    addr: SocketAddr,
+    tls: Option<ClientTlsConfig>,
+) -> Result<Channel, tonic::transport::Error> {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{addr}"))?;
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls)?;
+    }
+    endpoint
+        .connect_timeout(args.connect_timeout)
+        .connect()
+        .await
+}
+
+fn tls(args: &Args) -> Result<Option<ClientTlsConfig>, Failure> {
+    let Some(authority) = &args.tls_ca_cert else {
+        return Ok(None);
+    };
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(authority)?));
+    if let Some(name) = &args.tls_server_name {
+        tls = tls.domain_name(name);
+    }
+    if let (Some(cert), Some(key)) = (&args.tls_client_cert, &args.tls_client_key) {
+        tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
+    }
+    Ok(Some(tls))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let content = std::fs::read(path);
+    content.map_err(|error| Failure::Arguments(format!("cannot read {}: {error}", path.display())))
+}
+
+/// Who listens on all addresses listens on the loopback interface as well.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        given => given,
+    }
+}
+
+fn innermost(error: Box<dyn std::error::Error>) -> Box<dyn std::error::Error> {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn any_other_first_argument_is_none_of_its_business() {
+        for args in [
+            &["a-service"][..],
+            &["a-service", "--help"],
+            &["a-service", "x", "healthcheck"],
+        ] {
+            let args = args.iter().map(OsString::from);
+            assert!(asked(args, 1, 1).is_none());
+        }
+    }
+
+    #[test]
+    fn a_server_on_all_addresses_is_asked_on_the_loopback_interface() {
+        assert_eq!(
+            reachable("0.0.0.0".parse().unwrap()).to_string(),
+            "127.0.0.1"
+        );
+        assert_eq!(reachable("::".parse().unwrap()).to_string(), "::1");
+        assert_eq!(
+            reachable("192.0.2.1".parse().unwrap()).to_string(),
+            "192.0.2.1"
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! What HTTP/2 allows and nobody needs, sent at a server in a process of its own: it goes on answering others within a second,
+//! and does not grow.
+//!
+//! Bounded on purpose: thousands of frames and hundreds of connections, over the loopback interface only.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tonic::transport::Channel;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::probe::ask;
+use crate::process::{Running, connect, example};
+use crate::wire::{
+    CONTINUATION, DATA, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS, Wire, call_headers,
+    frame, header,
+};
+
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+/// What a server may take up while it is abused, and give back or not.
+const MOST_GROWTH: u64 = 48 << 20;
+
+/// A server under attack, and a client of it that does nothing wrong.
+struct Attacked {
+    server: Running,
+    addr: SocketAddr,
+    client: Channel,
+    size: u64,
+}
+
+impl Attacked {
+    async fn start() -> Self {
+        let mut server = Running::start(example().env("GRPC_MAX_CONNECTIONS", "200"));
+        let addr = server.addr().await;
+        let client = connect(addr).await;
+        let attacked = Self {
+            size: server.resident_bytes(),
+            server,
+            addr,
+            client,
+        };
+        attacked.answers().await;
+        attacked
+    }
+
+    async fn answers(&self) {
+        let begun = Instant::now();
+        let mut health = HealthClient::new(self.client.clone());
+        health.check(ask("")).await.unwrap();
+        let taken = begun.elapsed();
+        assert!(taken < Duration::from_secs(1), "it took {taken:?}");
+    }
+
+    async fn wire(&self) -> Wire {
+        let mut wire = Wire::open(self.addr).await;
+        wire.greet().await;
+        wire
+    }
+
+    /// Sends `bytes` so many times, until the server has enough, and sees that others are answered meanwhile.
+    async fn flood(&self, wire: &mut Wire, times: u32, mut bytes: impl FnMut(u32) -> Vec<u8>) {
+        for turn in 0..times {
+            if !wire.send(&bytes(turn)).await {
+                break;
+            }
+            if turn % 1000 == 0 {
+                self.answers().await;
+            }
+        }
+    }
+
+    /// The others never noticed, newcomers are served, and the process has not grown.
+    async fn is_well(&self) {
+        self.answers().await;
+        let mut newcomer = HealthClient::new(connect(self.addr).await);
+        newcomer.check(ask("")).await.unwrap();
+        let growth = self.server.resident_bytes().saturating_sub(self.size);
+        assert!(growth < MOST_GROWTH, "it grew by {growth} bytes");
+    }
+}
+
+/// Odd numbers are the client's.
+fn stream(turn: u32) -> u32 {
+    2 * turn + 1
+}
+
+#[tokio::test]
+async fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
+    let attacked = Attacked::start().await;
+    let mut wire = attacked.wire().await;
+    let block = call_headers(WATCH);
+    let open_and_reset = |turn| {
+        let open = frame(HEADERS, END_HEADERS, stream(turn), &block);
+        let reset = frame(RST_STREAM, 0, stream(turn), &8_u32.to_be_bytes());
+        [open, reset].concat()
+    };
+    attacked.flood(&mut wire, 10_000, open_and_reset).await;
+    wire.is_closed().await;
+    attacked.is_well().await;
+}
+
+#[tokio::test]
+async fn headers_that_never_end_close_the_connection() {
+    let attacked = Attacked::start().await;
+    for size in [0, 1, 16_000] {
+        let mut wire = attacked.wire().await;
+        wire.send(&frame(HEADERS, 0, 1, &call_headers(CHECK))).await;
+        let mut more = Vec::new();
+        header(&mut more, "x-more", &"x".repeat(size));
+        let more = frame(CONTINUATION, 0, 1, if size == 0 { &[] } else { &more });
+        attacked.flood(&mut wire, 10_000, |_| more.clone()).await;
+        wire.is_closed().await;
+    }
+    attacked.is_well().await;
+}
+
+#[tokio::test]
+async fn headers_past_their_limit_reach_no_handler() {
+    let attacked = Attacked::start().await;
+    let mut wire = attacked.wire().await;
+    let mut block = call_headers(CHECK);
+    header(&mut block, "x-large", &"x".repeat(20_000));
+    for turn in 0..100 {
+        let (first, rest) = block.split_at(16_000);
+        wire.send(&frame(HEADERS, 0, stream(turn), first)).await;
+        wire.send(&frame(CONTINUATION, END_HEADERS, stream(turn), rest))
+            .await;
+    }
+    attacked.is_well().await;
+}
+
+#[tokio::test]
+async fn data_without_data_changes_nothing() {
+    let attacked = Attacked::start().await;
+    let mut wire = attacked.wire().await;
+    wire.send(&frame(HEADERS, END_HEADERS, 1, &call_headers(CHECK)))
+        .await;
+    let nothing = frame(DATA, 0, 1, &[]);
+    attacked.flood(&mut wire, 20_000, |_| nothing.clone()).await;
+    attacked.is_well().await;
+}
+
+#[tokio::test]
+async fn pings_and_settings_without_end_change_nothing() {
+    let attacked = Attacked::start().await;
+    for bytes in [
+        frame(PING, 0, 0, b"anyone??"),
+        frame(SETTINGS, 0, 0, &[]),
+        frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff]),
+    ] {
+        let mut wire = attacked.wire().await;
+        let mut answers = 0;
+        for turn in 0..20_000_u32 {
+            if !wire.send(&bytes).await {
+                break;
+            }
+            if turn % 1000 == 0 {
+                attacked.answers().await;
+                // As slowly as one can without being taken for dead.
+                answers += u32::from(wire.next().await.is_some());
+            }
+        }
+        assert!(answers > 0);
+    }
+    attacked.is_well().await;
+}
+
+#[tokio::test]
+async fn clients_that_begin_and_do_not_go_on_keep_nobody_else_waiting() {
+    let attacked = Attacked::start().await;
+    let mut slow = Vec::new();
+    for number in 0..90_usize {
+        let mut wire = attacked.wire().await;
+        let head = frame(HEADERS, 0, 1, &call_headers(CHECK));
+        match number % 3 {
+            // Half a frame.
+            0 => wire.send(&head[..12]).await,
+            // Half of the headers.
+            1 => wire.send(&head).await,
+            // Headers, and half a message.
+            _ => {
+                let whole = frame(HEADERS, END_HEADERS, 1, &call_headers(CHECK));
+                let half = frame(DATA, 0, 1, &[0, 0, 0, 0, 200, 1, 2, 3]);
+                wire.send(&[whole, half].concat()).await
+            }
+        };
+        slow.push(wire);
+    }
+    attacked.is_well().await;
+}
+
+#[tokio::test]
+async fn idle_connections_up_to_the_limit_and_past_it_leave_those_that_are_there_alone() {
+    let attacked = Attacked::start().await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(Wire::open(attacked.addr).await);
+    }
+    attacked.answers().await;
+    drop(idle);
+    testkit::eventually("room for a newcomer", async || {
+        let mut health = HealthClient::new(connect_lazily(attacked.addr));
+        health.check(ask("")).await
+    })
+    .await;
+    attacked.is_well().await;
+}
+
+fn connect_lazily(addr: SocketAddr) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{addr}")).unwrap();
+    endpoint.connect_lazy()
+}

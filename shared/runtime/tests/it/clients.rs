@@ -1,0 +1,109 @@
+//! What each client is granted: connections, their age, a sign of life, and so many calls a second.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use runtime::Shutdown;
+use runtime::config::GrpcConfig;
+use testkit::{eventually, reason};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
+
+use crate::probe::{Server, ask, call, open};
+use crate::wire::Wire;
+
+async fn start(configure: impl FnOnce(&mut GrpcConfig)) -> Server {
+    Server::start(configure, Shutdown::new(Duration::from_secs(600))).await
+}
+
+#[tokio::test]
+async fn past_its_connections_a_server_closes_new_ones_and_serves_those_it_has() {
+    let server = start(|grpc| grpc.clients.max_connections = 2).await;
+    let channel = server.channel().await;
+    assert!(call(channel.clone(), ask("")).await.is_ok());
+    let second = TcpStream::connect(server.addr).await.unwrap();
+    // The third is accepted by the system, and closed by us.
+    let mut third = TcpStream::connect(server.addr).await.unwrap();
+    let told = third.read(&mut [0; 1]).await;
+    assert!(matches!(told, Ok(0) | Err(_)), "{told:?}");
+    assert!(call(channel, ask("")).await.is_ok());
+
+    drop(second);
+    eventually("a place for one more", async || {
+        let mut wire = Wire::open(server.addr).await;
+        wire.greet().await;
+        wire.is_answered().await.then_some(()).ok_or("closed")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
+    let age = Duration::from_millis(50);
+    let server = start(|grpc| grpc.clients.connection_age = age).await;
+    let channel = server.channel().await;
+    let mut wire = Wire::open(server.addr).await;
+    wire.greet().await;
+    let mut calls = 0;
+    // Many ages: the other client is told to go meanwhile, and does not.
+    while !wire.is_told_to_go().await {
+        call(channel.clone(), ask("")).await.unwrap();
+        calls += 1;
+    }
+    assert!(calls > 0);
+    wire.is_closed().await;
+    call(channel, ask("")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_still_open_on_an_old_connection_after_its_grace_is_cut_off() {
+    let age = Duration::from_millis(50);
+    let server = start(|grpc| grpc.clients.connection_age = age).await;
+    let mut stream = open(server.channel().await, "").await.unwrap().into_inner();
+    assert!(stream.message().await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_answer_whether_it_is_there_is_closed() {
+    let period = Duration::from_millis(50);
+    let server = start(|grpc| grpc.clients.keepalive = period).await;
+    let mut wire = Wire::open(server.addr).await;
+    wire.greet().await;
+    // It is asked, and says nothing.
+    wire.is_closed().await;
+    // One that does answer stays.
+    let channel = server.channel().await;
+    let mut waiting = ask("wait");
+    waiting.set_timeout(10 * period);
+    assert!(call(channel.clone(), waiting).await.is_err());
+    assert!(call(channel, ask("")).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_calls_too_often_is_told_when_to_come_back_and_health_still_answers() {
+    let slow = |grpc: &mut GrpcConfig| grpc.clients.calls_per_second = NonZeroU32::new(1);
+    let server = start(slow).await;
+    let channel = server.channel().await;
+    let refused = loop {
+        if let Err(refused) = call(channel.clone(), ask("")).await {
+            break refused;
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&refused), "RATE_LIMITED");
+    let details = refused.get_error_details();
+    assert!(details.retry_info().unwrap().retry_delay.is_some());
+    let violation = &details.quota_failure().unwrap().violations[0];
+    assert_eq!(violation.subject, "address:127.0.0.1");
+    for _ in 0..50 {
+        let mut health = HealthClient::new(channel.clone());
+        assert!(health.check(ask("")).await.is_ok());
+    }
+    eventually("the next call", async || {
+        call(channel.clone(), ask("")).await
+    })
+    .await;
+}

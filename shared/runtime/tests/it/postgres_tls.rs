@@ -1,0 +1,86 @@
+//! PostgreSQL over TLS, as a client meets it: what `sslmode` and `sslrootcert` in the URL promise.
+//!
+//! The TLS of these tests ends just before the server. What is proved is our side of it.
+
+use std::time::Duration;
+
+use runtime::config::DatabaseConfig;
+use runtime::database;
+use testkit::{Authority, Database, Encrypting, Identity, StoreKind};
+
+/// Connects to a server that shows `identity`, with these parameters in the URL.
+async fn connect(
+    identity: &Identity,
+    clients: Option<&Authority>,
+    parameters: &[(&str, &str)],
+) -> Result<(), String> {
+    let database = Database::create(StoreKind::Postgres).await;
+    let encrypting = Encrypting::before(database.url(), identity, clients).await;
+    let mut url = encrypting.url().clone();
+    url.query_pairs_mut().extend_pairs(parameters);
+    let mut config = DatabaseConfig::new(url);
+    config.patience = Duration::ZERO;
+    let connected = database::connect(&config, "test").await;
+    let db = connected.map_err(|error| error.to_string())?;
+    assert!(database::ping(&db).await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn verify_full_believes_a_server_of_the_authority_under_its_name_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, another) = (Authority::new(), Authority::new());
+    let root = folder.path().join("ca.pem");
+    std::fs::write(&root, authority.pem()).unwrap();
+    let verify = [
+        ("sslmode", "verify-full"),
+        ("sslrootcert", root.to_str().unwrap()),
+    ];
+    let good = authority.server("127.0.0.1");
+    connect(&good, None, &verify).await.unwrap();
+    for (identity, reason) in [
+        (another.server("127.0.0.1"), "UnknownIssuer"),
+        (authority.server("elsewhere.example"), "name"),
+        (authority.expired("127.0.0.1"), "expired"),
+    ] {
+        let refused = connect(&identity, None, &verify).await.unwrap_err();
+        let refused = refused.to_lowercase();
+        assert!(
+            refused.contains(&reason.to_lowercase()),
+            "{reason}: {refused}"
+        );
+    }
+    // Without the authority only a public one would do.
+    assert!(connect(&good, None, &verify[..1]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_certificate_is_shown_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let root = folder.path().join("ca.pem");
+    std::fs::write(&root, authority.pem()).unwrap();
+    let (cert, key) = clients.client("test").write(folder.path());
+    let verify = [
+        ("sslmode", "verify-full"),
+        ("sslrootcert", root.to_str().unwrap()),
+        ("sslcert", cert.to_str().unwrap()),
+        ("sslkey", key.to_str().unwrap()),
+    ];
+    let server = authority.server("127.0.0.1");
+    connect(&server, Some(&clients), &verify).await.unwrap();
+    assert!(
+        connect(&server, Some(&clients), &verify[..2])
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_has_no_tls_is_refused_where_it_is_asked_for() {
+    let database = Database::create(StoreKind::Postgres).await;
+    let mut config = DatabaseConfig::new(format!("{}?sslmode=require", database.url()));
+    config.patience = Duration::ZERO;
+    let refused = database::connect(&config, "test").await.unwrap_err();
+    assert!(refused.to_string().contains("TLS"), "{refused}");
+}
