@@ -238,9 +238,10 @@ fn every_test_that_the_failure_table_names_exists() {
         .step_by(2)
         .filter(|test| test.contains("::"))
     {
-        let (tests, test) = match test.strip_prefix("angarium: ") {
-            Some(test) => ("services/angarium/tests/it", test),
-            None => ("shared/messaging/tests/it", test),
+        let (tests, test) = match test.split_once(": ") {
+            Some(("angarium", test)) => ("services/angarium/tests/it", test),
+            Some(("e2e", test)) => ("tests/e2e", test),
+            _ => ("shared/messaging/tests/it", test),
         };
         let (module, name) = test.rsplit_once("::").unwrap();
         let source = read(format!("{tests}/{}.rs", module.replace("::", "/")));

@@ -51,7 +51,7 @@ impl Plan {
             kills: 20,
             outage: Duration::from_secs(120),
             locked: Duration::from_secs(20),
-            rate: "50",
+            rate: "40",
         }
     }
 }

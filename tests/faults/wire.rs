@@ -16,6 +16,8 @@ use messaging::transport::{
     Ack, Confirm, Delivery, Publisher, Receiver, Transport, TransportError,
 };
 
+use crate::deposit;
+
 pub(crate) struct Wire {
     inner: Arc<dyn Transport>,
     record: Arc<File>,
@@ -59,8 +61,13 @@ impl Transport for Wire {
         queue: &str,
         prefetch: u16,
     ) -> Result<Box<dyn Receiver>, TransportError> {
+        let inner = self.inner.receiver(queue, prefetch).await?;
+        if queue != deposit::QUEUE {
+            // What the broker has given up is no delivery to a handler.
+            return Ok(inner);
+        }
         Ok(Box::new(Recorded {
-            inner: self.inner.receiver(queue, prefetch).await?,
+            inner,
             record: Arc::clone(&self.record),
         }))
     }

@@ -17,8 +17,6 @@ use crate::watch::{Recovery, Watch};
 use crate::world::World;
 
 const NOW: &str = "SELECT (extract(epoch from clock_timestamp()) * 1000)::bigint";
-/// More than may lie between the commit of an event and its arrival in the queue.
-const BEFORE_MS: i64 = 10_000;
 /// Each event that has waited behind a gap takes a transaction of its own.
 const REPAIR: Recovery = Recovery {
     resumes: Duration::from_secs(15),
@@ -29,7 +27,6 @@ const CALM: Duration = Duration::from_secs(30);
 pub(super) async fn run(world: &World, load: &mut Load, watch: &mut Watch) -> Result<()> {
     let broker = world.broker.as_ref().context("there is a broker")?;
     let begun = Instant::now();
-    let begun_ms = tables::number(&watch.producer, NOW).await?;
     // A consumer that cannot write takes no more, so events come to lie in the queue.
     let held_up = watch.consumer.begin().await?;
     held_up
@@ -60,9 +57,11 @@ pub(super) async fn run(world: &World, load: &mut Load, watch: &mut Watch) -> Re
     );
     watch.calls(load, begun, "meanwhile");
 
+    // From the oldest of them on, whatever of it has arrived: what comes again has no effect.
+    let oldest = gone.iter().map(|(_, created)| *created).min();
     let recent = "UPDATE outbox SET published_at_ms = NULL, due_at_ms = 0
-                  WHERE published_at_ms IS NOT NULL AND created_at_ms > $1";
-    tables::execute(&watch.producer, recent, [(begun_ms - BEFORE_MS).into()]).await?;
+                  WHERE published_at_ms IS NOT NULL AND created_at_ms >= $1";
+    tables::execute(&watch.producer, recent, [oldest.into()]).await?;
     let mut longest = Recovery::none();
     watch.recovers(load, REPAIR, &mut longest).await?;
     watch.recovered("the outbox's recent rows published again", longest);

@@ -92,21 +92,20 @@ impl Faulty {
         self.links.iter().for_each(act);
     }
 
-    /// For how long, at the most, the system waits on a connection that was there before the last act, looking for so long. What is
-    /// at rest in a pool waits for nothing, and is found out when it is needed.
-    pub(super) async fn longest_wait(&self, looking: Duration) -> Duration {
-        let (begun, mut longest) = (Instant::now(), Duration::ZERO);
+    /// Looks for so long at those of the connections that were there before the last act on which the system waits for an answer:
+    /// how long the longest of these waits was, as far as it kept to the limit, and on how many it did not. What is at rest in
+    /// a pool waits for nothing, and is found out when it is needed.
+    pub(super) async fn waits(&self, looking: Duration, limit: Duration) -> (Duration, usize) {
+        let (begun, mut longest, mut most) = (Instant::now(), Duration::ZERO, 0);
         while begun.elapsed() < looking {
             let links = self.links.iter().zip(&self.before);
-            let mut waits: Vec<Duration> = links
-                .flat_map(|(link, before)| link.waits(*before))
-                .collect();
-            waits.sort_unstable();
-            let counted = waits.len().saturating_sub(self.target.left_to_the_system());
-            longest = longest.max(waits[..counted].last().copied().unwrap_or_default());
+            let waits = links.flat_map(|(link, before)| link.waits(*before));
+            let (within, beyond): (Vec<_>, Vec<_>) = waits.partition(|wait| *wait <= limit);
+            longest = within.into_iter().fold(longest, Duration::max);
+            most = most.max(beyond.len());
             tokio::time::sleep(SAMPLED).await;
         }
-        longest
+        (longest, most)
     }
 
     /// On one link, in its worst minute.
