@@ -1,7 +1,6 @@
 //! The running system of one test: all services in this process, on a stack of its own.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use angarium::system::Addresses;
@@ -21,6 +20,7 @@ use event::{Envelope, Message, TraceContext};
 use messaging::transport::{self, Confirmation};
 use messaging::{ConsumerConfig, EngineConfig, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
+use order_service::config::OrderConfig;
 use runtime::Shutdown;
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
@@ -62,6 +62,7 @@ impl Running {
             data_dir: folder.path().to_owned(),
             secret_key: MasterKey::well_known("SECRET_KEY"),
             identity: IdentityConfig::default(),
+            orders: OrderConfig::default(),
             grpc: any_port(),
             database: database.as_ref().map(Database::config),
             rabbitmq: match &handle {
