@@ -59,7 +59,7 @@ impl Commands {
         let order = Order::place(Uuid::now_v7(), user_id, lines, now_ms, expires_at_ms);
         let transaction = self.store.begin_command().await?;
         if let Some(first) = idempotency::claim(&*transaction, call).await? {
-            return answered(&first);
+            return decode(&first);
         }
         let user = store::users::share_user(&*transaction, user_id).await?;
         let user = user.ok_or(Error::UserUnknown(user_id))?;
@@ -88,7 +88,7 @@ impl Commands {
         } = target;
         let transaction = self.store.begin_command().await?;
         if let Some(first) = idempotency::claim(&*transaction, call).await? {
-            return answered(&first);
+            return answered(&first, change);
         }
         let mut order = store::lock_order(&*transaction, order_id, owner)
             .await?
@@ -97,14 +97,31 @@ impl Commands {
         let now_ms = self.clock.now_ms();
         changes::apply(&transaction, &mut order, change, now_ms, cause).await?;
         let answer = convert::order(&order);
-        idempotency::keep(&*transaction, call, answer.encode_to_vec()).await?;
+        idempotency::keep(&*transaction, call, kept(&answer)).await?;
         transaction.commit().await?;
         Ok(answer)
     }
 }
 
-/// What the first call was answered.
-fn answered(first: &[u8]) -> Result<OrderMessage, Error> {
+/// What is kept of an answer: all but the reason, which somebody has written and which may have to be erased earlier.
+fn kept(answer: &OrderMessage) -> Vec<u8> {
+    let kept = OrderMessage {
+        cancellation_reason: String::new(),
+        ..answer.clone()
+    };
+    kept.encode_to_vec()
+}
+
+/// What the first call was answered. This one has the same content, so it brings the reason along.
+fn answered(first: &[u8], change: Change) -> Result<OrderMessage, Error> {
+    let mut answer = decode(first)?;
+    if let Change::Cancel { reason } = change {
+        answer.cancellation_reason = reason;
+    }
+    Ok(answer)
+}
+
+fn decode(first: &[u8]) -> Result<OrderMessage, Error> {
     OrderMessage::decode(first)
         .map_err(|_| DbErr::Type("idempotency.response is no order".to_owned()).into())
 }

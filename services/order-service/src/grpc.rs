@@ -119,7 +119,11 @@ impl OrderService for Orders {
         let page = Page::read(
             request.page_size,
             &request.page_token,
-            format!("ListOrders {filter:?}"),
+            format!(
+                "ListOrders state={} user_id={}",
+                request.state,
+                user_id.unwrap_or_default()
+            ),
             &self.tokens,
             &mut violations,
         );

@@ -6,6 +6,7 @@ use contracts::order::v1::{
 };
 use futures::future::join_all;
 use rstest::rstest;
+use sea_orm::{ConnectionTrait as _, Statement};
 use testkit::{StoreKind, authorized, reason, violated_fields};
 use uuid::Uuid;
 
@@ -102,6 +103,33 @@ async fn a_replay_gets_the_first_answer_from_a_process_that_did_not_give_it(
     assert_eq!(again.into_inner(), first.into_inner());
     assert_eq!(world.count_orders().await, 1);
     next.stop().await;
+    world.stop().await;
+}
+
+/// It may have to be erased before the answer is.
+#[rstest]
+#[tokio::test]
+async fn what_somebody_has_written_is_not_kept_with_the_answer(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let cancelling = CancelOrderRequest {
+        order_id: world.placed_order().await.order_id,
+        reason: "a gift for Charles".to_owned(),
+        request_id: new_id(),
+        ..CancelOrderRequest::default()
+    };
+    world.cancel_by(cancelling).await.unwrap();
+    let statement = Statement::from_string(
+        world.db.get_database_backend(),
+        "SELECT response FROM idempotency",
+    );
+    let rows = world.db.query_all_raw(statement).await.unwrap();
+    let [kept] = rows.as_slice() else {
+        panic!("{} answers are kept", rows.len());
+    };
+    let kept: Vec<u8> = kept.try_get_by_index(0).unwrap();
+    assert!(!String::from_utf8_lossy(&kept).contains("Charles"));
     world.stop().await;
 }
 

@@ -120,7 +120,7 @@ async fn an_order_that_races_with_the_deletion_does_not_stay_open(
 ) {
     let world = World::new(store).await;
     let user_id = world.known_user().await;
-    let placing = join_all((0..50).map(|_| world.place(tea_for(&user_id))));
+    let placing = join_all((0..20).map(|_| world.place(tea_for(&user_id))));
     let deletion = deleted(&user_id, 2);
     let (placed, ()) = tokio::join!(placing, world.send(&deletion));
     settled(&world).await;
