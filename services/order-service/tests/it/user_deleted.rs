@@ -34,7 +34,7 @@ async fn all_open_orders_of_a_deleted_user_are_cancelled_and_no_other(
     let mut orders = Vec::new();
     while orders.len() < MANY {
         // Not all at once: who waits too long to begin is refused.
-        let placed = join_all((0..20).map(|_| world.place(tea_for(&user_id)))).await;
+        let placed = join_all((0..5).map(|_| world.place(tea_for(&user_id)))).await;
         orders.extend(placed.into_iter().map(Result::unwrap));
     }
     world.confirm(&orders[0].order_id).await.unwrap();
@@ -120,7 +120,7 @@ async fn an_order_that_races_with_the_deletion_does_not_stay_open(
 ) {
     let world = World::new(store).await;
     let user_id = world.known_user().await;
-    let placing = join_all((0..20).map(|_| world.place(tea_for(&user_id))));
+    let placing = join_all((0..10).map(|_| world.place(tea_for(&user_id))));
     let deletion = deleted(&user_id, 2);
     let (placed, ()) = tokio::join!(placing, world.send(&deletion));
     settled(&world).await;
