@@ -147,8 +147,15 @@ impl Running {
             display_name: "Ada Lovelace".to_owned(),
             ..CreateUserRequest::default()
         };
-        let answer = self.users.clone().create_user(request).await.unwrap();
-        answer.into_inner().user.unwrap().user_id
+        // A machine under load may make a caller try again, as any client would.
+        eventually("the call is not turned away", async || {
+            match self.users.clone().create_user(request.clone()).await {
+                Ok(answer) => Ok(answer.into_inner().user.unwrap().user_id),
+                Err(status) if status.code() == Code::Unavailable => Err(status),
+                Err(status) => panic!("{status}"),
+            }
+        })
+        .await
     }
 
     /// The token of this user, as a login gives it.
