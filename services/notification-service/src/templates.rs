@@ -145,7 +145,7 @@ pub fn account_deleted(display_name: &str) -> Content {
                 "Your account has been deleted, with your address and your name. Orders that were open are cancelled.",
             ),
             paragraph(
-                "This is the last mail that you get from us. If it was not you who asked for it, answer to us soon.",
+                "This is the last mail that you get from us. If it was not you who asked for it, tell us soon.",
             ),
         ],
     )

@@ -5,6 +5,9 @@
 
 use std::fmt::Write as _;
 
+/// More than that nobody reads, and a small request can hold very many.
+const MOST: usize = 1000;
+
 /// One field that is not as its proto file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
@@ -22,7 +25,7 @@ impl From<FieldViolation> for (String, String) {
 
 /// A message that a request can hold.
 pub trait Validate {
-    /// Everything that is wrong with it, in the order of its fields; at most one violation a field.
+    /// What is wrong with it, in the order of its fields: at most one violation a field, and 1000 in all.
     fn violations(&self) -> Vec<FieldViolation> {
         let mut found = Findings::default();
         self.check(&mut found);
@@ -109,6 +112,9 @@ impl Findings {
     /// Looks into each element of a list.
     pub fn each(&mut self, field: &str, elements: &[impl Validate]) {
         for (index, element) in elements.iter().enumerate() {
+            if self.found.len() == MOST {
+                return;
+            }
             self.within(&format!("{field}[{index}]"), element);
         }
     }
@@ -128,6 +134,9 @@ impl Findings {
     }
 
     fn add(&mut self, field: &str, description: String) {
+        if self.found.len() == MOST {
+            return;
+        }
         self.found.push(FieldViolation {
             field: format!("{}{field}", self.path),
             description,
@@ -226,6 +235,16 @@ mod tests {
             ["a must have from 1 to 3 elements"]
         );
         assert!(found(|it| it.list("a", 3, 1, 3)).is_empty());
+    }
+
+    #[test]
+    fn a_request_with_very_many_mistakes_costs_no_more_than_one_with_many() {
+        let numbers = |it: &mut Findings| {
+            for index in 0..10_000 {
+                it.number(&format!("a[{index}]"), -1, Some(0), None);
+            }
+        };
+        assert_eq!(found(numbers).len(), MOST);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use contracts::notification::v1::{NotificationFailed, NotificationKind, NotificationState};
 use notification_service::config::Delivery;
+use notification_service::store::recipients;
 use rstest::rstest;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use testkit::{StoreKind, eventually_is, outbox};
 use uuid::Uuid;
 
@@ -140,5 +142,30 @@ async fn mails_that_are_still_to_be_sent_are_dropped_with_the_account_and_told_o
     // The last mail waits for the mail server, and is all that still has the address.
     let last = world.notification(end, NotificationState::Pending).await;
     assert_eq!(last.recipient, "ada@example.com");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
+    let world = World::new(StoreKind::Postgres).await;
+    let user = registered("ada@example.com", "Ada");
+    let event_id = world.publish(&user).await;
+    world.notification(event_id, NotificationState::Sent).await;
+    let user_id: Uuid = user.user_id.parse().unwrap();
+
+    let writing = world.db.begin().await.unwrap();
+    recipients::find(&writing, user_id).await.unwrap();
+    let deleting = world.db.begin().await.unwrap();
+    let impatient = "SET LOCAL lock_timeout = '1ms'";
+    deleting.execute_unprepared(impatient).await.unwrap();
+    let waits = recipients::erase(&deleting, user_id).await.err().unwrap();
+    assert!(waits.to_string().contains("lock timeout"), "{waits}");
+    deleting.rollback().await.unwrap();
+
+    writing.commit().await.unwrap();
+    let deleting = world.db.begin().await.unwrap();
+    let erased = recipients::erase(&deleting, user_id).await.unwrap();
+    assert!(erased.is_some());
+    deleting.rollback().await.unwrap();
     world.stop().await;
 }

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 /// How many violations the message repeats.
 const SUMMARISED: usize = 3;
+/// More than that nobody reads, and a small request can hold very many.
+const MOST: usize = 1000;
 /// In base64 this stays clear of the 8 KiB of headers that clients accept.
 const DETAIL_BYTES: usize = 4096;
 /// Tags and lengths of one violation on the wire.
@@ -58,10 +60,10 @@ impl Violations {
     }
 
     /// `field` (its path, as `lines[2].quantity`) must be what `description` says. Nothing is added where something is wrong
-    /// with it already.
+    /// with it already, or after a thousand others.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         let field = field.into();
-        if self.fields.insert(field.clone()) {
+        if self.found.len() < MOST && self.fields.insert(field.clone()) {
             self.found.push(Violation::new(field, description));
         }
     }
@@ -175,11 +177,11 @@ mod tests {
         }
         let status = violations.into_result().unwrap_err();
         assert!(status.details().len() < 5_000, "{}", status.details().len());
-        assert!(status.message().ends_with("; and 9997 more"));
+        assert!(status.message().ends_with("; and 997 more"));
         let details = status.get_error_details();
         let found = &details.bad_request().unwrap().field_violations;
         let last = found.last().unwrap();
-        let left_out = 10_000 - (found.len() - 1);
+        let left_out = MOST - (found.len() - 1);
         assert_eq!(last.description, format!("and {left_out} more violations"));
     }
 }
