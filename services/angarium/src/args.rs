@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use messaging::transport::RabbitMqConfig;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use notification_service::config::{MailArgs, MailConfig};
+use order_service::config::{OrderArgs, OrderConfig};
 use runtime::config::{
     DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
     MailSealingKeyArgs, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
@@ -50,6 +51,8 @@ pub struct Args {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
+    orders: OrderArgs,
+    #[command(flatten)]
     mail: MailArgs,
     #[command(flatten)]
     mail_sealing_key: MailSealingKeyArgs,
@@ -85,6 +88,7 @@ pub struct Config {
     /// `None`: the embedded transport, in the data folder.
     pub rabbitmq: Option<RabbitMqConfig>,
     pub engine: EngineConfig,
+    pub orders: OrderConfig,
     pub mail: MailConfig,
     pub mail_sealing_key: MasterKey,
     pub telemetry: TelemetryConfig,
@@ -135,6 +139,7 @@ impl runtime::Settings for Args {
             |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);
         let rabbitmq = self.broker.check(&mut problem);
         let engine = self.engine.check(&mut problem);
+        let orders = self.orders.check(grpc.as_ref(), problems);
         let mail = self.mail.check(&self.data_dir.join("mails"), problems);
         let mail_sealing_key = self.mail_sealing_key.check(mode, problems);
         if command != Command::Serve {
@@ -154,6 +159,7 @@ impl runtime::Settings for Args {
             database: Some(database?).filter(|_| given),
             rabbitmq: rabbitmq?,
             engine: engine?,
+            orders: orders?,
             mail: mail?,
             mail_sealing_key: mail_sealing_key?,
             telemetry: telemetry?,

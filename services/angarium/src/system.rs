@@ -57,6 +57,7 @@ impl System {
             database: database(config, order_service::NAME),
             broker: broker.clone(),
             engine: config.engine.clone(),
+            orders: config.orders.clone(),
             telemetry: config.telemetry.clone(),
             lifecycle: config.lifecycle.clone(),
         })

@@ -10,7 +10,8 @@ use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
 use runtime::{
-    ExitWith, GrpcServer, Service, Serving, Shutdown, SystemClock, database, idempotency,
+    ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
+    idempotency,
 };
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -18,6 +19,8 @@ use tonic::service::Routes;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::migrations::Migrator;
+use crate::settling::Settling;
+use crate::watch::Watchers;
 use crate::{NAME, access, events, grpc};
 
 /// The full name of the gRPC service, as health and reflection have it.
@@ -38,6 +41,7 @@ pub struct App {
     routes: Routes,
     store: Store,
     engine: Engine,
+    watchers: Watchers,
 }
 
 impl App {
@@ -54,8 +58,16 @@ impl App {
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
 
-        let commands = Commands::new(store.clone(), Arc::new(SystemClock));
-        let service = OrderServiceServer::new(grpc::Orders::new(commands))
+        let orders = config.orders;
+        let watchers = Watchers::new(store.clone(), orders.max_watchers);
+        let commands = Commands::new(
+            store.clone(),
+            Arc::new(SystemClock),
+            orders.confirmation_time,
+        );
+        let tokens = PageTokens::open(store.connection()).await?;
+        let orders = grpc::Orders::new(store.clone(), commands, watchers.clone(), tokens);
+        let service = OrderServiceServer::new(orders)
             .max_decoding_message_size(config.grpc.max_request_bytes)
             .max_encoding_message_size(config.grpc.max_response_bytes)
             .accept_compressed(CompressionEncoding::Gzip)
@@ -68,6 +80,7 @@ impl App {
             routes: Routes::new(service),
             store,
             engine,
+            watchers,
         })
     }
 
@@ -90,9 +103,12 @@ impl App {
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database,
         };
-        let mut serving = Serving::start(self.server, service, &shutdown);
         let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
+        let settling = Settling::new(self.store.clone());
+        let mut serving = Serving::start(self.server, service, &shutdown);
+        serving.beside("watchers", self.watchers.run(shutdown.soft.clone()));
         serving.beside("answers", answers);
+        serving.beside("settling", settling.run(shutdown.soft));
         serving
             .finish_with("messaging", |stop, committed| {
                 self.engine.run(stop, committed)

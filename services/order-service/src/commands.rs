@@ -1,31 +1,48 @@
-//! What changes orders: each command is one transaction that holds the new state, the event that tells of it, and the answer
-//! to the call where that may be made again.
+//! What callers do to orders: each command is one transaction that holds the new state, the event that tells of it, and the
+//! answer to the call where that may be made again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use contracts::order::v1::{Order as OrderMessage, OrderCancelled, OrderPlaced};
-use messaging::{Cause, Store, outbox};
+use contracts::order::v1::Order as OrderMessage;
+use messaging::{Cause, Store};
 use prost::Message as _;
-use runtime::Clock;
 use runtime::idempotency::{self, Call};
+use runtime::{Clock, etag};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use crate::convert;
 use crate::error::Error;
-use crate::order::{Lines, Order};
+use crate::order::{Change, Lines, Order};
 use crate::store;
+use crate::{changes, convert};
 
 /// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
     store: Store,
     clock: Arc<dyn Clock>,
+    confirmation_time: Duration,
+}
+
+/// An order that somebody wants to change.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub order_id: Uuid,
+    /// Whose it has to be; `None` for who may change everybody's.
+    pub owner: Option<Uuid>,
+    /// Of the version that the caller knows; empty where they do not mind.
+    pub etag: String,
 }
 
 impl Commands {
-    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    /// An order that is not confirmed within `confirmation_time` is cancelled.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, confirmation_time: Duration) -> Self {
+        Self {
+            store,
+            clock,
+            confirmation_time,
+        }
     }
 
     /// Places an order for a user who is known here.
@@ -36,75 +53,75 @@ impl Commands {
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<OrderMessage, Error> {
-        let order = Order::place(Uuid::now_v7(), user_id, lines, self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        let patience_ms = i64::try_from(self.confirmation_time.as_millis()).unwrap_or(i64::MAX);
+        let expires_at_ms = now_ms.saturating_add(patience_ms);
+        let order = Order::place(Uuid::now_v7(), user_id, lines, now_ms, expires_at_ms);
         let transaction = self.store.begin_command().await?;
         if let Some(first) = idempotency::claim(&*transaction, call).await? {
-            return answer(&first);
+            return decode(&first);
         }
-        if !store::knows_user(&*transaction, user_id).await? {
-            return Err(Error::UserUnknown(user_id));
+        let user = store::users::share_user(&*transaction, user_id).await?;
+        let user = user.ok_or(Error::UserUnknown(user_id))?;
+        if user.deleted_at_ms.is_some() {
+            return Err(Error::UserDeleted(user_id));
         }
-        store::insert_order(&*transaction, &order).await?;
-        let placed = OrderPlaced {
-            order_id: order.id.to_string(),
-            user_id: order.user_id.to_string(),
-            lines: order.lines.iter().map(convert::line).collect(),
-            total_price: Some(convert::money(&order.total)),
-            create_time: Some(convert::timestamp(order.created_at_ms)),
-        };
-        outbox::enqueue(&transaction, &placed, order.version, cause).await?;
+        changes::place(&transaction, &order, cause).await?;
         let answer = convert::order(&order);
         idempotency::keep(&*transaction, call, answer.encode_to_vec()).await?;
         transaction.commit().await?;
         Ok(answer)
     }
 
-    /// The order with this id.
-    pub async fn get_order(&self, order_id: Uuid) -> Result<Order, Error> {
-        store::find_order(self.store.connection(), order_id)
-            .await?
-            .ok_or(Error::OrderNotFound(order_id))
-    }
-
-    /// Cancels an order that has not gone further.
-    pub async fn cancel_order(
+    /// Confirms, ships or cancels an order.
+    pub async fn change_order(
         &self,
-        order_id: Uuid,
-        reason: String,
+        target: Target,
+        change: Change,
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<OrderMessage, Error> {
+        let Target {
+            order_id,
+            owner,
+            etag,
+        } = target;
         let transaction = self.store.begin_command().await?;
         if let Some(first) = idempotency::claim(&*transaction, call).await? {
-            return answer(&first);
+            return answered(&first, change);
         }
-        let mut order = store::lock_order(&*transaction, order_id)
+        let mut order = store::lock_order(&*transaction, order_id, owner)
             .await?
-            .ok_or(Error::OrderNotFound(order_id))?;
+            .ok_or(Error::no_order(order_id, owner))?;
+        etag::check(&etag, order.version)?;
         let now_ms = self.clock.now_ms();
-        order
-            .cancel(reason.clone(), now_ms)
-            .map_err(|illegal| Error::NotCancellable {
-                order_id,
-                state: illegal.from,
-            })?;
-        store::update_order(&*transaction, &order).await?;
-        let cancelled = OrderCancelled {
-            order_id: order.id.to_string(),
-            user_id: order.user_id.to_string(),
-            reason,
-            cancel_time: Some(convert::timestamp(now_ms)),
-        };
-        outbox::enqueue(&transaction, &cancelled, order.version, cause).await?;
+        changes::apply(&transaction, &mut order, change, now_ms, cause).await?;
         let answer = convert::order(&order);
-        idempotency::keep(&*transaction, call, answer.encode_to_vec()).await?;
+        idempotency::keep(&*transaction, call, kept(&answer)).await?;
         transaction.commit().await?;
         Ok(answer)
     }
 }
 
-/// What the first call was answered.
-fn answer(first: &[u8]) -> Result<OrderMessage, Error> {
+/// What is kept of an answer: all but the reason, which somebody has written and which may have to be erased earlier.
+fn kept(answer: &OrderMessage) -> Vec<u8> {
+    let kept = OrderMessage {
+        cancellation_reason: String::new(),
+        ..answer.clone()
+    };
+    kept.encode_to_vec()
+}
+
+/// What the first call was answered. This one has the same content, so it brings the reason along.
+fn answered(first: &[u8], change: Change) -> Result<OrderMessage, Error> {
+    let mut answer = decode(first)?;
+    if let Change::Cancel { reason } = change {
+        answer.cancellation_reason = reason;
+    }
+    Ok(answer)
+}
+
+fn decode(first: &[u8]) -> Result<OrderMessage, Error> {
     OrderMessage::decode(first)
         .map_err(|_| DbErr::Type("idempotency.response is no order".to_owned()).into())
 }

@@ -8,6 +8,10 @@ use runtime::config::{
     Problems, TelemetryArgs, TelemetryConfig,
 };
 
+mod orders;
+
+pub use orders::{OrderArgs, OrderConfig};
+
 /// The port unless another one is given.
 pub const DEFAULT_PORT: u16 = 50052;
 
@@ -26,6 +30,8 @@ pub struct Args {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
+    orders: OrderArgs,
+    #[command(flatten)]
     telemetry: TelemetryArgs,
     #[command(flatten)]
     lifecycle: LifecycleArgs,
@@ -38,6 +44,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub broker: Broker,
     pub engine: EngineConfig,
+    pub orders: OrderConfig,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
 }
@@ -55,6 +62,7 @@ impl runtime::Settings for Args {
             |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);
         let broker = self.broker.required(&mut problem);
         let engine = self.engine.check(&mut problem);
+        let orders = self.orders.check(grpc.as_ref(), problems);
         let telemetry = self.telemetry.check(problems);
         let lifecycle = self.lifecycle.check(problems);
         Some(Config {
@@ -62,6 +70,7 @@ impl runtime::Settings for Args {
             database: database?,
             broker: Broker::RabbitMq(broker?),
             engine: engine?,
+            orders: orders?,
             telemetry: telemetry?,
             lifecycle: lifecycle?,
         })

@@ -1,12 +1,18 @@
 //! Between the domain and the contract, for answers and events alike.
 
-use contracts::order::v1::{Order as OrderMessage, OrderLine, OrderState};
+use contracts::order::v1::{Order as OrderMessage, OrderLine, OrderState, UserView, UserViewState};
 use prost_types::Timestamp;
+use runtime::etag;
+use uuid::Uuid;
 
 use crate::money::Money;
 use crate::order::{Line, Order, State};
+use crate::store::known_user;
 
 pub fn order(order: &Order) -> OrderMessage {
+    let shipment = order.shipment.clone();
+    let cancellation = order.cancellation.clone();
+    let expires = (order.state == State::Placed).then_some(order.expires_at_ms);
     OrderMessage {
         order_id: order.id.to_string(),
         user_id: order.user_id.to_string(),
@@ -15,15 +21,32 @@ pub fn order(order: &Order) -> OrderMessage {
         total_price: Some(money(&order.total)),
         create_time: Some(timestamp(order.created_at_ms)),
         update_time: Some(timestamp(order.updated_at_ms)),
-        cancel_time: order
-            .cancellation
+        expire_time: expires.map(timestamp),
+        confirm_time: order.confirmed_at_ms.map(timestamp),
+        ship_time: shipment.as_ref().map(|shipment| timestamp(shipment.at_ms)),
+        cancel_time: cancellation
             .as_ref()
             .map(|cancellation| timestamp(cancellation.at_ms)),
-        cancellation_reason: order
-            .cancellation
-            .as_ref()
-            .map(|cancellation| cancellation.reason.clone())
-            .unwrap_or_default(),
+        cancellation_reason: cancellation.unwrap_or_default().reason,
+        carrier: shipment.clone().unwrap_or_default().carrier,
+        tracking_number: shipment.unwrap_or_default().tracking_number,
+        etag: etag::of(order.version),
+    }
+}
+
+/// What is known of the user; `known` is `None` where nothing is.
+pub fn user_view(user_id: Uuid, known: Option<&known_user::Model>) -> UserView {
+    let state = match known {
+        None => UserViewState::Unknown,
+        Some(user) if user.deleted_at_ms.is_some() => UserViewState::Deleted,
+        Some(_) => UserViewState::Active,
+    };
+    UserView {
+        user_id: user_id.to_string(),
+        state: state.into(),
+        user_version: known.map_or(0, |user| user.version),
+        event_time: known.map(|user| timestamp(user.event_at_ms)),
+        handle_time: known.map(|user| timestamp(user.handled_at_ms)),
     }
 }
 
@@ -52,9 +75,22 @@ pub fn timestamp(unix_ms: i64) -> Timestamp {
     }
 }
 
+/// `None` for what is no state of an order.
+pub fn state_of(state: OrderState) -> Option<State> {
+    match state {
+        OrderState::Unspecified => None,
+        OrderState::Placed => Some(State::Placed),
+        OrderState::Confirmed => Some(State::Confirmed),
+        OrderState::Shipped => Some(State::Shipped),
+        OrderState::Cancelled => Some(State::Cancelled),
+    }
+}
+
 fn state(state: State) -> OrderState {
     match state {
         State::Placed => OrderState::Placed,
+        State::Confirmed => OrderState::Confirmed,
+        State::Shipped => OrderState::Shipped,
         State::Cancelled => OrderState::Cancelled,
     }
 }

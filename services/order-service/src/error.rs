@@ -3,31 +3,59 @@
 use std::time::Duration;
 
 use messaging::{BeginError, HandlerError, OverBudget};
+use runtime::etag::EtagMismatch;
 use runtime::idempotency::{ClaimError, Reused};
 use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::order::State;
+use crate::order::{IllegalTransition, State, Step};
 
 /// By then an outbox that drains has made room.
 const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
+/// Watching goes on elsewhere, or on what is started next.
+const RETRY_WHEN_ENDING: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("the caller may not do this")]
+    PermissionDenied,
     #[error("user {0} is not known here")]
     UserUnknown(Uuid),
+    #[error("user {0} has been deleted")]
+    UserDeleted(Uuid),
     #[error("there is no order {0}")]
     OrderNotFound(Uuid),
-    #[error("order {order_id} cannot be cancelled, it is {state:?}")]
-    NotCancellable { order_id: Uuid, state: State },
+    #[error("order {order_id} {}", describe(*illegal))]
+    State {
+        order_id: Uuid,
+        illegal: IllegalTransition,
+    },
+    #[error(transparent)]
+    EtagMismatch(#[from] EtagMismatch),
+    #[error("as many orders are watched as this server takes")]
+    TooManyWatchers,
+    #[error("the order was watched for {0:?}, as long as it may be")]
+    WatchedLongEnough(Duration),
+    #[error("the server ends")]
+    ShuttingDown,
     #[error(transparent)]
     RequestIdReused(#[from] Reused),
     #[error(transparent)]
     Overloaded(#[from] OverBudget),
     #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl Error {
+    /// There is no such order among those of `owner`: who may not see all others learns no more than that.
+    pub fn no_order(order_id: Uuid, owner: Option<Uuid>) -> Self {
+        match owner {
+            Some(_) => Self::PermissionDenied,
+            None => Self::OrderNotFound(order_id),
+        }
+    }
 }
 
 impl From<ClaimError> for Error {
@@ -52,6 +80,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
+            Error::PermissionDenied => status::permission_denied(),
             Error::UserUnknown(id) => status::not_found(
                 "USER_UNKNOWN",
                 "angarium.user.v1.User",
@@ -60,31 +89,28 @@ impl From<Error> for Status {
                     "{message}; a user becomes known a moment after registration, so right after it try again"
                 ),
             ),
+            Error::UserDeleted(id) => {
+                status::failed_precondition("USER_DELETED", "USER_STATE", &id.to_string(), message)
+            }
             Error::OrderNotFound(id) => status::not_found(
                 "ORDER_NOT_FOUND",
                 "angarium.order.v1.Order",
                 &id.to_string(),
                 message,
             ),
-            Error::NotCancellable {
-                order_id,
-                state: State::Cancelled,
-            } => status::failed_precondition(
-                "ORDER_ALREADY_CANCELLED",
-                "ORDER_STATE",
-                &order_id.to_string(),
-                "the order is cancelled already",
-            ),
-            Error::NotCancellable {
-                order_id,
-                state: State::Placed,
-            } => status::failed_precondition(
-                "ORDER_NOT_CANCELLABLE",
+            Error::State { order_id, illegal } => status::failed_precondition(
+                reason(illegal),
                 "ORDER_STATE",
                 &order_id.to_string(),
                 message,
             ),
             Error::RequestIdReused(reused) => reused.into(),
+            Error::EtagMismatch(mismatch) => mismatch.into(),
+            Error::TooManyWatchers => {
+                status::resource_exhausted("TOO_MANY_WATCHERS", RETRY_WHEN_OVERLOADED)
+            }
+            Error::WatchedLongEnough(limit) => status::deadline_exceeded(limit),
+            Error::ShuttingDown => status::unavailable("SHUTTING_DOWN", RETRY_WHEN_ENDING),
             Error::Overloaded(OverBudget) => {
                 status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
             }
@@ -97,13 +123,45 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             // What is not there yet may come: events of different aggregates arrive in any order.
-            Error::UserUnknown(_)
-            | Error::OrderNotFound(_)
-            | Error::Overloaded(_)
-            | Error::Database(_) => Self::retry(error),
-            Error::NotCancellable { .. } | Error::RequestIdReused(_) => Self::reject(error),
+            Error::UserUnknown(_) | Error::Overloaded(_) | Error::Database(_) => Self::retry(error),
+            // Only callers are watchers.
+            Error::TooManyWatchers | Error::WatchedLongEnough(_) | Error::ShuttingDown => {
+                Self::retry(error)
+            }
+            // An order is there before anything is said of it here.
+            Error::OrderNotFound(_)
+            | Error::PermissionDenied
+            | Error::UserDeleted(_)
+            | Error::State { .. }
+            | Error::EtagMismatch(_)
+            | Error::RequestIdReused(_) => Self::reject(error),
         }
     }
+}
+
+/// Named by the state that is in the way: that is what the caller can do something about.
+fn reason(illegal: IllegalTransition) -> &'static str {
+    match illegal.from {
+        State::Placed => "ORDER_NOT_CONFIRMED",
+        State::Confirmed => "ORDER_ALREADY_CONFIRMED",
+        State::Shipped => "ORDER_ALREADY_SHIPPED",
+        State::Cancelled => "ORDER_ALREADY_CANCELLED",
+    }
+}
+
+fn describe(illegal: IllegalTransition) -> String {
+    let is = match illegal.from {
+        State::Placed => "is not confirmed yet",
+        State::Confirmed => "is confirmed already",
+        State::Shipped => "is shipped already",
+        State::Cancelled => "is cancelled already",
+    };
+    let cannot = match illegal.step {
+        Step::Confirm => "confirmed",
+        Step::Ship => "shipped",
+        Step::Cancel => "cancelled",
+    };
+    format!("{is}, so it cannot be {cannot}")
 }
 
 #[cfg(test)]
@@ -114,17 +172,41 @@ mod tests {
     fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
         for may_come in [
             Error::UserUnknown(Uuid::nil()),
-            Error::OrderNotFound(Uuid::nil()),
             Error::Overloaded(OverBudget),
             Error::Database(DbErr::Custom("away".to_owned())),
         ] {
             let error = HandlerError::from(may_come);
             assert!(matches!(error, HandlerError::Retry(_)), "{error}");
         }
-        let never = HandlerError::from(Error::NotCancellable {
+        for never in [
+            Error::OrderNotFound(Uuid::nil()),
+            Error::State {
+                order_id: Uuid::nil(),
+                illegal: IllegalTransition {
+                    from: State::Cancelled,
+                    step: Step::Cancel,
+                },
+            },
+        ] {
+            let error = HandlerError::from(never);
+            assert!(matches!(error, HandlerError::Reject(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_refused_step_says_what_is_in_its_way() {
+        let illegal = IllegalTransition {
+            from: State::Placed,
+            step: Step::Ship,
+        };
+        let error = Error::State {
             order_id: Uuid::nil(),
-            state: State::Cancelled,
-        });
-        assert!(matches!(never, HandlerError::Reject(_)), "{never}");
+            illegal,
+        };
+        let nil = Uuid::nil();
+        assert_eq!(
+            error.to_string(),
+            format!("order {nil} is not confirmed yet, so it cannot be shipped")
+        );
     }
 }

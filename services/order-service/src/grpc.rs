@@ -1,33 +1,50 @@
 //! `angarium.order.v1.OrderService`: reads a request, calls a command, writes the answer.
 
+use std::pin::Pin;
+
 use contracts::Validate as _;
 use contracts::order::v1::order_service_server::OrderService;
 use contracts::order::v1::{
-    CancelOrderRequest, CancelOrderResponse, GetOrderRequest, GetOrderResponse, OrderLine,
-    PlaceOrderRequest, PlaceOrderResponse,
+    CancelOrderRequest, CancelOrderResponse, ConfirmOrderRequest, ConfirmOrderResponse,
+    GetOrderRequest, GetOrderResponse, GetUserViewRequest, GetUserViewResponse, ListOrdersRequest,
+    ListOrdersResponse, PlaceOrderRequest, PlaceOrderResponse, ShipOrderRequest, ShipOrderResponse,
+    WatchOrderRequest, WatchOrderResponse,
 };
-use messaging::Cause;
-use prost::Message as _;
-use runtime::grpc::correlation_id;
+use futures::{Stream, StreamExt as _};
+use messaging::{Cause, Store};
+use runtime::auth::{Caller, caller};
+use runtime::grpc::{client_deadline, correlation_id};
 use runtime::idempotency::Call;
 use runtime::status::Violations;
+use runtime::{Page, PageTokens};
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
-use crate::commands::Commands;
+use crate::commands::{Commands, Target};
 use crate::convert;
-use crate::money::Money;
-use crate::order::{Line, Lines};
+use crate::error::Error;
+use crate::order::Change;
+use crate::store::listing::{self, Filter};
+use crate::store::{self, known_user, users};
+use crate::watch::Watchers;
 
-/// The caller of what needs no caller.
-const ANYBODY: &str = "";
+mod lines;
 
 pub struct Orders {
+    store: Store,
     commands: Commands,
+    watchers: Watchers,
+    tokens: PageTokens,
 }
 
 impl Orders {
-    pub fn new(commands: Commands) -> Self {
-        Self { commands }
+    pub fn new(store: Store, commands: Commands, watchers: Watchers, tokens: PageTokens) -> Self {
+        Self {
+            store,
+            commands,
+            watchers,
+            tokens,
+        }
     }
 }
 
@@ -37,21 +54,22 @@ impl OrderService for Orders {
         &self,
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<PlaceOrderResponse>, Status> {
-        let cause = Cause {
-            correlation_id: correlation_id(&request),
-        };
+        let (cause, caller) = (cause(&request), caller(&request)?);
         let request = request.into_inner();
+        permit(caller, &request.user_id)?;
         let mut violations = Violations::of(request.violations());
-        let call = Call::read(
-            ANYBODY,
+        let call = call(
+            caller,
             "PlaceOrder",
+            &request,
             &request.request_id,
-            &request.encode_to_vec(),
             &mut violations,
         );
-        let PlaceOrderRequest { user_id, lines, .. } = request;
-        let user_id = violations.uuid("user_id", &user_id);
-        let lines = parse_lines(lines, &mut violations);
+        let user_id = match request.user_id.as_str() {
+            "" => caller.user_id,
+            named => violations.uuid("user_id", named),
+        };
+        let lines = lines::parse(request.lines, &mut violations);
         let Some(lines) = lines.filter(|_| violations.is_empty()) else {
             return Err(violations.into_status());
         };
@@ -67,38 +85,141 @@ impl OrderService for Orders {
         &self,
         request: Request<GetOrderRequest>,
     ) -> Result<Response<GetOrderResponse>, Status> {
+        let owner = owner(caller(&request)?);
         let request = request.into_inner();
         let mut violations = Violations::of(request.violations());
         let order_id = violations.uuid("order_id", &request.order_id);
         violations.into_result()?;
 
-        let order = self.commands.get_order(order_id).await?;
+        let order = store::find_order(self.store.connection(), order_id, owner)
+            .await
+            .map_err(Error::from)?
+            .ok_or(Error::no_order(order_id, owner))?;
         Ok(Response::new(GetOrderResponse {
             order: Some(convert::order(&order)),
         }))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<ListOrdersRequest>,
+    ) -> Result<Response<ListOrdersResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        permit(caller, &request.user_id)?;
+        let mut violations = Violations::of(request.violations());
+        let user_id = match request.user_id.as_str() {
+            "" => owner(caller),
+            named => Some(violations.uuid("user_id", named)),
+        };
+        let filter = Filter {
+            state: convert::state_of(request.state()),
+            user_id,
+        };
+        let page = Page::read(
+            request.page_size,
+            &request.page_token,
+            format!(
+                "ListOrders state={} user_id={}",
+                request.state,
+                user_id.unwrap_or_default()
+            ),
+            &self.tokens,
+            &mut violations,
+        );
+        violations.into_result()?;
+
+        let listed = listing::page(self.store.connection(), filter, &page).await;
+        let (orders, has_more) = listed.map_err(Error::from)?;
+        let next_page_token = match orders.last() {
+            Some(last) if has_more => page.after(last.id, &self.tokens),
+            _ => String::new(),
+        };
+        Ok(Response::new(ListOrdersResponse {
+            orders: orders.iter().map(convert::order).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn confirm_order(
+        &self,
+        request: Request<ConfirmOrderRequest>,
+    ) -> Result<Response<ConfirmOrderResponse>, Status> {
+        let (cause, caller) = (cause(&request), caller(&request)?);
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let call = call(
+            caller,
+            "ConfirmOrder",
+            &request,
+            &request.request_id,
+            &mut violations,
+        );
+        let target = target(caller, &request.order_id, request.etag, &mut violations);
+        violations.into_result()?;
+
+        let order = self
+            .commands
+            .change_order(target, Change::Confirm, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(ConfirmOrderResponse { order: Some(order) }))
+    }
+
+    async fn ship_order(
+        &self,
+        request: Request<ShipOrderRequest>,
+    ) -> Result<Response<ShipOrderResponse>, Status> {
+        let (cause, caller) = (cause(&request), caller(&request)?);
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let call = call(
+            caller,
+            "ShipOrder",
+            &request,
+            &request.request_id,
+            &mut violations,
+        );
+        let target = target(caller, &request.order_id, request.etag, &mut violations);
+        for (field, text) in [
+            ("carrier", &request.carrier),
+            ("tracking_number", &request.tracking_number),
+        ] {
+            if text.contains(char::is_control) {
+                violations.add(
+                    field,
+                    "must have no control characters, such as line breaks",
+                );
+            }
+        }
+        violations.into_result()?;
+
+        let change = Change::Ship {
+            carrier: request.carrier,
+            tracking_number: request.tracking_number,
+        };
+        let order = self
+            .commands
+            .change_order(target, change, call.as_ref(), &cause)
+            .await?;
+        Ok(Response::new(ShipOrderResponse { order: Some(order) }))
     }
 
     async fn cancel_order(
         &self,
         request: Request<CancelOrderRequest>,
     ) -> Result<Response<CancelOrderResponse>, Status> {
-        let cause = Cause {
-            correlation_id: correlation_id(&request),
-        };
+        let (cause, caller) = (cause(&request), caller(&request)?);
         let request = request.into_inner();
         let mut violations = Violations::of(request.violations());
-        let call = Call::read(
-            ANYBODY,
+        let call = call(
+            caller,
             "CancelOrder",
+            &request,
             &request.request_id,
-            &request.encode_to_vec(),
             &mut violations,
         );
-        let CancelOrderRequest {
-            order_id, reason, ..
-        } = request;
-        let order_id = violations.uuid("order_id", &order_id);
-        if reason.contains(is_no_part_of_text) {
+        let target = target(caller, &request.order_id, request.etag, &mut violations);
+        if request.reason.contains(is_no_part_of_text) {
             violations.add(
                 "reason",
                 "must have no control characters but line breaks and tabs",
@@ -106,55 +227,107 @@ impl OrderService for Orders {
         }
         violations.into_result()?;
 
+        let change = Change::Cancel {
+            reason: request.reason,
+        };
         let order = self
             .commands
-            .cancel_order(order_id, reason, call.as_ref(), &cause)
+            .change_order(target, change, call.as_ref(), &cause)
             .await?;
         Ok(Response::new(CancelOrderResponse { order: Some(order) }))
     }
-}
 
-/// The lines; where they are not an order's, all that is wrong with them and that their contract cannot say is in
-/// `violations`.
-fn parse_lines(lines: Vec<OrderLine>, violations: &mut Violations) -> Option<Lines> {
-    let parse = |(index, line): (usize, OrderLine)| {
-        parse_line(&format!("lines[{index}]"), line, violations)
-    };
-    // All are looked at before the first that is wrong ends it.
-    let parsed: Vec<Option<Line>> = lines.into_iter().enumerate().map(parse).collect();
-    let lines: Option<Vec<Line>> = parsed.into_iter().collect();
-    Lines::new(lines?)
-        .map_err(|invalid| violations.add("lines", invalid.to_string()))
-        .ok()
-}
+    type WatchOrderStream =
+        Pin<Box<dyn Stream<Item = Result<WatchOrderResponse, Status>> + Send + 'static>>;
 
-fn parse_line(path: &str, line: OrderLine, violations: &mut Violations) -> Option<Line> {
-    if line.sku.contains(char::is_control) {
-        violations.add(
-            format!("{path}.sku"),
-            "must have no control characters, such as line breaks",
-        );
+    async fn watch_order(
+        &self,
+        request: Request<WatchOrderRequest>,
+    ) -> Result<Response<Self::WatchOrderStream>, Status> {
+        let (deadline, owner) = (client_deadline(&request), owner(caller(&request)?));
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let order_id = violations.uuid("order_id", &request.order_id);
+        violations.into_result()?;
+
+        let orders = self.watchers.watch(order_id, owner, deadline).await?;
+        let answers = orders.map(|order| {
+            Ok(WatchOrderResponse {
+                order: Some(convert::order(&order?)),
+            })
+        });
+        Ok(Response::new(answers.boxed()))
     }
-    let unit_price = parse_price(&format!("{path}.unit_price"), line.unit_price, violations);
-    Some(Line {
-        sku: line.sku,
-        quantity: u32::try_from(line.quantity).ok()?,
-        unit_price: unit_price?,
-    })
+
+    async fn get_user_view(
+        &self,
+        request: Request<GetUserViewRequest>,
+    ) -> Result<Response<GetUserViewResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let user_id = violations.uuid("user_id", &request.user_id);
+        violations.into_result()?;
+
+        let db = self.store.connection();
+        // Before the user: so that what is said of the latest event holds for what is said of the user.
+        let latest = users::latest_user(db).await.map_err(Error::from)?;
+        let user = users::find_user(db, user_id).await.map_err(Error::from)?;
+        let time = |at_ms: fn(&known_user::Model) -> i64| {
+            latest.as_ref().map(at_ms).map(convert::timestamp)
+        };
+        Ok(Response::new(GetUserViewResponse {
+            user_view: Some(convert::user_view(user_id, user.as_ref())),
+            latest_event_time: time(|user| user.event_at_ms),
+            latest_handle_time: time(|user| user.handled_at_ms),
+        }))
+    }
 }
 
-fn parse_price(
-    path: &str,
-    price: Option<contracts::money::Money>,
+fn cause<T>(request: &Request<T>) -> Cause {
+    Cause {
+        correlation_id: correlation_id(request),
+    }
+}
+
+/// The call that a `request_id` stands for: of this caller alone.
+fn call<M: prost::Message>(
+    caller: Caller,
+    method: &'static str,
+    request: &M,
+    request_id: &str,
     violations: &mut Violations,
-) -> Option<Money> {
-    let price = price?;
-    match Money::price(&price.currency_code, price.units, price.nanos) {
-        Ok(price) => Some(price),
-        Err(invalid) => {
-            violations.add(path, invalid.to_string());
-            None
-        }
+) -> Option<Call> {
+    let caller = caller.user_id.to_string();
+    Call::read(
+        &caller,
+        method,
+        request_id,
+        &request.encode_to_vec(),
+        violations,
+    )
+}
+
+/// Whether the caller may name this user. Before anything else is looked at: what is wrong with the rest is no business of who
+/// may not.
+fn permit(caller: Caller, user_id: &str) -> Result<(), Error> {
+    let own = user_id.is_empty() || user_id == caller.user_id.to_string();
+    match own || caller.is_admin() {
+        true => Ok(()),
+        false => Err(Error::PermissionDenied),
+    }
+}
+
+/// Whose orders the caller may see and change; `None` where it is everybody's.
+fn owner(caller: Caller) -> Option<Uuid> {
+    (!caller.is_admin()).then_some(caller.user_id)
+}
+
+/// The order that a request names, at the version that its etag names.
+fn target(caller: Caller, order_id: &str, etag: String, violations: &mut Violations) -> Target {
+    Target {
+        order_id: violations.uuid("order_id", order_id),
+        owner: owner(caller),
+        etag,
     }
 }
 

@@ -1,15 +1,18 @@
-//! Orders: placing, showing and cancelling them.
+//! Orders: placed, confirmed, shipped, cancelled, and watched on their way.
 //!
 //! Owns orders with their lines, and a view of users that it fills from their events alone: it never calls the user service.
-//! Consumes `user.created` and `key.published` ([`events`]); publishes `order.placed` and `order.cancelled` ([`commands`]).
+//! Consumes the events of users, `key.published`, and `expiry.elapsed` from itself ([`events`]); publishes `order.placed`,
+//! `order.confirmed`, `order.shipped` and `order.cancelled` ([`changes`]).
 //!
 //! A call comes in at [`grpc`], becomes a command in [`commands`], which asks the aggregate ([`order`]) and writes through
-//! [`store`]; [`app`] puts it all together.
+//! [`store`]; whoever waits for what is written is told by [`watch`]; what the deletion of a user leaves to be done is done by
+//! [`settling`]; [`app`] puts it all together.
 
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod app;
+pub mod changes;
 pub mod commands;
 pub mod config;
 pub mod convert;
@@ -19,7 +22,9 @@ pub mod grpc;
 pub mod migrations;
 pub mod money;
 pub mod order;
+pub mod settling;
 pub mod store;
+pub mod watch;
 
 pub use app::App;
 pub use config::{Args, Config};

@@ -1,10 +1,17 @@
 //! The aggregate: what an order is, and which changes it allows. Pure.
 //!
-//! Each change raises the version by one, and each version is one event.
+//! Each change raises the version by one, and each version is one event. A change leaves its own time behind and no other's
+//! is written over, so that every earlier version can be told from the latest one ([`Order::since`]).
 
 use uuid::Uuid;
 
-use crate::money::{Money, TooLarge};
+use crate::money::Money;
+
+mod lines;
+mod state;
+
+pub use lines::{InvalidLines, Line, Lines};
+pub use state::{IllegalTransition, State, Step};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -16,79 +23,44 @@ pub struct Order {
     /// 1 when placed, and one more with each change.
     pub version: i64,
     pub created_at_ms: i64,
+    /// When it is cancelled, unless it was confirmed before.
+    pub expires_at_ms: i64,
     pub updated_at_ms: i64,
+    pub confirmed_at_ms: Option<i64>,
+    pub shipment: Option<Shipment>,
     pub cancellation: Option<Cancellation>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Placed,
-    Cancelled,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shipment {
+    pub at_ms: i64,
+    pub carrier: String,
+    pub tracking_number: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub sku: String,
-    pub quantity: u32,
-    pub unit_price: Money,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cancellation {
     pub at_ms: i64,
     /// Empty where none was given.
     pub reason: String,
 }
 
-/// At least one line, all in one currency, with a total that is an amount.
+/// A step, with what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lines {
-    lines: Vec<Line>,
-    total: Money,
-}
-
-/// Why lines do not make an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidLines {
-    #[error("must have at least one element")]
-    None,
-    #[error("must all be in the same currency")]
-    Currencies,
-    #[error("must add up to an amount that fits into google.type.Money")]
-    Total,
-}
-
-impl Lines {
-    /// # Errors
-    /// Where there are none, or they are in different currencies, or too dear.
-    pub fn new(lines: Vec<Line>) -> Result<Self, InvalidLines> {
-        let [first, others @ ..] = lines.as_slice() else {
-            return Err(InvalidLines::None);
-        };
-        if others
-            .iter()
-            .any(|line| line.unit_price.currency() != first.unit_price.currency())
-        {
-            return Err(InvalidLines::Currencies);
-        }
-        let sum = |total: Money, line: &Line| line.price()?.plus(&total);
-        let total = first
-            .price()
-            .and_then(|price| others.iter().try_fold(price, sum));
-        let total = total.map_err(|TooLarge| InvalidLines::Total)?;
-        Ok(Self { lines, total })
-    }
-}
-
-/// The order's state does not allow the change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IllegalTransition {
-    pub from: State,
+pub enum Change {
+    Confirm,
+    Ship {
+        carrier: String,
+        tracking_number: String,
+    },
+    Cancel {
+        reason: String,
+    },
 }
 
 impl Order {
-    /// A new order of these lines.
-    pub fn place(id: Uuid, user_id: Uuid, lines: Lines, now_ms: i64) -> Self {
+    /// A new order of these lines, which waits to be confirmed until `expires_at_ms`.
+    pub fn place(id: Uuid, user_id: Uuid, lines: Lines, now_ms: i64, expires_at_ms: i64) -> Self {
         Self {
             id,
             user_id,
@@ -97,35 +69,76 @@ impl Order {
             total: lines.total,
             version: 1,
             created_at_ms: now_ms,
+            expires_at_ms,
             updated_at_ms: now_ms,
+            confirmed_at_ms: None,
+            shipment: None,
             cancellation: None,
         }
     }
 
-    /// Cancels the order.
+    /// Makes the change.
     ///
     /// # Errors
-    /// Where it is cancelled already: the first reason stands.
-    pub fn cancel(&mut self, reason: String, now_ms: i64) -> Result<(), IllegalTransition> {
-        match self.state {
-            State::Placed => {
-                self.state = State::Cancelled;
-                self.version += 1;
-                self.updated_at_ms = now_ms;
-                self.cancellation = Some(Cancellation {
-                    at_ms: now_ms,
-                    reason,
+    /// Where the order's state does not allow it; the order is then as it was.
+    pub fn apply(&mut self, change: Change, now_ms: i64) -> Result<(), IllegalTransition> {
+        self.state = self.state.after(change.step())?;
+        self.version += 1;
+        // Clocks differ between machines, and are set back. An order's own times are not.
+        let at_ms = now_ms.max(self.updated_at_ms);
+        self.updated_at_ms = at_ms;
+        match change {
+            Change::Confirm => self.confirmed_at_ms = Some(at_ms),
+            Change::Ship {
+                carrier,
+                tracking_number,
+            } => {
+                self.shipment = Some(Shipment {
+                    at_ms,
+                    carrier,
+                    tracking_number,
                 });
-                Ok(())
             }
-            from @ State::Cancelled => Err(IllegalTransition { from }),
+            Change::Cancel { reason } => self.cancellation = Some(Cancellation { at_ms, reason }),
+        }
+        Ok(())
+    }
+
+    /// What the order has been since `version`, oldest first, up to what it is now; `version` itself left out.
+    pub fn since(&self, version: i64) -> Vec<Self> {
+        (version + 1..=self.version)
+            .map(|version| self.as_of(version))
+            .collect()
+    }
+
+    fn as_of(&self, version: i64) -> Self {
+        if version >= self.version {
+            return self.clone();
+        }
+        // The last change is a shipment or a cancellation where there was one before it: and that was the confirmation.
+        let confirmed_at_ms = self.confirmed_at_ms.filter(|_| version > 1);
+        Self {
+            state: match confirmed_at_ms {
+                Some(_) => State::Confirmed,
+                None => State::Placed,
+            },
+            version,
+            updated_at_ms: confirmed_at_ms.unwrap_or(self.created_at_ms),
+            confirmed_at_ms,
+            shipment: None,
+            cancellation: None,
+            ..self.clone()
         }
     }
 }
 
-impl Line {
-    fn price(&self) -> Result<Money, TooLarge> {
-        self.unit_price.times(self.quantity)
+impl Change {
+    fn step(&self) -> Step {
+        match self {
+            Self::Confirm => Step::Confirm,
+            Self::Ship { .. } => Step::Ship,
+            Self::Cancel { .. } => Step::Cancel,
+        }
     }
 }
 
@@ -133,59 +146,88 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn line(currency: &str, units: i64, quantity: u32) -> Line {
-        Line {
+    fn placed() -> Order {
+        let line = Line {
             sku: "A-1".to_owned(),
-            quantity,
-            unit_price: Money::price(currency, units, 500_000_000).unwrap(),
+            quantity: 1,
+            unit_price: Money::price("EUR", 1, 0).unwrap(),
+        };
+        let lines = Lines::new(vec![line]).unwrap();
+        Order::place(Uuid::nil(), Uuid::nil(), lines, 1_000, 9_000)
+    }
+
+    fn ship() -> Change {
+        Change::Ship {
+            carrier: "Royal Road".to_owned(),
+            tracking_number: "111".to_owned(),
         }
     }
 
-    fn place(lines: Vec<Line>) -> Order {
-        Order::place(Uuid::nil(), Uuid::nil(), Lines::new(lines).unwrap(), 1_000)
+    fn cancel(reason: &str) -> Change {
+        Change::Cancel {
+            reason: reason.to_owned(),
+        }
     }
 
     #[test]
-    fn the_total_is_the_sum_of_all_lines() {
-        let order = place(vec![line("EUR", 1, 3), line("EUR", 10, 1)]);
-        assert_eq!(order.total, Money::price("EUR", 15, 0).unwrap());
+    fn a_change_takes_the_next_version_and_leaves_its_time_and_what_belongs_to_it() {
+        let mut order = placed();
         assert_eq!((order.state, order.version), (State::Placed, 1));
+        order.apply(Change::Confirm, 2_000).unwrap();
+        assert_eq!((order.state, order.version), (State::Confirmed, 2));
+        assert_eq!(order.confirmed_at_ms, Some(2_000));
+        order.apply(ship(), 3_000).unwrap();
+        assert_eq!((order.state, order.version), (State::Shipped, 3));
+        let shipment = order.shipment.unwrap();
+        assert_eq!(shipment.at_ms, 3_000);
+        assert_eq!(shipment.carrier, "Royal Road");
+        assert_eq!(shipment.tracking_number, "111");
+        assert_eq!((order.created_at_ms, order.updated_at_ms), (1_000, 3_000));
     }
 
     #[test]
-    fn lines_that_do_not_make_an_order_are_refused() {
-        assert_eq!(Lines::new(vec![]), Err(InvalidLines::None));
-        assert_eq!(
-            Lines::new(vec![line("EUR", 1, 1), line("USD", 1, 1)]),
-            Err(InvalidLines::Currencies)
-        );
-        assert_eq!(
-            Lines::new(vec![line("EUR", i64::MAX, 2)]),
-            Err(InvalidLines::Total)
-        );
-        assert_eq!(
-            Lines::new(vec![line("EUR", i64::MAX, 1), line("EUR", 1, 1)]),
-            Err(InvalidLines::Total)
-        );
-    }
-
-    #[test]
-    fn a_placed_order_can_be_cancelled_once() {
-        let mut order = place(vec![line("EUR", 1, 1)]);
-        assert_eq!(order.cancel("changed my mind".to_owned(), 2_000), Ok(()));
-        assert_eq!(
-            (order.state, order.version, order.updated_at_ms),
-            (State::Cancelled, 2, 2_000)
-        );
-
+    fn what_is_not_allowed_changes_nothing() {
+        let mut order = placed();
+        order.apply(cancel("changed my mind"), 2_000).unwrap();
         let cancelled = order.clone();
-        let again = order.cancel("again".to_owned(), 3_000);
-        assert_eq!(
-            again,
-            Err(IllegalTransition {
-                from: State::Cancelled
-            })
-        );
-        assert_eq!(order, cancelled);
+        for (change, step) in [
+            (Change::Confirm, Step::Confirm),
+            (ship(), Step::Ship),
+            (cancel("again"), Step::Cancel),
+        ] {
+            let from = State::Cancelled;
+            let refused = order.apply(change, 3_000);
+            assert_eq!(refused, Err(IllegalTransition { from, step }));
+            assert_eq!(order, cancelled);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_set_the_order_back() {
+        let mut order = placed();
+        order.apply(Change::Confirm, 5).unwrap();
+        assert_eq!(order.updated_at_ms, 1_000);
+        assert_eq!(order.confirmed_at_ms, Some(1_000));
+    }
+
+    #[test]
+    fn every_earlier_version_can_be_told_from_the_latest() {
+        for path in [
+            vec![],
+            vec![Change::Confirm],
+            vec![cancel("no")],
+            vec![Change::Confirm, ship()],
+            vec![Change::Confirm, cancel("no")],
+        ] {
+            let mut order = placed();
+            let mut seen = vec![order.clone()];
+            for (change, now_ms) in path.into_iter().zip([2_000, 3_000]) {
+                order.apply(change, now_ms).unwrap();
+                seen.push(order.clone());
+            }
+            assert_eq!(order.since(0), seen);
+            assert_eq!(order.since(1), seen[1..]);
+            assert_eq!(order.since(order.version), []);
+        }
     }
 }

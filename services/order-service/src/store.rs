@@ -1,20 +1,25 @@
 //! The tables `orders`, `order_line` and `known_user`, and the queries on them.
 //!
 //! Plain functions over a connection or a transaction, so that what is committed together is visible where it is committed.
+//! Whose order it may be stands in the query: what is not the owner's is not even read.
 
-use sea_orm::sea_query::OnConflict;
+use std::collections::HashMap;
+
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
 use crate::money::Money;
-use crate::order::{Cancellation, Line, Order, State};
+use crate::order::{Cancellation, Line, Order, Shipment, State};
 
 pub mod known_user;
+pub mod listing;
 pub mod order_line;
 pub mod orders;
+pub mod settling;
+pub mod users;
 
 pub async fn insert_order(db: &impl ConnectionTrait, order: &Order) -> Result<(), DbErr> {
     orders::Entity::insert(orders::row(order).into_active_model())
@@ -31,82 +36,101 @@ pub async fn insert_order(db: &impl ConnectionTrait, order: &Order) -> Result<()
     Ok(())
 }
 
-pub async fn find_order(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Order>, DbErr> {
-    with_lines(
-        db,
-        orders::Entity::find_by_id(id.to_string()).one(db).await?,
-    )
-    .await
+/// The order, if it is this owner's; whoever's it is where no owner is given.
+pub async fn find_order(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    owner: Option<Uuid>,
+) -> Result<Option<Order>, DbErr> {
+    let row = of_owner(id, owner).one(db).await?;
+    with_lines(db, row).await
 }
 
-/// The order, locked until the transaction ends: two changes at once would take the same version.
-pub async fn lock_order(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Order>, DbErr> {
-    with_lines(
-        db,
-        orders::Entity::find_by_id(id.to_string())
-            .lock_exclusive()
-            .one(db)
-            .await?,
-    )
-    .await
+/// As [`find_order`], locked until the transaction ends: two changes at once would take the same version.
+pub async fn lock_order(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    owner: Option<Uuid>,
+) -> Result<Option<Order>, DbErr> {
+    let row = of_owner(id, owner).lock_exclusive().one(db).await?;
+    with_lines(db, row).await
 }
 
-/// Writes what can change of an order. Lines never do.
+/// Writes what can change of an order. What never does is written as it is.
 pub async fn update_order(db: &impl ConnectionTrait, order: &Order) -> Result<(), DbErr> {
-    let cancellation = order.cancellation.as_ref();
-    orders::ActiveModel {
-        order_id: Set(order.id.to_string()),
-        state: Set(state_name(order.state).to_owned()),
-        version: Set(order.version),
-        updated_at_ms: Set(order.updated_at_ms),
-        cancelled_at_ms: Set(cancellation.map(|cancellation| cancellation.at_ms)),
-        cancellation_reason: Set(cancellation.map(|cancellation| cancellation.reason.clone())),
-        ..Default::default()
-    }
-    .update(db)
-    .await?;
+    let row = orders::row(order).into_active_model().reset_all();
+    row.update(db).await?;
     Ok(())
 }
 
-/// From now on orders are taken for this user.
-pub async fn insert_user(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
-    let user = known_user::Model {
-        user_id: id.to_string(),
-    };
-    known_user::Entity::insert(user.into_active_model())
-        .on_conflict(
-            OnConflict::column(known_user::Column::UserId)
-                .do_nothing()
-                .to_owned(),
-        )
-        .exec_without_returning(db)
+/// The versions that these orders have now.
+pub async fn versions(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<(Uuid, i64)>, DbErr> {
+    let ids = ids.into_iter().map(|id| id.to_string());
+    let rows: Vec<(String, i64)> = orders::Entity::find()
+        .select_only()
+        .columns([orders::Column::OrderId, orders::Column::Version])
+        .filter(orders::Column::OrderId.is_in(ids))
+        .into_tuple()
+        .all(db)
         .await?;
-    Ok(())
+    rows.into_iter()
+        .map(|(id, version)| Ok((stored_id(&id)?, version)))
+        .collect()
 }
 
-pub async fn knows_user(db: &impl ConnectionTrait, id: Uuid) -> Result<bool, DbErr> {
-    Ok(known_user::Entity::find_by_id(id.to_string())
-        .one(db)
-        .await?
-        .is_some())
+fn of_owner(id: Uuid, owner: Option<Uuid>) -> Select<orders::Entity> {
+    let order = orders::Entity::find_by_id(id.to_string());
+    match owner {
+        Some(owner) => order.filter(orders::Column::UserId.eq(owner.to_string())),
+        None => order,
+    }
 }
 
 async fn with_lines(
     db: &impl ConnectionTrait,
     row: Option<orders::Model>,
 ) -> Result<Option<Order>, DbErr> {
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let lines = order_line::Entity::find()
-        .filter(order_line::Column::OrderId.eq(&row.order_id))
+    let orders = all_with_lines(db, row.into_iter().collect()).await?;
+    Ok(orders.into_iter().next())
+}
+
+/// The orders in the sequence of `rows`, with the lines of all of them read at once.
+async fn all_with_lines(
+    db: &impl ConnectionTrait,
+    rows: Vec<orders::Model>,
+) -> Result<Vec<Order>, DbErr> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = rows.iter().map(|row| row.order_id.as_str());
+    let found = order_line::Entity::find()
+        .filter(order_line::Column::OrderId.is_in(ids))
+        .order_by_asc(order_line::Column::OrderId)
         .order_by_asc(order_line::Column::Position)
         .all(db)
         .await?;
-    order(row, lines).map(Some)
+    let mut lines: HashMap<String, Vec<Line>> = HashMap::new();
+    for row in found {
+        let (order_id, line) = line(row)?;
+        lines.entry(order_id).or_default().push(line);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let lines = lines.remove(&row.order_id).unwrap_or_default();
+            order(row, lines)
+        })
+        .collect()
 }
 
-fn order(row: orders::Model, lines: Vec<order_line::Model>) -> Result<Order, DbErr> {
+fn order(row: orders::Model, lines: Vec<Line>) -> Result<Order, DbErr> {
+    let shipment = row.shipped_at_ms.map(|at_ms| Shipment {
+        at_ms,
+        carrier: row.carrier.unwrap_or_default(),
+        tracking_number: row.tracking_number.unwrap_or_default(),
+    });
     let cancellation = row.cancelled_at_ms.map(|at_ms| Cancellation {
         at_ms,
         reason: row.cancellation_reason.unwrap_or_default(),
@@ -115,27 +139,34 @@ fn order(row: orders::Model, lines: Vec<order_line::Model>) -> Result<Order, DbE
         id: stored_id(&row.order_id)?,
         user_id: stored_id(&row.user_id)?,
         state: stored_state(&row.state)?,
-        lines: lines.into_iter().map(line).collect::<Result<_, _>>()?,
+        lines,
         total: Money::stored(&row.currency, row.total_units, row.total_nanos),
         version: row.version,
         created_at_ms: row.created_at_ms,
+        expires_at_ms: row.expires_at_ms,
         updated_at_ms: row.updated_at_ms,
+        confirmed_at_ms: row.confirmed_at_ms,
+        shipment,
         cancellation,
     })
 }
 
-fn line(row: order_line::Model) -> Result<Line, DbErr> {
+/// The line, with the id of its order.
+fn line(row: order_line::Model) -> Result<(String, Line), DbErr> {
     let quantity = u32::try_from(row.quantity).map_err(|_| unreadable("order_line.quantity"))?;
-    Ok(Line {
+    let line = Line {
         sku: row.sku,
         quantity,
         unit_price: Money::stored(&row.currency, row.price_units, row.price_nanos),
-    })
+    };
+    Ok((row.order_id, line))
 }
 
 fn state_name(state: State) -> &'static str {
     match state {
         State::Placed => "placed",
+        State::Confirmed => "confirmed",
+        State::Shipped => "shipped",
         State::Cancelled => "cancelled",
     }
 }
@@ -143,6 +174,8 @@ fn state_name(state: State) -> &'static str {
 fn stored_state(name: &str) -> Result<State, DbErr> {
     match name {
         "placed" => Ok(State::Placed),
+        "confirmed" => Ok(State::Confirmed),
+        "shipped" => Ok(State::Shipped),
         "cancelled" => Ok(State::Cancelled),
         _ => Err(unreadable("orders.state")),
     }

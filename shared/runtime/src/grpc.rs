@@ -28,6 +28,7 @@ use crate::health::Health;
 use crate::lifecycle::Shutdown;
 
 pub use correlation::{CORRELATION_HEADER, CorrelationId, correlation_id};
+pub use deadline::client_deadline;
 
 const KEEPALIVE_PERIOD: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -66,10 +66,15 @@ impl Page {
         let has_more = found.len() > size;
         found.truncate(size);
         let next = match found.last() {
-            Some(last) if has_more => tokens.issue(id(last), &self.list),
+            Some(last) if has_more => self.after(id(last), tokens),
             _ => String::new(),
         };
         (found, next)
+    }
+
+    /// The token of the page that begins behind `last`. For a list whose pages may end sooner than they were asked to.
+    pub fn after(&self, last: Uuid, tokens: &PageTokens) -> String {
+        tokens.issue(last, &self.list)
     }
 }
 

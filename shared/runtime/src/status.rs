@@ -176,7 +176,7 @@ pub(crate) fn database_unavailable() -> Status {
 }
 
 /// The call took longer than `limit`. Its outcome is not known to the caller.
-pub(crate) fn deadline_exceeded(limit: Duration) -> Status {
+pub fn deadline_exceeded(limit: Duration) -> Status {
     let limit = humantime::format_duration(limit).to_string();
     let message = format!("the call did not end within {limit}");
     let details = details("DEADLINE_EXCEEDED", &[("limit", &limit)]);

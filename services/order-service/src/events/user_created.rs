@@ -2,17 +2,16 @@
 
 use contracts::user::v1::UserCreated;
 use messaging::{Delivered, HandlerError, Transaction};
-use uuid::Uuid;
 
-use crate::store;
+use super::heard;
+use crate::store::users;
 
 pub async fn handle(
     transaction: &Transaction,
     event: UserCreated,
-    _: &Delivered,
+    delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let user_id = Uuid::parse_str(&event.user_id)
-        .map_err(|error| HandlerError::reject(format!("user_id is not a UUID: {error}")))?;
-    store::insert_user(&**transaction, user_id).await?;
+    let heard = heard(&event.user_id, delivered)?;
+    users::heard_of_user(&**transaction, &heard).await?;
     Ok(())
 }

@@ -7,6 +7,17 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: String,
+    /// Of the user's last event that was handled here.
+    pub version: i64,
+    /// When that event happened.
+    pub event_at_ms: i64,
+    pub handled_at_ms: i64,
+    /// From then on no orders are taken.
+    pub deleted_at_ms: Option<i64>,
+    /// Since then nothing is left to be done about the deletion.
+    pub settled_at_ms: Option<i64>,
+    /// Of the deletion.
+    pub correlation_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

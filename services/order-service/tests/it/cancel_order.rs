@@ -26,6 +26,8 @@ async fn a_cancelled_order_keeps_all_that_it_was_and_has_time_and_reason(
         update_time: cancelled.cancel_time,
         cancel_time: cancelled.cancel_time,
         cancellation_reason: because.to_owned(),
+        expire_time: None,
+        etag: "\"2\"".to_owned(),
         ..placed
     };
     assert_eq!(cancelled, expected);

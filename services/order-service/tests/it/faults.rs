@@ -9,10 +9,13 @@ use messaging::Store;
 use order_service::commands::Commands;
 use order_service::grpc::Orders;
 use order_service::migrations::Migrator;
-use runtime::TestClock;
+use order_service::watch::Watchers;
+use runtime::auth::{Caller, Role};
+use runtime::{PageTokens, TestClock};
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
+use uuid::Uuid;
 
 use crate::samples::{created, new_id, tea_for};
 use crate::world::World;
@@ -54,7 +57,10 @@ async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself(
 async fn while_its_file_is_locked_the_service_is_unavailable() {
     let database = Database::create(StoreKind::Sqlite).await;
     let store = Store::new(database.migrated::<Migrator>().await);
-    let orders = Orders::new(Commands::new(store, Arc::new(TestClock::at(1_000))));
+    let clock = Arc::new(TestClock::at(1_000));
+    let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
+    let tokens = PageTokens::open(store.connection()).await.unwrap();
+    let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1), tokens);
     let other = database.connect().await;
     let locked = other.begin_with_options(TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -63,14 +69,13 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let locked = locked.await.unwrap();
     // One waits for the file, the other one for its turn to write.
     let both = async || {
-        let cancelling = Request::new(CancelOrderRequest {
+        let cancelling = CancelOrderRequest {
             order_id: new_id(),
-            reason: String::new(),
             ..CancelOrderRequest::default()
-        });
+        };
         tokio::join!(
-            orders.place_order(Request::new(tea_for(&new_id()))),
-            orders.cancel_order(cancelling),
+            orders.place_order(of_admin(tea_for(&new_id()))),
+            orders.cancel_order(of_admin(cancelling)),
         )
     };
     let (placed, cancelled) = both().await;
@@ -81,6 +86,16 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let (placed, cancelled) = both().await;
     assert_eq!(reason(&placed.unwrap_err()), "USER_UNKNOWN");
     assert_eq!(reason(&cancelled.unwrap_err()), "ORDER_NOT_FOUND");
+}
+
+/// As the layer hands it over that has verified the token.
+fn of_admin<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Caller {
+        user_id: Uuid::now_v7(),
+        role: Role::Admin,
+    });
+    request
 }
 
 async fn soon<T>(answer: impl Future<Output = T>) -> T {

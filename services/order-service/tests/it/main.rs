@@ -4,17 +4,29 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod cancel_order;
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod confirm_and_ship;
+#[cfg(test)]
+mod expiry;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod get_order;
+#[cfg(test)]
+mod list_orders;
 #[cfg(test)]
 mod overload;
 #[cfg(test)]
 mod place_order;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod refused_orders;
 #[cfg(test)]
@@ -25,5 +37,11 @@ mod samples;
 mod subscriber;
 #[cfg(test)]
 mod user_created;
+#[cfg(test)]
+mod user_deleted;
+#[cfg(test)]
+mod user_view;
+#[cfg(test)]
+mod watch_order;
 #[cfg(test)]
 mod world;

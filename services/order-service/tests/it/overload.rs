@@ -6,31 +6,26 @@ use contracts::order::v1::{Order, OrderPlaced};
 use event::Message;
 use messaging::transport::{self, RabbitMqConfig};
 use order_service::app::participant;
-use order_service::store;
 use prost::Message as _;
 use rstest::rstest;
 use testkit::{Broker, BrokerKind, Proxy, StoreKind, eventually, eventually_is, reason};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use uuid::Uuid;
 
 use crate::samples::tea_for;
 use crate::subscriber;
-use crate::world::World;
+use crate::world::{World, nobody};
 
 #[rstest]
 #[tokio::test]
 async fn without_a_broker_from_the_start_orders_are_taken_until_their_events_are_overdue(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let nobody = "amqp://nobody:nothing@127.0.0.1:1/%2f".parse().unwrap();
-    let reached = transport::Broker::RabbitMq(RabbitMqConfig::new(nobody));
     let broker = Broker::create(BrokerKind::RabbitMq).await;
-    let world = World::without_patience(store, broker, reached).await;
-    let user_id = Uuid::now_v7();
-    store::insert_user(&world.db, user_id).await.unwrap();
+    let world = World::without_patience(store, broker, nobody()).await;
+    let user_id = world.known_here().await;
 
-    let taken = place_until_refused(&world, &user_id.to_string()).await;
+    let taken = place_until_refused(&world, &user_id).await;
     // Nothing that was answered is lost, and what writes nothing is still served.
     assert_eq!(world.outbox().await.len(), taken.len());
     let refused = world.cancel(&taken[0].order_id, "").await.unwrap_err();
@@ -59,7 +54,8 @@ async fn when_the_broker_is_back_orders_are_taken_again_and_no_event_is_lost(
     });
     orders.push(again.await);
     eventually_is("every event is published", 0, async || {
-        let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+        let pending =
+            "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL";
         world.count(pending).await
     })
     .await;

@@ -1,12 +1,28 @@
 //! Calls that are made again with the `request_id` of the first: one effect, one event, one answer.
 
-use contracts::order::v1::{CancelOrderRequest, PlaceOrderRequest};
+use contracts::order::v1::order_service_client::OrderServiceClient;
+use contracts::order::v1::{
+    CancelOrderRequest, ConfirmOrderRequest, OrderState, PlaceOrderRequest, ShipOrderRequest,
+};
 use futures::future::join_all;
 use rstest::rstest;
-use testkit::{StoreKind, reason, violated_fields};
+use sea_orm::{ConnectionTrait as _, Statement};
+use testkit::{StoreKind, authorized, reason, violated_fields};
+use uuid::Uuid;
 
-use crate::samples::{new_id, tea_for};
+use crate::samples::{new_id, parcel_of, tea_for};
 use crate::world::World;
+
+/// Of fifty calls each.
+const ROUNDS: u64 = 5;
+
+/// Always with the same id.
+fn tea_for_all(user_id: &str) -> PlaceOrderRequest {
+    PlaceOrderRequest {
+        request_id: "019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11".to_owned(),
+        ..tea_for(user_id)
+    }
+}
 
 fn tea_once_for(user_id: &str) -> PlaceOrderRequest {
     PlaceOrderRequest {
@@ -22,14 +38,118 @@ async fn of_fifty_equal_calls_at_once_one_places_an_order_and_all_get_it(
 ) {
     let world = World::new(store).await;
     let user_id = world.known_user().await;
-    let request = tea_once_for(&user_id);
-    let answers = join_all((0..50).map(|_| world.place(request.clone()))).await;
-    let first = answers[0].as_ref().unwrap();
-    for answer in &answers {
-        assert_eq!(answer.as_ref().unwrap(), first);
+    for round in 1..=ROUNDS {
+        let request = tea_once_for(&user_id);
+        let answers = join_all((0..50).map(|_| world.place(request.clone()))).await;
+        let first = answers[0].as_ref().unwrap();
+        for answer in &answers {
+            assert_eq!(answer.as_ref().unwrap(), first);
+        }
+        assert_eq!(world.count_orders().await, round);
+        let told = world.outbox().await;
+        assert_eq!(told.len() as u64, round);
+        assert_eq!(told.last().unwrap().aggregate_id, first.order_id);
     }
+    assert_eq!(world.timers().await as u64, ROUNDS);
+    world.stop().await;
+}
+
+/// Each of them is one effect and one answer, although the order would not take it twice.
+#[rstest]
+#[tokio::test]
+async fn of_fifty_equal_calls_at_once_one_changes_the_order_and_all_see_it_done(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let order_id = world.placed_order().await.order_id;
+    let confirming = ConfirmOrderRequest {
+        order_id: order_id.clone(),
+        request_id: new_id(),
+        ..ConfirmOrderRequest::default()
+    };
+    let shipping = ShipOrderRequest {
+        request_id: new_id(),
+        ..parcel_of(&order_id)
+    };
+    let confirmed = join_all((0..50).map(|_| world.confirm_as(confirming.clone()))).await;
+    let shipped = join_all((0..50).map(|_| world.ship_as(shipping.clone()))).await;
+    for (answers, state) in [
+        (confirmed, OrderState::Confirmed),
+        (shipped, OrderState::Shipped),
+    ] {
+        let first = answers[0].as_ref().unwrap();
+        assert_eq!(first.state(), state);
+        for answer in &answers {
+            assert_eq!(answer.as_ref().unwrap(), first);
+        }
+    }
+    assert_eq!(world.outbox().await.len(), 3);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_replay_gets_the_first_answer_from_a_process_that_did_not_give_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = world.known_user().await;
+    let token = world.tokens.user(Uuid::parse_str(&user_id).unwrap());
+    let request = || authorized(&token, tea_for_all(&user_id));
+    let first = world.client().place_order(request()).await.unwrap();
+    let next = world.replica().await;
+    let mut elsewhere = OrderServiceClient::new(next.channel());
+    let again = elsewhere.place_order(request()).await.unwrap();
+    assert_eq!(again.into_inner(), first.into_inner());
     assert_eq!(world.count_orders().await, 1);
-    assert_eq!(world.outbox().await.len(), 1);
+    next.stop().await;
+    world.stop().await;
+}
+
+/// It may have to be erased before the answer is.
+#[rstest]
+#[tokio::test]
+async fn what_somebody_has_written_is_not_kept_with_the_answer(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let cancelling = CancelOrderRequest {
+        order_id: world.placed_order().await.order_id,
+        reason: "a gift for Charles".to_owned(),
+        request_id: new_id(),
+        ..CancelOrderRequest::default()
+    };
+    world.cancel_by(cancelling).await.unwrap();
+    let statement = Statement::from_string(
+        world.db.get_database_backend(),
+        "SELECT response FROM idempotency",
+    );
+    let rows = world.db.query_all_raw(statement).await.unwrap();
+    let [kept] = rows.as_slice() else {
+        panic!("{} answers are kept", rows.len());
+    };
+    let kept: Vec<u8> = kept.try_get_by_index(0).unwrap();
+    assert!(!String::from_utf8_lossy(&kept).contains("Charles"));
+    world.stop().await;
+}
+
+/// The id stands for a call of its caller, not for whoever else comes upon it.
+#[rstest]
+#[tokio::test]
+async fn a_request_id_is_its_callers_own(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let mut orders = Vec::new();
+    for user_id in [world.known_user().await, world.known_user().await] {
+        let token = world.tokens.user(Uuid::parse_str(&user_id).unwrap());
+        let request = authorized(&token, tea_for_all(""));
+        let answer = world.client().place_order(request).await.unwrap();
+        let order = answer.into_inner().order.unwrap();
+        assert_eq!(order.user_id, user_id);
+        orders.push(order);
+    }
+    assert_ne!(orders[0].order_id, orders[1].order_id);
     world.stop().await;
 }
 
@@ -47,6 +167,7 @@ async fn a_replay_gets_the_first_answer_whatever_has_become_of_the_order(
         reason: "too late".to_owned(),
         // The same id is another call of another method.
         request_id: request.request_id.clone(),
+        ..CancelOrderRequest::default()
     };
     let cancelled = world.cancel_by(cancel.clone()).await.unwrap();
 

@@ -2,10 +2,13 @@
 
 use contracts::Event;
 use contracts::money::Money;
-use contracts::order::v1::{OrderLine, PlaceOrderRequest};
-use contracts::user::v1::UserCreated;
+use contracts::order::v1::{OrderLine, PlaceOrderRequest, ShipOrderRequest};
+use contracts::user::v1::{UserCreated, UserDeleted, UserUpdated};
 use event::{Envelope, Message, TraceContext};
 use uuid::Uuid;
+
+/// When every event happened that tests send, in Unix seconds.
+pub(crate) const EVENT_SECONDS: i64 = 1_700_000_000;
 
 pub(crate) fn new_id() -> String {
     Uuid::now_v7().to_string()
@@ -22,12 +25,30 @@ pub(crate) fn created(user_id: &str, version: i64) -> Message {
     message(&user, version)
 }
 
-fn message<E: Event>(event: &E, version: i64) -> Message {
+pub(crate) fn updated(user_id: &str, version: i64) -> Message {
+    let user = UserUpdated {
+        user_id: user_id.to_owned(),
+        email: "ada@example.com".to_owned(),
+        display_name: "Ada King".to_owned(),
+        update_time: None,
+    };
+    message(&user, version)
+}
+
+pub(crate) fn deleted(user_id: &str, version: i64) -> Message {
+    let user = UserDeleted {
+        user_id: user_id.to_owned(),
+        delete_time: None,
+    };
+    message(&user, version)
+}
+
+pub(crate) fn message<E: Event>(event: &E, version: i64) -> Message {
     let envelope = Envelope {
         id: Uuid::now_v7(),
         event_type: E::full_name(),
         source: "test".to_owned(),
-        time_ms: 1_700_000_000_000,
+        time_ms: EVENT_SECONDS * 1000,
         aggregate_id: event.aggregate_id().to_owned(),
         aggregate_version: Some(version),
         correlation_id: "registration-7".to_owned(),
@@ -61,5 +82,15 @@ pub(crate) fn tea_for(user_id: &str) -> PlaceOrderRequest {
             line("CUP", 2, money("EUR", 1, 240_000_000)),
         ],
         request_id: String::new(),
+    }
+}
+
+/// The order is on its way.
+pub(crate) fn parcel_of(order_id: &str) -> ShipOrderRequest {
+    ShipOrderRequest {
+        order_id: order_id.to_owned(),
+        carrier: "Royal Road".to_owned(),
+        tracking_number: "SUSA-SARDIS-111".to_owned(),
+        ..ShipOrderRequest::default()
     }
 }

@@ -1,7 +1,7 @@
 //! Somebody who wants to hear of orders.
 
 use contracts::Event;
-use contracts::order::v1::{OrderCancelled, OrderPlaced};
+use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
 use event::Message;
 use messaging::transport::{Ack, Receiver, Topology};
 use messaging::{Delivered, HandlerError, Subscriptions, Transaction};
@@ -31,18 +31,14 @@ pub(crate) async fn declare(broker: &Broker) {
 }
 
 fn topology() -> Topology {
-    async fn placed(_: &Transaction, _: OrderPlaced, _: &Delivered) -> Result<(), HandlerError> {
-        Ok(())
-    }
-    async fn cancelled(
-        _: &Transaction,
-        _: OrderCancelled,
-        _: &Delivered,
-    ) -> Result<(), HandlerError> {
-        Ok(())
-    }
     let subscriptions = Subscriptions::new(QUEUE)
-        .on::<OrderPlaced>(placed)
-        .on::<OrderCancelled>(cancelled);
+        .on::<OrderPlaced>(ignore)
+        .on::<OrderConfirmed>(ignore)
+        .on::<OrderShipped>(ignore)
+        .on::<OrderCancelled>(ignore);
     Topology::publishing([OrderPlaced::EXCHANGE]).consuming(subscriptions.queue())
+}
+
+async fn ignore<E: Event>(_: &Transaction, _: E, _: &Delivered) -> Result<(), HandlerError> {
+    Ok(())
 }

@@ -3,31 +3,82 @@
 use std::time::Duration;
 
 use contracts::order::v1::order_service_client::OrderServiceClient;
-use contracts::order::v1::{CancelOrderRequest, GetOrderRequest, Order, PlaceOrderRequest};
+use contracts::order::v1::{
+    CancelOrderRequest, ConfirmOrderRequest, ExpiryElapsed, GetOrderRequest, GetUserViewRequest,
+    GetUserViewResponse, Order, PlaceOrderRequest, ShipOrderRequest,
+};
 use event::Message;
 use messaging::EngineConfig;
-use messaging::transport::{self, Confirmation};
+use messaging::transport::{self, Confirmation, RabbitMqConfig};
 use order_service::app::participant;
+use order_service::config::OrderConfig;
 use order_service::events::QUEUE;
+use order_service::store::users::{self, Heard};
 use order_service::store::{known_user, orders};
 use order_service::{App, Config};
+use prost::Name as _;
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, Statement,
 };
-use testkit::{Broker, BrokerKind, Database, Promised, Running, StoreKind, eventually_is};
+use testkit::{
+    Broker, BrokerKind, Database, Promised, Running, StoreKind, Tokens, authorized, eventually_is,
+};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
+use uuid::Uuid;
 
-use crate::samples::{created, new_id, tea_for};
+use crate::samples::{created, new_id, parcel_of, tea_for};
 use crate::subscriber::{self, Subscriber};
 
 pub(crate) struct World {
     // First, so that what runs ends before what it runs on.
     running: Running,
     pub(crate) db: DatabaseConnection,
-    broker: Broker,
+    pub(crate) tokens: Tokens,
+    /// The token of the admin who makes the calls of a test.
+    admin: String,
+    settings: Settings,
     _database: Database,
+}
+
+/// What the service is built from.
+struct Settings {
+    database: DatabaseConfig,
+    broker: Broker,
+    /// How the service reaches the broker.
+    reached: transport::Broker,
+    engine: EngineConfig,
+    orders: OrderConfig,
+}
+
+impl Settings {
+    /// The defaults, on a broker of its own.
+    async fn of(database: &Database) -> Self {
+        let broker = Broker::create(BrokerKind::Embedded).await;
+        subscriber::declare(&broker).await;
+        Self {
+            database: database.config(),
+            reached: broker.of_services([&participant().topology()]),
+            broker,
+            engine: EngineConfig::default(),
+            orders: OrderConfig::default(),
+        }
+    }
+
+    async fn start(&self) -> Running {
+        let app = App::build(Config {
+            grpc: testkit::any_port(),
+            database: self.database.clone(),
+            broker: self.reached.clone(),
+            engine: self.engine.clone(),
+            orders: self.orders.clone(),
+            telemetry: TelemetryConfig::default(),
+            lifecycle: LifecycleConfig::default(),
+        });
+        let app = app.await.unwrap();
+        Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await
+    }
 }
 
 impl World {
@@ -39,11 +90,21 @@ impl World {
 
     /// The service reaches `database` by `config`, while the test looks into it directly.
     pub(crate) async fn on(database: Database, config: DatabaseConfig) -> Self {
-        let broker = Broker::create(BrokerKind::Embedded).await;
-        subscriber::declare(&broker).await;
-        let reached = broker.of_services([&participant().topology()]);
-        let engine = EngineConfig::default();
-        Self::build(database, config, broker, reached, engine).await
+        let settings = Settings {
+            database: config,
+            ..Settings::of(&database).await
+        };
+        Self::build(database, settings).await
+    }
+
+    /// Orders wait or are watched as `orders` says.
+    pub(crate) async fn with_orders(store: StoreKind, orders: OrderConfig) -> Self {
+        let database = Database::create(store).await;
+        let settings = Settings {
+            orders,
+            ..Settings::of(&database).await
+        };
+        Self::build(database, settings).await
     }
 
     /// No event may wait to be published. The service reaches `broker` as `reached`.
@@ -53,58 +114,70 @@ impl World {
         reached: transport::Broker,
     ) -> Self {
         let database = Database::create(store).await;
-        let config = database.config();
-        let engine = EngineConfig {
-            outbox_budget: Duration::ZERO,
-            ..EngineConfig::default()
+        let settings = Settings {
+            database: database.config(),
+            broker,
+            reached,
+            engine: EngineConfig {
+                outbox_budget: Duration::ZERO,
+                ..EngineConfig::default()
+            },
+            orders: OrderConfig::default(),
         };
-        Self::build(database, config, broker, reached, engine).await
+        Self::build(database, settings).await
     }
 
-    async fn build(
-        database: Database,
-        config: DatabaseConfig,
-        broker: Broker,
-        reached: transport::Broker,
-        engine: EngineConfig,
-    ) -> Self {
-        let app = App::build(Config {
-            grpc: testkit::any_port(),
-            database: config,
-            broker: reached,
-            engine,
-            telemetry: TelemetryConfig::default(),
-            lifecycle: LifecycleConfig::default(),
-        });
-        let app = app.await.unwrap();
-        let running = Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await;
+    /// There is no broker, and there never was.
+    pub(crate) async fn with_lost_broker(store: StoreKind) -> Self {
+        let database = Database::create(store).await;
+        let settings = Settings {
+            reached: nobody(),
+            ..Settings::of(&database).await
+        };
+        Self::build(database, settings).await
+    }
+
+    async fn build(database: Database, settings: Settings) -> Self {
+        let db = database.connect().await;
+        let running = settings.start().await;
+        let tokens = Tokens::accepted_by(&db).await;
         Self {
             running,
-            db: database.connect().await,
-            broker,
+            admin: tokens.admin(),
+            tokens,
+            db,
+            settings,
             _database: database,
         }
+    }
+
+    /// Another process of the service, on the same database and broker.
+    pub(crate) async fn replica(&self) -> Running {
+        self.settings.start().await
     }
 
     pub(crate) fn channel(&self) -> Channel {
         self.running.channel()
     }
 
-    fn client(&self) -> OrderServiceClient<Channel> {
+    pub(crate) fn client(&self) -> OrderServiceClient<Channel> {
         OrderServiceClient::new(self.channel())
     }
 
+    /// `message` in a call of an admin, who may do everything.
+    pub(crate) fn of_admin<T>(&self, message: T) -> Request<T> {
+        authorized(&self.admin, message)
+    }
+
     pub(crate) async fn place(&self, request: PlaceOrderRequest) -> Result<Order, Status> {
-        let answer = self.client().place_order(request).await?;
+        let answer = self.client().place_order(self.of_admin(request)).await?;
         Ok(answer.into_inner().order.unwrap())
     }
 
     pub(crate) async fn get(&self, order_id: &str) -> Result<Order, Status> {
         let order_id = order_id.to_owned();
-        let answer = self
-            .client()
-            .get_order(GetOrderRequest { order_id })
-            .await?;
+        let request = self.of_admin(GetOrderRequest { order_id });
+        let answer = self.client().get_order(request).await?;
         Ok(answer.into_inner().order.unwrap())
     }
 
@@ -112,14 +185,43 @@ impl World {
         let request = CancelOrderRequest {
             order_id: order_id.to_owned(),
             reason: reason.to_owned(),
-            ..Default::default()
+            ..CancelOrderRequest::default()
         };
         self.cancel_by(request).await
     }
 
     pub(crate) async fn cancel_by(&self, request: CancelOrderRequest) -> Result<Order, Status> {
-        let answer = self.client().cancel_order(request).await?;
+        let answer = self.client().cancel_order(self.of_admin(request)).await?;
         Ok(answer.into_inner().order.unwrap())
+    }
+
+    pub(crate) async fn confirm(&self, order_id: &str) -> Result<Order, Status> {
+        let request = ConfirmOrderRequest {
+            order_id: order_id.to_owned(),
+            ..ConfirmOrderRequest::default()
+        };
+        self.confirm_as(request).await
+    }
+
+    pub(crate) async fn confirm_as(&self, request: ConfirmOrderRequest) -> Result<Order, Status> {
+        let answer = self.client().confirm_order(self.of_admin(request)).await?;
+        Ok(answer.into_inner().order.unwrap())
+    }
+
+    pub(crate) async fn ship(&self, order_id: &str) -> Result<Order, Status> {
+        self.ship_as(parcel_of(order_id)).await
+    }
+
+    pub(crate) async fn ship_as(&self, request: ShipOrderRequest) -> Result<Order, Status> {
+        let answer = self.client().ship_order(self.of_admin(request)).await?;
+        Ok(answer.into_inner().order.unwrap())
+    }
+
+    pub(crate) async fn user_view(&self, user_id: &str) -> Result<GetUserViewResponse, Status> {
+        let user_id = user_id.to_owned();
+        let request = GetUserViewRequest { user_id };
+        let answer = self.client().get_user_view(self.of_admin(request)).await?;
+        Ok(answer.into_inner())
     }
 
     /// As [`place`](Self::place) and [`cancel`](Self::cancel), in calls that have these correlation ids.
@@ -129,15 +231,15 @@ impl World {
         request: PlaceOrderRequest,
         reason: &str,
     ) -> (Order, Order) {
-        let placing = correlated(placing, request);
+        let placing = correlated(placing, self.of_admin(request));
         let placed = self.client().place_order(placing).await.unwrap();
         let placed = placed.into_inner().order.unwrap();
         let request = CancelOrderRequest {
             order_id: placed.order_id.clone(),
             reason: reason.to_owned(),
-            ..Default::default()
+            ..CancelOrderRequest::default()
         };
-        let cancelling = correlated(cancelling, request);
+        let cancelling = correlated(cancelling, self.of_admin(request));
         let cancelled = self.client().cancel_order(cancelling).await.unwrap();
         (placed, cancelled.into_inner().order.unwrap())
     }
@@ -148,6 +250,17 @@ impl World {
         self.send(&created(&user_id, 1)).await;
         self.knows(&user_id).await;
         user_id
+    }
+
+    /// As [`known_user`](Self::known_user), where no broker brings the event.
+    pub(crate) async fn known_here(&self) -> String {
+        let heard = Heard {
+            user_id: Uuid::now_v7(),
+            version: 1,
+            event_at_ms: 1_700_000_000_000,
+        };
+        users::heard_of_user(&self.db, &heard).await.unwrap();
+        heard.user_id.to_string()
     }
 
     /// An order of a user of its own.
@@ -167,14 +280,14 @@ impl World {
 
     /// Brings a message to the service as another service's broker connection does.
     pub(crate) async fn send(&self, message: &Message) {
-        let confirmation = self.broker.publish(message).await;
+        let confirmation = self.settings.broker.publish(message).await;
         assert_eq!(confirmation, Confirmation::Routed);
     }
 
     /// Waits until the service has acknowledged all that was sent to it.
     pub(crate) async fn settled(&self) {
         eventually_is("the queue is empty", 0, async || {
-            self.broker.messages(QUEUE).await
+            self.settings.broker.messages(QUEUE).await
         })
         .await;
     }
@@ -200,8 +313,17 @@ impl World {
         ))
     }
 
+    /// What is promised to be told of orders.
     pub(crate) async fn outbox(&self) -> Vec<Promised> {
-        testkit::outbox(&self.db).await
+        let mut promised = testkit::outbox(&self.db).await;
+        promised.retain(|promised| promised.event_type != ExpiryElapsed::full_name());
+        promised
+    }
+
+    /// The orders whose timers have not run out.
+    pub(crate) async fn timers(&self) -> i64 {
+        self.count("SELECT count(*) FROM outbox WHERE held_until_ms IS NOT NULL")
+            .await
     }
 
     pub(crate) async fn count_users(&self) -> u64 {
@@ -225,7 +347,7 @@ impl World {
 
     /// Somebody to whom the broker brings what has been published.
     pub(crate) async fn subscriber(&self) -> Subscriber {
-        Subscriber::of(&self.broker).await
+        Subscriber::of(&self.settings.broker).await
     }
 
     /// Ends the service, in order.
@@ -234,8 +356,13 @@ impl World {
     }
 }
 
-fn correlated<T>(correlation_id: &str, request: T) -> Request<T> {
-    let mut request = Request::new(request);
+/// Where no broker is.
+pub(crate) fn nobody() -> transport::Broker {
+    let url = "amqp://nobody:nothing@127.0.0.1:1/%2f".parse().unwrap();
+    transport::Broker::RabbitMq(RabbitMqConfig::new(url))
+}
+
+fn correlated<T>(correlation_id: &str, mut request: Request<T>) -> Request<T> {
     let value = correlation_id.parse().unwrap();
     let metadata = request.metadata_mut();
     metadata.insert(runtime::grpc::CORRELATION_HEADER, value);

@@ -4,7 +4,8 @@ use contracts::notification::v1::{
     Notification, NotificationFailed, NotificationKind, NotificationSent,
 };
 use contracts::order::v1::{
-    OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped, PlaceOrderRequest,
+    ExpiryElapsed, OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped,
+    PlaceOrderRequest,
 };
 use contracts::user::v1::{
     CreateUserRequest, CreateUserResponse, EmailVerificationRequested, KeyPublished,
@@ -34,20 +35,24 @@ fn user_created_goes_where_its_option_says() {
 
 #[test]
 fn the_events_of_one_aggregate_are_siblings() {
-    let all = [
+    let of_orders = [
         "angarium.order.v1.OrderPlaced",
         "angarium.order.v1.OrderCancelled",
         "angarium.order.v1.OrderConfirmed",
         "angarium.order.v1.OrderShipped",
     ];
-    assert_eq!(OrderPlaced::SIBLINGS, all);
-    assert_eq!(OrderShipped::SIBLINGS, all);
+    assert_eq!(OrderPlaced::SIBLINGS, of_orders);
+    assert_eq!(OrderShipped::SIBLINGS, of_orders);
+    // A timer is a fact about time: it has a numbering of its own.
+    assert_eq!(ExpiryElapsed::SIBLINGS, ["angarium.order.v1.ExpiryElapsed"]);
 }
 
 #[test]
 fn only_what_nobody_here_consumes_and_what_comes_again_anyway_may_go_unrouted() {
     const {
         assert!(NotificationSent::MAY_BE_UNROUTED && NotificationFailed::MAY_BE_UNROUTED);
+        assert!(OrderConfirmed::MAY_BE_UNROUTED && OrderShipped::MAY_BE_UNROUTED);
+        assert!(!ExpiryElapsed::MAY_BE_UNROUTED);
         assert!(KeyPublished::MAY_BE_UNROUTED);
         assert!(!UserUpdated::MAY_BE_UNROUTED && !UserDeleted::MAY_BE_UNROUTED);
         assert!(!EmailVerificationRequested::MAY_BE_UNROUTED);
@@ -62,13 +67,14 @@ fn only_what_nobody_here_consumes_and_what_comes_again_anyway_may_go_unrouted() 
 
 #[test]
 fn the_catalogue_lists_every_event_as_its_implementation_has_it() {
-    assert_eq!(EVENTS.len(), 12, "{EVENTS:#?}");
+    assert_eq!(EVENTS.len(), 13, "{EVENTS:#?}");
     assert_listed::<NotificationSent>("notification_id");
     assert_listed::<NotificationFailed>("notification_id");
     assert_listed::<OrderPlaced>("order_id");
-    assert_listed::<OrderCancelled>("order_id");
     assert_listed::<OrderConfirmed>("order_id");
     assert_listed::<OrderShipped>("order_id");
+    assert_listed::<OrderCancelled>("order_id");
+    assert_listed::<ExpiryElapsed>("order_id");
     assert_listed::<UserCreated>("user_id");
     assert_listed::<UserUpdated>("user_id");
     assert_listed::<UserDeleted>("user_id");

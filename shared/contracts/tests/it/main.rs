@@ -4,6 +4,8 @@ mod contracts;
 mod event_options;
 mod protos;
 mod sensitive_fields;
+#[cfg(test)]
+mod service_config;
 mod validation_rules;
 
 // The build script's own modules: a test cannot reach them otherwise.

@@ -3,6 +3,15 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::Instant;
+use tonic::Request;
+
+/// When the client gives up, as it has said in `grpc-timeout`. For a stream of answers: its server ends it then, while
+/// the layers watch over the beginning of an answer only.
+pub fn client_deadline<T>(request: &Request<T>) -> Option<Instant> {
+    let text = request.metadata().get("grpc-timeout")?.to_str().ok()?;
+    Instant::now().checked_add(parse(text)?)
+}
 
 /// The shorter of `grpc-timeout` and `ceiling`. A header that is malformed sets no limit of its own, as in the transport.
 pub(super) fn limit(headers: &HeaderMap, ceiling: Duration) -> Duration {
@@ -35,6 +44,17 @@ fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clients_deadline_is_known_to_the_handler() {
+        let mut request = Request::new(());
+        assert_eq!(client_deadline(&request), None);
+        let before = Instant::now();
+        let timeout = "90S".parse().unwrap();
+        request.metadata_mut().insert("grpc-timeout", timeout);
+        let deadline = client_deadline(&request).unwrap();
+        assert!(deadline >= before + Duration::from_secs(90));
+    }
 
     fn limit_of(value: &'static str) -> Duration {
         let mut headers = HeaderMap::new();

@@ -65,6 +65,7 @@ impl Services {
             database: database(order_service::NAME),
             broker: broker(order_service::NAME),
             engine: EngineConfig::default(),
+            orders: order_service::config::OrderConfig::default(),
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         });

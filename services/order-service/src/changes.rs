@@ -1,0 +1,104 @@
+//! What happens to an order, and everything that goes with it in the same transaction: the row, the event, the timer of its
+//! expiry, and the wake-up of who watches.
+
+use contracts::order::v1::{
+    ExpiryElapsed, OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped,
+};
+use messaging::{Cause, Transaction, outbox, timer};
+use sea_orm::DbErr;
+
+use crate::convert;
+use crate::error::Error;
+use crate::order::{Change, Order, State};
+use crate::store;
+use crate::watch;
+
+/// Writes a new order, tells of it, and sets the timer of its expiry.
+pub async fn place(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
+    store::insert_order(&**transaction, order).await?;
+    timer::set(transaction, &expiry(order), order.expires_at_ms, cause).await?;
+    publish(transaction, order, cause).await
+}
+
+/// Changes an order that is locked, and tells of it.
+///
+/// # Errors
+/// Where the order's state does not allow it.
+pub async fn apply(
+    transaction: &Transaction,
+    order: &mut Order,
+    change: Change,
+    now_ms: i64,
+    cause: &Cause,
+) -> Result<(), Error> {
+    let was_placed = order.state == State::Placed;
+    order
+        .apply(change, now_ms)
+        .map_err(|illegal| Error::State {
+            order_id: order.id,
+            illegal,
+        })?;
+    store::update_order(&**transaction, order).await?;
+    if was_placed {
+        // Too late, it finds the order in another state.
+        timer::cancel::<ExpiryElapsed>(transaction, &order.id.to_string()).await?;
+    }
+    publish(transaction, order, cause).await?;
+    Ok(())
+}
+
+/// Tells of the state that the order is in now: each is entered by one change only.
+async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
+    transaction.wake_on_commit(watch::SIGNAL);
+    let (order_id, user_id) = (order.id.to_string(), order.user_id.to_string());
+    let time = Some(convert::timestamp(order.updated_at_ms));
+    let version = order.version;
+    match order.state {
+        State::Placed => {
+            let placed = OrderPlaced {
+                order_id,
+                user_id,
+                lines: order.lines.iter().map(convert::line).collect(),
+                total_price: Some(convert::money(&order.total)),
+                create_time: time,
+            };
+            outbox::enqueue(transaction, &placed, version, cause).await?;
+        }
+        State::Confirmed => {
+            let confirmed = OrderConfirmed {
+                order_id,
+                user_id,
+                confirm_time: time,
+            };
+            outbox::enqueue(transaction, &confirmed, version, cause).await?;
+        }
+        State::Shipped => {
+            let shipment = order.shipment.clone().unwrap_or_default();
+            let shipped = OrderShipped {
+                order_id,
+                user_id,
+                carrier: shipment.carrier,
+                tracking_number: shipment.tracking_number,
+                ship_time: time,
+            };
+            outbox::enqueue(transaction, &shipped, version, cause).await?;
+        }
+        State::Cancelled => {
+            let cancellation = order.cancellation.clone().unwrap_or_default();
+            let cancelled = OrderCancelled {
+                order_id,
+                user_id,
+                reason: cancellation.reason,
+                cancel_time: time,
+            };
+            outbox::enqueue(transaction, &cancelled, version, cause).await?;
+        }
+    }
+    Ok(())
+}
+
+fn expiry(order: &Order) -> ExpiryElapsed {
+    ExpiryElapsed {
+        order_id: order.id.to_string(),
+    }
+}

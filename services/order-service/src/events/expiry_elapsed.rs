@@ -1,0 +1,35 @@
+//! An order's time to be confirmed has run out: it is cancelled, unless it was confirmed while this was on its way.
+
+use contracts::order::v1::ExpiryElapsed;
+use messaging::{Delivered, HandlerError, Transaction};
+use runtime::database;
+use uuid::Uuid;
+
+use crate::changes;
+use crate::error::Error;
+use crate::order::{Change, State};
+use crate::store;
+
+/// Why such an order is cancelled, for the user who reads it.
+const REASON: &str = "it was not confirmed in time";
+
+pub async fn handle(
+    transaction: &Transaction,
+    event: ExpiryElapsed,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let order_id = Uuid::parse_str(&event.order_id)
+        .map_err(|error| HandlerError::reject(format!("order_id is not a UUID: {error}")))?;
+    let mut order = store::lock_order(&**transaction, order_id, None)
+        .await?
+        .ok_or(Error::OrderNotFound(order_id))?;
+    if order.state != State::Placed {
+        return Ok(());
+    }
+    let change = Change::Cancel {
+        reason: REASON.to_owned(),
+    };
+    let now_ms = database::now_ms(&**transaction).await?;
+    changes::apply(transaction, &mut order, change, now_ms, &delivered.cause()).await?;
+    Ok(())
+}

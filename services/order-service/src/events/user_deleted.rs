@@ -1,0 +1,21 @@
+//! A user has been deleted: from now on no orders are taken for them. What becomes of those that there are is settled in the
+//! background, because there is no bound to their number.
+
+use contracts::user::v1::UserDeleted;
+use messaging::{Delivered, HandlerError, Transaction};
+
+use super::heard;
+use crate::settling;
+use crate::store::users;
+
+pub async fn handle(
+    transaction: &Transaction,
+    event: UserDeleted,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let heard = heard(&event.user_id, delivered)?;
+    let correlation_id = delivered.envelope.correlation_id.clone();
+    users::heard_of_deletion(&**transaction, &heard, correlation_id).await?;
+    transaction.wake_on_commit(settling::SIGNAL);
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Settles the deletion of users: cancels their open orders and erases what was written about the others.
+//!
+//! The handler of `user.deleted` marks the user, from which moment on no order is taken for them; how much is left to be done
+//! has no bound, so it is done here, a few orders in a transaction, until nothing is left. The mark is the work list: a
+//! process that dies leaves it for the next. While events cannot be published this waits as commands do.
+
+use std::time::Duration;
+
+use messaging::{Cause, Store, Transaction};
+use runtime::database;
+use tokio_util::sync::CancellationToken;
+
+use crate::changes;
+use crate::error::Error;
+use crate::order::Change;
+use crate::store::users::Unsettled;
+use crate::store::{settling, users};
+
+/// The signal that a committed deletion raises.
+pub const SIGNAL: &str = "deletions";
+/// Why such an order is cancelled, for who reads it later.
+pub const REASON: &str = "the user was deleted";
+/// Orders that are cancelled in one transaction: short enough that nobody has to wait for it.
+const CANCELLED_AT_ONCE: u64 = 50;
+const ERASED_AT_ONCE: u64 = 500;
+/// How often to look without a reason to: for what a replica that has died has left.
+const POLL: Duration = Duration::from_secs(30);
+/// Before the next look, where somebody else is at the same user, the database is away, or too much waits to be published.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The worker. Any number of replicas may run one on the same database.
+pub struct Settling {
+    store: Store,
+}
+
+impl Settling {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Runs until `stop`, and ends with the transaction that it is at.
+    pub async fn run(self, stop: CancellationToken) {
+        let deleted = self.store.signal(SIGNAL);
+        while !stop.is_cancelled() {
+            let pause = match self.settle_some().await {
+                Ok(None) => continue,
+                Ok(Some(pause)) => pause,
+                // Told where it begins and ends.
+                Err(Error::Overloaded(_)) => PAUSE,
+                Err(error) => {
+                    tracing::warn!(%error, "the orders of deleted users cannot be looked after, trying again");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = deleted.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One transaction's worth of work; where there was none, the answer is how long to wait for some.
+    async fn settle_some(&self) -> Result<Option<Duration>, Error> {
+        let transaction = self.store.begin_command().await?;
+        let Some(user) = users::lock_unsettled(&*transaction).await? else {
+            // Another replica, or who places an order that is then refused.
+            let is_locked = users::has_unsettled(&*transaction).await?;
+            return Ok(Some(if is_locked { PAUSE } else { POLL }));
+        };
+        let is_done =
+            !cancel_some(&transaction, &user).await? && !erase_some(&transaction, &user).await?;
+        if is_done {
+            users::settle_user(&*transaction, user.user_id).await?;
+        }
+        transaction.commit().await?;
+        Ok(None)
+    }
+}
+
+/// Whether there may be more.
+async fn cancel_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, Error> {
+    let orders =
+        settling::lock_open_orders(&**transaction, user.user_id, CANCELLED_AT_ONCE).await?;
+    let may_be_more = !orders.is_empty();
+    let now_ms = database::now_ms(&**transaction).await?;
+    let cause = Cause {
+        correlation_id: user.correlation_id.clone(),
+    };
+    for mut order in orders {
+        let change = Change::Cancel {
+            reason: REASON.to_owned(),
+        };
+        changes::apply(transaction, &mut order, change, now_ms, &cause).await?;
+    }
+    Ok(may_be_more)
+}
+
+/// Whether there may be more.
+async fn erase_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, Error> {
+    let erased =
+        settling::erase_reasons(&**transaction, user.user_id, REASON, ERASED_AT_ONCE).await?;
+    Ok(erased > 0)
+}

@@ -1,0 +1,54 @@
+//! The orders of a user who was deleted: those that are to be cancelled, and what is to be erased from the others.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use super::orders::{Column, Entity};
+use super::{all_with_lines, state_name};
+use crate::order::{Order, State};
+
+/// At most `limit` orders of the user that can still be cancelled, locked until the transaction ends.
+pub async fn lock_open_orders(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    limit: u64,
+) -> Result<Vec<Order>, DbErr> {
+    let open = [State::Placed, State::Confirmed].map(state_name);
+    let rows = Entity::find()
+        .filter(Column::UserId.eq(user_id.to_string()))
+        .filter(Column::State.is_in(open))
+        .order_by_asc(Column::OrderId)
+        .limit(limit)
+        .lock_exclusive()
+        .all(db)
+        .await?;
+    all_with_lines(db, rows).await
+}
+
+/// Erases at most `limit` reasons that somebody has written for the user's orders, but `ours`. Answers how many.
+pub async fn erase_reasons(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    ours: &str,
+    limit: u64,
+) -> Result<u64, DbErr> {
+    let written: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::OrderId)
+        .filter(Column::UserId.eq(user_id.to_string()))
+        .filter(Column::CancellationReason.is_not_in(["", ours]))
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let erased = Entity::update_many()
+        .col_expr(Column::CancellationReason, Expr::value(""))
+        .filter(Column::OrderId.is_in(written))
+        .exec(db)
+        .await?;
+    Ok(erased.rows_affected)
+}

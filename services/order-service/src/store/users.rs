@@ -1,0 +1,128 @@
+//! The table `known_user`: the view of users that their events have made, and the users whose deletion is to be settled.
+
+use runtime::database::now_ms;
+use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Set,
+};
+use uuid::Uuid;
+
+use super::known_user::{ActiveModel, Column, Entity, Model};
+use super::stored_id;
+
+/// What an event tells of its user, whatever else it says.
+pub struct Heard {
+    pub user_id: Uuid,
+    pub version: i64,
+    pub event_at_ms: i64,
+}
+
+/// A user who was deleted, and whose orders remain to be looked after.
+pub struct Unsettled {
+    pub user_id: Uuid,
+    pub correlation_id: String,
+}
+
+/// This user exists: from now on orders are taken for them.
+pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(), DbErr> {
+    upsert(db, heard, None).await
+}
+
+/// This user has been deleted: from now on no orders are taken for them.
+pub async fn heard_of_deletion(
+    db: &impl ConnectionTrait,
+    heard: &Heard,
+    correlation_id: String,
+) -> Result<(), DbErr> {
+    upsert(db, heard, Some(correlation_id)).await
+}
+
+/// The user as the events have told, locked against a change until the transaction ends: an order that is placed now is
+/// there when a deletion looks for orders.
+pub async fn share_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id.to_string())
+        .lock_shared()
+        .one(db)
+        .await
+}
+
+pub async fn find_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id.to_string()).one(db).await
+}
+
+/// Whom the last event that was handled was about.
+pub async fn latest_user(db: &impl ConnectionTrait) -> Result<Option<Model>, DbErr> {
+    Entity::find()
+        .order_by_desc(Column::HandledAtMs)
+        .one(db)
+        .await
+}
+
+/// The user who has waited longest, locked. One that another replica has locked is not waited for.
+pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettled>, DbErr> {
+    let row = unsettled()
+        .order_by_asc(Column::DeletedAtMs)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .one(db)
+        .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Unsettled {
+        user_id: stored_id(&row.user_id)?,
+        correlation_id: row.correlation_id.unwrap_or_default(),
+    }))
+}
+
+/// Whether there is one at all, locked or not.
+pub async fn has_unsettled(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(unsettled().one(db).await?.is_some())
+}
+
+pub async fn settle_user(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
+    let settled = ActiveModel {
+        user_id: Set(id.to_string()),
+        settled_at_ms: Set(Some(now_ms(db).await?)),
+        ..Default::default()
+    };
+    settled.update(db).await?;
+    Ok(())
+}
+
+fn unsettled() -> Select<Entity> {
+    Entity::find()
+        .filter(Column::DeletedAtMs.is_not_null())
+        .filter(Column::SettledAtMs.is_null())
+}
+
+/// Where order is kept an event is later than what is there; what was said of a deletion stays.
+async fn upsert(
+    db: &impl ConnectionTrait,
+    heard: &Heard,
+    deletion: Option<String>,
+) -> Result<(), DbErr> {
+    let handled_at_ms = now_ms(db).await?;
+    let mut columns = vec![Column::Version, Column::EventAtMs, Column::HandledAtMs];
+    if deletion.is_some() {
+        columns.extend([Column::DeletedAtMs, Column::CorrelationId]);
+    }
+    let user = Model {
+        user_id: heard.user_id.to_string(),
+        version: heard.version,
+        event_at_ms: heard.event_at_ms,
+        handled_at_ms,
+        deleted_at_ms: deletion.is_some().then_some(handled_at_ms),
+        settled_at_ms: None,
+        correlation_id: deletion,
+    };
+    Entity::insert(user.into_active_model())
+        .on_conflict(
+            OnConflict::column(Column::UserId)
+                .update_columns(columns)
+                .to_owned(),
+        )
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Who may do what: the owner their own, an admin everything, and nobody else learns even whether there is anything.
+
+use contracts::order::v1::order_service_client::OrderServiceClient;
+use contracts::order::v1::{
+    CancelOrderRequest, ConfirmOrderRequest, GetOrderRequest, GetUserViewRequest, Order,
+    OrderState, PlaceOrderRequest, WatchOrderRequest,
+};
+use rstest::rstest;
+use testkit::{StoreKind, Tokens, authorized, reason};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use uuid::Uuid;
+
+use crate::samples::{new_id, parcel_of, tea_for};
+use crate::world::World;
+
+/// Somebody who calls.
+struct Caller {
+    client: OrderServiceClient<Channel>,
+    token: String,
+}
+
+impl Caller {
+    fn with(world: &World, token: String) -> Self {
+        Self {
+            client: OrderServiceClient::new(world.channel()),
+            token,
+        }
+    }
+
+    fn user(world: &World, user_id: &str) -> Self {
+        let user_id = Uuid::parse_str(user_id).unwrap();
+        Self::with(world, world.tokens.user(user_id))
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        authorized(&self.token, message)
+    }
+
+    async fn place(&self, message: PlaceOrderRequest) -> Result<Order, Status> {
+        let request = self.request(message);
+        let answer = self.client.clone().place_order(request).await?;
+        Ok(answer.into_inner().order.unwrap())
+    }
+
+    async fn cancel(&self, order_id: &str) -> Result<Order, Status> {
+        let request = self.request(CancelOrderRequest {
+            order_id: order_id.to_owned(),
+            ..CancelOrderRequest::default()
+        });
+        let answer = self.client.clone().cancel_order(request).await?;
+        Ok(answer.into_inner().order.unwrap())
+    }
+
+    /// What is said of this order by each of the methods that name one and are not for admins alone.
+    async fn about(&self, order_id: &str) -> [Result<(), Status>; 3] {
+        let order_id = || order_id.to_owned();
+        let mut client = self.client.clone();
+        let get = self.request(GetOrderRequest {
+            order_id: order_id(),
+        });
+        let get = client.get_order(get).await;
+        let watch = self.request(WatchOrderRequest {
+            order_id: order_id(),
+        });
+        let watch = client.watch_order(watch).await;
+        [
+            get.map(drop),
+            watch.map(drop),
+            self.cancel(&order_id()).await.map(drop),
+        ]
+    }
+
+    /// What is answered by each of the methods for admins.
+    async fn as_admin(&self, order_id: &str, user_id: &str) -> [Result<(), Status>; 3] {
+        let mut client = self.client.clone();
+        let confirm = self.request(ConfirmOrderRequest {
+            order_id: order_id.to_owned(),
+            ..ConfirmOrderRequest::default()
+        });
+        let confirm = client.confirm_order(confirm).await;
+        let ship = client.ship_order(self.request(parcel_of(order_id))).await;
+        let view = self.request(GetUserViewRequest {
+            user_id: user_id.to_owned(),
+        });
+        let view = client.get_user_view(view).await;
+        [confirm.map(drop), ship.map(drop), view.map(drop)]
+    }
+}
+
+fn assert_denied(answers: impl IntoIterator<Item = Result<(), Status>>) {
+    for answer in answers {
+        let denied = answer.unwrap_err();
+        assert_eq!(denied.code(), Code::PermissionDenied, "{denied:?}");
+        assert_eq!(reason(&denied), "PERMISSION_DENIED");
+        assert_eq!(denied.message(), "permission denied, or it does not exist");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_user_orders_for_themselves_and_reads_watches_and_cancels_their_own(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = world.known_user().await;
+    let user = Caller::user(&world, &user_id);
+    for named in ["", user_id.as_str()] {
+        let order = user.place(tea_for(named)).await.unwrap();
+        assert_eq!(order.user_id, user_id);
+        for answer in user.about(&order.order_id).await {
+            answer.unwrap();
+        }
+        let cancelled = world.get(&order.order_id).await.unwrap();
+        assert_eq!(cancelled.state(), OrderState::Cancelled);
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_anothers_order_a_user_learns_nothing_not_even_whether_there_is_one(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let order = world.placed_order().await;
+    let other = Caller::user(&world, &world.known_user().await);
+    assert_denied(other.about(&order.order_id).await);
+    assert_denied(other.about(&new_id()).await);
+    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_user_places_no_order_for_another_whatever_else_is_wrong_with_it(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let [user_id, other_id] = [world.known_user().await, world.known_user().await];
+    let user = Caller::user(&world, &user_id);
+    let nonsense = PlaceOrderRequest {
+        lines: Vec::new(),
+        ..tea_for(&other_id)
+    };
+    for wrong in [tea_for(&other_id), tea_for(&new_id()), nonsense] {
+        assert_denied([user.place(wrong).await.map(drop)]);
+    }
+    assert_eq!(world.count_orders().await, 0);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn only_an_admin_confirms_ships_and_sees_what_is_known_of_users(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let order = world.placed_order().await;
+    let owner = Caller::user(&world, &order.user_id);
+    assert_denied(owner.as_admin(&order.order_id, &order.user_id).await);
+    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
+
+    let admin = Caller::with(&world, world.tokens.admin());
+    for answer in admin.as_admin(&order.order_id, &order.user_id).await {
+        answer.unwrap();
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_valid_token_nothing_is_said_at_all() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let order = world.placed_order().await;
+    let owner = Uuid::parse_str(&order.user_id).unwrap();
+    for (token, because) in [
+        (String::new(), "UNAUTHENTICATED"),
+        (Tokens::unknown().user(owner), "UNAUTHENTICATED"),
+        (world.tokens.expired(owner), "TOKEN_EXPIRED"),
+    ] {
+        let nobody = Caller::with(&world, token);
+        let mut answers = Vec::from(nobody.about(&order.order_id).await);
+        answers.extend(nobody.as_admin(&order.order_id, &order.user_id).await);
+        answers.push(nobody.place(tea_for("")).await.map(drop));
+        for answer in answers {
+            let refused = answer.unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+            assert_eq!(reason(&refused), because);
+        }
+    }
+    assert_eq!(world.get(&order.order_id).await.unwrap(), order);
+    world.stop().await;
+}

@@ -1,0 +1,56 @@
+//! The settings of the orders: their defaults, and what is refused.
+
+use std::ffi::OsString;
+
+use order_service::config::OrderConfig;
+use order_service::{Args, Config};
+use runtime::config::ConfigError;
+
+const ENOUGH: [&str; 4] = [
+    "--database-url",
+    "sqlite://unused.db",
+    "--amqp-url",
+    "amqp://localhost",
+];
+
+fn load(arguments: &[&str]) -> Result<Config, ConfigError> {
+    let arguments = ["order-service"].iter().chain(&ENOUGH).chain(arguments);
+    runtime::config::load::<Args>(arguments.map(OsString::from))
+}
+
+#[test]
+fn the_settings_defaults_are_those_of_the_code() {
+    let config = load(&[]).unwrap();
+    assert_eq!(config.orders, OrderConfig::default());
+}
+
+#[test]
+fn an_order_waits_as_long_as_it_is_told_to() {
+    let config = load(&["--order-confirmation-time", "90min"]).unwrap();
+    assert_eq!(config.orders.confirmation_time.as_secs(), 90 * 60);
+}
+
+/// Whoever watches holds one of the calls that the server works on at a time.
+#[test]
+fn watchers_leave_calls_to_others() {
+    let config = load(&["--grpc-max-in-flight", "100"]).unwrap();
+    assert_eq!(config.orders.max_watchers, 50);
+    let most = load(&["--order-max-watchers", "511"]).unwrap();
+    assert_eq!(most.orders.max_watchers, 511);
+}
+
+#[test]
+fn what_no_order_can_wait_for_is_refused_by_its_name() {
+    for (flag, wrong, named) in [
+        (
+            "--order-confirmation-time",
+            "soon",
+            "ORDER_CONFIRMATION_TIME",
+        ),
+        ("--order-confirmation-time", "0s", "ORDER_CONFIRMATION_TIME"),
+        ("--order-max-watchers", "512", "ORDER_MAX_WATCHERS"),
+    ] {
+        let text = load(&[flag, wrong]).err().unwrap().to_string();
+        assert!(text.contains(named), "{text}");
+    }
+}

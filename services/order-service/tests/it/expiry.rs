@@ -1,0 +1,110 @@
+//! An order that nobody confirms is cancelled when its time has run out, by a timer that outlives the process.
+
+use std::time::Duration;
+
+use contracts::order::v1::{ExpiryElapsed, OrderCancelled, OrderState};
+use order_service::config::OrderConfig;
+use rstest::rstest;
+use testkit::{StoreKind, eventually_is};
+
+use crate::samples::{message, new_id};
+use crate::world::World;
+
+/// Orders that run out at once, and yet later than they are placed.
+fn impatient() -> OrderConfig {
+    OrderConfig {
+        confirmation_time: Duration::from_millis(1),
+        ..OrderConfig::default()
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_order_that_is_not_confirmed_in_time_is_cancelled_and_says_why(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::with_orders(store, impatient()).await;
+    let placed = world.placed_order().await;
+    eventually_is("it is cancelled", OrderState::Cancelled, async || {
+        world.get(&placed.order_id).await.unwrap().state()
+    })
+    .await;
+    let cancelled = world.get(&placed.order_id).await.unwrap();
+    assert_eq!(
+        cancelled.cancellation_reason,
+        "it was not confirmed in time"
+    );
+    assert_eq!(cancelled.expire_time, None);
+
+    let outbox = world.outbox().await;
+    assert_eq!(outbox.len(), 2, "{outbox:?}");
+    let told = outbox[1].decode::<OrderCancelled>();
+    assert_eq!(told.reason, cancelled.cancellation_reason);
+    assert_eq!(told.cancel_time, cancelled.cancel_time);
+    // What the expiry causes belongs to the call that has placed the order.
+    assert_eq!(outbox[1].correlation_id, outbox[0].correlation_id);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_orders_time_is_shown_until_it_is_confirmed(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let placed = world.placed_order().await;
+    let (from, until) = (placed.create_time.unwrap(), placed.expire_time.unwrap());
+    assert_eq!(until.seconds - from.seconds, 24 * 3600);
+    let confirmed = world.confirm(&placed.order_id).await.unwrap();
+    assert_eq!(confirmed.expire_time, None);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_confirmed_or_cancelled_order_has_no_timer_any_more(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let [confirmed, cancelled] = [world.placed_order().await, world.placed_order().await];
+    assert_eq!(world.timers().await, 2);
+    world.confirm(&confirmed.order_id).await.unwrap();
+    assert_eq!(world.timers().await, 1);
+    world.cancel(&cancelled.order_id, "").await.unwrap();
+    assert_eq!(world.timers().await, 0);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_timer_that_comes_after_the_confirmation_changes_nothing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let order_id = world.placed_order().await.order_id;
+    let confirmed = world.confirm(&order_id).await.unwrap();
+    let elapsed = ExpiryElapsed {
+        order_id: order_id.clone(),
+    };
+    let elapsed = message(&elapsed, 1);
+    world.send(&elapsed).await;
+    world.becomes(&elapsed, "done").await;
+    assert_eq!(world.get(&order_id).await.unwrap(), confirmed);
+    assert_eq!(world.outbox().await.len(), 2);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_timer_without_an_order_is_dead_with_its_cause(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let elapsed = ExpiryElapsed { order_id: new_id() };
+    let elapsed = message(&elapsed, 1);
+    world.send(&elapsed).await;
+    world.becomes(&elapsed, "dead").await;
+    let (_, cause) = world.inbox(&elapsed).await.unwrap();
+    assert!(cause.unwrap().contains("there is no order"));
+    world.stop().await;
+}

@@ -1,0 +1,86 @@
+//! Many who want to change one order at the same time: exactly one does, and all others are told why they did not.
+
+use contracts::order::v1::{ConfirmOrderRequest, Order, OrderState};
+use futures::future::join_all;
+use rstest::rstest;
+use testkit::{StoreKind, reason};
+use tonic::{Code, Status};
+
+use crate::world::World;
+
+const MANY: usize = 50;
+
+/// The one that has succeeded, and how the others were refused.
+fn winner(answers: Vec<Result<Order, Status>>) -> (Order, Vec<Status>) {
+    let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    let refused: Vec<Status> = refused.into_iter().map(Result::unwrap_err).collect();
+    assert_eq!(done.len(), 1, "{refused:?}");
+    (done.into_iter().next().unwrap().unwrap(), refused)
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_fifty_who_confirm_at_once_exactly_one_does(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let order_id = world.placed_order().await.order_id;
+    let calls = (0..MANY).map(|_| world.confirm(&order_id));
+    let (confirmed, refused) = winner(join_all(calls).await);
+    for refused in refused {
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&refused), "ORDER_ALREADY_CONFIRMED");
+    }
+    assert_eq!(world.get(&order_id).await.unwrap(), confirmed);
+    assert_eq!(world.outbox().await.len(), 2);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_fifty_who_know_the_same_version_one_wins_and_the_others_have_to_read_again(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let placed = world.placed_order().await;
+    let confirming = ConfirmOrderRequest {
+        order_id: placed.order_id.clone(),
+        etag: placed.etag,
+        ..ConfirmOrderRequest::default()
+    };
+    let calls = (0..MANY).map(|_| world.confirm_as(confirming.clone()));
+    let (confirmed, refused) = winner(join_all(calls).await);
+    for refused in refused {
+        assert_eq!(refused.code(), Code::Aborted);
+        assert_eq!(reason(&refused), "ETAG_MISMATCH");
+    }
+    assert_eq!(world.get(&placed.order_id).await.unwrap(), confirmed);
+    assert_eq!(world.outbox().await.len(), 2);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn where_some_ship_and_others_cancel_the_order_ends_one_way(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let order_id = world.placed_order().await.order_id;
+    world.confirm(&order_id).await.unwrap();
+    let calls = (0..MANY).map(async |index| match index % 2 {
+        0 => world.ship(&order_id).await,
+        _ => world.cancel(&order_id, "").await,
+    });
+    let (ended, refused) = winner(join_all(calls).await);
+    let because = match ended.state() {
+        OrderState::Shipped => "ORDER_ALREADY_SHIPPED",
+        _ => "ORDER_ALREADY_CANCELLED",
+    };
+    for refused in refused {
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&refused), because);
+    }
+    assert_eq!(world.get(&order_id).await.unwrap(), ended);
+    assert_eq!(world.outbox().await.len(), 3);
+    world.stop().await;
+}

@@ -1,0 +1,78 @@
+//! What the service knows of users, and how far behind it says that it is.
+
+use contracts::order::v1::{UserView, UserViewState};
+use prost_types::Timestamp;
+use rstest::rstest;
+use testkit::{StoreKind, eventually_is, violated_fields};
+
+use crate::samples::{EVENT_SECONDS, created, new_id};
+use crate::world::World;
+
+#[rstest]
+#[tokio::test]
+async fn who_has_not_been_heard_of_is_unknown_and_that_is_an_answer(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = new_id();
+    let answer = world.user_view(&user_id).await.unwrap();
+    let expected = UserView {
+        user_id,
+        state: UserViewState::Unknown.into(),
+        ..UserView::default()
+    };
+    assert_eq!(answer.user_view, Some(expected));
+    assert_eq!(answer.latest_event_time, None);
+    assert_eq!(answer.latest_handle_time, None);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_user_is_shown_with_the_last_event_its_time_and_when_it_was_handled(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = world.known_user().await;
+    let answer = world.user_view(&user_id).await.unwrap();
+    let view = answer.user_view.unwrap();
+    assert_eq!(view.state(), UserViewState::Active);
+    assert_eq!(view.user_version, 1);
+    let event_time = Timestamp {
+        seconds: EVENT_SECONDS,
+        nanos: 0,
+    };
+    assert_eq!(view.event_time, Some(event_time));
+    let handled = view.handle_time.unwrap();
+    assert!(handled.seconds > EVENT_SECONDS, "{handled:?}");
+    assert_eq!(answer.latest_event_time, Some(event_time));
+    assert_eq!(answer.latest_handle_time, Some(handled));
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_latest_event_is_the_last_that_was_handled_of_whichever_user(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let first = world.known_user().await;
+    let before = world.user_view(&first).await.unwrap();
+    world.send(&created(&new_id(), 1)).await;
+    eventually_is("a later event is shown", true, async || {
+        let now = world.user_view(&first).await.unwrap();
+        let (earlier, later) = (before.latest_handle_time, now.latest_handle_time);
+        let at = |time: Option<Timestamp>| time.map(|time| (time.seconds, time.nanos));
+        at(later) > at(earlier) && now.user_view == before.user_view
+    })
+    .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_id_is_refused() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let refused = world.user_view("ada").await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["user_id"]);
+    world.stop().await;
+}

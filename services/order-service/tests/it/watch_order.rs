@@ -1,0 +1,221 @@
+//! Watching: the order as it is, then each change once and in order, until there are no more.
+
+use std::time::Duration;
+
+use contracts::order::v1::order_service_client::OrderServiceClient;
+use contracts::order::v1::{Order, OrderState, WatchOrderRequest, WatchOrderResponse};
+use order_service::config::OrderConfig;
+use rstest::rstest;
+use testkit::{StoreKind, eventually, reason, violated_fields};
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+
+use crate::samples::{new_id, parcel_of};
+use crate::world::World;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Answers = Streaming<WatchOrderResponse>;
+
+async fn watch(world: &World, order_id: &str) -> Result<Answers, Status> {
+    watch_at(world, world.channel(), order_id).await
+}
+
+async fn watch_at(world: &World, channel: Channel, order_id: &str) -> Result<Answers, Status> {
+    let mut request = world.of_admin(WatchOrderRequest {
+        order_id: order_id.to_owned(),
+    });
+    // What never comes is then an error, and no test that hangs.
+    request.set_timeout(PATIENCE);
+    let answer = OrderServiceClient::new(channel)
+        .watch_order(request)
+        .await?;
+    Ok(answer.into_inner())
+}
+
+async fn next(answers: &mut Answers) -> Order {
+    let answer = answers.message().await.unwrap();
+    answer.expect("a further state").order.unwrap()
+}
+
+async fn assert_ended(answers: &mut Answers) {
+    assert_eq!(answers.message().await.unwrap(), None);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_watcher_sees_the_order_as_it_is_then_each_change_and_then_the_end(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let placed = world.placed_order().await;
+    let mut first = watch(&world, &placed.order_id).await.unwrap();
+    assert_eq!(next(&mut first).await, placed);
+    let confirmed = world.confirm(&placed.order_id).await.unwrap();
+    assert_eq!(next(&mut first).await, confirmed);
+
+    let mut second = watch(&world, &placed.order_id).await.unwrap();
+    assert_eq!(next(&mut second).await, confirmed);
+    let shipped = world.ship(&placed.order_id).await.unwrap();
+    for watcher in [&mut first, &mut second] {
+        assert_eq!(next(watcher).await, shipped);
+        assert_ended(watcher).await;
+    }
+
+    let mut late = watch(&world, &placed.order_id).await.unwrap();
+    assert_eq!(next(&mut late).await, shipped);
+    assert_ended(&mut late).await;
+    world.stop().await;
+}
+
+/// The watcher asks for nothing in between, so all of it has happened by the time that it looks.
+#[rstest]
+#[tokio::test]
+async fn a_watcher_that_falls_behind_sees_every_state_once_and_in_order(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let placed = world.placed_order().await;
+    let mut watchers = Vec::new();
+    for _ in 0..20 {
+        watchers.push(watch(&world, &placed.order_id).await.unwrap());
+    }
+    let confirmed = world.confirm(&placed.order_id).await.unwrap();
+    let cancelled = world.cancel(&placed.order_id, "too late").await.unwrap();
+    for mut watcher in watchers {
+        for expected in [&placed, &confirmed, &cancelled] {
+            assert_eq!(next(&mut watcher).await, *expected);
+        }
+        assert_ended(&mut watcher).await;
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_change_that_another_replica_makes_is_seen(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let other = world.replica().await;
+    let placed = world.placed_order().await;
+    let mut watcher = watch_at(&world, other.channel(), &placed.order_id)
+        .await
+        .unwrap();
+    assert_eq!(next(&mut watcher).await, placed);
+    let confirmed = world.confirm(&placed.order_id).await.unwrap();
+    assert_eq!(next(&mut watcher).await, confirmed);
+    let shipped = world.ship(&placed.order_id).await.unwrap();
+    assert_eq!(next(&mut watcher).await, shipped);
+    assert_ended(&mut watcher).await;
+    other.stop().await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn without_a_broker_watchers_see_what_happens(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::with_lost_broker(store).await;
+    let user_id = world.known_here().await;
+    let placed = world
+        .place(crate::samples::tea_for(&user_id))
+        .await
+        .unwrap();
+    let mut watcher = watch(&world, &placed.order_id).await.unwrap();
+    assert_eq!(next(&mut watcher).await, placed);
+    let cancelled = world.cancel(&placed.order_id, "").await.unwrap();
+    assert_eq!(next(&mut watcher).await, cancelled);
+    assert_ended(&mut watcher).await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn watching_ends_when_the_server_does_and_goes_on_at_another(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let other = world.replica().await;
+    let placed = world.placed_order().await;
+    let mut watcher = watch_at(&world, other.channel(), &placed.order_id)
+        .await
+        .unwrap();
+    assert_eq!(next(&mut watcher).await, placed);
+    other.stop().await;
+    let ended = watcher.message().await.unwrap_err();
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert_eq!(reason(&ended), "SHUTTING_DOWN");
+
+    let mut watcher = watch(&world, &placed.order_id).await.unwrap();
+    assert_eq!(next(&mut watcher).await, placed);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn watching_ends_at_the_clients_deadline_and_gives_its_place_back() {
+    let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
+    let placed = world.placed_order().await;
+    let mut request = world.of_admin(WatchOrderRequest {
+        order_id: placed.order_id.clone(),
+    });
+    // Past the header a client may have no timer of its own: then the server's has to end it.
+    let metadata = request.metadata_mut();
+    metadata.insert("grpc-timeout", "300m".parse().unwrap());
+    let answer = OrderServiceClient::new(world.channel())
+        .watch_order(request)
+        .await;
+    let mut watcher = answer.unwrap().into_inner();
+    assert_eq!(next(&mut watcher).await, placed);
+    let ended = watcher.message().await.unwrap_err();
+    assert_eq!(ended.code(), Code::DeadlineExceeded, "{ended:?}");
+    assert_eq!(reason(&ended), "DEADLINE_EXCEEDED");
+    watch(&world, &placed.order_id).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_watch_than_there_are_places_and_who_goes_makes_room() {
+    let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
+    let placed = world.placed_order().await;
+    let mut watcher = watch(&world, &placed.order_id).await.unwrap();
+    assert_eq!(next(&mut watcher).await, placed);
+    let refused = watch(&world, &placed.order_id).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&refused), "TOO_MANY_WATCHERS");
+
+    drop(watcher);
+    let again = eventually("there is room again", async || {
+        watch(&world, &placed.order_id).await
+    });
+    assert_eq!(next(&mut again.await).await, placed);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_watched_and_takes_no_place() {
+    let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
+    let refused = watch(&world, "order-1").await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["order_id"]);
+    for _ in 0..3 {
+        let refused = watch(&world, &new_id()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::NotFound);
+        assert_eq!(reason(&refused), "ORDER_NOT_FOUND");
+    }
+    let placed = world.placed_order().await;
+    let mut watcher = watch(&world, &placed.order_id).await.unwrap();
+    assert_eq!(next(&mut watcher).await.state(), OrderState::Placed);
+    world
+        .ship_as(parcel_of(&placed.order_id))
+        .await
+        .unwrap_err();
+    world.stop().await;
+}
+
+fn one_watcher() -> OrderConfig {
+    OrderConfig {
+        max_watchers: 1,
+        confirmation_time: Duration::from_secs(3600),
+    }
+}
