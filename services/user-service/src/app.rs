@@ -19,9 +19,9 @@ use tonic::service::Routes;
 
 use crate::commands::Commands;
 use crate::config::Config;
+use crate::hasher::{Hasher, Limits};
 use crate::keys::Keys;
 use crate::migrations::Migrator;
-use crate::password::{Hasher, Limits};
 use crate::requests::Requests;
 use crate::throttle::Throttle;
 use crate::{NAME, access, clean_up, grpc};

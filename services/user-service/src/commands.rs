@@ -17,8 +17,9 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::hasher::{Hasher, Verdict};
 use crate::keys::Keys;
-use crate::password::{Attempt, Hasher, PasswordHash, Verdict};
+use crate::password::{Attempt, PasswordHash};
 use crate::secret;
 use crate::store::{self, codes};
 use crate::throttle::Throttle;

@@ -11,7 +11,7 @@ use sea_orm::DbErr;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::password::HashError;
+use crate::hasher::HashError;
 use crate::secret::NoRandomness;
 use crate::store::WriteError;
 use crate::throttle::{ThrottleError, Wait};

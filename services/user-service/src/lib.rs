@@ -5,7 +5,7 @@
 //! ([`commands`]), and `key.published` ([`keys`]).
 //!
 //! A call that [`access`] lets in comes in at [`grpc`], which reads it by [`requests`]; it becomes a command in [`commands`],
-//! which asks [`throttle`] and the aggregate ([`user`]), hashes through [`password`] and writes through [`store`]; [`app`] puts it
+//! which asks [`throttle`] and the aggregate ([`user`]), hashes through [`hasher`] and writes through [`store`]; [`app`] puts it
 //! all together.
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod config;
 pub mod convert;
 pub mod error;
 pub mod grpc;
+pub mod hasher;
 pub mod keys;
 pub mod migrations;
 pub mod password;

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::Commands;
 use crate::error::Error;
-use crate::password::{Attempt, Verdict};
+use crate::hasher::Verdict;
+use crate::password::Attempt;
 use crate::secret;
 use crate::store::{self, Credentials, sessions};
 use crate::throttle::millis;

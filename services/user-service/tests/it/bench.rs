@@ -13,9 +13,9 @@ use tonic::Request;
 use user_service::address::AddressSource;
 use user_service::commands::Commands;
 use user_service::grpc::Users;
+use user_service::hasher::{Hasher, Limits};
 use user_service::keys::Keys;
 use user_service::migrations::Migrator;
-use user_service::password::{Hasher, Limits};
 use user_service::requests::Requests;
 use user_service::throttle::Throttle;
 

@@ -9,8 +9,8 @@ use runtime::TestClock;
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
+use user_service::hasher::{Hasher, Limits};
 use user_service::migrations::Migrator;
-use user_service::password::{Hasher, Limits};
 
 use crate::bench::{Bench, NOW_MS};
 use crate::world::{World, ada};

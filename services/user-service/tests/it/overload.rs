@@ -13,8 +13,9 @@ use secrecy::SecretString;
 use testkit::{Database, StoreKind, eventually, reason};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
+use user_service::hasher::{Hasher, Limits};
 use user_service::migrations::Migrator;
-use user_service::password::{Hasher, Limits, Password};
+use user_service::password::Password;
 
 use crate::bench::{Bench, NOW_MS};
 use crate::world::{World, ada};
