@@ -8,7 +8,7 @@ use rstest::rstest;
 use testkit::{StoreKind, eventually_is, outbox};
 
 use crate::mails::{html, parsed, text, to};
-use crate::samples::{cancelled, placed};
+use crate::samples::{cancelled, confirmed, placed, shipped};
 use crate::world::{World, correlation_id, registered};
 
 #[rstest]
@@ -108,6 +108,36 @@ async fn orders_are_confirmed_and_their_cancellation_is_told_with_its_reason(
     for form in [text(&mail), html(&mail)] {
         assert!(form.contains(&end.order_id), "{form}");
         assert!(form.contains("the cup was the wrong blue"), "{form}");
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_order_is_followed_from_its_confirmation_to_the_parcel(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = registered("ada@example.com", "Ada");
+    world.publish(&user).await;
+    let (order, parcel) = (confirmed(&user.user_id), shipped(&user.user_id));
+    let (first, second) = (world.publish(&order).await, world.publish(&parcel).await);
+
+    let sent = world.notification(first, NotificationState::Sent).await;
+    assert_eq!(sent.kind(), NotificationKind::OrderConfirmed);
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let mail = parsed(&bytes);
+    for form in [text(&mail), html(&mail)] {
+        assert!(form.contains(&order.order_id), "{form}");
+    }
+    let sent = world.notification(second, NotificationState::Sent).await;
+    assert_eq!(sent.kind(), NotificationKind::OrderShipped);
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let mail = parsed(&bytes);
+    for form in [text(&mail), html(&mail)] {
+        for part in [&parcel.order_id, &parcel.carrier, &parcel.tracking_number] {
+            assert!(form.contains(part), "{part}: {form}");
+        }
     }
     world.stop().await;
 }
