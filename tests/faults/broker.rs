@@ -85,7 +85,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     let (run, text) = (seed.to_string(), patience.to_string());
     let args = ["--rate", plan.rate, "--writers", "8", "--accounts", "20"];
     let mut load = world.load(&run, &[&args[..], &["--patience", &text]].concat())?;
-    let mut watch = Watch::over(&world, "broker").await;
+    let mut watch = Watch::over(&world, "broker").await?;
     // Before anything is broken there is something to break.
     watch
         .recovers(&mut load, RECOVERY, &mut Recovery::none())

@@ -78,7 +78,7 @@ async fn on(target: Target, plan: &Plan, seed: u64, patience: u64) -> Result<Ver
     let (run, text) = (format!("{seed}-{target:?}"), patience.to_string());
     let args = ["--rate", "20", "--writers", "8", "--accounts", "20"];
     let load = world.load(&run, &[&args[..], &["--patience", &text]].concat())?;
-    let watch = Watch::over(&world, &format!("network {target:?}")).await;
+    let watch = Watch::over(&world, &format!("network {target:?}")).await?;
     let mut system = System {
         faulty,
         load,

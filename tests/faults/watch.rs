@@ -10,7 +10,7 @@ use sea_orm::DatabaseConnection;
 use crate::checker::Verdict;
 use crate::load::{self, Load};
 use crate::tables;
-use crate::world::World;
+use crate::world::{World, look_into};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -31,13 +31,13 @@ pub(crate) struct Recovery {
 }
 
 impl Watch {
-    pub(crate) async fn over(world: &World, title: &str) -> Self {
-        Self {
-            producer: world.producer.connect().await,
-            consumer: world.consumer.connect().await,
+    pub(crate) async fn over(world: &World, title: &str) -> Result<Self> {
+        Ok(Self {
+            producer: look_into(&world.producer).await?,
+            consumer: look_into(&world.consumer).await?,
             title: title.to_owned(),
             wrong: 0,
-        }
+        })
     }
 
     /// Says what has happened, and whether it was as promised.

@@ -36,7 +36,7 @@ pub(super) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Option<
     let (run, text) = (format!("{seed}-killed"), patience.to_string());
     let args = ["--rate", "50", "--writers", "8", "--accounts", "20"];
     let mut load = world.load(&run, &[&args[..], &["--patience", &text]].concat())?;
-    let mut watch = Watch::over(&world, "database").await;
+    let mut watch = Watch::over(&world, "database").await?;
     let (begun, mut longest) = (Instant::now(), Recovery::none());
     watch.recovers(&mut load, RECOVERY, &mut longest).await?;
     for _ in 0..kills {

@@ -70,8 +70,8 @@ pub struct RabbitMq {
     service: String,
     topology: Topology,
     pace: pace::Pace,
-    /// The last attempt to connect came to nothing.
-    is_away: AtomicBool,
+    /// The last attempt to connect was not answered.
+    is_silent: AtomicBool,
 }
 
 impl RabbitMq {
@@ -82,18 +82,23 @@ impl RabbitMq {
             service: service.to_owned(),
             topology,
             pace: pace::Pace::default(),
-            is_away: AtomicBool::default(),
+            is_silent: AtomicBool::default(),
         }
     }
 
     async fn connect(&self, purpose: &str) -> Result<connection::Connection, TransportError> {
         self.pace.wait().await;
-        if self.is_away.load(Ordering::Relaxed) {
+        if self.is_silent.load(Ordering::Relaxed) {
             knock::knock(&self.config.url, self.config.time_out).await?;
         }
         let name = format!("{} {purpose}", self.service);
         let opened = connection::Connection::open(&self.config, &name).await;
-        self.is_away.store(opened.is_err(), Ordering::Relaxed);
+        // Where lapin has an error of its own to tell, it has given the attempt up itself.
+        let silent = opened
+            .as_ref()
+            .err()
+            .is_some_and(|error| error.cause::<lapin::Error>().is_none());
+        self.is_silent.store(silent, Ordering::Relaxed);
         let connection = opened?;
         declare::declare(&connection, &self.topology).await?;
         Ok(connection)

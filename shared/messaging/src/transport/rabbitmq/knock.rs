@@ -1,7 +1,7 @@
 //! Whether somebody answers at the broker's address at all.
 //!
 //! lapin gives each attempt a thread and a socket, and leaves both behind where the attempt is given up before the broker has
-//! said a word: one that hangs would collect them. So after an attempt that came to nothing the next one knocks first, in a
+//! said a word: one that hangs would collect them. So after an attempt that was not answered the next one knocks first, in a
 //! way that leaves nothing.
 
 use std::time::Duration;
