@@ -33,27 +33,24 @@ async fn who_finds_the_queue_full_is_told_when_to_come_back() {
     let store = Store::new(database.migrated::<Migrator>().await);
     let hasher = Hasher::new(Limits {
         at_a_time: 1,
-        waiting: 1,
+        waiting: 19,
     });
     let clock = TestClock::at(NOW_MS);
     let users = Bench::on(store.clone(), hasher.clone(), clock).await.users;
 
-    // Polled in this order: one is hashed, one waits.
-    let (first, second, third) = tokio::join!(
-        users.create_user(named("one")),
-        users.create_user(named("two")),
-        users.create_user(named("three")),
-    );
-    first.unwrap();
-    second.unwrap();
-    let refused = third.unwrap_err();
+    // Polled in this order: one is hashed and nineteen wait, long before the first of them is done.
+    let password = || Password::parse(SecretString::from("correct horse battery")).unwrap();
+    let full = join_all((0..20).map(|_| hasher.hash(password())));
+    let (hashed, refused) = tokio::join!(full, users.create_user(named("ada")));
+    assert!(hashed.iter().all(Result::is_ok));
+    let refused = refused.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert_eq!(reason(&refused), "TOO_MANY_PASSWORDS");
     let details = refused.get_error_details();
     let retry = details.retry_info().unwrap().retry_delay;
     assert!(retry > Some(Duration::ZERO));
 
-    users.create_user(named("three")).await.unwrap();
+    users.create_user(named("ada")).await.unwrap();
 }
 
 #[rstest]
