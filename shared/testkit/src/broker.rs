@@ -30,7 +30,7 @@ pub struct Broker {
 }
 
 enum Place {
-    Server(OnServer),
+    Server(Box<OnServer>),
     File(InFolder),
 }
 
@@ -54,13 +54,13 @@ impl Broker {
     /// Makes a broker.
     pub async fn create(kind: BrokerKind) -> Self {
         let place = match kind {
-            BrokerKind::RabbitMq => Place::Server(OnServer {
+            BrokerKind::RabbitMq => Place::Server(Box::new(OnServer {
                 config: RabbitMqConfig {
                     prefix: format!("test-{}.", Uuid::now_v7().simple()),
                     ..RabbitMqConfig::new(environment::amqp_url())
                 },
                 declared: Mutex::default(),
-            }),
+            })),
             BrokerKind::Embedded => {
                 let folder = TempDir::new().expect("a temporary folder");
                 let embedded = Some(queue_file::open(folder.path()).await);
