@@ -18,6 +18,7 @@ mod reply;
 mod rpc;
 mod tls;
 mod trace;
+mod unread;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
