@@ -80,6 +80,15 @@ pub(crate) fn to_rust(events: &[EventMessage]) -> String {
         );
     }
     code.push_str("];\n");
+    code.push_str("pub(super) const READABLE_EVENTS: &[crate::Readable] = &[\n");
+    for event in events {
+        let (name, path) = (event.message.full_name(), rust::path(&event.message));
+        let _ = writeln!(
+            code,
+            "crate::Readable {{ type_name: {name:?}, read: crate::readable::event::<{path}> }},",
+        );
+    }
+    code.push_str("];\n");
     code
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<ValidatedMessage>, Vec<S
     }
 }
 
-/// The `impl Validate` of each message.
+/// The `impl Validate` of each message, and the table by which it is read.
 pub(crate) fn to_rust(messages: &[ValidatedMessage]) -> String {
     let mut code = String::new();
     for ValidatedMessage { message, fields } in messages {
@@ -70,6 +70,15 @@ pub(crate) fn to_rust(messages: &[ValidatedMessage]) -> String {
             "impl crate::Validate for {path} {{\nfn check(&self, {found}: &mut crate::Findings) {{\n{checks}}}\n}}",
         );
     }
+    code.push_str("pub(super) const READABLE_REQUESTS: &[crate::Readable] = &[\n");
+    for ValidatedMessage { message, .. } in messages {
+        let (name, path) = (message.full_name(), rust::path(message));
+        let _ = writeln!(
+            code,
+            "crate::Readable {{ type_name: {name:?}, read: crate::readable::request::<{path}> }},",
+        );
+    }
+    code.push_str("];\n");
     code
 }
 

@@ -10,9 +10,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod readable;
 mod validation;
 
 pub use event::Event;
+pub use readable::{Readable, Reading};
 #[doc(hidden)]
 pub use validation::Findings;
 pub use validation::{FieldViolation, Validate};
@@ -45,6 +47,12 @@ pub const FILE_DESCRIPTOR_SET: &[u8] =
 
 /// Every event there is, in the order of the proto files.
 pub const EVENTS: &[EventInfo] = generated::CATALOGUE;
+
+/// Every request there is, and what stands in one.
+pub const READABLE_REQUESTS: &[Readable] = generated::READABLE_REQUESTS;
+
+/// Every event there is, to be read by its name.
+pub const READABLE_EVENTS: &[Readable] = generated::READABLE_EVENTS;
 
 /// What the contract says about an event: for those who have to know events without naming their types.
 #[derive(Clone, Copy, Debug)]

@@ -83,6 +83,19 @@ pub enum Access {
     Admin,
 }
 
+/// Whom `token` stands for where it is signed by the owner of `public_key`: what [`Verifier`] does once it has the key.
+///
+/// # Errors
+/// Where it is not to be believed.
+#[doc(hidden)]
+pub fn read_token(
+    token: &str,
+    public_key: &[u8; KEY_BYTES],
+    now_ms: i64,
+) -> Result<Caller, Refusal> {
+    token::Unverified::parse(token)?.verify(public_key, now_ms)
+}
+
 /// Who makes this call.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ mod reply;
 mod rpc;
 mod tls;
 mod trace;
+mod unread;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,6 +44,24 @@ pub use tls::TlsError;
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Whoever decides whether to restart us must get an answer, however full we are and however often they ask.
 const EXEMPT: &str = "grpc.health.v1.Health/";
+
+/// What the server reads from the headers of a call.
+#[doc(hidden)]
+pub struct ReadHeaders {
+    pub method: String,
+    pub limit: Duration,
+    pub correlation_id: CorrelationId,
+}
+
+/// Reads them as the server does, for tests that send whatever they like.
+#[doc(hidden)]
+pub fn read_headers(path: &str, headers: &http::HeaderMap, ceiling: Duration) -> ReadHeaders {
+    ReadHeaders {
+        method: trace::method(path).to_owned(),
+        limit: deadline::limit(headers, ceiling),
+        correlation_id: correlation::choose(headers, None),
+    }
+}
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]

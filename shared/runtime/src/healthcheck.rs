@@ -90,11 +90,8 @@ struct Args {
 enum Failure {
     #[error("{0}")]
     Arguments(String),
-    #[error("no connection to {addr}: {source}")]
-    Connect {
-        addr: SocketAddr,
-        source: Box<dyn std::error::Error>,
-    },
+    #[error("no connection to {addr}: {reason}")]
+    Connect { addr: SocketAddr, reason: String },
     #[error("no answer: {}", .0.message())]
     Rpc(Box<Status>),
     #[error("status: {}", .0.as_str_name())]
@@ -169,7 +166,7 @@ async fn ask(args: &Args, addr: SocketAddr, tls: Option<ClientTlsConfig>) -> Res
     let no_connection = |source: tonic::transport::Error| Failure::Connect {
         addr,
         // Its own words are those of whoever has failed; why stands below.
-        source: innermost(Box::new(source)),
+        reason: innermost(&source),
     };
     let channel = connect(args, addr, tls).await.map_err(no_connection)?;
     let mut health = HealthClient::new(channel);
@@ -233,14 +230,12 @@ fn reachable(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn innermost(error: Box<dyn std::error::Error>) -> Box<dyn std::error::Error> {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
     }
-    text.into()
+    deepest.to_string()
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl PageTokens {
     }
 
     /// With the key that [`new_key`] made.
-    pub(crate) fn new(key: &str) -> Option<Self> {
+    pub fn new(key: &str) -> Option<Self> {
         let key = STANDARD_NO_PAD.decode(key).ok()?;
         let key = (key.len() == KEY_BYTES).then_some(key)?;
         Some(Self {
@@ -83,7 +83,7 @@ impl PageTokens {
 }
 
 /// A new random key, as text for the database; `None` where the system has no randomness to give.
-pub(crate) fn new_key() -> Option<String> {
+pub fn new_key() -> Option<String> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).ok()?;
     Some(STANDARD_NO_PAD.encode(key))

@@ -31,7 +31,7 @@ pub struct Broker {
 }
 
 enum Place {
-    Server(OnServer),
+    Server(Box<OnServer>),
     File(InFolder),
 }
 
@@ -79,7 +79,7 @@ impl Broker {
             ..RabbitMqConfig::new(server)
         };
         let declared = Mutex::default();
-        let place = Place::Server(OnServer { config, declared });
+        let place = Place::Server(Box::new(OnServer { config, declared }));
         Self { place }
     }
 

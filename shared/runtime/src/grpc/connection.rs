@@ -1,6 +1,6 @@
 //! The life of one connection: TLS where there is any, HTTP/2, and its end.
 //!
-//! It ends when its client leaves, when it is old, when the server drains, and at once when it is to be closed. Old and
+//! It ends when its client leaves or does not read what it has asked for, when it is old, when the server drains, and at once when it is to be closed. Old and
 //! draining ones are told to leave (GOAWAY): what is in flight on them still ends.
 
 use std::convert::Infallible;
@@ -23,6 +23,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::greeting::{GREETING_TIMEOUT, Greeted};
 use super::tls::Certificates;
+use super::unread::Unread;
 use crate::config::GrpcConfig;
 
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -65,6 +66,7 @@ pub(super) struct Connection<S> {
     handler: S,
     certificates: Option<Arc<Certificates>>,
     age: Duration,
+    patience: Duration,
     ending: Ending,
 }
 
@@ -87,6 +89,7 @@ impl<S: Handler> Connection<S> {
             handler,
             certificates,
             age: config.clients.connection_age,
+            patience: config.deadline,
             ending: ending.clone(),
         }
     }
@@ -131,10 +134,12 @@ impl<S: Handler> Connection<S> {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin,
     {
+        let unread = Unread::default();
         let stream = TokioIo::new(Greeted::new(stream, &self.ending.drain));
         let answer = service_fn(|request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(info.clone());
+            request.extensions_mut().insert(unread.clone());
             self.handler.clone().oneshot(request)
         });
         let speaking = self.http.serve_connection(stream, answer);
@@ -142,6 +147,10 @@ impl<S: Handler> Connection<S> {
         tokio::select! {
             // A client that broke off, or the rules, is no trouble of ours.
             _ = speaking.as_mut() => return,
+            () = unread.overdue(self.patience) => {
+                tracing::info!("a client does not read its answers; its connection is closed");
+                return;
+            }
             () = tokio::time::sleep(about(self.age)) => {}
             () = self.ending.drain.cancelled() => {}
             () = self.ending.close.cancelled() => return,

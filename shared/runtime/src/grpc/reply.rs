@@ -1,4 +1,5 @@
-//! The body of an answer, watched to its end: a call's real status stands in the trailers.
+//! The body of an answer, watched to its end: a call's real status stands in the trailers, and whose turn it is shows in who
+//! asks for more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,17 +12,23 @@ use tonic::{Code, Status};
 
 use super::outcome::Outcome;
 use super::remap;
+use super::unread::Reply;
 use crate::status;
 
 /// Passes frames on, corrects the status in the trailers and reports it.
 pub(super) struct Watched {
     body: Body,
     outcome: Outcome,
+    reply: Reply,
 }
 
 impl Watched {
-    pub(super) fn wrap(body: Body, outcome: Outcome) -> Body {
-        Body::new(Self { body, outcome })
+    pub(super) fn wrap(body: Body, outcome: Outcome, reply: Reply) -> Body {
+        Body::new(Self {
+            body,
+            outcome,
+            reply,
+        })
     }
 }
 
@@ -43,6 +50,11 @@ impl http_body::Body for Watched {
             this.outcome.is(Code::Internal);
             return Poll::Ready(Some(trailers_of(&status::internal())));
         };
+        // The transport asks for more only when the client has room for it.
+        match polled {
+            Poll::Pending => this.reply.waits_for_us(),
+            Poll::Ready(_) => this.reply.waits_for_client(),
+        }
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(code) = frame.trailers_mut().and_then(remap::status_in) {

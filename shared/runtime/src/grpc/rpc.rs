@@ -22,6 +22,7 @@ use tracing::Instrument;
 use super::correlation::{self, CORRELATION_HEADER};
 use super::outcome::Outcome;
 use super::reply::Watched;
+use super::unread::Unread;
 use super::{EXEMPT, deadline, remap, trace};
 use crate::config::GrpcConfig;
 use crate::status;
@@ -110,6 +111,7 @@ where
         let correlation_header = correlation::header(&id);
         request.extensions_mut().insert(id);
 
+        let unread = request.extensions().get::<Unread>().cloned();
         let mut outcome = Outcome::open(span.clone(), &method);
         let admitted = self.layer.admit(&method);
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
@@ -138,7 +140,7 @@ where
                 }
                 Err(refused) => refused.into_http(),
             };
-            let mut response = finish(response, outcome);
+            let mut response = finish(response, outcome, &unread.unwrap_or_default());
             if let Some(value) = correlation_header {
                 response.headers_mut().insert(CORRELATION_HEADER, value);
             }
@@ -149,14 +151,14 @@ where
 }
 
 /// Reports a status that stands in the headers now, and lets the body report one that comes in the trailers.
-fn finish(mut response: Response<Body>, mut outcome: Outcome) -> Response<Body> {
+fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -> Response<Body> {
     match remap::status_in(response.headers_mut()) {
         Some(code) => outcome.is(code),
         // What is no gRPC (a wrong content type) is refused with an HTTP status alone.
         None if !response.status().is_success() => outcome.is(Code::InvalidArgument),
         None => {}
     }
-    response.map(|body| Watched::wrap(body, outcome))
+    response.map(|body| Watched::wrap(body, outcome, unread.reply()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
 use crate::probe::{Server, ask, call, open};
-use crate::wire::Wire;
+use crate::wire::{DATA, END_HEADERS, END_STREAM, HEADERS, SETTINGS, Wire, call_headers, frame};
 
 async fn start(configure: impl FnOnce(&mut GrpcConfig)) -> Server {
     Server::start(configure, Shutdown::new(Duration::from_secs(600))).await
@@ -80,6 +80,31 @@ async fn a_client_that_does_not_answer_whether_it_is_there_is_closed() {
     waiting.set_timeout(10 * period);
     assert!(call(channel.clone(), waiting).await.is_err());
     assert!(call(channel, ask("")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answers_is_closed_and_gives_its_places_back() {
+    let few = |grpc: &mut GrpcConfig| {
+        grpc.max_in_flight = 2;
+        grpc.deadline = Duration::from_millis(100);
+    };
+    let server = start(few).await;
+    // One that listens to a stream which has nothing to tell is in nobody's way.
+    let patient = server.channel().await;
+    let mut stream = open(patient.clone(), "").await.unwrap().into_inner();
+
+    let mut wire = Wire::open(server.addr).await;
+    wire.greet().await;
+    // No byte of an answer may be sent.
+    wire.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+    let block = call_headers("/test.v1.ProbeService/Check");
+    wire.send(&frame(HEADERS, END_HEADERS, 1, &block)).await;
+    wire.send(&frame(DATA, END_STREAM, 1, &[0; 5])).await;
+    wire.is_closed().await;
+
+    eventually("its place", async || call(patient.clone(), ask("")).await).await;
+    server.shutdown.trigger_hard();
+    assert!(stream.message().await.is_err());
 }
 
 #[tokio::test]

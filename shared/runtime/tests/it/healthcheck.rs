@@ -16,10 +16,10 @@ const NO_CONNECTION: i32 = 2;
 const NO_ANSWER: i32 = 3;
 const NOT_SERVING: i32 = 4;
 
-fn healthcheck(addr: impl ToString) -> Command {
+fn healthcheck(addr: &str) -> Command {
     let mut command = example();
     command.env_remove("GRPC_LISTEN");
-    command.args(["healthcheck", "--addr", &addr.to_string()]);
+    command.args(["healthcheck", "--addr", addr]);
     command
 }
 
@@ -31,24 +31,25 @@ async fn code(command: &mut Command) -> i32 {
 #[tokio::test]
 async fn it_tells_by_its_exit_code_what_a_probe_does() {
     let server = Server::with_defaults().await;
-    assert_eq!(code(&mut healthcheck(server.addr)).await, NOT_SERVING);
+    let addr = server.addr.to_string();
+    assert_eq!(code(&mut healthcheck(&addr)).await, NOT_SERVING);
     server.health.set_services(true);
     server.health.set("test.v1.ProbeService/broker", false);
-    assert_eq!(code(&mut healthcheck(server.addr)).await, SERVING);
+    assert_eq!(code(&mut healthcheck(&addr)).await, SERVING);
     for (name, expected) in [
         (PROBE, SERVING),
         ("test.v1.ProbeService/broker", NOT_SERVING),
         ("nobody", NO_ANSWER),
     ] {
-        let code = code(healthcheck(server.addr).args(["--service", name])).await;
+        let code = code(healthcheck(&addr).args(["--service", name])).await;
         assert_eq!(code, expected, "{name}");
     }
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = free.local_addr().unwrap();
+    let nobody = free.local_addr().unwrap().to_string();
     drop(free);
-    assert_eq!(code(&mut healthcheck(nobody)).await, NO_CONNECTION);
+    assert_eq!(code(&mut healthcheck(&nobody)).await, NO_CONNECTION);
     assert_eq!(code(&mut healthcheck("here")).await, BAD_ARGUMENTS);
-    let unknown = code(healthcheck(nobody).arg("--tls-no-verify")).await;
+    let unknown = code(healthcheck(&nobody).arg("--tls-no-verify")).await;
     assert_eq!(unknown, BAD_ARGUMENTS);
 }
 
@@ -69,13 +70,13 @@ async fn it_speaks_tls_to_whom_it_trusts_and_shows_a_certificate_where_it_is_ask
     let authority = Authority::new();
     let encrypted = Encrypted::with(&authority.server("users.example"), Some(&authority)).await;
     encrypted.server.health.set_services(true);
-    let addr = encrypted.server.addr;
+    let addr = encrypted.server.addr.to_string();
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, authority.pem()).unwrap();
     let (cert, key) = authority.client("probe").write(folder.path());
     let trusting = || {
-        let mut command = healthcheck(addr);
+        let mut command = healthcheck(&addr);
         command.arg("--tls-ca-cert").arg(&ca);
         command.args(["--tls-server-name", "users.example"]);
         command
@@ -90,9 +91,9 @@ async fn it_speaks_tls_to_whom_it_trusts_and_shows_a_certificate_where_it_is_ask
         [NO_CONNECTION, NO_ANSWER].contains(&anonymous),
         "{anonymous}"
     );
-    let plain = code(&mut healthcheck(addr)).await;
+    let plain = code(&mut healthcheck(&addr)).await;
     assert!([NO_CONNECTION, NO_ANSWER].contains(&plain), "{plain}");
-    let mut by_address = healthcheck(addr);
+    let mut by_address = healthcheck(&addr);
     by_address.arg("--tls-ca-cert").arg(&ca);
     assert_eq!(code(&mut by_address).await, NO_CONNECTION);
     let without_key = code(trusting().arg("--tls-client-cert").arg(&cert)).await;

@@ -15,6 +15,7 @@ mod clients;
 mod health;
 #[cfg(test)]
 mod healthcheck;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod messages;

@@ -1,0 +1,41 @@
+//! What surrounds a call or an event: the method's path, time-out, correlation id and trace.
+
+use std::time::Duration;
+
+use event::TraceContext;
+use http::{HeaderMap, HeaderValue};
+
+const CEILING: Duration = Duration::from_secs(10);
+
+/// Reads the headers of a call, and the trace of an event.
+pub fn headers(bytes: &[u8]) {
+    let [path, timeout, correlation, traceparent, tracestate] = crate::lines(bytes);
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("grpc-timeout", &timeout),
+        ("x-correlation-id", &correlation),
+        ("traceparent", &traceparent),
+        ("tracestate", &tracestate),
+    ] {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.insert(name, value);
+        }
+    }
+    let read = runtime::grpc::read_headers(&path, &headers, CEILING);
+    // Whatever is sent, it is short enough to be logged and stored, and nobody sets the limit of time but us.
+    assert!(read.method.len() <= 256);
+    assert!(read.limit <= CEILING);
+    assert!((1..=128).contains(&read.correlation_id.0.len()));
+    assert!(
+        read.correlation_id
+            .0
+            .bytes()
+            .all(|byte| (b' '..=b'~').contains(&byte))
+    );
+
+    let trace = TraceContext::accept(Some(&traceparent), Some(&tracestate));
+    if let Some(accepted) = &trace.traceparent {
+        assert_eq!((accepted, accepted.len()), (&traceparent, 55));
+    }
+    assert!(trace.tracestate.is_none_or(|state| state.len() <= 512));
+}
