@@ -140,6 +140,7 @@ pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode>
         services.consume(consuming, ledger);
     }
     if ledger.stop_early {
+        services.wait_for_an_effect_of(&ledger.run).await?;
         services.stop().await;
         return Ok(ExitCode::SUCCESS);
     }
@@ -239,6 +240,17 @@ impl Services {
         let tried = "SELECT count(*) FROM outbox WHERE attempts > 0 OR published_at_ms IS NOT NULL";
         while tables::number(self.producer.connection(), tried).await? == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// A consumer that has not connected yet has nothing to stop in the middle of.
+    async fn wait_for_an_effect_of(&self, run: &str) -> Result<()> {
+        let effect = "SELECT op FROM effect WHERE op LIKE $1 LIMIT 1";
+        let db = self.consumer.connection();
+        let ops = || [format!("{run}-%").into()];
+        while tables::rows(db, effect, ops()).await?.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Ok(())
     }
