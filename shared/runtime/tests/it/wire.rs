@@ -2,11 +2,15 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// No server that means to close a connection takes as long.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -87,7 +91,9 @@ impl Wire {
 
     /// Returns once the server has closed it.
     pub(crate) async fn is_closed(&mut self) {
-        while self.next().await.is_some() {}
+        let closed = async { while self.next().await.is_some() {} };
+        let closed = tokio::time::timeout(PATIENCE, closed).await;
+        closed.expect("the server closes the connection");
     }
 
     fn take(&mut self) -> Option<(u8, u8)> {
