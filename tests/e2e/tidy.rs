@@ -239,9 +239,9 @@ fn every_test_that_the_failure_table_names_exists() {
         .filter(|test| test.contains("::"))
     {
         let (tests, test) = match test.split_once(": ") {
-            Some(("angarium", test)) => ("services/angarium/tests/it", test),
-            Some(("e2e", test)) => ("tests/e2e", test),
-            _ => ("shared/messaging/tests/it", test),
+            Some(("e2e", test)) => ("tests/e2e".to_owned(), test),
+            Some((service, test)) => (format!("services/{service}/tests/it"), test),
+            None => ("shared/messaging/tests/it".to_owned(), test),
         };
         let (module, name) = test.rsplit_once("::").unwrap();
         let source = read(format!("{tests}/{}.rs", module.replace("::", "/")));
