@@ -209,10 +209,22 @@ impl QueueFile {
         Ok(messages)
     }
 
-    /// Writes down that these messages are about to be delivered once more.
-    pub(super) async fn count_delivery(&self, ids: &[i64]) -> Result<(), DbErr> {
-        let counting = "UPDATE message SET deliveries = deliveries + 1 WHERE id IN {list $1}";
-        sql::execute(&self.db, counting, [sql::list(ids.iter().copied())]).await?;
+    /// Writes down that these messages are about to be delivered once more. Doing it again changes nothing: whoever was cancelled
+    /// while it was written does not know that it is.
+    pub(super) async fn count_delivery(&self, taken: &[Taken]) -> Result<(), DbErr> {
+        let mut by_count: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for message in taken {
+            by_count
+                .entry(message.deliveries)
+                .or_default()
+                .push(message.id);
+        }
+        let counting =
+            "UPDATE message SET deliveries = $2 + 1 WHERE id IN {list $1} AND deliveries = $2";
+        for (deliveries, ids) in by_count {
+            let values = [sql::list(ids), deliveries.into()];
+            sql::execute(&self.db, counting, values).await?;
+        }
         Ok(())
     }
 

@@ -50,14 +50,11 @@ impl EmbeddedReceiver {
         }
         let found = !self.uncounted.is_empty();
         let limit = self.file.delivery_limit(&self.queue);
-        let ids = |exhausted: bool| -> Vec<i64> {
-            self.uncounted
-                .iter()
-                .filter(|taken| (taken.deliveries > limit) == exhausted)
-                .map(|taken| taken.id)
-                .collect()
-        };
-        let (exhausted, deliverable) = (ids(true), ids(false));
+        let exhausted = self
+            .uncounted
+            .iter()
+            .filter(|taken| taken.deliveries > limit);
+        let exhausted: Vec<i64> = exhausted.map(|taken| taken.id).collect();
         if !exhausted.is_empty() {
             tracing::error!(
                 queue = self.queue,
@@ -67,9 +64,7 @@ impl EmbeddedReceiver {
             self.file.dead_letter(&self.queue, &exhausted).await?;
             self.uncounted.retain(|taken| taken.deliveries <= limit);
         }
-        if !deliverable.is_empty() {
-            self.file.count_delivery(&deliverable).await?;
-        }
+        self.file.count_delivery(&self.uncounted).await?;
         self.ready.extend(self.uncounted.drain(..));
         Ok(found)
     }

@@ -200,6 +200,34 @@ async fn a_receive_that_is_cancelled_loses_nothing(
     assert_eq!(received, numbers(1..=20));
 }
 
+/// RabbitMQ counts for itself.
+#[tokio::test]
+async fn a_receive_that_is_cancelled_spends_no_delivery() {
+    const LIMIT: u16 = 30;
+    let broker = Broker::create(BrokerKind::Embedded).await;
+    let limited = topology(QUEUE, &["thing.#"]).queue.map(|queue| Queue {
+        delivery_limit: LIMIT,
+        ..queue
+    });
+    let transport = broker.transport(Topology {
+        queue: limited,
+        ..topology(QUEUE, &[])
+    });
+    publish(&*transport, numbers(1..=1)).await;
+    let mut patience = (0..).map(|micros| Duration::from_micros(20 * (micros % 60)));
+    for delivery in 0..=LIMIT {
+        let mut receiver = transport.receiver(QUEUE, 1).await.unwrap();
+        eventually(
+            &format!("delivery {delivery} of {LIMIT} and one more"),
+            async || {
+                let receiving = timeout(patience.next().unwrap_or_default(), receiver.receive());
+                receiving.await.map(|delivery| delivery.unwrap())
+            },
+        )
+        .await;
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn what_is_delivered_too_often_goes_to_the_queues_own_dead_letters(
