@@ -286,7 +286,7 @@ fn check_deliveries(
     let limit = u32::from(deposit::subscriptions(false).queue().delivery_limit);
     let (killers, good) = (most(Fate::Aborts), most(Fate::Handled));
     wrongs.judge(
-        killers <= limit + 1 && good < limit / 2 && deaths > limit,
+        killers <= limit + 1 && good < limit / 2 && deaths >= limit,
         &format!(
             "the consumer died {deaths} times; delivered at the most: deadly ones {killers} times, good ones {good} times"
         ),

@@ -1,10 +1,12 @@
 //! One connection with one channel, and the time-out around every wait on the broker.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::types::ShortString;
 use lapin::{Channel, ConnectionProperties};
+use tokio::runtime::Handle;
 
 use super::RabbitMqConfig;
 use super::blocked::{Blocked, Watching};
@@ -13,10 +15,13 @@ use crate::transport::TransportError;
 /// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
 const HEARTBEAT_S: &str = "10";
 
+/// How long a broker has to confirm that a connection is closed.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 const OPENING: &str = "opening a channel";
 
 pub(super) struct Connection {
-    connection: lapin::Connection,
+    connection: Closing,
     pub(super) channel: Channel,
     pub(super) config: Arc<RabbitMqConfig>,
     pub(super) blocked: Blocked,
@@ -39,6 +44,7 @@ impl Connection {
             lapin::Connection::connect_with_config(url.as_str(), properties, tls, runtime).await
         };
         let connection = within(config.time_out, "connecting to RabbitMQ", connecting).await?;
+        let connection = Closing(Arc::new(connection));
         let (blocked, watching) = Blocked::watch(&connection, name);
         let channel = within(config.time_out, OPENING, connection.create_channel()).await?;
         Ok(Self {
@@ -89,6 +95,31 @@ impl Connection {
                 self.connection.close(200, "done".into()),
             )
             .await;
+    }
+}
+
+/// Closes its connection when it is dropped. lapin does so by itself once nobody holds a part of the connection any more, but an
+/// answer that is still on its way holds one: a consumer that was given up while it began would go on to receive, for nobody.
+struct Closing(Arc<lapin::Connection>);
+
+impl Deref for Closing {
+    type Target = lapin::Connection;
+
+    fn deref(&self) -> &lapin::Connection {
+        &self.0
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let connection = Arc::clone(&self.0);
+        runtime.spawn(async move {
+            let closing = connection.close(200, "done".into());
+            let _ = within(FAREWELL, "closing the connection", closing).await;
+        });
     }
 }
 
