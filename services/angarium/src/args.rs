@@ -19,12 +19,16 @@ use user_service::config::{IdentityArgs, IdentityConfig};
 use crate::dead_letters;
 use crate::topology::Topology;
 
+const DATABASE_URL: &str = "postgres://user:password@host/database; DATABASE_URL_FILE names a file that holds it [default: a SQLite file for each service in --data-dir]";
+
 /// Users, orders and notifications in one process.
 ///
 /// Without further ado it keeps everything in one folder and needs nothing else. With --database-url and --amqp-url it runs
 /// on PostgreSQL and RabbitMQ.
 #[derive(Parser)]
 #[command(name = "angarium", version, after_help = healthcheck::HINT)]
+// One SQLite file cannot be the database of three services.
+#[command(mut_arg("database_url", |url| url.help(DATABASE_URL)))]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,

@@ -6,7 +6,7 @@ use messaging::{BeginError, OverBudget};
 use runtime::etag::EtagMismatch;
 use runtime::idempotency::{ClaimError, Reused};
 use runtime::sealed::SealError;
-use runtime::status;
+use runtime::status::{self, Violation};
 use sea_orm::DbErr;
 use tonic::Status;
 use uuid::Uuid;
@@ -44,6 +44,8 @@ pub enum Error {
         "the code is none, was used, has expired, or another one was sent since; ask for another one"
     )]
     CodeInvalid,
+    #[error("another address takes the current password")]
+    PasswordMissing,
     #[error("the current password is another one")]
     PasswordWrong,
     #[error("the address is verified already")]
@@ -123,6 +125,10 @@ impl From<Error> for Status {
             Error::CodeInvalid => {
                 status::failed_precondition("CODE_INVALID", "CODE", "code", message)
             }
+            Error::PasswordMissing => status::invalid_argument(vec![Violation::new(
+                "current_password",
+                "is required where the address is changed",
+            )]),
             Error::PasswordWrong => status::failed_precondition(
                 "PASSWORD_WRONG",
                 "PASSWORD",

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -152,14 +152,31 @@ fn ask_all(args: &Args, first: SocketAddr, servers: u16) -> Result<(), Failure> 
         .enable_all()
         .build()
         .map_err(|error| Failure::Arguments(error.to_string()))?;
-    for offset in 0..servers {
+    together((0..servers).map(|offset| {
         let port = first.port().checked_add(offset).filter(|port| *port > 0);
         let port =
             port.ok_or_else(|| Failure::Arguments("no server has such a port".to_owned()))?;
         let addr = SocketAddr::from((reachable(first.ip()), port));
-        runtime.block_on(ask(args, addr, tls.clone()))?;
+        runtime.block_on(ask(args, addr, tls.clone()))
+    }))
+}
+
+/// The answers of several servers as one: the first failure. A name is known to one of them, and it is enough that this one
+/// serves.
+fn together(answers: impl Iterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut serves = false;
+    let mut unknown = None;
+    for answer in answers {
+        match answer {
+            Ok(()) => serves = true,
+            Err(Failure::Rpc(status)) if status.code() == Code::NotFound => unknown = Some(status),
+            Err(failure) => return Err(failure),
+        }
     }
-    Ok(())
+    match unknown {
+        Some(status) if !serves => Err(Failure::Rpc(status)),
+        _ => Ok(()),
+    }
 }
 
 async fn ask(args: &Args, addr: SocketAddr, tls: Option<ClientTlsConfig>) -> Result<(), Failure> {
@@ -259,6 +276,21 @@ mod tests {
             let args = args.iter().map(OsString::from);
             assert!(asked(args, 1, 1).is_none());
         }
+    }
+
+    #[test]
+    fn of_several_servers_all_serve_or_the_one_that_knows_the_name() {
+        let serves = || Ok(());
+        let unknown = || Err(Failure::Rpc(Box::new(Status::not_found("no such name"))));
+        let down = || Err(Failure::NotServing(ServingStatus::NotServing));
+        let code = |answers: [Result<(), Failure>; 3]| {
+            together(answers.into_iter()).map_err(|failure| failure.exit_code())
+        };
+        assert_eq!(code([serves(), serves(), serves()]), Ok(()));
+        assert_eq!(code([serves(), down(), serves()]), Err(4));
+        assert_eq!(code([unknown(), serves(), unknown()]), Ok(()));
+        assert_eq!(code([unknown(), down(), unknown()]), Err(4));
+        assert_eq!(code([unknown(), unknown(), unknown()]), Err(3));
     }
 
     #[test]

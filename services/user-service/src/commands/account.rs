@@ -54,6 +54,10 @@ impl Commands {
             .as_ref()
             .is_some_and(|email| email.key() != before.user.email.key());
         if moves {
+            // What was left out is no attempt, and is not counted as one.
+            if current_password.expose().is_empty() {
+                return Err(Error::PasswordMissing);
+            }
             self.check_password(
                 &before.user,
                 before.password_hash,

@@ -28,6 +28,8 @@ fn describing(descriptor_set: &'static [u8], services: &[String]) -> Builder<'st
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        // Without them grpcurl shows the details of an error as base64.
+        tonic_types::pb::FILE_DESCRIPTOR_SET,
     ];
     let mut builder = Builder::configure().include_reflection_service(false);
     for descriptors in known {

@@ -12,6 +12,9 @@ const SERVED: [&str; 4] = [
     PROBE,
 ];
 
+/// What every error carries.
+const ERROR_INFO: &str = "google.rpc.ErrorInfo";
+
 #[tokio::test]
 async fn v1_lists_what_is_served_and_describes_it() {
     use v1::server_reflection_client::ServerReflectionClient;
@@ -28,6 +31,7 @@ async fn v1_lists_what_is_served_and_describes_it() {
     let requests = futures::stream::iter([
         ask(MessageRequest::ListServices(String::new())),
         ask(MessageRequest::FileContainingSymbol(SERVED[0].to_owned())),
+        ask(MessageRequest::FileContainingSymbol(ERROR_INFO.to_owned())),
     ]);
     let answers = client.server_reflection_info(requests).await.unwrap();
     let mut answers = answers.into_inner();
@@ -40,11 +44,13 @@ async fn v1_lists_what_is_served_and_describes_it() {
     names.sort();
     assert_eq!(names, SERVED);
 
-    let second = answers.message().await.unwrap().unwrap();
-    let Some(MessageResponse::FileDescriptorResponse(files)) = second.message_response else {
-        panic!("no file: {second:?}");
-    };
-    assert_eq!(files.file_descriptor_proto.len(), 1);
+    for symbol in [SERVED[0], ERROR_INFO] {
+        let answer = answers.message().await.unwrap().unwrap();
+        let Some(MessageResponse::FileDescriptorResponse(files)) = answer.message_response else {
+            panic!("no file for {symbol}: {answer:?}");
+        };
+        assert_eq!(files.file_descriptor_proto.len(), 1);
+    }
 }
 
 #[tokio::test]
