@@ -1,7 +1,7 @@
 //! `cargo xtask contracts` and `cargo xtask descriptors`: what is published of the contracts, and what holds later ones to it.
 //!
-//! The released contracts are kept in the repository: their descriptor set, which `buf breaking` compares with the proto files, and the bytes of
-//! each event, which today's code has to read.
+//! The released contracts are kept in the repository: their descriptor set, which `buf breaking` compares with the proto files,
+//! and the bytes of each event, which today's code has to read.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

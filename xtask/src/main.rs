@@ -1,8 +1,7 @@
 //! `cargo xtask …`: what needs more than cargo itself.
 //!
-//! It runs the lints, keeps the contracts, and runs the tests and faults on real servers, which it finds or starts and
-//! always ends: after success, a failure, Ctrl-C or SIGTERM, and at its next start
-//! after a kill -9.
+//! It runs the lints, keeps the contracts, and runs the tests and faults on real servers, which it finds or starts and always
+//! ends: after success, a failure, Ctrl-C or SIGTERM, and at its next start after a kill -9.
 
 #![forbid(unsafe_code)]
 #![expect(

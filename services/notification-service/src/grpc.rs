@@ -15,7 +15,7 @@ use prost::Message as _;
 use runtime::auth::{self, Caller};
 use runtime::grpc::correlation_id;
 use runtime::idempotency::Call;
-use runtime::status::{self, Violations};
+use runtime::status::Violations;
 use runtime::{FieldMask, Page, PageTokens};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -50,10 +50,10 @@ impl NotificationService for Notifications {
     ) -> Result<Response<ListNotificationsResponse>, Status> {
         let caller = auth::caller(&request)?;
         let request = request.into_inner();
-        may_name(caller, &request.user_id)?;
+        permit(caller, &request.user_id)?;
         let mut violations = Violations::of(request.violations());
         let owner = match request.user_id.as_str() {
-            "" => owner(caller),
+            "" => caller.owner(),
             user_id => Some(violations.uuid("user_id", user_id)),
         };
         let page = Page::read(
@@ -82,7 +82,7 @@ impl NotificationService for Notifications {
         &self,
         request: Request<GetNotificationRequest>,
     ) -> Result<Response<GetNotificationResponse>, Status> {
-        let owner = owner(auth::caller(&request)?);
+        let owner = auth::caller(&request)?.owner();
         let request = request.into_inner();
         let mut violations = Violations::of(request.violations());
         let id = violations.uuid("notification_id", &request.notification_id);
@@ -118,7 +118,7 @@ impl NotificationService for Notifications {
 
         let copy = self
             .commands
-            .resend(id, owner(caller), call.as_ref(), &cause)
+            .resend(id, caller.owner(), call.as_ref(), &cause)
             .await?;
         Ok(Response::new(ResendNotificationResponse {
             notification: Some(convert::notification(copy)),
@@ -131,7 +131,7 @@ impl NotificationService for Notifications {
     ) -> Result<Response<GetPreferencesResponse>, Status> {
         let caller = auth::caller(&request)?;
         let request = request.into_inner();
-        may_name(caller, &request.user_id)?;
+        permit(caller, &request.user_id)?;
         let mut violations = Violations::of(request.violations());
         let user_id = named(caller, "user_id", &request.user_id, &mut violations);
         violations.into_result()?;
@@ -150,7 +150,7 @@ impl NotificationService for Notifications {
         let caller = auth::caller(&request)?;
         let request = request.into_inner();
         let wanted = request.preferences.clone().unwrap_or_default();
-        may_name(caller, &wanted.user_id)?;
+        permit(caller, &wanted.user_id)?;
         let mut violations = Violations::of(request.violations());
         let user_id = named(
             caller,
@@ -187,18 +187,12 @@ impl NotificationService for Notifications {
     }
 }
 
-/// Whose it must be for the caller to see it: nobody asks an admin.
-fn owner(caller: Caller) -> Option<Uuid> {
-    (!caller.is_admin()).then_some(caller.user_id)
-}
-
-/// Whether the caller may name this user. What is no id is nobody's, and so not the caller's.
-fn may_name(caller: Caller, user_id: &str) -> Result<(), Status> {
-    let is_own = user_id.is_empty() || user_id == caller.user_id.to_string();
-    if is_own || caller.is_admin() {
+/// Whether the caller may name this user; without a name it is the caller.
+fn permit(caller: Caller, user_id: &str) -> Result<(), Status> {
+    if user_id.is_empty() {
         return Ok(());
     }
-    Err(status::permission_denied())
+    caller.may_name(user_id)
 }
 
 /// The user whom the request names in `field`, or else the caller.

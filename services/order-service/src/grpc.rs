@@ -18,7 +18,6 @@ use runtime::idempotency::Call;
 use runtime::status::Violations;
 use runtime::{Page, PageTokens};
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use crate::commands::{Commands, Target};
 use crate::convert;
@@ -85,7 +84,7 @@ impl OrderService for Orders {
         &self,
         request: Request<GetOrderRequest>,
     ) -> Result<Response<GetOrderResponse>, Status> {
-        let owner = owner(caller(&request)?);
+        let owner = caller(&request)?.owner();
         let request = request.into_inner();
         let mut violations = Violations::of(request.violations());
         let order_id = violations.uuid("order_id", &request.order_id);
@@ -109,7 +108,7 @@ impl OrderService for Orders {
         permit(caller, &request.user_id)?;
         let mut violations = Violations::of(request.violations());
         let user_id = match request.user_id.as_str() {
-            "" => owner(caller),
+            "" => caller.owner(),
             named => Some(violations.uuid("user_id", named)),
         };
         let filter = Filter {
@@ -244,7 +243,7 @@ impl OrderService for Orders {
         &self,
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
-        let (deadline, owner) = (client_deadline(&request), owner(caller(&request)?));
+        let (deadline, owner) = (client_deadline(&request), caller(&request)?.owner());
         let request = request.into_inner();
         let mut violations = Violations::of(request.violations());
         let order_id = violations.uuid("order_id", &request.order_id);
@@ -307,26 +306,19 @@ fn call<M: prost::Message>(
     )
 }
 
-/// Whether the caller may name this user. Before anything else is looked at: what is wrong with the rest is no business of who
-/// may not.
-fn permit(caller: Caller, user_id: &str) -> Result<(), Error> {
-    let own = user_id.is_empty() || user_id == caller.user_id.to_string();
-    match own || caller.is_admin() {
-        true => Ok(()),
-        false => Err(Error::PermissionDenied),
+/// Whether the caller may name this user; without a name it is the caller.
+fn permit(caller: Caller, user_id: &str) -> Result<(), Status> {
+    if user_id.is_empty() {
+        return Ok(());
     }
-}
-
-/// Whose orders the caller may see and change; `None` where it is everybody's.
-fn owner(caller: Caller) -> Option<Uuid> {
-    (!caller.is_admin()).then_some(caller.user_id)
+    caller.may_name(user_id)
 }
 
 /// The order that a request names, at the version that its etag names.
 fn target(caller: Caller, order_id: &str, etag: String, violations: &mut Violations) -> Target {
     Target {
         order_id: violations.uuid("order_id", order_id),
-        owner: owner(caller),
+        owner: caller.owner(),
         etag,
     }
 }

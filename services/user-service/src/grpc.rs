@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 use crate::commands::{Changes, Commands};
 use crate::convert;
 use crate::password::{Attempt, Password};
-use crate::requests::{Arrived, Requests, may_act_for, valid};
+use crate::requests::{Arrived, Requests, valid};
 use crate::user::{DisplayName, Email, User};
 
 /// What UpdateUser may write.
@@ -189,7 +189,7 @@ impl UserService for Users {
             mut violations,
             ..
         } = self.requests.take_in(request);
-        may_act_for(caller, &message.user_id)?;
+        caller.may_name(&message.user_id)?;
         let user_id = violations.uuid("user_id", &message.user_id);
         violations.into_result()?;
 
@@ -234,7 +234,7 @@ impl UserService for Users {
         } = self.requests.take_in(request);
         let request_id = &message.request_id;
         if let Some(user) = &message.user {
-            may_act_for(caller, &user.user_id)?;
+            caller.may_name(&user.user_id)?;
         }
         let call = self.requests.call(
             Some(caller),
@@ -371,7 +371,7 @@ impl UserService for Users {
             mut violations,
             ..
         } = self.requests.take_in(request);
-        may_act_for(caller, &message.user_id)?;
+        caller.may_name(&message.user_id)?;
         let request_id = &message.request_id;
         let call = self.requests.call(
             Some(caller),

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::convert;
 use crate::store::signing_keys::{self, StoredKey};
+use crate::throttle::millis;
 
 /// How long before its turn a key is announced; far longer than an announcement takes.
 const AHEAD: Duration = Duration::from_secs(3600);
@@ -199,8 +200,4 @@ fn next_turn(keys: &[StoredKey], now_ms: i64) -> Option<i64> {
         Some(until_ms) if until_ms > now_ms => Some(until_ms),
         _ => Some(now_ms),
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

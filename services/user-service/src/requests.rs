@@ -9,8 +9,8 @@ use runtime::auth::Caller;
 use runtime::grpc::correlation_id;
 use runtime::idempotency::Call;
 use runtime::sealed::{DigestKey, MasterKey};
-use runtime::status::{self, Violations};
-use tonic::{Request, Status};
+use runtime::status::Violations;
+use tonic::Request;
 
 use crate::address::AddressSource;
 
@@ -68,18 +68,6 @@ impl Requests {
         let content = self.contents.digest(message.encode_to_vec());
         Call::read(&caller, method, request_id, content.as_bytes(), violations)
     }
-}
-
-/// Whether the caller may know anything of this user. Compared as text, and so before anybody looks at what it says.
-///
-/// # Errors
-/// `PERMISSION_DENIED`.
-pub fn may_act_for(caller: Caller, user_id: &str) -> Result<(), Status> {
-    if caller.is_admin() || user_id == caller.user_id.to_string() {
-        return Ok(());
-    }
-    tracing::warn!(target: "security", event = "not_the_owner", caller = %caller.user_id);
-    Err(status::permission_denied())
 }
 
 /// What was read; where it cannot be, the reason is in `violations`.

@@ -115,8 +115,9 @@ pub(crate) struct Look {
     pub(crate) timer_in_ms: Option<i64>,
 }
 
-/// At most `limit` rows that are due by one look at the clock, oldest first, leaving out those whose aggregate has an earlier event that is not due
-/// yet: no event may overtake one that the broker would not take. The timers come with it, so that an idle relay asks one thing.
+/// At most `limit` rows that are due by one look at the clock, oldest first, leaving out those whose aggregate has an earlier
+/// event that is not due yet: no event may overtake one that the broker would not take. The timers come with it, so that an
+/// idle relay asks one thing.
 pub(crate) async fn look(
     db: &impl ConnectionTrait,
     source: &str,

@@ -38,9 +38,22 @@ impl Caller {
         self.role == Role::Admin
     }
 
-    /// Whether the caller may see and do what belongs to `user_id`.
-    pub fn may_act_for(self, user_id: Uuid) -> bool {
-        self.is_admin() || self.user_id == user_id
+    /// Whose the caller may see and change; `None` where it is everybody's.
+    pub fn owner(self) -> Option<Uuid> {
+        (!self.is_admin()).then_some(self.user_id)
+    }
+
+    /// Whether the caller may name this user in a request. Compared as text, and so before anybody looks at what it says:
+    /// what is no id is nobody's, and what is wrong with the rest is no business of who may not.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`.
+    pub fn may_name(self, user_id: &str) -> Result<(), Status> {
+        if self.is_admin() || user_id == self.user_id.to_string() {
+            return Ok(());
+        }
+        tracing::warn!(target: "security", event = "not_the_owner", caller = %self.user_id);
+        Err(status::permission_denied())
     }
 }
 

@@ -52,24 +52,27 @@ pub async fn insert_token(
     Ok(())
 }
 
-/// The token, locked until the transaction ends: of two who use it at once, one is the second.
+/// The token, and its session locked until the transaction ends: of two who use it at once, one is the second.
+///
+/// The session and not the token, because whoever ends a session locks it before its tokens: who locks the token first and
+/// then needs the session waits for one who waits for the token.
 pub async fn lock_token(
     db: &impl ConnectionTrait,
     digest: &str,
 ) -> Result<Option<KnownToken>, DbErr> {
-    let select = "SELECT session_id, expires_at_ms, is_used FROM refresh_token
-        WHERE token_digest = $1 {for_update}";
-    let Some(token) = sql::one(db, select, [digest.into()]).await? else {
+    let select = "SELECT session_id, user_id, expires_at_ms FROM session
+        WHERE session_id = (SELECT session_id FROM refresh_token WHERE token_digest = $1) {for_update}";
+    let Some(session) = sql::one(db, select, [digest.into()]).await? else {
         return Ok(None);
     };
-    let session_id: String = token.try_get("", "session_id")?;
-    let select = "SELECT user_id, expires_at_ms FROM session WHERE session_id = $1";
-    let Some(session) = sql::one(db, select, [session_id.as_str().into()]).await? else {
+    // Read only now: whoever had the session before may have used the token.
+    let select = "SELECT expires_at_ms, is_used FROM refresh_token WHERE token_digest = $1";
+    let Some(token) = sql::one(db, select, [digest.into()]).await? else {
         return Ok(None);
     };
     let user_id: String = session.try_get("", "user_id")?;
     Ok(Some(KnownToken {
-        session_id,
+        session_id: session.try_get("", "session_id")?,
         user_id: super::stored_id(&user_id)?,
         is_used: token.try_get("", "is_used")?,
         expires_at_ms: token.try_get("", "expires_at_ms")?,

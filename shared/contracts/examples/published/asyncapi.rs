@@ -1,7 +1,7 @@
 //! The same for programs: docs/asyncapi.json, an AsyncAPI 3 document.
 //!
-//! One channel an event: its routing key on its topic exchange. The payload is the proto file itself, which is the only place where its form is
-//! written.
+//! One channel an event: its routing key on its topic exchange. The payload is the proto file itself, which is the only place
+//! where its form is written.
 
 use anyhow::{Context as _, Result};
 use contracts::{EVENTS, EventInfo};

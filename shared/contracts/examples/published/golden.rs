@@ -1,7 +1,8 @@
 //! Bytes of every event that was ever released, which each later release has to read as the one that wrote them did.
 //!
-//! An event is kept as bytes and as JSON. A field that is added makes a new version of the sample; the older ones stay, because such events lie in
-//! queues and tables. Reading goes through the generated types and not through reflection: it is them that services use.
+//! An event is kept as bytes and as JSON. A field that is added makes a new version of the sample; the older ones stay, because
+//! such events lie in queues and tables. Reading goes through the generated types and not through reflection: it is them that
+//! services use.
 
 use std::fs;
 use std::path::Path;

@@ -19,6 +19,8 @@ use crate::clock::Clock;
 
 /// Between two looks at the table, however many tokens name unknown keys.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
+/// How long the table may take to answer. A link that is silent must not keep those who wait here until their calls end.
+const LONGEST_READ: Duration = Duration::from_secs(2);
 /// How long a key that was taken back may go on to count.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -118,15 +120,19 @@ impl Verifier {
         {
             return read.succeeded;
         }
-        let read = self.inner.read().await;
-        if let Err(error) = &read {
+        let failure = match tokio::time::timeout(LONGEST_READ, self.inner.read()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {LONGEST_READ:?}")),
+        };
+        if let Some(error) = &failure {
             tracing::warn!(%error, "the verification keys cannot be read; those in memory go on to count");
         }
         *last = Some(Read {
             at: Instant::now(),
-            succeeded: read.is_ok(),
+            succeeded: failure.is_none(),
         });
-        read.is_ok()
+        failure.is_none()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The life of one connection: TLS where there is any, HTTP/2, and its end.
 //!
-//! It ends when its client leaves or does not read what it has asked for, when it is old, when the server drains, and at once when it is to be closed. Old and
-//! draining ones are told to leave (GOAWAY): what is in flight on them still ends.
+//! It ends when its client leaves or does not read what it has asked for, when it is old, when the server drains, and at once
+//! when it is to be closed. Old and draining ones are told to leave (GOAWAY): what is in flight on them still ends.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

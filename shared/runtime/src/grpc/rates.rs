@@ -83,9 +83,11 @@ impl Limit {
     }
 
     fn count(&self, user: Option<Uuid>, address: Option<IpAddr>) -> Result<(), Status> {
+        // Asked for users as well: they always have room, and it is what forgets those who are gone.
+        let has_room = self.has_room();
         let key = match (user, address) {
             (Some(user), _) => Key::User(user),
-            (None, Some(address)) if self.has_room() => Key::Address(network(address)),
+            (None, Some(address)) if has_room => Key::Address(network(address)),
             (None, _) => Key::Others,
         };
         self.buckets.check_key(&key).map_err(|until| {
@@ -176,6 +178,18 @@ mod tests {
         assert_eq!(limit.buckets.len(), 11);
         assert!(limit.count(None, address(7)).is_err());
         assert!(limit.count(Some(Uuid::now_v7()), address(7)).is_ok());
+    }
+
+    #[test]
+    fn users_who_are_gone_are_forgotten_though_nobody_else_calls() {
+        // A bucket is full again after ten nanoseconds, so before the next call.
+        let limit = Limit::new(NonZeroU32::new(100_000_000).unwrap(), 10);
+        for _ in 0..1_000 {
+            limit.count(Some(Uuid::now_v7()), None).unwrap();
+        }
+        *limit.tidied.lock().unwrap() = Instant::now().checked_sub(TIDY_EVERY).unwrap();
+        limit.count(Some(Uuid::now_v7()), None).unwrap();
+        assert!(limit.buckets.len() <= 10, "{}", limit.buckets.len());
     }
 
     #[test]
