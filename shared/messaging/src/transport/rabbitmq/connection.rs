@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::types::ShortString;
@@ -44,7 +45,10 @@ impl Connection {
             lapin::Connection::connect_with_config(url.as_str(), properties, tls, runtime).await
         };
         let connection = within(config.time_out, "connecting to RabbitMQ", connecting).await?;
-        let connection = Closing(Arc::new(connection));
+        let connection = Closing {
+            connection: Arc::new(connection),
+            consumer_begins: AtomicBool::new(false),
+        };
         let (blocked, watching) = Blocked::watch(&connection, name);
         let channel = within(config.time_out, OPENING, connection.create_channel()).await?;
         Ok(Self {
@@ -54,6 +58,19 @@ impl Connection {
             blocked,
             _watching: watching,
         })
+    }
+
+    /// As [`wait`](Self::wait), for the beginning of a consumer.
+    pub(super) async fn wait_for_consumer<T>(
+        &self,
+        action: &str,
+        future: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, TransportError> {
+        let begins = &self.connection.consumer_begins;
+        begins.store(true, Ordering::Relaxed);
+        let begun = self.wait(action, future).await?;
+        begins.store(false, Ordering::Relaxed);
+        Ok(begun)
     }
 
     /// For what the broker may refuse: with a refusal it closes the channel.
@@ -98,15 +115,18 @@ impl Connection {
     }
 }
 
-/// Closes its connection when it is dropped. lapin does so by itself once nobody holds a part of the connection any more, but an
-/// answer that is still on its way holds one: a consumer that was given up while it began would go on to receive, for nobody.
-struct Closing(Arc<lapin::Connection>);
+/// Closes its connection when it is dropped while a consumer begins. lapin closes a connection by itself once nobody holds a part
+/// of it any more, but an answer that is still on its way holds one: the consumer would go on to receive, for nobody.
+struct Closing {
+    connection: Arc<lapin::Connection>,
+    consumer_begins: AtomicBool,
+}
 
 impl Deref for Closing {
     type Target = lapin::Connection;
 
     fn deref(&self) -> &lapin::Connection {
-        &self.0
+        &self.connection
     }
 }
 
@@ -115,7 +135,10 @@ impl Drop for Closing {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let connection = Arc::clone(&self.0);
+        if !self.consumer_begins.load(Ordering::Relaxed) {
+            return;
+        }
+        let connection = Arc::clone(&self.connection);
         runtime.spawn(async move {
             let closing = connection.close(200, "done".into());
             let _ = within(FAREWELL, "closing the connection", closing).await;

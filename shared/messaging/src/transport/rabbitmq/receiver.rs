@@ -116,5 +116,5 @@ async fn consume(
         FieldTable::default(),
     );
     let action = format!("consuming queue `{queue}`");
-    connection.wait(&action, consuming).await
+    connection.wait_for_consumer(&action, consuming).await
 }
