@@ -67,7 +67,7 @@ pub fn read_headers(path: &str, headers: &http::HeaderMap, ceiling: Duration) ->
 #[derive(Debug, thiserror::Error)]
 pub enum GrpcError {
     /// Mostly another process on the same port.
-    #[error("cannot listen on {addr}; stop what uses the port, or choose another one")]
+    #[error("cannot listen on {addr}: {source}; stop what uses the port, or choose another one")]
     Bind {
         /// What was asked for.
         addr: SocketAddr,
@@ -75,10 +75,10 @@ pub enum GrpcError {
         source: std::io::Error,
     },
     /// The certificates cannot be used.
-    #[error("the certificates cannot be used")]
+    #[error("the certificates cannot be used: {0}")]
     Tls(#[from] TlsError),
     /// The descriptor set is not one.
-    #[error("reflection cannot read the descriptor set")]
+    #[error("reflection cannot read the descriptor set: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
