@@ -83,6 +83,7 @@ fn grpc_config(arguments: &[&str]) -> GrpcConfig {
         "--grpc-listen=127.0.0.1:0",
         "--database-url=postgres://nobody@127.0.0.1:1/none",
         "--amqp-url=amqp://127.0.0.1:1",
+        "--grpc-plaintext=allow",
         "--secret-key=a key of thirty-two bytes or more",
         "--mail-sealing-key=a key of thirty-two bytes or more",
     ];
