@@ -6,6 +6,7 @@
 mod classify;
 mod clock;
 mod migrate;
+mod pool;
 mod postgres;
 mod sqlite;
 
@@ -59,6 +60,15 @@ pub enum DatabaseError {
 /// # Errors
 /// See [`DatabaseError`].
 pub async fn connect(
+    config: &DatabaseConfig,
+    application_name: &str,
+) -> Result<DatabaseConnection, DatabaseError> {
+    let db = open(config, application_name).await?;
+    pool::observe(&db, application_name, config.pool_max);
+    Ok(db)
+}
+
+async fn open(
     config: &DatabaseConfig,
     application_name: &str,
 ) -> Result<DatabaseConnection, DatabaseError> {

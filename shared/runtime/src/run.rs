@@ -72,9 +72,10 @@ where
             ExitWith::code_of(&error).map_or(ExitCode::FAILURE, ExitCode::from)
         }
     };
+    // While the runtime is there, through which the last spans and lines go out.
+    drop(guard);
     // A blocking call that is stuck must not keep the process; nothing durable depends on it.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    drop(guard);
     code
 }
 
@@ -103,6 +104,7 @@ fn prepare(
 ) -> anyhow::Result<(Runtime, telemetry::Guard)> {
     let runtime = runtime().context("cannot start the async runtime")?;
     install_tls_provider();
+    let _context = runtime.enter();
     let guard = telemetry::init(config, service)?;
     Ok((runtime, guard))
 }

@@ -1,26 +1,49 @@
-//! Logs and trace context.
+//! Logs, traces and metrics.
 //!
 //! Every RPC and every handled message has a trace id, made here or carried in from the caller, and every log line says
-//! which. Spans are not exported yet: an exporter joins the provider in `tracer_provider`, and nothing else changes.
+//! which. Where an OTLP endpoint is named, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
 
+mod baggage;
 mod correlation;
+mod export;
 mod json;
 
 use std::io::IsTerminal;
 
+use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::Resource;
+use opentelemetry_appender_tracing::layer::{OpenTelemetryTracingBridge, TracingSpanAttributes};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogFormat, TelemetryConfig};
+use baggage::AllowedBaggage;
+use export::Providers;
 
 /// Whatever the filter: lapin logs each message that comes back with its whole body, and bodies hold personal data.
 const PRINTS_BODIES: &str = "lapin::returned_messages=off";
+
+/// Whose spans would nest inside ours in great numbers; an exporter's own, and what it says, would feed itself.
+const LIBRARIES: [&str; 12] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "lapin",
+    "opentelemetry",
+    "opentelemetry_otlp",
+    "opentelemetry_sdk",
+    "sea_orm",
+    "sea_orm_migration",
+    "sqlx",
+    "tonic",
+    "tower",
+];
+
+/// What a log line that leaves the process takes from the spans around it.
+const LOGGED_OF_SPANS: [&str; 4] = ["correlation_id", "event.id", "aggregate.id", "rpc.method"];
 
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]
@@ -31,82 +54,121 @@ pub enum TelemetryError {
     /// A process has one log.
     #[error("telemetry is set up already: {0}")]
     AlreadySet(#[from] tracing_subscriber::util::TryInitError),
+    /// A variable of OpenTelemetry's asks for what is not there.
+    #[error("{name}: {given:?} given, expected {expected}")]
+    Setting {
+        /// The variable.
+        name: String,
+        /// Its value.
+        given: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// Mostly an endpoint that is no URL.
+    #[error("OTLP exporter of {signal}: {source}; see the OTEL_EXPORTER_OTLP_* variables")]
+    Exporter {
+        /// As the variables name it.
+        signal: &'static str,
+        /// What the exporter says.
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
+}
+
+impl TelemetryError {
+    fn setting(name: String, given: &str, expected: &'static str) -> Self {
+        Self::Setting {
+            name,
+            given: given.to_owned(),
+            expected,
+        }
+    }
 }
 
 /// Ends telemetry when dropped: what is still held back goes out.
 #[derive(Debug)]
 #[must_use = "telemetry ends when the guard is dropped"]
 pub struct Guard {
-    provider: SdkTracerProvider,
+    providers: Providers,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Blocking, and therefore outside the runtime: `run` drops the guard last.
-        if let Err(error) = self.provider.shutdown() {
-            tracing::warn!("the tracer did not shut down cleanly: {error}");
-        }
+        // Blocks, and sends through the runtime: therefore outside of it, while it is there.
+        self.providers.shut_down();
     }
 }
 
-/// Sets up logging, tracing and the W3C propagator for this process, once. Tests may do without: then spans have no
-/// ids, and everything else works.
+/// Sets up logs, traces and metrics, and the W3C propagators, for this process, once. Tests may do without: then spans have
+/// no ids, and everything else works. Needs the context of a Tokio runtime.
 ///
 /// # Errors
-/// An unreadable filter, or a second call.
+/// An unreadable filter, `OTEL_*` variables that ask for what is not there, or a second call.
 pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guard, TelemetryError> {
-    let filter = EnvFilter::builder()
-        .parse(&config.filter)?
-        .add_directive(PRINTS_BODIES.parse()?);
-    let provider = tracer_provider(service_name);
+    let filter = || -> Result<EnvFilter, TelemetryError> {
+        let filter = EnvFilter::builder().parse(&config.filter)?;
+        Ok(filter.add_directive(PRINTS_BODIES.parse()?))
+    };
+    let providers = Providers::open(service_name, config.otlp_endpoint.as_deref())?;
     let traces = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer(service_name))
-        .with_filter(traced());
+        .with_tracer(providers.tracer.tracer(service_name))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_level(false)
+        .with_target(false)
+        .with_filter(traced(providers.exports_traces))
+        // Logs have a signal of their own.
+        .with_filter(filter_fn(is_span));
     // Filters belong to the layers: a quiet log must not cost the trace ids.
     let log = match config.format {
         LogFormat::Human => tracing_subscriber::fmt::layer()
             .compact()
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
-            .with_filter(filter)
+            .with_filter(filter()?)
             .boxed(),
-        LogFormat::Json => json::layer(service_name).with_filter(filter).boxed(),
+        LogFormat::Json => json::layer(service_name).with_filter(filter()?).boxed(),
     };
+    let mut exported = filter()?;
+    for library in LIBRARIES {
+        exported = exported.add_directive(format!("{library}=off").parse()?);
+    }
+    let exported = providers.logger.as_ref().map(|logger| {
+        OpenTelemetryTracingBridge::builder(logger)
+            .with_tracing_span_attributes(TracingSpanAttributes::allowlist(LOGGED_OF_SPANS))
+            .build()
+            .with_filter(exported)
+    });
     tracing_subscriber::registry()
         .with(traces)
         .with(correlation::Layer)
         .with(log)
+        .with(exported)
         .try_init()?;
-    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    log_panics();
-    Ok(Guard { provider })
-}
-
-fn tracer_provider(service_name: &'static str) -> SdkTracerProvider {
-    let resource = Resource::builder().with_service_name(service_name).build();
-    // The place of `.with_batch_exporter(…)`.
-    SdkTracerProvider::builder().with_resource(resource).build()
-}
-
-/// Our own spans. The libraries' would nest inside them in great numbers, and an exporter's own would feed itself.
-fn traced() -> Targets {
-    let mut targets = Targets::new().with_default(LevelFilter::INFO);
-    for library in [
-        "h2",
-        "hyper",
-        "hyper_util",
-        "lapin",
-        "opentelemetry",
-        "opentelemetry_sdk",
-        "sea_orm",
-        "sea_orm_migration",
-        "sqlx",
-        "tonic",
-        "tower",
-    ] {
-        targets = targets.with_target(library, LevelFilter::OFF);
+    opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator::new()),
+        Box::new(AllowedBaggage::of(&config.baggage_keys)),
+    ]));
+    if let Some(meter) = &providers.meter {
+        opentelemetry::global::set_meter_provider(meter.clone());
     }
-    targets
+    log_panics();
+    Ok(Guard { providers })
+}
+
+fn is_span(metadata: &tracing::Metadata<'_>) -> bool {
+    metadata.is_span()
+}
+
+/// Our own spans. Those below INFO are what happens inside of a call or an event: only whoever looks at traces needs them.
+fn traced(exports: bool) -> Targets {
+    let level = if exports {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::INFO
+    };
+    let libraries = LIBRARIES.map(|library| (library, LevelFilter::OFF));
+    Targets::new().with_default(level).with_targets(libraries)
 }
 
 /// A panic is a log line like any other, so that collectors of JSON see it.

@@ -1,6 +1,7 @@
-//! What is logged, and for whom: people at a terminal or machines that collect.
+//! What is logged and exported, and for whom: people at a terminal or machines that collect.
 
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::Problems;
 
@@ -31,6 +32,27 @@ pub struct TelemetryArgs {
         value_name = "FILTER"
     )]
     pub log_filter: Option<String>,
+
+    /// Where traces, metrics and logs go, over OTLP/gRPC, as in http://127.0.0.1:4317; the other OTEL_* variables
+    /// work too (docs/telemetry.md) [default: nowhere]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        value_name = "URL"
+    )]
+    pub otel_exporter_otlp_endpoint: Option<String>,
+
+    /// Keys of W3C Baggage that travel with calls and events, separated by commas [default: none]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "BAGGAGE_KEYS",
+        value_name = "KEYS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub baggage_keys: String,
 }
 
 impl TelemetryArgs {
@@ -53,11 +75,40 @@ impl TelemetryArgs {
                 "a filter such as info or warn,user_service=debug",
             );
         }
+        let endpoint = self.otel_exporter_otlp_endpoint.unwrap_or_default();
+        let endpoint = endpoint.trim();
+        let endpoint_is_valid = endpoint.is_empty()
+            || Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if !endpoint_is_valid {
+            problems.add(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                endpoint,
+                "a URL such as http://127.0.0.1:4317",
+            );
+        }
+        let keys = self.baggage_keys.split(',').map(str::trim);
+        let baggage_keys: Vec<String> = keys
+            .filter(|key| !key.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if let Some(odd) = baggage_keys.iter().find(|key| !is_token(key)) {
+            problems.add("BAGGAGE_KEYS", odd, "keys such as tenant,region");
+            return None;
+        }
         Some(TelemetryConfig {
             format: format?,
             filter: filter_is_valid.then_some(filter)?,
+            otlp_endpoint: endpoint_is_valid
+                .then(|| Some(endpoint.to_owned()).filter(|endpoint| !endpoint.is_empty()))?,
+            baggage_keys,
         })
     }
+}
+
+/// As W3C Baggage has its keys: a token of RFC 7230.
+fn is_token(key: &str) -> bool {
+    key.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// What is logged, and how.
@@ -67,6 +118,10 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// In RUST_LOG syntax.
     pub filter: String,
+    /// The collector of all three signals.
+    pub otlp_endpoint: Option<String>,
+    /// What of callers' baggage is carried along.
+    pub baggage_keys: Vec<String>,
 }
 
 impl Default for TelemetryConfig {
@@ -74,6 +129,8 @@ impl Default for TelemetryConfig {
         Self {
             format: LogFormat::Human,
             filter: DEFAULT_FILTER.to_owned(),
+            otlp_endpoint: None,
+            baggage_keys: Vec::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use http::{Request, Response};
+use opentelemetry::metrics::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -20,7 +21,7 @@ use tower::{Layer, Service};
 use tracing::Instrument;
 
 use super::correlation::{self, CORRELATION_HEADER};
-use super::outcome::Outcome;
+use super::outcome::{self, Outcome};
 use super::reply::Watched;
 use super::unread::Unread;
 use super::{EXEMPT, deadline, remap, trace};
@@ -37,6 +38,7 @@ pub(super) struct RpcLayer {
     ceiling: Duration,
     in_flight: Arc<Semaphore>,
     max_in_flight: usize,
+    durations: Histogram<f64>,
 }
 
 impl RpcLayer {
@@ -45,6 +47,7 @@ impl RpcLayer {
             ceiling: config.deadline,
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
             max_in_flight: config.max_in_flight,
+            durations: outcome::durations(),
         }
     }
 
@@ -112,7 +115,7 @@ where
         request.extensions_mut().insert(id);
 
         let unread = request.extensions().get::<Unread>().cloned();
-        let mut outcome = Outcome::open(span.clone(), &method);
+        let mut outcome = Outcome::open(span.clone(), &method, self.layer.durations.clone());
         let admitted = self.layer.admit(&method);
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
         // Begun here and not at the first poll: so it never expires after the transport's own timer, whose answer

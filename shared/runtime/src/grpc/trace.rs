@@ -3,6 +3,7 @@
 //! Its level is ERROR only so that a quiet log filter does not take the ids from the few lines that are left.
 
 use http::HeaderMap;
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use tracing::Span;
@@ -39,7 +40,7 @@ pub(super) fn span(method: &str, headers: &HeaderMap) -> Span {
     let caller = opentelemetry::global::get_text_map_propagator(|propagator| {
         propagator.extract(&Headers(headers))
     });
-    if caller.span().span_context().is_valid() {
+    if caller.span().span_context().is_valid() || !caller.baggage().is_empty() {
         // Fails only where telemetry is not set up: then there are no ids at all.
         let _ = span.set_parent(caller);
     }
