@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use event::Message;
-use messaging::faults;
 use messaging::transport::{
     Ack, Confirm, Delivery, Publisher, Receiver, Transport, TransportError,
 };
+use messaging::{System, faults};
 
 use crate::deposit;
 
@@ -44,6 +44,10 @@ impl Wire {
 
 #[async_trait]
 impl Transport for Wire {
+    fn system(&self) -> System {
+        self.inner.system()
+    }
+
     async fn declare(&self) -> Result<(), TransportError> {
         self.inner.declare().await
     }

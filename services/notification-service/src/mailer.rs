@@ -19,12 +19,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::in_flight::{Flight, InFlight};
+use self::outcomes::Outcomes;
 use crate::notification::Letter;
 use crate::sender::MailSender;
 use crate::store::pending;
 
 mod attempt;
 mod in_flight;
+mod outcomes;
 
 /// The signal that a committed mail raises.
 const SIGNAL: &str = "mails";
@@ -56,6 +58,7 @@ pub struct Mailer {
     /// For one hand-over.
     timeout: Duration,
     in_flight: InFlight,
+    outcomes: Outcomes,
 }
 
 impl Mailer {
@@ -74,6 +77,7 @@ impl Mailer {
             codes,
             timeout,
             in_flight: InFlight::default(),
+            outcomes: Outcomes::new(),
         }
     }
 

@@ -41,6 +41,7 @@ pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result
         correlation_id: letter.correlation_id.clone(),
         traceparent: letter.trace.traceparent.clone(),
         tracestate: letter.trace.tracestate.clone(),
+        baggage: letter.trace.baggage.clone(),
         attempts: 0,
         repeats: 0,
         failure: None,

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use messaging::{Cause, Store, Transaction};
+use messaging::{Cause, Store, Transaction, trace};
 use runtime::database;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::changes;
 use crate::error::Error;
@@ -68,14 +69,26 @@ impl Settling {
             let is_locked = users::has_unsettled(&*transaction).await?;
             return Ok(Some(if is_locked { PAUSE } else { POLL }));
         };
-        let is_done =
-            !cancel_some(&transaction, &user).await? && !erase_some(&transaction, &user).await?;
-        if is_done {
-            users::settle_user(&*transaction, user.user_id).await?;
-        }
-        transaction.commit().await?;
+        let deletion = &user.deletion;
+        let span = tracing::info_span!(
+            "settle orders",
+            otel.kind = "internal",
+            correlation_id = deletion.correlation_id,
+        );
+        trace::continue_in(&span, &deletion.trace);
+        settle_some_of(transaction, &user).instrument(span).await?;
         Ok(None)
     }
+}
+
+async fn settle_some_of(transaction: Transaction, user: &Unsettled) -> Result<(), Error> {
+    let is_done =
+        !cancel_some(&transaction, user).await? && !erase_some(&transaction, user).await?;
+    if is_done {
+        users::settle_user(&*transaction, user.user_id).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
 /// Whether there may be more.
@@ -85,7 +98,7 @@ async fn cancel_some(transaction: &Transaction, user: &Unsettled) -> Result<bool
     let may_be_more = !orders.is_empty();
     let now_ms = database::now_ms(&**transaction).await?;
     let cause = Cause {
-        correlation_id: user.correlation_id.clone(),
+        correlation_id: user.deletion.correlation_id.clone(),
     };
     for mut order in orders {
         let change = Change::Cancel {

@@ -104,6 +104,9 @@ impl Envelope {
         if let Some(state) = &self.trace.tracestate {
             headers.insert(headers::TRACESTATE.to_owned(), state.clone());
         }
+        if let Some(baggage) = &self.trace.baggage {
+            headers.insert(headers::BAGGAGE.to_owned(), baggage.clone());
+        }
         message
     }
 
@@ -151,13 +154,7 @@ impl Envelope {
                 .clone()
                 .filter(|correlation_id| correlation_id.len() <= MAX_ATTRIBUTE_BYTES)
                 .unwrap_or_else(|| id.to_string()),
-            trace: TraceContext::accept(
-                message
-                    .headers
-                    .get(headers::TRACEPARENT)
-                    .map(String::as_str),
-                message.headers.get(headers::TRACESTATE).map(String::as_str),
-            ),
+            trace: message.trace(),
         })
     }
 }

@@ -18,6 +18,9 @@ pub(crate) const SEQUENCE: &str = "sequence";
 
 pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const TRACESTATE: &str = "tracestate";
+pub(crate) const BAGGAGE: &str = "baggage";
+/// Ours, and for measuring only: when the relay handed the message over, in Unix milliseconds.
+pub(crate) const PUBLISHED_MS: &str = "angarium_published_ms";
 
 pub(crate) fn set(
     headers: &mut BTreeMap<String, String>,

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::{TraceContext, headers};
+
 /// The largest body that is published: CloudEvents asks intermediaries to forward no more than 64 KiB.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
@@ -33,4 +35,27 @@ pub struct Message {
     pub headers: BTreeMap<String, String>,
     /// The bare protobuf message.
     pub body: Bytes,
+}
+
+impl Message {
+    /// Notes when it is handed over, in Unix milliseconds: consumers measure by it how long it was in the queue.
+    pub fn set_published_ms(&mut self, now_ms: i64) {
+        let name = headers::PUBLISHED_MS.to_owned();
+        self.headers.insert(name, now_ms.to_string());
+    }
+
+    /// When it was handed over, by the publisher's clock. `None` where the publisher did not say, as foreign ones do not.
+    pub fn published_ms(&self) -> Option<i64> {
+        self.headers.get(headers::PUBLISHED_MS)?.parse().ok()
+    }
+
+    /// The trace that it belongs to, also where it is no event of ours.
+    pub fn trace(&self) -> TraceContext {
+        let header = |name| self.headers.get(name).map(String::as_str);
+        TraceContext::accept(
+            header(headers::TRACEPARENT),
+            header(headers::TRACESTATE),
+            header(headers::BAGGAGE),
+        )
+    }
 }

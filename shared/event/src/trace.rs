@@ -1,33 +1,41 @@
-//! The trace that an event belongs to, as two opaque strings: stored with the event's rows and sent in its headers, so that
-//! a retry, a replay or an outage does not break the trace.
+//! The trace that an event belongs to, as opaque strings: stored with the event's rows and sent in its headers, so that a
+//! retry, a replay or an outage does not break the trace.
 
-/// W3C Trace Context: `traceparent` and `tracestate`, unchanged from the span that created the event.
+/// W3C Trace Context, unchanged from the span that created the event, and W3C Baggage, as far as it may travel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceContext {
     /// `00-<trace id>-<span id>-<flags>`.
     pub traceparent: Option<String>,
     /// Vendors' state; meaningless without `traceparent`.
     pub tracestate: Option<String>,
+    /// What callers want carried along: `key=value,…`. Who puts it in decides which keys may travel.
+    pub baggage: Option<String>,
 }
 
 impl TraceContext {
     /// Takes a context from a sender. One that does not have the form of W3C Trace Context level 1 §3.2 is dropped, never an
     /// error: a broken trace must not break a delivery.
-    pub fn accept(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
-        match traceparent.filter(|value| is_traceparent(value)) {
-            None => Self::default(),
-            Some(parent) => Self {
-                traceparent: Some(parent.to_owned()),
-                tracestate: tracestate
-                    .filter(|state| state.len() <= MAX_TRACESTATE_BYTES)
-                    .map(str::to_owned),
-            },
+    pub fn accept(
+        traceparent: Option<&str>,
+        tracestate: Option<&str>,
+        baggage: Option<&str>,
+    ) -> Self {
+        let traceparent = traceparent.filter(|value| is_traceparent(value));
+        let tracestate =
+            tracestate.filter(|state| traceparent.is_some() && state.len() <= MAX_TRACESTATE_BYTES);
+        let baggage = baggage.filter(|baggage| baggage.len() <= MAX_BAGGAGE_BYTES);
+        Self {
+            traceparent: traceparent.map(str::to_owned),
+            tracestate: tracestate.map(str::to_owned),
+            baggage: baggage.map(str::to_owned),
         }
     }
 }
 
 /// §3.3.1.5 asks to carry at least 512 characters; more is the sender's business, not our tables'.
 const MAX_TRACESTATE_BYTES: usize = 512;
+/// Far below the 8192 of W3C Baggage §3.3.2: every event would carry it, and every row keep it.
+const MAX_BAGGAGE_BYTES: usize = 1024;
 
 fn is_traceparent(value: &str) -> bool {
     let parts: Vec<&str> = value.split('-').collect();
@@ -58,9 +66,10 @@ mod tests {
 
     #[test]
     fn a_valid_context_is_kept_unchanged() {
-        let context = TraceContext::accept(Some(VALID), Some("vendor=1"));
+        let context = TraceContext::accept(Some(VALID), Some("vendor=1"), Some("tenant=a"));
         assert_eq!(context.traceparent.as_deref(), Some(VALID));
         assert_eq!(context.tracestate.as_deref(), Some("vendor=1"));
+        assert_eq!(context.baggage.as_deref(), Some("tenant=a"));
     }
 
     #[test]
@@ -75,10 +84,18 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-extra",
         ] {
             assert_eq!(
-                TraceContext::accept(Some(broken), Some("vendor=1")),
+                TraceContext::accept(Some(broken), Some("vendor=1"), None),
                 TraceContext::default(),
                 "{broken}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_too_long_to_carry_is_left_behind_alone() {
+        let long = "k=".to_owned() + &"v".repeat(MAX_BAGGAGE_BYTES);
+        let context = TraceContext::accept(Some(VALID), Some(&long), Some(&long));
+        assert_eq!(context.traceparent.as_deref(), Some(VALID));
+        assert_eq!((context.tracestate, context.baggage), (None, None));
     }
 }

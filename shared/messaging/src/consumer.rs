@@ -18,14 +18,17 @@ use crate::reconnect::Reconnect;
 use crate::retry::RetryPolicy;
 use crate::store::Store;
 use crate::subscription::Subscriptions;
+use crate::telemetry::Instruments;
 use crate::transport::{Delivery, Receiver, Transport, TransportError};
 
 mod acknowledgements;
+mod attempt;
 mod dead_letters;
 mod decision;
 mod deferred;
 mod handling;
 mod lane;
+mod processing;
 
 use acknowledgements::Acknowledgements;
 use deferred::Deferred;
@@ -89,6 +92,8 @@ impl Consumer {
             retry: config.retry.clone(),
             handler_time_out: config.handler_time_out,
             baseline_wait: config.baseline_wait,
+            system: transport.system(),
+            instruments: Instruments::new(),
         });
         Self {
             store,

@@ -15,6 +15,7 @@ use crate::relay::{Relay, RelayConfig};
 use crate::retention::{self, Retention};
 use crate::store::Store;
 use crate::subscription::Subscriptions;
+use crate::telemetry::Inventory;
 use crate::transport::{Broker, Topology, TopologyMismatch, Transport};
 
 /// What a service publishes and reacts to.
@@ -67,6 +68,7 @@ pub struct Engine {
     relay: Relay,
     consumer: Option<Consumer>,
     connected: watch::Receiver<bool>,
+    inventory: Inventory,
     outbox_budget: Duration,
     retention: Retention,
 }
@@ -101,6 +103,7 @@ impl Engine {
             transport,
             relay,
             consumer,
+            inventory: Inventory::new(participant.service, connections.watch()),
             connected: connections.watch(),
             outbox_budget: config.outbox_budget,
             retention: config.retention,
@@ -148,6 +151,7 @@ impl Engine {
                 .backlog()
                 .watch(&self.store, self.outbox_budget, &stop),
             retention::run(&self.store, &self.retention, &stop),
+            self.inventory.run(&self.store, &stop),
         );
     }
 }

@@ -46,19 +46,19 @@ pub(crate) struct Entry<'a> {
     pub(crate) message: &'a Message,
 }
 
-/// Notes that the event is done, and tells whether it was new.
+/// Notes that the event is done, and tells when it came (Unix milliseconds), or `None` where it was seen before.
 pub(crate) async fn first_time(
     transaction: &Transaction,
     consumer: &str,
     envelope: &Envelope,
     aggregate_type: &str,
-) -> Result<bool, DbErr> {
-    let inserted = sql::execute(
+) -> Result<Option<i64>, DbErr> {
+    let inserted = sql::query_one(
         &**transaction,
         "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
                             received_at_ms, settled_at_ms)
          VALUES ($1, $2, 'done', $3, $4, $5, $6, {now}, {now})
-         ON CONFLICT (consumer, event_id) DO NOTHING",
+         ON CONFLICT (consumer, event_id) DO NOTHING RETURNING received_at_ms",
         [
             consumer.into(),
             envelope.id.to_string().into(),
@@ -69,7 +69,11 @@ pub(crate) async fn first_time(
         ],
     )
     .await?;
-    Ok(inserted.rows_affected() == 1 || faults::broken("no-inbox"))
+    match inserted {
+        Some(row) => row.try_get("", "received_at_ms").map(Some),
+        None if faults::broken("no-inbox") => Ok(Some(envelope.time_ms)),
+        None => Ok(None),
+    }
 }
 
 /// Keeps an event that cannot be handled now, with its message. One that is there already stays as it is.

@@ -3,13 +3,17 @@
 //! Guarantee: an event is there if and only if the transaction that enqueued it has committed. Rows are found by their state,
 //! never by a cursor, so one that commits late is not passed over.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use event::{Envelope, Event, MAX_BODY_BYTES, Message, TraceContext};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 use crate::store::Transaction;
-use crate::{backlog, faults, sql, trace};
+use crate::{backlog, faults, sql, telemetry, trace};
 
 /// The signal that a committed event raises.
 pub(crate) const SIGNAL: &str = "outbox";
@@ -58,16 +62,18 @@ pub(crate) async fn insert<E: Event>(
         )));
     }
     let id = Uuid::now_v7();
+    let span = creation::<E>(transaction, event, id, cause);
     let TraceContext {
         traceparent,
         tracestate,
-    } = trace::current();
+        baggage,
+    } = trace::of(&span);
     sql::execute(
         &**transaction,
         "INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
-                             aggregate_version, payload, correlation_id, traceparent, tracestate, held_until_ms,
-                             created_at_ms, due_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, {now}, {now})",
+                             aggregate_version, payload, correlation_id, traceparent, tracestate, baggage,
+                             held_until_ms, created_at_ms, due_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, {now}, {now})",
         [
             id.to_string().into(),
             E::EXCHANGE.into(),
@@ -81,11 +87,35 @@ pub(crate) async fn insert<E: Event>(
             cause.correlation_id.as_str().into(),
             traceparent.into(),
             tracestate.into(),
+            baggage.into(),
             held_until_ms.into(),
         ],
     )
+    .instrument(span)
     .await?;
     Ok(id)
+}
+
+/// The span whose context travels with the event: whatever is done with it, wherever and however late, is done in its trace.
+fn creation<E: Event>(transaction: &Transaction, event: &E, id: Uuid, cause: &Cause) -> Span {
+    let span = transaction.span().in_scope(|| {
+        tracing::debug_span!(
+            "create",
+            otel.name = format!("create {}", E::EXCHANGE),
+            otel.kind = "producer",
+        )
+    });
+    if span.is_disabled() {
+        return span;
+    }
+    let destination = telemetry::destination(E::EXCHANGE, E::ROUTING_KEY);
+    span.set_attribute(telemetry::OPERATION_NAME, "create");
+    span.set_attribute(telemetry::OPERATION_TYPE, "create");
+    span.set_attribute(telemetry::DESTINATION, destination);
+    span.set_attribute(telemetry::MESSAGE_ID, id.to_string());
+    span.set_attribute(telemetry::CONVERSATION_ID, cause.correlation_id.clone());
+    span.set_attribute(telemetry::AGGREGATE_ID, event.aggregate_id().to_owned());
+    span
 }
 
 /// A row that waits to be published.
@@ -99,12 +129,26 @@ pub(crate) struct Pending {
     pub(crate) may_be_unrouted: bool,
     pub(crate) envelope: Envelope,
     pub(crate) payload: Bytes,
+    /// How long it had waited when it was read.
+    pub(crate) had_waited: Duration,
+    pub(crate) read_at: Instant,
 }
 
 impl Pending {
+    /// What is handed over now.
     pub(crate) fn message(&self) -> Message {
-        self.envelope
-            .to_message(&self.exchange, &self.routing_key, self.payload.clone())
+        let mut message =
+            self.envelope
+                .to_message(&self.exchange, &self.routing_key, self.payload.clone());
+        // By the database's clock, as all times of events.
+        let waited_ms = i64::try_from(self.waited().as_millis()).unwrap_or(0);
+        message.set_published_ms(self.envelope.time_ms.saturating_add(waited_ms));
+        message
+    }
+
+    /// How long it has waited by now.
+    pub(crate) fn waited(&self) -> Duration {
+        self.had_waited + self.read_at.elapsed()
     }
 }
 
@@ -126,7 +170,7 @@ pub(crate) async fn look(
     let rows = sql::query_all(
         db,
         "WITH clock (now_ms) AS MATERIALIZED (SELECT {now})
-         SELECT pending.*, (SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) - now_ms AS timer_in_ms
+         SELECT pending.*, now_ms - created_at_ms AS waited_ms, (SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) - now_ms AS timer_in_ms
          FROM clock LEFT JOIN (
              SELECT * FROM outbox AS o
              WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= (SELECT now_ms FROM clock)
@@ -189,6 +233,7 @@ pub(crate) async fn postpone(
 
 fn read(row: &QueryResult, source: &str) -> Result<Pending, DbErr> {
     let event_id: String = row.try_get("", "event_id")?;
+    let waited_ms: i64 = row.try_get("", "waited_ms")?;
     Ok(Pending {
         sequence: row.try_get("", "sequence")?,
         aggregate_type: row.try_get("", "aggregate_type")?,
@@ -207,8 +252,11 @@ fn read(row: &QueryResult, source: &str) -> Result<Pending, DbErr> {
             trace: TraceContext {
                 traceparent: row.try_get("", "traceparent")?,
                 tracestate: row.try_get("", "tracestate")?,
+                baggage: row.try_get("", "baggage")?,
             },
         },
         payload: row.try_get::<Vec<u8>>("", "payload")?.into(),
+        had_waited: Duration::from_millis(u64::try_from(waited_ms).unwrap_or(0)),
+        read_at: Instant::now(),
     })
 }

@@ -23,14 +23,17 @@ use crate::outbox::{self, Pending};
 use crate::reconnect::Reconnect;
 use crate::retry::{delay, millis};
 use crate::store::Store;
+use crate::telemetry::{Instruments, System};
 use crate::timer::Timers;
 use crate::transport::{Confirmation, Publisher, Transport, TransportError};
 
 mod lease;
+mod publishing;
 mod wake;
 mod window;
 
 use lease::Lease;
+use publishing::Publishing;
 use window::Window;
 
 /// How often the lease is looked after while confirms are outstanding.
@@ -67,6 +70,8 @@ impl RelayConfig {
 pub struct Relay {
     store: Store,
     transport: Arc<dyn Transport>,
+    system: System,
+    instruments: Instruments,
     config: RelayConfig,
     link: Link,
     /// An event was committed in this process.
@@ -90,6 +95,8 @@ impl Relay {
         let committed = store.signal(outbox::SIGNAL);
         Self {
             store,
+            system: transport.system(),
+            instruments: Instruments::new(),
             transport,
             config,
             link: Connections::new().link(),
@@ -176,7 +183,7 @@ impl Relay {
             }
             for row in window.publishable() {
                 faults::point("claimed");
-                let confirm = publish(&*publisher, &row).await?;
+                let confirm = self.hand_over(&*publisher, &row).await?;
                 confirms.push(confirm);
                 faults::point("published");
             }
@@ -202,6 +209,27 @@ impl Relay {
                 }
                 () = self.committed.notified() => look = true,
                 () = tokio::time::sleep(RENEWAL) => (),
+            }
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        publisher: &dyn Publisher,
+        row: &Pending,
+    ) -> Result<BoxFuture<'static, Outcome>, TransportError> {
+        let (sequence, message) = (row.sequence, row.message());
+        let publishing = Publishing::begin(row, &message, &self.system, &self.instruments);
+        match publisher.publish(&message).await {
+            Ok(confirm) => Ok(confirm
+                .map(move |outcome| {
+                    publishing.end(outcome.as_ref().ok());
+                    (sequence, outcome)
+                })
+                .boxed()),
+            Err(error) => {
+                publishing.end(None);
+                Err(error)
             }
         }
     }
@@ -332,15 +360,6 @@ async fn takes_messages(
         ready = publisher.ready() => ready.map(|()| true),
         () = stop.cancelled() => Ok(false),
     }
-}
-
-async fn publish(
-    publisher: &dyn Publisher,
-    row: &Pending,
-) -> Result<BoxFuture<'static, Outcome>, TransportError> {
-    let sequence = row.sequence;
-    let confirm = publisher.publish(&row.message()).await?;
-    Ok(confirm.map(move |outcome| (sequence, outcome)).boxed())
 }
 
 /// All answers that are there, at least one: what is confirmed together is marked together.

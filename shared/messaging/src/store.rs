@@ -14,9 +14,11 @@ use sea_orm::{
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::backlog::{Backlog, OverBudget};
-use crate::{faults, sql};
+use crate::{faults, sql, telemetry};
 
 /// How long a command waits to begin. Behind others that write, a caller is better told than kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -77,6 +79,7 @@ impl Store {
             inner: sql::answered(self.db.begin_with_options(options)).await?,
             store: self.clone(),
             wakes: Mutex::default(),
+            span: Span::none(),
             _writer: writer,
         })
     }
@@ -87,10 +90,24 @@ impl Store {
     /// [`BeginError::OverBudget`], or as `begin`.
     pub async fn begin_command(&self) -> Result<Transaction, BeginError> {
         self.backlog.check()?;
+        // Begun before the wait for a connection, which is part of what a caller waits for. Nobody waits for a worker that
+        // looks for something to do, and an idle service is to leave no spans.
+        let span = if Span::current().is_disabled() {
+            Span::none()
+        } else {
+            tracing::debug_span!("transaction", otel.kind = "client")
+        };
         let begun = tokio::time::timeout(LONGEST_WAIT, self.begin()).await;
         // As where no connection is free in time: the caller may try again.
-        let transaction =
-            begun.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))?;
+        let mut transaction = begun
+            .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
+            .inspect_err(|_| telemetry::fail(&span, "unavailable"))?;
+        let sqlite = is_sqlite(&self.db);
+        span.set_attribute(
+            "db.system.name",
+            if sqlite { "sqlite" } else { "postgresql" },
+        );
+        transaction.span = span;
         faults::point("begun");
         Ok(transaction)
     }
@@ -124,6 +141,8 @@ pub struct Transaction {
     inner: DatabaseTransaction,
     store: Store,
     wakes: Mutex<BTreeSet<&'static str>>,
+    /// Of a command; none of what the engine does by itself, which is traced by event.
+    span: Span,
     // Last, so that it is given back only once the transaction above is over.
     _writer: Option<OwnedSemaphorePermit>,
 }
@@ -141,6 +160,7 @@ impl Transaction {
             sql::answered(self.inner.execute_unprepared("SELECT 1")).await?;
         }
         sql::answered(self.inner.commit()).await?;
+        self.span.set_attribute(telemetry::OUTCOME, "committed");
         for name in self
             .wakes
             .into_inner()
@@ -157,6 +177,11 @@ impl Transaction {
     /// Where the database cannot be reached; it then undoes the transaction by itself.
     pub async fn rollback(self) -> Result<(), DbErr> {
         sql::answered_within(sql::UNDONE, self.inner.rollback()).await
+    }
+
+    /// The span of the command that this transaction is; none elsewhere.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Raises the signal `name` if and when this transaction commits.

@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use event::Message;
 use futures::future::BoxFuture;
 
+use crate::telemetry::System;
+
 mod embedded;
 mod rabbitmq;
 mod topology;
@@ -43,6 +45,9 @@ impl Broker {
 /// A broker, as one service sees it.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
+    /// What it is called in traces and metrics.
+    fn system(&self) -> System;
+
     /// Makes sure that the exchanges, queues and bindings of this service exist. Idempotent. Also done by
     /// [`publisher`](Self::publisher) and [`receiver`](Self::receiver), each time they connect.
     async fn declare(&self) -> Result<(), TransportError>;

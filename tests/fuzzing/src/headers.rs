@@ -9,13 +9,14 @@ const CEILING: Duration = Duration::from_secs(10);
 
 /// Reads the headers of a call, and the trace of an event.
 pub fn headers(bytes: &[u8]) {
-    let [path, timeout, correlation, traceparent, tracestate] = crate::lines(bytes);
+    let [path, timeout, correlation, traceparent, tracestate, baggage] = crate::lines(bytes);
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("grpc-timeout", &timeout),
         ("x-correlation-id", &correlation),
         ("traceparent", &traceparent),
         ("tracestate", &tracestate),
+        ("baggage", &baggage),
     ] {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             headers.insert(name, value);
@@ -33,9 +34,10 @@ pub fn headers(bytes: &[u8]) {
             .all(|byte| (b' '..=b'~').contains(&byte))
     );
 
-    let trace = TraceContext::accept(Some(&traceparent), Some(&tracestate));
+    let trace = TraceContext::accept(Some(&traceparent), Some(&tracestate), Some(&baggage));
     if let Some(accepted) = &trace.traceparent {
         assert_eq!((accepted, accepted.len()), (&traceparent, 55));
     }
     assert!(trace.tracestate.is_none_or(|state| state.len() <= 512));
+    assert!(trace.baggage.is_none_or(|baggage| baggage.len() <= 1024));
 }

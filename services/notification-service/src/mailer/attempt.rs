@@ -143,6 +143,7 @@ impl Mailer {
         let transaction = self.store.begin().await?;
         pending::postpone(&*transaction, letter, &failure.to_string(), delay).await?;
         transaction.commit().await?;
+        self.outcomes.deferred();
         tracing::warn!(%failure, ?delay, "a mail could not be sent, it is tried again");
         Ok(())
     }
@@ -162,6 +163,7 @@ impl Mailer {
             erasure::erase_last(&*transaction, letter).await?;
         }
         transaction.commit().await?;
+        self.outcomes.sent();
         tracing::info!("a mail was sent");
         Ok(())
     }
@@ -182,6 +184,7 @@ impl Mailer {
             erasure::erase_last(&*transaction, letter).await?;
         }
         transaction.commit().await?;
+        self.outcomes.failed();
         tracing::error!(failure, "a mail was given up");
         Ok(())
     }

@@ -29,6 +29,7 @@ pub struct Model {
     pub correlation_id: String,
     pub traceparent: Option<String>,
     pub tracestate: Option<String>,
+    pub baggage: Option<String>,
     /// Counted before each attempt.
     pub attempts: i32,
     /// The attempts that began although nobody knew how the one before had ended.

@@ -211,6 +211,7 @@ pub(super) fn letter(row: Model) -> Result<Letter, DbErr> {
         trace: TraceContext {
             traceparent: row.traceparent,
             tracestate: row.tracestate,
+            baggage: row.baggage,
         },
         attempt: row.attempts.saturating_add(1),
         repeated: row.attempt_began_at_ms.is_some(),

@@ -111,7 +111,7 @@ impl World {
             aggregate_id: event.aggregate_id().to_owned(),
             aggregate_version: Some(version),
             correlation_id: correlation_id(id),
-            trace: TraceContext::accept(Some(TRACEPARENT), None),
+            trace: TraceContext::accept(Some(TRACEPARENT), None, None),
         };
         let body = event.encode_to_vec().into();
         let message = envelope.to_message(E::EXCHANGE, E::ROUTING_KEY, body);

@@ -2,11 +2,11 @@
 //! background, because there is no bound to their number.
 
 use contracts::user::v1::UserDeleted;
-use messaging::{Delivered, HandlerError, Transaction};
+use messaging::{Delivered, HandlerError, Transaction, trace};
 
 use super::heard;
 use crate::settling;
-use crate::store::users;
+use crate::store::users::{self, Deletion};
 
 pub async fn handle(
     transaction: &Transaction,
@@ -14,8 +14,11 @@ pub async fn handle(
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     let heard = heard(&event.user_id, delivered)?;
-    let correlation_id = delivered.envelope.correlation_id.clone();
-    users::heard_of_deletion(&**transaction, &heard, correlation_id).await?;
+    let deletion = Deletion {
+        correlation_id: delivered.envelope.correlation_id.clone(),
+        trace: trace::current(),
+    };
+    users::heard_of_deletion(&**transaction, &heard, deletion).await?;
     transaction.wake_on_commit(settling::SIGNAL);
     Ok(())
 }

@@ -5,6 +5,7 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261123_000001_create_orders;
+mod m20261124_000002_add_trace_of_deletion;
 
 pub struct Migrator;
 
@@ -13,6 +14,7 @@ impl MigratorTrait for Migrator {
         let mut migrations = messaging::migrations();
         migrations.extend(runtime::migrations());
         migrations.push(Box::new(m20261123_000001_create_orders::Migration));
+        migrations.push(Box::new(m20261124_000002_add_trace_of_deletion::Migration));
         migrations
     }
 }

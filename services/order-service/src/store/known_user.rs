@@ -18,6 +18,10 @@ pub struct Model {
     pub settled_at_ms: Option<i64>,
     /// Of the deletion.
     pub correlation_id: Option<String>,
+    /// Its trace.
+    pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
+    pub baggage: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

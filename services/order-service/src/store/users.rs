@@ -1,5 +1,6 @@
 //! The table `known_user`: the view of users that their events have made, and the users whose deletion is to be settled.
 
+use messaging::trace::TraceContext;
 use runtime::database::now_ms;
 use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
 use sea_orm::{
@@ -21,7 +22,13 @@ pub struct Heard {
 /// A user who was deleted, and whose orders remain to be looked after.
 pub struct Unsettled {
     pub user_id: Uuid,
+    pub deletion: Deletion,
+}
+
+/// What has deleted a user, for what has to be done about it later.
+pub struct Deletion {
     pub correlation_id: String,
+    pub trace: TraceContext,
 }
 
 /// This user exists: from now on orders are taken for them.
@@ -33,9 +40,9 @@ pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(
 pub async fn heard_of_deletion(
     db: &impl ConnectionTrait,
     heard: &Heard,
-    correlation_id: String,
+    deletion: Deletion,
 ) -> Result<(), DbErr> {
-    upsert(db, heard, Some(correlation_id)).await
+    upsert(db, heard, Some(deletion)).await
 }
 
 /// The user as the events have told, locked against a change until the transaction ends: an order that is placed now is
@@ -71,7 +78,14 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
     };
     Ok(Some(Unsettled {
         user_id: stored_id(&row.user_id)?,
-        correlation_id: row.correlation_id.unwrap_or_default(),
+        deletion: Deletion {
+            correlation_id: row.correlation_id.unwrap_or_default(),
+            trace: TraceContext {
+                traceparent: row.traceparent,
+                tracestate: row.tracestate,
+                baggage: row.baggage,
+            },
+        },
     }))
 }
 
@@ -100,21 +114,35 @@ fn unsettled() -> Select<Entity> {
 async fn upsert(
     db: &impl ConnectionTrait,
     heard: &Heard,
-    deletion: Option<String>,
+    deletion: Option<Deletion>,
 ) -> Result<(), DbErr> {
     let handled_at_ms = now_ms(db).await?;
     let mut columns = vec![Column::Version, Column::EventAtMs, Column::HandledAtMs];
     if deletion.is_some() {
-        columns.extend([Column::DeletedAtMs, Column::CorrelationId]);
+        columns.extend([
+            Column::DeletedAtMs,
+            Column::CorrelationId,
+            Column::Traceparent,
+            Column::Tracestate,
+            Column::Baggage,
+        ]);
     }
+    let deleted_at_ms = deletion.is_some().then_some(handled_at_ms);
+    let (correlation_id, trace) = deletion
+        .map(|deletion| (deletion.correlation_id, deletion.trace))
+        .unzip();
+    let trace = trace.unwrap_or_default();
     let user = Model {
         user_id: heard.user_id.to_string(),
         version: heard.version,
         event_at_ms: heard.event_at_ms,
         handled_at_ms,
-        deleted_at_ms: deletion.is_some().then_some(handled_at_ms),
+        deleted_at_ms,
         settled_at_ms: None,
-        correlation_id: deletion,
+        correlation_id,
+        traceparent: trace.traceparent,
+        tracestate: trace.tracestate,
+        baggage: trace.baggage,
     };
     Entity::insert(user.into_active_model())
         .on_conflict(

@@ -96,7 +96,9 @@ fn headers() -> Value {
             "cloudEvents_partitionkey": text("The same: events of one key are published in order"),
             "cloudEvents_sequence": text("The aggregate's version from 1, zero-padded to 19 digits"),
             "traceparent": text("W3C Trace Context of the span that created the event"),
-            "tracestate": text("Its vendors' part")
+            "tracestate": text("Its vendors' part"),
+            "baggage": text("W3C Baggage: the entries that the installation lets travel"),
+            "angarium_published_ms": text("When it was handed to the broker, in Unix milliseconds; for measuring only")
         }
     })
 }

@@ -5,8 +5,10 @@
 
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::Consumer;
+use super::processing::Processing;
 use crate::reconnect::Reconnect;
 use crate::transport::{Ack, Delivery, Receiver, TransportError, dead_letter_queue};
 
@@ -40,10 +42,16 @@ impl Consumer {
     }
 
     async fn keep(&self, delivery: &Delivery) -> Result<(), DbErr> {
-        let transaction = self.store.begin().await?;
-        self.handling
-            .dead_lettered(&transaction, &delivery.message)
-            .await?;
-        transaction.commit().await
+        let message = &delivery.message;
+        let queue = dead_letter_queue(self.handling.consumer());
+        let processing = Processing::begin(&self.handling, &queue, message, 1);
+        let keeping = async {
+            let transaction = self.store.begin().await?;
+            let outcome = self.handling.dead_lettered(&transaction, message).await?;
+            transaction.commit().await.map(|()| outcome)
+        };
+        let outcome = keeping.instrument(processing.span()).await?;
+        processing.end(&outcome);
+        Ok(())
     }
 }

@@ -9,8 +9,11 @@ use std::time::Duration;
 use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-use super::handling::{Failure, Handling};
+use super::attempt::attempt;
+use super::handling::Handling;
+use super::processing::Processing;
 use crate::inbox;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
@@ -78,31 +81,13 @@ impl Deferred {
         let Some(due) = inbox::next_due(&transaction, self.handling.consumer()).await? else {
             return Ok(false);
         };
-        let failure = match self.handling.due(&transaction, &due).await {
-            Ok(outcome) => match transaction.commit().await {
-                Ok(()) => {
-                    tracing::debug!(
-                        event.id = due.event_id,
-                        ?outcome,
-                        attempts = due.attempts,
-                        "taken up again"
-                    );
-                    return Ok(true);
-                }
-                Err(error) => Failure::from(error),
-            },
-            Err(Failure::Handler(error)) => {
-                transaction.rollback().await?;
-                Failure::Handler(error)
-            }
-            Err(failure) => failure,
-        };
-        let error = failure.of_handler()?;
-        let transaction = self.store.begin().await?;
-        self.handling
-            .failed(&transaction, &due.message, &error, Some(&due))
+        let (handling, message) = (&self.handling, &due.message);
+        let number = due.attempts + 1;
+        let processing = Processing::begin(handling, handling.consumer(), message, number);
+        let outcome = attempt(handling, &self.store, transaction, message, Some(&due))
+            .instrument(processing.span())
             .await?;
-        transaction.commit().await?;
+        processing.end(&outcome);
         Ok(true)
     }
 

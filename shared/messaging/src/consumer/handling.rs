@@ -9,14 +9,15 @@ use std::time::Duration;
 use event::{Envelope, Message, aggregate_type};
 use futures::FutureExt as _;
 use sea_orm::DbErr;
-use tracing::Instrument as _;
 
 use super::decision::{Turn, turn};
+use super::processing;
 use crate::inbox::{self, Due, Entry, Held};
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
-use crate::{faults, sql, trace};
+use crate::telemetry::{Instruments, System};
+use crate::{faults, sql};
 
 mod discarded;
 mod keeping;
@@ -26,17 +27,22 @@ pub(super) struct Handling {
     pub(super) retry: RetryPolicy,
     pub(super) handler_time_out: Duration,
     pub(super) baseline_wait: Duration,
+    pub(super) system: System,
+    pub(super) instruments: Instruments,
 }
 
 /// The cause of an event that came after later ones of its aggregate had been handled.
 const OVERTAKEN: &str = "it came after the event with which the order of its aggregate begins here";
 
 /// What became of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Handled,
     Duplicate,
-    Held(Held),
+    /// Kept in this state, for the cause that there is.
+    Held(Held, Option<String>),
+    /// To be tried again after this long.
+    Deferred(Duration, String),
 }
 
 /// Why an event's transaction cannot be committed.
@@ -122,9 +128,11 @@ impl Handling {
             }
             return Ok(outcome);
         }
-        if !inbox::first_time(transaction, self.consumer(), &envelope, aggregate).await? {
+        let came = inbox::first_time(transaction, self.consumer(), &envelope, aggregate).await?;
+        let Some(came_ms) = came else {
             return Ok(Outcome::Duplicate);
-        }
+        };
+        processing::note_queue_wait(message, came_ms);
         faults::point("seen");
         self.handle(transaction, message, envelope, 1).await
     }
@@ -160,7 +168,7 @@ impl Handling {
             {
                 let waiting = Held::Waiting;
                 inbox::park(transaction, self.consumer(), &due.event_id, waiting).await?;
-                return Ok(Outcome::Held(waiting));
+                return Ok(Outcome::Held(waiting, None));
             }
             if turn == Turn::Unknown {
                 tracing::warn!(
@@ -173,7 +181,7 @@ impl Handling {
             let skipped = Held::Skipped;
             inbox::park(transaction, self.consumer(), &due.event_id, skipped).await?;
             self.advance(transaction, aggregate, &envelope).await?;
-            return Ok(Outcome::Held(skipped));
+            return Ok(Outcome::Held(skipped, None));
         }
         inbox::settle(transaction, self.consumer(), &due.event_id).await?;
         self.handle(transaction, message, envelope, due.attempts + 1)
@@ -213,12 +221,10 @@ impl Handling {
         envelope: Envelope,
         attempt: u32,
     ) -> Result<Outcome, Failure> {
-        let span = self.span(message, &envelope, attempt);
         let delivered = Delivered { envelope, attempt };
         let handling = self
             .subscriptions
-            .handle(transaction, message.body.clone(), &delivered)
-            .instrument(span);
+            .handle(transaction, message.body.clone(), &delivered);
         // A handler that panics or hangs is a handler that failed: neither may take the consumer with it.
         let outcome = tokio::time::timeout(
             self.handler_time_out,
@@ -270,6 +276,12 @@ impl Handling {
         self.subscriptions.consumer()
     }
 
+    /// Whether the message says that it is an event which this build knows.
+    pub(super) fn knows(&self, message: &Message) -> bool {
+        let event_type = message.event_type.as_deref();
+        event_type.is_some_and(|event_type| self.subscriptions.knows(event_type))
+    }
+
     /// The event's version where its aggregate's events are taken in order.
     fn version(&self, aggregate: &str, envelope: &Envelope) -> Result<Option<i64>, Failure> {
         if !self.subscriptions.takes_in_order(aggregate) || faults::broken("no-version-guard") {
@@ -281,22 +293,6 @@ impl Handling {
                 "undecodable: it has no cloudEvents_sequence, so it cannot be put in order",
             ))),
         }
-    }
-
-    fn span(&self, message: &Message, envelope: &Envelope, attempt: u32) -> tracing::Span {
-        let span = tracing::info_span!(
-            "process",
-            otel.name = format!("process {}", self.consumer()),
-            otel.kind = "consumer",
-            event.id = %envelope.id,
-            event.r#type = envelope.event_type,
-            aggregate.id = envelope.aggregate_id,
-            correlation_id = envelope.correlation_id,
-            routing_key = message.routing_key,
-            attempt,
-        );
-        trace::continue_in(&span, &envelope.trace);
-        span
     }
 }
 

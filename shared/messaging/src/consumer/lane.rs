@@ -9,8 +9,11 @@ use std::sync::Arc;
 use sea_orm::DbErr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-use super::handling::{Failure, Handling, Outcome};
+use super::attempt::attempt;
+use super::handling::{Failure, Handling};
+use super::processing::{self, Processing};
 use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
@@ -55,6 +58,9 @@ impl Lane {
     }
 
     async fn take_up(&self, batch: &[Delivery], stop: &CancellationToken) {
+        for delivery in batch {
+            processing::count_delivery(&self.handling, &delivery.message);
+        }
         if batch.len() > 1 && self.together(batch).await.is_ok() {
             self.settle(batch);
             return;
@@ -74,45 +80,37 @@ impl Lane {
 
     async fn together(&self, batch: &[Delivery]) -> Result<(), Failure> {
         let transaction = self.store.begin().await?;
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut taken_up = Vec::with_capacity(batch.len());
         for delivery in batch {
-            outcomes.push(
-                self.handling
-                    .arrived(&transaction, &delivery.message)
-                    .await?,
-            );
+            let processing = self.processing(delivery);
+            let outcome = self
+                .handling
+                .arrived(&transaction, &delivery.message)
+                .instrument(processing.span())
+                .await?;
+            taken_up.push((processing, outcome));
         }
         transaction.commit().await?;
-        for (delivery, outcome) in batch.iter().zip(outcomes) {
-            report(delivery, outcome);
+        for (processing, outcome) in taken_up {
+            processing.end(&outcome);
         }
         Ok(())
     }
 
     async fn alone(&self, delivery: &Delivery) -> Result<(), DbErr> {
-        let transaction = self.store.begin().await?;
-        let failure = match self.handling.arrived(&transaction, &delivery.message).await {
-            Ok(outcome) => match transaction.commit().await {
-                Ok(()) => {
-                    report(delivery, outcome);
-                    return Ok(());
-                }
-                Err(error) => Failure::from(error),
-            },
-            Err(Failure::Handler(error)) => {
-                // Where this fails, it was the store that failed the handler: no attempt is spent.
-                transaction.rollback().await?;
-                Failure::Handler(error)
-            }
-            // A store that does not answer is not asked to undo anything: that ends with the connection.
-            Err(failure) => failure,
+        let (message, processing) = (&delivery.message, self.processing(delivery));
+        let attempting = async {
+            let transaction = self.store.begin().await?;
+            attempt(&self.handling, &self.store, transaction, message, None).await
         };
-        let error = failure.of_handler()?;
-        let transaction = self.store.begin().await?;
-        self.handling
-            .failed(&transaction, &delivery.message, &error, None)
-            .await?;
-        transaction.commit().await
+        let outcome = attempting.instrument(processing.span()).await?;
+        processing.end(&outcome);
+        Ok(())
+    }
+
+    fn processing<'a>(&'a self, delivery: &'a Delivery) -> Processing<'a> {
+        let queue = self.handling.consumer();
+        Processing::begin(&self.handling, queue, &delivery.message, 1)
     }
 
     fn settle(&self, batch: &[Delivery]) {
@@ -121,25 +119,5 @@ impl Lane {
         let _ = self
             .settled
             .send(batch.iter().map(|delivery| delivery.tag).collect());
-    }
-}
-
-fn report(delivery: &Delivery, outcome: Outcome) {
-    let message = &delivery.message;
-    match outcome {
-        Outcome::Handled => tracing::debug!(
-            event.id = message.message_id,
-            event.r#type = message.event_type,
-            routing_key = message.routing_key,
-            "handled"
-        ),
-        Outcome::Duplicate => tracing::debug!(
-            event.id = message.message_id,
-            event.r#type = message.event_type,
-            redelivered = delivery.redelivered,
-            "seen before"
-        ),
-        // Said where the reason is known.
-        Outcome::Held(_) => (),
     }
 }

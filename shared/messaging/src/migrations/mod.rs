@@ -6,12 +6,14 @@ use sea_orm_migration::prelude::*;
 
 mod m20261123_000001_create_outbox;
 mod m20261123_000002_create_inbox;
+mod m20261124_000003_add_baggage;
 
 /// In the order in which they are applied.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m20261123_000001_create_outbox::Migration),
         Box::new(m20261123_000002_create_inbox::Migration),
+        Box::new(m20261124_000003_add_baggage::Migration),
     ]
 }
 

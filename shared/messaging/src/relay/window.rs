@@ -109,6 +109,8 @@ fn aggregate(row: &Pending) -> Aggregate {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use bytes::Bytes;
     use event::{Envelope, TraceContext};
     use proptest::prelude::*;
@@ -135,6 +137,8 @@ mod tests {
                 trace: TraceContext::default(),
             },
             payload: Bytes::new(),
+            had_waited: Duration::ZERO,
+            read_at: Instant::now(),
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Publisher, Receiver, Topology, Transport, TransportError};
+use crate::telemetry::System;
 
 mod publisher;
 mod queue_file;
@@ -54,6 +55,13 @@ pub struct EmbeddedTransport {
 
 #[async_trait]
 impl Transport for EmbeddedTransport {
+    fn system(&self) -> System {
+        System {
+            name: "angarium_embedded",
+            server: None,
+        }
+    }
+
     async fn declare(&self) -> Result<(), TransportError> {
         match &self.topology.queue {
             None => Ok(()),

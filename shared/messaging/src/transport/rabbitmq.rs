@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::{Publisher, Receiver, Topology, Transport, TransportError};
+use crate::telemetry::System;
 
 mod blocked;
 mod connection;
@@ -107,6 +108,16 @@ impl RabbitMq {
 
 #[async_trait]
 impl Transport for RabbitMq {
+    fn system(&self) -> System {
+        let url = &self.config.url;
+        let port = if url.scheme() == "amqps" { 5671 } else { 5672 };
+        let host = url.host_str().unwrap_or("localhost").to_owned();
+        System {
+            name: "rabbitmq",
+            server: Some((host, url.port().unwrap_or(port))),
+        }
+    }
+
     async fn declare(&self) -> Result<(), TransportError> {
         self.connect("declare").await?.close().await;
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use event::Message;
 use futures::FutureExt as _;
+use messaging::System;
 use messaging::transport::{Confirm, Confirmation, Publisher, Receiver, Transport, TransportError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -51,6 +52,13 @@ impl Scripted {
 
 #[async_trait]
 impl Transport for Scripted {
+    fn system(&self) -> System {
+        System {
+            name: "scripted",
+            server: None,
+        }
+    }
+
     async fn declare(&self) -> Result<(), TransportError> {
         Ok(())
     }

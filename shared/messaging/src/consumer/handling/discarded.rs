@@ -29,7 +29,7 @@ impl Handling {
                 inbox::leave(transaction, consumer, event_id, None).await?;
             }
         }
-        Ok(Outcome::Held(Held::Discarded))
+        Ok(Outcome::Held(Held::Discarded, None))
     }
 
     /// Moves the position past the event where it is its turn.

@@ -1,6 +1,6 @@
 //! Keeping what cannot be handled now, with the reason: the other half of [`Handling`].
 //!
-//! Each of these writes the inbox row and says once, in the log, what was kept and why.
+//! Each of these writes the inbox row and answers what was kept and why; it is told once it is committed.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Handling {
         message: &Message,
         error: &HandlerError,
         failed_before: Option<&Due>,
-    ) -> Result<Held, DbErr> {
+    ) -> Result<Outcome, DbErr> {
         let attempt = failed_before.map_or(0, |due| due.attempts) + 1;
         let failing_for = failed_before.map_or(0, |due| due.failing_for_ms);
         let failing_for = Duration::from_millis(u64::try_from(failing_for).unwrap_or(0));
@@ -36,27 +36,13 @@ impl Handling {
         let entry = self.entry(&event_id, envelope.as_ref(), message);
         match after_failure(error, attempt, failing_for, &self.retry, fastrand::f64()) {
             AfterFailure::Defer(delay) => {
-                inbox::fail(
-                    transaction,
-                    &entry,
-                    Held::Deferred,
-                    &error.to_string(),
-                    Some(millis(delay)),
-                )
-                .await?;
-                tracing::warn!(event.id = event_id, event.r#type = message.event_type, attempt, ?delay, %error, "deferred");
-                Ok(Held::Deferred)
+                let (cause, due) = (error.to_string(), Some(millis(delay)));
+                inbox::fail(transaction, &entry, Held::Deferred, &cause, due).await?;
+                Ok(Outcome::Deferred(delay, cause))
             }
             AfterFailure::GiveUp(cause) => {
                 inbox::fail(transaction, &entry, Held::Dead, &cause, None).await?;
-                tracing::error!(
-                    event.id = event_id,
-                    event.r#type = message.event_type,
-                    attempt,
-                    cause,
-                    "dead"
-                );
-                Ok(Held::Dead)
+                Ok(Outcome::Held(Held::Dead, Some(cause)))
             }
         }
     }
@@ -66,7 +52,7 @@ impl Handling {
         &self,
         transaction: &Transaction,
         message: &Message,
-    ) -> Result<(), DbErr> {
+    ) -> Result<Outcome, DbErr> {
         let reason = message
             .headers
             .get(DEATH_REASON)
@@ -75,15 +61,10 @@ impl Handling {
             format!("the broker gave it up ({reason}): it was delivered and never acknowledged");
         let (event_id, envelope) = (self.event_id(message), Envelope::from_message(message).ok());
         let entry = self.entry(&event_id, envelope.as_ref(), message);
-        if inbox::hold(transaction, &entry, Held::Dead, Some(&cause), None).await? {
-            tracing::error!(
-                event.id = event_id,
-                event.r#type = message.event_type,
-                cause,
-                "dead"
-            );
+        if !inbox::hold(transaction, &entry, Held::Dead, Some(&cause), None).await? {
+            return Ok(Outcome::Duplicate);
         }
-        Ok(())
+        Ok(Outcome::Held(Held::Dead, Some(cause)))
     }
 
     pub(super) async fn hold(
@@ -97,23 +78,7 @@ impl Handling {
         if !inbox::hold(transaction, entry, held, cause, due_in_ms).await? {
             return Ok(Outcome::Duplicate);
         }
-        match held {
-            Held::Dead => tracing::error!(
-                event.id = entry.event_id,
-                event.r#type = entry.message.event_type,
-                cause,
-                "dead"
-            ),
-            Held::Skipped => tracing::warn!(
-                event.id = entry.event_id,
-                event.r#type = entry.message.event_type,
-                "skipped: this build does not know the type"
-            ),
-            Held::Waiting | Held::Deferred | Held::Discarded => {
-                tracing::debug!(event.id = entry.event_id, state = held.as_str(), "held");
-            }
-        }
-        Ok(Outcome::Held(held))
+        Ok(Outcome::Held(held, cause.map(str::to_owned)))
     }
 
     pub(super) fn entry<'a>(

@@ -1,0 +1,35 @@
+//! Counts how attempts to send mails end, for whoever collects metrics.
+
+use opentelemetry::metrics::Counter;
+use opentelemetry::{KeyValue, global};
+
+#[derive(Clone)]
+pub(super) struct Outcomes(Counter<u64>);
+
+impl Outcomes {
+    pub(super) fn new() -> Self {
+        let counter = global::meter("notification-service")
+            .u64_counter("angarium.mails")
+            .with_unit("{mail}")
+            .with_description("Attempts to send a mail, by how they ended")
+            .build();
+        Self(counter)
+    }
+
+    pub(super) fn sent(&self) {
+        self.count("sent");
+    }
+
+    pub(super) fn deferred(&self) {
+        self.count("deferred");
+    }
+
+    pub(super) fn failed(&self) {
+        self.count("failed");
+    }
+
+    fn count(&self, outcome: &'static str) {
+        let outcome = KeyValue::new("angarium.mail.outcome", outcome);
+        self.0.add(1, &[outcome]);
+    }
+}

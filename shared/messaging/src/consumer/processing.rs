@@ -1,0 +1,166 @@
+//! One event being taken up, as traces, metrics and the log see it: a span in the event's own trace, a measurement, one line.
+//!
+//! What became of it is told once that is committed, and at no other time: a batch that is rolled back leaves spans without
+//! an outcome, and its events are taken up again.
+
+use std::time::{Duration, Instant};
+
+use event::{Message, partition_key};
+use opentelemetry::KeyValue;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::handling::{Handling, Outcome};
+use crate::inbox::Held;
+use crate::telemetry::{self, DESTINATION, OUTCOME};
+use crate::trace;
+
+const OPERATION: (&str, &str) = ("process", "process");
+
+pub(super) struct Processing<'a> {
+    span: Span,
+    handling: &'a Handling,
+    message: &'a Message,
+    destination: String,
+    attempt: u32,
+    begun: Instant,
+}
+
+impl<'a> Processing<'a> {
+    /// Begins with a message that came through `queue`.
+    pub(super) fn begin(
+        handling: &'a Handling,
+        queue: &str,
+        message: &'a Message,
+        attempt: u32,
+    ) -> Self {
+        let aggregate_id = partition_key(message);
+        // Its level is ERROR only so that a quiet log filter does not take the ids from the few lines that are left.
+        let span = tracing::error_span!(
+            parent: None,
+            "process",
+            otel.name = format!("process {queue}"),
+            otel.kind = "consumer",
+            correlation_id = message.correlation_id,
+            event.id = message.message_id,
+            aggregate.id = aggregate_id,
+            attempt,
+        );
+        let known = handling.knows(message);
+        let destination = telemetry::source(message, queue, known);
+        handling
+            .system
+            .describe(&span, message, OPERATION, &destination);
+        trace::continue_in(&span, &message.trace());
+        Self {
+            span,
+            handling,
+            message,
+            destination,
+            attempt,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Inside of which the event is handled.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// The outcome is committed.
+    pub(super) fn end(self, outcome: &Outcome) {
+        let (name, error) = named(outcome);
+        let took = self.begun.elapsed();
+        let attributes = self
+            .handling
+            .system
+            .attributes(OPERATION, &self.destination, error);
+        let instruments = &self.handling.instruments;
+        instruments.process.record(took.as_secs_f64(), &attributes);
+        let destination = KeyValue::new(DESTINATION, self.destination.clone());
+        instruments
+            .outcomes
+            .add(1, &[destination, KeyValue::new(OUTCOME, name)]);
+        self.span.set_attribute(OUTCOME, name);
+        if let Some(error) = error {
+            telemetry::fail(&self.span, error);
+        }
+        self.span.in_scope(|| self.log(outcome, name, took));
+    }
+
+    fn log(&self, outcome: &Outcome, name: &str, took: Duration) {
+        let message = self.message;
+        let (event_id, event_type) = (&message.message_id, &message.event_type);
+        let (aggregate_id, attempt) = (partition_key(message), self.attempt);
+        // To the microsecond: what stands behind it is noise.
+        let duration_ms = took.as_micros() as f64 / 1000.0;
+        match outcome {
+            Outcome::Deferred(delay, cause) => tracing::warn!(
+                event.id = event_id,
+                event.r#type = event_type,
+                aggregate.id = aggregate_id,
+                attempt,
+                duration_ms,
+                ?delay,
+                cause,
+                "deferred"
+            ),
+            Outcome::Held(Held::Dead, cause) => tracing::error!(
+                event.id = event_id,
+                event.r#type = event_type,
+                aggregate.id = aggregate_id,
+                attempt,
+                duration_ms,
+                cause,
+                "dead"
+            ),
+            Outcome::Held(Held::Skipped, _) => tracing::warn!(
+                event.id = event_id,
+                event.r#type = event_type,
+                aggregate.id = aggregate_id,
+                "skipped: this build does not know the type"
+            ),
+            _ => tracing::info!(
+                event.id = event_id,
+                event.r#type = event_type,
+                aggregate.id = aggregate_id,
+                attempt,
+                duration_ms,
+                "{name}"
+            ),
+        }
+    }
+}
+
+/// One delivery of the broker's, whatever becomes of it.
+pub(super) fn count_delivery(handling: &Handling, message: &Message) {
+    let queue = handling.consumer();
+    let source = telemetry::source(message, queue, handling.knows(message));
+    let attributes = [
+        KeyValue::new(telemetry::SYSTEM, handling.system.name),
+        KeyValue::new(DESTINATION, source),
+    ];
+    handling.instruments.consumed.add(1, &attributes);
+}
+
+/// How long the message was in the queue: for the current span.
+pub(super) fn note_queue_wait(message: &Message, came_ms: i64) {
+    let wait_ms = message.published_ms().map(|published| came_ms - published);
+    // The clocks of two databases may differ by more than a message takes.
+    let wait = wait_ms.and_then(|wait_ms| u64::try_from(wait_ms).ok());
+    if let Some(wait) = wait {
+        let wait = Duration::from_millis(wait).as_secs_f64();
+        Span::current().set_attribute("angarium.queue.wait", wait);
+    }
+}
+
+/// The outcome's name, and the kind of its failure where it is one.
+fn named(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
+    match outcome {
+        Outcome::Handled => ("handled", None),
+        Outcome::Duplicate => ("duplicate", None),
+        Outcome::Deferred(..) => ("deferred", Some("deferred")),
+        Outcome::Held(Held::Dead, _) => ("dead", Some("dead")),
+        Outcome::Held(held, _) => (held.as_str(), None),
+    }
+}

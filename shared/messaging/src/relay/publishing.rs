@@ -1,0 +1,88 @@
+//! One event on its way to the broker's confirm, as traces and metrics see it.
+//!
+//! The span belongs to the trace of the event: a child of the span that created it, however long ago that was. The time that
+//! it has waited in the outbox is on it, by the database's clock.
+
+use std::time::{Duration, Instant};
+
+use event::Message;
+use opentelemetry::KeyValue;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::outbox::Pending;
+use crate::telemetry::{self, DESTINATION, Instruments, System};
+use crate::trace;
+use crate::transport::Confirmation;
+
+const OPERATION: (&str, &str) = ("publish", "send");
+
+/// A hand-over that has begun.
+pub(super) struct Publishing {
+    span: Span,
+    system: System,
+    instruments: Instruments,
+    destination: String,
+    may_be_unrouted: bool,
+    begun: Instant,
+    /// In the outbox, until now.
+    waited: Duration,
+}
+
+impl Publishing {
+    pub(super) fn begin(
+        row: &Pending,
+        message: &Message,
+        system: &System,
+        instruments: &Instruments,
+    ) -> Self {
+        let span = tracing::debug_span!(
+            "publish",
+            otel.name = format!("publish {}", row.exchange),
+            otel.kind = "client",
+        );
+        let destination = telemetry::destination(&row.exchange, &row.routing_key);
+        let waited = row.waited();
+        system.describe(&span, message, OPERATION, &destination);
+        span.set_attribute("angarium.outbox.wait", waited.as_secs_f64());
+        trace::continue_in(&span, &row.envelope.trace);
+        Self {
+            span,
+            system: system.clone(),
+            instruments: instruments.clone(),
+            destination,
+            may_be_unrouted: row.may_be_unrouted,
+            begun: Instant::now(),
+            waited,
+        }
+    }
+
+    /// The broker has answered, or (`None`) never will, as the connection is lost.
+    pub(super) fn end(self, answer: Option<&Confirmation>) {
+        let error = match answer {
+            Some(Confirmation::Routed) => None,
+            Some(Confirmation::Unrouted) if self.may_be_unrouted => None,
+            Some(Confirmation::Unrouted) => Some("unroutable"),
+            Some(Confirmation::Refused(_)) => Some("refused"),
+            None => Some("connection_lost"),
+        };
+        let took = self.begun.elapsed();
+        let attributes = self.system.attributes(OPERATION, &self.destination, error);
+        self.instruments
+            .operation
+            .record(took.as_secs_f64(), &attributes);
+        self.instruments.sent.add(1, &attributes);
+        let destination = [KeyValue::new(DESTINATION, self.destination)];
+        match error {
+            None => {
+                let lag = (self.waited + took).as_secs_f64();
+                self.instruments.lag.record(lag, &destination);
+            }
+            Some("unroutable") => self.instruments.unroutable.add(1, &destination),
+            Some(_) => (),
+        }
+        if let Some(error) = error {
+            telemetry::fail(&self.span, error);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What traces and metrics call things, and the instruments: OpenTelemetry's semantic conventions for messaging
+//! (development status, v1.44), with names of our own under `angarium.` where they have none.
+//!
+//! Attributes that only OpenTelemetry needs are set on it directly and are no fields of the `tracing` span, so that no log
+//! line repeats them. `docs/telemetry.md` lists everything that is emitted; a test compares.
+
+mod instruments;
+mod inventory;
+
+pub(crate) use instruments::Instruments;
+pub(crate) use inventory::Inventory;
+
+use event::Message;
+use opentelemetry::KeyValue;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+pub(crate) const SYSTEM: &str = "messaging.system";
+pub(crate) const OPERATION_NAME: &str = "messaging.operation.name";
+pub(crate) const OPERATION_TYPE: &str = "messaging.operation.type";
+pub(crate) const DESTINATION: &str = "messaging.destination.name";
+pub(crate) const ERROR_TYPE: &str = "error.type";
+/// What became of an event, or of a transaction.
+pub(crate) const OUTCOME: &str = "angarium.outcome";
+/// The service that a gauge is about: several may share a process.
+pub(crate) const SERVICE: &str = "angarium.service";
+
+pub(crate) const MESSAGE_ID: &str = "messaging.message.id";
+pub(crate) const CONVERSATION_ID: &str = "messaging.message.conversation_id";
+pub(crate) const AGGREGATE_ID: &str = "aggregate.id";
+
+const ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key";
+
+/// The broker, as traces and metrics name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// `rabbitmq`, or a name of our own where the conventions have none.
+    pub name: &'static str,
+    /// Host and port, where it is reached over a network.
+    pub server: Option<(String, u16)>,
+}
+
+impl System {
+    /// What a span about `message` says at its start, where samplers see it.
+    pub(crate) fn describe(
+        &self,
+        span: &Span,
+        message: &Message,
+        operation: (&'static str, &'static str),
+        destination: &str,
+    ) {
+        if span.is_disabled() {
+            return;
+        }
+        let (name, kind) = operation;
+        span.set_attribute(SYSTEM, self.name);
+        span.set_attribute(OPERATION_NAME, name);
+        span.set_attribute(OPERATION_TYPE, kind);
+        span.set_attribute(DESTINATION, destination.to_owned());
+        span.set_attribute(ROUTING_KEY, message.routing_key.clone());
+        for (key, value) in [
+            (MESSAGE_ID, &message.message_id),
+            (CONVERSATION_ID, &message.correlation_id),
+        ] {
+            if let Some(value) = value {
+                span.set_attribute(key, value.clone());
+            }
+        }
+        if let Some((host, port)) = &self.server {
+            span.set_attribute("server.address", host.clone());
+            span.set_attribute("server.port", i64::from(*port));
+        }
+    }
+
+    /// What a measurement says.
+    pub(crate) fn attributes(
+        &self,
+        operation: (&'static str, &'static str),
+        destination: &str,
+        error: Option<&'static str>,
+    ) -> Vec<KeyValue> {
+        let (name, kind) = operation;
+        let mut attributes = vec![
+            KeyValue::new(SYSTEM, self.name),
+            KeyValue::new(OPERATION_NAME, name),
+            KeyValue::new(OPERATION_TYPE, kind),
+            KeyValue::new(DESTINATION, destination.to_owned()),
+        ];
+        attributes.extend(error.map(|error| KeyValue::new(ERROR_TYPE, error)));
+        attributes
+    }
+}
+
+/// `{exchange}:{routing key}`, as a producer names where a message goes.
+pub(crate) fn destination(exchange: &str, routing_key: &str) -> String {
+    format!("{exchange}:{routing_key}")
+}
+
+/// `{exchange}:{routing key}:{queue}`, as a consumer names where it came from. A routing key is a stranger's text until the
+/// message proves to be one of ours, and no metric may grow with what strangers invent.
+pub(crate) fn source(message: &Message, queue: &str, known: bool) -> String {
+    if known {
+        format!("{}:{}:{queue}", message.exchange, message.routing_key)
+    } else {
+        queue.to_owned()
+    }
+}
+
+/// Fails a span, in OpenTelemetry's terms.
+pub(crate) fn fail(span: &Span, error: &'static str) {
+    span.set_attribute(ERROR_TYPE, error);
+    span.set_status(opentelemetry::trace::Status::error(error));
+}

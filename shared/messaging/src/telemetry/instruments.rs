@@ -1,0 +1,86 @@
+//! The engine's counters and histograms, of the process's meter. Where nobody collects, they do nothing.
+
+use opentelemetry::global;
+use opentelemetry::metrics::{Counter, Histogram};
+
+/// In seconds, as the conventions advise for durations.
+const BOUNDARIES: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+/// An event may wait through an outage.
+const LAG_BOUNDARIES: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
+];
+
+#[derive(Clone)]
+pub(crate) struct Instruments {
+    /// From handing a message over until the broker's confirm.
+    pub(crate) operation: Histogram<f64>,
+    /// From taking a message up until its effect is committed.
+    pub(crate) process: Histogram<f64>,
+    pub(crate) sent: Counter<u64>,
+    pub(crate) consumed: Counter<u64>,
+    /// From the commit of an event until its confirm.
+    pub(crate) lag: Histogram<f64>,
+    pub(crate) unroutable: Counter<u64>,
+    pub(crate) outcomes: Counter<u64>,
+}
+
+impl Instruments {
+    /// Those of the meter that is set up by now.
+    pub(crate) fn new() -> Self {
+        let meter = global::meter("messaging");
+        let seconds = |name: &'static str, description: &'static str, boundaries: &[f64]| {
+            meter
+                .f64_histogram(name)
+                .with_unit("s")
+                .with_description(description)
+                .with_boundaries(boundaries.to_vec())
+                .build()
+        };
+        let count = |name: &'static str, unit: &'static str, description: &'static str| {
+            meter
+                .u64_counter(name)
+                .with_unit(unit)
+                .with_description(description)
+                .build()
+        };
+        Self {
+            operation: seconds(
+                "messaging.client.operation.duration",
+                "From handing a message to the broker until its confirm",
+                &BOUNDARIES,
+            ),
+            process: seconds(
+                "messaging.process.duration",
+                "From taking a message up until its effect is committed",
+                &BOUNDARIES,
+            ),
+            sent: count(
+                "messaging.client.sent.messages",
+                "{message}",
+                "Messages handed to the broker",
+            ),
+            consumed: count(
+                "messaging.client.consumed.messages",
+                "{message}",
+                "Messages that came from the broker",
+            ),
+            lag: seconds(
+                "angarium.relay.lag",
+                "From the commit of an event until the broker has it",
+                &LAG_BOUNDARIES,
+            ),
+            unroutable: count(
+                "angarium.relay.unroutable",
+                "{event}",
+                "Publishings that reached no queue, so that the event stays in the outbox",
+            ),
+            outcomes: count(
+                "angarium.consumer.outcomes",
+                "{event}",
+                "What became of events that were taken up",
+            ),
+        }
+    }
+}
