@@ -1,9 +1,12 @@
-//! One trace and one correlation id from the call to the last effect.
+//! One trace, one correlation id and the baggage that may travel, from the call to the last effect.
+
+use std::sync::OnceLock;
 
 use contracts::notification::v1::NotificationKind;
 use contracts::user::v1::CreateUserRequest;
 use rstest::rstest;
 use runtime::config::TelemetryConfig;
+use runtime::telemetry::Guard;
 use testkit::Stack;
 use tonic::Request;
 
@@ -16,14 +19,16 @@ const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_causes(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    // Once a process: the other case has done it already.
-    let _guard = runtime::telemetry::init(
-        &TelemetryConfig {
+    // Once a process, and as long as it: the cases run side by side.
+    static TELEMETRY: OnceLock<Guard> = OnceLock::new();
+    TELEMETRY.get_or_init(|| {
+        let config = TelemetryConfig {
             filter: "error".to_owned(),
-            ..Default::default()
-        },
-        "test",
-    );
+            baggage_keys: vec!["tenant".to_owned()],
+            ..TelemetryConfig::default()
+        };
+        runtime::telemetry::init(&config, "test").unwrap()
+    });
     let system = Running::start(stack).await;
     let mut request = Request::new(CreateUserRequest {
         email: "ada@example.com".to_owned(),
@@ -39,6 +44,9 @@ async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_caus
     );
     request
         .metadata_mut()
+        .insert("baggage", "tenant=blue,session=secret".parse().unwrap());
+    request
+        .metadata_mut()
         .insert("x-correlation-id", "call-42".parse().unwrap());
     let answer = system.users.clone().create_user(request).await.unwrap();
     assert_eq!(
@@ -52,7 +60,7 @@ async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_caus
         let rows = system
             .query(
                 service,
-                "SELECT traceparent, correlation_id FROM outbox WHERE event_type NOT LIKE '%KeyPublished'",
+                "SELECT traceparent, baggage, correlation_id FROM outbox WHERE event_type NOT LIKE '%KeyPublished'",
             )
             .await;
         // Of the user and the mail about the address; of both mails.
@@ -65,6 +73,9 @@ async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_caus
                     .is_some_and(|parent| parent.contains(TRACE_ID)),
                 "{service}: {traceparent:?}"
             );
+            // Of the caller's, what the installation lets travel.
+            let baggage: Option<String> = row.try_get("", "baggage").unwrap();
+            assert_eq!(baggage.as_deref(), Some("tenant=blue"), "{service}");
             let correlation_id: String = row.try_get("", "correlation_id").unwrap();
             assert_eq!(correlation_id, "call-42", "{service}");
         }

@@ -17,13 +17,13 @@ pub fn current() -> TraceContext {
     of(&Span::current())
 }
 
-/// The context of `span`, or of the current one where nobody records it.
+/// The context of `span`, or of the innermost one around it that is recorded.
 pub(crate) fn of(span: &Span) -> TraceContext {
-    if span.is_disabled() && !Span::current().is_disabled() {
-        return current();
-    }
     let mut carrier = HashMap::new();
-    let context = span.context();
+    let mut context = span.context();
+    if !context.span().span_context().is_valid() {
+        context = Context::current();
+    }
     get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut carrier));
     TraceContext::accept(
         carrier.get("traceparent").map(String::as_str),

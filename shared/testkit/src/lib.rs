@@ -16,6 +16,7 @@
 mod blocking;
 mod broker;
 mod certificates;
+mod collector;
 mod database;
 mod encrypting;
 mod environment;
@@ -34,6 +35,7 @@ mod virtual_host;
 
 pub use broker::{Broker, BrokerKind};
 pub use certificates::{Authority, Identity};
+pub use collector::{Attributes, Collector, ExportedSpan};
 pub use database::{Database, StoreKind};
 pub use encrypting::Encrypting;
 pub use environment::amqp_url;

@@ -11,4 +11,5 @@ mod dead_letters;
 mod demo;
 mod process;
 mod sudden_death;
+mod telemetry;
 mod topology;

@@ -10,7 +10,7 @@ use crate::events::{Audited, Changed, Failure, id, message};
 use crate::world::{World, consumer_config};
 
 /// A release in which the mistake is mended.
-async fn mended(
+pub(crate) async fn mended(
     transaction: &Transaction,
     event: Changed,
     delivered: &Delivered,

@@ -1,8 +1,11 @@
 //! One trace and one correlation id from the call to the last effect, over the wire, retries and replays.
 
-use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
+use messaging::Subscriptions;
+use messaging::dead_letters::DeadLetters;
+use messaging::trace::{self, TraceContext};
+use opentelemetry::trace::{Status, TraceContextExt as _, TracerProvider as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually};
 use tracing::Instrument as _;
@@ -10,7 +13,8 @@ use tracing::subscriber::DefaultGuard;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::effects::{each_on_its_own, in_order};
+use crate::dead_letters::mended;
+use crate::effects::{QUEUE, each_on_its_own, in_order};
 use crate::events::{Changed, Failure};
 use crate::world::World;
 
@@ -20,7 +24,7 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    let _tracing = tracing_to_nowhere();
+    let (_spans, _tracing) = tracing_to_memory();
     let mut world = World::new(store, broker).await;
     let event = Changed {
         echo: true,
@@ -71,7 +75,7 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
 async fn an_event_that_waited_for_its_predecessor_keeps_its_trace(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    let _tracing = tracing_to_nowhere();
+    let (_spans, _tracing) = tracing_to_memory();
     let mut world = World::new(store, BrokerKind::Embedded).await;
     let call = tracing::info_span!("call");
     let trace_id = call.context().span().span_context().trace_id().to_string();
@@ -89,10 +93,97 @@ async fn an_event_that_waited_for_its_predecessor_keeps_its_trace(
     world.stop().await;
 }
 
-/// For this thread, which is the one that a test's tasks run on.
-fn tracing_to_nowhere() -> DefaultGuard {
+#[rstest]
+#[tokio::test]
+async fn an_event_that_was_dead_and_replayed_has_a_span_for_each_attempt_in_its_trace(
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let (spans, _tracing) = tracing_to_memory();
+    let mut world = World::new(StoreKind::Postgres, broker).await;
+    let call = tracing::info_span!("call");
+    let trace_id = call.context().span().span_context().trace_id().to_string();
+    let event = Changed::failing("a", 1, Failure::Reject);
+    world.transport(&each_on_its_own()).declare().await.unwrap();
+    let id = world.commit(&event, 1).instrument(call).await.to_string();
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.run_consumer(each_on_its_own());
+    world.becomes(&id, "dead").await;
+    world.stop().await;
+    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    assert!(letters.replay(&id, "ada", "mended").await.unwrap());
+    world.run_consumer(Subscriptions::new(QUEUE).on::<Changed>(mended));
+    world.becomes(&id, "done").await;
+    world.stop().await;
+
+    let mut spans = of_events(&spans);
+    spans.retain(|span| span.name.starts_with("process "));
+    let outcome = |span: &SpanData| {
+        let mut attributes = span.attributes.iter();
+        let outcome = attributes.find(|attribute| attribute.key.as_str() == "angarium.outcome");
+        outcome.map(|attribute| attribute.value.to_string())
+    };
+    let outcomes: Vec<_> = spans.iter().filter_map(outcome).collect();
+    assert_eq!(outcomes, ["dead", "handled"]);
+    let failed = |span: &SpanData| matches!(span.status, Status::Error { .. });
+    assert_eq!(spans.iter().map(failed).collect::<Vec<_>>(), [true, false]);
+    for span in &spans {
+        assert_eq!(span.span_context.trace_id().to_string(), trace_id);
+        assert_eq!(
+            span.links.first().unwrap().span_context.span_id(),
+            span.parent_span_id
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_trace_that_is_not_sampled_is_carried_as_such_and_stays_one() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    let (spans, _tracing) = tracing_to_memory();
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let call = tracing::info_span!("call");
+    trace::continue_in(&call, &TraceContext::accept(Some(PARENT), None, None));
+    world.transport(&each_on_its_own()).declare().await.unwrap();
+    world.commit(&Changed::of("a"), 1).instrument(call).await;
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.run_consumer(each_on_its_own());
+    let effects = eventually("it had its effect", async || {
+        let effects = world.effects().await;
+        if effects.is_empty() {
+            Err(effects)
+        } else {
+            Ok(effects)
+        }
+    })
+    .await;
+    world.stop().await;
+
+    let trace_id = PARENT.split('-').nth(1).unwrap();
+    assert_eq!(effects[0].trace_id, trace_id);
+    let rows = world.rows("SELECT traceparent FROM outbox", []).await;
+    let carried: String = rows[0].try_get("", "traceparent").unwrap();
+    assert!(
+        carried.contains(trace_id) && carried.ends_with("-00"),
+        "{carried}"
+    );
+    let spans = of_events(&spans);
+    assert!(spans.is_empty(), "{spans:?}");
+}
+
+/// For this thread, which is the one that a test's tasks run on. SQLite works on a thread of its own, which knows nothing of
+/// it: spans that it entered never end, so who asks for spans that have ended uses PostgreSQL.
+fn tracing_to_memory() -> (InMemorySpanExporter, DefaultGuard) {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    let tracer = SdkTracerProvider::builder().build().tracer("test");
-    let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-    tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
+    let spans = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone());
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.build().tracer("test"));
+    let subscriber = tracing_subscriber::registry().with(layer);
+    (spans, tracing::subscriber::set_default(subscriber))
+}
+
+/// Those that the engine has made so far.
+fn of_events(spans: &InMemorySpanExporter) -> Vec<SpanData> {
+    let names = ["create ", "publish ", "process "];
+    let mut spans = spans.get_finished_spans().unwrap();
+    spans.retain(|span| names.iter().any(|name| span.name.starts_with(name)));
+    spans
 }

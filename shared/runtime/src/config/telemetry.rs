@@ -5,8 +5,8 @@ use url::Url;
 
 use super::Problems;
 
-/// Migrations report every file at each start otherwise.
-const DEFAULT_FILTER: &str = "info,sea_orm_migration=warn";
+/// Migrations report every file at each start otherwise, and OpenTelemetry what it has set up.
+const DEFAULT_FILTER: &str = "info,sea_orm_migration=warn,opentelemetry=warn";
 
 /// Named at each flag: a heading for what follows would also take in the service's own flags.
 const HEADING: &str = "Telemetry";

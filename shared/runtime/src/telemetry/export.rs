@@ -3,7 +3,8 @@
 //! The standard `OTEL_*` variables decide, and most of them are read by the SDK itself: batches, intervals, samplers, headers,
 //! compression, certificates. A collector that is away costs what it does not take, and never a call.
 
-use std::time::Duration;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{
@@ -18,8 +19,8 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::TelemetryError;
 
-/// For each signal, when the process ends: what a collector has not taken by then is lost.
-const FLUSH: Duration = Duration::from_secs(2);
+/// When the process ends: what a collector has not taken by then is lost.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// One kind of telemetry, as the variables name it.
 #[derive(Clone, Copy)]
@@ -122,18 +123,29 @@ impl Providers {
 
     /// Sends what is held back, for a bounded time. Blocks, and needs the Tokio runtime to be there still.
     pub(super) fn shut_down(&self) {
-        let mut ended: Vec<(&str, OTelSdkResult)> = Vec::new();
-        ended.push(("traces", self.tracer.shutdown_with_timeout(FLUSH)));
-        if let Some(meter) = &self.meter {
-            ended.push(("metrics", meter.shutdown_with_timeout(FLUSH)));
+        let mut flushes: Vec<Box<dyn FnOnce() -> OTelSdkResult + Send>> = Vec::new();
+        let tracer = self.tracer.clone();
+        flushes.push(Box::new(move || tracer.shutdown_with_timeout(FLUSH)));
+        if let Some(meter) = self.meter.clone() {
+            flushes.push(Box::new(move || meter.shutdown_with_timeout(FLUSH)));
         }
-        // Last, so that what is said of the others goes out as well.
-        if let Some(logger) = &self.logger {
-            ended.push(("logs", logger.shutdown_with_timeout(FLUSH)));
+        if let Some(logger) = self.logger.clone() {
+            flushes.push(Box::new(move || logger.shutdown_with_timeout(FLUSH)));
         }
-        for (signal, ended) in ended {
-            if let Err(error) = ended {
-                tracing::warn!(%error, "the last {signal} were not sent");
+        // Side by side and on threads that nobody waits for: not every part of the SDK keeps to its limit.
+        let (ended, ends) = channel();
+        let begun = Instant::now();
+        let flushing = flushes.len();
+        for flush in flushes {
+            let ended = ended.clone();
+            std::thread::spawn(move || ended.send(flush()));
+        }
+        for _ in 0..flushing {
+            let left = FLUSH.saturating_sub(begun.elapsed());
+            match ends.recv_timeout(left) {
+                Ok(Ok(())) => (),
+                Ok(Err(error)) => tracing::warn!(%error, "the last telemetry was not sent"),
+                Err(_) => return tracing::warn!("the last telemetry was not sent in time"),
             }
         }
     }

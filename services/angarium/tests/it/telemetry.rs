@@ -1,0 +1,6 @@
+//! What a running system exports, as a collector gets it: traces, metrics and logs of one registration and one order.
+
+mod journey;
+mod logs;
+mod measured;
+mod story;

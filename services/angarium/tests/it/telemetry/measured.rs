@@ -1,0 +1,30 @@
+//! What is measured is what `docs/telemetry.md` lists, by name and unit.
+
+use std::collections::BTreeSet;
+
+use testkit::Stack;
+
+use super::journey::{self, documented};
+
+/// Listed as well, but only where something goes wrong.
+const OF_FAILURES: [&str; 1] = ["angarium.relay.unroutable"];
+
+#[tokio::test]
+async fn what_is_measured_is_what_is_written_down() {
+    let collector = journey::take(Stack::Embedded, "01").await;
+    let metrics = collector.metrics();
+    let mut measured: BTreeSet<String> = metrics.iter().map(|metric| metric.name.clone()).collect();
+    measured.extend(OF_FAILURES.map(str::to_owned));
+    let documented: BTreeSet<String> = documented("Metrics").into_iter().collect();
+    assert_eq!(measured, documented);
+    for metric in &metrics {
+        assert!(!metric.unit.is_empty(), "{metric:?}");
+    }
+    // Three services share the process, and each says who it is.
+    let resources = collector.resources();
+    let resource = resources.first().unwrap();
+    assert_eq!(resource.get("service.namespace").unwrap(), "angarium");
+    for key in ["service.name", "service.version", "service.instance.id"] {
+        assert!(resource.contains_key(key), "{resource:?}");
+    }
+}

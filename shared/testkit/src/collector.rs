@@ -1,0 +1,249 @@
+//! An OpenTelemetry collector for one test: takes what a process exports over OTLP/gRPC, and keeps it.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
+use tokio::runtime::{Builder, Runtime};
+use tonic::codec::CompressionEncoding;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// Attributes as text, by their names.
+pub type Attributes = BTreeMap<String, String>;
+
+/// A span as a test looks at it. Ids are lower-case hex.
+#[derive(Clone, Debug)]
+pub struct ExportedSpan {
+    /// As traces show it.
+    pub name: String,
+    /// `server`, `client`, `producer`, `consumer` or `internal`.
+    pub kind: &'static str,
+    /// Which trace it belongs to.
+    pub trace_id: String,
+    /// Its own.
+    pub span_id: String,
+    /// Its parent's; empty for a root.
+    pub parent_id: String,
+    /// The ids of the spans that it links to.
+    pub links: Vec<String>,
+    /// What it says.
+    pub attributes: Attributes,
+    /// Whether it failed.
+    pub is_error: bool,
+    /// Unix nanoseconds.
+    pub began_ns: u64,
+}
+
+/// A running collector. It ends when dropped.
+pub struct Collector {
+    address: SocketAddr,
+    kept: Arc<Kept>,
+    /// Of its own, because a test that waits for a process to end blocks its thread, while the process exports its last.
+    runtime: Option<Runtime>,
+}
+
+#[derive(Default)]
+struct Kept {
+    resources: Mutex<Vec<Attributes>>,
+    spans: Mutex<Vec<Span>>,
+    metrics: Mutex<Vec<Metric>>,
+    logs: Mutex<Vec<LogRecord>>,
+}
+
+impl Collector {
+    /// Listens on a port that the system chooses.
+    pub fn start() -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("the system gives a thread");
+        let context = runtime.enter();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listening = TcpIncoming::bind(any).expect("a free port");
+        let address = listening.local_addr().expect("a bound socket");
+        let kept = Arc::new(Kept::default());
+        let gzip = CompressionEncoding::Gzip;
+        let server = Server::builder()
+            .add_service(TraceServiceServer::from_arc(Arc::clone(&kept)).accept_compressed(gzip))
+            .add_service(MetricsServiceServer::from_arc(Arc::clone(&kept)).accept_compressed(gzip))
+            .add_service(LogsServiceServer::from_arc(Arc::clone(&kept)).accept_compressed(gzip))
+            .serve_with_incoming(listening);
+        runtime.spawn(async move {
+            server.await.expect("the collector serves");
+        });
+        drop(context);
+        Self {
+            address,
+            kept,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What the exporting processes say of themselves, once for each export.
+    pub fn resources(&self) -> Vec<Attributes> {
+        lock(&self.kept.resources).clone()
+    }
+
+    /// All spans so far, in the order in which they began.
+    pub fn spans(&self) -> Vec<ExportedSpan> {
+        let mut spans: Vec<ExportedSpan> = lock(&self.kept.spans).iter().map(exported).collect();
+        spans.sort_by_key(|span| span.began_ns);
+        spans
+    }
+
+    /// Everything that was measured so far.
+    pub fn metrics(&self) -> Vec<Metric> {
+        lock(&self.kept.metrics).clone()
+    }
+
+    /// All log records so far: the message, the attributes, and the ids of trace and span in hex.
+    pub fn logs(&self) -> Vec<(String, Attributes, String, String)> {
+        let logs = lock(&self.kept.logs);
+        let record = |log: &LogRecord| {
+            let body = log.body.as_ref().map(text).unwrap_or_default();
+            let (trace, span) = (hex(&log.trace_id), hex(&log.span_id));
+            (body, attributes(&log.attributes), trace, span)
+        };
+        logs.iter().map(record).collect()
+    }
+
+    /// Every byte of text that anybody has exported, to look for what must not be there.
+    pub fn everything(&self) -> String {
+        let (spans, logs) = (lock(&self.kept.spans), lock(&self.kept.logs));
+        format!("{:?}{:?}{:?}", *spans, *logs, self.metrics())
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // In the background, as a test's own runtime may not wait for another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Kept {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        for of_resource in request.into_inner().resource_spans {
+            let resource = of_resource.resource.unwrap_or_default();
+            lock(&self.resources).push(attributes(&resource.attributes));
+            let spans = of_resource.scope_spans.into_iter();
+            lock(&self.spans).extend(spans.flat_map(|scope| scope.spans));
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Kept {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        for of_resource in request.into_inner().resource_metrics {
+            let metrics = of_resource.scope_metrics.into_iter();
+            lock(&self.metrics).extend(metrics.flat_map(|scope| scope.metrics));
+        }
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Kept {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        for of_resource in request.into_inner().resource_logs {
+            let logs = of_resource.scope_logs.into_iter();
+            lock(&self.logs).extend(logs.flat_map(|scope| scope.log_records));
+        }
+        Ok(Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+fn exported(span: &Span) -> ExportedSpan {
+    ExportedSpan {
+        name: span.name.clone(),
+        kind: match span.kind() {
+            SpanKind::Server => "server",
+            SpanKind::Client => "client",
+            SpanKind::Producer => "producer",
+            SpanKind::Consumer => "consumer",
+            SpanKind::Internal | SpanKind::Unspecified => "internal",
+        },
+        trace_id: hex(&span.trace_id),
+        span_id: hex(&span.span_id),
+        parent_id: hex(&span.parent_span_id),
+        links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
+        attributes: attributes(&span.attributes),
+        is_error: span
+            .status
+            .as_ref()
+            .is_some_and(|status| status.code() == StatusCode::Error),
+        began_ns: span.start_time_unix_nano,
+    }
+}
+
+fn attributes(given: &[KeyValue]) -> Attributes {
+    let of_one = |attribute: &KeyValue| {
+        let value = attribute.value.as_ref().map(text).unwrap_or_default();
+        (attribute.key.clone(), value)
+    };
+    given.iter().map(of_one).collect()
+}
+
+fn text(value: &AnyValue) -> String {
+    match &value.value {
+        None => String::new(),
+        Some(Value::StringValue(text)) => text.clone(),
+        Some(Value::BoolValue(value)) => value.to_string(),
+        Some(Value::IntValue(value)) => value.to_string(),
+        Some(Value::DoubleValue(value)) => value.to_string(),
+        Some(other) => format!("{other:?}"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
