@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Draws one trace as a waterfall: each span below its parent, with its service, name, duration and place in time.
+"""Draws one trace as a waterfall: each span below its parent, with its service, name, duration and place in time. A dotted line
+leads from a parent that had ended to a child that began later: the time that an event has waited.
 
 Reads what the OpenTelemetry collector's `file` exporter writes: one JSON object (ExportTraceServiceRequest) a line.
 Without a trace id it lists the traces that are there.
@@ -95,6 +96,7 @@ def draw(spans):
         page.line(place, TOP - 6, place, height - 12)
         page.text(place, TOP - 10, duration(tick / 1e9) if tick else "0", "faint", size=11, anchor="middle")
 
+    known = {span.id: span for span in spans}
     for i, (span, depth) in enumerate(rows):
         y = TOP + ROW * i
         if i % 2 == 0:
@@ -104,6 +106,9 @@ def draw(spans):
         page.text(indent + 10, y + 16, shorten(span.name, NAMES - indent - 20), weight=500 if depth == 0 else 400)
         left = NAMES + (span.start - begin) / total * CHART
         right = NAMES + (span.end - begin) / total * CHART
+        parent = known.get(span.parent)
+        if parent and parent.end < span.start:
+            page.line(NAMES + (parent.end - begin) / total * CHART, y + ROW / 2, left, y + ROW / 2, stroke=colors[span.service], dash="2 3")
         took = duration((span.end - span.start) / 1e9)
         hint = f"{span.service}: {span.name}, {took}, after {duration((span.start - begin) / 1e9)}"
         page.rect(left, y + 6, max(right - left, 2), ROW - 12, fill=colors[span.service], radius=2, hint=hint)
