@@ -198,15 +198,18 @@ impl Table {
             column("attributes"),
         );
         let mut series = BTreeMap::new();
+        let mut above = String::new();
         for cells in rows.skip(1).take_while(|cells| cells.len() > labels) {
             let metric = cells[name].trim_matches('`');
-            let labels = cells[labels].replace('.', "_");
+            if cells[labels] != "as above" {
+                above = cells[labels].replace('.', "_");
+            }
             if cells[kind].starts_with("histogram") {
                 for suffix in ["_bucket", "_sum", "_count"] {
-                    series.insert(format!("{metric}{suffix}"), labels.clone());
+                    series.insert(format!("{metric}{suffix}"), above.clone());
                 }
             } else {
-                series.insert(metric.to_owned(), labels);
+                series.insert(metric.to_owned(), above.clone());
             }
         }
         Self(series)
