@@ -33,12 +33,13 @@ class Page:
             f'opacity="{opacity}" {look}>{inner}</rect>'
         )
 
-    def text(self, x, y, content, css="text", size=12, anchor="start", weight=400, fill=""):
+    def text(self, x, y, content, css="text", size=12, anchor="start", weight=400, fill="", aside=""):
         # A style sheet wins over attributes: size, weight and colour go where they win over it.
         color = f"; fill: {fill}" if fill else ""
+        beside = f'<tspan class="faint" dx="8">{escape(aside)}</tspan>' if aside else ""
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" class="{css}" text-anchor="{anchor}" '
-            f'style="font-size: {size}px; font-weight: {weight}{color}">{escape(content)}</text>'
+            f'style="font-size: {size}px; font-weight: {weight}{color}">{escape(content)}{beside}</text>'
         )
 
     def line(self, x1, y1, x2, y2, stroke="", width=1.0, dash=""):

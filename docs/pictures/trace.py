@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Draws one trace as a waterfall: each span below its parent, with its service, name, duration and place in time. A dotted line
-leads from a parent that had ended to a child that began later: the time that an event has waited.
+"""Draws one trace as a waterfall: each span below its parent, with its service, name, event, duration and place in time. A dotted
+line leads from a parent that had ended to a child that began later: the time that an event has waited.
 
 Reads what the OpenTelemetry collector's `file` exporter writes: one JSON object (ExportTraceServiceRequest) a line.
 Without a trace id it lists the traces that are there.
@@ -24,7 +24,7 @@ class Span:
     parent: str
     service: str
     name: str
-    kind: int
+    event: str
     start: int
     end: int
     failed: bool
@@ -37,13 +37,16 @@ def read(lines):
             service = attributes["service.name"]["stringValue"]
             for scope in resource["scopeSpans"]:
                 for span in scope["spans"]:
+                    said = {a["key"]: a["value"] for a in span.get("attributes", [])}
+                    # exchange:routing key, and with a consumer the queue
+                    destination = said.get("messaging.destination.name", {}).get("stringValue", "")
                     yield Span(
                         trace=span["traceId"],
                         id=span["spanId"],
                         parent=span.get("parentSpanId", ""),
                         service=service,
                         name=span["name"],
-                        kind=span.get("kind", 0),
+                        event=destination.split(":")[1] if ":" in destination else "",
                         start=int(span["startTimeUnixNano"]),
                         end=int(span["endTimeUnixNano"]),
                         failed=span.get("status", {}).get("code") == 2,
@@ -103,7 +106,7 @@ def draw(spans):
             page.rect(8, y, width - 16, ROW, "stripe", opacity=0.6, radius=3)
         indent = 16 + 16 * depth
         page.rect(indent, y + 5, 4, ROW - 10, fill=colors[span.service], radius=2)
-        page.text(indent + 10, y + 16, shorten(span.name, NAMES - indent - 20), weight=500 if depth == 0 else 400)
+        page.text(indent + 10, y + 16, shorten(span.name, NAMES - indent - 30 - 7 * len(span.event)), weight=500 if depth == 0 else 400, aside=span.event)
         left = NAMES + (span.start - begin) / total * CHART
         right = NAMES + (span.end - begin) / total * CHART
         parent = known.get(span.parent)
