@@ -12,6 +12,7 @@ mod faults;
 mod flow;
 mod identity;
 mod late_recipient;
+mod observability;
 mod poison;
 mod system;
 mod tidy;
