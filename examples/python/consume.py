@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import sys
 from pathlib import Path
 
@@ -29,7 +28,12 @@ PREFETCH = 20
 tracer = trace.get_tracer("example-orders")
 
 
-async def main() -> None:
+async def main() -> int:
+    # With what exit code, once it is known.
+    end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, finish, end, 0)
+
     url = os.environ.get("AMQP_URL", "amqp://guest:guest@127.0.0.1/")
     # As the services have it, where several systems share a broker.
     prefix = os.environ.get("AMQP_PREFIX", "")
@@ -41,18 +45,16 @@ async def main() -> None:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=PREFETCH)
         queue = await declare(channel, prefix)
-        await queue.consume(lambda message: handle(message, orders))
+        await queue.consume(lambda message: handle(message, orders, end))
         report({"consuming": queue.name})
-        await asked_to_end()
+        return await end
 
 
 async def declare(channel: AbstractChannel, prefix: str) -> AbstractQueue:
     # The exchange is the order service's: it is looked for, not made. Without it, this fails and says so.
     exchange = await channel.get_exchange(prefix + EXCHANGE, ensure=True)
     dead_letters = f"{prefix}{QUEUE}.dead_letters"
-    await channel.declare_queue(
-        dead_letters, durable=True, arguments={"x-queue-type": "quorum"}
-    )
+    await channel.declare_queue(dead_letters, durable=True, arguments={"x-queue-type": "quorum"})
     queue = await channel.declare_queue(
         prefix + QUEUE,
         durable=True,
@@ -72,7 +74,9 @@ async def declare(channel: AbstractChannel, prefix: str) -> AbstractQueue:
     return queue
 
 
-async def handle(message: AbstractIncomingMessage, orders: Orders) -> None:
+async def handle(
+    message: AbstractIncomingMessage, orders: Orders, end: asyncio.Future[int]
+) -> None:
     # What a message carries of its sender's trace is its parent here: one trace, from the call to this effect.
     envelope = Envelope.of(message)
     context = propagate.extract(envelope.headers)
@@ -86,10 +90,10 @@ async def handle(message: AbstractIncomingMessage, orders: Orders) -> None:
             await message.reject(requeue=False)
             report({"rejected": envelope.message_id, "why": str(error)})
             return
-        except sqlite3.Error as error:
-            # Nothing is wrong with the event. Unacknowledged, it is delivered again once this program is.
-            report({"failed": envelope.message_id, "why": str(error)})
-            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:
+            # The database, or a mistake of ours. Unacknowledged, the event is delivered again to whoever is started next.
+            report({"failed": envelope.message_id, "why": repr(error)})
+            finish(end, 1)
             return
         await message.ack()
         report(
@@ -106,11 +110,9 @@ async def handle(message: AbstractIncomingMessage, orders: Orders) -> None:
         )
 
 
-async def asked_to_end() -> None:
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    await ended.wait()
+def finish(end: asyncio.Future[int], code: int) -> None:
+    if not end.done():
+        end.set_result(code)
 
 
 def report(line: dict[str, object]) -> None:

@@ -58,10 +58,10 @@ def run(connection: Connection) -> None:
     session = Session(connection, email, PASSWORD)
     print(f"registered {session.user.user_id}")
 
-    order = once_known(lambda: place(connection, session))
-    print(f"ordered {order.order_id} for {amount(order.total_price)}")
+    placed = once_known(lambda: place(connection, session))
+    print(f"ordered {placed.order_id} for {amount(placed.total_price)}")
 
-    for order in watch(connection, session, order.order_id):
+    for order in watch(connection, session, placed.order_id):
         print(f"state {OrderState.Name(order.state)}", flush=True)
         if order.state == OrderState.ORDER_STATE_PLACED:
             cancel(connection, session, order)
@@ -83,9 +83,7 @@ def place(connection: Connection, session: Session) -> Order:
     ]
     request = PlaceOrderRequest(lines=lines, request_id=str(uuid4()))
     return session.call(
-        lambda metadata: connection.orders.PlaceOrder(
-            request, metadata=metadata, timeout=DEADLINE
-        )
+        lambda metadata: connection.orders.PlaceOrder(request, metadata=metadata, timeout=DEADLINE)
     ).order
 
 
@@ -121,9 +119,7 @@ def cancel(connection: Connection, session: Session, order: Order) -> None:
         etag=order.etag,
     )
     session.call(
-        lambda metadata: connection.orders.CancelOrder(
-            request, metadata=metadata, timeout=DEADLINE
-        )
+        lambda metadata: connection.orders.CancelOrder(request, metadata=metadata, timeout=DEADLINE)
     )
 
 

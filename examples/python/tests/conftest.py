@@ -15,7 +15,11 @@ from courier.refusal import Refusal
 from courier.session import Metadata, Session
 
 from angarium.order.v1.order_pb2 import Order, OrderLine
-from angarium.order.v1.order_service_pb2 import GetUserViewRequest, ListOrdersRequest, PlaceOrderRequest
+from angarium.order.v1.order_service_pb2 import (
+    GetUserViewRequest,
+    ListOrdersRequest,
+    PlaceOrderRequest,
+)
 from angarium.notification.v1.notification_service_pb2 import GetPreferencesRequest
 from angarium.user.v1.user_service_pb2 import CreateUserRequest, VerifyEmailRequest
 from google.type.money_pb2 import Money

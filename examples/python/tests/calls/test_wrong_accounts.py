@@ -22,7 +22,6 @@ from angarium.order.v1.order_service_pb2 import (
     GetOrderRequest,
     ListOrdersRequest,
 )
-from angarium.user.v1.user_pb2 import User
 from angarium.user.v1.user_service_pb2 import (
     ChangePasswordRequest,
     CreateUserRequest,

@@ -28,9 +28,7 @@ def test_pages_that_cannot_be_turned_to(system: System, ada: Person) -> None:
             request, metadata=ada.metadata, timeout=DEADLINE
         ).next_page_token
 
-    of_placed = listed(
-        ListOrdersRequest(page_size=1, state=OrderState.ORDER_STATE_PLACED)
-    )
+    of_placed = listed(ListOrdersRequest(page_size=1, state=OrderState.ORDER_STATE_PLACED))
     assert of_placed
     for wrong, fields in (
         (ListOrdersRequest(page_size=-1), {"page_size"}),

@@ -81,9 +81,7 @@ def test_an_etag_of_before_a_change(system: System, ada: Person, admin: Person) 
     )
     stale = CancelOrderRequest(order_id=order.order_id, etag=order.etag)
     refusal = refused(
-        lambda: system.connection.orders.CancelOrder(
-            stale, metadata=ada.metadata, timeout=DEADLINE
-        )
+        lambda: system.connection.orders.CancelOrder(stale, metadata=ada.metadata, timeout=DEADLINE)
     )
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
     assert "read it again" in refusal.message

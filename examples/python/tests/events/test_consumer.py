@@ -88,7 +88,9 @@ def consuming(folder: Path) -> Iterator[Consumer]:
 @pytest.fixture(scope="session")
 def amqp_url() -> str:
     url = os.environ.get("AMQP_URL")
-    assert url, "set AMQP_URL to the broker of the running system: its events are what is tested here"
+    assert url, (
+        "set AMQP_URL to the broker of the running system: its events are what is tested here"
+    )
     return url
 
 
@@ -155,6 +157,23 @@ def test_what_it_cannot_read_is_set_aside_and_what_it_does_not_know_is_skipped(
             lambda taken: taken is not None,
         )
         assert taken == broken
+
+
+def test_what_it_cannot_keep_it_does_not_acknowledge(
+    system: System, amqp_url: str, tmp_path: Path
+) -> None:
+    event_id, order_id = str(uuid4()), str(uuid4())
+    event = OrderPlaced(order_id=order_id)
+    with consuming(tmp_path) as consumer:
+        with closing(sqlite3.connect(tmp_path / "orders.db")) as db:
+            db.execute("ALTER TABLE orders RENAME TO lost")
+        send(amqp_url, event_id, order_id, OrderPlaced.DESCRIPTOR.full_name, event)
+        consumer.says(failed=event_id)
+        assert consumer.process.wait(PATIENCE) == 1
+    with closing(sqlite3.connect(tmp_path / "orders.db")) as db:
+        db.execute("ALTER TABLE lost RENAME TO orders")
+    with consuming(tmp_path) as consumer:
+        assert consumer.says(event_id=event_id)["outcome"] == "applied"
 
 
 def cancel(system: System, person: Person, order_id: str) -> None:
