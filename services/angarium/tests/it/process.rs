@@ -23,6 +23,7 @@ pub(crate) struct Account {
 pub(crate) struct Process {
     child: Child,
     pub(crate) users: String,
+    pub(crate) orders: String,
     pub(crate) notifications: String,
 }
 
@@ -63,13 +64,14 @@ impl Process {
             format!("http://{}", line.split_whitespace().nth(1).unwrap())
         };
         let users = address("users");
-        address("orders");
+        let orders = address("orders");
         let notifications = address("notifications");
         // The rest is read as well, so that it is never blocked by what it says.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
             users,
+            orders,
             notifications,
         }
     }
