@@ -11,6 +11,7 @@
 )]
 
 mod buf;
+mod clients;
 mod contracts;
 mod faults;
 mod lint;
@@ -73,6 +74,9 @@ enum Task {
         file: Option<PathBuf>,
     },
 
+    /// Make the examples in other languages ready below target/, as the tests run them, and print where they are
+    Clients,
+
     /// Start the servers of the tests, print how to reach them as export lines, and keep them
     /// until Ctrl-C: for quick runs of `cargo test` in another shell
     #[command(after_long_help = SERVERS_HELP)]
@@ -95,7 +99,8 @@ Where the servers come from, for each of the two the first that is there:
   3. Docker: postgres:18 and rabbitmq:4-management
   4. as root on Debian or Ubuntu: apt-get install, then as 2
 ANGARIUM_TEST_OWN_SERVER is set to a command line that starts a private PostgreSQL or RabbitMQ for whoever has to end one; where
-their programs are not installed, such a run says what it leaves out.
+their programs are not installed, such a run says what it leaves out. ANGARIUM_TEST_CLIENTS is set to one that makes the examples in
+other languages ready, for the tests that run them: they need Python and Node.js.
 What was started is ended again, also after a failure, Ctrl-C or SIGTERM.";
 
 fn main() -> ExitCode {
@@ -123,6 +128,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Faults { args } => faults::run(args, stop),
         Task::Contracts(task) => contracts::run(task, stop),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
+        Task::Clients => clients::run(stop),
         Task::Servers => servers::keep(stop),
         Task::Own { product } => own::run(*product, stop),
     }

@@ -14,6 +14,8 @@ use crate::order::{IllegalTransition, State, Step};
 
 /// By then an outbox that drains has made room.
 const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
+/// By then an event of a moment ago has come.
+const RETRY_WHEN_UNKNOWN: Duration = Duration::from_millis(200);
 /// Watching goes on elsewhere, or on what is started next.
 const RETRY_WHEN_ENDING: Duration = Duration::from_secs(1);
 
@@ -81,13 +83,14 @@ impl From<Error> for Status {
         let message = error.to_string();
         match error {
             Error::PermissionDenied => status::permission_denied(),
-            Error::UserUnknown(id) => status::not_found(
+            Error::UserUnknown(id) => status::not_known_yet(
                 "USER_UNKNOWN",
                 "angarium.user.v1.User",
                 &id.to_string(),
                 format!(
                     "{message}; a user becomes known a moment after registration, so right after it try again"
                 ),
+                RETRY_WHEN_UNKNOWN,
             ),
             Error::UserDeleted(id) => {
                 status::failed_precondition("USER_DELETED", "USER_STATE", &id.to_string(), message)

@@ -51,6 +51,21 @@ pub fn not_found(
     resource(Code::NotFound, reason, resource_type, name, message.into())
 }
 
+/// As [`not_found`], where the resource may be known to another service and its event still on its way: the same call may
+/// succeed after `retry_after`.
+pub fn not_known_yet(
+    reason: &str,
+    resource_type: &str,
+    name: &str,
+    message: impl Into<String>,
+    retry_after: Duration,
+) -> Status {
+    let message = message.into();
+    let mut details = resource_details(reason, resource_type, name, &message);
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::NotFound, message, details)
+}
+
 /// What should be unique is taken, for example `already_exists("EMAIL_TAKEN", "angarium.user.v1.User", email, …)`.
 pub fn already_exists(
     reason: &str,
@@ -207,10 +222,15 @@ pub(crate) fn malformed_message(reported: &str) -> Status {
 }
 
 fn resource(code: Code, reason: &str, resource_type: &str, name: &str, message: String) -> Status {
+    let details = resource_details(reason, resource_type, name, &message);
+    Status::with_error_details(code, message, details)
+}
+
+fn resource_details(reason: &str, resource_type: &str, name: &str, message: &str) -> ErrorDetails {
     let name = clipped(name);
     let mut details = details(reason, &[("resource", name)]);
-    details.set_resource_info(resource_type, name, "", message.as_str());
-    Status::with_error_details(code, message, details)
+    details.set_resource_info(resource_type, name, "", message);
+    details
 }
 
 fn details(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
@@ -240,6 +260,7 @@ mod tests {
             ),
             (request_id_reused("m".to_owned()), "REQUEST_ID_REUSED"),
             (not_found("GONE", "T", "n", "m"), "GONE"),
+            (not_known_yet("LATE", "T", "n", "m", second), "LATE"),
             (already_exists("TAKEN", "T", "n", "m"), "TAKEN"),
             (failed_precondition("STATE", "T", "s", "d"), "STATE"),
             (aborted("RACE", "m"), "RACE"),
@@ -284,6 +305,7 @@ mod tests {
             unavailable("A", after),
             resource_exhausted("B", after),
             too_many_attempts(after),
+            not_known_yet("C", "T", "n", "m", after),
         ] {
             let details = status.get_error_details();
             assert_eq!(details.retry_info().unwrap().retry_delay, Some(after));

@@ -1,4 +1,4 @@
-//! The settings of a test run. There are five, and no service reads them.
+//! The settings of a test run. There are six, and no service reads them.
 
 use std::time::Duration;
 
@@ -31,6 +31,11 @@ pub(crate) fn rabbitmqctl() -> Option<Vec<String>> {
 /// The program and its first arguments.
 pub(crate) fn own_server() -> Option<Vec<String>> {
     command_line("ANGARIUM_TEST_OWN_SERVER")
+}
+
+/// The program and its first arguments.
+pub(crate) fn clients() -> Option<Vec<String>> {
+    command_line("ANGARIUM_TEST_CLIENTS")
 }
 
 fn command_line(name: &str) -> Option<Vec<String>> {

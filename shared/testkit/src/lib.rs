@@ -3,7 +3,8 @@
 //!
 //! Guarantees: nothing that two tests make can meet, so tests run in parallel; what a test made is gone when its value is
 //! dropped. Servers come from `ANGARIUM_TEST_POSTGRES_URL`, `ANGARIUM_TEST_AMQP_URL`, `ANGARIUM_TEST_RABBITMQCTL` and, for those
-//! that a test may end, `ANGARIUM_TEST_OWN_SERVER`, which `cargo xtask test` sets.
+//! that a test may end, `ANGARIUM_TEST_OWN_SERVER`; the examples in other languages from `ANGARIUM_TEST_CLIENTS`.
+//! `cargo xtask test` sets them all.
 //! Everything panics with a readable text instead of returning an error: that is how a test fails.
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ mod database;
 mod encrypting;
 mod environment;
 mod eventually;
+mod examples;
 mod locked_down;
 mod operator;
 mod outbox;
@@ -40,6 +42,7 @@ pub use database::{Database, StoreKind};
 pub use encrypting::Encrypting;
 pub use environment::amqp_url;
 pub use eventually::{eventually, eventually_is};
+pub use examples::Examples;
 pub use locked_down::{LockedDown, Operation};
 pub use operator::Operator;
 pub use outbox::{Promised, outbox};

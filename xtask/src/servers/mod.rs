@@ -5,7 +5,7 @@
 
 mod account;
 mod amqp;
-mod apt;
+pub(crate) mod apt;
 mod choice;
 mod docker;
 mod folder;
@@ -39,6 +39,8 @@ pub(crate) const AMQP_URL: &str = "ANGARIUM_TEST_AMQP_URL";
 pub(crate) const RABBITMQCTL: &str = "ANGARIUM_TEST_RABBITMQCTL";
 /// A command line that starts a server of the caller's own: see [`own`].
 const OWN_SERVER: &str = "ANGARIUM_TEST_OWN_SERVER";
+/// A command line that makes the examples in other languages ready: see [`clients`](crate::clients).
+const CLIENTS: &str = "ANGARIUM_TEST_CLIENTS";
 
 /// Which way each server is taken; made before anything starts, so that a machine without a way
 /// is told at once.
@@ -111,6 +113,7 @@ pub(crate) struct Servers {
     postgres: Running,
     rabbitmq: Running,
     own_server: String,
+    clients: String,
     _ledger: Ledger,
 }
 
@@ -143,7 +146,8 @@ impl Servers {
         Ok(Self {
             postgres,
             rabbitmq,
-            own_server: own_server()?,
+            own_server: ourselves("own")?,
+            clients: ourselves("clients")?,
             _ledger: ledger,
         })
     }
@@ -153,6 +157,7 @@ impl Servers {
             (POSTGRES_URL, self.postgres.url.as_str()),
             (AMQP_URL, &self.rabbitmq.url),
             (OWN_SERVER, &self.own_server),
+            (CLIENTS, &self.clients),
         ];
         if let Some(control) = &self.rabbitmq.control {
             environment.push((RABBITMQCTL, control));
@@ -178,6 +183,7 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
         println!("export {RABBITMQCTL}='{control}'");
     }
     println!("export {OWN_SERVER}='{}'", servers.own_server);
+    println!("export {CLIENTS}='{}'", servers.clients);
     eprintln!("xtask: both run until Ctrl-C");
     let mut rounds = 0_u32;
     while !stop.requested() {
@@ -194,10 +200,10 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
 }
 
 /// This program itself, which may be built anew while it runs: then Linux names a file that is gone.
-fn own_server() -> Result<String> {
+fn ourselves(task: &str) -> Result<String> {
     let program = env::current_exe().context("cannot find this program's own file")?;
     let program = program.to_string_lossy();
-    Ok(format!("{} own", program.trim_end_matches(" (deleted)")))
+    Ok(format!("{} {task}", program.trim_end_matches(" (deleted)")))
 }
 
 fn start_postgres(choice: Choice, ledger: &Ledger, stop: &Stop) -> Result<Running> {

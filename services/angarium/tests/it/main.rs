@@ -5,10 +5,12 @@
     reason = "test code only: a panic is how a test fails"
 )]
 
+mod buf_curl;
 mod canary;
 mod configuration;
 mod dead_letters;
 mod demo;
+mod examples;
 mod process;
 mod sudden_death;
 mod telemetry;

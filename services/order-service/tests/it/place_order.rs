@@ -1,5 +1,7 @@
 //! Placing: what is answered, what is stored, and what is published.
 
+use std::time::Duration;
+
 use contracts::order::v1::{OrderPlaced, OrderState, PlaceOrderRequest};
 use rstest::rstest;
 use testkit::{StoreKind, reason};
@@ -83,6 +85,9 @@ async fn an_order_for_a_user_who_is_not_known_here_is_refused_and_leaves_nothing
     let resource = details.resource_info().unwrap();
     assert_eq!(resource.resource_type, "angarium.user.v1.User");
     assert_eq!(resource.resource_name, unknown);
+    // Of somebody who has just registered it may be heard at any moment.
+    let wait = details.retry_info().unwrap().retry_delay.unwrap();
+    assert!(wait > Duration::ZERO && wait < Duration::from_secs(1));
 
     assert_eq!(world.count_orders().await, 0);
     assert_eq!(world.outbox().await, []);

@@ -12,6 +12,7 @@
 mod asyncapi;
 mod catalogue;
 mod comments;
+mod descriptors;
 mod golden;
 
 use std::io::Write as _;
@@ -57,7 +58,7 @@ fn main() -> Result<()> {
         }
         Command::Release => release(&pool),
         Command::Check => check(&pool),
-        Command::Descriptors => Ok(io::stdout().write_all(FILE_DESCRIPTOR_SET)?),
+        Command::Descriptors => Ok(io::stdout().write_all(&descriptors::write()?)?),
     }
 }
 

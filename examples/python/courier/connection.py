@@ -1,0 +1,66 @@
+"""Connections to the three services: their addresses, deadlines, and what is repeated by itself."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from angarium.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
+from angarium.order.v1.order_service_pb2_grpc import OrderServiceStub
+from angarium.user.v1.user_service_pb2_grpc import UserServiceStub
+
+# No call without a deadline: who does not say how long they wait, waits for ever.
+DEADLINE = 10.0
+
+# Which calls are repeated by themselves where the server was away: those that change nothing, or carry a request_id.
+SERVICE_CONFIG = Path(__file__).parents[3] / "proto/service_config.json"
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the services listen. Without further ado, where `cargo run` has them."""
+
+    users: str = "127.0.0.1:50051"
+    orders: str = "127.0.0.1:50052"
+    notifications: str = "127.0.0.1:50053"
+    # The authorities to believe, as PEM. None: plaintext, for one's own machine.
+    ca_file: Path | None = None
+
+    @classmethod
+    def from_environment(cls) -> "Addresses":
+        ca_file = os.environ.get("ANGARIUM_CA_FILE")
+        return cls(
+            users=os.environ.get("ANGARIUM_USERS", cls.users),
+            orders=os.environ.get("ANGARIUM_ORDERS", cls.orders),
+            notifications=os.environ.get("ANGARIUM_NOTIFICATIONS", cls.notifications),
+            ca_file=Path(ca_file) if ca_file else None,
+        )
+
+
+class Connection:
+    """A channel to each service. Channels are made once, shared by all threads, and connect by themselves."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self.channels = {
+            address: _channel(address, addresses.ca_file)
+            for address in (addresses.users, addresses.orders, addresses.notifications)
+        }
+        self.users = UserServiceStub(self.channels[addresses.users])
+        self.orders = OrderServiceStub(self.channels[addresses.orders])
+        self.notifications = NotificationServiceStub(self.channels[addresses.notifications])
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for channel in self.channels.values():
+            channel.close()
+
+
+def _channel(address: str, ca_file: Path | None) -> grpc.Channel:
+    options = [("grpc.service_config", SERVICE_CONFIG.read_text())]
+    if ca_file is None:
+        return grpc.insecure_channel(address, options)
+    credentials = grpc.ssl_channel_credentials(ca_file.read_bytes())
+    return grpc.secure_channel(address, credentials, options)

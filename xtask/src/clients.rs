@@ -1,0 +1,125 @@
+//! `cargo xtask clients`: makes the examples in other languages ready, as their READMEs say, for the tests that run them.
+//!
+//! They are laid out anew below the target folder, and generated from the descriptor set that is published. What they need from
+//! PyPI and npm is fetched once, and again where their lock files have changed; a language that is missing here is installed
+//! where that can be done, or named.
+
+mod language;
+mod layout;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::stop::Stop;
+use crate::{buf, contracts, process, workspace};
+
+/// What is fetched and built, and is not laid out anew.
+const BUILT: &[&str] = &[".venv", "gen", "node_modules", "dist"];
+
+/// Prints one line each: `python FOLDER`, `typescript FOLDER`, `buf PROGRAM`, `descriptors FILE`.
+pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
+    // As in the repository, so that the commands of the READMEs are the same here.
+    let home = workspace::state().join("clients");
+    fs::create_dir_all(&home)?;
+    let _turn = take_turns(&home)?;
+    let descriptors = home.join("target/angarium.binpb");
+    let (python, typescript) = (
+        home.join("examples/python"),
+        home.join("examples/typescript"),
+    );
+    if contracts::descriptors(Some(&descriptors), stop)? != ExitCode::SUCCESS {
+        bail!("the descriptor set cannot be written");
+    }
+    let root = workspace::root();
+    fs::create_dir_all(home.join("proto"))?;
+    let service_config = "proto/service_config.json";
+    fs::copy(root.join(service_config), home.join(service_config))?;
+
+    language::PYTHON.find_or_install(stop)?;
+    layout::copy(&root.join("examples/python"), &python, BUILT)?;
+    build_python(&python, stop).context("examples/python cannot be made ready")?;
+
+    language::NODE.find_or_install(stop)?;
+    layout::copy(&root.join("examples/typescript"), &typescript, BUILT)?;
+    build_typescript(&typescript, stop).context("examples/typescript cannot be made ready")?;
+
+    let buf = buf::find(stop)?;
+    let mut stdout = std::io::stdout().lock();
+    for (name, path) in [
+        ("python", &python),
+        ("typescript", &typescript),
+        ("buf", &buf),
+        ("descriptors", &descriptors),
+    ] {
+        writeln!(stdout, "{name} {}", path.display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build_python(folder: &Path, stop: &Stop) -> Result<()> {
+    let python = folder.join(".venv/bin/python");
+    layout::once(
+        &folder.join(".venv"),
+        &[
+            folder.join("requirements.txt"),
+            folder.join("requirements-dev.txt"),
+        ],
+        || {
+            eprintln!("xtask: fetching what examples/python needs into the target folder");
+            must(
+                Command::new("python3").args(["-m", "venv", ".venv"]),
+                folder,
+                stop,
+            )?;
+            let mut install = Command::new(&python);
+            install.args(["-m", "pip", "install", "--quiet", "--no-input"]);
+            install.args(["--disable-pip-version-check", "-r", "requirements-dev.txt"]);
+            must(&mut install, folder, stop)
+        },
+    )?;
+    must(Command::new(&python).arg("generate.py"), folder, stop)
+}
+
+fn build_typescript(folder: &Path, stop: &Stop) -> Result<()> {
+    layout::once(
+        &folder.join("node_modules"),
+        &[folder.join("package-lock.json")],
+        || {
+            eprintln!("xtask: fetching what examples/typescript needs into the target folder");
+            let mut install = Command::new("npm");
+            install.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+            must(&mut install, folder, stop)
+        },
+    )?;
+    for script in ["generate", "build"] {
+        let mut run = Command::new("npm");
+        run.args(["run", "--silent", script]);
+        must(&mut run, folder, stop)?;
+    }
+    Ok(())
+}
+
+/// What the program says goes to where errors do: our own output is what the caller reads.
+fn must(command: &mut Command, folder: &Path, stop: &Stop) -> Result<()> {
+    command.current_dir(folder).stdout(std::io::stderr());
+    let status = process::run(command, stop)?;
+    if !status.success() {
+        bail!(
+            "{} ended with {status}, in {}",
+            command.get_program().display(),
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+/// Two runs at once would build into one another.
+fn take_turns(home: &Path) -> Result<File> {
+    let lock = File::create(home.join("lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}

@@ -1,0 +1,97 @@
+//! Whether Python and Node.js are here, new enough and whole; and their installation where that is up to us.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+use crate::servers::apt;
+use crate::stop::Stop;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) struct Language {
+    name: &'static str,
+    /// All of these succeed where it is what the examples need.
+    checks: &'static [&'static [&'static str]],
+    packages: &'static [&'static str],
+    how_else: &'static str,
+}
+
+pub(super) const PYTHON: Language = Language {
+    name: "Python 3.11 or later, with venv,",
+    checks: &[&[
+        "python3",
+        "-c",
+        "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))",
+    ]],
+    packages: &["python3", "python3-venv"],
+    how_else: "https://www.python.org/downloads/",
+};
+
+pub(super) const NODE: Language = Language {
+    name: "Node.js 20 or later, with npm,",
+    checks: &[
+        &[
+            "node",
+            "-e",
+            "process.exit(process.versions.node.split('.')[0] < 20 ? 1 : 0)",
+        ],
+        &["npm", "--version"],
+    ],
+    packages: &["nodejs", "npm"],
+    how_else: "https://nodejs.org/en/download",
+};
+
+impl Language {
+    pub(super) fn find_or_install(&self, stop: &Stop) -> Result<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        stop.check()?;
+        let mut tried = String::new();
+        if apt::is_possible() {
+            match apt::install(self.packages) {
+                Ok(()) if self.is_here() => return Ok(()),
+                Ok(()) => tried = " (what the distribution has is older)".to_owned(),
+                Err(error) => tried = format!(" (it could not be installed: {error:#})"),
+            }
+        }
+        stop.check()?;
+        bail!(
+            "{} is needed for the examples in other languages and is not here{tried}. Install it, from the packages {} of \
+             your distribution or from {}, so that `{}` succeeds",
+            self.name,
+            self.packages.join(" and "),
+            self.how_else,
+            self.checks[0].join(" "),
+        );
+    }
+
+    fn is_here(&self) -> bool {
+        self.checks.iter().all(|check| {
+            let mut command = Command::new(check[0]);
+            let output = process::output(command.args(&check[1..]), LIMIT);
+            output.is_ok_and(|output| output.status.success())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_is_here_where_all_its_checks_succeed() {
+        let language = |checks| Language {
+            name: "",
+            checks,
+            packages: &[],
+            how_else: "",
+        };
+        assert!(language(&[&["true"], &["true"]]).is_here());
+        assert!(!language(&[&["true"], &["false"]]).is_here());
+        assert!(!language(&[&["no-such-program-of-any-name"]]).is_here());
+    }
+}
