@@ -160,6 +160,10 @@ async fn changed_password(
         ),
     );
     // Whoever runs it must be able to tell this from a broker that is away.
+    let begun_to_wait = Instant::now();
+    while load.refusals()? == refused && begun_to_wait.elapsed() < RECOVERY.resumes {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let refused = load.refusals()? - refused;
     watch.judge(
         refused > 0,

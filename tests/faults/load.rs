@@ -159,6 +159,12 @@ pub(crate) fn slowest_refusal(answers: &[Answer]) -> (Duration, usize) {
     (took.unwrap_or_default(), refused.count())
 }
 
+/// How many callers have heard a no within the limit.
+pub(crate) fn refused_within(answers: &[Answer], limit: Duration) -> usize {
+    let refused = answers.iter().filter(|answer| !answer.accepted);
+    refused.filter(|answer| answer.took <= limit).count()
+}
+
 fn answer(line: &str) -> Option<Answer> {
     let mut words = line.split(' ');
     let accepted = match words.next()? {
