@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use sea_orm::{AccessMode, ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
 use testkit::{BrokerKind, StoreKind};
 
 use super::end_all_sessions;
@@ -89,6 +89,10 @@ async fn set_read_only(database: &DatabaseConnection, value: &str) -> Result<()>
              EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {value}', current_database());
          END $$"
     );
-    database.execute_unprepared(&set).await?;
+    // Our own sessions may be such new ones.
+    let writing = Some(AccessMode::ReadWrite);
+    let setting = database.begin_with_config(None, writing).await?;
+    setting.execute_unprepared(&set).await?;
+    setting.commit().await?;
     end_all_sessions(database).await
 }
