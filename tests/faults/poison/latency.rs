@@ -1,7 +1,8 @@
 //! What poison costs its good neighbours: how long they take from their sender to their effect, with it and without it.
 //!
-//! Blocks with poison and blocks without take turns, so that whatever else the machine does meets both alike. Judged is the
-//! median of the ratios of neighbouring blocks: a few that were disturbed do not move it.
+//! Blocks with poison and blocks without take turns, so that whatever else the machine does meets both alike. Judged are
+//! medians, which a few disturbed blocks do not move: that of the ratios of neighbouring blocks, and the ratio of those of all
+//! blocks. What poison really costs shows in both; what only one of them shows is the machine's.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -101,15 +102,15 @@ pub(super) async fn run(
         ended?;
     }
 
-    let ratio = median(measured.iter().map(|(without, with)| with / without));
+    let neighbours = median(measured.iter().map(|(without, with)| with / without));
     let without = median(measured.iter().map(|(without, _)| *without));
     let with = median(measured.iter().map(|(_, with)| *with));
+    let all = with / without;
     let allowed = if quick { SHORT_FACTOR } else { FACTOR };
     wrongs.judge(
-        ratio < allowed,
+        neighbours.min(all) < allowed,
         &format!(
-            "the 99th percentile of the good ones: {without:.0} ms without poison, {with:.0} ms with it, {ratio:.2} times as long \
-             (medians of {pairs} pairs of blocks of {good}; allowed {allowed})"
+            "the 99th percentile of the good ones: {without:.0} ms without poison, {with:.0} ms with it; {all:.2} times as long,              {neighbours:.2} times as long as in the neighbouring block (medians of {pairs} pairs of blocks of {good}; allowed {allowed})"
         ),
     );
     Ok(())
