@@ -79,7 +79,7 @@ enum Name {
     Broker,
     /// Links to the broker and to the databases that are cut, half open, slow, narrow or reset under load
     Network,
-    /// Sessions of the database that end under load
+    /// Databases that are killed, stuck, read-only or lose their sessions under load, and files whose writers are killed
     Database,
     /// Settings of live connections
     Durability,
