@@ -30,6 +30,11 @@ fn what_was_promised_survives_sudden_death(
 }
 
 #[test]
+fn several_relays_and_consumers_keep_the_order_while_handlers_fail() {
+    passes(&["order"]);
+}
+
+#[test]
 fn what_commits_late_is_published_soon() {
     passes(&["late-commit"]);
 }

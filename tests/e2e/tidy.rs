@@ -143,6 +143,17 @@ fn lapin_is_known_to_messaging_and_to_tests_only() {
     }
 }
 
+/// RabbitMQ's delivery limit does not count what a client hands back with `basic.nack`; and what has to wait is a row by then.
+#[test]
+fn nothing_is_ever_handed_back_to_the_broker() {
+    for source in sources(&root().join("shared/messaging/src")) {
+        let text = std::fs::read_to_string(&source).unwrap();
+        for call in ["basic_nack", "basic_reject", "basic_recover"] {
+            assert!(!text.contains(call), "{}: {call}", source.display());
+        }
+    }
+}
+
 #[test]
 fn every_module_says_what_it_is_for() {
     for folder in ["services", "shared", "tests", "xtask"] {

@@ -146,6 +146,7 @@ async fn changed_password(
     watch: &mut Watch,
 ) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());
+    let refused = load.refusals()?;
     host.change_password().await;
     host.close_connections().await;
     let effects = watch.effects().await?;
@@ -157,6 +158,16 @@ async fn changed_password(
             "with another password: {} events wait",
             deposits - later.max(effects)
         ),
+    );
+    // Whoever runs it must be able to tell this from a broker that is away.
+    let begun_to_wait = Instant::now();
+    while load.refusals()? == refused && begun_to_wait.elapsed() < RECOVERY.resumes {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let refused = load.refusals()? - refused;
+    watch.judge(
+        refused > 0,
+        &format!("its log names the refusal {refused} times"),
     );
     host.restore_password().await;
     watch.recovers(load, RECOVERY, &mut longest).await?;

@@ -1,5 +1,5 @@
-//! Databases that go away under load: sessions that end, a server that is killed, a process that dies in the middle of a
-//! transaction on a file. Commands wait or fail, soon, and nothing is lost.
+//! Databases that go away under load: sessions that end, a server that is killed, one that nobody can use, a process that dies
+//! in the middle of a transaction on a file. Commands wait or fail, soon, and nothing is lost.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::checker::Verdict;
 use crate::tables;
 use crate::world::World;
 
+mod degraded;
 mod killed_server;
 mod sqlite;
 
@@ -20,8 +21,9 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     let sessions = ended_sessions(seed, quick, patience).await?;
     println!("database sessions: {sessions}");
     let killed = killed_server::run(seed, quick, patience).await?;
+    let degraded = degraded::run(seed, quick, patience).await?;
     let file = sqlite::run(seed, quick, patience).await?;
-    let verdict = sessions.and(&file);
+    let verdict = sessions.and(&degraded).and(&file);
     Ok(killed.map_or(verdict.clone(), |killed| verdict.and(&killed)))
 }
 

@@ -104,6 +104,12 @@ struct Services {
 }
 
 pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode> {
+    // As an operator would see it; whoever started this process reads it where something went wrong.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
     effects::FAILURES.store(ledger.handler_failures, Ordering::Relaxed);
     effects::REPAIRED.store(ledger.repaired, Ordering::Relaxed);
     let [produces_on, consumes_on] = ledger.brokers().await?;

@@ -1,19 +1,20 @@
 //! A system under load that goes on while things around it break, watched from outside: one process, never started again.
 
-use std::fs::File;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinSet;
 
-use crate::text;
-
 /// Beyond the process's own patience: past it, it hangs.
 const HANGS: Duration = Duration::from_secs(60);
+
+/// How RabbitMQ tells somebody that it does not let them in.
+const REFUSED: &str = "ACCESS_REFUSED";
 
 pub(crate) struct Load {
     child: Child,
@@ -21,7 +22,7 @@ pub(crate) struct Load {
     stdin: Option<ChildStdin>,
     heard: Arc<Mutex<Heard>>,
     reading: JoinSet<std::io::Result<()>>,
-    log: File,
+    log: NamedTempFile,
 }
 
 #[derive(Default)]
@@ -40,11 +41,11 @@ pub(crate) struct Answer {
 
 impl Load {
     pub(crate) fn start(mut command: Command) -> Result<Self> {
-        let log = tempfile::tempfile()?;
+        let log = NamedTempFile::new()?;
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log.try_clone()?);
+            .stderr(log.reopen()?);
         let mut child = command.spawn().context("starting the load")?;
         let stdout = child.stdout.take().context("it is piped")?;
         let heard: Arc<Mutex<Heard>> = Arc::default();
@@ -101,9 +102,21 @@ impl Load {
             None => Ok(()),
             Some(status) => bail!(
                 "the load has ended ({status}): {}",
-                text::of(self.log.try_clone()?)?.trim_end()
+                self.logged()?.trim_end()
             ),
         }
+    }
+
+    /// How often it has logged that the broker did not let it in.
+    pub(crate) fn refusals(&self) -> Result<usize> {
+        let logged = self.logged()?;
+        let lines = logged.lines().filter(|line| line.contains("starts over"));
+        Ok(lines.filter(|line| line.contains(REFUSED)).count())
+    }
+
+    fn logged(&self) -> Result<String> {
+        let bytes = std::fs::read(self.log.path())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Ends the load, waits until the system is quiet, and returns all that it has said.
@@ -114,7 +127,7 @@ impl Load {
         let status = tokio::time::timeout(limit, self.child.wait()).await;
         let status = status.context("the load hangs")??;
         if status.code().is_none_or(|code| code == 1) {
-            let log = text::of(self.log.try_clone()?)?;
+            let log = self.logged()?;
             bail!("the load ended with {status}: {log}");
         }
         self.all_said().await
@@ -144,6 +157,12 @@ pub(crate) fn slowest_refusal(answers: &[Answer]) -> (Duration, usize) {
     let refused = answers.iter().filter(|answer| !answer.accepted);
     let took = refused.clone().map(|answer| answer.took).max();
     (took.unwrap_or_default(), refused.count())
+}
+
+/// How many callers have heard a no within the limit.
+pub(crate) fn refused_within(answers: &[Answer], limit: Duration) -> usize {
+    let refused = answers.iter().filter(|answer| !answer.accepted);
+    refused.filter(|answer| answer.took <= limit).count()
 }
 
 fn answer(line: &str) -> Option<Answer> {

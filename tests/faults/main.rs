@@ -27,6 +27,7 @@ mod order;
 mod poison;
 mod races;
 mod replay;
+mod summary;
 mod tables;
 mod text;
 mod watch;
@@ -34,12 +35,12 @@ mod wire;
 mod world;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
+use anyhow::{Result, bail};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::checker::Verdict;
+use crate::summary::{Outcome, Row, Summary};
 
 /// What must hold did not.
 const VIOLATED: u8 = 2;
@@ -47,7 +48,7 @@ const VIOLATED: u8 = 2;
 #[derive(Parser)]
 #[command(name = "cargo xtask faults", about)]
 struct Cli {
-    /// Which; without it, all of them
+    /// Which; without it all of them, and a table of their verdicts in the end
     #[command(subcommand)]
     name: Option<Name>,
     /// Repeats a run
@@ -56,6 +57,9 @@ struct Cli {
     /// A short form of each
     #[arg(long, global = true)]
     quick: bool,
+    /// The same as the run `broken`
+    #[arg(long)]
+    broken: bool,
     /// Seconds within which a system must become quiet again
     #[arg(long, global = true, default_value_t = 60)]
     patience: u64,
@@ -65,7 +69,7 @@ struct Cli {
 enum Name {
     /// Sudden death at each point
     Crash(crash::Crash),
-    /// Eight mistakes that must be noticed
+    /// The engine, by eight known mistakes: each must be noticed
     Broken,
     /// Order with several relays and consumers, failures and kills
     Order,
@@ -75,7 +79,7 @@ enum Name {
     Broker,
     /// Links to the broker and to the databases that are cut, half open, slow, narrow or reset under load
     Network,
-    /// Sessions of the database that end under load
+    /// Databases that are killed, stuck, read-only or lose their sessions under load, and files whose writers are killed
     Database,
     /// Settings of live connections
     Durability,
@@ -112,15 +116,19 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
     }
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("seed {seed}");
-    let Some(name) = &cli.name else {
-        return all(cli, seed).await;
+    let name = match (&cli.name, cli.broken) {
+        (None, false) => return Ok(all(cli, seed).await),
+        (None, true) => &Name::Broken,
+        (Some(name), false) => name,
+        (Some(name), true) => bail!("either --broken or {}", name.title()),
     };
-    one(cli, name, seed).await.map(code)
+    Ok(code(one(cli, name, seed).await?.passes()))
 }
 
 /// Every run, also where an earlier one has failed.
-async fn all(cli: &Cli, seed: u64) -> Result<ExitCode> {
-    let mut passed = true;
+async fn all(cli: &Cli, seed: u64) -> ExitCode {
+    let begun = Instant::now();
+    let mut rows = Vec::new();
     for name in [
         Name::Crash(crash::Crash::everywhere()),
         Name::Order,
@@ -136,65 +144,109 @@ async fn all(cli: &Cli, seed: u64) -> Result<ExitCode> {
         Name::Unrouted,
         Name::Broken,
     ] {
-        match one(cli, &name, seed).await {
-            Ok(one) => passed &= one,
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                passed = false;
-            }
-        }
+        let begun = Instant::now();
+        let outcome = one(cli, &name, seed).await.unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            Outcome::Failed(format!("{error:#}"))
+        });
+        let title = name.title();
+        println!("{title} took {} s", begun.elapsed().as_secs());
+        rows.push(Row {
+            name: title.to_owned(),
+            broken: about(title),
+            outcome,
+        });
     }
-    Ok(code(passed))
+    let quick = if cli.quick { " --quick" } else { "" };
+    println!(
+        "\n`cargo xtask faults{quick} --seed {seed}` took {} s:\n",
+        begun.elapsed().as_secs()
+    );
+    println!("{}", Summary(&rows));
+    code(rows.iter().all(|row| row.outcome.passes()))
 }
 
-async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<bool> {
+/// Runs one, and says its verdict.
+async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
     let (quick, patience) = (cli.quick, cli.patience);
-    let (title, verdict) = match name {
+    let verdict = match name {
         Name::Crash(crash) => {
             let mut crash = crash.clone();
             if quick {
                 crash.repeats = 1;
             }
-            ("crash", crash::run(&crash, seed, patience).await?)
+            crash::run(&crash, seed, patience).await?
         }
-        Name::Order => ("order", order::run(seed, quick, patience).await?),
+        Name::Order => order::run(seed, quick, patience).await?,
         Name::LateCommit => {
             let rounds = if quick { 10 } else { 200 };
-            let patience = Duration::from_secs(patience);
-            ("late-commit", late_commit::run(rounds, patience).await?)
+            late_commit::run(rounds, Duration::from_secs(patience)).await?
         }
-        Name::Broker => ("broker", broker::run(seed, quick, patience).await?),
-        Name::Network => ("network", network::run(seed, quick, patience).await?),
-        Name::Database => ("database", database::run(seed, quick, patience).await?),
-        Name::Poison => ("poison", poison::run(seed, quick, patience).await?),
+        Name::Broker => broker::run(seed, quick, patience).await?,
+        Name::Network => network::run(seed, quick, patience).await?,
+        Name::Database => database::run(seed, quick, patience).await?,
+        Name::Poison => poison::run(seed, quick, patience).await?,
         Name::Races => {
             let rounds = if quick { 5 } else { 100 };
-            let patience = Duration::from_secs(patience);
-            ("races", races::run(rounds, seed, patience).await?)
+            races::run(rounds, seed, Duration::from_secs(patience)).await?
         }
-        Name::Replay => ("replay", replay::run(seed, quick, patience).await?),
-        Name::Lossy => ("lossy", losses::lossy(seed, patience).await?),
-        Name::Unrouted => ("unrouted", losses::unrouted(seed, patience).await?),
+        Name::Replay => replay::run(seed, quick, patience).await?,
+        Name::Lossy => losses::lossy(seed, patience).await?,
+        Name::Unrouted => losses::unrouted(seed, patience).await?,
         Name::Durability => return durable().await,
-        Name::Broken => return broken::run(seed).await,
-        Name::Ledger(_) => return Ok(true),
+        Name::Broken => return broken::run(seed, quick).await,
+        Name::Ledger(_) => {
+            let said = "it is no run".to_owned();
+            return Ok(Outcome::Answered {
+                passed: false,
+                said,
+            });
+        }
     };
-    Ok(told(title, &verdict))
+    println!("{}: {verdict}", name.title());
+    Ok(Outcome::Judged(verdict))
 }
 
-async fn durable() -> Result<bool> {
+async fn durable() -> Result<Outcome> {
     let wrong = durability::run().await?;
     for wrong in &wrong {
         println!("durability: {wrong}");
     }
-    let verdict = if wrong.is_empty() { "pass" } else { "FAIL" };
+    let passed = wrong.is_empty();
+    let verdict = if passed { "pass" } else { "FAIL" };
     println!("durability: {verdict} wrong={}", wrong.len());
-    Ok(wrong.is_empty())
+    let said = format!("{} wrong", wrong.len());
+    Ok(Outcome::Answered { passed, said })
 }
 
-fn told(title: &str, verdict: &Verdict) -> bool {
-    println!("{title}: {verdict}");
-    verdict.passes()
+impl Name {
+    /// As it is asked for.
+    fn title(&self) -> &'static str {
+        match self {
+            Self::Crash(_) => "crash",
+            Self::Broken => "broken",
+            Self::Order => "order",
+            Self::LateCommit => "late-commit",
+            Self::Broker => "broker",
+            Self::Network => "network",
+            Self::Database => "database",
+            Self::Durability => "durability",
+            Self::Poison => "poison",
+            Self::Races => "races",
+            Self::Replay => "replay",
+            Self::Lossy => "lossy",
+            Self::Unrouted => "unrouted",
+            Self::Ledger(_) => "ledger",
+        }
+    }
+}
+
+/// What `--help` says of a run.
+fn about(title: &str) -> String {
+    let cli = Cli::command();
+    let run = cli.find_subcommand(title);
+    let about = run.and_then(|run| run.get_about().map(ToString::to_string));
+    about.unwrap_or_default()
 }
 
 fn code(passed: bool) -> ExitCode {
@@ -202,5 +254,22 @@ fn code(passed: bool) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(VIOLATED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_run_is_known_by_its_title() {
+        for run in Cli::command().get_subcommands() {
+            if !run.is_hide_set() {
+                let parsed = Cli::try_parse_from(["faults", run.get_name()]);
+                let name = parsed.ok().and_then(|cli| cli.name);
+                assert_eq!(name.map(|name| name.title()), Some(run.get_name()));
+                assert!(!about(run.get_name()).is_empty());
+            }
+        }
     }
 }

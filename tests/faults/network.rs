@@ -10,7 +10,7 @@ use testkit::{BrokerKind, Database, Proxy, StoreKind};
 
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
-use crate::load::Load;
+use crate::load::{self, Load};
 use crate::watch::{Recovery, Watch};
 use crate::world::{Way, World};
 
@@ -30,6 +30,10 @@ struct Plan {
 const DETECTED: Duration = Duration::from_secs(25);
 /// In any minute, of one service.
 const RECONNECTS: usize = 30;
+/// What a statement takes more on a database that is overloaded.
+const SLOW_QUERY: Duration = Duration::from_millis(300);
+/// A call asks eight things one after the other, and its caller waits no longer than this.
+const SLOWEST_CALL: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
     let plan = if quick {
@@ -110,6 +114,24 @@ struct System {
 
 impl System {
     async fn all(&mut self, plan: &Plan) -> Result<()> {
+        self.cuts(plan).await?;
+        self.silence(plan).await?;
+        let (by, jitter) = self.faulty.target.delay();
+        let late = format!("{by:?} late each way, give or take {jitter:?}");
+        let slow = move |link: &Proxy| link.delay(by, jitter);
+        self.endures(&late, 2 * plan.span, slow).await?;
+        if self.faulty.target == Target::Databases {
+            let slow = |link: &Proxy| link.delay(SLOW_QUERY / 2, Duration::ZERO);
+            let late = format!("each statement {SLOW_QUERY:?} slower");
+            self.endures(&late, plan.span, slow).await?;
+        }
+        let narrow = |link: &Proxy| link.throttle(16 * 1024);
+        self.endures("16 KiB a second", plan.span, narrow).await?;
+        self.resets(plan).await?;
+        self.flaps(plan).await
+    }
+
+    async fn cuts(&mut self, plan: &Plan) -> Result<()> {
         let begun = Instant::now();
         let mut longest = Recovery::none();
         for _ in 0..plan.cuts {
@@ -117,12 +139,12 @@ impl System {
             tokio::time::sleep(plan.cut).await;
             longest = self.heals(longest).await?;
         }
-        self.told(
-            &format!("cut {} times for {:?}", plan.cuts, plan.cut),
-            longest,
-            begun,
-        );
+        let what = format!("cut {} times for {:?}", plan.cuts, plan.cut);
+        self.told(&what, longest, begun);
+        Ok(())
+    }
 
+    async fn silence(&mut self, plan: &Plan) -> Result<()> {
         let begun = Instant::now();
         self.faulty.each(Proxy::half_open);
         let (longest, beyond) = self.faulty.waits(plan.half_open, DETECTED).await;
@@ -131,45 +153,43 @@ impl System {
             &format!("half open: answers were waited for until {longest:.1?}, and on {beyond} connections for longer"),
         );
         let longest = self.heals(Recovery::none()).await?;
-        self.told(
-            &format!("half open for {:?}", plan.half_open),
-            longest,
-            begun,
-        );
+        let what = format!("half open for {:?}", plan.half_open);
+        self.told(&what, longest, begun);
+        Ok(())
+    }
 
+    /// What makes everything slower and ends nothing: calls go on meanwhile.
+    async fn endures(&mut self, what: &str, span: Duration, act: impl Fn(&Proxy)) -> Result<()> {
         let begun = Instant::now();
-        let (by, jitter) = self.faulty.target.delay();
-        self.faulty.each(|link| link.delay(by, jitter));
-        tokio::time::sleep(plan.span).await;
+        self.faulty.each(act);
+        tokio::time::sleep(span).await;
+        if self.faulty.target == Target::Databases {
+            let taken = || load::accepted_of_1000(&self.load.answers(begun));
+            while taken().0 == 0.0 && begun.elapsed() < span + SLOWEST_CALL {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let (accepted, of) = taken();
+            let said = format!("{what}: of {of} calls {:.2} % taken", accepted / 10.0);
+            self.watch.judge(accepted > 0.0, &said);
+        }
         let longest = self.heals(Recovery::none()).await?;
-        self.told(
-            &format!("{by:?} late, give or take {jitter:?}, for {:?}", plan.span),
-            longest,
-            begun,
-        );
+        self.told(&format!("{what}, for {span:?}"), longest, begun);
+        Ok(())
+    }
 
-        let begun = Instant::now();
-        self.faulty.each(|link| link.throttle(16 * 1024));
-        tokio::time::sleep(plan.span).await;
-        let longest = self.heals(Recovery::none()).await?;
-        self.told(
-            &format!("16 KiB a second for {:?}", plan.span),
-            longest,
-            begun,
-        );
-
+    async fn resets(&mut self, plan: &Plan) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < plan.span {
             self.faulty.each(Proxy::reset);
             tokio::time::sleep(plan.span.min(Duration::from_secs(5))).await;
         }
         let longest = self.heals(Recovery::none()).await?;
-        self.told(
-            &format!("reset every 5 s for {:?}", plan.span),
-            longest,
-            begun,
-        );
+        let what = format!("reset every 5 s for {:?}", plan.span);
+        self.told(&what, longest, begun);
+        Ok(())
+    }
 
+    async fn flaps(&mut self, plan: &Plan) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < plan.span {
             self.faulty.each(Proxy::cut);
@@ -178,11 +198,8 @@ impl System {
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
         let longest = self.heals(Recovery::none()).await?;
-        self.told(
-            &format!("up and down every 2 s for {:?}", plan.span),
-            longest,
-            begun,
-        );
+        let what = format!("up and down every 2 s for {:?}", plan.span);
+        self.told(&what, longest, begun);
         Ok(())
     }
 

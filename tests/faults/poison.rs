@@ -21,6 +21,7 @@ use crate::deposit;
 use crate::tables;
 use crate::world::World;
 
+mod latency;
 pub(crate) mod wrong;
 
 use wrong::{Fate, Sample};
@@ -94,6 +95,7 @@ async fn on(
     consumer.0.kill().await?;
     check_states(&db, &samples, true, &mut wrongs).await?;
 
+    latency::run(store, broker, seed, quick, &mut wrongs).await?;
     let verdict = verdict(&db, &samples, drain, wrongs.count).await?;
     db.close().await?;
     Ok(verdict)

@@ -89,7 +89,7 @@ async fn all_are_dead(letters: &DeadLetters) {
 async fn effects(
     consumer: &DatabaseConnection,
     last: i64,
-) -> Result<Vec<(i64, String, String, i64)>> {
+) -> Result<Vec<(i64, String, String, i64, i64)>> {
     let selecting = "SELECT * FROM effect WHERE sequence <= $1 ORDER BY sequence";
     let rows = tables::rows(consumer, selecting, [last.into()]).await?;
     let row = |row: &sea_orm::QueryResult| {
@@ -98,6 +98,7 @@ async fn effects(
             row.try_get("", "op")?,
             row.try_get("", "account")?,
             row.try_get("", "version")?,
+            row.try_get("", "made_at_ms")?,
         ))
     };
     rows.iter().map(row).collect()

@@ -29,15 +29,22 @@ impl MigrationName for CreateLedger {
 impl MigrationTrait for CreateLedger {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        let sequence = match db.get_database_backend() {
-            sea_orm::DbBackend::Sqlite => "integer PRIMARY KEY AUTOINCREMENT",
-            _ => "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        let (sequence, now_ms) = match db.get_database_backend() {
+            sea_orm::DbBackend::Sqlite => (
+                "integer PRIMARY KEY AUTOINCREMENT",
+                "cast(unixepoch('subsec') * 1000 as integer)",
+            ),
+            _ => (
+                "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+                "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+            ),
         };
         for statement in [
             "CREATE TABLE account (id text PRIMARY KEY, version bigint NOT NULL)",
             "CREATE TABLE deposit (op text PRIMARY KEY, account text NOT NULL, version bigint NOT NULL)",
             &format!(
-                "CREATE TABLE effect (sequence {sequence}, op text NOT NULL, account text NOT NULL, version bigint NOT NULL)"
+                "CREATE TABLE effect (sequence {sequence}, op text NOT NULL, account text NOT NULL, version bigint NOT NULL,
+                                      made_at_ms bigint NOT NULL DEFAULT ({now_ms}))"
             ),
         ] {
             db.execute_unprepared(statement).await?;

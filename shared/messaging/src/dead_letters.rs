@@ -227,9 +227,9 @@ impl DeadLetters {
     }
 }
 
-const LETTER: &str = "
+pub(crate) const LETTER: &str = "
 SELECT *, (SELECT count(*) FROM inbox AS later
-           WHERE later.consumer = letter.consumer AND later.state = 'waiting'
+           WHERE later.consumer = letter.consumer AND later.state <> 'done' AND later.state = 'waiting'
              AND later.aggregate_type = letter.aggregate_type AND later.aggregate_id = letter.aggregate_id
              AND later.aggregate_version > letter.aggregate_version) AS blocks
 FROM inbox AS letter WHERE consumer = $1 AND state IN ('dead', 'skipped')";

@@ -102,7 +102,7 @@ pub(crate) fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
     format!("[{}]", numbers.join(",")).into()
 }
 
-fn statement(
+pub(crate) fn statement(
     db: &impl ConnectionTrait,
     sql: &str,
     values: impl IntoIterator<Item = Value>,

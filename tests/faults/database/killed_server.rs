@@ -12,7 +12,7 @@ use crate::watch::{Recovery, Watch};
 use crate::world::World;
 
 /// By when a call that cannot be done is told so, and what a busy machine adds.
-const FAST: Duration = Duration::from_millis(2500);
+pub(super) const FAST: Duration = Duration::from_millis(2500);
 
 const LOADED: Duration = Duration::from_secs(1);
 

@@ -17,11 +17,12 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// How late everything is, give or take. A call asks its database several times, so there less is as much.
+    /// How late everything is each way, give or take. A database is asked one thing after the other, eight times in a call, so
+    /// there it is 500 ms, give or take 200, for a question and its answer together.
     pub(super) fn delay(self) -> (Duration, Duration) {
         match self {
             Self::Broker => (Duration::from_millis(500), Duration::from_millis(200)),
-            Self::Databases => (Duration::from_millis(50), Duration::from_millis(20)),
+            Self::Databases => (Duration::from_millis(250), Duration::from_millis(100)),
         }
     }
 

@@ -10,6 +10,8 @@ use crate::checker::Entry;
 use crate::deposit::Deposited;
 use crate::ledger::effects;
 
+/// The kind of those with which nothing is wrong.
+pub(crate) const GOOD: &str = "good";
 /// So deep no event of ours is, and deeper than a decoder follows.
 const DEEP: usize = 120;
 
@@ -80,7 +82,7 @@ pub(crate) struct Sample {
 
 type Spoil = fn(&mut Message);
 
-const KINDS: [(&str, Fate, Spoil); 10] = [
+pub(crate) const KINDS: [(&str, Fate, Spoil); 10] = [
     ("random bytes", Fate::Unreadable, |message| {
         // A tag of a wire type that there is not.
         message.body = (0..200).map(|_| fastrand::u8(..) | 7).collect();
@@ -136,7 +138,7 @@ pub(crate) fn samples(good: usize, of_each: usize, killers: usize, seed: u64) ->
             let account = format!("account-{}", number % accounts);
             let version = i64::try_from(number / accounts).unwrap_or(0) + 1;
             sample(
-                "good",
+                GOOD,
                 Fate::Handled,
                 &format!("good-{number}"),
                 &account,

@@ -43,7 +43,7 @@ async fn registered(process: &Process, email: &str) -> Account {
 }
 
 /// A welcome, and the code that verifies the address: each once.
-async fn both_mails(process: &Process, account: &Account) {
+pub(crate) async fn both_mails(process: &Process, account: &Account) {
     let token = eventually("the account can log in", async || {
         let token = process.log_in(account).await;
         token.map_err(|status| format!("{status}"))

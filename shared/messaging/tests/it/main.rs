@@ -9,6 +9,8 @@ mod conformance;
 #[cfg(test)]
 mod consumer;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod dead;
 #[cfg(test)]
 mod dead_letters;
@@ -29,7 +31,11 @@ mod outbox;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod statements;
 #[cfg(test)]
 mod timer;
 #[cfg(test)]

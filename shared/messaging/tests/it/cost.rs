@@ -1,0 +1,82 @@
+//! What the engine asks of its database: next to nothing while there is nothing to do, and little for each event otherwise.
+
+use std::time::{Duration, Instant};
+
+use messaging::{Engine, EngineConfig, Participant};
+use testkit::{BrokerKind, StoreKind, eventually};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::effects::each_on_its_own;
+use crate::events::{Changed, EXCHANGE};
+use crate::statements::Statements;
+use crate::world::World;
+
+/// How long it is watched: three times the relay's poll, and a moment.
+const WATCHED: Duration = Duration::from_secs(16);
+/// Once each 5 s.
+const LOOKS: usize = 4;
+/// The consumer looks for due events twice a minute, the budget is looked after once, and a connection that listens and hears
+/// nothing is asked for a sign of life each 15 s.
+const BESIDES: usize = 4;
+
+#[tokio::test]
+async fn an_idle_service_looks_for_events_no_more_than_once_in_five_seconds() {
+    let (statements, _listening) = Statements::listen();
+    let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let participant = Participant {
+        service: "test",
+        exchanges: &[EXCHANGE, "echo_events"],
+        subscriptions: Some(each_on_its_own()),
+    };
+    let broker = world.broker.of_services([&participant.topology()]);
+    let engine = Engine::new(&world.store, &broker, participant, EngineConfig::default());
+    engine.declare().await.unwrap();
+    let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(engine.run(stop.clone(), committed.clone()));
+    let event = world.commit(&Changed::of("a"), 1).await;
+    world.becomes(&event.to_string(), "done").await;
+    eventually("what was to be done is done", async || {
+        match statements.since(Instant::now() - Duration::from_secs(3)) {
+            recent if recent.is_empty() => Ok(()),
+            recent => Err(recent),
+        }
+    })
+    .await;
+
+    let begun = Instant::now();
+    tokio::time::sleep(WATCHED).await;
+    let asked = statements.since(begun);
+    let (looks, besides): (Vec<_>, Vec<_>) = asked
+        .into_iter()
+        .partition(|statement| statement.contains("WITH clock"));
+    assert!((1..=LOOKS).contains(&looks.len()), "{looks:?}");
+    assert!(besides.len() <= BESIDES, "{besides:?}");
+    stop.cancel();
+    committed.cancel();
+    running.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn many_events_are_read_and_marked_together() {
+    const EVENTS: usize = 200;
+    let (statements, _listening) = Statements::listen();
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let transport = world.transport(&each_on_its_own());
+    transport.declare().await.unwrap();
+    for account in 0..EVENTS {
+        world.commit(&Changed::of(&account.to_string()), 1).await;
+    }
+    let begun = Instant::now();
+    world.run_relay(transport);
+    world.all_is_published().await;
+    let asked = statements.since(begun);
+    let marked = asked.iter().filter(|one| one.contains("UPDATE outbox SET"));
+    let marked = marked.count();
+    assert!((1..=EVENTS / 4).contains(&marked), "{asked:?}");
+    let looks = asked.iter().filter(|one| one.contains("WITH clock"));
+    let looks = looks.count();
+    assert!((1..=EVENTS / 4).contains(&looks), "{asked:?}");
+    world.stop().await;
+}

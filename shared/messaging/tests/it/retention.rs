@@ -1,0 +1,120 @@
+//! What is no longer needed goes, a batch at a time; what still is stays.
+
+use std::time::{Duration, Instant};
+
+use messaging::{Engine, EngineConfig, Participant, Retention};
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually_is};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::effects::{QUEUE, each_on_its_own, execute};
+use crate::events::EXCHANGE;
+use crate::statements::Statements;
+use crate::world::World;
+
+const OLD: i64 = 1;
+/// Later than any test runs.
+const YOUNG: i64 = 4_102_444_800_000;
+/// Two full batches and a half one.
+const MANY: i64 = 2500;
+
+#[rstest]
+#[tokio::test]
+async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let (statements, _listening) = Statements::listen();
+    let world = World::new(store, BrokerKind::Embedded).await;
+    for (name, count, published) in [
+        ("old", MANY, Some(OLD)),
+        ("young", 1, Some(YOUNG)),
+        ("pending", 1, None),
+    ] {
+        promised(&world, store, name, count, published).await;
+    }
+    for (name, count, state, settled) in [
+        ("old", MANY, "done", Some(OLD)),
+        ("young", 1, "done", Some(YOUNG)),
+        ("dead", 1, "dead", None),
+        ("waiting", 1, "waiting", None),
+    ] {
+        seen(&world, name, count, state, settled).await;
+    }
+
+    let participant = Participant {
+        service: "test",
+        exchanges: &[EXCHANGE],
+        subscriptions: Some(each_on_its_own()),
+    };
+    let broker = world.broker.of_services([&participant.topology()]);
+    let config = EngineConfig {
+        retention: Retention {
+            outbox: Duration::from_secs(60),
+            inbox: Duration::from_secs(3600),
+        },
+        ..EngineConfig::default()
+    };
+    let begun = Instant::now();
+    let engine = Engine::new(&world.store, &broker, participant, config);
+    let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(engine.run(stop.clone(), committed.clone()));
+    for (table, left) in [
+        ("outbox", &["pending-1", "young-1"][..]),
+        ("inbox", &["dead-1", "waiting-1", "young-1"]),
+    ] {
+        let left = left.iter().map(ToString::to_string).collect();
+        eventually_is(table, left, async || names(&world, table).await).await;
+    }
+    if store == StoreKind::Postgres {
+        for table in ["outbox", "inbox"] {
+            let asked = statements.since(begun).into_iter();
+            let batches = asked.filter(|one| one.contains(&format!("DELETE FROM {table}")));
+            assert_eq!(batches.count(), 3, "{table}");
+        }
+    }
+    stop.cancel();
+    committed.cancel();
+    running.join_next().await.unwrap().unwrap();
+}
+
+async fn promised(world: &World, store: StoreKind, name: &str, count: i64, published: Option<i64>) {
+    let bytes = match store {
+        StoreKind::Postgres => "bytea",
+        StoreKind::Sqlite => "blob",
+    };
+    // Not due: what is pending here is not to be published.
+    let sql = format!(
+        "{NUMBERS} INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
+                                       aggregate_id, aggregate_version, payload, correlation_id, created_at_ms, due_at_ms,
+                                       published_at_ms)
+         SELECT $2 || '-' || i, '', '', false, '', '', $2, i, CAST('' AS {bytes}), '', 1, {YOUNG}, CAST($3 AS bigint) FROM numbers"
+    );
+    let values = [count.into(), name.into(), published.into()];
+    execute(world.store.connection(), &sql, values)
+        .await
+        .unwrap();
+}
+
+async fn seen(world: &World, name: &str, count: i64, state: &str, settled: Option<i64>) {
+    let sql = format!(
+        "{NUMBERS} INSERT INTO inbox (consumer, event_id, state, received_at_ms, settled_at_ms)
+         SELECT '{QUEUE}', $2 || '-' || i, $3, 1, CAST($4 AS bigint) FROM numbers"
+    );
+    let values = [count.into(), name.into(), state.into(), settled.into()];
+    execute(world.store.connection(), &sql, values)
+        .await
+        .unwrap();
+}
+
+const NUMBERS: &str = "WITH RECURSIVE numbers (i) AS (
+    SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM numbers WHERE i < $1)";
+
+async fn names(world: &World, table: &str) -> Vec<String> {
+    let sql = format!("SELECT event_id FROM {table} ORDER BY event_id LIMIT 5");
+    let rows = world.rows(&sql, []).await;
+    rows.iter()
+        .map(|row| row.try_get("", "event_id").unwrap())
+        .collect()
+}

@@ -1,0 +1,98 @@
+//! A database that is there and of no use: one that lets nobody finish, and one that takes no writes, as after a failover to
+//! a server that was not promoted. Calls are told so in time, and everything goes on once it is over.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use sea_orm::{AccessMode, ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use testkit::{BrokerKind, StoreKind};
+
+use super::end_all_sessions;
+use super::killed_server::FAST;
+use crate::broker::RECOVERY;
+use crate::checker::Verdict;
+use crate::load::{self, Load};
+use crate::watch::{Recovery, Watch};
+use crate::world::World;
+
+/// A call that has a connection waits for as long as its caller does, and what a busy machine adds.
+const SLOW: Duration = Duration::from_secs(12);
+/// More than a pool has connections.
+const WRITERS: &str = "24";
+
+pub(super) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
+    let span = Duration::from_secs(if quick { 4 } else { 30 });
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
+    let (run, text) = (format!("{seed}-degraded"), patience.to_string());
+    let args = ["--rate", "50", "--writers", WRITERS, "--accounts", "20"];
+    let mut load = world.load(&run, &[&args[..], &["--patience", &text]].concat())?;
+    let mut watch = Watch::over(&world, "database").await?;
+    let mut longest = Recovery::none();
+    watch.recovers(&mut load, RECOVERY, &mut longest).await?;
+    exhausted(span, &mut load, &mut watch).await?;
+    read_only(span, &mut load, &mut watch).await?;
+    world.end(load, patience).await?;
+    let verdict = world.verdict(&run, true).await?;
+    let verdict = watch.close(verdict).await?;
+    println!("database degraded: {verdict}");
+    Ok(verdict)
+}
+
+/// Every connection of the pool waits for a lock, and every further call for a connection.
+async fn exhausted(span: Duration, load: &mut Load, watch: &mut Watch) -> Result<()> {
+    let (begun, mut longest) = (Instant::now(), Recovery::none());
+    let held_up = watch.producer.begin().await?;
+    held_up
+        .execute_unprepared("LOCK TABLE deposit IN ACCESS EXCLUSIVE MODE")
+        .await?;
+    tokio::time::sleep(span).await;
+    held_up.rollback().await?;
+    watch.recovers(load, RECOVERY, &mut longest).await?;
+    let answers = load.answers(begun);
+    let soon = load::refused_within(&answers, FAST);
+    let (slowest, refused) = load::slowest_refusal(&answers);
+    watch.judge(
+        soon > 0 && slowest <= SLOW,
+        &format!(
+            "all connections wait for {span:?}: {refused} calls refused, {soon} of them within {FAST:?}, the slowest after {slowest:.1?}"
+        ),
+    );
+    watch.recovered("they wait no longer", longest);
+    Ok(())
+}
+
+async fn read_only(span: Duration, load: &mut Load, watch: &mut Watch) -> Result<()> {
+    let (begun, mut longest) = (Instant::now(), Recovery::none());
+    for database in [&watch.producer, &watch.consumer] {
+        set_read_only(database, "on").await?;
+    }
+    tokio::time::sleep(span).await;
+    for database in [&watch.producer, &watch.consumer] {
+        set_read_only(database, "off").await?;
+    }
+    watch.recovers(load, RECOVERY, &mut longest).await?;
+    let (slowest, refused) = load::slowest_refusal(&load.answers(begun));
+    watch.judge(
+        refused > 0 && slowest <= FAST,
+        &format!(
+            "read-only for {span:?}: {refused} calls refused, the slowest after {slowest:.1?}"
+        ),
+    );
+    watch.recovered("it takes writes again", longest);
+    Ok(())
+}
+
+/// Of new sessions, and ends those that are there.
+async fn set_read_only(database: &DatabaseConnection, value: &str) -> Result<()> {
+    let set = format!(
+        "DO $$ BEGIN
+             EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {value}', current_database());
+         END $$"
+    );
+    // Our own sessions may be such new ones.
+    let writing = Some(AccessMode::ReadWrite);
+    let setting = database.begin_with_config(None, writing).await?;
+    setting.execute_unprepared(&set).await?;
+    setting.commit().await?;
+    end_all_sessions(database).await
+}
