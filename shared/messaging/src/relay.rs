@@ -5,44 +5,42 @@
 //! broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile. Of all relays of a
 //! database one publishes; the others take over within 5 s of its death.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _};
 use sea_orm::DbErr;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::connected::{Connections, Link};
 use crate::faults;
 use crate::outbox::{self, Pending};
 use crate::reconnect::Reconnect;
-use crate::retry::{delay, millis};
 use crate::store::Store;
 use crate::telemetry::{Instruments, System};
 use crate::timer::Timers;
-use crate::transport::{Confirmation, Publisher, Transport, TransportError};
+use crate::transport::{Publisher, Transport, TransportError};
 
 mod lease;
 mod publishing;
+mod settling;
+mod waiting;
 mod wake;
 mod window;
 
 use lease::Lease;
 use publishing::Publishing;
+use settling::{Outcome, next_outcomes};
+use waiting::takes_messages;
 use window::Window;
 
 /// How often the lease is looked after while confirms are outstanding.
 const RENEWAL: Duration = Duration::from_secs(1);
 /// How long a stop may take: what is pending then is published by another replica, or at the next start.
 const LAST_PASS: Duration = Duration::from_secs(4);
-/// Between two attempts at an event that the broker does not take.
-const FIRST_DELAY: Duration = Duration::from_secs(1);
-const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 /// How a relay works.
 #[derive(Clone, Debug)]
@@ -79,8 +77,6 @@ pub struct Relay {
     /// An event was committed in another one.
     told: Notify,
 }
-
-type Outcome = (i64, Result<Confirmation, TransportError>);
 
 /// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
 struct Progress {
@@ -250,127 +246,6 @@ impl Relay {
         window.add(rows);
         Ok(full)
     }
-
-    /// Sleeps until there may be something to publish. Behind a relay that holds the lease that is when the lease ends; what
-    /// is committed here until then is that relay's to publish, so it is told.
-    async fn wait_for_work(
-        &self,
-        progress: &mut Progress,
-        stop: &CancellationToken,
-    ) -> Result<(), DbErr> {
-        let standby = progress.lease.held_by_another_for();
-        if standby.is_some() {
-            wake::notify(&self.store).await?;
-        }
-        let until = Instant::now() + standby.unwrap_or(self.config.poll).min(self.config.poll);
-        loop {
-            tokio::select! {
-                () = self.committed.notified() => match standby {
-                    Some(_) => wake::notify(&self.store).await?,
-                    None => return Ok(()),
-                },
-                () = self.told.notified() => if standby.is_none() { return Ok(()) },
-                () = progress.timers.due() => return progress.timers.release(&self.store).await,
-                () = progress.timers.set() => return Ok(()),
-                () = tokio::time::sleep_until(until) => return Ok(()),
-                () = stop.cancelled() => return Ok(()),
-            }
-        }
-    }
-
-    async fn settle(
-        &self,
-        outcomes: Vec<Outcome>,
-        window: &mut Window,
-        confirmed: &mut Vec<i64>,
-    ) -> Result<(), RelayError> {
-        let mut refused: BTreeMap<String, Vec<Pending>> = BTreeMap::new();
-        let mut broken = None;
-        for (sequence, outcome) in outcomes {
-            match outcome {
-                Ok(Confirmation::Routed) => confirmed.push(sequence),
-                Ok(Confirmation::Unrouted) if window.may_be_unrouted(sequence) => {
-                    confirmed.push(sequence);
-                }
-                Ok(Confirmation::Unrouted) if faults::broken("ignore-return") => {
-                    confirmed.push(sequence);
-                }
-                Ok(Confirmation::Unrouted) => {
-                    let reason = format!("no queue is bound for {}", window.target(sequence));
-                    refused
-                        .entry(reason)
-                        .or_default()
-                        .extend(window.refused(sequence));
-                }
-                Ok(Confirmation::Refused(reason)) => {
-                    refused
-                        .entry(reason)
-                        .or_default()
-                        .extend(window.refused(sequence));
-                }
-                Err(_) if faults::broken("swallow-relay-error") => confirmed.push(sequence),
-                Err(error) => broken = Some(error),
-            }
-        }
-        for sequence in confirmed.iter() {
-            window.confirmed(*sequence);
-        }
-        for (reason, rows) in refused {
-            self.postpone(&rows, &reason).await?;
-        }
-        broken.map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    async fn mark(&self, confirmed: &mut Vec<i64>) -> Result<(), DbErr> {
-        if confirmed.is_empty() {
-            return Ok(());
-        }
-        faults::point("confirmed");
-        let _turn = self.store.turn_to_write().await?;
-        outbox::mark_published(self.store.connection(), confirmed.iter().copied()).await?;
-        faults::point("marked");
-        confirmed.clear();
-        Ok(())
-    }
-
-    /// Leaves rows pending that the broker did not take, all in one statement: while a queue is not bound there may be many.
-    async fn postpone(&self, rows: &[Pending], reason: &str) -> Result<(), DbErr> {
-        let Some(first) = rows.iter().max_by_key(|row| row.attempts) else {
-            return Ok(());
-        };
-        let attempt = u32::try_from(first.attempts).unwrap_or(0) + 1;
-        let delay = delay(FIRST_DELAY, LONGEST_DELAY, attempt, fastrand::f64());
-        tracing::warn!(
-            events = rows.len(), event.id = %first.envelope.id, event.r#type = first.envelope.event_type, attempt, reason,
-            "the broker did not take events; they stay in the outbox"
-        );
-        let _turn = self.store.turn_to_write().await?;
-        let sequences = rows.iter().map(|row| row.sequence);
-        outbox::postpone(self.store.connection(), sequences, reason, millis(delay)).await
-    }
-}
-
-/// Waits until the broker takes messages; `false` where it is time to stop instead.
-async fn takes_messages(
-    publisher: &dyn Publisher,
-    stop: &CancellationToken,
-) -> Result<bool, TransportError> {
-    tokio::select! {
-        biased;
-        ready = publisher.ready() => ready.map(|()| true),
-        () = stop.cancelled() => Ok(false),
-    }
-}
-
-/// All answers that are there, at least one: what is confirmed together is marked together.
-async fn next_outcomes(
-    confirms: &mut FuturesUnordered<BoxFuture<'static, Outcome>>,
-) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = confirms.next().await.into_iter().collect();
-    while let Some(Some(outcome)) = confirms.next().now_or_never() {
-        outcomes.push(outcome);
-    }
-    outcomes
 }
 
 /// What ends a connection's work. Everything that is not marked is published again.
