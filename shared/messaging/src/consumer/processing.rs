@@ -22,7 +22,6 @@ pub(super) struct Processing<'a> {
     handling: &'a Handling,
     message: &'a Message,
     destination: String,
-    attempt: u32,
     begun: Instant,
 }
 
@@ -57,7 +56,6 @@ impl<'a> Processing<'a> {
             handling,
             message,
             destination,
-            attempt,
             begun: Instant::now(),
         }
     }
@@ -89,45 +87,28 @@ impl<'a> Processing<'a> {
     }
 
     fn log(&self, outcome: &Outcome, name: &str, took: Duration) {
-        let message = self.message;
-        let (event_id, event_type) = (&message.message_id, &message.event_type);
-        let (aggregate_id, attempt) = (partition_key(message), self.attempt);
+        // The ids are the span's: they are in every line that is written inside of it.
+        let event_type = &self.message.event_type;
         // To the microsecond: what stands behind it is noise.
         let duration_ms = took.as_micros() as f64 / 1000.0;
         match outcome {
-            Outcome::Deferred(delay, cause) => tracing::warn!(
-                event.id = event_id,
-                event.r#type = event_type,
-                aggregate.id = aggregate_id,
-                attempt,
-                duration_ms,
-                ?delay,
-                cause,
-                "deferred"
-            ),
-            Outcome::Held(Held::Dead, cause) => tracing::error!(
-                event.id = event_id,
-                event.r#type = event_type,
-                aggregate.id = aggregate_id,
-                attempt,
-                duration_ms,
-                cause,
-                "dead"
-            ),
+            Outcome::Deferred(delay, cause) => {
+                tracing::warn!(
+                    event.r#type = event_type,
+                    duration_ms,
+                    ?delay,
+                    cause,
+                    "deferred"
+                );
+            }
+            Outcome::Held(Held::Dead, cause) => {
+                tracing::error!(event.r#type = event_type, duration_ms, cause, "dead");
+            }
             Outcome::Held(Held::Skipped, _) => tracing::warn!(
-                event.id = event_id,
                 event.r#type = event_type,
-                aggregate.id = aggregate_id,
                 "skipped: this build does not know the type"
             ),
-            _ => tracing::info!(
-                event.id = event_id,
-                event.r#type = event_type,
-                aggregate.id = aggregate_id,
-                attempt,
-                duration_ms,
-                "{name}"
-            ),
+            _ => tracing::info!(event.r#type = event_type, duration_ms, "{name}"),
         }
     }
 }
