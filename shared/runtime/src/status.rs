@@ -168,13 +168,20 @@ pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// One caller calls more often than `per_second`; `subject` is who, as `user:ID` or `address:ADDRESS`.
-pub(crate) fn rate_limited(subject: &str, per_second: u32, retry_after: Duration) -> Status {
-    let mut details = details("RATE_LIMITED", &[("subject", subject)]);
+/// One caller has had all that one caller may have, and may have more after `retry_after`. `subject` is who, as `user:ID` or
+/// `address:ADDRESS`; `quota` says how much that is.
+pub fn quota_exceeded(reason: &str, subject: &str, quota: &str, retry_after: Duration) -> Status {
+    let mut details = details(reason, &[("subject", subject)]);
     details.set_retry_info(Some(retry_after));
-    details.add_quota_failure_violation(subject, format!("{per_second} calls a second"));
-    let message = "too many calls, try again later";
+    details.add_quota_failure_violation(subject, quota);
+    let message = format!("that is more than one caller may have ({quota}), try again later");
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// One caller calls more often than `per_second`.
+pub(crate) fn rate_limited(subject: &str, per_second: u32, retry_after: Duration) -> Status {
+    let quota = format!("{per_second} calls a second");
+    quota_exceeded("RATE_LIMITED", subject, &quota, retry_after)
 }
 
 /// A bug of ours. The cause is for the log alone.
