@@ -3,6 +3,7 @@
 //! Every check runs, also after another has failed, so that one run shows all there is to do.
 
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -18,6 +19,17 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
         if !passes(name, workspace::cargo().args(args), stop)? {
             failed.push(name);
         }
+    }
+    // Where it is installed: it is a program of its own, and takes minutes to build. The advisories are left to whoever has
+    // the network for their database.
+    if has_deny() {
+        let mut deny = Command::new("cargo-deny");
+        deny.args(["--locked", "check", "bans", "licenses", "sources"]);
+        if !passes("cargo deny", deny.current_dir(workspace::root()), stop)? {
+            failed.push("cargo deny");
+        }
+    } else {
+        eprintln!("xtask: cargo deny is not installed and is left out (cargo install cargo-deny)");
     }
     // After cargo's: to have no buf must not hide what they find.
     let buf = buf::find(stop)?;
@@ -41,6 +53,12 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     }
     eprintln!("xtask: failed: {}", failed.join(", "));
     Ok(ExitCode::FAILURE)
+}
+
+fn has_deny() -> bool {
+    let mut version = Command::new("cargo-deny");
+    let asked = process::output(version.arg("--version"), Duration::from_secs(20));
+    asked.is_ok_and(|output| output.success("cargo-deny --version").is_ok())
 }
 
 fn passes(name: &str, command: &mut Command, stop: &Stop) -> Result<bool> {

@@ -20,6 +20,7 @@ use tonic::service::Routes;
 use crate::config::{Config, Delivery};
 use crate::mailer::Mailer;
 use crate::migrations::Migrator;
+use crate::settling::Settling;
 use crate::{NAME, access, events, grpc, sender};
 
 /// The full name of the gRPC service, as health and reflection have it.
@@ -114,6 +115,8 @@ impl App {
         serving.tell_of("broker", self.engine.connected());
         let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
         serving.beside("answers", answers);
+        let settling = Settling::new(self.store).run(shutdown.soft.clone());
+        serving.beside("settling", settling);
         serving.beside("mailer", self.mailer.run(shutdown.soft));
         serving
             .finish_with("messaging", |stop, committed| {

@@ -2,7 +2,7 @@
 //!
 //! Owns the mails, what users want to be told, and a view of users that it fills from their events alone. Consumes the events
 //! of users, their verifications and resets, of orders, and of keys ([`events`]); publishes `notification.sent` and
-//! `notification.failed` ([`mailer`]).
+//! `notification.failed` ([`mailer`], [`settling`]).
 //!
 //! An event's handler writes a mail as a row ([`notify`]), in the transaction of the event; nothing is sent there. The
 //! [`mailer`] takes up such rows, has [`mail`] make messages of them, and hands these to a [`sender`]. [`grpc`] shows them and
@@ -25,6 +25,7 @@ pub mod notification;
 pub mod notify;
 pub mod preferences;
 pub mod sender;
+pub mod settling;
 pub mod store;
 pub mod templates;
 

@@ -59,7 +59,11 @@ impl App {
         engine.declare().await.map_err(ExitWith::misconfigured)?;
 
         let orders = config.orders;
-        let watchers = Watchers::new(store.clone(), orders.max_watchers);
+        let watchers = Watchers::new(
+            store.clone(),
+            orders.max_watchers,
+            orders.max_watchers_per_caller,
+        );
         let commands = Commands::new(
             store.clone(),
             Arc::new(SystemClock),

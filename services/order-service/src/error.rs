@@ -38,6 +38,8 @@ pub enum Error {
     EtagMismatch(#[from] EtagMismatch),
     #[error("as many orders are watched as this server takes")]
     TooManyWatchers,
+    #[error("user {user_id} watches as many orders as one caller may, {most}")]
+    TooManyOfCaller { user_id: Uuid, most: usize },
     #[error("the order was watched for {0:?}, as long as it may be")]
     WatchedLongEnough(Duration),
     #[error("the server ends")]
@@ -112,6 +114,12 @@ impl From<Error> for Status {
             Error::TooManyWatchers => {
                 status::resource_exhausted("TOO_MANY_WATCHERS", RETRY_WHEN_OVERLOADED)
             }
+            Error::TooManyOfCaller { user_id, most } => status::quota_exceeded(
+                "TOO_MANY_WATCHERS_OF_CALLER",
+                &format!("user:{user_id}"),
+                &format!("{most} orders watched at a time"),
+                RETRY_WHEN_OVERLOADED,
+            ),
             Error::WatchedLongEnough(limit) => status::deadline_exceeded(limit),
             Error::ShuttingDown => status::unavailable("SHUTTING_DOWN", RETRY_WHEN_ENDING),
             Error::Overloaded(OverBudget) => {
@@ -128,9 +136,10 @@ impl From<Error> for HandlerError {
             // What is not there yet may come: events of different aggregates arrive in any order.
             Error::UserUnknown(_) | Error::Overloaded(_) | Error::Database(_) => Self::retry(error),
             // Only callers are watchers.
-            Error::TooManyWatchers | Error::WatchedLongEnough(_) | Error::ShuttingDown => {
-                Self::retry(error)
-            }
+            Error::TooManyWatchers
+            | Error::TooManyOfCaller { .. }
+            | Error::WatchedLongEnough(_)
+            | Error::ShuttingDown => Self::retry(error),
             // An order is there before anything is said of it here.
             Error::OrderNotFound(_)
             | Error::PermissionDenied

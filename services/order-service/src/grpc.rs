@@ -243,13 +243,13 @@ impl OrderService for Orders {
         &self,
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
-        let (deadline, owner) = (client_deadline(&request), caller(&request)?.owner());
+        let (deadline, caller) = (client_deadline(&request), caller(&request)?);
         let request = request.into_inner();
         let mut violations = Violations::of(request.violations());
         let order_id = violations.uuid("order_id", &request.order_id);
         violations.into_result()?;
 
-        let orders = self.watchers.watch(order_id, owner, deadline).await?;
+        let orders = self.watchers.watch(order_id, caller, deadline).await?;
         let answers = orders.map(|order| {
             Ok(WatchOrderResponse {
                 order: Some(convert::order(&order?)),

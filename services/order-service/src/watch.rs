@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use futures::stream::{self, Stream};
 use messaging::Store;
+use runtime::auth::Caller;
 use sea_orm::DbErr;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -20,6 +21,10 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::order::Order;
 use crate::store;
+
+mod places;
+
+use places::{Place, Places};
 
 /// The signal that a committed change of an order raises.
 pub const SIGNAL: &str = "orders";
@@ -34,7 +39,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub struct Watchers {
     store: Store,
-    places: Arc<Semaphore>,
+    places: Places,
     watched: Arc<Mutex<Watched>>,
     begun: Arc<Notify>,
 }
@@ -43,30 +48,29 @@ pub struct Watchers {
 type Watched = Option<HashMap<Uuid, watch::Sender<i64>>>;
 
 impl Watchers {
-    /// At most `places` watch at the same time.
-    pub fn new(store: Store, places: usize) -> Self {
+    /// At most `most` watch at the same time, and `of_caller` of one user.
+    pub fn new(store: Store, most: usize, of_caller: usize) -> Self {
         Self {
             store,
-            places: Arc::new(Semaphore::new(places)),
+            places: Places::new(most, of_caller),
             watched: Arc::new(Mutex::new(Some(HashMap::new()))),
             begun: Arc::default(),
         }
     }
 
-    /// The order as it is and as it becomes, until it is final, or until `deadline`.
+    /// The order as it is and as it becomes, for this caller, until it is final, or until `deadline`.
     ///
     /// # Errors
-    /// Where there is no such order of this owner, or no place left. The stream itself fails at the deadline, and where this
+    /// Where there is no such order that the caller may see, or no place left. The stream itself fails at the deadline, and where this
     /// process ends before.
     pub async fn watch(
         &self,
         order_id: Uuid,
-        owner: Option<Uuid>,
+        caller: Caller,
         deadline: Option<Instant>,
     ) -> Result<impl Stream<Item = Result<Order, Error>> + Send + use<>, Error> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| Error::TooManyWatchers)?;
+        let place = self.places.take(caller.user_id)?;
+        let owner = caller.owner();
         // Before the order is read: what changes in between is noticed.
         let versions = self.subscribe(order_id).ok_or(Error::ShuttingDown)?;
         let db = self.store.connection();
@@ -161,7 +165,7 @@ struct Watching {
     begun: Instant,
     /// How long it may last.
     limit: Duration,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Watching {

@@ -14,15 +14,17 @@ use runtime::auth::{Caller, Role};
 use runtime::sealed::{MailCodes, Purpose};
 use sea_orm::{ConnectionTrait, DbErr};
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::hasher::{Hasher, Verdict};
+use crate::hasher::{HashError, Hasher, Verdict};
 use crate::keys::Keys;
 use crate::password::{Attempt, PasswordHash};
 use crate::secret;
 use crate::store::{self, codes};
-use crate::throttle::Throttle;
+use crate::throttle::{MAILS, Throttle};
 use crate::user::{Email, User};
 use crate::{convert, throttle};
 
@@ -81,14 +83,59 @@ impl Commands {
         attempt: Attempt,
         address: &str,
     ) -> Result<(), Error> {
-        let login = self.throttle.begin_login(user.email.key(), address).await?;
-        match self.hasher.verify(attempt, Some(hash)).await? {
-            Verdict::Right { .. } => Ok(self.throttle.succeeded(login).await?),
+        match self
+            .judge(user.email.key(), Some(hash), attempt, address)
+            .await?
+        {
+            Verdict::Right { .. } => Ok(()),
             Verdict::Wrong => {
                 tracing::warn!(target: "security", event = "password_wrong", user_id = %user.id, address);
                 Err(Error::PasswordWrong)
             }
         }
+    }
+
+    /// Counts an attempt to log in to `account`, and judges it. A wrong one stays counted; one that nobody came to judge, because
+    /// the queue is full or the caller has gone while it waited there, is none.
+    ///
+    /// It goes on where the caller does not wait: once it is being judged, giving up is no way around the count.
+    async fn judge(
+        &self,
+        account: &str,
+        hash: Option<PasswordHash>,
+        attempt: Attempt,
+        address: &str,
+    ) -> Result<Verdict, Error> {
+        let (throttle, hasher) = (self.throttle.clone(), self.hasher.clone());
+        let (account, address) = (account.to_owned(), address.to_owned());
+        let gone = CancellationToken::new();
+        let _here = gone.clone().drop_guard();
+        let judging = async move {
+            let login = throttle.begin_login(&account, &address).await?;
+            let verdict = match gone.run_until_cancelled(hasher.turn()).await {
+                Some(Ok(turn)) => turn.verify(attempt, hash).await,
+                Some(Err(error)) => Err(error),
+                None => Err(HashError::Busy),
+            };
+            match verdict {
+                Ok(Verdict::Wrong) => {}
+                Ok(Verdict::Right { .. }) => throttle.succeeded(login).await?,
+                Err(_) => throttle.take_back(login).await?,
+            }
+            Ok(verdict?)
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends with its hash; where the process ends before, the attempt stays counted"
+        )]
+        let judging = tokio::spawn(judging.in_current_span());
+        judging.await.map_err(HashError::broken)?
+    }
+
+    /// Counts a mail to the address, in the transaction that promises it. It comes last, as others wait for the counter.
+    async fn count_mail_to(&self, transaction: &Transaction, email: &Email) -> Result<(), Error> {
+        let counted = self.throttle.take_in(transaction, MAILS, email.key()).await;
+        Ok(counted?)
     }
 
     /// Makes a code for the user's address, and promises the mail that carries it.

@@ -10,7 +10,7 @@ use std::thread::available_parallelism;
 
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::password::{Attempt, Password, PasswordHash};
 
@@ -39,6 +39,13 @@ pub enum HashError {
     Busy,
     #[error("a password could not be hashed: {0}")]
     Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl HashError {
+    /// What was to be done ended without an answer.
+    pub fn broken(cause: tokio::task::JoinError) -> Self {
+        Self::Failed(cause.into())
+    }
 }
 
 /// How much hashing there is at a time.
@@ -82,25 +89,15 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Busy`] at once where the queue is full.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
-        self.work(move || hash(password.expose())).await
+        let turn = self.turn().await?;
+        turn.work(move || hash(password.expose())).await
     }
 
-    /// Whether `attempt` is the password of `hash`. Where there is none it takes as long, and is wrong.
+    /// Waits until it is one's turn. Dropping the future gives up the place in the queue, and has cost nothing.
     ///
     /// # Errors
-    /// As [`hash`](Self::hash).
-    pub async fn verify(
-        &self,
-        attempt: Attempt,
-        hash: Option<PasswordHash>,
-    ) -> Result<Verdict, HashError> {
-        self.work(move || verify(&attempt, hash.as_ref())).await
-    }
-
-    async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
-    ) -> Result<T, HashError> {
+    /// [`HashError::Busy`] at once where the queue is full.
+    pub async fn turn(&self) -> Result<Turn, HashError> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| HashError::Busy)?;
@@ -108,9 +105,39 @@ impl Hasher {
             .acquire_owned()
             .await
             .map_err(failed)?;
+        Ok(Turn {
+            _place: place,
+            _turn: turn,
+        })
+    }
+}
+
+/// The right to a core for one hash.
+pub struct Turn {
+    _place: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Whether `attempt` is the password of `hash`. Where there is none it takes as long, and is wrong.
+    ///
+    /// # Errors
+    /// Where the hash cannot be read.
+    pub async fn verify(
+        self,
+        attempt: Attempt,
+        hash: Option<PasswordHash>,
+    ) -> Result<Verdict, HashError> {
+        self.work(move || verify(&attempt, hash.as_ref())).await
+    }
+
+    async fn work<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
         let hashing = tokio::task::spawn_blocking(move || {
             // Given back by this thread: a caller that goes away does not free the core that still works for it.
-            let _held = (place, turn);
+            let _held = self;
             work()
         });
         hashing.await.map_err(failed)?
@@ -190,7 +217,8 @@ mod tests {
     async fn verdict(text: &str, hash: Option<PasswordHash>) -> Verdict {
         let hasher = Hasher::new(Limits::of_this_machine());
         let attempt = Attempt::new(text.into());
-        hasher.verify(attempt, hash).await.unwrap()
+        let turn = hasher.turn().await.unwrap();
+        turn.verify(attempt, hash).await.unwrap()
     }
 
     #[tokio::test]
@@ -235,7 +263,8 @@ mod tests {
     async fn a_hash_that_cannot_be_read_is_a_fault_and_no_wrong_password() {
         let hasher = Hasher::new(Limits::of_this_machine());
         let broken = PasswordHash::stored("$argon2id$v=19$".to_owned());
-        let failed = hasher.verify(Attempt::new("x".into()), Some(broken)).await;
+        let turn = hasher.turn().await.unwrap();
+        let failed = turn.verify(Attempt::new("x".into()), Some(broken)).await;
         assert!(matches!(failed, Err(HashError::Failed(_))));
     }
 

@@ -13,14 +13,9 @@ use sea_orm::DbErr;
 
 use crate::store::{attempts, buckets};
 
-/// From this failure on one waits.
-const FREE_FAILURES: i64 = 5;
-const FIRST_WAIT_MS: i64 = 1_000;
-const LONGEST_WAIT_MS: i64 = 15 * 60 * 1_000;
-/// Failures that are older are forgiven.
-const MEMORY_MS: i64 = 24 * 3600 * 1_000;
-/// Whoever logs in from anywhere shares this counter.
-const ANYWHERE: &str = "";
+mod logins;
+
+pub use logins::{Attempts, Login};
 
 /// Some at once, then one each interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +44,23 @@ pub const CODES: Limit = Limit {
     at_once: 20,
     then_each_ms: 30_000,
 };
-/// Mails with a code, by account.
+/// Mails by which an address is verified, by that address, whoever has it written to: the one of its registration, and three
+/// more.
 pub const MAILS: Limit = Limit {
     name: "mail",
+    at_once: 4,
+    then_each_ms: 3600 * 1_000,
+};
+/// Addresses that an account moves to, by account.
+pub const MOVES: Limit = Limit {
+    name: "move",
+    at_once: 3,
+    then_each_ms: 3600 * 1_000,
+};
+/// Mails with the code of a reset, by the address that was named, whether or not somebody has it. Apart from [`MAILS`], of which
+/// only who is registered has any: what is left here must tell nothing.
+pub const RESETS: Limit = Limit {
+    name: "reset",
     at_once: 3,
     then_each_ms: 3600 * 1_000,
 };
@@ -94,47 +103,12 @@ impl Bucket {
     }
 }
 
-/// The logins of one account that have failed, or are being tried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attempts {
-    pub failures: i64,
-    pub blocked_until_ms: i64,
-    pub last_at_ms: i64,
-}
-
-impl Attempts {
-    /// Counts one more, as a failure until it succeeds: so many at once are not one.
-    pub fn begin(&mut self, now_ms: i64) -> Result<(), Wait> {
-        if self.blocked_until_ms > now_ms {
-            return Err(wait(self.blocked_until_ms - now_ms));
-        }
-        if self.last_at_ms + MEMORY_MS < now_ms {
-            self.failures = 0;
-        }
-        self.failures += 1;
-        self.last_at_ms = now_ms;
-        if self.failures >= FREE_FAILURES {
-            // Past ten doublings it is the longest anyway.
-            let doublings = (self.failures - FREE_FAILURES).min(10);
-            self.blocked_until_ms = now_ms + (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS);
-        }
-        Ok(())
-    }
-}
-
 /// The counters of a deployment.
 #[derive(Clone)]
 pub struct Throttle {
     store: Store,
     clock: Arc<dyn Clock>,
     digests: DigestKey,
-}
-
-/// A login that is being tried.
-pub struct Login {
-    account: String,
-    address: String,
-    counted_at: String,
 }
 
 impl Throttle {
@@ -190,57 +164,6 @@ impl Throttle {
         Ok(bucket.take(limit, self.clock.now_ms())?)
     }
 
-    /// Counts a login of `account` (the key of an e-mail address) from `address`.
-    ///
-    /// A client address from which somebody has logged in to the account before has a counter of its own, so that whoever
-    /// tries from elsewhere cannot keep its user out.
-    ///
-    /// # Errors
-    /// [`Wait`] where there were too many.
-    pub async fn begin_login(&self, account: &str, address: &str) -> Result<Login, ThrottleError> {
-        let now_ms = self.clock.now_ms();
-        let account = self.digest(account);
-        let bucket_of = self.bucket(LOGINS, address);
-        let address = self.digest(address);
-        let transaction = self.store.begin().await?;
-        let mut bucket = buckets::lock(&*transaction, &bucket_of).await?;
-        bucket.take(LOGINS, now_ms)?;
-        buckets::write(&*transaction, &bucket_of, bucket).await?;
-        let is_known = attempts::exists(&*transaction, &account, &address).await?;
-        let counted_at = if is_known { &address } else { ANYWHERE }.to_owned();
-        let mut counter = attempts::lock(&*transaction, &account, &counted_at).await?;
-        counter.begin(now_ms)?;
-        attempts::write(&*transaction, &account, &counted_at, counter).await?;
-        transaction.commit().await?;
-        Ok(Login {
-            account,
-            address: bucket_of,
-            counted_at: if is_known { counted_at } else { address },
-        })
-    }
-
-    /// The login was right: it was no failure, and its address is known from now on.
-    pub async fn succeeded(&self, login: Login) -> Result<(), DbErr> {
-        let Login {
-            account,
-            address,
-            counted_at,
-        } = login;
-        let transaction = self.store.begin().await?;
-        let mut bucket = buckets::lock(&*transaction, &address).await?;
-        bucket.give(LOGINS);
-        buckets::write(&*transaction, &address, bucket).await?;
-        let forgiven = Attempts {
-            last_at_ms: self.clock.now_ms(),
-            ..Attempts::default()
-        };
-        for place in [counted_at.as_str(), ANYWHERE] {
-            attempts::lock(&*transaction, &account, place).await?;
-            attempts::write(&*transaction, &account, place, forgiven).await?;
-        }
-        transaction.commit().await
-    }
-
     /// Forgets what can decide nothing any more. Returns how many rows that were.
     pub async fn clean_up(&self) -> Result<u64, DbErr> {
         let transaction = self.store.begin().await?;
@@ -292,28 +215,5 @@ mod tests {
             bucket.take(LOGINS, much_later).unwrap();
         }
         assert!(bucket.take(LOGINS, much_later).is_err());
-    }
-
-    #[test]
-    fn from_the_fifth_failure_on_the_wait_doubles_up_to_a_quarter_of_an_hour() {
-        let (mut attempts, mut now) = (Attempts::default(), NOW);
-        for _ in 0..5 {
-            attempts.begin(now).unwrap();
-        }
-        let mut waits = Vec::new();
-        for _ in 0..12 {
-            let Wait(left) = attempts.begin(now).unwrap_err();
-            waits.push(left.as_secs());
-            now += i64::try_from(left.as_millis()).unwrap();
-            attempts.begin(now).unwrap();
-        }
-        let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900];
-        assert_eq!(waits, expected);
-        // A refusal counts as none, and a day later all is forgiven.
-        let failures = attempts.failures;
-        assert!(attempts.begin(now).is_err());
-        assert_eq!(attempts.failures, failures);
-        attempts.begin(now + MEMORY_MS + 1).unwrap();
-        assert_eq!(attempts.failures, 1);
     }
 }

@@ -19,7 +19,7 @@ use secrecy::ExposeSecret;
 
 use crate::config::{DatabaseConfig, Location};
 
-pub use classify::{is_unavailable, is_unique_violation, unique_violation};
+pub use classify::{is_conflict, is_unavailable, is_unique_violation, unique_violation};
 pub use clock::{now_ms, now_sql};
 pub use migrate::migrate;
 

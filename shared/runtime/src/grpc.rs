@@ -11,6 +11,7 @@ mod correlation;
 mod deadline;
 mod greeting;
 mod outcome;
+mod places;
 mod rates;
 mod reflection;
 mod remap;
@@ -33,6 +34,7 @@ use crate::config::GrpcConfig;
 use crate::health::Health;
 use crate::lifecycle::Shutdown;
 use connection::{Connection, Ending};
+use places::Places;
 use tls::Certificates;
 
 pub use correlation::{CORRELATION_HEADER, CorrelationId, correlation_id};
@@ -150,8 +152,8 @@ impl GrpcServer {
         let ending = Ending::default();
         let certificates = self.certificates.clone();
         let connection = Connection::new(&self.config, self.certificates, handler, &ending);
-        let most = self.config.clients.max_connections;
-        let serving = connections::serve(self.listener, connection, most, &ending);
+        let places = Places::new(&self.config.clients);
+        let serving = connections::serve(self.listener, connection, places, &ending);
         let end = async {
             shutdown.soft.cancelled().await;
             // First of all: whoever balances must stop sending before calls are refused.

@@ -24,6 +24,9 @@ pub const DOMAIN: &str = "angarium";
 /// past 8 KiB (grpcio's soft limit).
 const REPEATED_CHARACTERS: usize = 128;
 
+/// By then the other transaction has ended.
+const RETRY_AFTER_CONFLICT: Duration = Duration::from_millis(100);
+
 /// Fields that cannot be accepted, all of them at once. Reason `VALIDATION_FAILED`.
 pub fn invalid_argument(violations: Vec<Violation>) -> Status {
     let message = violations::summary(&violations);
@@ -168,13 +171,20 @@ pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// One caller calls more often than `per_second`; `subject` is who, as `user:ID` or `address:ADDRESS`.
-pub(crate) fn rate_limited(subject: &str, per_second: u32, retry_after: Duration) -> Status {
-    let mut details = details("RATE_LIMITED", &[("subject", subject)]);
+/// One caller has had all that one caller may have, and may have more after `retry_after`. `subject` is who, as `user:ID` or
+/// `address:ADDRESS`; `quota` says how much that is.
+pub fn quota_exceeded(reason: &str, subject: &str, quota: &str, retry_after: Duration) -> Status {
+    let mut details = details(reason, &[("subject", subject)]);
     details.set_retry_info(Some(retry_after));
-    details.add_quota_failure_violation(subject, format!("{per_second} calls a second"));
-    let message = "too many calls, try again later";
+    details.add_quota_failure_violation(subject, quota);
+    let message = format!("that is more than one caller may have ({quota}), try again later");
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// One caller calls more often than `per_second`.
+pub(crate) fn rate_limited(subject: &str, per_second: u32, retry_after: Duration) -> Status {
+    let quota = format!("{per_second} calls a second");
+    quota_exceeded("RATE_LIMITED", subject, &quota, retry_after)
 }
 
 /// A bug of ours. The cause is for the log alone.
@@ -183,9 +193,13 @@ pub fn internal() -> Status {
     Status::with_error_details(Code::Internal, message, details("INTERNAL", &[]))
 }
 
-/// What a failed statement means to a caller: `UNAVAILABLE` where the database is away, otherwise a bug of ours. Logs it,
-/// so the caller does not.
+/// What a failed statement means to a caller: `UNAVAILABLE` where the database is away, `ABORTED` where two calls stood in each
+/// other's way, otherwise a bug of ours. Logs it, so the caller does not.
 pub fn database(error: &DbErr) -> Status {
+    if database::is_conflict(error) {
+        tracing::warn!(%error, "a transaction was given up for another one");
+        return transaction_conflict();
+    }
     if database::is_unavailable(error) {
         tracing::warn!(%error, "the database is away");
         return database_unavailable();
@@ -197,6 +211,14 @@ pub fn database(error: &DbErr) -> Status {
 /// The database is away, as somebody has found out and logged already.
 pub(crate) fn database_unavailable() -> Status {
     unavailable("DATABASE_UNAVAILABLE", Duration::from_secs(1))
+}
+
+/// Two transactions stood in each other's way, and the database gave this one up. Nothing of it was done.
+fn transaction_conflict() -> Status {
+    let mut details = details("TRANSACTION_CONFLICT", &[]);
+    details.set_retry_info(Some(RETRY_AFTER_CONFLICT));
+    let message = "the call met another one at the same data and was given up; nothing of it was done, repeat it";
+    Status::with_error_details(Code::Aborted, message, details)
 }
 
 /// The call took longer than `limit`. Its outcome is not known to the caller.
@@ -277,6 +299,8 @@ mod tests {
             (message_too_large("Error, x"), "MESSAGE_TOO_LARGE"),
             (malformed_message("x"), "MESSAGE_MALFORMED"),
             (rate_limited("user:1", 5, second), "RATE_LIMITED"),
+            (quota_exceeded("MANY", "user:1", "2 of it", second), "MANY"),
+            (transaction_conflict(), "TRANSACTION_CONFLICT"),
         ] {
             let details = status.get_error_details();
             let info = details.error_info().unwrap();
@@ -306,6 +330,7 @@ mod tests {
             resource_exhausted("B", after),
             too_many_attempts(after),
             not_known_yet("C", "T", "n", "m", after),
+            quota_exceeded("D", "user:1", "2 of it", after),
         ] {
             let details = status.get_error_details();
             assert_eq!(details.retry_info().unwrap().retry_delay, Some(after));

@@ -6,6 +6,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261123_000001_create_notifications;
 mod m20261124_000002_add_baggage;
+mod m20261124_000003_settle_deletions;
 
 pub struct Migrator;
 
@@ -15,6 +16,7 @@ impl MigratorTrait for Migrator {
         migrations.extend(runtime::migrations());
         migrations.push(Box::new(m20261123_000001_create_notifications::Migration));
         migrations.push(Box::new(m20261124_000002_add_baggage::Migration));
+        migrations.push(Box::new(m20261124_000003_settle_deletions::Migration));
         migrations
     }
 }

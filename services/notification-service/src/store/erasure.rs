@@ -1,7 +1,7 @@
 //! What is left of the mails to a user whose account was deleted: that there were mails, when, of what kind and how they
 //! ended, without address, name, text or code.
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, UpdateMany,
@@ -10,47 +10,64 @@ use uuid::Uuid;
 
 use super::notification::{Column, Entity};
 use super::pending::{is_pending, letter};
-use super::state_name;
+use super::{kind_name, state_name};
 use crate::notification::{Kind, Letter, State};
 
-/// Gives up the mails to the user that are still to be sent, and answers them. One that is being handed over at this moment
-/// is among them: its outcome is not recorded any more.
+/// Gives up at most `limit` of the mails to the user that are still to be sent, erases them, and answers them and how many they
+/// were. One that is being handed over at this moment is among them: its outcome is not recorded any more.
 pub async fn drop_pending(
     db: &impl ConnectionTrait,
     user_id: Uuid,
     failure: &str,
     failed_at_ms: i64,
-) -> Result<Vec<Letter>, DbErr> {
+    limit: u64,
+) -> Result<(usize, Vec<Letter>), DbErr> {
     let rows = Entity::find()
         .filter(Column::UserId.eq(user_id.to_string()))
         .filter(is_pending())
+        .filter(is_not_the_last())
         .order_by_asc(Column::NotificationId)
+        .limit(limit)
         .lock_exclusive()
         .all(db)
         .await?;
-    Entity::update_many()
+    let ids = rows.iter().map(|row| row.notification_id.clone());
+    erased(Entity::update_many())
         .col_expr(Column::State, Expr::value(state_name(State::Failed)))
         .col_expr(Column::FailedAtMs, Expr::value(failed_at_ms))
         .col_expr(Column::Failure, Expr::value(failure))
         .col_expr(Column::AttemptBeganAtMs, Expr::value(None::<i64>))
-        .filter(Column::UserId.eq(user_id.to_string()))
-        .filter(is_pending())
+        .filter(Column::NotificationId.is_in(ids))
         .exec(db)
         .await?;
+    let dropped = rows.len();
     // A kind that only a later release knows is dropped as well; it alone could tell of it.
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| letter(row).ok())
-        .collect())
+    let letters = rows.into_iter().filter_map(|row| letter(row).ok());
+    Ok((dropped, letters.collect()))
 }
 
-/// Erases what is personal in all mails to the user.
-pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbErr> {
-    erased(Entity::update_many())
+/// Erases what is personal in at most `limit` mails to the user that have ended. Answers how many.
+pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid, limit: u64) -> Result<u64, DbErr> {
+    let unerased: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::NotificationId)
         .filter(Column::UserId.eq(user_id.to_string()))
+        .filter(Column::Email.ne("").or(Column::BodyText.ne("")))
+        .filter(is_not_the_last())
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let erased = erased(Entity::update_many())
+        .filter(Column::NotificationId.is_in(unerased))
         .exec(db)
         .await?;
-    Ok(())
+    Ok(erased.rows_affected)
+}
+
+/// The mail that tells of the deletion is still to go out, and is erased with its end.
+fn is_not_the_last() -> Expr {
+    Column::Kind.ne(kind_name(Kind::AccountDeleted))
 }
 
 /// Erases the last mail to a user, once it has ended.

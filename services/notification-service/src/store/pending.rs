@@ -155,11 +155,19 @@ pub async fn postpone(
     Ok(any(&recorded))
 }
 
-/// Pending, and of a kind that this release knows: others wait for the release that wrote them, and hold up nothing.
+/// Pending, and of a kind that this release knows: others wait for the release that wrote them, and hold up nothing. What goes to
+/// somebody whose account was deleted is about to be dropped, but for the mail that says so.
 fn is_ours() -> Expr {
+    let deleted = "EXISTS (SELECT 1 FROM recipient
+        WHERE recipient.user_id = notification.user_id AND recipient.erased_at_ms IS NOT NULL)";
     Column::Kind
         .is_in(Kind::ALL.map(kind_name))
         .and(is_pending())
+        .and(
+            Column::Kind
+                .eq(kind_name(Kind::AccountDeleted))
+                .or(Expr::cust(deleted).not()),
+        )
 }
 
 pub(super) fn is_pending() -> Expr {

@@ -15,6 +15,10 @@ pub struct Model {
     pub user_version: i64,
     /// There once the user's account was deleted: then nothing but the id is left.
     pub erased_at_ms: Option<i64>,
+    /// There once nothing personal is left of the mails to them either.
+    pub settled_at_ms: Option<i64>,
+    /// What their deletion was caused by, until it is settled.
+    pub correlation_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -4,19 +4,26 @@
 //! user whose account was deleted stays as a row with nothing but the id: whatever still comes about them finds it.
 
 use runtime::database::now_sql;
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QuerySelect as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
 use super::recipient::{Column, Entity, Model};
+use super::stored_id;
 use crate::error::Error;
 use crate::notification::Recipient;
 
 /// The version of a user of whom no event of their own has told yet.
 pub const UNTOLD: i64 = 0;
+
+/// A user who was deleted, and the mails to whom remain to be looked after.
+pub struct Unsettled {
+    pub user_id: Uuid,
+    pub correlation_id: String,
+}
 
 /// From now on the user has this address and this name, unless what is known is newer.
 pub async fn learn(
@@ -58,8 +65,12 @@ pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Rec
 }
 
 /// Erases the user, and answers who it was: `None` where nobody has told of them, or they were erased before. Waits for
-/// whoever is just writing to them.
-pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Recipient>, DbErr> {
+/// whoever is just writing to them. The mails to them remain to be looked after.
+pub async fn erase(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    correlation_id: &str,
+) -> Result<Option<Recipient>, DbErr> {
     let nobody = Recipient {
         user_id,
         email: String::new(),
@@ -74,6 +85,7 @@ pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Re
         .col_expr(Column::Email, Expr::value(""))
         .col_expr(Column::DisplayName, Expr::value(""))
         .col_expr(Column::ErasedAtMs, Expr::cust(now_sql(db)))
+        .col_expr(Column::CorrelationId, Expr::value(correlation_id))
         .filter(Column::UserId.eq(user_id.to_string()))
         .filter(Column::ErasedAtMs.is_null())
         .exec(db)
@@ -84,6 +96,44 @@ pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Re
         email: row.email,
         display_name: row.display_name,
     }))
+}
+
+/// The user who has waited longest, locked. One that another replica has locked is not waited for.
+pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettled>, DbErr> {
+    let row = unsettled()
+        .order_by_asc(Column::ErasedAtMs)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .one(db)
+        .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Unsettled {
+        user_id: stored_id(&row.user_id)?,
+        correlation_id: row.correlation_id.unwrap_or_default(),
+    }))
+}
+
+/// Whether there is one at all, locked or not.
+pub async fn has_unsettled(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(unsettled().one(db).await?.is_some())
+}
+
+/// Nothing personal is left of the user.
+pub async fn settle(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::SettledAtMs, Expr::cust(now_sql(db)))
+        .col_expr(Column::CorrelationId, Expr::value(None::<String>))
+        .filter(Column::UserId.eq(user_id.to_string()))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+fn unsettled() -> Select<Entity> {
+    Entity::find()
+        .filter(Column::ErasedAtMs.is_not_null())
+        .filter(Column::SettledAtMs.is_null())
 }
 
 async fn insert(
@@ -97,6 +147,8 @@ async fn insert(
         display_name: recipient.display_name.clone(),
         user_version,
         erased_at_ms: None,
+        settled_at_ms: None,
+        correlation_id: None,
     };
     Entity::insert(row.into_active_model())
         .on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned())

@@ -1,16 +1,24 @@
 //! What becomes of a user: their address is kept current, and nothing personal outlives their account.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use contracts::notification::v1::{NotificationFailed, NotificationKind, NotificationState};
+use messaging::Store;
+use messaging::trace::TraceContext;
 use notification_service::config::Delivery;
-use notification_service::store::recipients;
+use notification_service::migrations::Migrator;
+use notification_service::notification::{Kind, Letter, State};
+use notification_service::settling::Settling;
+use notification_service::store::{self, pending, recipients};
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
-use testkit::{StoreKind, eventually_is, outbox};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use testkit::{Database, StoreKind, eventually_is, outbox};
 use uuid::Uuid;
 
 use crate::mails::{parsed, to};
 use crate::samples::{cancelled, deleted, moved, placed, verification};
-use crate::world::{World, registered};
+use crate::world::{World, registered, value};
 
 /// Everything that the tables hold about people, as one text.
 async fn personal(world: &World) -> String {
@@ -158,14 +166,114 @@ async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
     let deleting = world.db.begin().await.unwrap();
     let impatient = "SET LOCAL lock_timeout = '1ms'";
     deleting.execute_unprepared(impatient).await.unwrap();
-    let waits = recipients::erase(&deleting, user_id).await.err().unwrap();
+    let waits = recipients::erase(&deleting, user_id, "")
+        .await
+        .err()
+        .unwrap();
     assert!(waits.to_string().contains("lock timeout"), "{waits}");
     deleting.rollback().await.unwrap();
 
     writing.commit().await.unwrap();
     let deleting = world.db.begin().await.unwrap();
-    let erased = recipients::erase(&deleting, user_id).await.unwrap();
+    let erased = recipients::erase(&deleting, user_id, "").await.unwrap();
     assert!(erased.is_some());
     deleting.rollback().await.unwrap();
     world.stop().await;
+}
+
+/// Mails to a user in one state, as many as the handlers have written over the years.
+async fn mails_in_state(db: &DatabaseConnection, user_id: Uuid, state: State, how_many: u64) {
+    for _ in 0..how_many {
+        let letter = Letter {
+            id: Uuid::now_v7(),
+            user_id,
+            kind: Kind::OrderPlaced,
+            event_id: Uuid::now_v7(),
+            email: "ada@example.com".to_owned(),
+            display_name: "Ada".to_owned(),
+            subject: "Order".to_owned(),
+            text: "Dear Ada".to_owned(),
+            html: "<p>Dear Ada</p>".to_owned(),
+            code: None,
+            original_id: None,
+            created_at_ms: 0,
+            correlation_id: String::new(),
+            trace: TraceContext::default(),
+            attempt: 0,
+            repeated: false,
+        };
+        store::insert_letter(db, &letter).await.unwrap();
+    }
+    if state == State::Sent {
+        let sent = "UPDATE notification SET state = 'sent', sent_at_ms = 1 WHERE state = 'pending'";
+        db.execute_unprepared(sent).await.unwrap();
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let database = Database::create(kind).await;
+    let store = Store::new(database.migrated::<Migrator>().await);
+    let (db, user_id) = (store.connection(), Uuid::now_v7());
+    mails_in_state(db, user_id, State::Sent, 1_100).await;
+    mails_in_state(db, user_id, State::Pending, 120).await;
+    let left = async || {
+        let (all, pending) = (
+            "SELECT count(*) FROM notification WHERE email <> ''",
+            "SELECT count(*) FROM notification WHERE state = 'pending'",
+        );
+        (value::<i64>(db, all).await, value::<i64>(db, pending).await)
+    };
+    assert_eq!(left().await, (1_220, 120));
+    recipients::erase(db, user_id, "because").await.unwrap();
+
+    let mut steps = Vec::new();
+    // Each is another worker, as if the one before had died.
+    while Settling::new(store.clone())
+        .settle_some()
+        .await
+        .unwrap()
+        .is_none()
+    {
+        steps.push(left().await);
+    }
+    let expected = [
+        (1_170, 70),
+        (1_120, 20),
+        (1_100, 0),
+        (600, 0),
+        (100, 0),
+        (0, 0),
+        // It finds nothing, and says so.
+        (0, 0),
+    ];
+    assert_eq!(steps, expected);
+    assert!(!recipients::has_unsettled(db).await.unwrap());
+    let promised = outbox(db).await;
+    assert_eq!(promised.len(), 120);
+    let failed: NotificationFailed = promised[0].decode();
+    assert_eq!(failed.user_id, user_id.to_string());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_mail_to_somebody_who_was_deleted_is_not_taken_up_before_it_is_dropped(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let database = Database::create(kind).await;
+    let store = Store::new(database.migrated::<Migrator>().await);
+    let (db, user_id) = (store.connection(), Uuid::now_v7());
+    mails_in_state(db, user_id, State::Pending, 1).await;
+    let due = async || pending::until_due(db).await.unwrap();
+    assert_eq!(due().await, Some(Duration::ZERO));
+    recipients::erase(db, user_id, "because").await.unwrap();
+    assert_eq!(due().await, None);
+    let transaction = store.begin().await.unwrap();
+    let none = HashSet::new();
+    let taken = pending::take_up(&transaction, Duration::from_secs(10), 8, &none).await;
+    assert!(taken.unwrap().is_empty());
+    transaction.rollback().await.unwrap();
 }

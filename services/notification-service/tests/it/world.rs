@@ -167,10 +167,20 @@ impl World {
     ) -> Notification {
         let event_id = event_id.to_string();
         eventually("the notification is there", async || {
-            let mut all = self.of_user("").await;
+            let request = ListNotificationsRequest {
+                page_size: 1000,
+                ..Default::default()
+            };
+            let mut all = self
+                .list(request)
+                .await
+                .map_err(|refused| format!("{refused:?}"))?
+                .notifications;
             let found = all.iter().position(|one| one.event_id == event_id);
             let found = found.map(|index| all.swap_remove(index));
-            found.filter(|one| one.state() == state).ok_or(all)
+            found
+                .filter(|one| one.state() == state)
+                .ok_or_else(|| format!("{all:?}"))
         })
         .await
     }

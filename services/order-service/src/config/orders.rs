@@ -9,6 +9,8 @@ const HEADING: &str = "Orders";
 
 const CONFIRMATION_TIME: Duration = Duration::from_secs(24 * 3600);
 const MAX_WATCHERS: usize = 256;
+/// Of all watchers, those that one caller may have unless it is said: enough for a person, and not for one alone.
+const SHARE_OF_CALLER: usize = 8;
 
 /// Flags and variables of the orders.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,6 +28,10 @@ pub struct OrderArgs {
     /// Orders that are watched at a time; more are refused [default: half of --grpc-max-in-flight]
     #[arg(long, help_heading = HEADING, env = "ORDER_MAX_WATCHERS", value_name = "N")]
     order_max_watchers: Option<String>,
+
+    /// Orders that one caller watches at a time [default: an eighth of --order-max-watchers]
+    #[arg(long, help_heading = HEADING, env = "ORDER_MAX_WATCHERS_PER_CALLER", value_name = "N")]
+    order_max_watchers_per_caller: Option<String>,
 }
 
 impl OrderArgs {
@@ -42,11 +48,23 @@ impl OrderArgs {
             None => Some(calls / 2),
             Some(given) => problems.number("ORDER_MAX_WATCHERS", &given, (0, calls - 1)),
         };
+        let max_watchers = max_watchers?;
+        let max_watchers_per_caller = match self.order_max_watchers_per_caller {
+            None => Some(share_of_caller(max_watchers)),
+            Some(given) => {
+                problems.number("ORDER_MAX_WATCHERS_PER_CALLER", &given, (0, max_watchers))
+            }
+        };
         Some(OrderConfig {
             confirmation_time: confirmation_time?,
-            max_watchers: max_watchers?,
+            max_watchers,
+            max_watchers_per_caller: max_watchers_per_caller?,
         })
     }
+}
+
+fn share_of_caller(max_watchers: usize) -> usize {
+    max_watchers.div_ceil(SHARE_OF_CALLER)
 }
 
 /// How long orders wait, and how many are watched.
@@ -56,6 +74,8 @@ pub struct OrderConfig {
     pub confirmation_time: Duration,
     /// Streams of WatchOrder at a time, in this process.
     pub max_watchers: usize,
+    /// Of these, the ones of one user.
+    pub max_watchers_per_caller: usize,
 }
 
 impl Default for OrderConfig {
@@ -63,6 +83,7 @@ impl Default for OrderConfig {
         Self {
             confirmation_time: CONFIRMATION_TIME,
             max_watchers: MAX_WATCHERS,
+            max_watchers_per_caller: share_of_caller(MAX_WATCHERS),
         }
     }
 }

@@ -40,6 +40,17 @@ fn watchers_leave_calls_to_others() {
 }
 
 #[test]
+fn one_caller_watches_an_eighth_of_them_unless_it_is_said() {
+    let of_caller = |arguments: &[&str]| {
+        let config = load(arguments).unwrap();
+        config.orders.max_watchers_per_caller
+    };
+    assert_eq!(of_caller(&["--order-max-watchers", "80"]), 10);
+    assert_eq!(of_caller(&["--order-max-watchers", "1"]), 1);
+    assert_eq!(of_caller(&["--order-max-watchers-per-caller", "256"]), 256);
+}
+
+#[test]
 fn what_no_order_can_wait_for_is_refused_by_its_name() {
     for (flag, wrong, named) in [
         (
@@ -49,6 +60,11 @@ fn what_no_order_can_wait_for_is_refused_by_its_name() {
         ),
         ("--order-confirmation-time", "0s", "ORDER_CONFIRMATION_TIME"),
         ("--order-max-watchers", "512", "ORDER_MAX_WATCHERS"),
+        (
+            "--order-max-watchers-per-caller",
+            "257",
+            "ORDER_MAX_WATCHERS_PER_CALLER",
+        ),
     ] {
         let text = load(&[flag, wrong]).err().unwrap().to_string();
         assert!(text.contains(named), "{text}");

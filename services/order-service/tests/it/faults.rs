@@ -60,7 +60,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let clock = Arc::new(TestClock::at(1_000));
     let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
     let tokens = PageTokens::open(store.connection()).await.unwrap();
-    let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1), tokens);
+    let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1, 1), tokens);
     let other = database.connect().await;
     let locked = other.begin_with_options(TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

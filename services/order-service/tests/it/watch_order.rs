@@ -6,9 +6,10 @@ use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{Order, OrderState, WatchOrderRequest, WatchOrderResponse};
 use order_service::config::OrderConfig;
 use rstest::rstest;
-use testkit::{StoreKind, eventually, reason, violated_fields};
+use testkit::{StoreKind, authorized, eventually, reason, violated_fields};
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt as _;
 
 use crate::samples::{new_id, parcel_of};
 use crate::world::World;
@@ -181,7 +182,15 @@ async fn no_more_watch_than_there_are_places_and_who_goes_makes_room() {
     let placed = world.placed_order().await;
     let mut watcher = watch(&world, &placed.order_id).await.unwrap();
     assert_eq!(next(&mut watcher).await, placed);
-    let refused = watch(&world, &placed.order_id).await.unwrap_err();
+    let owner = placed.user_id.parse().unwrap();
+    let request = WatchOrderRequest {
+        order_id: placed.order_id.clone(),
+    };
+    let request = authorized(&world.tokens.user(owner), request);
+    let refused = OrderServiceClient::new(world.channel())
+        .watch_order(request)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert_eq!(reason(&refused), "TOO_MANY_WATCHERS");
 
@@ -190,6 +199,46 @@ async fn no_more_watch_than_there_are_places_and_who_goes_makes_room() {
         watch(&world, &placed.order_id).await
     });
     assert_eq!(next(&mut again.await).await, placed);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn who_watches_as_many_as_one_caller_may_is_refused_and_others_are_not() {
+    let few = OrderConfig {
+        max_watchers_per_caller: 2,
+        ..OrderConfig::default()
+    };
+    let world = World::with_orders(StoreKind::Sqlite, few).await;
+    let placed = world.placed_order().await;
+    let user_id = placed.user_id.clone();
+    let by_user = async || {
+        let request = WatchOrderRequest {
+            order_id: placed.order_id.clone(),
+        };
+        let token = world.tokens.user(user_id.parse().unwrap());
+        let request = authorized(&token, request);
+        let answer = OrderServiceClient::new(world.channel())
+            .watch_order(request)
+            .await?;
+        Ok::<Answers, Status>(answer.into_inner())
+    };
+    let mut held = [by_user().await.unwrap(), by_user().await.unwrap()];
+    for watcher in &mut held {
+        assert_eq!(next(watcher).await, placed);
+    }
+    let refused = by_user().await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&refused), "TOO_MANY_WATCHERS_OF_CALLER");
+    let details = refused.get_error_details();
+    let violation = &details.quota_failure().unwrap().violations[0];
+    assert_eq!(violation.subject, format!("user:{user_id}"));
+    assert_eq!(violation.description, "2 orders watched at a time");
+    assert!(details.retry_info().unwrap().retry_delay > Some(Duration::ZERO));
+
+    let mut other = watch(&world, &placed.order_id).await.unwrap();
+    assert_eq!(next(&mut other).await, placed);
+    drop(held);
+    eventually("there is room again", async || by_user().await).await;
     world.stop().await;
 }
 
@@ -216,6 +265,7 @@ async fn what_is_not_there_is_not_watched_and_takes_no_place() {
 fn one_watcher() -> OrderConfig {
     OrderConfig {
         max_watchers: 1,
+        max_watchers_per_caller: 1,
         confirmation_time: Duration::from_secs(3600),
     }
 }

@@ -13,7 +13,7 @@ use crate::convert;
 use crate::error::Error;
 use crate::password::{Attempt, Password};
 use crate::store::{self, codes, sessions};
-use crate::throttle::MAILS;
+use crate::throttle::MOVES;
 use crate::user::{DisplayName, Email, User};
 
 /// What to change of a user.
@@ -65,7 +65,7 @@ impl Commands {
                 address,
             )
             .await?;
-            self.throttle.take(MAILS, &user_id.to_string()).await?;
+            self.throttle.take(MOVES, &user_id.to_string()).await?;
         }
 
         let transaction = self.store.begin_command().await?;
@@ -88,6 +88,9 @@ impl Commands {
                 .await?;
         }
         idempotency::keep(&*transaction, call, user.id.as_bytes().to_vec()).await?;
+        if moves {
+            self.count_mail_to(&transaction, &user.email).await?;
+        }
         transaction.commit().await?;
         if moves {
             tracing::info!(target: "security", event = "email_changed", %user_id, address);

@@ -45,14 +45,6 @@ impl Commands {
         address: &str,
     ) -> Result<LoggedIn, Error> {
         let account = Email::key_of(email);
-        let login = match self.throttle.begin_login(&account, address).await {
-            Ok(login) => login,
-            Err(error) => {
-                let account = self.throttle.digest(&account);
-                tracing::warn!(target: "security", event = "login_throttled", account, address, %error);
-                return Err(error.into());
-            }
-        };
         let found = store::find_by_email(self.store.connection(), &account).await?;
         let (user, hash) = match found {
             Some(found) => (Some(found.user), Some(found.password_hash)),
@@ -60,14 +52,18 @@ impl Commands {
         };
         let verified = hash.as_ref().map(|hash| hash.expose().to_owned());
         // Also where there is nobody: who waits must not learn it from the time that it takes.
-        let verdict = self.hasher.verify(Attempt::new(password), hash).await?;
+        let attempt = Attempt::new(password);
+        let judged = self.judge(&account, hash, attempt, address).await;
+        if let Err(error @ Error::TooManyAttempts(_)) = &judged {
+            let account = self.throttle.digest(&account);
+            tracing::warn!(target: "security", event = "login_throttled", account, address, %error);
+        }
+        let verdict = judged?;
         let (Some(user), Verdict::Right { rehashed }) = (user, verdict) else {
             let account = self.throttle.digest(&account);
             tracing::warn!(target: "security", event = "login_failed", account, address);
             return Err(Error::CredentialsInvalid);
         };
-        self.throttle.succeeded(login).await?;
-
         let now_ms = self.clock.now_ms();
         let transaction = self.store.begin().await?;
         // Locked, and read again: a password that was changed meanwhile has ended all sessions, and this one is not to

@@ -16,7 +16,7 @@ use super::{Commands, account_of};
 use crate::error::Error;
 use crate::password::Password;
 use crate::store::{self, codes, sessions};
-use crate::throttle::{CODES, MAILS};
+use crate::throttle::{CODES, RESETS};
 use crate::user::Email;
 use crate::{convert, secret};
 
@@ -94,7 +94,7 @@ impl Commands {
             return Ok(());
         }
         self.throttle.take(CODES, address).await?;
-        self.throttle.take(MAILS, account_of(email)).await?;
+        self.throttle.take(RESETS, account_of(email)).await?;
         let transaction = self.store.begin_command().await?;
         if idempotency::claim(&*transaction, call).await?.is_some() {
             return Ok(());

@@ -57,6 +57,7 @@ impl Commands {
             .await?;
         // The id and no more: what is personal stands in one place, from where it can be erased.
         idempotency::keep(&*transaction, call, user.id.as_bytes().to_vec()).await?;
+        self.count_mail_to(&transaction, &user.email).await?;
         self.throttle
             .take_in(&transaction, REGISTRATIONS, address)
             .await?;

@@ -7,7 +7,7 @@ use rstest::rstest;
 use testkit::{StoreKind, reason, violated_fields};
 use tonic::Code;
 
-use crate::world::{World, ada};
+use crate::world::{PASSWORD, World, ada};
 
 #[rstest]
 #[tokio::test]
@@ -217,5 +217,34 @@ async fn where_the_event_cannot_be_kept_there_is_no_user(
     world.execute("ALTER TABLE hidden RENAME TO outbox").await;
     world.create(ada()).await.unwrap();
     assert_eq!(world.outbox().await.len(), 1);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_looks_like_sql_is_a_name_and_a_password_as_any_other(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.create(ada()).await.unwrap();
+    let request = CreateUserRequest {
+        email: "o'brien--$1@example.com".to_owned(),
+        password: "' OR '1' = '1".to_owned(),
+        display_name: "Robert'); DROP TABLE users;--".to_owned(),
+        ..CreateUserRequest::default()
+    };
+    let user = world.create(request.clone()).await.unwrap();
+    assert_eq!(user.display_name, request.display_name);
+    let session = world.log_in(&request.email, &request.password).await;
+    assert_eq!(session.unwrap().user, Some(user));
+    for (email, password) in [
+        ("ada@example.com", request.password.as_str()),
+        ("' OR '1' = '1' --", PASSWORD),
+        ("ada@example.com' --", "whatever"),
+    ] {
+        let refused = world.log_in(email, password).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{email}");
+    }
+    assert_eq!(world.count_users().await, 2);
     world.stop().await;
 }

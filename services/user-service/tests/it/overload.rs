@@ -4,21 +4,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use contracts::user::v1::user_service_server::UserService as _;
-use contracts::user::v1::{CreateUserRequest, GetUserRequest};
+use contracts::user::v1::{AuthenticateRequest, CreateUserRequest, GetUserRequest};
 use futures::future::join_all;
 use messaging::Store;
 use rstest::rstest;
 use runtime::TestClock;
+use sea_orm::{ConnectionTrait as _, Statement};
 use secrecy::SecretString;
-use testkit::{Database, StoreKind, eventually, reason};
-use tonic::{Code, Request};
+use testkit::{Database, StoreKind, eventually, eventually_is, reason};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 use user_service::hasher::{Hasher, Limits};
 use user_service::migrations::Migrator;
 use user_service::password::Password;
 
-use crate::bench::{Bench, NOW_MS};
-use crate::world::{World, ada};
+use crate::bench::{Bench, NOW_MS, from};
+use crate::world::{PASSWORD, World, ada};
 
 fn named(name: &str) -> Request<CreateUserRequest> {
     Request::new(CreateUserRequest {
@@ -51,6 +52,78 @@ async fn who_finds_the_queue_full_is_told_when_to_come_back() {
     assert!(retry > Some(Duration::ZERO));
 
     users.create_user(named("ada")).await.unwrap();
+}
+
+/// A service on a hasher that has a core for one hash, and room for so many to wait.
+async fn with_a_queue_of(waiting: usize, kind: StoreKind) -> (Database, Bench, Hasher) {
+    let database = Database::create(kind).await;
+    let store = Store::new(database.migrated::<Migrator>().await);
+    let hasher = Hasher::new(Limits {
+        at_a_time: 1,
+        waiting,
+    });
+    let clock = TestClock::at(NOW_MS);
+    let bench = Bench::on(store, hasher.clone(), clock).await;
+    bench.users.create_user(named("ada")).await.unwrap();
+    (database, bench, hasher)
+}
+
+async fn log_in(bench: &Bench, password: &str) -> Result<(), Status> {
+    let request = AuthenticateRequest {
+        email: "ada@example.com".to_owned(),
+        password: password.to_owned(),
+    };
+    let answer = bench.users.authenticate(from("198.51.100.9", request));
+    answer.await.map(drop)
+}
+
+/// What the counters hold against anybody.
+async fn counted(bench: &Bench) -> i64 {
+    let failures =
+        "SELECT CAST(coalesce(sum(failures), 0) AS bigint) AS counted FROM login_attempt";
+    let statement = Statement::from_string(bench.db.get_database_backend(), failures);
+    let row = bench.db.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get("", "counted").unwrap()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_login_that_finds_the_queue_full_is_held_against_nobody(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let (_database, bench, hasher) = with_a_queue_of(0, kind).await;
+    let busy = hasher.turn().await.unwrap();
+    // More than an account or an address has.
+    for _ in 0..12 {
+        let refused = log_in(&bench, PASSWORD).await.unwrap_err();
+        assert_eq!(reason(&refused), "TOO_MANY_PASSWORDS");
+    }
+    assert_eq!(counted(&bench).await, 0);
+    drop(busy);
+    log_in(&bench, PASSWORD).await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_login_that_is_cut_off_in_the_queue_is_held_against_nobody_and_one_that_is_wrong_is(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let (_database, bench, hasher) = with_a_queue_of(100, kind).await;
+    let busy = hasher.turn().await.unwrap();
+    for _ in 0..12 {
+        let mut waiting = Box::pin(log_in(&bench, PASSWORD));
+        tokio::select! {
+            answered = &mut waiting => panic!("nobody can judge it: {answered:?}"),
+            () = eventually_is("it is counted", 1, async || counted(&bench).await) => {}
+        }
+        drop(waiting);
+        eventually_is("it is taken back", 0, async || counted(&bench).await).await;
+    }
+    drop(busy);
+    log_in(&bench, PASSWORD).await.unwrap();
+    let refused = log_in(&bench, "a guess").await.unwrap_err();
+    assert_eq!(reason(&refused), "CREDENTIALS_INVALID");
+    assert_eq!(counted(&bench).await, 1);
 }
 
 #[rstest]

@@ -4,8 +4,11 @@ use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{AuthenticateRequest, RefreshTokenRequest, RevokeTokenRequest};
 use futures::future::join_all;
 use rstest::rstest;
-use testkit::{StoreKind, reason};
+use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
+use testkit::{StoreKind, eventually_is, reason};
 use tonic::{Code, Request};
+use user_service::store::sessions;
+use uuid::Uuid;
 
 use crate::bench::{Bench, from};
 use crate::world::{PASSWORD, World, ada};
@@ -132,4 +135,41 @@ async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
     }
     bench.wait(3);
     assert!(refresh(&token).await.is_err());
+}
+
+/// Two transactions on PostgreSQL, one between the steps of the other: the one locks the session for its next token, the other
+/// ends it. Where the first one locked the token instead, each would wait for what the other has.
+#[tokio::test]
+async fn exchanging_a_token_and_ending_its_session_wait_for_one_another_and_never_in_a_circle() {
+    let bench = Bench::new(StoreKind::Postgres).await;
+    let session = sessions::insert_session(&bench.db, "session", Uuid::nil(), i64::MAX);
+    session.await.unwrap();
+    let token = sessions::insert_token(&bench.db, "first", "session", i64::MAX);
+    token.await.unwrap();
+
+    let refreshing = bench.db.begin().await.unwrap();
+    let known = sessions::lock_token(&refreshing, "first").await.unwrap();
+    assert!(known.is_some_and(|known| !known.is_used));
+    let db = bench.db.clone();
+    #[expect(clippy::disallowed_methods, reason = "the test joins it")]
+    let ending = tokio::spawn(async move {
+        let ending = db.begin().await?;
+        sessions::delete_session(&ending, "session").await?;
+        ending.commit().await
+    });
+    let waiting = "SELECT count(*) AS waiting FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = Statement::from_string(bench.db.get_database_backend(), waiting);
+    eventually_is("who ends the session waits", 1, async || {
+        let row = bench.db.query_one_raw(waiting.clone()).await.unwrap();
+        row.unwrap().try_get::<i64>("", "waiting").unwrap()
+    })
+    .await;
+    sessions::mark_used(&refreshing, "first").await.unwrap();
+    let next = sessions::insert_token(&refreshing, "second", "session", i64::MAX);
+    next.await.unwrap();
+    refreshing.commit().await.unwrap();
+    ending.await.unwrap().unwrap();
+    let left = sessions::lock_token(&bench.db, "second").await.unwrap();
+    assert_eq!(left, None, "the session has ended with all its tokens");
 }

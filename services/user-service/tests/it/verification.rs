@@ -2,7 +2,8 @@
 
 use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{
-    EmailVerificationRequested, RequestEmailVerificationRequest, UserUpdated, VerifyEmailRequest,
+    CreateUserRequest, EmailVerificationRequested, RequestEmailVerificationRequest,
+    UpdateUserRequest, User, UserUpdated, VerifyEmailRequest,
 };
 use rstest::rstest;
 use testkit::{StoreKind, reason, violated_fields};
@@ -10,7 +11,7 @@ use tonic::Code;
 
 use crate::bench::{Bench, by, from};
 use crate::codes;
-use crate::world::{World, ada, bob};
+use crate::world::{PASSWORD, World, ada, bob};
 
 fn with(code: &str) -> VerifyEmailRequest {
     VerifyEmailRequest {
@@ -138,4 +139,66 @@ async fn nobody_can_have_a_user_flooded_with_mails_nor_try_codes_for_long(
         .verify_email(from("203.0.113.7", with("a guess")))
         .await;
     assert_eq!(reason(&refused.unwrap_err()), "TOO_MANY_ATTEMPTS");
+}
+
+#[rstest]
+#[tokio::test]
+async fn several_accounts_together_cannot_flood_an_address_with_mails(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let bench = Bench::new(store).await;
+    let mut accounts = Vec::new();
+    for number in 0..6 {
+        let request = CreateUserRequest {
+            email: format!("mallory-{number}@example.com"),
+            ..ada()
+        };
+        let created = bench.users.create_user(from("198.51.100.9", request)).await;
+        accounts.push(created.unwrap().into_inner().user.unwrap().user_id);
+    }
+    let mails = async || {
+        let mut mails = codes::all::<EmailVerificationRequested>(&bench.db).await;
+        mails.retain(|mail| mail.email == "victim@example.com");
+        mails.len()
+    };
+    let moves = async |user_id: &str, email: &str| {
+        let request = UpdateUserRequest {
+            user: Some(User {
+                user_id: user_id.to_owned(),
+                email: email.to_owned(),
+                ..User::default()
+            }),
+            current_password: PASSWORD.to_owned(),
+            ..UpdateUserRequest::default()
+        };
+        bench.users.update_user(by(user_id, request)).await
+    };
+    // Each goes there and away again, so that the next one may.
+    let (last, others) = accounts.split_last().unwrap();
+    let mut refused = None;
+    for (number, user_id) in others.iter().enumerate() {
+        match moves(user_id, "victim@example.com").await {
+            Ok(_) => {
+                let away = format!("mallory-{number}@example.net");
+                moves(user_id, &away).await.unwrap();
+            }
+            Err(status) => refused = Some(status),
+        }
+    }
+    let refused = refused.unwrap();
+    assert_eq!(
+        (refused.code(), reason(&refused)),
+        (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS".to_owned())
+    );
+    assert_eq!(mails().await, 4);
+    // Nor by registering there.
+    let request = CreateUserRequest {
+        email: "victim@example.com".to_owned(),
+        ..ada()
+    };
+    let registered = bench.users.create_user(from("198.51.100.9", request)).await;
+    assert_eq!(reason(&registered.unwrap_err()), "TOO_MANY_ATTEMPTS");
+    bench.wait(3600);
+    moves(last, "victim@example.com").await.unwrap();
+    assert_eq!(mails().await, 5);
 }

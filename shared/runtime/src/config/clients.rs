@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::Problems;
 
 const MAX_CONNECTIONS: usize = 1000;
+/// Many people may be behind one address, and yet it must not have all the room.
+const MAX_CONNECTIONS_PER_ADDRESS: usize = 250;
 const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
@@ -25,6 +27,16 @@ pub struct ClientArgs {
         default_value = "1000"
     )]
     pub grpc_max_connections: String,
+
+    /// Of these, the ones that one address may have; `off` where all come from a proxy of yours
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "GRPC_MAX_CONNECTIONS_PER_ADDRESS",
+        value_name = "N|off",
+        default_value = "250"
+    )]
+    pub grpc_max_connections_per_address: String,
 
     /// After about this long a client is asked to connect anew, so that replicas share the load
     #[arg(
@@ -66,6 +78,18 @@ impl ClientArgs {
             &self.grpc_max_connections,
             (1, 1_000_000),
         );
+        let max_connections_per_address = match self.grpc_max_connections_per_address.trim() {
+            "off" => Some(None),
+            number => match number.parse() {
+                Ok(most @ 1..) => Some(Some(most)),
+                _ => None,
+            },
+        };
+        if max_connections_per_address.is_none() {
+            let given = &self.grpc_max_connections_per_address;
+            let expected = "a whole number from 1, or off";
+            problems.add("GRPC_MAX_CONNECTIONS_PER_ADDRESS", given, expected);
+        }
         let connection_age = problems.duration_within(
             "GRPC_CONNECTION_AGE",
             &self.grpc_connection_age,
@@ -86,6 +110,7 @@ impl ClientArgs {
         }
         Some(ClientConfig {
             max_connections: max_connections?,
+            max_connections_per_address: max_connections_per_address?,
             connection_age: connection_age?,
             keepalive: keepalive?,
             calls_per_second: calls_per_second?,
@@ -98,6 +123,8 @@ impl ClientArgs {
 pub struct ClientConfig {
     /// Connections that are open at a time.
     pub max_connections: usize,
+    /// Of these, the ones that one address (of version 6: one network) may have. `None`: all.
+    pub max_connections_per_address: Option<usize>,
     /// How old a connection gets, give or take a tenth: clients that have come together must not go together.
     pub connection_age: Duration,
     /// Between two questions to a silent client whether it is still there.
@@ -110,6 +137,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             max_connections: MAX_CONNECTIONS,
+            max_connections_per_address: Some(MAX_CONNECTIONS_PER_ADDRESS),
             connection_age: CONNECTION_AGE,
             keepalive: KEEPALIVE,
             calls_per_second: Some(CALLS_PER_SECOND),
@@ -152,6 +180,21 @@ mod tests {
         for wrong in ["0", "-1", "many"] {
             let refused = limit(wrong).unwrap_err();
             assert!(refused[0].contains("GRPC_RATE_LIMIT"), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn the_connections_of_an_address_are_a_number_or_off() {
+        let most = |value: &str| {
+            let flag = format!("--grpc-max-connections-per-address={value}");
+            checked(&[&flag]).map(|config| config.max_connections_per_address)
+        };
+        assert_eq!(most("7"), Ok(Some(7)));
+        assert_eq!(most("off"), Ok(None));
+        for wrong in ["0", "-1", "many"] {
+            let refused = most(wrong).unwrap_err();
+            let name = "GRPC_MAX_CONNECTIONS_PER_ADDRESS";
+            assert!(refused[0].contains(name), "{refused:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a database error means to a caller: try again later, taken already, or a bug.
+//! What a database error means to a caller: try again later, repeat the whole, taken already, or a bug.
 
 use sea_orm::sqlx;
 use sea_orm::{DbErr, RuntimeErr};
@@ -20,6 +20,16 @@ pub fn is_unavailable(error: &DbErr) -> bool {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
         _ => driver_error(error).is_some_and(is_away),
     }
+}
+
+/// Whether the transaction was given up for the sake of another one, by a deadlock or a failed serialisation, so that the same
+/// one may succeed when it is begun again. Nothing of it is left.
+pub fn is_conflict(error: &DbErr) -> bool {
+    let Some(sqlx::Error::Database(error)) = driver_error(error) else {
+        return false;
+    };
+    // SQLite has one writer at a time: whoever finds the file locked waits, and that is no conflict.
+    !is_sqlite(error.as_ref()) && error.code().is_some_and(|code| is_postgres_conflict(&code))
 }
 
 /// Whether something that must be unique is there already.
@@ -85,6 +95,11 @@ fn is_postgres_pause(code: &str) -> bool {
     code == read_only || classes.iter().any(|class| code.starts_with(class))
 }
 
+/// Class 40, transaction rollback: serialisation failure, deadlock and their kin.
+fn is_postgres_conflict(code: &str) -> bool {
+    code.starts_with("40")
+}
+
 /// Whether another connection holds the file, and nothing worse.
 pub(super) fn is_sqlite_lock(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
@@ -147,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_goes_down_or_is_full_is_a_pause() {
+    fn a_server_that_goes_down_or_is_full_is_a_pause_and_a_lost_race_a_conflict() {
         for code in [
             "57P01", "57P02", "57P03", "08006", "53300", "53100", "25006",
         ] {
@@ -155,6 +170,12 @@ mod tests {
         }
         for code in ["23505", "42P01", "40001", "57014", "22001"] {
             assert!(!is_postgres_pause(code), "{code}");
+        }
+        for code in ["40001", "40P01", "40003"] {
+            assert!(is_postgres_conflict(code), "{code}");
+        }
+        for code in ["23505", "08006", "57P01", "04000"] {
+            assert!(!is_postgres_conflict(code), "{code}");
         }
     }
 

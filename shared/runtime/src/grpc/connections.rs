@@ -5,14 +5,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Ending, Handler};
+use super::places::{Place, Places};
 
 /// Without file descriptors `accept` fails at once, again and again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -21,10 +20,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn serve<S: Handler>(
     listener: TcpListener,
     connection: Connection<S>,
-    most: usize,
+    mut places: Places,
     ending: &Ending,
 ) {
-    let mut places = Places::new(most);
     let mut open = JoinSet::new();
     loop {
         let (socket, peer) = tokio::select! {
@@ -43,7 +41,7 @@ pub(super) async fn serve<S: Handler>(
             },
         };
         // Who finds no place learns it at once, and can try another replica.
-        if let Some(place) = places.take() {
+        if let Some(place) = places.take(peer.ip()) {
             open.spawn(hold(place, connection.clone(), socket, peer));
         }
     }
@@ -55,7 +53,7 @@ pub(super) async fn serve<S: Handler>(
 }
 
 async fn hold<S: Handler>(
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     connection: Connection<S>,
     socket: TcpStream,
     peer: SocketAddr,
@@ -72,33 +70,5 @@ async fn failed(error: &io::Error) {
 fn noted(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection broke");
-    }
-}
-
-/// Room for so many connections.
-struct Places {
-    free: Arc<Semaphore>,
-    full: bool,
-}
-
-impl Places {
-    fn new(most: usize) -> Self {
-        Self {
-            free: Arc::new(Semaphore::new(most)),
-            full: false,
-        }
-    }
-
-    /// Tells the log when there begins to be no room, and not of each connection that finds none.
-    fn take(&mut self) -> Option<OwnedSemaphorePermit> {
-        let place = Arc::clone(&self.free).try_acquire_owned().ok();
-        let full = place.is_none();
-        if full && !self.full {
-            tracing::warn!(
-                "no room for more connections; new ones are closed (GRPC_MAX_CONNECTIONS)"
-            );
-        }
-        self.full = full;
-        place
     }
 }

@@ -20,6 +20,7 @@ const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// What a server may take up while it is abused, and give back or not.
 const MOST_GROWTH: u64 = 48 << 20;
+const MOST_CONNECTIONS: usize = 200;
 
 /// A server under attack, and a client of it that does nothing wrong.
 struct Attacked {
@@ -31,7 +32,8 @@ struct Attacked {
 
 impl Attacked {
     async fn start() -> Self {
-        let mut server = Running::start(example().env("GRPC_MAX_CONNECTIONS", "200"));
+        let mut server =
+            Running::start(example().env("GRPC_MAX_CONNECTIONS", MOST_CONNECTIONS.to_string()));
         let addr = server.addr().await;
         let client = connect(addr).await;
         let attacked = Self {
@@ -170,7 +172,7 @@ async fn pings_and_settings_without_end_change_nothing() {
 async fn clients_that_begin_and_do_not_go_on_keep_nobody_else_waiting() {
     let attacked = Attacked::start().await;
     let mut slow = Vec::new();
-    for number in 0..90_usize {
+    for number in 0..100_usize {
         let mut wire = attacked.wire().await;
         let head = frame(HEADERS, 0, 1, &call_headers(CHECK));
         match number % 3 {
@@ -191,11 +193,20 @@ async fn clients_that_begin_and_do_not_go_on_keep_nobody_else_waiting() {
 }
 
 #[tokio::test]
-async fn idle_connections_up_to_the_limit_and_past_it_leave_those_that_are_there_alone() {
+async fn of_a_thousand_idle_connections_those_that_find_room_keep_nobody_waiting() {
     let attacked = Attacked::start().await;
     let mut idle = Vec::new();
-    for _ in 0..300 {
-        idle.push(Wire::open(attacked.addr).await);
+    for turn in 0..1000 {
+        let mut wire = Wire::open(attacked.addr).await;
+        // One is the client's.
+        if idle.len() < MOST_CONNECTIONS - 1 {
+            idle.push(wire);
+        } else {
+            wire.is_closed().await;
+        }
+        if turn % 100 == 0 {
+            attacked.answers().await;
+        }
     }
     attacked.answers().await;
     drop(idle);

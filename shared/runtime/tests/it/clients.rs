@@ -41,6 +41,25 @@ async fn past_its_connections_a_server_closes_new_ones_and_serves_those_it_has()
 }
 
 #[tokio::test]
+async fn past_the_connections_of_its_address_a_client_is_closed_and_those_it_has_are_served() {
+    let server = start(|grpc| grpc.clients.max_connections_per_address = Some(2)).await;
+    let channel = server.channel().await;
+    assert!(call(channel.clone(), ask("")).await.is_ok());
+    let second = TcpStream::connect(server.addr).await.unwrap();
+    let mut third = TcpStream::connect(server.addr).await.unwrap();
+    let told = third.read(&mut [0; 1]).await;
+    assert!(matches!(told, Ok(0) | Err(_)), "{told:?}");
+    assert!(call(channel, ask("")).await.is_ok());
+    drop(second);
+    eventually("a place for one more", async || {
+        let mut wire = Wire::open(server.addr).await;
+        wire.greet().await;
+        wire.is_answered().await.then_some(()).ok_or("closed")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
     let age = Duration::from_millis(50);
     let server = start(|grpc| grpc.clients.connection_age = age).await;

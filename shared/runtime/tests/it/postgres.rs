@@ -7,9 +7,14 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use runtime::config::DatabaseConfig;
 use runtime::database;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, Statement,
+    TransactionTrait,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
+use tonic::Code;
+use tonic_types::StatusExt as _;
 use url::Url;
 use uuid::Uuid;
 
@@ -124,6 +129,61 @@ async fn a_taken_name_is_a_unique_violation_and_says_which() {
     );
     assert!(!database::is_unavailable(&error));
     database.drop().await;
+}
+
+#[tokio::test]
+async fn of_two_transactions_that_wait_for_each_other_one_is_told_to_begin_again() {
+    let database = Database::create().await;
+    let db = database::connect(&database.config(), "test").await.unwrap();
+    database::migrate::<Migrator>(&db).await.unwrap();
+    for name in ["a", "b"] {
+        insert(&db, name).await.unwrap();
+    }
+    let (one, other) = (db.begin().await.unwrap(), db.begin().await.unwrap());
+    let lock = async |transaction: &DatabaseTransaction, name: &str| {
+        let sql = format!("SELECT name FROM things WHERE name = '{name}' FOR UPDATE");
+        let statement = Statement::from_string(transaction.get_database_backend(), sql);
+        transaction.query_one_raw(statement).await
+    };
+    lock(&one, "a").await.unwrap();
+    lock(&other, "b").await.unwrap();
+    // Each asks for what the other has; the server ends one of them, and so lets the other one have it.
+    let in_turn = async |transaction: DatabaseTransaction, name| {
+        let answer = lock(&transaction, name).await;
+        transaction.rollback().await.unwrap();
+        answer.err()
+    };
+    let (one, other) = tokio::join!(in_turn(one, "b"), in_turn(other, "a"));
+    assert!(one.is_none() != other.is_none(), "{one:?}, {other:?}");
+    assert_is_told_to_begin_again(&one.or(other).unwrap());
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_cannot_be_put_in_order_with_another_is_told_to_begin_again() {
+    let database = Database::create().await;
+    let db = database::connect(&database.config(), "test").await.unwrap();
+    database::migrate::<Migrator>(&db).await.unwrap();
+    insert(&db, "a").await.unwrap();
+    let strict = Some(IsolationLevel::Serializable);
+    let late = db.begin_with_config(strict, None).await.unwrap();
+    text(&late, "SELECT name FROM things").await;
+    let change = "UPDATE things SET name = name || '!'";
+    db.execute_unprepared(change).await.unwrap();
+    let error = late.execute_unprepared(change).await.unwrap_err();
+    assert_is_told_to_begin_again(&error);
+    late.rollback().await.unwrap();
+    database.drop().await;
+}
+
+fn assert_is_told_to_begin_again(error: &DbErr) {
+    assert!(database::is_conflict(error), "{error}");
+    let status = runtime::status::database(error);
+    assert_eq!(status.code(), Code::Aborted);
+    assert_eq!(testkit::reason(&status), "TRANSACTION_CONFLICT");
+    let details = status.get_error_details();
+    assert!(details.retry_info().unwrap().retry_delay > Some(Duration::ZERO));
+    assert!(!status.message().contains("deadlock"));
 }
 
 #[tokio::test]

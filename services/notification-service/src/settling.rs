@@ -1,0 +1,110 @@
+//! Settles the deletion of users: gives up the mails to them that are still to be sent, and erases what is personal in all.
+//!
+//! The handler of `user.deleted` marks the user, from which moment on no mail is written or sent to them but the last; how many
+//! there are has no bound, so they are looked after here, some in a transaction, until nothing is left. The mark is the work
+//! list: a process that dies leaves it for the next. While events cannot be published this waits as commands do.
+
+use std::time::Duration;
+
+use contracts::notification::v1::NotificationFailed;
+use messaging::{Cause, Store, Transaction, outbox};
+use runtime::database;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::store::erasure;
+use crate::store::recipients::{self, Unsettled};
+use crate::{convert, mailer};
+
+/// The signal that a committed deletion raises.
+const SIGNAL: &str = "deletions";
+/// Why such a mail is not sent, for who reads it later.
+const DROPPED: &str = "the account was deleted before the mail was sent";
+/// Mails that are given up in one transaction, each with its event: short enough that nobody has to wait for it.
+const DROPPED_AT_ONCE: u64 = 50;
+const ERASED_AT_ONCE: u64 = 500;
+/// How often to look without a reason to: for what a replica that has died has left.
+const POLL: Duration = Duration::from_secs(30);
+/// Before the next look, where somebody else is at the same user, the database is away, or too much waits to be published.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Has the mails to the users whom `transaction` marks looked after once it has committed.
+pub fn wake(transaction: &Transaction) {
+    transaction.wake_on_commit(SIGNAL);
+}
+
+/// The worker. Any number of replicas may run one on the same database.
+pub struct Settling {
+    store: Store,
+}
+
+impl Settling {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Runs until `stop`, and ends with the transaction that it is at.
+    pub async fn run(self, stop: CancellationToken) {
+        let deleted = self.store.signal(SIGNAL);
+        while !stop.is_cancelled() {
+            let pause = match self.settle_some().await {
+                Ok(None) => continue,
+                Ok(Some(pause)) => pause,
+                // Told where it begins and ends.
+                Err(Error::Overloaded(_)) => PAUSE,
+                Err(error) => {
+                    tracing::warn!(%error, "the mails to deleted users cannot be looked after, trying again");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = deleted.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One transaction's worth of work; where there was none, the answer is how long to wait for some.
+    ///
+    /// # Errors
+    /// Where the database is away, or too much waits to be published.
+    pub async fn settle_some(&self) -> Result<Option<Duration>, Error> {
+        let transaction = self.store.begin_command().await?;
+        let Some(user) = recipients::lock_unsettled(&*transaction).await? else {
+            // Another replica, or who writes a mail that is then to be erased.
+            let is_locked = recipients::has_unsettled(&*transaction).await?;
+            return Ok(Some(if is_locked { PAUSE } else { POLL }));
+        };
+        let is_done = !drop_some(&transaction, &user).await?
+            && erasure::erase(&*transaction, user.user_id, ERASED_AT_ONCE).await? == 0;
+        if is_done {
+            recipients::settle(&*transaction, user.user_id).await?;
+        }
+        transaction.commit().await?;
+        Ok(None)
+    }
+}
+
+/// Whether there may be more.
+async fn drop_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, Error> {
+    let (db, user_id) = (&**transaction, user.user_id);
+    let now_ms = database::now_ms(db).await?;
+    let dropped = erasure::drop_pending(db, user_id, DROPPED, now_ms, DROPPED_AT_ONCE).await?;
+    let (dropped, letters) = dropped;
+    let cause = Cause {
+        correlation_id: user.correlation_id.clone(),
+    };
+    for letter in letters {
+        let failed = NotificationFailed {
+            notification_id: letter.id.to_string(),
+            user_id: user_id.to_string(),
+            kind: convert::kind(letter.kind).into(),
+            event_id: letter.event_id.to_string(),
+            failure: DROPPED.to_owned(),
+            fail_time: Some(convert::timestamp(now_ms)),
+        };
+        outbox::enqueue(transaction, &failed, mailer::VERSION, &cause).await?;
+    }
+    Ok(dropped > 0)
+}
