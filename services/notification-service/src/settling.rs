@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use contracts::notification::v1::NotificationFailed;
-use messaging::{Cause, Store, Transaction, outbox};
+use messaging::{Cause, Store, Transaction, outbox, trace};
 use runtime::database;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::error::Error;
 use crate::store::erasure;
@@ -104,7 +105,17 @@ async fn drop_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, 
             failure: DROPPED.to_owned(),
             fail_time: Some(convert::timestamp(now_ms)),
         };
-        outbox::enqueue(transaction, &failed, mailer::VERSION, &cause).await?;
+        // In the trace of the mail, which began with what it was about.
+        let span = tracing::info_span!(
+            "drop mail",
+            otel.kind = "internal",
+            notification.id = %letter.id,
+            correlation_id = cause.correlation_id,
+        );
+        trace::continue_in(&span, &letter.trace);
+        outbox::enqueue(transaction, &failed, mailer::VERSION, &cause)
+            .instrument(span)
+            .await?;
     }
     Ok(dropped > 0)
 }

@@ -13,7 +13,7 @@ use crate::{Message, TraceContext};
 const CONTENT_TYPE: &str = "application/protobuf";
 
 /// The longest id, type or correlation id: AMQP 0-9-1's short strings hold no more.
-const MAX_ATTRIBUTE_BYTES: usize = 255;
+pub(crate) const MAX_ATTRIBUTE_BYTES: usize = 255;
 
 /// What is known of an event apart from its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,11 +149,7 @@ impl Envelope {
             time_ms: time_ms(message),
             aggregate_id: aggregate_id.to_owned(),
             aggregate_version: attribute(headers::SEQUENCE).map(version).transpose()?,
-            correlation_id: message
-                .correlation_id
-                .clone()
-                .filter(|correlation_id| correlation_id.len() <= MAX_ATTRIBUTE_BYTES)
-                .unwrap_or_else(|| id.to_string()),
+            correlation_id: message.correlation_id(&id.to_string()),
             trace: message.trace(),
         })
     }

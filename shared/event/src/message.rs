@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::envelope::MAX_ATTRIBUTE_BYTES;
 use crate::{TraceContext, headers};
 
 /// The largest body that is published: CloudEvents asks intermediaries to forward no more than 64 KiB.
@@ -47,6 +48,13 @@ impl Message {
     /// When it was handed over, by the publisher's clock. `None` where the publisher did not say, as foreign ones do not.
     pub fn published_ms(&self) -> Option<i64> {
         self.headers.get(headers::PUBLISHED_MS)?.parse().ok()
+    }
+
+    /// What ties it to the call that has caused it: the event's own id where the sender did not say, or said too much.
+    pub fn correlation_id(&self, event_id: &str) -> String {
+        let given = self.correlation_id.as_deref();
+        let kept = given.filter(|given| given.len() <= MAX_ATTRIBUTE_BYTES);
+        kept.unwrap_or(event_id).to_owned()
     }
 
     /// The trace that it belongs to, also where it is no event of ours.

@@ -82,6 +82,7 @@ impl Engine {
         config: EngineConfig,
     ) -> Self {
         let transport = broker.transport(participant.service, participant.topology());
+        store.publishes_to(transport.system());
         let connections = Connections::new();
         let relay = Relay::new(
             store.clone(),

@@ -109,6 +109,10 @@ fn creation<E: Event>(transaction: &Transaction, event: &E, id: Uuid, cause: &Ca
         return span;
     }
     let destination = telemetry::destination(E::EXCHANGE, E::ROUTING_KEY);
+    if let Some(system) = transaction.system() {
+        span.set_attribute(telemetry::SYSTEM, system.name);
+    }
+    span.set_attribute(telemetry::ROUTING_KEY, E::ROUTING_KEY);
     span.set_attribute(telemetry::OPERATION_NAME, "create");
     span.set_attribute(telemetry::OPERATION_TYPE, "create");
     span.set_attribute(telemetry::DESTINATION, destination);

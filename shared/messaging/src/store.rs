@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{
@@ -14,10 +14,11 @@ use sea_orm::{
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::backlog::{Backlog, OverBudget};
+use crate::telemetry::System;
 use crate::{faults, sql, telemetry};
 
 /// How long a command waits to begin. Behind others that write, a caller is better told than kept.
@@ -31,6 +32,8 @@ pub struct Store {
     /// SQLite has one writer. Waiting here is fair and costs no pooled connection; waiting in SQLite is neither.
     writers: Option<Arc<Semaphore>>,
     backlog: Backlog,
+    /// Where events go, for the traces: known once there is an engine.
+    system: Arc<OnceLock<System>>,
 }
 
 /// Why a command cannot begin.
@@ -53,6 +56,7 @@ impl Store {
             signals: Arc::default(),
             writers,
             backlog: Backlog::default(),
+            system: Arc::default(),
         }
     }
 
@@ -97,19 +101,25 @@ impl Store {
         } else {
             tracing::debug_span!("transaction", otel.kind = "client")
         };
-        let begun = tokio::time::timeout(LONGEST_WAIT, self.begin()).await;
-        // As where no connection is free in time: the caller may try again.
-        let mut transaction = begun
-            .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
-            .inspect_err(|_| telemetry::fail(&span, "unavailable"))?;
         let sqlite = is_sqlite(&self.db);
         span.set_attribute(
             "db.system.name",
             if sqlite { "sqlite" } else { "postgresql" },
         );
+        let begun = tokio::time::timeout(LONGEST_WAIT, self.begin()).await;
+        // As where no connection is free in time: the caller may try again.
+        let mut transaction = begun
+            .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
+            .inspect_err(|_| telemetry::fail(&span, "unavailable"))?;
         transaction.span = span;
         faults::point("begun");
         Ok(transaction)
+    }
+
+    /// From here on traces name the broker that events go to.
+    pub(crate) fn publishes_to(&self, system: System) {
+        // A second engine on the same store is a test's, on the same broker.
+        let _ = self.system.set(system);
     }
 
     pub(crate) fn backlog(&self) -> &Backlog {
@@ -154,12 +164,10 @@ impl Transaction {
     /// Where the database refuses (also because a statement has failed before, whoever has looked away) or cannot be reached.
     /// The outcome is then unknown to the caller, as with any commit.
     pub async fn commit(self) -> Result<(), DbErr> {
-        // PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and calls that a
-        // success. Any statement before it fails.
-        if !is_sqlite(&self.inner) {
-            sql::answered(self.inner.execute_unprepared("SELECT 1")).await?;
-        }
-        sql::answered(self.inner.commit()).await?;
+        let committing = commit(self.inner).instrument(self.span.clone());
+        committing
+            .await
+            .inspect_err(|_| telemetry::fail(&self.span, "not_committed"))?;
         self.span.set_attribute(telemetry::OUTCOME, "committed");
         for name in self
             .wakes
@@ -177,6 +185,10 @@ impl Transaction {
     /// Where the database cannot be reached; it then undoes the transaction by itself.
     pub async fn rollback(self) -> Result<(), DbErr> {
         sql::answered_within(sql::UNDONE, self.inner.rollback()).await
+    }
+
+    pub(crate) fn system(&self) -> Option<&System> {
+        self.store.system.get()
     }
 
     /// The span of the command that this transaction is; none elsewhere.
@@ -199,6 +211,15 @@ impl Deref for Transaction {
     fn deref(&self) -> &DatabaseTransaction {
         &self.inner
     }
+}
+
+async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr> {
+    // PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and calls that a
+    // success. Any statement before it fails.
+    if !is_sqlite(&transaction) {
+        sql::answered(transaction.execute_unprepared("SELECT 1")).await?;
+    }
+    sql::answered(transaction.commit()).await
 }
 
 pub(crate) fn is_sqlite(db: &impl ConnectionTrait) -> bool {

@@ -29,7 +29,7 @@ pub(crate) const MESSAGE_ID: &str = "messaging.message.id";
 pub(crate) const CONVERSATION_ID: &str = "messaging.message.conversation_id";
 pub(crate) const AGGREGATE_ID: &str = "aggregate.id";
 
-const ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key";
+pub(crate) const ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key";
 
 /// The broker, as traces and metrics name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,10 @@ impl System {
             KeyValue::new(OPERATION_TYPE, kind),
             KeyValue::new(DESTINATION, destination.to_owned()),
         ];
+        if let Some((host, port)) = &self.server {
+            attributes.push(KeyValue::new("server.address", host.clone()));
+            attributes.push(KeyValue::new("server.port", i64::from(*port)));
+        }
         attributes.extend(error.map(|error| KeyValue::new(ERROR_TYPE, error)));
         attributes
     }
@@ -96,8 +100,8 @@ pub(crate) fn destination(exchange: &str, routing_key: &str) -> String {
     format!("{exchange}:{routing_key}")
 }
 
-/// `{exchange}:{routing key}:{queue}`, as a consumer names where it came from. A routing key is a stranger's text until the
-/// message proves to be one of ours, and no metric may grow with what strangers invent.
+/// `{exchange}:{routing key}:{queue}`, as a consumer names where it came from. A routing key is a stranger's text where the
+/// message does not even say that it is one of ours, and no metric may grow with what strangers invent.
 pub(crate) fn source(message: &Message, queue: &str, known: bool) -> String {
     if known {
         format!("{}:{}:{queue}", message.exchange, message.routing_key)

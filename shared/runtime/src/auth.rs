@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::status;
 
+pub(crate) use guard::has_method;
 pub use guard::{Guard, Rules};
 pub use keys::{KEY_BYTES, VerificationKey, learn};
 pub(crate) use layer::AuthLayer;

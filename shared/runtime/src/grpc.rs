@@ -142,7 +142,7 @@ impl GrpcServer {
         } else {
             routes
         };
-        let calls = rpc::RpcLayer::new(&self.config);
+        let calls = rpc::RpcLayer::new(&self.config, guard.rules());
         let rates = Rates::new(self.config.clients.calls_per_second);
         let handler = ServiceBuilder::new()
             .layer(calls.clone())

@@ -43,7 +43,13 @@ const LIBRARIES: [&str; 12] = [
 ];
 
 /// What a log line that leaves the process takes from the spans around it.
-const LOGGED_OF_SPANS: [&str; 4] = ["correlation_id", "event.id", "aggregate.id", "rpc.method"];
+const LOGGED_OF_SPANS: [&str; 5] = [
+    "correlation_id",
+    "event.id",
+    "aggregate.id",
+    "attempt",
+    "rpc.method",
+];
 
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]

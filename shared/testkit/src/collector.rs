@@ -57,6 +57,8 @@ pub struct ExportedSpan {
     pub is_error: bool,
     /// Unix nanoseconds.
     pub began_ns: u64,
+    /// As well.
+    pub ended_ns: u64,
 }
 
 /// A running collector. It ends when dropped.
@@ -218,6 +220,7 @@ fn exported(span: &Span) -> ExportedSpan {
             .as_ref()
             .is_some_and(|status| status.code() == StatusCode::Error),
         began_ns: span.start_time_unix_nano,
+        ended_ns: span.end_time_unix_nano,
     }
 }
 

@@ -96,4 +96,6 @@ fn erased(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
             update.col_expr(column, Expr::value(""))
         })
         .col_expr(Column::SealedCode, Expr::value(None::<Vec<u8>>))
+        // Whatever callers have had carried along.
+        .col_expr(Column::Baggage, Expr::value(None::<String>))
 }

@@ -98,6 +98,11 @@ pub async fn settle_user(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbEr
     let settled = ActiveModel {
         user_id: Set(id.to_string()),
         settled_at_ms: Set(Some(now_ms(db).await?)),
+        // For what is done by now; and baggage is whatever callers have had carried along.
+        correlation_id: Set(None),
+        traceparent: Set(None),
+        tracestate: Set(None),
+        baggage: Set(None),
         ..Default::default()
     };
     settled.update(db).await?;

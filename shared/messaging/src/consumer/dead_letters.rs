@@ -44,7 +44,8 @@ impl Consumer {
     async fn keep(&self, delivery: &Delivery) -> Result<(), DbErr> {
         let message = &delivery.message;
         let queue = dead_letter_queue(self.handling.consumer());
-        let processing = Processing::begin(&self.handling, &queue, message, 1);
+        let event_id = self.handling.event_id(message);
+        let processing = Processing::begin(&self.handling, &queue, message, &event_id, 1);
         let keeping = async {
             let transaction = self.store.begin().await?;
             let outcome = self.handling.dead_lettered(&transaction, message).await?;

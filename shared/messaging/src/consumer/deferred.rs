@@ -82,8 +82,8 @@ impl Deferred {
             return Ok(false);
         };
         let (handling, message) = (&self.handling, &due.message);
-        let number = due.attempts + 1;
-        let processing = Processing::begin(handling, handling.consumer(), message, number);
+        let (queue, number) = (handling.consumer(), due.attempts + 1);
+        let processing = Processing::begin(handling, queue, message, &due.event_id, number);
         let outcome = attempt(handling, &self.store, transaction, message, Some(&due))
             .instrument(processing.span())
             .await?;

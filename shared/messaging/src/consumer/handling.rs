@@ -172,7 +172,7 @@ impl Handling {
             }
             if turn == Turn::Unknown {
                 tracing::warn!(
-                    event.id = %envelope.id, aggregate.id = envelope.aggregate_id, version,
+                    version,
                     "no earlier event of this aggregate has come: this one is where its order begins here"
                 );
             }

@@ -110,7 +110,9 @@ impl Lane {
 
     fn processing<'a>(&'a self, delivery: &'a Delivery) -> Processing<'a> {
         let queue = self.handling.consumer();
-        Processing::begin(&self.handling, queue, &delivery.message, 1)
+        let message = &delivery.message;
+        let event_id = self.handling.event_id(message);
+        Processing::begin(&self.handling, queue, message, &event_id, 1)
     }
 
     fn settle(&self, batch: &[Delivery]) {

@@ -26,22 +26,24 @@ pub(super) struct Processing<'a> {
 }
 
 impl<'a> Processing<'a> {
-    /// Begins with a message that came through `queue`.
+    /// Begins with a message that came through `queue`. `event_id` is what the inbox knows it by.
     pub(super) fn begin(
         handling: &'a Handling,
         queue: &str,
         message: &'a Message,
+        event_id: &str,
         attempt: u32,
     ) -> Self {
         let aggregate_id = partition_key(message);
+        let correlation_id = message.correlation_id(event_id);
         // Its level is ERROR only so that a quiet log filter does not take the ids from the few lines that are left.
         let span = tracing::error_span!(
             parent: None,
             "process",
             otel.name = format!("process {queue}"),
             otel.kind = "consumer",
-            correlation_id = message.correlation_id,
-            event.id = message.message_id,
+            correlation_id,
+            event.id = event_id,
             aggregate.id = aggregate_id,
             attempt,
         );
@@ -119,6 +121,7 @@ pub(super) fn count_delivery(handling: &Handling, message: &Message) {
     let source = telemetry::source(message, queue, handling.knows(message));
     let attributes = [
         KeyValue::new(telemetry::SYSTEM, handling.system.name),
+        KeyValue::new(telemetry::OPERATION_NAME, OPERATION.0),
         KeyValue::new(DESTINATION, source),
     ];
     handling.instruments.consumed.add(1, &attributes);

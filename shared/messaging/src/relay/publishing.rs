@@ -27,6 +27,7 @@ pub(super) struct Publishing {
     begun: Instant,
     /// In the outbox, until now.
     waited: Duration,
+    answered: bool,
 }
 
 impl Publishing {
@@ -37,6 +38,7 @@ impl Publishing {
         instruments: &Instruments,
     ) -> Self {
         let span = tracing::debug_span!(
+            parent: None,
             "publish",
             otel.name = format!("publish {}", row.exchange),
             otel.kind = "client",
@@ -54,11 +56,17 @@ impl Publishing {
             may_be_unrouted: row.may_be_unrouted,
             begun: Instant::now(),
             waited,
+            answered: false,
         }
     }
 
     /// The broker has answered, or (`None`) never will, as the connection is lost.
-    pub(super) fn end(self, answer: Option<&Confirmation>) {
+    pub(super) fn end(mut self, answer: Option<&Confirmation>) {
+        self.answered = true;
+        self.tell(answer);
+    }
+
+    fn tell(&self, answer: Option<&Confirmation>) {
         let error = match answer {
             Some(Confirmation::Routed) => None,
             Some(Confirmation::Unrouted) if self.may_be_unrouted => None,
@@ -72,7 +80,7 @@ impl Publishing {
             .operation
             .record(took.as_secs_f64(), &attributes);
         self.instruments.sent.add(1, &attributes);
-        let destination = [KeyValue::new(DESTINATION, self.destination)];
+        let destination = [KeyValue::new(DESTINATION, self.destination.clone())];
         match error {
             None => {
                 let lag = (self.waited + took).as_secs_f64();
@@ -83,6 +91,15 @@ impl Publishing {
         }
         if let Some(error) = error {
             telemetry::fail(&self.span, error);
+        }
+    }
+}
+
+impl Drop for Publishing {
+    /// The relay has given the connection up with this one outstanding; the event is published again.
+    fn drop(&mut self) {
+        if !self.answered {
+            self.tell(None);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry::metrics::AsyncInstrument;
 use opentelemetry::{KeyValue, global};
@@ -104,10 +104,11 @@ impl Inventory {
     pub(crate) async fn run(mut self, store: &Store, stop: &CancellationToken) {
         let answering = async {
             while let Some(answer) = self.questions.recv().await {
-                match count(store).await {
+                match tokio::time::timeout(PATIENCE, count(store)).await {
                     // A collection that has given up meanwhile needs no answer.
-                    Ok(counted) => drop(answer.try_send(counted)),
-                    Err(error) => tracing::debug!(%error, "what waits cannot be counted"),
+                    Ok(Ok(counted)) => drop(answer.try_send(counted)),
+                    Ok(Err(error)) => tracing::debug!(%error, "what waits cannot be counted"),
+                    Err(_) => tracing::debug!("what waits cannot be counted in time"),
                 }
             }
         };
@@ -118,7 +119,8 @@ impl Inventory {
 /// A collection's side.
 struct Counter {
     ask: mpsc::Sender<SyncSender<Counted>>,
-    last: Mutex<Option<(std::time::Instant, Counted)>>,
+    /// When the last answer came, or did not.
+    last: Mutex<Option<(Instant, Option<Counted>)>>,
 }
 
 impl Counter {
@@ -128,13 +130,13 @@ impl Counter {
         if let Some((at, counted)) = *last
             && at.elapsed() < FRESH
         {
-            return Some(counted);
+            return counted;
         }
-        let (answer, counted) = sync_channel(1);
+        let (answer, answered) = sync_channel(1);
         self.ask.try_send(answer).ok()?;
-        let counted = counted.recv_timeout(PATIENCE).ok()?;
-        *last = Some((std::time::Instant::now(), counted));
-        Some(counted)
+        let counted = answered.recv_timeout(PATIENCE).ok();
+        *last = Some((Instant::now(), counted));
+        counted
     }
 }
 

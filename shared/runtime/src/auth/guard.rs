@@ -16,6 +16,20 @@ const ALWAYS_PUBLIC: [&str; 3] = [
     "grpc.reflection.v1alpha.ServerReflection/",
 ];
 
+/// The methods of those.
+const ALWAYS_SERVED: [&str; 5] = [
+    "grpc.health.v1.Health/Check",
+    "grpc.health.v1.Health/List",
+    "grpc.health.v1.Health/Watch",
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Whether a server with these rules has such a method: whatever else callers name is theirs to invent.
+pub(crate) fn has_method(rules: Rules, method: &str) -> bool {
+    ALWAYS_SERVED.contains(&method) || rules.iter().any(|(name, _)| *name == method)
+}
+
 /// The rules of a service, and what verifies the tokens of its callers.
 #[derive(Clone)]
 pub struct Guard {
@@ -27,6 +41,10 @@ impl Guard {
     /// Lets `rules` decide.
     pub fn new(rules: Rules, verifier: Verifier) -> Self {
         Self { rules, verifier }
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// The caller, where the method asks for one.
@@ -79,5 +97,24 @@ impl Guard {
             return Err(Refusal::Missing);
         }
         self.verifier.verify(token.trim()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_served_has_a_name_of_its_own() {
+        let rules: Rules = &[("test.v1.ProbeService/Get", Access::Public)];
+        assert!(has_method(rules, "test.v1.ProbeService/Get"));
+        assert!(has_method(rules, "grpc.health.v1.Health/Check"));
+        for invented in [
+            "test.v1.ProbeService/Got",
+            "grpc.health.v1.Health/Invented",
+            "_OTHER",
+        ] {
+            assert!(!has_method(rules, invented), "{invented}");
+        }
     }
 }

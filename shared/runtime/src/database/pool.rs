@@ -3,24 +3,24 @@
 use opentelemetry::{KeyValue, global};
 use sea_orm::DatabaseConnection;
 
-/// Registers the gauges of the pool behind `db`, which holds `most` connections and is called `name`.
+/// Registers what is told of the pool behind `db`, which holds `most` connections and is called `name`.
 pub(super) fn observe(db: &DatabaseConnection, name: &str, most: u32) {
     let pool = KeyValue::new("db.client.connection.pool.name", name.to_owned());
     let state = |state| KeyValue::new("db.client.connection.state", state);
     let meter = global::meter("runtime");
     let (of_pool, db) = (pool.clone(), db.clone());
     meter
-        .u64_observable_gauge("db.client.connection.count")
+        .i64_observable_up_down_counter("db.client.connection.count")
         .with_unit("{connection}")
         .with_description("Connections of the pool, by their state")
         .with_callback(move |gauge| {
             let (all, idle) = size(&db);
             gauge.observe(idle, &[of_pool.clone(), state("idle")]);
-            gauge.observe(all.saturating_sub(idle), &[of_pool.clone(), state("used")]);
+            gauge.observe(all - idle, &[of_pool.clone(), state("used")]);
         })
         .build();
     meter
-        .u64_observable_gauge("db.client.connection.max")
+        .i64_observable_up_down_counter("db.client.connection.max")
         .with_unit("{connection}")
         .with_description("Connections that the pool may have")
         .with_callback(move |gauge| gauge.observe(most.into(), std::slice::from_ref(&pool)))
@@ -28,11 +28,11 @@ pub(super) fn observe(db: &DatabaseConnection, name: &str, most: u32) {
 }
 
 /// All connections and the idle ones.
-fn size(db: &DatabaseConnection) -> (u64, u64) {
+fn size(db: &DatabaseConnection) -> (i64, i64) {
     if db.get_database_backend() == sea_orm::DbBackend::Sqlite {
         let pool = db.get_sqlite_connection_pool();
-        return (pool.size().into(), pool.num_idle() as u64);
+        return (pool.size().into(), pool.num_idle() as i64);
     }
     let pool = db.get_postgres_connection_pool();
-    (pool.size().into(), pool.num_idle() as u64)
+    (pool.size().into(), pool.num_idle() as i64)
 }

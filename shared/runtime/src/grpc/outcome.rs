@@ -28,6 +28,7 @@ pub(super) fn durations() -> Histogram<f64> {
 pub(super) struct Outcome {
     span: Span,
     method: String,
+    name: String,
     begun: Instant,
     durations: Histogram<f64>,
     reported: bool,
@@ -36,10 +37,12 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn open(span: Span, method: &str, durations: Histogram<f64>) -> Self {
+    /// `name` is what the method is called where names must not grow with what callers invent.
+    pub(super) fn open(span: Span, method: &str, name: &str, durations: Histogram<f64>) -> Self {
         Self {
             span,
             method: method.to_owned(),
+            name: name.to_owned(),
             begun: Instant::now(),
             durations,
             reported: false,
@@ -86,7 +89,7 @@ impl Outcome {
     fn measure(&self, status: &'static str, is_error: bool) {
         let mut attributes = vec![
             KeyValue::new("rpc.system.name", "grpc"),
-            KeyValue::new("rpc.method", self.method.clone()),
+            KeyValue::new("rpc.method", self.name.clone()),
             KeyValue::new("rpc.status_code", status),
         ];
         if is_error {

@@ -25,6 +25,7 @@ use super::outcome::{self, Outcome};
 use super::reply::Watched;
 use super::unread::Unread;
 use super::{EXEMPT, deadline, remap, trace};
+use crate::auth::{self, Rules};
 use crate::config::GrpcConfig;
 use crate::status;
 
@@ -39,15 +40,18 @@ pub(super) struct RpcLayer {
     in_flight: Arc<Semaphore>,
     max_in_flight: usize,
     durations: Histogram<f64>,
+    rules: Rules,
 }
 
 impl RpcLayer {
-    pub(super) fn new(config: &GrpcConfig) -> Self {
+    /// Of a server that has the methods in `rules`.
+    pub(super) fn new(config: &GrpcConfig, rules: Rules) -> Self {
         Self {
             ceiling: config.deadline,
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
             max_in_flight: config.max_in_flight,
             durations: outcome::durations(),
+            rules,
         }
     }
 
@@ -104,7 +108,9 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let method = trace::method(request.uri().path()).to_owned();
-        let span = trace::span(&method, request.headers());
+        let known = auth::has_method(self.layer.rules, &method);
+        let name = if known { &method } else { trace::OTHER };
+        let span = trace::span(name, request.headers());
         let trace_id = trace::trace_id(&span);
         let id = correlation::choose(request.headers(), trace_id.as_deref());
         span.record("correlation_id", &id.0);
@@ -115,7 +121,7 @@ where
         request.extensions_mut().insert(id);
 
         let unread = request.extensions().get::<Unread>().cloned();
-        let mut outcome = Outcome::open(span.clone(), &method, self.layer.durations.clone());
+        let mut outcome = Outcome::open(span.clone(), &method, name, self.layer.durations.clone());
         let admitted = self.layer.admit(&method);
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
         // Begun here and not at the first poll: so it never expires after the transport's own timer, whose answer
@@ -181,7 +187,7 @@ mod tests {
         let request = Request::post("/test.v1.ProbeService/Check")
             .header("grpc-timeout", timeout)
             .body(Body::empty());
-        let rpc = RpcLayer::new(&config).layer(handler);
+        let rpc = RpcLayer::new(&config, &[]).layer(handler);
         let response = rpc.oneshot(request.unwrap()).await.unwrap();
         Status::from_header_map(response.headers()).unwrap()
     }

@@ -10,8 +10,8 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// What a path that is no method is called: anything else would let callers invent names without end.
-const OTHER: &str = "_OTHER";
+/// What a path that is no method of ours is called: anything else would let callers invent spans and metrics without end.
+pub(super) const OTHER: &str = "_OTHER";
 
 /// The fully qualified method of a path: `angarium.user.v1.UserService/GetUser`.
 pub(super) fn method(path: &str) -> &str {

@@ -17,6 +17,7 @@ use crate::process::{Account, PASSWORD, Process, broker_settings, command};
 pub(super) const REGISTRATION: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub(super) const ORDER: &str = "0af7651916cd43dd8448eb211c80319c";
 pub(super) const EMAIL: &str = "ada.canary@example.com";
+pub(super) const NAME: &str = "Xanthippe";
 const CALLER: &str = "00f067aa0ba902b7";
 
 /// Runs it all on `stack`, and returns what was exported. The caller's spans say by `flags` whether they are sampled.
@@ -94,7 +95,7 @@ async fn register(process: &Process, flags: &str) -> Account {
     let mut request = Request::new(CreateUserRequest {
         email: EMAIL.to_owned(),
         password: PASSWORD.to_owned(),
-        display_name: "Ada".to_owned(),
+        display_name: NAME.to_owned(),
         ..CreateUserRequest::default()
     });
     trace(&mut request, REGISTRATION, flags);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rstest::rstest;
 use testkit::{Collector, ExportedSpan, Stack};
 
-use super::journey::{self, EMAIL, ORDER, REGISTRATION, documented};
+use super::journey::{self, EMAIL, NAME, ORDER, REGISTRATION, documented};
 use crate::process::PASSWORD;
 
 const OF_REGISTRATION: &str = "\
@@ -55,6 +55,17 @@ async fn one_trace_goes_from_a_call_to_the_last_mail_and_idle_services_leave_non
                 "{name} has no {key}: {span:?}"
             );
         };
+        if name.starts_with("create ") {
+            for key in ["messaging.system", "messaging.message.id", "aggregate.id"] {
+                has(key);
+            }
+            // What a command publishes is part of its transaction.
+            let around = parent(&spans, span).filter(|parent| parent.name == "transaction");
+            assert!(
+                around.is_none_or(|around| around.ended_ns >= span.ended_ns),
+                "{span:?}"
+            );
+        }
         if name.starts_with("publish ") {
             for key in [
                 "messaging.system",
@@ -79,10 +90,7 @@ async fn one_trace_goes_from_a_call_to_the_last_mail_and_idle_services_leave_non
     }
     // Nothing but calls begins a trace, and the announcement of the first key: no poll, no look at a lease.
     for root in spans.iter().filter(|span| parent(&spans, span).is_none()) {
-        let is_call = root.kind == "server";
-        let is_key = root.attributes.get("messaging.destination.name");
-        let is_key = is_key.is_some_and(|name| name == "user_events:key.published");
-        assert!(is_call || is_key, "{root:?}");
+        assert!(root.kind == "server" || is_announcement(root), "{root:?}");
     }
     nothing_secret(&collector);
     // All of them are written down.
@@ -109,17 +117,23 @@ async fn a_caller_who_does_not_sample_is_obeyed_along_the_whole_way() {
     // Nor has anything that was unsampled begun a trace of its own on its way.
     let strays = spans.iter().filter(|span| parent(&spans, span).is_none());
     let strays: Vec<_> = strays
-        .filter(|root| root.name.starts_with("process ") || root.name == "send mail")
+        .filter(|root| root.kind != "server" && !is_announcement(root))
         .collect();
     assert!(strays.is_empty(), "{strays:?}");
 }
 
-/// Passwords and addresses are in none of the three signals.
+/// Passwords, addresses, names and tokens (which begin so) are in none of the three signals.
 fn nothing_secret(collector: &Collector) {
     let everything = collector.everything();
-    for secret in [PASSWORD, EMAIL, "canary"] {
+    for secret in [PASSWORD, EMAIL, NAME, "canary", "eyJ"] {
         assert!(!everything.contains(secret), "{secret} was exported");
     }
+}
+
+/// Of the first key, which nobody has asked for.
+fn is_announcement(root: &ExportedSpan) -> bool {
+    let destination = root.attributes.get("messaging.destination.name");
+    destination.is_some_and(|name| name == "user_events:key.published")
 }
 
 fn parent<'a>(spans: &'a [ExportedSpan], span: &ExportedSpan) -> Option<&'a ExportedSpan> {

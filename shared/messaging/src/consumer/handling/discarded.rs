@@ -22,14 +22,16 @@ impl Handling {
         due: &Due,
     ) -> Result<Outcome, Failure> {
         let (consumer, event_id) = (self.consumer(), due.event_id.as_str());
-        match self.passing(transaction, due).await? {
-            Passing::Now => inbox::pass_over(transaction, consumer, event_id).await?,
-            Passing::In(wait) => inbox::leave(transaction, consumer, event_id, Some(wait)).await?,
-            Passing::AfterAnEarlierOne => {
-                inbox::leave(transaction, consumer, event_id, None).await?;
+        let left_for = match self.passing(transaction, due).await? {
+            Passing::Now => {
+                inbox::pass_over(transaction, consumer, event_id).await?;
+                return Ok(Outcome::Held(Held::Discarded, None));
             }
-        }
-        Ok(Outcome::Held(Held::Discarded, None))
+            Passing::In(wait) => Some(wait),
+            Passing::AfterAnEarlierOne => None,
+        };
+        inbox::leave(transaction, consumer, event_id, left_for).await?;
+        Ok(Outcome::Held(Held::Waiting, None))
     }
 
     /// Moves the position past the event where it is its turn.

@@ -96,7 +96,7 @@ impl Handling {
     }
 
     /// The event's id, or for a message without a proper one an id that is the same each time that it is delivered.
-    pub(super) fn event_id(&self, message: &Message) -> String {
+    pub(in crate::consumer) fn event_id(&self, message: &Message) -> String {
         let given = message
             .message_id
             .as_deref()
