@@ -3,8 +3,9 @@
 //!
 //! It asks no broker and no database: everything follows from the services' subscription tables.
 
+use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use messaging::Participant;
@@ -35,12 +36,16 @@ pub struct Export {
     #[arg(long)]
     all_in_one: bool,
 
+    /// File that takes the definitions, as a whole or not at all [default: they are printed]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
     /// As the services have it: AMQP_PREFIX.
     #[arg(skip)]
     pub(crate) prefix: String,
 }
 
-/// Prints the definitions.
+/// Prints the definitions, or writes them to a file.
 ///
 /// # Errors
 /// Where a password cannot be read or kept, or nobody takes the output.
@@ -59,8 +64,21 @@ pub fn export(export: &Export) -> anyhow::Result<()> {
         );
     }
     let definitions = Definitions::new(&export.vhost, &export.prefix, &accounts);
-    let text = serde_json::to_string_pretty(&definitions)?;
-    writeln!(std::io::stdout(), "{text}").context("the definitions cannot be written")
+    let text = serde_json::to_string_pretty(&definitions)? + "\n";
+    match &export.output {
+        Some(file) => replace(file, &text)
+            .with_context(|| format!("the definitions cannot be written to {}", file.display())),
+        None => write!(std::io::stdout(), "{text}").context("the definitions cannot be written"),
+    }
+}
+
+/// Whoever reads `file` meanwhile finds all of what was there before, or all of `text`.
+fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
+    let beside = file.with_added_extension("new");
+    let mut new = fs::File::create(&beside)?;
+    new.write_all(text.as_bytes())?;
+    new.sync_all()?;
+    Ok(fs::rename(&beside, file)?)
 }
 
 fn accounts(all_in_one: bool) -> Vec<Account> {

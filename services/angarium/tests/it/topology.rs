@@ -80,6 +80,32 @@ async fn imported_it_lets_the_services_run_with_their_own_users_from_registering
     services.stop().await;
 }
 
+#[test]
+fn written_to_a_file_it_is_what_is_printed_and_takes_the_place_of_the_one_before() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("definitions.json");
+    std::fs::write(&file, "what was there before").unwrap();
+    let export = |more: &[&std::ffi::OsStr]| {
+        let output = run(command(folder.path())
+            .args(["topology", "export"])
+            .args(more));
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    let printed = export(&[]);
+    assert!(export(&["--output".as_ref(), file.as_ref()]).is_empty());
+    assert_eq!(std::fs::read(&file).unwrap(), printed);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+
+    let nowhere = folder.path().join("nowhere/definitions.json");
+    let output = run(command(folder.path())
+        .args(["topology", "export", "--output"])
+        .arg(&nowhere));
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("nowhere/definitions.json"), "{said}");
+}
+
 #[tokio::test]
 async fn a_queue_that_vanishes_under_running_services_is_used_again_once_it_is_back() {
     let exported = Exported::new(&[]);
