@@ -1,6 +1,5 @@
 //! The running system of one test: all services in this process, on a stack of its own.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use angarium::system::Addresses;
@@ -13,7 +12,7 @@ use contracts::notification::v1::{
     ListNotificationsRequest, Notification, NotificationKind, NotificationState,
 };
 use contracts::order::v1::order_service_client::OrderServiceClient;
-use contracts::order::v1::{CancelOrderRequest, Order, OrderLine, PlaceOrderRequest};
+use contracts::order::v1::{Order, OrderLine, PlaceOrderRequest};
 use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
 use event::{Envelope, Message, TraceContext};
@@ -24,12 +23,13 @@ use order_service::config::OrderConfig;
 use runtime::Shutdown;
 use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
+use scenarios::{Caller, Mailbox};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
 use tempfile::TempDir;
 use testkit::{Broker, Database, Stack, StoreKind, Tokens, any_port, authorized, eventually};
 use tokio::task::JoinHandle;
+use tonic::Code;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 use user_service::config::IdentityConfig;
 use uuid::Uuid;
 
@@ -126,6 +126,19 @@ impl Running {
         endpoint.connect_lazy()
     }
 
+    /// Somebody outside, who reads the mails.
+    pub(crate) fn caller(&self) -> Caller {
+        let addresses = &self.addresses;
+        let mailbox = Mailbox::Folder(self.folder.path().join("mails"));
+        Caller::new(
+            addresses.users,
+            addresses.orders,
+            addresses.notifications,
+            mailbox,
+        )
+        .unwrap()
+    }
+
     /// Stops it, and asserts that it ended in order and left nothing to be published.
     pub(crate) async fn stop(self) {
         self.shutdown.trigger();
@@ -157,25 +170,6 @@ impl Running {
         self.tokens.user(user_id.parse().unwrap())
     }
 
-    /// The codes in the mails that went to this address.
-    pub(crate) fn codes(&self, email: &str) -> BTreeSet<String> {
-        let files = std::fs::read_dir(self.folder.path().join("mails")).unwrap();
-        let mails = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
-        mails
-            .filter(|mail| mail.contains(email))
-            .filter_map(|mail| angarium::demo::code_in(&mail))
-            .collect()
-    }
-
-    /// Waits for a mail to this address with a code that is not among those `seen`.
-    pub(crate) async fn next_code(&self, email: &str, seen: &BTreeSet<String>) -> String {
-        eventually("a mail with another code", async || {
-            let codes = self.codes(email);
-            codes.difference(seen).next().cloned().ok_or(codes.len())
-        })
-        .await
-    }
-
     /// Places an order, as soon as the order service has heard of the user.
     pub(crate) async fn order(&self, user_id: &str) -> Order {
         let request = PlaceOrderRequest {
@@ -192,22 +186,6 @@ impl Running {
             }
         })
         .await
-    }
-
-    pub(crate) async fn cancel(&self, order_id: &str, reason: &str) -> Result<Order, Status> {
-        let request = CancelOrderRequest {
-            order_id: order_id.to_owned(),
-            reason: reason.to_owned(),
-            ..CancelOrderRequest::default()
-        };
-        Ok(self
-            .orders
-            .clone()
-            .cancel_order(authorized(&self.tokens.admin(), request))
-            .await?
-            .into_inner()
-            .order
-            .unwrap())
     }
 
     /// All mails of a user, whatever their state.

@@ -1,0 +1,37 @@
+//! Waiting for a fact, with an error in the end that says what was seen instead.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is enough for an event to have its effect.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks until `look` answers `Ok`, and returns what it found. `Err` is what was seen instead.
+///
+/// # Errors
+/// After the patience, naming `what` was awaited and what was seen last.
+pub async fn eventually<T, S: Debug>(
+    what: &str,
+    patience: Duration,
+    mut look: impl AsyncFnMut() -> Result<T, S>,
+) -> Result<T> {
+    let mut last = None;
+    let looking = async {
+        loop {
+            match look().await {
+                Ok(found) => return found,
+                Err(seen) => last = Some(seen),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    match tokio::time::timeout(patience, looking).await {
+        Ok(found) => Ok(found),
+        Err(_) => bail!("not within {patience:?}: {what}; last seen: {last:?}"),
+    }
+}
