@@ -1,0 +1,41 @@
+#!/bin/sh
+# Makes the secrets that docker-compose.yml names: a file each, random, in deploy/secrets or in the folder that is given. What
+# is there already stays, so it may be run again.
+#
+# In a container a file keeps its owner and its mode. So each may be read by whoever runs there, and outside nobody but their
+# owner gets into the folder.
+set -eu
+umask 077
+
+folder=${1:-$(dirname "$0")/secrets}
+mkdir -p "$folder"
+chmod 700 "$folder"
+
+random() {
+    dd if=/dev/urandom bs=32 count=1 2>/dev/null | od -A n -t x1 | tr -d ' \n'
+}
+
+keep() { # NAME VALUE
+    if [ -s "$folder/$1" ]; then
+        return
+    fi
+    printf '%s\n' "$2" >"$folder/.new"
+    chmod 644 "$folder/.new"
+    mv "$folder/.new" "$folder/$1"
+}
+
+keep postgres-superuser "$(random)"
+for service in user-service order-service notification-service; do
+    name=$(printf '%s' "$service" | tr - _)
+    keep "postgres-$service" "$(random)"
+    keep "rabbitmq-$service" "$(random)"
+    keep "$service-database-url" "postgres://$name:$(cat "$folder/postgres-$service")@postgres/$name"
+    keep "$service-amqp-url" "amqp://$service:$(cat "$folder/rabbitmq-$service")@rabbitmq/%2f"
+done
+keep secret-key "$(random)"
+keep mail-sealing-key "$(random)"
+keep grafana-admin "$(random)"
+# Not random: where the mails go, which holds a password as soon as it is a real server.
+keep smtp-url 'smtp://maildev:1025?tls=none'
+
+echo "The secrets are in $folder."
