@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod deployment;
 mod duplicates;
 mod faults;
 mod flow;

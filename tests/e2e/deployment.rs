@@ -1,0 +1,296 @@
+//! What docker-compose.yml and the Dockerfile promise of the containers, read from the files: that it holds is shown on real
+//! containers, by `cargo xtask compose-test`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use runtime::Settings;
+use runtime::config::LifecycleConfig;
+use serde_json::Value;
+
+/// They do one thing and end.
+const ERRANDS: [&str; 2] = ["operator", "topology"];
+
+/// There is nothing in its image that could be run to ask it.
+const UNASKED: &str = "otel-collector";
+
+/// What a process may take beyond SHUTDOWN_GRACE, the telemetry's last words included.
+const END: Duration = Duration::from_secs(10);
+
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(file(path)).unwrap()
+}
+
+fn compose() -> Value {
+    serde_saphyr::from_str(&read("docker-compose.yml")).unwrap()
+}
+
+/// The containers by their names, with what they have in common merged in.
+fn containers() -> BTreeMap<String, Value> {
+    serde_json::from_value(compose()["services"].clone()).unwrap()
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().map(|one| one.as_str().unwrap()).collect()
+}
+
+fn environment(container: &Value) -> BTreeMap<String, String> {
+    let given = container.get("environment").cloned();
+    serde_json::from_value(given.unwrap_or(Value::Object(serde_json::Map::new()))).unwrap()
+}
+
+/// The names of the files in `/run/secrets`.
+fn secrets(container: &Value) -> BTreeSet<String> {
+    let given = container["secrets"].as_array().cloned().unwrap_or_default();
+    let name = |secret: Value| match secret {
+        Value::String(name) => name,
+        long => long["source"].as_str().unwrap().to_owned(),
+    };
+    given.into_iter().map(name).collect()
+}
+
+fn seconds(value: &Value) -> Duration {
+    let text = value.as_str().unwrap();
+    Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap())
+}
+
+#[test]
+fn every_container_has_no_rights_nothing_to_write_on_and_limits() {
+    let containers = containers();
+    assert!(containers.len() > 10, "{containers:?}");
+    for (name, container) in &containers {
+        assert_eq!(container["read_only"], true, "{name}");
+        assert_eq!(strings(&container["cap_drop"]), ["ALL"], "{name}");
+        assert_eq!(
+            strings(&container["security_opt"]),
+            ["no-new-privileges:true"],
+            "{name}"
+        );
+        for more in ["cap_add", "privileged", "devices", "pid", "ipc"] {
+            assert!(container.get(more).is_none(), "{name} has {more}");
+        }
+        let user = container["user"].as_str().unwrap_or("root");
+        assert!(!user.starts_with("0") && user != "root", "{name} is root");
+        assert!(container["pids_limit"].as_u64().unwrap() > 0, "{name}");
+        assert!(container["mem_limit"].is_string(), "{name}");
+        assert!(
+            container["logging"]["options"]["max-size"].is_string(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_container_that_stays_is_asked_how_it_is_and_waited_for() {
+    let containers = containers();
+    for (name, container) in &containers {
+        if ERRANDS.contains(&name.as_str()) {
+            assert_eq!(container["restart"], "no", "{name}");
+            continue;
+        }
+        assert_eq!(container["restart"], "unless-stopped", "{name}");
+        let check = strings(&container["healthcheck"]["test"]);
+        assert_eq!(check.first() == Some(&"CMD"), name != UNASKED, "{name}");
+        let empty = serde_json::Map::new();
+        let needs = container["depends_on"].as_object().unwrap_or(&empty);
+        for (other, how) in needs {
+            let expected = if ERRANDS.contains(&other.as_str()) {
+                "service_completed_successfully"
+            } else {
+                "service_healthy"
+            };
+            assert_eq!(how["condition"], expected, "{name} needs {other}");
+        }
+    }
+}
+
+#[test]
+fn a_service_has_the_time_to_end_in_order() {
+    let needed = LifecycleConfig::default().shutdown_grace + END;
+    for (name, container) in containers() {
+        if name.ends_with("-service") {
+            assert!(seconds(&container["stop_grace_period"]) > needed, "{name}");
+            assert!(
+                !environment(&container).contains_key("SHUTDOWN_GRACE"),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn published_are_grpc_and_two_web_pages_and_on_the_loopback_interface_only() {
+    let mut published = BTreeMap::new();
+    for (name, container) in containers() {
+        let mut ports = Vec::new();
+        for port in strings(&container["ports"]) {
+            let inside = port.rsplit_once(':').unwrap().1;
+            assert!(port.starts_with("127.0.0.1:"), "{name} publishes {port}");
+            ports.push(inside.to_owned());
+        }
+        if !ports.is_empty() {
+            published.insert(name, ports.join(" "));
+        }
+    }
+    let expected = [
+        ("gateway", "50051 50052 50053"),
+        ("grafana", "3000"),
+        ("maildev", "1080"),
+    ];
+    let expected = expected.map(|(name, ports)| (name.to_owned(), ports.to_owned()));
+    assert_eq!(published, BTreeMap::from(expected));
+    let networks: BTreeMap<String, Value> =
+        serde_json::from_value(compose()["networks"].clone()).unwrap();
+    for (name, network) in networks {
+        let leads_outside = network["internal"] != true;
+        assert_eq!(leads_outside, name == "edge", "the network {name}");
+    }
+}
+
+#[test]
+fn secrets_are_files_that_one_command_makes_and_stand_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("secrets");
+    let make = || {
+        let made = Command::new(file("deploy/make-secrets.sh"))
+            .arg(&folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let files = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|file| file.unwrap());
+        files
+            .map(|file| {
+                let name = file.file_name().into_string().unwrap();
+                (name, std::fs::read_to_string(file.path()).unwrap())
+            })
+            .collect::<BTreeMap<String, String>>()
+    };
+    let made = make();
+    let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "others get into the folder");
+    assert_eq!(make(), made, "what was there is made anew");
+    let different: BTreeSet<&String> = made.values().collect();
+    assert_eq!(different.len(), made.len(), "two secrets are the same");
+
+    let named: BTreeMap<String, Value> =
+        serde_json::from_value(compose()["secrets"].clone()).unwrap();
+    for (name, secret) in &named {
+        let expected = format!("${{SECRETS_FOLDER:-./deploy/secrets}}/{name}");
+        assert_eq!(secret["file"], expected.as_str());
+    }
+    assert!(named.keys().eq(made.keys()), "{named:?}");
+    let mut used = BTreeSet::new();
+    for (name, container) in containers() {
+        let own = secrets(&container);
+        for (variable, value) in environment(&container) {
+            let secret = ["PASSWORD", "SECRET", "URL", "KEY"];
+            let is_secret = secret.iter().any(|word| variable.contains(word));
+            if let Some(file) = value.strip_prefix("/run/secrets/") {
+                assert!(own.contains(file), "{name} has no {file}");
+            } else {
+                assert!(!is_secret, "{name}: {variable} is not a file's");
+            }
+        }
+        used.extend(own);
+    }
+    assert!(used.iter().eq(made.keys()), "{used:?}");
+    assert!(
+        read(".gitignore")
+            .lines()
+            .any(|line| line == "/deploy/secrets")
+    );
+    let build = read(".dockerignore");
+    let sent = build.lines().filter(|line| line.starts_with("!deploy"));
+    assert_eq!(
+        sent.collect::<Vec<_>>(),
+        ["!deploy/gateway"],
+        "what a build is sent"
+    );
+}
+
+#[test]
+fn the_broker_gets_its_users_from_the_definitions_alone() {
+    let settings = read("deploy/rabbitmq/rabbitmq.conf");
+    let path = settings
+        .lines()
+        .find_map(|line| line.strip_prefix("definitions.local.path = "));
+    let containers = containers();
+    let (broker, topology) = (&containers["rabbitmq"], &containers["topology"]);
+    let folder = Path::new(path.unwrap())
+        .parent()
+        .unwrap()
+        .display()
+        .to_string();
+    let mounted = format!("definitions:{folder}:ro");
+    assert!(
+        strings(&broker["volumes"]).contains(&mounted.as_str()),
+        "{mounted}"
+    );
+    let written = strings(&topology["command"]);
+    assert!(
+        written.starts_with(&["topology", "export", "--passwords"]),
+        "{written:?}"
+    );
+    // With definitions there is no user of the broker's own making; nor is one asked for.
+    assert!(!settings.contains("default_user") && !settings.contains("default_pass"));
+    let asked: Vec<String> = environment(broker).into_keys().collect();
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+#[test]
+fn every_variable_of_a_service_is_one_of_its_settings() {
+    let all = containers();
+    known_to::<user_service::Args>(&all["user-service"]);
+    known_to::<order_service::Args>(&all["order-service"]);
+    known_to::<notification_service::Args>(&all["notification-service"]);
+}
+
+fn known_to<S: Settings>(container: &Value) {
+    let command = S::command();
+    let settings: BTreeSet<&str> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env()?.to_str())
+        .collect();
+    let given = environment(container);
+    assert_eq!(given["MODE"], "production");
+    for variable in given.keys().filter(|name| !name.starts_with("OTEL_")) {
+        let setting = variable.strip_suffix("_FILE").unwrap_or(variable);
+        assert!(settings.contains(setting), "{variable} is no setting");
+    }
+}
+
+#[test]
+fn the_images_are_without_root_and_have_the_version_of_the_workspace() {
+    let dockerfile = read("Dockerfile");
+    let cargo = read("Cargo.toml");
+    let version = cargo
+        .lines()
+        .find_map(|line| line.strip_prefix("version = "))
+        .unwrap();
+    assert!(dockerfile.contains(&format!("org.opencontainers.image.version={version}")));
+    let users: Vec<&str> = dockerfile
+        .lines()
+        .filter(|line| line.starts_with("USER"))
+        .collect();
+    assert_eq!(
+        users, ["USER 65532:65532"; 2],
+        "of the services and of the gateway"
+    );
+    assert!(dockerfile.contains("--locked"));
+    for line in dockerfile
+        .lines()
+        .filter(|line| line.starts_with("HEALTHCHECK"))
+    {
+        assert!(line.contains(" CMD [\"/usr/local/bin/"), "{line}");
+    }
+}
