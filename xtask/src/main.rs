@@ -1,7 +1,8 @@
 //! `cargo xtask …`: what needs more than cargo itself.
 //!
-//! It runs the lints, keeps the contracts, and runs the tests and faults on real servers, which it finds or starts and always
-//! ends: after success, a failure, Ctrl-C or SIGTERM, and at its next start after a kill -9.
+//! It runs the lints, keeps the contracts, and runs the tests and faults on real servers and the scenarios on the containers of
+//! docker-compose.yml. What it starts it always ends: after success, a failure, Ctrl-C or SIGTERM, and at its next start after
+//! a kill -9.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -12,6 +13,7 @@
 
 mod buf;
 mod clients;
+mod compose;
 mod contracts;
 mod faults;
 mod lint;
@@ -64,6 +66,9 @@ enum Task {
         args: Vec<OsString>,
     },
 
+    /// Build the images, bring docker-compose.yml up, restart and kill every part of it under load, scale it, and take it down
+    ComposeTest,
+
     /// What was released of the contracts: check it, keep it, document it
     #[command(subcommand)]
     Contracts(contracts::Contracts),
@@ -113,7 +118,7 @@ fn main() -> ExitCode {
     match (stop.signal(), result) {
         (Some(_), Ok(code)) if matches!(task, Task::Servers) => code,
         (Some(signal), _) => {
-            eprintln!("xtask: ended by signal {signal}; the servers are ended too");
+            eprintln!("xtask: ended by signal {signal}; what it had started is ended too");
             ExitCode::from(128_u8.saturating_add(signal))
         }
         (None, Ok(code)) => code,
@@ -126,6 +131,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
+        Task::ComposeTest => compose::run(stop),
         Task::Contracts(task) => contracts::run(task, stop),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
         Task::Clients => clients::run(stop),

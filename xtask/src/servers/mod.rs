@@ -7,7 +7,7 @@ mod account;
 mod amqp;
 pub(crate) mod apt;
 mod choice;
-mod docker;
+pub(crate) mod docker;
 mod folder;
 mod ledger;
 pub(crate) mod own;

@@ -1,0 +1,229 @@
+//! A light load that goes on while things around it break: a few users who order and rename themselves, and an admin who
+//! confirms and ships. A call that nobody could answer is made again with the same request id, as clients do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use contracts::order::v1::{ConfirmOrderRequest, PlaceOrderRequest, ShipOrderRequest};
+use contracts::user::v1::{UpdateUserRequest, User};
+use prost_types::FieldMask;
+use scenarios::Caller;
+use scenarios::caller::{PASSWORD, authorized, is_passing, line};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::ledger::{Ledger, Step};
+
+/// Between two orders of a user.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Between two attempts at a call.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// No fault of a run lasts as long.
+const HANGS: Duration = Duration::from_secs(180);
+
+pub(crate) struct Load {
+    ended: Arc<AtomicBool>,
+    calls: Arc<AtomicUsize>,
+    workers: JoinSet<Result<Worker>>,
+}
+
+/// A user under load, and what the user was told.
+pub(crate) struct Worker {
+    pub(crate) caller: Caller,
+    pub(crate) user_id: String,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    admin: String,
+    pub(crate) ledger: Ledger,
+    /// How often the name was changed, which stands in it.
+    pub(crate) renamed: usize,
+}
+
+impl Load {
+    pub(crate) fn start(workers: Vec<Worker>) -> Self {
+        let (ended, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let mut running = JoinSet::new();
+        for worker in workers {
+            let (ended, calls) = (Arc::clone(&ended), Arc::clone(&calls));
+            running.spawn_local(worker.run(ended, calls));
+        }
+        Self {
+            ended,
+            calls,
+            workers: running,
+        }
+    }
+
+    /// Waits for so many more calls to be answered.
+    pub(crate) async fn goes_on(&mut self, calls: usize) -> Result<()> {
+        let until = self.calls.load(Ordering::Relaxed) + calls;
+        let counting = async {
+            while self.calls.load(Ordering::Relaxed) < until {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            counted = tokio::time::timeout(HANGS, counting) => counted.context("the load does not go on"),
+            Some(early) = self.workers.join_next() => {
+                early??;
+                bail!("a worker has ended before its time")
+            }
+        }
+    }
+
+    /// Ends it, and returns what became of each user.
+    pub(crate) async fn end(mut self) -> Result<Vec<Worker>> {
+        self.ended.store(true, Ordering::Relaxed);
+        let mut workers = Vec::new();
+        while let Some(worker) = self.workers.join_next().await {
+            workers.push(worker??);
+        }
+        Ok(workers)
+    }
+}
+
+impl Worker {
+    pub(crate) async fn register(caller: &Caller, admin: &str, email: &str) -> Result<Self> {
+        let user_id = caller.register(email, &name(0)).await?;
+        let token = caller.log_in(email, PASSWORD).await?.access_token;
+        let mut worker = Self {
+            caller: caller.clone(),
+            user_id,
+            email: email.to_owned(),
+            token,
+            admin: admin.to_owned(),
+            ledger: Ledger::default(),
+            renamed: 0,
+        };
+        // From here on the order service knows the user, and whatever it says otherwise is wrong.
+        let word = worker.word("first");
+        worker.ledger.attempt(&word);
+        caller.place(&worker.token, &word).await?;
+        worker.ledger.acknowledge(&word, Step::Placed);
+        Ok(worker)
+    }
+
+    async fn run(mut self, ended: Arc<AtomicBool>, calls: Arc<AtomicUsize>) -> Result<Self> {
+        let mut ticks = tokio::time::interval(PACE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut number = 0;
+        while !ended.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            number += 1;
+            self.order(number, &calls).await?;
+            self.rename().await?;
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(self)
+    }
+
+    async fn order(&mut self, number: usize, calls: &AtomicUsize) -> Result<()> {
+        let word = self.word(&number.to_string());
+        let order_id = self.place(&word).await?;
+        calls.fetch_add(1, Ordering::Relaxed);
+        let request = ConfirmOrderRequest {
+            order_id: order_id.clone(),
+            request_id: Uuid::now_v7().to_string(),
+            ..ConfirmOrderRequest::default()
+        };
+        until_answered("ConfirmOrder", async || {
+            let request = authorized(&self.admin, request.clone());
+            self.caller.orders.clone().confirm_order(request).await
+        })
+        .await?;
+        self.ledger.acknowledge(&word, Step::Confirmed);
+        calls.fetch_add(1, Ordering::Relaxed);
+        let request = ShipOrderRequest {
+            order_id,
+            carrier: "Hermes".to_owned(),
+            tracking_number: word.clone(),
+            request_id: Uuid::now_v7().to_string(),
+            ..ShipOrderRequest::default()
+        };
+        until_answered("ShipOrder", async || {
+            let request = authorized(&self.admin, request.clone());
+            self.caller.orders.clone().ship_order(request).await
+        })
+        .await?;
+        self.ledger.acknowledge(&word, Step::Shipped);
+        calls.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Places an order with this word, and returns its id.
+    pub(crate) async fn place(&mut self, word: &str) -> Result<String> {
+        let request = PlaceOrderRequest {
+            lines: vec![line(word)],
+            request_id: Uuid::now_v7().to_string(),
+            ..PlaceOrderRequest::default()
+        };
+        self.ledger.attempt(word);
+        let answer = until_answered("PlaceOrder", async || {
+            let request = authorized(&self.token, request.clone());
+            self.caller.orders.clone().place_order(request).await
+        })
+        .await?;
+        let order = answer
+            .into_inner()
+            .order
+            .context("the answer holds no order")?;
+        self.ledger.acknowledge(word, Step::Placed);
+        Ok(order.order_id)
+    }
+
+    async fn rename(&mut self) -> Result<()> {
+        let request = UpdateUserRequest {
+            user: Some(User {
+                user_id: self.user_id.clone(),
+                display_name: name(self.renamed + 1),
+                ..User::default()
+            }),
+            update_mask: Some(FieldMask {
+                paths: vec!["display_name".to_owned()],
+            }),
+            request_id: Uuid::now_v7().to_string(),
+            ..UpdateUserRequest::default()
+        };
+        until_answered("UpdateUser", async || {
+            let request = authorized(&self.token, request.clone());
+            self.caller.users.clone().update_user(request).await
+        })
+        .await?;
+        self.renamed += 1;
+        Ok(())
+    }
+
+    /// A word that no other order has.
+    pub(crate) fn word(&self, word: &str) -> String {
+        format!("{}/{word}", self.user_id)
+    }
+}
+
+/// The name of a user who was renamed so often.
+pub(crate) fn name(renamed: usize) -> String {
+    format!("Number {renamed}")
+}
+
+/// Calls until somebody answers, and fails with an answer that a repetition would not change.
+pub(crate) async fn until_answered<T>(
+    method: &str,
+    mut call: impl AsyncFnMut() -> Result<T, Status>,
+) -> Result<T> {
+    let answered = async {
+        loop {
+            match call().await {
+                Ok(answer) => return Ok(answer),
+                Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
+                Err(status) => bail!("{method} answers {status}"),
+            }
+        }
+    };
+    let answered = tokio::time::timeout(HANGS, answered).await;
+    answered.with_context(|| format!("{method} is not answered within {HANGS:?}"))?
+}

@@ -1,0 +1,136 @@
+//! Puts the containers of docker-compose.yml through it, from outside: scenarios, restarts of each part under load, health,
+//! replicas. `cargo xtask compose-test` brings them up and takes them down.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the verdicts are what this program is for"
+)]
+
+mod containers;
+mod health;
+mod ledger;
+mod load;
+mod replicas;
+mod restarts;
+mod settled;
+mod views;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use scenarios::{Caller, Mailbox, account, ordering};
+use tokio::task::LocalSet;
+
+use crate::containers::Containers;
+use crate::health::Service;
+
+#[derive(Parser)]
+struct Args {
+    #[arg(long)]
+    users: SocketAddr,
+    #[arg(long)]
+    orders: SocketAddr,
+    #[arg(long)]
+    notifications: SocketAddr,
+    /// MailDev's web page
+    #[arg(long)]
+    mails: SocketAddr,
+    /// The address in ADMIN_EMAILS
+    #[arg(long)]
+    admin: String,
+    /// What runs `docker compose` on the containers
+    #[arg(last = true, required = true)]
+    compose: Vec<String>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match LocalSet::new().run_until(run(Args::parse())).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compose: FAIL {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<()> {
+    let mailbox = Mailbox::MailDev(args.mails);
+    let caller = Caller::new(args.users, args.orders, args.notifications, mailbox)?;
+    let containers = Containers::new(args.compose);
+
+    let admin = Admin::register(&caller, args.admin)
+        .await
+        .context("the admin")?;
+    account::register_verify_log_in_order_reset_and_delete(
+        &caller,
+        "ada@example.com",
+        "mallory@example.com",
+    )
+    .await
+    .context("an account from its beginning to its end")?;
+    println!("account: pass");
+
+    caller.register("grace@example.com", "Grace Hopper").await?;
+    let grace = caller
+        .log_in("grace@example.com", scenarios::caller::PASSWORD)
+        .await?;
+    let token = &admin.token(&caller).await?;
+    ordering::one_order_is_shipped_and_one_is_cancelled(&caller, &grace.access_token, token)
+        .await
+        .context("orders on their way")?;
+    println!("orders: pass");
+
+    let services = [
+        Service::new("user-service", "angarium.user.v1.UserService", args.users)?,
+        Service::new(
+            "order-service",
+            "angarium.order.v1.OrderService",
+            args.orders,
+        )?,
+        Service::new(
+            "notification-service",
+            "angarium.notification.v1.NotificationService",
+            args.notifications,
+        )?,
+    ];
+    health::run(&services, &containers)
+        .await
+        .context("health")?;
+    println!("health: pass");
+
+    let verdict = restarts::run(&caller, &admin, &containers)
+        .await
+        .context("restarts")?;
+    println!("restarts: {verdict}");
+    let verdict = replicas::run(&caller, &admin, &containers)
+        .await
+        .context("replicas")?;
+    println!("replicas: {verdict}");
+    Ok(())
+}
+
+/// The one who may confirm and ship.
+struct Admin {
+    email: String,
+}
+
+impl Admin {
+    async fn register(caller: &Caller, email: String) -> Result<Self> {
+        caller.register(&email, "The Admin").await?;
+        caller.verify(&email).await?;
+        Ok(Self { email })
+    }
+
+    /// A fresh one: access tokens do not live for as long as all of this takes.
+    async fn token(&self, caller: &Caller) -> Result<String> {
+        let tokens = caller
+            .log_in(&self.email, scenarios::caller::PASSWORD)
+            .await?;
+        Ok(tokens.access_token)
+    }
+}
