@@ -5,8 +5,9 @@ use url::Url;
 
 use super::Problems;
 
-/// Migrations report every file at each start otherwise, and OpenTelemetry what it has set up.
-const DEFAULT_FILTER: &str = "info,sea_orm_migration=warn,opentelemetry=warn";
+/// Otherwise each start tells of every migration, of what is in the database already, and of what OpenTelemetry has set up.
+const DEFAULT_FILTER: &str =
+    "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,opentelemetry=warn";
 
 /// Named at each flag: a heading for what follows would also take in the service's own flags.
 const HEADING: &str = "Telemetry";
