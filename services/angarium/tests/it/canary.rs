@@ -9,11 +9,12 @@ use contracts::user::v1::{
     AuthenticateRequest, ChangePasswordRequest, CreateUserRequest, RefreshTokenRequest,
     RequestPasswordResetRequest, ResetPasswordRequest, UpdateUserRequest, User, VerifyEmailRequest,
 };
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
 use testkit::{Collector, authorized, eventually};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::process::{Process, command};
+use crate::process::{Process, command, run};
 
 // No word of any library, and nowhere else in this crate.
 const EMAIL: &str = "zyzzyva.canary@example.com";
@@ -57,6 +58,20 @@ async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
     go_through_everything(&mut users, &data.join("mails"), &mut secrets).await;
     drop(users);
     assert_eq!(process.interrupt().code(), Some(0));
+    let unreadable = make_unreadable(&data).await;
+    let process = Process::start(&mut command);
+    let listed = eventually("each event is dead, with all that it says", async || {
+        let output =
+            run(crate::process::command(&data).args(["dead-letters", "list", "order-service"]));
+        let listed = String::from_utf8(output.stdout.clone()).unwrap();
+        if listed.matches("  dead  ").count() as u64 == unreadable {
+            Ok(output.stdout)
+        } else {
+            Err(output)
+        }
+    })
+    .await;
+    assert_eq!(process.interrupt().code(), Some(0));
 
     for secret in [PASSWORD, WRONG, NEXT, RESET] {
         secrets.keep(secret);
@@ -73,9 +88,15 @@ async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
     assert!(contains(&log, "login_succeeded"));
     // All that the process tells others: a further way out is a further line here.
     let exported = collector.everything().into_bytes();
-    let told = [("the log", log), ("what is exported", exported)];
+    for bytes in [&log, &exported] {
+        assert!(contains(bytes, "UserService/ResetPassword") && contains(bytes, "no message id"));
+    }
+    let told = [
+        ("the log", log),
+        ("what is exported", exported),
+        ("the list of dead letters", listed),
+    ];
     for (way, bytes) in &told {
-        assert!(contains(bytes, "UserService/ResetPassword"), "{way}");
         for personal in [EMAIL, "zyzzyva", NAME, "Xanthippe", "$argon2id$"] {
             assert!(!contains(bytes, personal), "{personal} is in {way}");
         }
@@ -102,6 +123,30 @@ async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
             assert!(!answer.contains("zyzzyva"), "{answer}");
         }
     }
+}
+
+/// Has the order service find every event of the user service in its inbox, without its type: so each will be dead.
+/// Answers how many there are.
+async fn make_unreadable(data: &Path) -> u64 {
+    let url = format!("sqlite://{}", data.join("order-service.db").display());
+    let mut options = ConnectOptions::new(url);
+    // What is attached, is so to one connection.
+    options.max_connections(1);
+    let orders = Database::connect(options).await.unwrap();
+    let file = data.join("user-service.db");
+    let attach = format!("ATTACH DATABASE '{}' AS users", file.display());
+    orders.execute_unprepared(&attach).await.unwrap();
+    let copied = orders
+        .execute_unprepared(
+            "INSERT INTO inbox (consumer, event_id, state, exchange, routing_key, properties, body, received_at_ms, due_at_ms)
+             SELECT 'orders_queue', 'canary-' || sequence, 'deferred', exchange, routing_key, '{\"headers\": {}}', payload, 1, 1
+             FROM users.outbox",
+        )
+        .await
+        .unwrap();
+    assert!(copied.rows_affected() > 3);
+    orders.close().await.unwrap();
+    copied.rows_affected()
 }
 
 /// Every way in and out, right and wrong.
