@@ -204,7 +204,8 @@ impl Services {
     async fn connect(ledger: &Ledger) -> Result<Self> {
         let connect = async |url: &str, name| {
             let db = runtime::database::connect(&DatabaseConfig::new(url), name).await?;
-            anyhow::Ok(Store::new(db))
+            // Soon after the lease of a relay that has died has ended.
+            anyhow::Ok(Store::new(db).looking_every(Duration::from_millis(100)))
         };
         Ok(Self {
             producer: connect(&ledger.producer_url, "producer").await?,
@@ -215,11 +216,7 @@ impl Services {
     }
 
     fn relay(&mut self, transport: Arc<dyn Transport>) {
-        let config = RelayConfig {
-            // Soon after the lease of a relay that has died has ended.
-            poll: Duration::from_millis(100),
-            ..RelayConfig::new("producer")
-        };
+        let config = RelayConfig::new("producer");
         let relay = Relay::new(self.producer.clone(), transport, config);
         self.running.spawn(relay.run(self.stop.clone()));
     }
@@ -234,7 +231,6 @@ impl Services {
                 attempts: ledger.attempts,
                 ..RetryPolicy::default()
             },
-            poll: Duration::from_secs(1),
             ..ConsumerConfig::default()
         };
         let (store, subscriptions) = (self.consumer.clone(), deposit::subscriptions(ledger.each));

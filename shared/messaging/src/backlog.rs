@@ -7,17 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::retry::millis;
-use crate::sql;
 use crate::store::Store;
 
-/// How often the oldest pending event is looked at, while there is one.
+/// How often to look whether commands can be taken again.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How often to look without a reason to: for what another replica has left behind.
-const POLL: Duration = Duration::from_secs(60);
+/// Nobody raises it: events grow old by themselves.
+const SIGNAL: &str = "backlog";
 
 /// Whether a database's outbox is within its budget. Clones share it.
 #[derive(Clone, Default)]
@@ -41,26 +39,25 @@ impl Backlog {
         }
     }
 
-    /// Follows the age of the oldest pending event, until `stop`. Asleep while nothing is committed and nothing pends.
+    /// Follows the age of the oldest pending event, until `stop`. Asleep until it may have passed `budget`.
     pub(crate) async fn watch(&self, store: &Store, budget: Duration, stop: &CancellationToken) {
-        let committed = store.signal(SIGNAL);
+        let left = format!(
+            "SELECT {} - ({{now}} - min(created_at_ms)) FROM outbox
+             WHERE published_at_ms IS NULL AND held_until_ms IS NULL",
+            millis(budget)
+        );
+        let mut due = store.due(SIGNAL, left);
         while !stop.is_cancelled() {
-            let pending = match oldest_ms(store).await {
-                Ok(age) => {
-                    self.set(age.is_some_and(|age| age > millis(budget)), budget);
-                    age.is_some()
-                }
+            let left = due.ask().await;
+            if let Ok(left) = &left {
+                self.set(left.is_some_and(|left| left.is_zero()), budget);
+            }
+            let pause = match left {
+                Ok(left) if left != Some(Duration::ZERO) => left,
                 // It is away for commands as well, which say so themselves.
-                Err(_) => true,
+                Ok(_) | Err(_) => Some(INTERVAL),
             };
-            let _ = stop
-                .run_until_cancelled(async {
-                    if !pending {
-                        let _ = tokio::time::timeout(POLL, committed.notified()).await;
-                    }
-                    tokio::time::sleep(INTERVAL).await;
-                })
-                .await;
+            let _ = stop.run_until_cancelled(due.sleep(pause)).await;
         }
     }
 
@@ -77,18 +74,4 @@ impl Backlog {
             _ => (),
         }
     }
-}
-
-/// Raised beside [`outbox::SIGNAL`], which the relay alone waits for.
-pub(crate) const SIGNAL: &str = "backlog";
-
-async fn oldest_ms(store: &Store) -> Result<Option<i64>, DbErr> {
-    let row = sql::query_one(
-        store.connection(),
-        "SELECT {now} - min(created_at_ms) AS age_ms FROM outbox
-         WHERE published_at_ms IS NULL AND held_until_ms IS NULL",
-        [],
-    )
-    .await?;
-    row.map_or(Ok(None), |row| row.try_get("", "age_ms"))
 }

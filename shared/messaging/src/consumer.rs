@@ -53,8 +53,6 @@ pub struct ConsumerConfig {
     /// How long the first event to arrive of an unknown aggregate waits for earlier ones, where order is kept. Longer than
     /// a replica that has one of those can keep it: until its heartbeat or its handlers' time is over.
     pub baseline_wait: Duration,
-    /// How often to look for due events without a reason to: for those of a replica that has died.
-    pub poll: Duration,
 }
 
 impl Default for ConsumerConfig {
@@ -65,7 +63,6 @@ impl Default for ConsumerConfig {
             handler_time_out: Duration::from_secs(30),
             retry: RetryPolicy::default(),
             baseline_wait: Duration::from_secs(120),
-            poll: Duration::from_secs(30),
         }
     }
 }
@@ -112,11 +109,7 @@ impl Consumer {
 
     /// Runs until `stop`, then finishes what it has begun. It does not fail: it reconnects.
     pub async fn run(self, stop: CancellationToken) {
-        let deferred = Deferred::new(
-            self.store.clone(),
-            Arc::clone(&self.handling),
-            self.config.poll,
-        );
+        let deferred = Deferred::new(self.store.clone(), Arc::clone(&self.handling));
         tokio::join!(
             self.receive(&stop),
             self.take_in_dead_letters(&stop),

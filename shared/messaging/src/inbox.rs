@@ -3,7 +3,7 @@
 //! Guarantee: an event is `done` if and only if its effect is committed. What is not done keeps its message, as it arrived.
 
 use event::{Envelope, Message};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use sea_orm::{DbErr, QueryResult, Value};
 
 use crate::store::Transaction;
 use crate::{faults, sql, stored};
@@ -208,18 +208,12 @@ fn due(row: &QueryResult) -> Result<Due, DbErr> {
     })
 }
 
-/// How long until something is due, in milliseconds; `None` where nothing will be.
-pub(crate) async fn next_due_in_ms(
-    db: &impl ConnectionTrait,
-    consumer: &str,
-) -> Result<Option<i64>, DbErr> {
-    let row = sql::query_one(
-        db,
-        "SELECT min(due_at_ms) - {now} AS wait_ms FROM inbox WHERE consumer = $1 AND due_at_ms IS NOT NULL",
-        [consumer.into()],
+/// Asks how long until something is due.
+pub(crate) fn due_in_ms(consumer: &str) -> String {
+    format!(
+        "SELECT min(due_at_ms) - {{now}} FROM inbox WHERE consumer = {} AND due_at_ms IS NOT NULL",
+        sql::text(consumer)
     )
-    .await?;
-    row.map_or(Ok(None), |row| row.try_get("", "wait_ms"))
 }
 
 /// Whether the consumer has seen the event.

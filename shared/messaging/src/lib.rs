@@ -11,6 +11,7 @@ mod connected;
 mod consumer;
 pub mod dead_letters;
 pub mod definitions;
+mod due;
 mod engine;
 #[doc(hidden)]
 pub mod faults;
@@ -33,6 +34,7 @@ pub mod transport;
 pub use backlog::OverBudget;
 pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
+pub use due::{Due, Woken};
 pub use engine::{Engine, EngineConfig, Participant};
 pub use migrations::migrations;
 pub use outbox::Cause;

@@ -13,10 +13,15 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 use crate::store::Transaction;
-use crate::{backlog, faults, sql, telemetry, trace};
+use crate::{faults, sql, telemetry, trace};
 
-/// The signal that a committed event raises.
+/// The signal that a committed event raises, and a timer.
 pub(crate) const SIGNAL: &str = "outbox";
+/// Asks how long until the relay has something to do: publish, or release a timer. What waits for its next try counts as well,
+/// since what is due of it is known only once it is read.
+pub(crate) const DUE_IN_MS: &str = "
+SELECT CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL) THEN 0
+            ELSE (SELECT min(held_until_ms) - {now} FROM outbox WHERE held_until_ms IS NOT NULL) END";
 
 /// What made a change: a call from outside, or an event. Whatever it causes carries the same correlation id.
 #[derive(Clone, Debug)]
@@ -40,7 +45,6 @@ pub async fn enqueue<E: Event>(
     cause: &Cause,
 ) -> Result<Uuid, DbErr> {
     transaction.wake_on_commit(SIGNAL);
-    transaction.wake_on_commit(backlog::SIGNAL);
     let id = insert(transaction, event, version, cause, None).await?;
     faults::point("enqueued");
     Ok(id)

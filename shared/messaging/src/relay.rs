@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::connected::{Connections, Link};
+use crate::due::Due;
 use crate::faults;
 use crate::outbox::{self, Pending};
 use crate::reconnect::Reconnect;
@@ -35,6 +36,7 @@ use lease::Lease;
 use publishing::Publishing;
 use settling::{Outcome, next_outcomes};
 use waiting::takes_messages;
+use wake::Others;
 use window::Window;
 
 /// How often the lease is looked after while confirms are outstanding.
@@ -49,17 +51,14 @@ pub struct RelayConfig {
     pub service: String,
     /// How many events may wait for their confirm at once. Past a few hundred only the latency grows.
     pub window: usize,
-    /// How often to look without having been woken: for what another process has committed, and for what was postponed.
-    pub poll: Duration,
 }
 
 impl RelayConfig {
-    /// The defaults: 500 outstanding, a look every 5 s.
+    /// The default: 500 outstanding.
     pub fn new(service: &str) -> Self {
         Self {
             service: service.to_owned(),
             window: 500,
-            poll: Duration::from_secs(5),
         }
     }
 }
@@ -74,13 +73,14 @@ pub struct Relay {
     link: Link,
     /// An event was committed in this process.
     committed: Arc<Notify>,
-    /// An event was committed in another one.
-    told: Notify,
+    /// What has come of the commits of other processes.
+    others: Others,
 }
 
 /// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
 struct Progress {
     lease: Lease,
+    due: Due,
     timers: Timers,
     confirmed: Vec<i64>,
 }
@@ -97,7 +97,7 @@ impl Relay {
             config,
             link: Connections::new().link(),
             committed,
-            told: Notify::new(),
+            others: Others::default(),
         }
     }
 
@@ -112,7 +112,8 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let mut progress = Progress {
             lease: Lease::new(),
-            timers: Timers::new(&self.store),
+            due: self.store.due(outbox::SIGNAL, outbox::DUE_IN_MS),
+            timers: Timers::default(),
             confirmed: Vec::new(),
         };
         let overdue = async {
@@ -125,7 +126,7 @@ impl Relay {
                 () = overdue => tracing::info!("events are left in the outbox; the next relay publishes them"),
             }
         };
-        tokio::join!(wake::listen(&self.store, &self.told, &stop), publish);
+        tokio::join!(wake::listen(&self.store, &self.others, &stop), publish);
         if let Err(error) = progress.lease.release(&self.store).await {
             tracing::debug!(%error, "the lease was not given back; it ends by itself");
         }
@@ -162,7 +163,7 @@ impl Relay {
         reconnect.connected();
         loop {
             self.mark(&mut progress.confirmed).await?;
-            if progress.timers.are_due() {
+            if progress.timers.due_in() == Some(Duration::ZERO) {
                 progress.timers.release(&self.store).await?;
                 look = true;
             }

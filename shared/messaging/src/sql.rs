@@ -102,6 +102,11 @@ pub(crate) fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
     format!("[{}]", numbers.join(",")).into()
 }
 
+/// A text that is part of the statement, for one that takes no parameters. Of the program's own, never of a sender's.
+pub(crate) fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 pub(crate) fn statement(
     db: &impl ConnectionTrait,
     sql: &str,

@@ -18,11 +18,15 @@ use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::backlog::{Backlog, OverBudget};
+use crate::due::{Due, Looks};
 use crate::telemetry::System;
 use crate::{faults, sql, telemetry};
 
 /// How long a command waits to begin. Behind others that write, a caller is better told than kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// How often a service looks for work without having been told of any: for what another process has committed or left.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A service's database. Cheap to clone; clones share their signals.
 #[derive(Clone)]
@@ -31,6 +35,7 @@ pub struct Store {
     signals: Arc<Mutex<BTreeMap<&'static str, Arc<Notify>>>>,
     /// SQLite has one writer. Waiting here is fair and costs no pooled connection; waiting in SQLite is neither.
     writers: Option<Arc<Semaphore>>,
+    looks: Looks,
     backlog: Backlog,
     /// Where events go, for the traces: known once there is an engine.
     system: Arc<OnceLock<System>>,
@@ -55,9 +60,17 @@ impl Store {
             db,
             signals: Arc::default(),
             writers,
+            looks: Looks::new(LOOK),
             backlog: Backlog::default(),
             system: Arc::default(),
         }
+    }
+
+    /// As it is, but looking for work as often as this instead of every 5 s. For tests that must not wait, or not be saved by it.
+    #[doc(hidden)]
+    pub fn looking_every(mut self, pause: Duration) -> Self {
+        self.looks = Looks::new(pause);
+        self
     }
 
     /// For reading, and for statements that stand alone.
@@ -134,6 +147,18 @@ impl Store {
         let turn = Arc::clone(writers).acquire_owned().await;
         turn.map(Some)
             .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
+    }
+
+    /// When a worker has something to do: when a transaction raises `signal` ([`Transaction::wake_on_commit`]), and by `question`,
+    /// a query whose one value says in how many milliseconds: zero or less where there is something, null where nothing will be.
+    /// `{now}` in it is the time. It is asked every 5 s together with those of all other workers, so it has to find its answer by
+    /// an index.
+    pub fn due(&self, signal: &'static str, question: impl Into<String>) -> Due {
+        Due::new(self, signal, question.into())
+    }
+
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.looks
     }
 
     /// The signal that [`Transaction::wake_on_commit`] raises under `name`, for a worker that waits for rows.

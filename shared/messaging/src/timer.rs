@@ -4,22 +4,16 @@
 //! from then on it is an event like any other. Cancelling deletes a row that is still held: it either succeeds, and the event
 //! is never published, or says that it is too late.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use event::{Event, aggregate_type};
 use sea_orm::DbErr;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::backlog;
 use crate::outbox::{self, Cause};
 use crate::sql;
 use crate::store::{Store, Transaction};
-
-/// The signal that a timer was set.
-const SIGNAL: &str = "timers";
 
 /// Publishes `event` no earlier than `not_before_ms` (Unix milliseconds, by the database's clock), if `transaction` commits.
 ///
@@ -34,7 +28,8 @@ pub async fn set<E: Event>(
     not_before_ms: i64,
     cause: &Cause,
 ) -> Result<Uuid, DbErr> {
-    transaction.wake_on_commit(SIGNAL);
+    // It may be earlier than those that the relay knows.
+    transaction.wake_on_commit(outbox::SIGNAL);
     outbox::insert(transaction, event, 1, cause, Some(not_before_ms)).await
 }
 
@@ -53,19 +48,12 @@ pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<boo
 }
 
 /// The relay's watch on the timers of its database.
+#[derive(Default)]
 pub(crate) struct Timers {
-    was_set: Arc<Notify>,
     next: Option<Instant>,
 }
 
 impl Timers {
-    pub(crate) fn new(store: &Store) -> Self {
-        Self {
-            was_set: store.signal(SIGNAL),
-            next: None,
-        }
-    }
-
     /// The next one is due in so many milliseconds, as the outbox was seen just now.
     pub(crate) fn are_next_in(&mut self, wait_ms: Option<i64>) {
         self.next = wait_ms.map(|ms| {
@@ -74,22 +62,10 @@ impl Timers {
         });
     }
 
-    /// Waits until a timer is due.
-    pub(crate) async fn due(&self) {
-        match self.next {
-            Some(next) => tokio::time::sleep_until(next).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Waits until one was set in this process, which may be earlier than those that are known.
-    pub(crate) async fn set(&self) {
-        self.was_set.notified().await;
-    }
-
-    /// As [`due`](Self::due), for a relay that has no time to wait.
-    pub(crate) fn are_due(&self) -> bool {
-        self.next.is_some_and(|next| next <= Instant::now())
+    /// How long until a timer is due.
+    pub(crate) fn due_in(&self) -> Option<Duration> {
+        let next = self.next?;
+        Some(next.saturating_duration_since(Instant::now()))
     }
 
     /// Releases the timers whose time has come. When the next one is due is seen at the next look at the outbox.
@@ -99,7 +75,6 @@ impl Timers {
             "UPDATE outbox SET held_until_ms = NULL, created_at_ms = {now}, due_at_ms = {now}
                          WHERE held_until_ms <= {now}";
         sql::execute(store.connection(), releasing, []).await?;
-        store.signal(backlog::SIGNAL).notify_one();
         self.next = None;
         Ok(())
     }

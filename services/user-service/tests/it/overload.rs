@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use contracts::user::v1::user_service_server::UserService as _;
-use contracts::user::v1::{AuthenticateRequest, CreateUserRequest, GetUserRequest};
+use contracts::user::v1::{
+    AuthenticateRequest, CreateUserRequest, GetUserRequest, UpdateUserRequest,
+};
 use futures::future::join_all;
 use messaging::Store;
 use rstest::rstest;
@@ -170,16 +172,24 @@ async fn while_events_wait_for_too_long_registrations_are_refused_and_users_stil
     let world = World::with_overdue_events(store).await;
     // The keys are announced at the start, and wait as any event.
     let user = eventually("the keys have gone out", async || world.create(ada()).await).await;
-    let mut taken = 0;
-    let refused = eventually("registrations are refused", async || {
-        taken += 1;
-        let request = named(&format!("user{taken}")).into_inner();
-        match world.create(request).await {
-            Ok(_) => Err(taken),
+    let mut user = user;
+    let refused = eventually("commands are refused", async || {
+        let update = UpdateUserRequest {
+            user: Some(user.clone()),
+            ..UpdateUserRequest::default()
+        };
+        let update = world.by(&user.user_id, update);
+        match world.client().update_user(update).await {
+            Ok(answer) => {
+                user = answer.into_inner().user.unwrap();
+                Err(user.etag.clone())
+            }
             Err(refused) => Ok(refused),
         }
     })
     .await;
+    assert_eq!(reason(&refused), "OUTBOX_OVER_BUDGET");
+    let refused = world.create(named("grace").into_inner()).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert_eq!(reason(&refused), "OUTBOX_OVER_BUDGET");
     assert!(refused.get_error_details().retry_info().is_some());

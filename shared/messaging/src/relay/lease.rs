@@ -13,13 +13,13 @@ use crate::retry::millis;
 use crate::sql;
 use crate::store::Store;
 
-/// How long a lease lasts without being renewed. With the poll of a standby, which is not longer than 5 s, this bounds how
+/// How long a lease lasts without being renewed. With the looks of a standby, 5 s apart, this bounds how
 /// long pending events wait for the successor of a relay that died.
 const DURATION: Duration = Duration::from_secs(3);
 /// A lease younger than this is not renewed. An idle relay renews nothing: whoever has work takes it.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A lease that ends just now is asked for again in a moment, and not only at the next poll.
+/// A lease that ends just now is asked for again in a moment, and not only at the next look.
 const SHORTEST_WAIT_MS: u64 = 10;
 
 pub(super) struct Lease {

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Progress, Relay, wake};
+use crate::due::Woken;
 use crate::transport::{Publisher, TransportError};
 
 impl Relay {
@@ -19,17 +20,22 @@ impl Relay {
         if standby.is_some() {
             wake::notify(&self.store).await?;
         }
-        let until = Instant::now() + standby.unwrap_or(self.config.poll).min(self.config.poll);
+        let ends = standby.map(|left| Instant::now() + left);
         loop {
+            let left = ends.map(|ends| ends.saturating_duration_since(Instant::now()));
+            let known = left.into_iter().chain(progress.timers.due_in()).min();
             tokio::select! {
-                () = self.committed.notified() => match standby {
-                    Some(_) => wake::notify(&self.store).await?,
-                    None => return Ok(()),
+                woken = progress.due.sleep(known) => match (woken, standby) {
+                    (Woken::Committed, Some(_)) => wake::notify(&self.store).await?,
+                    // Just what that relay is at.
+                    (Woken::Found, Some(_)) => {}
+                    (Woken::Found, None) => {
+                        self.others.doubted.notify_one();
+                        return Ok(());
+                    }
+                    _ => return Ok(()),
                 },
-                () = self.told.notified() => if standby.is_none() { return Ok(()) },
-                () = progress.timers.due() => return progress.timers.release(&self.store).await,
-                () = progress.timers.set() => return Ok(()),
-                () = tokio::time::sleep_until(until) => return Ok(()),
+                () = self.others.told.notified() => if standby.is_none() { return Ok(()) },
                 () = stop.cancelled() => return Ok(()),
             }
         }

@@ -1,8 +1,8 @@
 //! Wakes the relay that publishes when a replica in another process has committed an event.
 //!
 //! Only a standby notifies, after the commit and once for all that came together: NOTIFY takes a lock on the whole database,
-//! and where the active relay is in the same process it is not needed at all. On SQLite there is nobody to notify; a slow
-//! poll is behind both.
+//! and where the active relay is in the same process it is not needed at all. On SQLite there is nobody to notify. A slow look
+//! is behind both, and where it finds what nobody has told of, the connection is asked for a sign of life.
 
 use std::time::Duration;
 
@@ -16,10 +16,17 @@ use crate::reconnect::Reconnect;
 use crate::sql;
 use crate::store::Store;
 
-/// After so long without a word, the listening connection is asked for one: it may be gone without an end.
-const SILENCE: Duration = Duration::from_secs(15);
-/// For its answer.
+/// How long the listening connection has to show that it is still there.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// What a relay hears of the commits of other processes.
+#[derive(Default)]
+pub(super) struct Others {
+    /// There is something to publish.
+    pub(super) told: Notify,
+    /// There was something of which nothing was heard: the listening connection may be gone without an end.
+    pub(super) doubted: Notify,
+}
 
 /// Tells the other relays of this database that there is something to publish.
 pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
@@ -31,15 +38,15 @@ pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
 }
 
 /// Raises `told` whenever another relay notifies, until `stop`.
-pub(super) async fn listen(store: &Store, told: &Notify, stop: &CancellationToken) {
+pub(super) async fn listen(store: &Store, others: &Others, stop: &CancellationToken) {
     if store.connection().get_database_backend() != DbBackend::Postgres {
         return stop.cancelled().await;
     }
     let mut reconnect = Reconnect::default();
     while !stop.is_cancelled() {
-        let listening = listen_until_broken(store, told, &mut reconnect);
+        let listening = listen_until_broken(store, others, &mut reconnect);
         if let Some(Err(error)) = stop.run_until_cancelled(listening).await {
-            tracing::debug!(%error, "not listening for the commits of other replicas; the poll finds them");
+            tracing::debug!(%error, "not listening for the commits of other replicas; a look finds them");
         }
         reconnect.pause(stop).await;
     }
@@ -47,7 +54,7 @@ pub(super) async fn listen(store: &Store, told: &Notify, stop: &CancellationToke
 
 async fn listen_until_broken(
     store: &Store,
-    told: &Notify,
+    others: &Others,
     reconnect: &mut Reconnect,
 ) -> Result<(), DbErr> {
     let channel = sql::query_one(
@@ -69,13 +76,14 @@ async fn listen_until_broken(
     listener.listen(&channel).await.map_err(broken)?;
     reconnect.connected();
     // What was committed while nobody listened.
-    told.notify_one();
+    others.told.notify_one();
     loop {
-        match tokio::time::timeout(SILENCE, listener.try_recv()).await {
-            Ok(Ok(Some(_))) => told.notify_one(),
-            Ok(Ok(None)) => return Ok(()),
-            Ok(Err(error)) => return Err(broken(error)),
-            Err(_) => probe(&mut listener).await?,
+        tokio::select! {
+            heard = listener.try_recv() => match heard.map_err(broken)? {
+                Some(_) => others.told.notify_one(),
+                None => return Ok(()),
+            },
+            () = others.doubted.notified() => probe(&mut listener).await?,
         }
     }
 }

@@ -17,6 +17,8 @@ mod dead_letters;
 #[cfg(test)]
 mod deferred;
 #[cfg(test)]
+mod due;
+#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod engine;
@@ -34,8 +36,6 @@ mod relay;
 mod retention;
 #[cfg(test)]
 mod scripted;
-#[cfg(test)]
-mod statements;
 #[cfg(test)]
 mod timer;
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! From a committed row to a confirmed message.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use event::Envelope;
 use messaging::transport::Confirmation;
@@ -14,7 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{Changed, Echoed};
 use crate::scripted::{Publication, Scripted};
-use crate::world::{World, cause, relay_config};
+use crate::world::{World, cause};
 
 mod order;
 
@@ -30,7 +29,7 @@ async fn a_commit_wakes_the_relay_and_the_event_arrives_as_it_was_enqueued(
     world.run_relay(transport);
     let first = world.commit(&Changed::of("a"), 1).await;
     world.all_is_published().await;
-    // Now it is certainly asleep, and its poll is an hour away.
+    // Now it is certainly asleep, and its next look is an hour away.
     let event = Changed {
         note: "größer".to_owned(),
         ..Changed::of("a")
@@ -68,11 +67,8 @@ async fn an_event_that_reaches_no_queue_stays_with_its_reason_until_one_is_bound
 ) {
     let mut world = World::new(store, broker).await;
     let exchange = messaging::transport::Topology::publishing([crate::events::EXCHANGE]);
-    let config = RelayConfig {
-        poll: Duration::from_millis(50),
-        ..relay_config()
-    };
-    world.run_relay_as(world.broker.transport(exchange), config);
+    world.look_soon();
+    world.run_relay(world.broker.transport(exchange));
     world.commit(&Changed::of("a"), 1).await;
     let row = eventually("it was tried", async || {
         let row = world.outbox().await.remove(0);
@@ -206,7 +202,7 @@ async fn more_events_than_the_window_holds_are_all_published(
     transaction.commit().await.unwrap();
     let config = RelayConfig {
         window: 20,
-        ..relay_config()
+        ..RelayConfig::new("test")
     };
     world.run_relay_as(world.transport(&each_on_its_own()), config);
     world.all_is_published().await;

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use messaging::{Engine, EngineConfig, Participant, Retention};
 use rstest::rstest;
-use testkit::{BrokerKind, StoreKind, eventually_is};
+use testkit::{BrokerKind, Statements, StoreKind, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::effects::{QUEUE, each_on_its_own, execute};
 use crate::events::EXCHANGE;
-use crate::statements::Statements;
 use crate::world::World;
 
 const OLD: i64 = 1;

@@ -16,8 +16,10 @@ use uuid::Uuid;
 
 use crate::effects::{self, Effect, Migrator};
 
-/// What must not be waited for: a test in which a poll is needed fails instead of being slow.
+/// What must not be waited for: a test in which a look is needed fails instead of being slow.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
+/// How often to look where a test needs it.
+pub(crate) const SOON: Duration = Duration::from_millis(50);
 
 pub(crate) struct World {
     // First, so that what runs ends before what it runs on.
@@ -55,10 +57,15 @@ impl World {
         Self {
             running: JoinSet::new(),
             stop: CancellationToken::new(),
-            store: Store::new(db),
+            store: Store::new(db).looking_every(NEVER),
             broker: Broker::create(broker).await,
             _database: database,
         }
+    }
+
+    /// From here on, who is started looks for work without having been told of any.
+    pub(crate) fn look_soon(&mut self) {
+        self.store = self.store.clone().looking_every(SOON);
     }
 
     /// The broker as a service sees it that has these subscriptions.
@@ -94,7 +101,7 @@ impl World {
     }
 
     pub(crate) fn run_relay(&mut self, transport: Arc<dyn Transport>) {
-        self.run_relay_as(transport, relay_config());
+        self.run_relay_as(transport, RelayConfig::new("test"));
     }
 
     pub(crate) fn run_relay_as(&mut self, transport: Arc<dyn Transport>, config: RelayConfig) {
@@ -229,13 +236,6 @@ pub(crate) fn cause() -> Cause {
     }
 }
 
-pub(crate) fn relay_config() -> RelayConfig {
-    RelayConfig {
-        poll: NEVER,
-        ..RelayConfig::new("test")
-    }
-}
-
 /// Retries at once, and nothing happens because of time.
 pub(crate) fn consumer_config() -> ConsumerConfig {
     ConsumerConfig {
@@ -247,7 +247,6 @@ pub(crate) fn consumer_config() -> ConsumerConfig {
             longest_age: NEVER,
         },
         baseline_wait: NEVER,
-        poll: NEVER,
         ..ConsumerConfig::default()
     }
 }

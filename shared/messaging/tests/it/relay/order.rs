@@ -1,9 +1,7 @@
 //! No event overtakes an earlier one of its aggregate, whatever the broker answers and when.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use messaging::RelayConfig;
 use messaging::transport::Confirmation;
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually_is};
@@ -11,7 +9,7 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 use super::next;
 use crate::events::Changed;
 use crate::scripted::Scripted;
-use crate::world::{World, relay_config};
+use crate::world::World;
 
 #[rstest]
 #[tokio::test]
@@ -61,11 +59,8 @@ async fn what_the_broker_refuses_holds_back_its_own_aggregate_only(
         world.commit(&Changed::of(account), version).await;
     }
     let (transport, mut published) = Scripted::new(0);
-    let config = RelayConfig {
-        poll: Duration::from_millis(50),
-        ..relay_config()
-    };
-    world.run_relay_as(transport, config);
+    world.look_soon();
+    world.run_relay(transport);
     let (mut refused, mut order) = (false, Vec::new());
     while order.len() < 4 {
         let publication = next(&mut published).await;

@@ -8,20 +8,23 @@ use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
+const POISONED: &str = "a test failed while it was counting";
+
 /// The statements of this thread, which is the one that a test's tasks run on: how each begins, and when it was answered.
 #[derive(Clone, Default)]
-pub(crate) struct Statements(Arc<Mutex<Vec<(Instant, String)>>>);
+pub struct Statements(Arc<Mutex<Vec<(Instant, String)>>>);
 
 impl Statements {
     /// Listens for as long as the guard lives.
-    pub(crate) fn listen() -> (Self, DefaultGuard) {
+    pub fn listen() -> (Self, DefaultGuard) {
         let statements = Self::default();
         let subscriber = tracing_subscriber::registry().with(statements.clone());
         (statements, tracing::subscriber::set_default(subscriber))
     }
 
-    pub(crate) fn since(&self, begun: Instant) -> Vec<String> {
-        let all = self.0.lock().unwrap();
+    /// What was asked from then on.
+    pub fn since(&self, begun: Instant) -> Vec<String> {
+        let all = self.0.lock().expect(POISONED);
         let since = all.iter().filter(|(at, _)| *at >= begun);
         since.map(|(_, statement)| statement.clone()).collect()
     }
@@ -32,7 +35,10 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Statements {
         if event.metadata().target() == "sqlx::query" {
             let mut summary = Summary::default();
             event.record(&mut summary);
-            self.0.lock().unwrap().push((Instant::now(), summary.0));
+            self.0
+                .lock()
+                .expect(POISONED)
+                .push((Instant::now(), summary.0));
         }
     }
 }
