@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use messaging::{Store, Transaction};
+use messaging::{Due, Store, Transaction};
 use runtime::sealed::MailCodes;
 use sea_orm::DbErr;
 use tokio::task::{JoinError, JoinSet};
@@ -34,8 +34,6 @@ const SIGNAL: &str = "mails";
 const IN_FLIGHT: usize = 8;
 /// How long a mail that was taken up is out of sight of other replicas, unless its sender extends it: what a crash costs.
 const LEASE: Duration = Duration::from_secs(10);
-/// How often to look without a reason to: for the mails of a replica that has died.
-const POLL: Duration = Duration::from_secs(30);
 /// Before the next look, where somebody else is just taking up what is due, or the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -83,21 +81,21 @@ impl Mailer {
 
     /// Runs until `stop`; then takes up nothing more, and returns when what is in flight has ended.
     pub async fn run(self, stop: CancellationToken) {
-        let signal = self.store.signal(SIGNAL);
+        let question = pending::due_in_ms(self.store.connection());
+        let mut due = self.store.due(SIGNAL, question);
         let mut attempts = JoinSet::new();
         while !stop.is_cancelled() {
-            let pause = match self.take_up(&mut attempts, &stop).await {
-                Ok(pause) => pause,
+            let known = match self.take_up(&due, &mut attempts, &stop).await {
+                Ok(known) => known,
                 Err(error) => {
                     tracing::warn!(%error, "pending mails cannot be looked for, trying again");
-                    PAUSE
+                    Some(PAUSE)
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = attempts.join_next() => noticed(ended),
-                () = signal.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                _ = due.sleep(known) => {}
             }
         }
         while let Some(ended) = attempts.join_next().await {
@@ -105,26 +103,26 @@ impl Mailer {
         }
     }
 
-    /// Takes up what is due, as far as there is room, and answers when to look again.
+    /// Takes up what is due, as far as there is room, and answers for how long nothing more will be.
     async fn take_up(
         &self,
+        due: &Due,
         attempts: &mut JoinSet<()>,
         stop: &CancellationToken,
-    ) -> Result<Duration, DbErr> {
+    ) -> Result<Option<Duration>, DbErr> {
         loop {
             // The end of one of them is awaited as well, and is then the reason to look.
             let room = IN_FLIGHT.saturating_sub(attempts.len());
             if room == 0 {
-                return Ok(POLL);
+                return Ok(None);
             }
-            match pending::until_due(self.store.connection()).await? {
-                None => return Ok(POLL),
-                Some(wait) if !wait.is_zero() => return Ok(wait.min(POLL)),
-                Some(_) => {}
+            let known = due.ask().await?;
+            if known != Some(Duration::ZERO) {
+                return Ok(known);
             }
             let letters = self.lease(room).await?;
             if letters.is_empty() {
-                return Ok(PAUSE);
+                return Ok(Some(PAUSE));
             }
             for (letter, flight) in letters {
                 attempts.spawn(self.clone().attempt(letter, flight, stop.clone()));

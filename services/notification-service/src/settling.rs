@@ -4,8 +4,6 @@
 //! there are has no bound, so they are looked after here, some in a transaction, until nothing is left. The mark is the work
 //! list: a process that dies leaves it for the next. While events cannot be published this waits as commands do.
 
-use std::time::Duration;
-
 use contracts::notification::v1::NotificationFailed;
 use messaging::{Cause, Store, Transaction, outbox, trace};
 use runtime::database;
@@ -24,10 +22,6 @@ const DROPPED: &str = "the account was deleted before the mail was sent";
 /// Mails that are given up in one transaction, each with its event: short enough that nobody has to wait for it.
 const DROPPED_AT_ONCE: u64 = 50;
 const ERASED_AT_ONCE: u64 = 500;
-/// How often to look without a reason to: for what a replica that has died has left.
-const POLL: Duration = Duration::from_secs(30);
-/// Before the next look, where somebody else is at the same user, the database is away, or too much waits to be published.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Has the mails to the users whom `transaction` marks looked after once it has committed.
 pub fn wake(transaction: &Transaction) {
@@ -46,36 +40,26 @@ impl Settling {
 
     /// Runs until `stop`, and ends with the transaction that it is at.
     pub async fn run(self, stop: CancellationToken) {
-        let deleted = self.store.signal(SIGNAL);
-        while !stop.is_cancelled() {
-            let pause = match self.settle_some().await {
-                Ok(None) => continue,
-                Ok(Some(pause)) => pause,
-                // Told where it begins and ends.
-                Err(Error::Overloaded(_)) => PAUSE,
-                Err(error) => {
-                    tracing::warn!(%error, "the mails to deleted users cannot be looked after, trying again");
-                    PAUSE
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = deleted.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+        let question = recipients::unsettled_due_in_ms(self.store.connection());
+        let due = self.store.due(SIGNAL, question);
+        let failed = |error| match error {
+            // Told where it begins and ends.
+            Error::Overloaded(_) => {}
+            error => {
+                tracing::warn!(%error, "the mails to deleted users cannot be looked after, trying again");
             }
-        }
+        };
+        due.work(&stop, || self.settle_some(), failed).await;
     }
 
-    /// One transaction's worth of work; where there was none, the answer is how long to wait for some.
+    /// One transaction's worth of work; the answer is whether there was some that nobody else is at.
     ///
     /// # Errors
     /// Where the database is away, or too much waits to be published.
-    pub async fn settle_some(&self) -> Result<Option<Duration>, Error> {
+    pub async fn settle_some(&self) -> Result<bool, Error> {
         let transaction = self.store.begin_command().await?;
         let Some(user) = recipients::lock_unsettled(&*transaction).await? else {
-            // Another replica, or who writes a mail that is then to be erased.
-            let is_locked = recipients::has_unsettled(&*transaction).await?;
-            return Ok(Some(if is_locked { PAUSE } else { POLL }));
+            return Ok(false);
         };
         let is_done = !drop_some(&transaction, &user).await?
             && erasure::erase(&*transaction, user.user_id, ERASED_AT_ONCE).await? == 0;
@@ -83,7 +67,7 @@ impl Settling {
             recipients::settle(&*transaction, user.user_id).await?;
         }
         transaction.commit().await?;
-        Ok(None)
+        Ok(true)
     }
 }
 

@@ -4,8 +4,6 @@
 //! has no bound, so it is done here, a few orders in a transaction, until nothing is left. The mark is the work list: a
 //! process that dies leaves it for the next. While events cannot be published this waits as commands do.
 
-use std::time::Duration;
-
 use messaging::{Cause, Store, Transaction, trace};
 use runtime::database;
 use tokio_util::sync::CancellationToken;
@@ -24,10 +22,6 @@ pub const REASON: &str = "the user was deleted";
 /// Orders that are cancelled in one transaction: short enough that nobody has to wait for it.
 const CANCELLED_AT_ONCE: u64 = 50;
 const ERASED_AT_ONCE: u64 = 500;
-/// How often to look without a reason to: for what a replica that has died has left.
-const POLL: Duration = Duration::from_secs(30);
-/// Before the next look, where somebody else is at the same user, the database is away, or too much waits to be published.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// The worker. Any number of replicas may run one on the same database.
 pub struct Settling {
@@ -41,33 +35,23 @@ impl Settling {
 
     /// Runs until `stop`, and ends with the transaction that it is at.
     pub async fn run(self, stop: CancellationToken) {
-        let deleted = self.store.signal(SIGNAL);
-        while !stop.is_cancelled() {
-            let pause = match self.settle_some().await {
-                Ok(None) => continue,
-                Ok(Some(pause)) => pause,
-                // Told where it begins and ends.
-                Err(Error::Overloaded(_)) => PAUSE,
-                Err(error) => {
-                    tracing::warn!(%error, "the orders of deleted users cannot be looked after, trying again");
-                    PAUSE
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = deleted.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+        let question = users::unsettled_due_in_ms(self.store.connection());
+        let due = self.store.due(SIGNAL, question);
+        let failed = |error| match error {
+            // Told where it begins and ends.
+            Error::Overloaded(_) => {}
+            error => {
+                tracing::warn!(%error, "the orders of deleted users cannot be looked after, trying again");
             }
-        }
+        };
+        due.work(&stop, || self.settle_some(), failed).await;
     }
 
-    /// One transaction's worth of work; where there was none, the answer is how long to wait for some.
-    async fn settle_some(&self) -> Result<Option<Duration>, Error> {
+    /// One transaction's worth of work; the answer is whether there was some that nobody else is at.
+    async fn settle_some(&self) -> Result<bool, Error> {
         let transaction = self.store.begin_command().await?;
         let Some(user) = users::lock_unsettled(&*transaction).await? else {
-            // Another replica, or who places an order that is then refused.
-            let is_locked = users::has_unsettled(&*transaction).await?;
-            return Ok(Some(if is_locked { PAUSE } else { POLL }));
+            return Ok(false);
         };
         let deletion = &user.deletion;
         let span = tracing::info_span!(
@@ -77,7 +61,7 @@ impl Settling {
         );
         trace::continue_in(&span, &deletion.trace);
         settle_some_of(transaction, &user).instrument(span).await?;
-        Ok(None)
+        Ok(true)
     }
 }
 

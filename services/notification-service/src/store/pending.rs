@@ -13,7 +13,7 @@ use runtime::database::now_sql;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, UpdateResult,
+    QuerySelect as _, QueryTrait as _, UpdateResult,
 };
 use uuid::Uuid;
 
@@ -21,20 +21,17 @@ use super::notification::{Column, Entity, Model};
 use super::{kind_name, state_name, stored_id, stored_kind};
 use crate::notification::{Kind, Letter, SealedCode, State};
 
-/// How long until the next pending mail is due: zero where one is, `None` where none is pending.
-pub async fn until_due(db: &impl ConnectionTrait) -> Result<Option<Duration>, DbErr> {
+/// Asks how long until the next pending mail is due.
+pub fn due_in_ms(db: &impl ConnectionTrait) -> String {
     let wait_ms = Expr::col(Column::DueAtMs)
         .min()
         .sub(Expr::cust(now_sql(db)));
-    let wait_ms: Option<Option<i64>> = Entity::find()
+    Entity::find()
         .select_only()
         .expr_as(wait_ms, "wait_ms")
         .filter(is_ours())
-        .into_tuple()
-        .one(db)
-        .await?;
-    let wait_ms = wait_ms.flatten();
-    Ok(wait_ms.map(|wait_ms| Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))))
+        .build(db.get_database_backend())
+        .to_string()
 }
 
 /// Takes up at most `limit` mails that are due, for as long as `lease`, and counts the attempts that begin with it. Mails

@@ -7,7 +7,7 @@ use runtime::database::now_sql;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use uuid::Uuid;
 
@@ -114,9 +114,14 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
     }))
 }
 
-/// Whether there is one at all, locked or not.
-pub async fn has_unsettled(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    Ok(unsettled().one(db).await?.is_some())
+/// Asks whether there is one at all, locked or not: then it is due now.
+pub fn unsettled_due_in_ms(db: &impl ConnectionTrait) -> String {
+    unsettled()
+        .select_only()
+        .expr_as(Expr::cust("cast(0 as bigint)"), "due_in_ms")
+        .limit(1)
+        .build(db.get_database_backend())
+        .to_string()
 }
 
 /// Nothing personal is left of the user.

@@ -232,12 +232,7 @@ async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there
 
     let mut steps = Vec::new();
     // Each is another worker, as if the one before had died.
-    while Settling::new(store.clone())
-        .settle_some()
-        .await
-        .unwrap()
-        .is_none()
-    {
+    while Settling::new(store.clone()).settle_some().await.unwrap() {
         steps.push(left().await);
     }
     let expected = [
@@ -251,7 +246,8 @@ async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there
         (0, 0),
     ];
     assert_eq!(steps, expected);
-    assert!(!recipients::has_unsettled(db).await.unwrap());
+    let due = store.due("test", recipients::unsettled_due_in_ms(db));
+    assert_eq!(due.ask().await.unwrap(), None);
     let promised = outbox(db).await;
     assert_eq!(promised.len(), 120);
     let failed: NotificationFailed = promised[0].decode();
@@ -267,10 +263,10 @@ async fn a_mail_to_somebody_who_was_deleted_is_not_taken_up_before_it_is_dropped
     let store = Store::new(database.migrated::<Migrator>().await);
     let (db, user_id) = (store.connection(), Uuid::now_v7());
     mails_in_state(db, user_id, State::Pending, 1).await;
-    let due = async || pending::until_due(db).await.unwrap();
-    assert_eq!(due().await, Some(Duration::ZERO));
+    let due = store.due("test", pending::due_in_ms(db));
+    assert_eq!(due.ask().await.unwrap(), Some(Duration::ZERO));
     recipients::erase(db, user_id, "because").await.unwrap();
-    assert_eq!(due().await, None);
+    assert_eq!(due.ask().await.unwrap(), None);
     let transaction = store.begin().await.unwrap();
     let none = HashSet::new();
     let taken = pending::take_up(&transaction, Duration::from_secs(10), 8, &none).await;

@@ -2,10 +2,11 @@
 
 use messaging::trace::TraceContext;
 use runtime::database::now_ms;
-use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Set,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    Select, Set,
 };
 use uuid::Uuid;
 
@@ -89,9 +90,14 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
     }))
 }
 
-/// Whether there is one at all, locked or not.
-pub async fn has_unsettled(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    Ok(unsettled().one(db).await?.is_some())
+/// Asks whether there is one at all, locked or not: then it is due now.
+pub fn unsettled_due_in_ms(db: &impl ConnectionTrait) -> String {
+    unsettled()
+        .select_only()
+        .expr_as(Expr::cust("cast(0 as bigint)"), "due_in_ms")
+        .limit(1)
+        .build(db.get_database_backend())
+        .to_string()
 }
 
 pub async fn settle_user(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbErr> {
