@@ -21,10 +21,10 @@ use crate::convert;
 use crate::store::signing_keys::{self, StoredKey};
 use crate::throttle::millis;
 
-/// How long before its turn a key is announced; far longer than an announcement takes.
+/// How long before its turn a key is made; far longer than it takes until all replicas have read it and it was announced.
 const AHEAD: Duration = Duration::from_secs(3600);
-/// How often to look whether a key is missing.
-const LOOK: Duration = Duration::from_secs(60);
+/// Before the next try, where the database is away.
+const PAUSE: Duration = Duration::from_secs(60);
 /// How often keys are announced to those who join late: soon after a start, when others start as well, then less often.
 const FIRST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 const ANNOUNCEMENT: Duration = Duration::from_secs(300);
@@ -79,36 +79,29 @@ impl Keys {
         Some(key.signer.issue(caller, now_ms))
     }
 
-    /// Makes keys when it is time, and announces them, until `stop`.
+    /// Makes keys when it is time, and announces them again and again, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut pause = FIRST_ANNOUNCEMENT;
-        let mut announced: Option<tokio::time::Instant> = None;
+        let mut announcement = FIRST_ANNOUNCEMENT;
         while !stop.is_cancelled() {
-            let due = announced.is_none_or(|at| at.elapsed() >= pause);
-            match self.tend(due).await {
-                Ok(()) if due => {
-                    // Before the first announcement nothing has been waited for yet.
-                    pause = announced.map_or(pause, |_| (2 * pause).min(ANNOUNCEMENT));
-                    announced = Some(tokio::time::Instant::now());
+            let pause = match self.tend().await {
+                Ok(()) => {
+                    let next = (2 * announcement).min(ANNOUNCEMENT);
+                    std::mem::replace(&mut announcement, next)
                 }
-                Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(
                         "the signing keys could not be looked after, trying again: {error:#}"
                     );
+                    PAUSE
                 }
-            }
-            let next = tokio::time::sleep(pause.min(LOOK));
-            let _ = stop.run_until_cancelled(next).await;
+            };
+            let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
     }
 
-    async fn tend(&self, announces: bool) -> anyhow::Result<()> {
-        let made = self.look().await?;
-        if made || announces {
-            self.announce().await?;
-        }
-        Ok(())
+    async fn tend(&self) -> anyhow::Result<()> {
+        self.look().await?;
+        self.announce().await
     }
 
     /// Reads the keys, and makes the one that is missing. Returns whether it did.
