@@ -12,6 +12,7 @@ mod duplicates;
 mod faults;
 mod flow;
 mod identity;
+mod idle;
 mod late_recipient;
 mod observability;
 mod poison;
