@@ -129,10 +129,10 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             // What is not there yet may come: events of different aggregates arrive in any order.
-            Error::RecipientUnknown(_)
-            | Error::NotificationNotFound(_)
-            | Error::Overloaded(_)
-            | Error::Database(_) => Self::retry(error),
+            Error::RecipientUnknown(_) | Error::NotificationNotFound(_) | Error::Overloaded(_) => {
+                Self::retry(error)
+            }
+            Error::Database(error) => error.into(),
             Error::NotAUser
             | Error::PermissionDenied
             | Error::NotResendable { .. }

@@ -134,7 +134,8 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             // What is not there yet may come: events of different aggregates arrive in any order.
-            Error::UserUnknown(_) | Error::Overloaded(_) | Error::Database(_) => Self::retry(error),
+            Error::UserUnknown(_) | Error::Overloaded(_) => Self::retry(error),
+            Error::Database(error) => error.into(),
             // Only callers are watchers.
             Error::TooManyWatchers
             | Error::TooManyOfCaller { .. }

@@ -163,6 +163,11 @@ pub fn partition_key(message: &Message) -> &str {
         .unwrap_or(&message.routing_key)
 }
 
+/// The place of a message among those of its aggregate, as far as it says.
+pub fn sequence(message: &Message) -> Option<i64> {
+    get(&message.headers, headers::SEQUENCE)?.parse().ok()
+}
+
 fn is_protobuf(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case(CONTENT_TYPE)

@@ -12,7 +12,7 @@ mod headers;
 mod message;
 mod trace;
 
-pub use envelope::{Envelope, MalformedEnvelope, partition_key};
+pub use envelope::{Envelope, MalformedEnvelope, partition_key, sequence};
 pub use message::{MAX_BODY_BYTES, Message};
 pub use trace::TraceContext;
 

@@ -160,6 +160,7 @@ impl EngineArgs {
         let retention = Retention {
             outbox: outbox?,
             inbox: inbox?,
+            ..Retention::default()
         };
         if let Err(disagreement) = retention.check(&retry) {
             problem(

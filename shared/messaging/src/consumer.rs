@@ -74,6 +74,8 @@ pub struct Consumer {
     handling: Arc<Handling>,
     config: ConsumerConfig,
     link: Link,
+    /// That of the dead letters.
+    dead_letters: Link,
 }
 
 impl Consumer {
@@ -92,24 +94,31 @@ impl Consumer {
             system: transport.system(),
             instruments: Instruments::new(),
         });
+        let connections = Connections::new();
         Self {
             store,
             transport,
             handling,
             config,
-            link: Connections::new().link(),
+            link: connections.link(),
+            dead_letters: connections.link(),
         }
     }
 
-    /// Tells `link` whether it is connected.
-    pub(crate) fn with_link(mut self, link: Link) -> Self {
-        self.link = link;
+    /// Tells `connections` whether it has its own.
+    pub(crate) fn of(mut self, connections: &Connections) -> Self {
+        self.link = connections.link();
+        self.dead_letters = connections.link();
         self
     }
 
     /// Runs until `stop`, then finishes what it has begun. It does not fail: it reconnects.
     pub async fn run(self, stop: CancellationToken) {
-        let deferred = Deferred::new(self.store.clone(), Arc::clone(&self.handling));
+        let deferred = Deferred::new(
+            self.store.clone(),
+            Arc::clone(&self.handling),
+            self.config.lanes,
+        );
         tokio::join!(
             self.receive(&stop),
             self.take_in_dead_letters(&stop),
@@ -184,6 +193,11 @@ impl Consumer {
                     }
                     Err(error) => break Err(error),
                 },
+                // A lane ends once nothing is dealt to it any more; before that it has broken.
+                Some(ended) = running.join_next() => {
+                    let error = ended.err().map_or_else(|| "it has ended".to_owned(), |error| error.to_string());
+                    break Err(TransportError::new("a lane broke; what it had comes again", error));
+                }
                 () = stop.cancelled() => break Ok(()),
             }
         };

@@ -97,7 +97,7 @@ impl Engine {
                 subscriptions,
                 config.consumer,
             )
-            .with_link(connections.link())
+            .of(&connections)
         });
         Self {
             store: store.clone(),

@@ -1,15 +1,19 @@
-//! What a consumer has seen, and what it holds back: the statements on `inbox` and `position`.
+//! What a consumer has seen, and what it holds back: the statements on `inbox` and `position`. Those on what is held and has
+//! become due are in `held.rs`.
 //!
 //! Guarantee: an event is `done` if and only if its effect is committed. What is not done keeps its message, as it arrived.
 
 use event::{Envelope, Message};
-use sea_orm::{DbErr, QueryResult, Value};
+use sea_orm::{DbErr, Value};
 
 use crate::store::Transaction;
 use crate::{faults, sql, stored};
 
+pub(crate) mod held;
 #[cfg(test)]
 mod plans;
+
+pub(crate) use held::Due;
 
 /// The signal that something held may have become due.
 pub(crate) const SIGNAL: &str = "inbox";
@@ -104,9 +108,10 @@ pub(crate) async fn hold(
         &**transaction,
         "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
                             exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms,
-                            settled_at_ms)
+                            settled_at_ms, first_failed_at_ms, last_failed_at_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now} + $13,
-                 CASE WHEN $3 = 'skipped' THEN {now} END)
+                 CASE WHEN $3 = 'skipped' THEN {now} END,
+                 CASE WHEN $3 = 'dead' THEN {now} END, CASE WHEN $3 = 'dead' THEN {now} END)
          ON CONFLICT (consumer, event_id) DO NOTHING",
         values,
     )
@@ -115,7 +120,7 @@ pub(crate) async fn hold(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Notes a failed attempt at a new event, a deferred one, or one that has waited in vain for an earlier one.
+/// Notes a failed attempt at an event that has just arrived. Where it has failed elsewhere in the same moment, that counts as well.
 pub(crate) async fn fail(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -165,57 +170,6 @@ fn columns(entry: &Entry<'_>, held: Held) -> Vec<Value> {
     ]
 }
 
-/// A held event whose time has come.
-pub(crate) struct Due {
-    pub(crate) event_id: String,
-    pub(crate) attempts: u32,
-    /// How long it has been failing, in milliseconds.
-    pub(crate) failing_for_ms: i64,
-    /// How long ago it came, in milliseconds.
-    pub(crate) here_for_ms: i64,
-    /// An operator wants it handled, also where its turn is over.
-    pub(crate) replayed: bool,
-    /// An operator wants it passed over.
-    pub(crate) discarded: bool,
-    pub(crate) message: Message,
-}
-
-/// The event that has been due longest, locked for this transaction. Other replicas pass over it.
-pub(crate) async fn next_due(
-    transaction: &Transaction,
-    consumer: &str,
-) -> Result<Option<Due>, DbErr> {
-    let row = sql::query_one(
-        &**transaction,
-        "SELECT *, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms, {now} - received_at_ms AS here_for_ms
-         FROM inbox
-         WHERE consumer = $1 AND due_at_ms <= {now} ORDER BY due_at_ms LIMIT 1 {skip_locked}",
-        [consumer.into()],
-    )
-    .await?;
-    row.as_ref().map(due).transpose()
-}
-
-fn due(row: &QueryResult) -> Result<Due, DbErr> {
-    Ok(Due {
-        event_id: row.try_get("", "event_id")?,
-        attempts: u32::try_from(row.try_get::<i32>("", "attempts")?).unwrap_or(0),
-        failing_for_ms: row.try_get("", "failing_for_ms")?,
-        here_for_ms: row.try_get("", "here_for_ms")?,
-        replayed: row.try_get::<Option<i64>>("", "replayed_at_ms")?.is_some(),
-        discarded: row.try_get::<String>("", "state")? == Held::Discarded.as_str(),
-        message: stored::message(row)?,
-    })
-}
-
-/// Asks how long until something is due.
-pub(crate) fn due_in_ms(consumer: &str) -> String {
-    format!(
-        "SELECT min(due_at_ms) - {{now}} FROM inbox WHERE consumer = {} AND due_at_ms IS NOT NULL",
-        sql::text(consumer)
-    )
-}
-
 /// Whether the consumer has seen the event.
 pub(crate) async fn has_seen(
     transaction: &Transaction,
@@ -229,71 +183,6 @@ pub(crate) async fn has_seen(
     )
     .await?;
     Ok(row.is_some())
-}
-
-/// A held event is done; its message is not needed any more.
-pub(crate) async fn settle(
-    transaction: &Transaction,
-    consumer: &str,
-    event_id: &str,
-) -> Result<(), DbErr> {
-    sql::execute(
-        &**transaction,
-        "UPDATE inbox SET state = 'done', settled_at_ms = {now}, due_at_ms = NULL,
-                          exchange = NULL, routing_key = NULL, properties = NULL, body = NULL
-         WHERE consumer = $1 AND event_id = $2",
-        [consumer.into(), event_id.into()],
-    )
-    .await?;
-    Ok(())
-}
-
-/// A held event is not to be tried until something else happens: an earlier one is done, or its type is known.
-pub(crate) async fn park(
-    transaction: &Transaction,
-    consumer: &str,
-    event_id: &str,
-    held: Held,
-) -> Result<(), DbErr> {
-    sql::execute(
-        &**transaction,
-        "UPDATE inbox SET state = $3, due_at_ms = NULL, settled_at_ms = CASE WHEN $3 = 'skipped' THEN {now} END
-         WHERE consumer = $1 AND event_id = $2",
-        [consumer.into(), event_id.into(), held.as_str().into()],
-    )
-    .await?;
-    Ok(())
-}
-
-/// A held event stays as it is, and is looked at again in `due_in_ms`; without that when an earlier one is done.
-pub(crate) async fn leave(
-    transaction: &Transaction,
-    consumer: &str,
-    event_id: &str,
-    due_in_ms: Option<i64>,
-) -> Result<(), DbErr> {
-    sql::execute(
-        &**transaction,
-        "UPDATE inbox SET due_at_ms = {now} + $3 WHERE consumer = $1 AND event_id = $2",
-        [consumer.into(), event_id.into(), due_in_ms.into()],
-    )
-    .await?;
-    Ok(())
-}
-
-/// A discarded event has been passed over. It keeps its message for as long as the row is kept.
-pub(crate) async fn pass_over(
-    transaction: &Transaction,
-    consumer: &str,
-    event_id: &str,
-) -> Result<(), DbErr> {
-    sql::execute(
-        &**transaction,
-        "UPDATE inbox SET settled_at_ms = {now}, due_at_ms = NULL WHERE consumer = $1 AND event_id = $2",
-        [consumer.into(), event_id.into()],
-    )
-    .await?;
-    Ok(())
 }
 
 /// The version of the aggregate that was handled last, locked until the transaction ends, so that an aggregate's events are

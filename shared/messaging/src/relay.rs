@@ -15,7 +15,7 @@ use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::connected::{Connections, Link};
+use crate::connected::{Connections, Link, Up};
 use crate::due::Due;
 use crate::faults;
 use crate::outbox::{self, Pending};
@@ -77,6 +77,12 @@ pub struct Relay {
     others: Others,
 }
 
+/// A connection to the broker, and that it is there.
+struct Connected {
+    publisher: Box<dyn Publisher>,
+    up: Up,
+}
+
 /// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
 struct Progress {
     lease: Lease,
@@ -133,10 +139,10 @@ impl Relay {
     }
 
     async fn publish(&self, stop: &CancellationToken, progress: &mut Progress) {
-        let mut reconnect = Reconnect::default();
+        let (mut reconnect, mut connected) = (Reconnect::default(), None);
         loop {
             match self
-                .publish_until_broken(stop, &mut reconnect, progress)
+                .publish_until_broken(&mut connected, stop, &mut reconnect, progress)
                 .await
             {
                 Ok(()) => break,
@@ -149,18 +155,38 @@ impl Relay {
         }
     }
 
+    /// Connects where it is not `connected`; trouble with the database leaves it so.
     async fn publish_until_broken(
         &self,
+        connected: &mut Option<Connected>,
         stop: &CancellationToken,
         reconnect: &mut Reconnect,
         progress: &mut Progress,
     ) -> Result<(), RelayError> {
-        let publisher = self.transport.publisher().await?;
-        let _up = self.link.up();
+        let Connected { publisher, up } = match connected.take() {
+            Some(connected) => connected,
+            None => Connected {
+                publisher: self.transport.publisher().await?,
+                up: self.link.up(),
+            },
+        };
+        reconnect.connected();
+        let ended = self.publish_over(&*publisher, stop, progress).await;
+        if matches!(ended, Err(RelayError::Store(_))) {
+            *connected = Some(Connected { publisher, up });
+        }
+        ended
+    }
+
+    async fn publish_over(
+        &self,
+        publisher: &dyn Publisher,
+        stop: &CancellationToken,
+        progress: &mut Progress,
+    ) -> Result<(), RelayError> {
         let mut window = Window::new(self.config.window);
         let mut confirms = FuturesUnordered::new();
         let (mut look, mut last_look) = (true, false);
-        reconnect.connected();
         loop {
             self.mark(&mut progress.confirmed).await?;
             if progress.timers.due_in() == Some(Duration::ZERO) {
@@ -175,12 +201,12 @@ impl Relay {
             if !window.is_empty() && !progress.lease.take(&self.store).await? {
                 window.stop_publishing();
             }
-            if !takes_messages(&*publisher, stop).await? {
+            if !takes_messages(publisher, stop).await? {
                 return Ok(());
             }
             for row in window.publishable() {
                 faults::point("claimed");
-                let confirm = self.hand_over(&*publisher, &row).await?;
+                let confirm = self.hand_over(publisher, &row).await?;
                 confirms.push(confirm);
                 faults::point("published");
             }
@@ -205,7 +231,9 @@ impl Relay {
                     self.settle(outcomes, &mut window, &mut progress.confirmed).await?;
                 }
                 () = self.committed.notified() => look = true,
-                () = tokio::time::sleep(RENEWAL) => (),
+                () = self.others.told.notified() => look = true,
+                // A confirm may take long; what others have committed meanwhile does not wait for it.
+                () = tokio::time::sleep(RENEWAL) => look = true,
             }
         }
     }

@@ -15,7 +15,6 @@ use crate::store::Store;
 
 /// Rows a statement: few enough that nobody waits for it.
 const BATCH: i64 = 1000;
-const INTERVAL: Duration = Duration::from_secs(600);
 
 /// How long rows are kept.
 #[derive(Clone, Debug)]
@@ -24,15 +23,18 @@ pub struct Retention {
     pub outbox: Duration,
     /// Settled events; as long as a second delivery is recognised.
     pub inbox: Duration,
+    /// Between two rounds, give or take a half.
+    pub every: Duration,
 }
 
 impl Default for Retention {
-    /// A week for the outbox, two for the inbox.
+    /// A week for the outbox, two for the inbox; cleaned up every ten minutes.
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
         Self {
             outbox: 7 * DAY,
             inbox: 14 * DAY,
+            every: Duration::from_secs(600),
         }
     }
 }
@@ -68,15 +70,22 @@ pub struct RetentionTooShort {
     longest_age: Duration,
 }
 
-/// Cleans up every ten minutes, until `stop`.
+/// Cleans up now and then, until `stop`. Not at once: after a long stop, what was handled and never acknowledged comes again
+/// first, and has to be recognised.
 pub(crate) async fn run(store: &Store, retention: &Retention, stop: &CancellationToken) {
-    while !stop.is_cancelled() {
+    loop {
+        // Not in step with other replicas.
+        let pause = retention.every.mul_f64(0.5 + fastrand::f64());
+        if stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_none()
+        {
+            return;
+        }
         if let Err(error) = clean_up(store, retention, stop).await {
             tracing::warn!(%error, "old rows were not deleted; the next round tries again");
         }
-        // Not in step with other replicas.
-        let pause = INTERVAL.mul_f64(0.5 + fastrand::f64());
-        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
 }
 

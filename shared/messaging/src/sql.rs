@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sea_orm::sqlx::Error;
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
 
@@ -78,6 +79,37 @@ pub(crate) fn is_of_the_statement(error: &DbErr) -> bool {
         // SQLite: decimal, the primary code in the lowest byte. SQLSTATE has five characters.
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20),
         _ => ["22", "23", "54"]
+            .iter()
+            .any(|class| code.starts_with(class)),
+    }
+}
+
+/// Whether the database was away, full or read-only, or has given the transaction up for the sake of another one: the same statement
+/// may succeed once it is tried again. PostgreSQL's classes 08, 40, 53, 57P and 58, and 25006; SQLite's BUSY, LOCKED, READONLY,
+/// IOERR, FULL and CANTOPEN. A statement that took too long (57014) is not among them: it may do so each time.
+pub(crate) fn is_of_the_store(error: &DbErr) -> bool {
+    let error = match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => return true,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            error
+        }
+        _ => return false,
+    };
+    let Some(code) = error.as_database_error().and_then(DatabaseError::code) else {
+        // What is no answer of the database's: the connection broke, or none was to be had.
+        return matches!(
+            **error,
+            Error::Io(_)
+                | Error::Tls(_)
+                | Error::Protocol(_)
+                | Error::PoolTimedOut
+                | Error::PoolClosed
+                | Error::WorkerCrashed
+        );
+    };
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
+        _ => ["08", "40", "53", "57P", "58", "25006"]
             .iter()
             .any(|class| code.starts_with(class)),
     }

@@ -3,6 +3,7 @@
 //! The queue's bindings follow from the table, so they cannot differ from it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use event::{Envelope, Event, aggregate_type};
@@ -11,6 +12,8 @@ use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
 use crate::outbox::Cause;
+use crate::retry::RetryPolicy;
+use crate::sql;
 use crate::store::Transaction;
 use crate::transport::{Binding, Queue};
 
@@ -18,12 +21,20 @@ use crate::transport::{Binding, Queue};
 pub struct Subscriptions {
     queue: &'static str,
     handlers: HashMap<String, Handler>,
+    /// The event of the last line.
+    last: String,
+    limits: HashMap<String, Limits>,
     /// The aggregates whose events are taken in order: all of them, or versions would have gaps.
     in_order: HashSet<String>,
     /// Event types that this build knows, with or without a handler.
     known: HashSet<&'static str>,
     bindings: BTreeSet<Binding>,
     delivery_limit: u16,
+}
+
+struct Limits {
+    attempts: u32,
+    age: Duration,
 }
 
 type Handler = Box<
@@ -42,6 +53,8 @@ impl Subscriptions {
         Self {
             queue,
             handlers: HashMap::new(),
+            last: String::new(),
+            limits: HashMap::new(),
             in_order: HashSet::new(),
             known: HashSet::new(),
             bindings: BTreeSet::new(),
@@ -76,6 +89,15 @@ impl Subscriptions {
         self
     }
 
+    /// Gives up on the event of the line before after so many attempts, or once it has failed for so long, where the service's own
+    /// limits are wider. For what is of no use any more by then.
+    #[must_use]
+    pub fn giving_up_after(mut self, attempts: u32, age: Duration) -> Self {
+        let limits = Limits { attempts, age };
+        self.limits.insert(self.last.clone(), limits);
+        self
+    }
+
     /// The queue that these subscriptions need.
     pub fn queue(&self) -> Queue {
         Queue {
@@ -92,6 +114,17 @@ impl Subscriptions {
 
     pub(crate) fn consumer(&self) -> &'static str {
         self.queue
+    }
+
+    /// When events of this type are tried again and given up on, where a service's own policy is `policy`.
+    pub(crate) fn policy(&self, event_type: Option<&str>, policy: &RetryPolicy) -> RetryPolicy {
+        let mut policy = policy.clone();
+        if let Some(limits) = event_type.and_then(|event_type| self.limits.get(event_type)) {
+            // Never wider: how long the inbox remembers was judged by the service's own.
+            policy.attempts = policy.attempts.min(limits.attempts);
+            policy.longest_age = policy.longest_age.min(limits.age);
+        }
+        policy
     }
 
     pub(crate) fn knows(&self, event_type: &str) -> bool {
@@ -130,7 +163,8 @@ impl Subscriptions {
             };
             handle.handle(transaction, event, delivered)
         });
-        self.handlers.insert(E::full_name(), handler);
+        self.last = E::full_name();
+        self.handlers.insert(self.last.clone(), handler);
     }
 }
 
@@ -235,13 +269,24 @@ impl HandlerError {
         Self::Retry(cause.into())
     }
 
+    /// What the database has answered, where that is the cause and says nothing of the statement: it was away, or has given the
+    /// transaction up for the sake of another one.
+    pub(crate) fn store_failure(&self) -> Option<DbErr> {
+        let Self::Retry(cause) = self else {
+            return None;
+        };
+        let error = cause.downcast_ref::<DbErr>()?;
+        sql::is_of_the_store(error).then(|| error.clone())
+    }
+
     /// Give up on this event.
     pub fn reject(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Reject(cause.into())
     }
 }
 
-/// A statement that failed may work on another day.
+/// A statement that failed may work on another day. Hand a database's error on as it is: where the database was away, the event is
+/// taken up again without an attempt being spent.
 impl From<DbErr> for HandlerError {
     fn from(error: DbErr) -> Self {
         Self::retry(error)

@@ -15,6 +15,9 @@ use crate::outbox::{self, Cause};
 use crate::sql;
 use crate::store::{Store, Transaction};
 
+/// Rows a statement.
+const BATCH: i64 = 1000;
+
 /// Publishes `event` no earlier than `not_before_ms` (Unix milliseconds, by the database's clock), if `transaction` commits.
 ///
 /// Timers have an aggregate type of their own, as they are facts about time and not changes of an aggregate: its id names the
@@ -68,13 +71,16 @@ impl Timers {
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// Releases the timers whose time has come. When the next one is due is seen at the next look at the outbox.
+    /// Releases timers whose time has come, some at a time: after a long stop there may be many. When the next one is due is seen at
+    /// the next look at the outbox.
     pub(crate) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
         let _turn = store.turn_to_write().await?;
         let releasing =
             "UPDATE outbox SET held_until_ms = NULL, created_at_ms = {now}, due_at_ms = {now}
-                         WHERE held_until_ms <= {now}";
-        sql::execute(store.connection(), releasing, []).await?;
+             WHERE sequence IN (
+                 SELECT sequence FROM outbox WHERE held_until_ms <= {now} ORDER BY held_until_ms LIMIT $1 {skip_locked})
+               AND held_until_ms <= {now}";
+        sql::execute(store.connection(), releasing, [BATCH.into()]).await?;
         self.next = None;
         Ok(())
     }

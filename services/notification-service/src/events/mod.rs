@@ -2,6 +2,8 @@
 //!
 //! Mails are taken each on its own: a mail that has to wait for its recipient holds up no other one.
 
+use std::time::Duration;
+
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
 use contracts::user::v1::{
     EmailVerificationRequested, KeyPublished, PasswordResetRequested, UserCreated, UserDeleted,
@@ -23,6 +25,10 @@ pub mod verification_requested;
 /// The queue that the events come through.
 pub const QUEUE: &str = "notifications_queue";
 
+/// How long a code for a new password is good for: a mail that comes later helps nobody.
+const RESET_CODE: Duration = Duration::from_secs(3600);
+const ATTEMPTS_AT_A_CODE: u32 = 12;
+
 pub fn subscriptions() -> Subscriptions {
     Subscriptions::new(QUEUE)
         .on::<UserCreated>(user_created::handle)
@@ -30,6 +36,7 @@ pub fn subscriptions() -> Subscriptions {
         .on::<UserDeleted>(user_deleted::handle)
         .on::<EmailVerificationRequested>(verification_requested::handle)
         .on::<PasswordResetRequested>(reset_requested::handle)
+        .giving_up_after(ATTEMPTS_AT_A_CODE, RESET_CODE)
         .on::<KeyPublished>(key_published::handle)
         .on::<OrderPlaced>(order_placed::handle)
         .on::<OrderConfirmed>(order_confirmed::handle)

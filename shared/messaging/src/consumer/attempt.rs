@@ -2,10 +2,17 @@
 
 use event::Message;
 use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
 
 use super::handling::{Failure, Handling, Outcome};
 use crate::inbox::Due;
+use crate::reconnect::Reconnect;
 use crate::store::{Store, Transaction};
+use crate::subscription::HandlerError;
+
+/// How often to note that a handler did not end: what it waits for may be what noting waits for, for as long as the database lets
+/// a statement run.
+const NOTING: usize = 3;
 
 /// Takes up a message that has just arrived, or one that is `due`, in `transaction`, and answers what is committed of it.
 ///
@@ -32,12 +39,40 @@ pub(super) async fn attempt(
             transaction.rollback().await?;
             Failure::Handler(error)
         }
+        Err(Failure::TimedOut(error)) => {
+            // Where it is at a statement still, that is undone with its connection.
+            let _ = transaction.rollback().await;
+            Failure::TimedOut(error)
+        }
         // A store that does not answer is not asked to undo anything: that ends with the connection.
-        Err(failure) => failure,
+        Err(Failure::Store(error)) => return Err(error),
     };
-    let error = failure.of_handler()?;
+    match failure {
+        Failure::Store(error) => Err(error),
+        Failure::Handler(error) => note(handling, store, message, &error, due).await,
+        Failure::TimedOut(error) => {
+            // An event that never ends must not be tried for ever without being counted.
+            let (mut reconnect, stop) = (Reconnect::default(), CancellationToken::new());
+            for _ in 1..NOTING {
+                if let Ok(outcome) = note(handling, store, message, &error, due).await {
+                    return Ok(outcome);
+                }
+                reconnect.pause(&stop).await;
+            }
+            note(handling, store, message, &error, due).await
+        }
+    }
+}
+
+async fn note(
+    handling: &Handling,
+    store: &Store,
+    message: &Message,
+    error: &HandlerError,
+    due: Option<&Due>,
+) -> Result<Outcome, DbErr> {
     let transaction = store.begin().await?;
-    let outcome = handling.failed(&transaction, message, &error, due).await?;
+    let outcome = handling.failed(&transaction, message, error, due).await?;
     transaction.commit().await?;
     Ok(outcome)
 }

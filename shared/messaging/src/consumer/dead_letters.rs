@@ -23,7 +23,8 @@ impl Consumer {
                     .receiver(&queue, self.config.prefetch)
                     .await?;
                 reconnect.connected();
-                self.take_in(&mut *receiver).await
+                let _up = self.dead_letters.up();
+                self.take_in(&mut *receiver, stop).await
             };
             if let Some(Err(error)) = stop.run_until_cancelled(receiving).await {
                 tracing::warn!(queue, %error, "taking in dead letters starts over; nothing is lost");
@@ -32,11 +33,18 @@ impl Consumer {
         }
     }
 
-    async fn take_in(&self, receiver: &mut dyn Receiver) -> Result<(), TransportError> {
+    async fn take_in(
+        &self,
+        receiver: &mut dyn Receiver,
+        stop: &CancellationToken,
+    ) -> Result<(), TransportError> {
         loop {
             let delivery = receiver.receive().await?;
-            let kept = self.keep(&delivery).await;
-            kept.map_err(|error| TransportError::new("keeping a dead letter", error))?;
+            let mut reconnect = Reconnect::default();
+            while let Err(error) = self.keep(&delivery).await {
+                tracing::warn!(%error, "taking in dead letters pauses for the database");
+                reconnect.pause(stop).await;
+            }
             receiver.acknowledge(Ack::One(delivery.tag)).await?;
         }
     }

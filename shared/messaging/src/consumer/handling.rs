@@ -12,7 +12,7 @@ use sea_orm::DbErr;
 
 use super::decision::{Turn, turn};
 use super::processing;
-use crate::inbox::{self, Due, Entry, Held};
+use crate::inbox::{self, Due, Entry, Held, held};
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
@@ -45,18 +45,33 @@ pub(super) enum Outcome {
     Deferred(Duration, String),
 }
 
+impl Outcome {
+    /// Why it could not be handled, where it could not.
+    pub(super) fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Handled | Self::Duplicate => None,
+            Self::Held(_, cause) => cause.as_deref(),
+            Self::Deferred(_, cause) => Some(cause),
+        }
+    }
+}
+
 /// Why an event's transaction cannot be committed.
 pub(super) enum Failure {
+    /// The event's, and an attempt at it.
     Handler(HandlerError),
+    /// As that; and it may be at a statement still, so that nobody waits for the end of its transaction.
+    TimedOut(HandlerError),
+    /// Nobody's.
     Store(DbErr),
 }
 
 impl Failure {
-    /// The handler's failure; that of the store is handed on.
-    pub(super) fn of_handler(self) -> Result<HandlerError, DbErr> {
-        match self {
-            Self::Handler(error) => Ok(error),
-            Self::Store(error) => Err(error),
+    /// A handler hands on what the store has answered: where that was nothing about its statement, it is nobody's failure.
+    fn of(error: HandlerError) -> Self {
+        match error.store_failure() {
+            Some(error) => Self::Store(error),
+            None => Self::Handler(error),
         }
     }
 }
@@ -85,7 +100,7 @@ impl Handling {
         let envelope = match Envelope::from_message(message) {
             Ok(envelope) => envelope,
             Err(error) => {
-                let (event_id, cause) = (self.event_id(message), format!("undecodable: {error}"));
+                let (event_id, cause) = (self.event_id(message), undecodable(&error));
                 let entry = self.entry(&event_id, None, message);
                 return self
                     .hold(transaction, &entry, Held::Dead, Some(&cause), None)
@@ -137,7 +152,8 @@ impl Handling {
         self.handle(transaction, message, envelope, 1).await
     }
 
-    /// Takes up a held event whose time has come.
+    /// Takes up a held event whose time has come. Its aggregate's position is locked before its own row, as everywhere: who waits
+    /// for the one never holds the other.
     pub(super) async fn due(
         &self,
         transaction: &Transaction,
@@ -146,9 +162,12 @@ impl Handling {
         if due.discarded {
             return self.discarded(transaction, due).await;
         }
+        if due.attempt > self.policy(&due.message).attempts {
+            return self.never_ended(transaction, due).await;
+        }
         let message = &due.message;
         let envelope = Envelope::from_message(message)
-            .map_err(|error| Failure::Handler(HandlerError::reject(error)))?;
+            .map_err(|error| Failure::Handler(HandlerError::reject(undecodable(&error))))?;
         let aggregate = aggregate_type(&message.routing_key);
         if let Some(version) = self.version(aggregate, &envelope)? {
             let position = inbox::position(
@@ -166,9 +185,10 @@ impl Handling {
                 || (turn == Turn::Unknown
                     && !self.is_baseline(transaction, aggregate, &envelope).await?)
             {
-                let waiting = Held::Waiting;
-                inbox::park(transaction, self.consumer(), &due.event_id, waiting).await?;
-                return Ok(Outcome::Held(waiting, None));
+                return held_on(
+                    held::park(transaction, due, Held::Waiting).await?,
+                    Held::Waiting,
+                );
             }
             if turn == Turn::Unknown {
                 tracing::warn!(
@@ -178,13 +198,16 @@ impl Handling {
             }
         }
         if !self.subscriptions.knows(&envelope.event_type) {
-            let skipped = Held::Skipped;
-            inbox::park(transaction, self.consumer(), &due.event_id, skipped).await?;
-            self.advance(transaction, aggregate, &envelope).await?;
-            return Ok(Outcome::Held(skipped, None));
+            let parked = held::park(transaction, due, Held::Skipped).await?;
+            if parked {
+                self.advance(transaction, aggregate, &envelope).await?;
+            }
+            return held_on(parked, Held::Skipped);
         }
-        inbox::settle(transaction, self.consumer(), &due.event_id).await?;
-        self.handle(transaction, message, envelope, due.attempts + 1)
+        if !held::settle(transaction, due).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        self.handle(transaction, message, envelope, due.attempt)
             .await
     }
 
@@ -232,17 +255,16 @@ impl Handling {
         )
         .await;
         match outcome {
-            Err(_) => Err(HandlerError::retry(format!(
-                "no end within {:?}",
-                self.handler_time_out
-            ))),
-            Ok(Err(panic)) => Err(HandlerError::retry(format!(
-                "panicked: {}",
-                panic_text(&*panic)
-            ))),
-            Ok(Ok(result)) => result,
+            Err(_) => {
+                let cause = format!("no end within {:?}", self.handler_time_out);
+                return Err(Failure::TimedOut(HandlerError::retry(cause)));
+            }
+            Ok(Err(panic)) => {
+                let cause = format!("panicked: {}", panic_text(&*panic));
+                return Err(Failure::Handler(HandlerError::retry(cause)));
+            }
+            Ok(Ok(result)) => result.map_err(Failure::of)?,
         }
-        .map_err(Failure::Handler)?;
         faults::point("handled");
         let aggregate = aggregate_type(&message.routing_key);
         self.advance(transaction, aggregate, &delivered.envelope)
@@ -276,6 +298,12 @@ impl Handling {
         self.subscriptions.consumer()
     }
 
+    /// When it is tried again, and given up on.
+    pub(super) fn policy(&self, message: &Message) -> RetryPolicy {
+        let event_type = message.event_type.as_deref();
+        self.subscriptions.policy(event_type, &self.retry)
+    }
+
     /// Whether the message says that it is an event which this build knows.
     pub(super) fn knows(&self, message: &Message) -> bool {
         let event_type = message.event_type.as_deref();
@@ -294,6 +322,19 @@ impl Handling {
             ))),
         }
     }
+}
+
+/// What was written of a held event; where nothing was, it is in other hands by now.
+fn held_on(written: bool, held: Held) -> Result<Outcome, Failure> {
+    match written {
+        true => Ok(Outcome::Held(held, None)),
+        false => Ok(Outcome::Duplicate),
+    }
+}
+
+/// Said of a message in the same words whenever it is found out.
+fn undecodable(error: &impl std::fmt::Display) -> String {
+    format!("undecodable: {error}")
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

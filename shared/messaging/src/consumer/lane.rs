@@ -1,10 +1,12 @@
 //! One line of deliveries, taken up in the order in which they came.
 //!
-//! What has arrived is handled in one transaction, because the commit is half the cost of a small effect. Where that fails,
-//! each is handled alone, so that one bad event costs its neighbours nothing. While the store is away, the lane waits with
-//! its deliveries unacknowledged: it is nobody's failure, and nothing is handed back.
+//! What has arrived is handled in one transaction, because the commit is half the cost of a small effect; always in the same
+//! order, so that two replicas do not lock the same rows crosswise. Where that fails, each is handled alone, so that one bad event
+//! costs its neighbours nothing. While the store is away, the lane waits with its deliveries unacknowledged: it is nobody's
+//! failure, and nothing is handed back.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
 use tokio::sync::mpsc;
@@ -21,6 +23,8 @@ use crate::transport::Delivery;
 
 /// The most that shares one transaction.
 const TOGETHER: usize = 50;
+/// For how long what shares one is added to: others wait for the rows that it has locked.
+const TOGETHER_FOR: Duration = Duration::from_millis(100);
 
 pub(super) struct Lane {
     store: Store,
@@ -52,6 +56,7 @@ impl Lane {
                 // Not begun, so not ours: they go back to the queue with the connection.
                 return;
             }
+            batch.sort_by_cached_key(turn);
             self.take_up(&batch, &stop).await;
             batch.clear();
         }
@@ -61,14 +66,19 @@ impl Lane {
         for delivery in batch {
             processing::count_delivery(&self.handling, &delivery.message);
         }
-        if batch.len() > 1 && self.together(batch).await.is_ok() {
-            self.settle(batch);
-            return;
+        let mut rest = batch;
+        while rest.len() > 1 {
+            let Ok(taken_up) = self.together(rest).await else {
+                break;
+            };
+            let (done, later) = rest.split_at(taken_up);
+            self.settle(done);
+            rest = later;
         }
-        for delivery in batch {
+        for delivery in rest {
             let mut reconnect = Reconnect::default();
             while let Err(error) = self.alone(delivery).await {
-                tracing::warn!(%error, "consuming pauses: the database is away");
+                tracing::warn!(%error, "consuming pauses for the database");
                 reconnect.pause(stop).await;
                 if stop.is_cancelled() {
                     return;
@@ -78,8 +88,10 @@ impl Lane {
         }
     }
 
-    async fn together(&self, batch: &[Delivery]) -> Result<(), Failure> {
+    /// Tells how many of them shared the transaction.
+    async fn together(&self, batch: &[Delivery]) -> Result<usize, Failure> {
         let transaction = self.store.begin().await?;
+        let begun = Instant::now();
         let mut taken_up = Vec::with_capacity(batch.len());
         for delivery in batch {
             let processing = self.processing(delivery);
@@ -89,12 +101,16 @@ impl Lane {
                 .instrument(processing.span())
                 .await?;
             taken_up.push((processing, outcome));
+            if begun.elapsed() >= TOGETHER_FOR {
+                break;
+            }
         }
         transaction.commit().await?;
+        let count = taken_up.len();
         for (processing, outcome) in taken_up {
             processing.end(&outcome);
         }
-        Ok(())
+        Ok(count)
     }
 
     async fn alone(&self, delivery: &Delivery) -> Result<(), DbErr> {
@@ -122,4 +138,15 @@ impl Lane {
             .settled
             .send(batch.iter().map(|delivery| delivery.tag).collect());
     }
+}
+
+/// Where a delivery stands in what it shares a transaction with.
+fn turn(delivery: &Delivery) -> (String, Option<i64>, Option<String>) {
+    let message = &delivery.message;
+    let aggregate = event::partition_key(message).to_owned();
+    (
+        aggregate,
+        event::sequence(message),
+        message.message_id.clone(),
+    )
 }

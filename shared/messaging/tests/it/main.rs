@@ -25,6 +25,8 @@ mod engine;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod lease;
 #[cfg(test)]
 mod order;

@@ -2,9 +2,9 @@
 
 use event::{Envelope, aggregate_type};
 
-use super::{Failure, Handling, Outcome};
+use super::{Failure, Handling, Outcome, held_on};
 use crate::consumer::decision::{Turn, turn};
-use crate::inbox::{self, Due, Held};
+use crate::inbox::{self, Due, Held, held};
 use crate::retry::millis;
 use crate::store::Transaction;
 
@@ -21,17 +21,16 @@ impl Handling {
         transaction: &Transaction,
         due: &Due,
     ) -> Result<Outcome, Failure> {
-        let (consumer, event_id) = (self.consumer(), due.event_id.as_str());
         let left_for = match self.passing(transaction, due).await? {
             Passing::Now => {
-                inbox::pass_over(transaction, consumer, event_id).await?;
-                return Ok(Outcome::Held(Held::Discarded, None));
+                let passed = held::pass_over(transaction, due).await?;
+                return held_on(passed, Held::Discarded);
             }
             Passing::In(wait) => Some(wait),
             Passing::AfterAnEarlierOne => None,
         };
-        inbox::leave(transaction, consumer, event_id, left_for).await?;
-        Ok(Outcome::Held(Held::Waiting, None))
+        let left = held::leave(transaction, due, left_for).await?;
+        held_on(left, Held::Waiting)
     }
 
     /// Moves the position past the event where it is its turn.

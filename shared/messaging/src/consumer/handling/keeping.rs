@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Failure, Handling, Outcome};
 use crate::consumer::decision::{AfterFailure, after_failure};
-use crate::inbox::{self, Due, Entry, Held};
+use crate::inbox::{self, Due, Entry, Held, held};
 use crate::retry::millis;
 use crate::store::Transaction;
 use crate::subscription::HandlerError;
@@ -25,25 +25,53 @@ impl Handling {
         transaction: &Transaction,
         message: &Message,
         error: &HandlerError,
-        failed_before: Option<&Due>,
+        due: Option<&Due>,
     ) -> Result<Outcome, DbErr> {
-        let attempt = failed_before.map_or(0, |due| due.attempts) + 1;
-        let failing_for = failed_before.map_or(0, |due| due.failing_for_ms);
+        let attempt = due.map_or(1, |due| due.attempt);
+        let failing_for = due.map_or(0, |due| due.failing_for_ms);
         let failing_for = Duration::from_millis(u64::try_from(failing_for).unwrap_or(0));
-        let event_id =
-            failed_before.map_or_else(|| self.event_id(message), |due| due.event_id.clone());
-        let envelope = Envelope::from_message(message).ok();
-        let entry = self.entry(&event_id, envelope.as_ref(), message);
-        match after_failure(error, attempt, failing_for, &self.retry, fastrand::f64()) {
-            AfterFailure::Defer(delay) => {
-                let (cause, due) = (error.to_string(), Some(millis(delay)));
-                inbox::fail(transaction, &entry, Held::Deferred, &cause, due).await?;
-                Ok(Outcome::Deferred(delay, cause))
-            }
-            AfterFailure::GiveUp(cause) => {
-                inbox::fail(transaction, &entry, Held::Dead, &cause, None).await?;
-                Ok(Outcome::Held(Held::Dead, Some(cause)))
-            }
+        let policy = self.policy(message);
+        let (outcome, held, due_in_ms) =
+            match after_failure(error, attempt, failing_for, &policy, fastrand::f64()) {
+                AfterFailure::Defer(delay) => {
+                    let deferred = Outcome::Deferred(delay, error.to_string());
+                    (deferred, Held::Deferred, Some(millis(delay)))
+                }
+                AfterFailure::GiveUp(cause) => {
+                    (Outcome::Held(Held::Dead, Some(cause)), Held::Dead, None)
+                }
+            };
+        let cause = outcome.cause().unwrap_or_default();
+        let Some(due) = due else {
+            let (event_id, envelope) =
+                (self.event_id(message), Envelope::from_message(message).ok());
+            let entry = self.entry(&event_id, envelope.as_ref(), message);
+            inbox::fail(transaction, &entry, held, cause, due_in_ms).await?;
+            return Ok(outcome);
+        };
+        match held::fail(transaction, due, held, cause, due_in_ms).await? {
+            true => Ok(outcome),
+            false => Ok(Outcome::Duplicate),
+        }
+    }
+
+    /// Gives up on an event whose last attempt was begun and never came to an end: it ends whoever handles it.
+    pub(super) async fn never_ended(
+        &self,
+        transaction: &Transaction,
+        due: &Due,
+    ) -> Result<Outcome, Failure> {
+        let before = due
+            .cause
+            .as_deref()
+            .unwrap_or("it has not failed otherwise");
+        let cause = format!(
+            "attempt {} did not end: the process that handled it did ({before})",
+            due.attempt - 1
+        );
+        match held::fail(transaction, due, Held::Dead, &cause, None).await? {
+            true => Ok(Outcome::Held(Held::Dead, Some(cause))),
+            false => Ok(Outcome::Duplicate),
         }
     }
 

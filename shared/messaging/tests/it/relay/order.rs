@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use messaging::transport::Confirmation;
+use messaging::{Store, outbox};
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use super::next;
 use crate::events::Changed;
 use crate::scripted::Scripted;
-use crate::world::World;
+use crate::world::{World, cause};
 
 #[rstest]
 #[tokio::test]
@@ -45,6 +46,31 @@ async fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before(
         assert_eq!(publication.event(), ("a".to_owned(), version));
         publication.answer(Confirmation::Routed);
     }
+    world.all_is_published().await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_confirm_that_is_late_keeps_no_event_of_another_process(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let (transport, mut published) = Scripted::new(0);
+    world.run_relay(transport);
+    world.commit(&Changed::of("a"), 1).await;
+    let late = next(&mut published).await;
+    // It tells nobody, and nothing else looks: the relay does so itself, while it waits for the confirm.
+    let elsewhere = Store::new(world.store.connection().clone());
+    let transaction = elsewhere.begin().await.unwrap();
+    outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause())
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    let other = next(&mut published).await;
+    assert_eq!(other.event(), ("b".to_owned(), 1));
+    other.answer(Confirmation::Routed);
+    late.answer(Confirmation::Routed);
     world.all_is_published().await;
     world.stop().await;
 }

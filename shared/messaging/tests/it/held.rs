@@ -1,0 +1,227 @@
+//! Held events in the hands of workers that die, hang, or are several.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use messaging::{ConsumerConfig, Delivered, HandlerError, Subscriptions, Transaction};
+use rstest::rstest;
+use sea_orm::ConnectionTrait as _;
+use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
+
+use crate::effects::{QUEUE, change, each_on_its_own, execute};
+use crate::events::{Changed, Failure, id, message};
+use crate::world::{NEVER, World, consumer_config};
+
+/// Counts the attempts at it; the first asks for another one, those after it never end.
+fn deadly(attempts: Arc<AtomicU32>) -> Subscriptions {
+    Subscriptions::new(QUEUE).on::<Changed>(Deadly(attempts))
+}
+
+struct Deadly(Arc<AtomicU32>);
+
+impl messaging::Handle<Changed> for Deadly {
+    fn handle<'a>(
+        &self,
+        transaction: &'a Transaction,
+        event: Changed,
+        delivered: &'a Delivered,
+    ) -> futures::future::BoxFuture<'a, Result<(), HandlerError>> {
+        let attempts = Arc::clone(&self.0);
+        Box::pin(async move {
+            if event.account != "deadly" {
+                return change(transaction, event, delivered).await;
+            }
+            match attempts.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(HandlerError::retry("not yet")),
+                _ => std::future::pending().await,
+            }
+        })
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_held_event_that_ends_each_process_that_handles_it_is_dead_in_the_end(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let attempts = Arc::new(AtomicU32::new(0));
+    let event = message(&Changed::of("deadly"), 1);
+    let neighbour = message(&Changed::of("b"), 1);
+    world.send(&each_on_its_own(), [&event]).await;
+    let most = consumer_config().retry.attempts;
+    for death in 2..=most {
+        world.run_consumer(deadly(Arc::clone(&attempts)));
+        eventually_is("it is being handled", death, async || {
+            attempts.load(Ordering::SeqCst)
+        })
+        .await;
+        world.abort().await;
+        // As if the lease of who has died had run out.
+        let due = "UPDATE inbox SET due_at_ms = 0 WHERE state = 'deferred'";
+        execute(world.store.connection(), due, []).await.unwrap();
+    }
+    world.send(&each_on_its_own(), [&neighbour]).await;
+    world.run_consumer(deadly(Arc::clone(&attempts)));
+    let held = world.becomes(&id(&event), "dead").await;
+    let cause = "attempt 4 did not end: the process that handled it did (not yet)";
+    assert_eq!(held.cause.as_deref(), Some(cause));
+    assert_eq!(held.body.as_deref(), Some(&event.body[..]));
+    world.becomes(&id(&neighbour), "done").await;
+    assert_eq!(world.handled().await, [id(&neighbour)]);
+    assert_eq!(attempts.load(Ordering::SeqCst), most);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn replicas_that_try_the_same_event_spend_its_attempts_once(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    static CALLS: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+    async fn failing(
+        transaction: &Transaction,
+        _event: Changed,
+        _delivered: &Delivered,
+    ) -> Result<(), HandlerError> {
+        let sqlite = transaction.get_database_backend() == sea_orm::DbBackend::Sqlite;
+        CALLS[usize::from(sqlite)].fetch_add(1, Ordering::SeqCst);
+        Err(HandlerError::retry("not yet"))
+    }
+    let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(failing);
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let event = message(&Changed::of("a"), 1);
+    world.send(&subscriptions(), [&event]).await;
+    world.look_soon();
+    world.run_consumer(subscriptions());
+    // Another replica has signals of its own, and looks.
+    world.look_soon();
+    world.run_consumer(subscriptions());
+    let held = world.becomes(&id(&event), "dead").await;
+    assert_eq!(held.attempts, 4);
+    let calls = &CALLS[usize::from(store == StoreKind::Sqlite)];
+    assert_eq!(calls.load(Ordering::SeqCst), 4);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn held_events_that_take_their_time_do_not_keep_another_one() {
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let config = ConsumerConfig {
+        lanes: 4,
+        ..consumer_config()
+    };
+    let slow: Vec<_> = ["a", "b", "c"]
+        .iter()
+        .map(|account| message(&Changed::of(account), 1))
+        .collect();
+    let quick = message(&Changed::failing("d", 2, Failure::Retry), 1);
+    async fn handle(
+        transaction: &Transaction,
+        event: Changed,
+        delivered: &Delivered,
+    ) -> Result<(), HandlerError> {
+        match (event.account.as_str(), delivered.attempt) {
+            ("d", _) => change(transaction, event, delivered).await,
+            (_, 1) => Err(HandlerError::retry("not yet")),
+            _ => std::future::pending().await,
+        }
+    }
+    let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(handle);
+    world.send(&subscriptions(), &slow).await;
+    world.run_consumer_as(subscriptions(), config);
+    eventually("three are at it, and do not end", async || {
+        let taken = "SELECT event_id FROM inbox WHERE state = 'deferred' AND attempts = 2";
+        let taken = world.rows(taken, []).await.len();
+        if taken == slow.len() {
+            Ok(())
+        } else {
+            Err(taken)
+        }
+    })
+    .await;
+    world.send(&subscriptions(), [&quick]).await;
+    world.becomes(&id(&quick), "done").await;
+    assert_eq!(world.handled().await, [id(&quick)]);
+    world.abort().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_lost_a_race_costs_no_attempt() {
+    static LEFT: AtomicU32 = AtomicU32::new(3);
+    async fn racing(
+        transaction: &Transaction,
+        event: Changed,
+        delivered: &Delivered,
+    ) -> Result<(), HandlerError> {
+        let one_less = |left: u32| left.checked_sub(1);
+        let (set, get) = (Ordering::SeqCst, Ordering::SeqCst);
+        if LEFT.fetch_update(set, get, one_less).is_ok() {
+            let losing =
+                "DO $$ BEGIN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END $$";
+            transaction.execute_unprepared(losing).await?;
+        }
+        change(transaction, event, delivered).await
+    }
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(racing);
+    let event = message(&Changed::of("a"), 1);
+    world.send(&subscriptions(), [&event]).await;
+    world.run_consumer(subscriptions());
+    let held = world.becomes(&id(&event), "done").await;
+    assert_eq!((held.attempts, held.cause), (0, None));
+    assert_eq!(LEFT.load(Ordering::SeqCst), 0);
+    assert_eq!(world.handled().await, [id(&event)]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_outlasts_its_handler_is_a_failed_attempt() {
+    async fn sleeping(
+        transaction: &Transaction,
+        event: Changed,
+        delivered: &Delivered,
+    ) -> Result<(), HandlerError> {
+        if delivered.attempt == 1 {
+            // Longer than it takes until nobody waits for its undoing any more.
+            transaction.execute_unprepared("SELECT pg_sleep(7)").await?;
+        }
+        change(transaction, event, delivered).await
+    }
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(sleeping);
+    let event = message(&Changed::of("a"), 1);
+    world.send(&subscriptions(), [&event]).await;
+    let config = ConsumerConfig {
+        handler_time_out: Duration::from_millis(500),
+        ..consumer_config()
+    };
+    world.run_consumer_as(subscriptions(), config);
+    let held = world.becomes(&id(&event), "done").await;
+    assert_eq!(held.cause.as_deref(), Some("no end within 500ms"));
+    assert_eq!(held.attempts, 1);
+    assert_eq!(world.handled().await, [id(&event)]);
+    world.stop().await;
+}
+
+#[rstest]
+#[case::fewer_attempts(2, NEVER, "not yet (given up after 2 attempts)")]
+#[case::never_more_than_the_service_allows(99, NEVER, "not yet (given up after 4 attempts)")]
+#[case::a_shorter_time(99, Duration::ZERO, "not yet (given up after failing for")]
+#[tokio::test]
+async fn a_line_of_the_table_may_give_up_earlier(
+    #[case] attempts: u32,
+    #[case] age: Duration,
+    #[case] cause: &str,
+) {
+    let mut world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
+    let event = message(&Changed::failing("a", 99, Failure::Retry), 1);
+    let subscriptions = || each_on_its_own().giving_up_after(attempts, age);
+    world.send(&subscriptions(), [&event]).await;
+    world.run_consumer(subscriptions());
+    let held = world.becomes(&id(&event), "dead").await;
+    let given = held.cause.unwrap_or_default();
+    assert!(given.starts_with(cause), "{given}");
+    world.stop().await;
+}
