@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Where a process may die, in the order of an event's way. `stated` and `committed` lie in the code that changes the state,
-/// so the workload passes them; the engine passes all others.
-pub const POINTS: [&str; 14] = [
+/// so the workload passes them; the engine passes all others. `noted` and `taken` are passed only where handlers fail: once that is
+/// noted, and once a held event is in a worker's hands.
+pub const POINTS: [&str; 16] = [
     "begun",
     "stated",
     "enqueued",
@@ -22,6 +23,8 @@ pub const POINTS: [&str; 14] = [
     "delivered",
     "seen",
     "handled",
+    "noted",
+    "taken",
     "done",
     "acknowledged",
     "stopping",

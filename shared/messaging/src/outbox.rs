@@ -160,6 +160,9 @@ impl Pending {
     }
 }
 
+/// The type and the id of an aggregate.
+pub(crate) type Aggregate = (String, String);
+
 /// What one look at the table finds.
 pub(crate) struct Look {
     pub(crate) pending: Vec<Pending>,
@@ -168,13 +171,17 @@ pub(crate) struct Look {
 }
 
 /// At most `limit` rows that are due by one look at the clock, oldest first, leaving out those whose aggregate has an earlier
-/// event that is not due yet: no event may overtake one that the broker would not take. The timers come with it, so that an
-/// idle relay asks one thing.
+/// event that is not due yet: no event may overtake one that the broker would not take. Those of the aggregates in `but` are left
+/// out as well. The timers come with it, so that a relay asks one thing.
 pub(crate) async fn look(
     db: &impl ConnectionTrait,
     source: &str,
     limit: u64,
+    but: &[Aggregate],
 ) -> Result<Look, DbErr> {
+    // As one text each, which is one parameter however many there are.
+    let but = but.iter().map(|(kind, id)| format!("{kind} {id}"));
+
     let rows = sql::query_all(
         db,
         "WITH clock (now_ms) AS MATERIALIZED (SELECT {now})
@@ -182,6 +189,7 @@ pub(crate) async fn look(
          FROM clock LEFT JOIN (
              SELECT * FROM outbox AS o
              WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= (SELECT now_ms FROM clock)
+               AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
                AND NOT EXISTS (
                    SELECT 1 FROM outbox AS earlier
                    WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL AND earlier.due_at_ms > (SELECT now_ms FROM clock)
@@ -189,7 +197,10 @@ pub(crate) async fn look(
                      AND earlier.aggregate_version < o.aggregate_version)
              ORDER BY sequence LIMIT $1) AS pending ON true
          ORDER BY pending.sequence",
-        [i64::try_from(limit).unwrap_or(i64::MAX).into()],
+        [
+            i64::try_from(limit).unwrap_or(i64::MAX).into(),
+            sql::texts(but),
+        ],
     )
     .await?;
     let timer_in_ms = rows

@@ -193,7 +193,7 @@ impl Relay {
                 progress.timers.release(&self.store).await?;
                 look = true;
             }
-            if look && window.wants_more() {
+            if (look || window.left_some()) && window.wants_more() {
                 look = self.claim(&mut window, &mut progress.timers).await?;
             }
             // Asked for only where there is something, so that an idle relay asks for nothing; and again and again while
@@ -263,7 +263,8 @@ impl Relay {
     async fn claim(&self, window: &mut Window, timers: &mut Timers) -> Result<bool, DbErr> {
         let limit = window.claim_limit();
         let (db, service) = (self.store.connection(), &self.config.service);
-        let seen = outbox::look(db, service, limit as u64).await?;
+        let enough = window.has_enough_of();
+        let seen = outbox::look(db, service, limit as u64, &enough).await?;
         timers.are_next_in(seen.timer_in_ms);
         let mut rows = seen.pending;
         let full = rows.len() == limit;
@@ -272,7 +273,7 @@ impl Relay {
             self.mark(&mut rows.iter().map(|row| row.sequence).collect())
                 .await?;
         }
-        window.add(rows);
+        window.add(rows, enough);
         Ok(full)
     }
 }

@@ -19,7 +19,8 @@ const ANSWER: Duration = Duration::from_secs(15);
 /// Undoing takes no time, and the end of its connection undoes a transaction as well.
 pub(crate) const UNDONE: Duration = Duration::from_secs(5);
 
-/// Executes `sql`, in which `$1`, `$2` … are `values` and `{now}`, `{skip_locked}`, `{for_update}` and `{list $1}` differ by store.
+/// Executes `sql`, in which `$1`, `$2` … are `values` and `{now}`, `{skip_locked}`, `{for_update}`, `{list $1}`
+/// and `{texts $2}` differ by store.
 pub(crate) async fn execute(
     db: &impl ConnectionTrait,
     sql: &str,
@@ -134,6 +135,11 @@ pub(crate) fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
     format!("[{}]", numbers.join(",")).into()
 }
 
+/// As [`list`], of texts, to be used as `{texts $2}`.
+pub(crate) fn texts(texts: impl IntoIterator<Item = String>) -> Value {
+    serde_json::Value::from_iter(texts).to_string().into()
+}
+
 /// A text that is part of the statement, for one that takes no parameters. Of the program's own, never of a sender's.
 pub(crate) fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -150,6 +156,7 @@ pub(crate) fn statement(
             ("{for_update}", ""),
             ("{skip_locked}", ""),
             ("{list $1}", "(SELECT value FROM json_each($1))"),
+            ("{texts $2}", "(SELECT value FROM json_each($2))"),
         ]
     } else {
         &[
@@ -163,6 +170,7 @@ pub(crate) fn statement(
                 "{list $1}",
                 "(SELECT value::bigint FROM json_array_elements_text($1::json))",
             ),
+            ("{texts $2}", "(SELECT json_array_elements_text($2::json))"),
         ]
     };
     let text = words.iter().fold(sql.to_owned(), |text, (word, meaning)| {

@@ -5,6 +5,7 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use super::handling::{Failure, Handling, Outcome};
+use crate::faults;
 use crate::inbox::Due;
 use crate::reconnect::Reconnect;
 use crate::store::{Store, Transaction};
@@ -74,5 +75,6 @@ async fn note(
     let transaction = store.begin().await?;
     let outcome = handling.failed(&transaction, message, error, due).await?;
     transaction.commit().await?;
+    faults::point("noted");
     Ok(outcome)
 }

@@ -1,7 +1,8 @@
 //! Takes up held events when their time has come: retries, and events whose predecessor is done.
 //!
 //! Asleep until the earliest is due; woken when something is held or released. A few are taken up side by side, so that one that
-//! takes its time does not keep the others. Each is in one worker's hands under a lease, and has a transaction of its own.
+//! takes its time does not keep the others. Each is in one worker's hands under a lease, and has a transaction of its own. One
+//! whose last attempt never ended is taken up alone: where it ends the process again, it takes no other one with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::attempt::attempt;
 use super::handling::Handling;
 use super::processing::Processing;
 use crate::due::Due as DueTimes;
+use crate::faults;
 use crate::inbox::{self, Due, held};
 use crate::reconnect::Reconnect;
 use crate::store::Store;
@@ -42,6 +44,8 @@ struct Hands {
     again: Vec<Due>,
     /// There may be more that is due than there was room for.
     more: bool,
+    /// What is running may end the process, and runs alone.
+    suspect: bool,
 }
 
 impl Deferred {
@@ -80,17 +84,17 @@ impl Deferred {
     /// Takes up what is due, as far as there is room, and tells how long nothing more will be. Where nothing is, that costs one
     /// query.
     async fn take_up(&self, due: &DueTimes, hands: &mut Hands) -> Result<Option<Duration>, DbErr> {
+        let (store, consumer) = (&self.store, self.handling.consumer());
         let lease = self.handling.handler_time_out.saturating_add(MARGIN);
         while let Some(again) = hands.again.last() {
             // Before anything else is taken up: it may be due again by now, and is not to be counted twice.
-            let ours = held::keep(&self.store, again, lease).await?;
-            if let Some(again) = hands.again.pop().filter(|_| ours) {
-                hands.running.spawn(self.clone().attempt(again));
-            }
+            let kept = held::keep(store, again.clone(), lease).await?;
+            hands.again.pop();
+            hands.take(self, kept);
         }
         loop {
             let room = self.most.saturating_sub(hands.running.len());
-            if room == 0 {
+            if room == 0 || hands.suspect {
                 return Ok(None);
             }
             if !hands.more {
@@ -99,16 +103,22 @@ impl Deferred {
                     return Ok(known);
                 }
             }
-            let consumer = self.handling.consumer();
-            let taken = held::take_up(&self.store, consumer, room, lease).await?;
-            hands.more = taken.len() == room;
-            let nothing = taken.is_empty();
-            for due in taken {
-                hands.running.spawn(self.clone().attempt(due));
+            if held::has_suspect(store, consumer).await? {
+                if !hands.running.is_empty() {
+                    // That has to end first.
+                    return Ok(None);
+                }
+                let suspect = held::take_up(store, consumer, true, 1, lease).await?;
+                hands.suspect = !suspect.is_empty();
+                hands.take(self, suspect);
+                return Ok((!hands.suspect).then_some(PAUSE));
             }
-            if nothing {
+            let taken = held::take_up(store, consumer, false, room, lease).await?;
+            hands.more = taken.len() == room;
+            if taken.is_empty() {
                 return Ok(Some(PAUSE));
             }
+            hands.take(self, taken);
         }
     }
 
@@ -116,8 +126,10 @@ impl Deferred {
     async fn attempt(self, due: Due) -> Option<Due> {
         let (handling, queue) = (&self.handling, self.handling.consumer());
         let message = &due.message;
-        let processing = Processing::begin(handling, queue, message, &due.event_id, due.attempt);
+        let processing =
+            Processing::begin(handling, queue, message, &due.event_id, due.attempts + 1);
         let attempting = async {
+            faults::point("taken");
             let transaction = self.store.begin().await?;
             attempt(handling, &self.store, transaction, message, Some(&due)).await
         };
@@ -135,7 +147,14 @@ impl Deferred {
 }
 
 impl Hands {
+    fn take(&mut self, deferred: &Deferred, taken: impl IntoIterator<Item = Due>) {
+        for due in taken {
+            self.running.spawn(deferred.clone().attempt(due));
+        }
+    }
+
     fn ended(&mut self, ended: Result<Option<Due>, JoinError>) {
+        self.suspect &= !self.running.is_empty();
         match ended {
             Ok(again) => self.again.extend(again),
             Err(error) => {

@@ -162,7 +162,7 @@ impl Handling {
         if due.discarded {
             return self.discarded(transaction, due).await;
         }
-        if due.attempt > self.policy(&due.message).attempts {
+        if due.never_ended >= self.policy(&due.message).attempts {
             return self.never_ended(transaction, due).await;
         }
         let message = &due.message;
@@ -207,7 +207,7 @@ impl Handling {
         if !held::settle(transaction, due).await? {
             return Ok(Outcome::Duplicate);
         }
-        self.handle(transaction, message, envelope, due.attempt)
+        self.handle(transaction, message, envelope, due.attempts + 1)
             .await
     }
 

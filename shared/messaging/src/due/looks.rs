@@ -71,11 +71,12 @@ impl Looks {
             return;
         }
         let questions = self.questions().clone();
-        let at = Instant::now();
         let due = ask(db, &questions).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "nobody could look for work");
             BTreeMap::new()
         });
+        // Not when it was asked: what is due in so long by then is due later than that.
+        let at = Instant::now();
         let due = due.into_iter().map(|(id, wait)| (id, at + wait)).collect();
         self.seen.send_replace(Seen { at, due });
     }

@@ -1,7 +1,7 @@
 //! What is held and has become due: taken up under a lease, and settled or held on by who has it.
 //!
-//! Guarantee: an attempt is counted before it begins. One that ends its process has been counted by then, so an event that kills
-//! whoever handles it is given up on like any other. What succeeds, or was no attempt after all, is taken off the count again.
+//! Guarantee: that an attempt begins is noted before it does. One that ends its process has left that note, so an event that kills
+//! whoever handles it is known, and given up on in the end like any other.
 
 use std::time::Duration;
 
@@ -18,8 +18,12 @@ use crate::{sql, stored};
 pub(crate) struct Due {
     pub(crate) consumer: String,
     pub(crate) event_id: String,
-    /// The number of this attempt, from 1. In the row it says in whose hands the event is.
-    pub(crate) attempt: u32,
+    /// When the lease ends, by the database's clock. In the row it says in whose hands the event is.
+    lease_ends_ms: i64,
+    /// How often it has failed.
+    pub(crate) attempts: u32,
+    /// How many attempts before this one were begun and never came to an end.
+    pub(crate) never_ended: u32,
     /// Why it was held, or has failed before.
     pub(crate) cause: Option<String>,
     /// How long it has been failing, in milliseconds.
@@ -41,11 +45,23 @@ pub(crate) fn due_in_ms(consumer: &str) -> String {
     )
 }
 
-/// Takes up at most `limit` of those that have been due longest. Until `lease` has passed nobody else does, so a worker that dies
-/// delays its events by no more. Those that another replica is just at are passed over.
+/// Whether something is due at which an attempt was begun and never came to an end.
+pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, DbErr> {
+    let suspect = sql::query_one(
+        store.connection(),
+        "SELECT 1 AS one FROM inbox WHERE consumer = $1 AND due_at_ms <= {now} AND begun > 0 LIMIT 1",
+        [consumer.into()],
+    )
+    .await?;
+    Ok(suspect.is_some())
+}
+
+/// Takes up at most `limit` of those that have been due longest: of `suspects`, or of all others. Until `lease` has passed nobody else
+/// does, so a worker that dies delays its events by no more. Those that another replica is just at are passed over.
 pub(crate) async fn take_up(
     store: &Store,
     consumer: &str,
+    suspects: bool,
     limit: usize,
     lease: Duration,
 ) -> Result<Vec<Due>, DbErr> {
@@ -54,12 +70,14 @@ pub(crate) async fn take_up(
         store.connection(),
         "WITH taken AS MATERIALIZED (
              SELECT consumer, event_id FROM inbox
-             WHERE consumer = $1 AND due_at_ms <= {now} ORDER BY due_at_ms LIMIT $2 {skip_locked})
-         UPDATE inbox SET attempts = attempts + 1, due_at_ms = {now} + $3
+             WHERE consumer = $1 AND due_at_ms <= {now} AND (begun > 0) = $2
+             ORDER BY due_at_ms LIMIT $3 {skip_locked})
+         UPDATE inbox SET begun = begun + 1, due_at_ms = {now} + $4
          WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM taken)
          RETURNING *, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms, {now} - received_at_ms AS here_for_ms",
         [
             consumer.into(),
+            suspects.into(),
             i64::try_from(limit).unwrap_or(i64::MAX).into(),
             millis(lease).into(),
         ],
@@ -68,27 +86,33 @@ pub(crate) async fn take_up(
     rows.iter().map(due).collect()
 }
 
-/// Has the event for another `lease`, after the database was away. `false` where somebody else has it by now.
-pub(crate) async fn keep(store: &Store, due: &Due, lease: Duration) -> Result<bool, DbErr> {
+/// Has the event for another `lease`, after the database was away. `None` where somebody else has it by now.
+pub(crate) async fn keep(
+    store: &Store,
+    mut due: Due,
+    lease: Duration,
+) -> Result<Option<Due>, DbErr> {
     let _turn = store.turn_to_write().await?;
-    let kept = "UPDATE inbox SET due_at_ms = {now} + $4";
-    let sql = format!("{kept} {OURS}");
-    let values = ours(due).into_iter().chain([millis(lease).into()]);
-    let kept = sql::execute(store.connection(), &sql, values).await?;
-    Ok(kept.rows_affected() == 1)
+    let sql = format!("UPDATE inbox SET due_at_ms = {{now}} + $4 {OURS} RETURNING due_at_ms");
+    let values = ours(&due).into_iter().chain([millis(lease).into()]);
+    let Some(row) = sql::query_one(store.connection(), &sql, values).await? else {
+        return Ok(None);
+    };
+    due.lease_ends_ms = row.try_get("", "due_at_ms")?;
+    Ok(Some(due))
 }
 
 /// It is done; its message is not needed any more. From here on the row is locked. `false`, as for all below, where somebody else
 /// has it by now.
 pub(crate) async fn settle(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
-    let done = "UPDATE inbox SET state = 'done', attempts = attempts - 1, settled_at_ms = {now}, due_at_ms = NULL,
+    let done = "UPDATE inbox SET state = 'done', begun = 0, settled_at_ms = {now}, due_at_ms = NULL,
                                  exchange = NULL, routing_key = NULL, properties = NULL, body = NULL";
     change(transaction, due, done, []).await
 }
 
 /// It is not to be tried until something else happens: an earlier one is done, or its type is known.
 pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Result<bool, DbErr> {
-    let parked = "UPDATE inbox SET state = $4, attempts = attempts - 1, due_at_ms = NULL,
+    let parked = "UPDATE inbox SET state = $4, begun = 0, due_at_ms = NULL,
                                    settled_at_ms = CASE WHEN $4 = 'skipped' THEN {now} END";
     change(transaction, due, parked, [held.as_str().into()]).await
 }
@@ -99,18 +123,17 @@ pub(crate) async fn leave(
     due: &Due,
     due_in_ms: Option<i64>,
 ) -> Result<bool, DbErr> {
-    let left = "UPDATE inbox SET attempts = attempts - 1, due_at_ms = {now} + $4";
+    let left = "UPDATE inbox SET begun = 0, due_at_ms = {now} + $4";
     change(transaction, due, left, [due_in_ms.into()]).await
 }
 
 /// A discarded event has been passed over. It keeps its message for as long as the row is kept.
 pub(crate) async fn pass_over(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
-    let passed =
-        "UPDATE inbox SET attempts = attempts - 1, settled_at_ms = {now}, due_at_ms = NULL";
+    let passed = "UPDATE inbox SET begun = 0, settled_at_ms = {now}, due_at_ms = NULL";
     change(transaction, due, passed, []).await
 }
 
-/// The attempt has failed.
+/// The attempt has failed, or is not made any more.
 pub(crate) async fn fail(
     transaction: &Transaction,
     due: &Due,
@@ -118,7 +141,7 @@ pub(crate) async fn fail(
     cause: &str,
     due_in_ms: Option<i64>,
 ) -> Result<bool, DbErr> {
-    let failed = "UPDATE inbox SET state = $4, cause = $5, due_at_ms = {now} + $6,
+    let failed = "UPDATE inbox SET state = $4, cause = $5, due_at_ms = {now} + $6, attempts = attempts + 1, begun = 0,
                                    first_failed_at_ms = coalesce(first_failed_at_ms, {now}), last_failed_at_ms = {now}";
     let values = [held.as_str().into(), cause.into(), due_in_ms.into()];
     let failed = change(transaction, due, failed, values).await?;
@@ -126,16 +149,15 @@ pub(crate) async fn fail(
     Ok(failed)
 }
 
-/// A row that has been released or taken up again since has another number, or another state.
-const OURS: &str = "WHERE consumer = $1 AND event_id = $2 AND attempts = $3 AND state <> 'done'
+/// A row that has been released, taken up again or settled since is due at another time, or never.
+const OURS: &str = "WHERE consumer = $1 AND event_id = $2 AND due_at_ms = $3 AND state <> 'done'
   AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at_ms IS NULL)";
 
 fn ours(due: &Due) -> [Value; 3] {
-    let attempts = i32::try_from(due.attempt).unwrap_or(i32::MAX);
     [
         due.consumer.as_str().into(),
         due.event_id.as_str().into(),
-        attempts.into(),
+        due.lease_ends_ms.into(),
     ]
 }
 
@@ -154,7 +176,10 @@ fn due(row: &QueryResult) -> Result<Due, DbErr> {
     Ok(Due {
         consumer: row.try_get("", "consumer")?,
         event_id: row.try_get("", "event_id")?,
-        attempt: u32::try_from(row.try_get::<i32>("", "attempts")?).unwrap_or(1),
+        lease_ends_ms: row.try_get("", "due_at_ms")?,
+        attempts: u32::try_from(row.try_get::<i32>("", "attempts")?).unwrap_or(0),
+        never_ended: u32::try_from(row.try_get::<i32>("", "begun")?)
+            .map_or(0, |begun| begun.saturating_sub(1)),
         cause: row.try_get("", "cause")?,
         failing_for_ms: row.try_get("", "failing_for_ms")?,
         here_for_ms: row.try_get("", "here_for_ms")?,

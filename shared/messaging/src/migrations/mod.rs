@@ -7,6 +7,7 @@ use sea_orm_migration::prelude::*;
 mod m20261123_000001_create_outbox;
 mod m20261123_000002_create_inbox;
 mod m20261124_000003_add_baggage;
+mod m20261127_000004_count_begun_attempts;
 
 /// In the order in which they are applied.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
@@ -14,6 +15,7 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m20261123_000001_create_outbox::Migration),
         Box::new(m20261123_000002_create_inbox::Migration),
         Box::new(m20261124_000003_add_baggage::Migration),
+        Box::new(m20261127_000004_count_begun_attempts::Migration),
     ]
 }
 

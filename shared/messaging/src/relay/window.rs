@@ -1,17 +1,21 @@
 //! What the relay has read and not yet settled, and which of it may be published next. Pure.
 //!
-//! Guarantee: of one aggregate at most one event is in flight, and none goes before an earlier one of the window.
+//! Guarantees: of one aggregate at most one event is in flight, and none goes before an earlier one of the window; an aggregate
+//! with many events takes no more than its share of the window, so that the others are not kept waiting behind it.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::outbox::Pending;
+use crate::outbox::{Aggregate, Pending};
 
-type Aggregate = (String, String);
+/// Of one aggregate no more wait here. Its events go one after another, so that more would only be in the way.
+const SHARE: usize = 20;
 
 pub(super) struct Window {
     size: usize,
     /// Read but not yet published, in the order of their sequences.
     waiting: Vec<Pending>,
+    /// Those with more events than are here.
+    crowded: HashSet<Aggregate>,
     in_flight: HashMap<i64, Pending>,
 }
 
@@ -20,6 +24,7 @@ impl Window {
         Self {
             size: size.max(1),
             waiting: Vec::new(),
+            crowded: HashSet::new(),
             in_flight: HashMap::new(),
         }
     }
@@ -34,18 +39,47 @@ impl Window {
         self.size + self.waiting.len() + self.in_flight.len()
     }
 
-    /// Takes in the rows that it does not have yet.
-    pub(super) fn add(&mut self, rows: Vec<Pending>) {
+    /// Those of which there is enough: none of theirs need be read.
+    pub(super) fn has_enough_of(&self) -> Vec<Aggregate> {
+        let counts = self.counts();
+        let enough = |aggregate: &&Aggregate| {
+            counts
+                .get(*aggregate)
+                .is_some_and(|count| *count > SHARE / 2)
+        };
+        self.crowded.iter().filter(enough).cloned().collect()
+    }
+
+    /// Whether some were left in the table for which there is room by now.
+    pub(super) fn left_some(&self) -> bool {
+        self.has_enough_of().len() < self.crowded.len()
+    }
+
+    /// Takes in the rows that it does not have yet, the oldest of each aggregate, as far as its share goes. `rows` are in the order of
+    /// their sequences, and hold none of those of which there was `enough`.
+    pub(super) fn add(&mut self, rows: Vec<Pending>, enough: Vec<Aggregate>) {
+        self.crowded = enough.into_iter().collect();
         let known: HashSet<i64> = self.waiting.iter().map(|row| row.sequence).collect();
-        self.waiting.extend(rows.into_iter().filter(|row| {
-            !known.contains(&row.sequence) && !self.in_flight.contains_key(&row.sequence)
-        }));
+        let mut counts = self.counts();
+        for row in rows {
+            if known.contains(&row.sequence) || self.in_flight.contains_key(&row.sequence) {
+                continue;
+            }
+            let count = counts.entry(aggregate(&row)).or_default();
+            if *count >= SHARE {
+                self.crowded.insert(aggregate(&row));
+                continue;
+            }
+            *count += 1;
+            self.waiting.push(row);
+        }
         self.waiting.sort_by_key(|row| row.sequence);
     }
 
     /// Another relay has taken over: what is in flight is settled, nothing else is published.
     pub(super) fn stop_publishing(&mut self) {
         self.waiting.clear();
+        self.crowded.clear();
     }
 
     /// The rows to publish now, in this order. They count as in flight from here on.
@@ -66,6 +100,14 @@ impl Window {
         self.in_flight
             .extend(chosen.iter().map(|row| (row.sequence, row.clone())));
         chosen
+    }
+
+    fn counts(&self) -> HashMap<Aggregate, usize> {
+        let mut counts = HashMap::new();
+        for row in &self.waiting {
+            *counts.entry(aggregate(row)).or_default() += 1;
+        }
+        counts
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -149,7 +191,7 @@ mod tests {
     #[test]
     fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before() {
         let mut window = Window::new(10);
-        window.add(vec![row(1, 1, 1), row(2, 1, 2), row(3, 2, 1)]);
+        window.add(vec![row(1, 1, 1), row(2, 1, 2), row(3, 2, 1)], vec![]);
         assert_eq!(sequences(&window.publishable()), [1, 3]);
         assert_eq!(sequences(&window.publishable()), [0_i64; 0]);
         window.confirmed(1);
@@ -159,7 +201,7 @@ mod tests {
     #[test]
     fn what_waits_behind_a_refused_event_does_not_overtake_it() {
         let mut window = Window::new(10);
-        window.add(vec![row(1, 1, 1), row(2, 1, 2)]);
+        window.add(vec![row(1, 1, 1), row(2, 1, 2)], vec![]);
         window.publishable();
         assert_eq!(window.refused(1).map(|row| row.sequence), Some(1));
         assert_eq!(sequences(&window.publishable()), [0_i64; 0]);
@@ -168,10 +210,29 @@ mod tests {
     #[test]
     fn a_row_that_is_read_again_is_not_published_again() {
         let mut window = Window::new(10);
-        window.add(vec![row(1, 1, 1), row(2, 1, 2)]);
+        window.add(vec![row(1, 1, 1), row(2, 1, 2)], vec![]);
         window.publishable();
-        window.add(vec![row(1, 1, 1), row(2, 1, 2), row(3, 2, 1)]);
+        window.add(vec![row(1, 1, 1), row(2, 1, 2), row(3, 2, 1)], vec![]);
         assert_eq!(sequences(&window.publishable()), [3]);
+    }
+
+    #[test]
+    fn an_aggregate_with_many_events_takes_no_more_than_its_share() {
+        let many = (1..=100).map(|version| row(version, 1, version));
+        let mut window = Window::new(100);
+        window.add(many.collect(), vec![]);
+        assert_eq!(
+            window.has_enough_of(),
+            [("order".to_owned(), "1".to_owned())]
+        );
+        window.add(vec![row(101, 2, 1)], window.has_enough_of());
+        assert_eq!(sequences(&window.publishable()), [1, 101]);
+        assert!(!window.left_some(), "there is enough of it for a while");
+        for sequence in 1..=10 {
+            window.confirmed(sequence);
+            window.publishable();
+        }
+        assert!(window.left_some());
     }
 
     proptest! {
@@ -179,7 +240,7 @@ mod tests {
 
         #[test]
         fn whatever_is_confirmed_when_each_aggregate_goes_in_its_order(
-            aggregates in proptest::collection::vec(0_u8..5, 1..40),
+            aggregates in proptest::collection::vec(0_u8..5, 1..120),
             picks in proptest::collection::vec(any::<prop::sample::Index>(), 0..200),
             size in 1_usize..8,
         ) {
@@ -189,11 +250,21 @@ mod tests {
                 row(sequence, *aggregate, *version)
             }).collect();
             let mut window = Window::new(size);
-            window.add(rows.clone());
+            window.add(rows.clone(), vec![]);
             let mut published = Vec::new();
             let mut in_flight: Vec<i64> = Vec::new();
             let mut picks = picks.iter();
             while published.len() < rows.len() {
+                if window.left_some() {
+                    let enough = window.has_enough_of();
+                    let mut left = rows.clone();
+                    left.retain(|row| {
+                        !enough.contains(&super::aggregate(row))
+                            && (!published.iter().any(|one: &Pending| one.sequence == row.sequence)
+                                || in_flight.contains(&row.sequence))
+                    });
+                    window.add(left, enough);
+                }
                 for row in window.publishable() {
                     in_flight.push(row.sequence);
                     published.push(row);

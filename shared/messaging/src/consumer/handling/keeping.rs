@@ -27,7 +27,7 @@ impl Handling {
         error: &HandlerError,
         due: Option<&Due>,
     ) -> Result<Outcome, DbErr> {
-        let attempt = due.map_or(1, |due| due.attempt);
+        let attempt = due.map_or(0, |due| due.attempts) + 1;
         let failing_for = due.map_or(0, |due| due.failing_for_ms);
         let failing_for = Duration::from_millis(u64::try_from(failing_for).unwrap_or(0));
         let policy = self.policy(message);
@@ -55,19 +55,19 @@ impl Handling {
         }
     }
 
-    /// Gives up on an event whose last attempt was begun and never came to an end: it ends whoever handles it.
+    /// Gives up on an event that has ended whoever began to handle it, time after time.
     pub(super) async fn never_ended(
         &self,
         transaction: &Transaction,
         due: &Due,
     ) -> Result<Outcome, Failure> {
+        let times = due.never_ended;
         let before = due
             .cause
             .as_deref()
             .unwrap_or("it has not failed otherwise");
         let cause = format!(
-            "attempt {} did not end: the process that handled it did ({before})",
-            due.attempt - 1
+            "{times} attempts in a row did not end: the process that handled it did ({before})"
         );
         match held::fail(transaction, due, Held::Dead, &cause, None).await? {
             true => Ok(Outcome::Held(Held::Dead, Some(cause))),

@@ -52,6 +52,41 @@ async fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before(
 
 #[rstest]
 #[tokio::test]
+async fn an_aggregate_with_many_events_does_not_keep_the_others(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    const MANY: i64 = 1200;
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let transaction = world.store.begin().await.unwrap();
+    for version in 1..=MANY {
+        outbox::enqueue(&transaction, &Changed::of("a"), version, &cause())
+            .await
+            .unwrap();
+    }
+    transaction.commit().await.unwrap();
+    world.commit(&Changed::of("b"), 1).await;
+    let (transport, mut published) = Scripted::new(0);
+    world.run_relay(transport);
+    let (mut before, mut versions) = (None, Vec::new());
+    while versions.len() < MANY as usize || before.is_none() {
+        let publication = next(&mut published).await;
+        match publication.event() {
+            (account, version) if account == "a" => versions.push(version),
+            _ => before = Some(versions.len()),
+        }
+        publication.answer(Confirmation::Routed);
+    }
+    assert_eq!(versions, (1..=MANY).collect::<Vec<_>>());
+    assert!(
+        before.is_some_and(|before| before < 50),
+        "{before:?} went before it"
+    );
+    world.all_is_published().await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_confirm_that_is_late_keeps_no_event_of_another_process(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
