@@ -16,6 +16,7 @@ use crate::scripted::{Publication, Scripted};
 use crate::world::{World, cause};
 
 mod order;
+mod routes;
 
 #[rstest]
 #[tokio::test]
