@@ -15,6 +15,7 @@ use crate::events::{Changed, Echoed};
 use crate::scripted::{Publication, Scripted};
 use crate::world::{World, cause};
 
+mod blocked;
 mod order;
 mod routes;
 

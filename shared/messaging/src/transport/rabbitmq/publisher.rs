@@ -72,31 +72,22 @@ impl Publisher for RabbitMqPublisher {
             &message.body,
             properties,
         );
-        let publishing = self.connection.wait("publishing", publishing);
+        let publishing = self.connection.wait_while_blocked("publishing", publishing);
         let answer = self.answers.hand_over(name, publishing).await?;
         let blocked = self.connection.blocked.clone();
         Ok(Box::pin(wait_for_answer(answer, CONFIRM_TIME_OUT, blocked)))
     }
 }
 
-/// A broker that has blocked the connection answers when it takes messages again: until then its silence means nothing.
 async fn wait_for_answer(
-    mut answer: Answer,
+    answer: Answer,
     limit: Duration,
     blocked: Blocked,
 ) -> Result<Confirmation, TransportError> {
     const ACTION: &str = "waiting for a publisher confirm";
-    loop {
-        match tokio::time::timeout(limit, &mut answer).await {
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(_)) => return Err(TransportError::new(ACTION, "the connection was given up")),
-            Err(_) if blocked.is_blocked() => blocked.end().await?,
-            Err(_) => {
-                return Err(TransportError::new(
-                    ACTION,
-                    format!("no answer within {limit:?}"),
-                ));
-            }
-        }
-    }
+    let answered = blocked.outlast(limit, ACTION, answer).await?;
+    answered.unwrap_or_else(|_| {
+        let reason = "the connection was given up";
+        Err(TransportError::new(ACTION, reason))
+    })
 }
