@@ -15,6 +15,8 @@ mod dead;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod declaring;
+#[cfg(test)]
 mod deferred;
 #[cfg(test)]
 mod due;
