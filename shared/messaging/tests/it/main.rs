@@ -33,6 +33,8 @@ mod order;
 #[cfg(test)]
 mod outbox;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod retention;

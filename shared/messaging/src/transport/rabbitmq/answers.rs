@@ -75,9 +75,15 @@ impl Answers {
             ));
         }
         outstanding.is_whole = false;
-        let answer = outstanding.add(message, publishing.await?);
-        outstanding.is_whole = true;
-        Ok(answer)
+        match publishing.await {
+            Ok(confirm) => {
+                let answer = outstanding.add(message, confirm);
+                outstanding.is_whole = true;
+                Ok(answer)
+            }
+            // A channel that the broker has closed says only that it is: why is told to what is outstanding.
+            Err(error) => Err(outstanding.refusal().unwrap_or(error)),
+        }
     }
 }
 
@@ -110,9 +116,12 @@ struct Outstanding {
     is_whole: bool,
     /// lapin settles nothing any more.
     is_lost: bool,
+    /// Over what the broker has closed the channel, and what it says.
+    refused: Option<(String, lapin::Error)>,
 }
 
 struct Publication {
+    number: u64,
     message: Name,
     /// Where the broker did not take it at all, its answer.
     refusal: Option<Confirmation>,
@@ -132,19 +141,21 @@ impl Outstanding {
             settled,
             is_whole: true,
             is_lost: false,
+            refused: None,
         }
     }
 
     fn add(&mut self, message: Name, confirm: PublisherConfirm) -> Answer {
         let (answer, answered) = oneshot::channel();
+        self.last += 1;
         let publication = Publication {
+            number: self.last,
             message,
             refusal: None,
             is_returned: false,
             carried_return: false,
             answer,
         };
-        self.last += 1;
         self.awaited.insert(self.last, (publication, confirm));
         if self.look_at(self.last) {
             // It was settled before anybody could be woken by it.
@@ -181,10 +192,14 @@ impl Outstanding {
                 returned
             }
             Ok(Settled::NotRequested) => {
+                self.is_lost = true;
                 let reason = "the channel is not in confirm mode";
-                return self.lose(publication, TransportError::new("publishing", reason));
+                let _ = publication
+                    .answer
+                    .send(Err(TransportError::new(ACTION, reason)));
+                return;
             }
-            Err(error) => return self.lose(publication, TransportError::new(ACTION, error)),
+            Err(error) => return self.lose(publication, error),
         };
         publication.carried_return = returned.is_some();
         self.fresh.push(publication);
@@ -218,9 +233,34 @@ impl Outstanding {
         }
     }
 
-    fn lose(&mut self, publication: Publication, error: TransportError) {
+    /// The broker closes a channel over one message, and lapin tells all that are outstanding: whichever is looked at first
+    /// must name the one that stands in everybody's way.
+    fn lose(&mut self, publication: Publication, error: lapin::Error) {
         self.is_lost = true;
-        let _ = publication.answer.send(Err(error));
+        if self.refused.is_none() {
+            let said = error.to_string();
+            let awaited = self.awaited.values().map(|(publication, _)| publication);
+            let refused = awaited
+                .chain([&publication])
+                .filter(|publication| publication.is_meant_by(&said))
+                .min_by_key(|publication| publication.number);
+            self.refused = refused.map(|refused| (refused.action(), error.clone()));
+        }
+        let lost = self.refusal();
+        let lost = lost.unwrap_or_else(|| TransportError::new(ACTION, error));
+        let _ = publication.answer.send(Err(lost));
+    }
+
+    /// Why the broker has closed the channel, where it has.
+    fn refusal(&mut self) -> Option<TransportError> {
+        if self.refused.is_none() && !self.is_lost {
+            let awaited: Vec<u64> = self.awaited.keys().copied().collect();
+            for number in awaited {
+                self.look_at(number);
+            }
+        }
+        let (action, error) = self.refused.clone()?;
+        Some(TransportError::new(action, error))
     }
 
     /// Gives the answers that are certain, now that nothing more is reported.
@@ -251,6 +291,21 @@ impl Outstanding {
 impl Publication {
     fn is_not_published(&self) -> bool {
         self.is_returned || self.refusal.is_some()
+    }
+
+    /// Whether what the broker says when it closes a channel names where this was to go.
+    fn is_meant_by(&self, said: &str) -> bool {
+        said.contains(&format!("'{}'", self.message.exchange))
+    }
+
+    fn action(&self) -> String {
+        let Name {
+            exchange,
+            routing_key,
+            message_id,
+        } = &self.message;
+        let id = message_id.as_ref().map_or("?", ShortString::as_str);
+        format!("publishing event `{id}` to exchange `{exchange}` with routing key `{routing_key}`")
     }
 
     fn tell(self) {
