@@ -75,7 +75,7 @@ fn what_is_replayed_changes_nothing() {
 }
 
 #[rstest]
-fn what_does_not_reach_a_queue_is_not_lost(#[values("lossy", "unrouted")] run: &str) {
+fn what_does_not_reach_a_queue_is_not_lost(#[values("lossy", "unrouted", "neighbours")] run: &str) {
     passes(&[run]);
 }
 

@@ -1,6 +1,6 @@
 //! The proof of the proof: an engine with a known mistake must not pass.
 //!
-//! Each of eight mistakes is made in a run of its own that aims at it. One that passes shows that the checker would not have
+//! Each of nine mistakes is made in a run of its own that aims at it. One that passes shows that the checker would not have
 //! noticed, so the whole fails.
 
 use std::process::Stdio;
@@ -13,10 +13,11 @@ use crate::VIOLATED;
 use crate::summary::Outcome;
 
 /// The mistake, and the run that has to notice it.
-const AIMED: [(&str, &[&str]); 8] = [
+const AIMED: [(&str, &[&str]); 9] = [
     ("publish-before-commit", &["crash", "--point", "enqueued"]),
     ("mark-before-confirm", &["crash", "--point", "claimed"]),
     ("ignore-return", &["unrouted"]),
+    ("return-by-position", &["neighbours"]),
     ("ack-before-commit", &["crash", "--point", "handled"]),
     ("no-inbox", &["crash", "--point", "done", "--each"]),
     ("cursor-polling", &["late-commit"]),

@@ -22,6 +22,7 @@ mod late_commit;
 mod ledger;
 mod load;
 mod losses;
+mod neighbours;
 mod network;
 mod order;
 mod poison;
@@ -69,7 +70,7 @@ struct Cli {
 enum Name {
     /// Sudden death at each point
     Crash(crash::Crash),
-    /// The engine, by eight known mistakes: each must be noticed
+    /// The engine, by nine known mistakes: each must be noticed
     Broken,
     /// Order with several relays and consumers, failures and kills
     Order,
@@ -93,6 +94,8 @@ enum Name {
     Lossy,
     /// Messages that reach no queue
     Unrouted,
+    /// Messages that reach no queue among others that do
+    Neighbours,
     /// A system of two services, to be run and killed
     #[command(hide = true)]
     Ledger(Box<ledger::Ledger>),
@@ -142,6 +145,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Replay,
         Name::Lossy,
         Name::Unrouted,
+        Name::Neighbours,
         Name::Broken,
     ] {
         let begun = Instant::now();
@@ -193,6 +197,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Replay => replay::run(seed, quick, patience).await?,
         Name::Lossy => losses::lossy(seed, patience).await?,
         Name::Unrouted => losses::unrouted(seed, patience).await?,
+        Name::Neighbours => neighbours::run(Duration::from_secs(patience)).await?,
         Name::Durability => return durable().await,
         Name::Broken => return broken::run(seed, quick).await,
         Name::Ledger(_) => {
@@ -236,6 +241,7 @@ impl Name {
             Self::Replay => "replay",
             Self::Lossy => "lossy",
             Self::Unrouted => "unrouted",
+            Self::Neighbours => "neighbours",
             Self::Ledger(_) => "ledger",
         }
     }
