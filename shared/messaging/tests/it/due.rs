@@ -85,8 +85,8 @@ async fn what_a_look_sees_coming_wakes_when_it_has_come(
     world.look_soon();
     let mut due = due(&world.store);
     let in_a_moment = match store {
-        StoreKind::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint + 400",
-        StoreKind::Sqlite => "cast(unixepoch('subsec') * 1000 as integer) + 400",
+        StoreKind::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint + 2000",
+        StoreKind::Sqlite => "cast(unixepoch('subsec') * 1000 as integer) + 2000",
     };
     execute(
         &world.store,
