@@ -79,15 +79,18 @@ fn what_does_not_reach_a_queue_is_not_lost(#[values("lossy", "unrouted", "neighb
     passes(&[run]);
 }
 
-#[test]
-fn a_wrong_engine_does_not_pass() {
-    let mut command = faults(&["crash", "--point", "claimed", "--patience", "5"]);
-    command.args(["--store", "sqlite", "--broker", "embedded"]);
-    let output = command
-        .env(messaging::faults::BROKEN, "mark-before-confirm")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
+/// One mistake for each symptom; the same runs pass without it.
+#[rstest]
+fn a_wrong_engine_does_not_pass(
+    #[values(
+        "publish-before-commit",
+        "mark-before-confirm",
+        "no-inbox",
+        "no-version-guard"
+    )]
+    mistake: &str,
+) {
+    passes(&["broken", "--mistake", mistake]);
 }
 
 fn passes(args: &[&str]) {

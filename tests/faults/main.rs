@@ -70,8 +70,8 @@ struct Cli {
 enum Name {
     /// Sudden death at each point
     Crash(crash::Crash),
-    /// The engine, by nine known mistakes: each must be noticed
-    Broken,
+    /// The engine, by known mistakes: each must be noticed for what it does
+    Broken(broken::Broken),
     /// Order with several relays and consumers, failures and kills
     Order,
     /// A transaction that commits after its successor was published
@@ -121,7 +121,7 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
     println!("seed {seed}");
     let name = match (&cli.name, cli.broken) {
         (None, false) => return Ok(all(cli, seed).await),
-        (None, true) => &Name::Broken,
+        (None, true) => &Name::Broken(broken::Broken::default()),
         (Some(name), false) => name,
         (Some(name), true) => bail!("either --broken or {}", name.title()),
     };
@@ -146,7 +146,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Lossy,
         Name::Unrouted,
         Name::Neighbours,
-        Name::Broken,
+        Name::Broken(broken::Broken::default()),
     ] {
         let begun = Instant::now();
         let outcome = one(cli, &name, seed).await.unwrap_or_else(|error| {
@@ -199,7 +199,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Unrouted => losses::unrouted(seed, patience).await?,
         Name::Neighbours => neighbours::run(Duration::from_secs(patience)).await?,
         Name::Durability => return durable().await,
-        Name::Broken => return broken::run(seed, quick).await,
+        Name::Broken(broken) => return broken::run(broken, seed, quick).await,
         Name::Ledger(_) => {
             let said = "it is no run".to_owned();
             return Ok(Outcome::Answered {
@@ -229,7 +229,7 @@ impl Name {
     fn title(&self) -> &'static str {
         match self {
             Self::Crash(_) => "crash",
-            Self::Broken => "broken",
+            Self::Broken(_) => "broken",
             Self::Order => "order",
             Self::LateCommit => "late-commit",
             Self::Broker => "broker",
