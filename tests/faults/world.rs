@@ -237,6 +237,11 @@ impl World {
         })
     }
 
+    /// The commands that were answered with yes so far.
+    pub(crate) fn acknowledged(&self) -> &HashSet<String> {
+        &self.known.acknowledged
+    }
+
     /// The ids of what was delivered in a run, each as often as it was.
     pub(crate) fn delivered(&self, run: &str) -> Result<Vec<String>> {
         let record = std::fs::read_to_string(self.wire(run))?;
