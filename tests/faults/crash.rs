@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::checker::Verdict;
 
+mod copies;
 mod death;
 mod left;
 

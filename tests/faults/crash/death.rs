@@ -6,15 +6,21 @@ use anyhow::{Context as _, Result, ensure};
 use messaging::faults;
 use testkit::{BrokerKind, StoreKind};
 
+use super::copies::Copies;
 use super::left::Left;
 use crate::checker::Verdict;
 use crate::world::World;
 
-/// Whether something must be delivered again after a death here. What was published is with RabbitMQ by then; the embedded
-/// broker writes only when its answer is waited for, so there `confirmed` is the first such point.
-fn must_come_twice(point: &str, broker: BrokerKind) -> bool {
-    matches!(point, "confirmed" | "done")
-        || (point == "published" && broker == BrokerKind::RabbitMq)
+/// Whether a death here leaves an event with the broker that is not marked, so that it is published again. The embedded broker
+/// takes nothing before its answer is waited for: what is lost at `published` was in this process's memory only, so there
+/// `confirmed` is the first such point.
+fn is_published_twice(point: &str, broker: BrokerKind) -> bool {
+    point == "confirmed" || (point == "published" && broker == BrokerKind::RabbitMq)
+}
+
+/// Whether a death here leaves an effect whose delivery is not acknowledged, so that it is delivered again.
+fn is_delivered_again(point: &str) -> bool {
+    point == "done"
 }
 
 /// Where it dies, and on what.
@@ -35,6 +41,10 @@ impl Death {
         patience: u64,
     ) -> Result<Verdict> {
         let mut world = World::new(self.store, self.broker).await?;
+        let mut copies = None;
+        if is_published_twice(self.point, self.broker) {
+            copies = Some(Copies::bind(&world).await?);
+        }
         let mut random = fastrand::Rng::with_seed(seed + u64::from(repeats.start));
         let mut verdict = Verdict::default();
         let mut redelivered = 0;
@@ -47,7 +57,7 @@ impl Death {
             };
             let passed = format!("{run} {}:{passage}", self.point);
             verdict = self
-                .once(&mut world, &run, passage, patience)
+                .once(&mut world, &mut copies, &run, passage, patience)
                 .await
                 .with_context(|| passed.clone())?;
             redelivered += verdict.redelivered;
@@ -63,6 +73,7 @@ impl Death {
     async fn once(
         &self,
         world: &mut World,
+        copies: &mut Option<Copies>,
         run: &str,
         passage: u32,
         patience: u64,
@@ -83,7 +94,7 @@ impl Death {
             died.crashed,
             "it did not come to this passage, so it proves nothing"
         );
-        let left = Left::of(world).await?;
+        let left = Left::of(world, run).await?;
         let recovered = world.run(recovering).await?;
         let mut verdict = world.verdict(run, !self.each).await?;
         if !left.forgotten.is_empty() {
@@ -93,12 +104,20 @@ impl Death {
             );
             verdict.lost += left.forgotten.len();
         }
-        ensure!(
-            !recovered.was_quiet()
-                || verdict.redelivered > 0
-                || !must_come_twice(self.point, self.broker),
-            "nothing was delivered again: {verdict}"
-        );
+        if recovered.was_quiet() {
+            if let Some(copies) = copies {
+                let twice = copies.read(world).await?;
+                ensure!(twice > 0, "nothing was published twice: {verdict}");
+            }
+            if is_delivered_again(self.point) {
+                let again = left.effects_of_what_came_again(world, run).await?;
+                ensure!(
+                    !again.is_empty(),
+                    "nothing that had its effect was delivered again: {verdict}"
+                );
+                verdict.wrong += again.values().filter(|effects| **effects != 1).count();
+            }
+        }
         Ok(verdict)
     }
 }
