@@ -15,18 +15,34 @@ fn what_was_promised_survives_sudden_death(
         "confirmed",
         "seen",
         "handled",
+        "noted",
+        "taken",
         "done"
     )]
     point: &str,
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
+    dies(point, stack, &[]);
+}
+
+/// Where no order keeps a second effect out, the inbox does.
+#[rstest]
+fn what_is_handled_each_on_its_own_survives_sudden_death(
+    #[values("handled", "done")] point: &str,
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    dies(point, stack, &["--each"]);
+}
+
+fn dies(point: &str, stack: Stack, args: &[&str]) {
     let (store, broker) = match stack {
         Stack::Servers => ("postgres", "rabbitmq"),
         Stack::Embedded => ("sqlite", "embedded"),
     };
-    passes(&[
+    let at = [
         "crash", "--point", point, "--store", store, "--broker", broker,
-    ]);
+    ];
+    passes(&[&at[..], args].concat());
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! before that start, which does all of it again. Where the point leaves something that must come twice, that it did is asserted
 //! too, or the run would have tried nothing.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use messaging::faults;
 use testkit::{BrokerKind, StoreKind};
@@ -31,7 +33,7 @@ pub(crate) struct Crash {
     /// How often each point is tried, with another passage each time
     #[arg(long, default_value_t = 10)]
     pub(crate) repeats: u32,
-    /// Handle each event on its own instead of in order
+    /// Handle each event on its own every time, and not every other one
     #[arg(long)]
     each: bool,
 }
@@ -42,6 +44,13 @@ impl Crash {
             repeats: 10,
             ..Self::default()
         }
+    }
+
+    /// Which repeats handle events in order, and which each on its own: there the inbox alone keeps a second effect out.
+    fn kinds(&self) -> [(bool, Range<u32>); 2] {
+        let repeats = self.repeats.max(1);
+        let in_order = if self.each { 0 } else { repeats.div_ceil(2) };
+        [(false, 0..in_order), (true, in_order..repeats)]
     }
 }
 
@@ -77,24 +86,27 @@ async fn all_points(
     let mut failed = None;
     let points = faults::POINTS.into_iter();
     for point in points.filter(|point| crash.point.as_deref().is_none_or(|only| only == *point)) {
-        let title = format!("crash {point} {store:?} {broker:?}");
-        let death = Death {
-            point,
-            store,
-            broker,
-            each: crash.each,
-        };
-        match death
-            .repeated(0..crash.repeats.max(1), seed, patience)
-            .await
-        {
-            Ok(verdict) => {
-                println!("{title}: {verdict}");
-                total = Some(total.map_or(verdict.clone(), |total| total.and(&verdict)));
+        for (each, repeats) in crash.kinds() {
+            if repeats.is_empty() {
+                continue;
             }
-            Err(error) => {
-                println!("{title}: error: {error:#}");
-                failed = Some(error);
+            let kind = if each { "each on its own" } else { "in order" };
+            let title = format!("crash {point} {store:?} {broker:?} {kind}");
+            let death = Death {
+                point,
+                store,
+                broker,
+                each,
+            };
+            match death.repeated(repeats, seed, patience).await {
+                Ok(verdict) => {
+                    println!("{title}: {verdict}");
+                    total = Some(total.map_or(verdict.clone(), |total| total.and(&verdict)));
+                }
+                Err(error) => {
+                    println!("{title}: error: {error:#}");
+                    failed = Some(error);
+                }
             }
         }
     }

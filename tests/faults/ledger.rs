@@ -67,6 +67,9 @@ pub(crate) struct Ledger {
     /// The handler's attempts at an event before it is dead
     #[arg(long, default_value_t = 1000)]
     attempts: u32,
+    /// Seconds; long for an insert, but a handler that waits for a database that says nothing waits for as long
+    #[arg(long, default_value_t = 10)]
+    handler_time_out: u64,
     /// The handler can do what it could not
     #[arg(long)]
     repaired: bool,
@@ -223,8 +226,7 @@ impl Services {
 
     fn consume(&mut self, transport: Arc<dyn Transport>, ledger: &Ledger) {
         let config = ConsumerConfig {
-            // Long for an insert; a handler that waits for a database that says nothing waits for as long.
-            handler_time_out: Duration::from_secs(10),
+            handler_time_out: Duration::from_secs(ledger.handler_time_out),
             retry: RetryPolicy {
                 first_delay: Duration::from_millis(20),
                 longest_delay: Duration::from_millis(200),

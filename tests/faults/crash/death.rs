@@ -23,6 +23,15 @@ fn is_delivered_again(point: &str) -> bool {
     point == "done"
 }
 
+/// Points that are passed only where handlers fail.
+fn takes_failures(point: &str) -> bool {
+    matches!(point, "noted" | "taken")
+}
+
+/// Enough failures for each passage. What was in a dead worker's hands is taken up again only a while after the time that a
+/// handler may take, which is short here so that the run is not long.
+const FAILURES: [&str; 4] = ["--handler-failures", "40", "--handler-time-out", "1"];
+
 /// Where it dies, and on what.
 pub(super) struct Death {
     pub(super) point: &'static str,
@@ -82,6 +91,9 @@ impl Death {
         let mut args = vec!["--patience", &patience];
         if self.each {
             args.push("--each");
+        }
+        if takes_failures(self.point) {
+            args.extend(FAILURES);
         }
         let recovering = world.ledger(run, &args)?;
         if self.point == "stopping" {
