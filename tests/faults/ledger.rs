@@ -64,6 +64,12 @@ pub(crate) struct Ledger {
     /// Per cent of the handler's attempts that fail
     #[arg(long, default_value_t = 0)]
     handler_failures: u64,
+    /// Per cent of the handler's attempts that take up to 200 ms
+    #[arg(long, default_value_t = 0)]
+    handler_delays: u64,
+    /// Seconds; long for an insert, but a handler that waits for a database that says nothing waits for as long
+    #[arg(long, default_value_t = 10)]
+    handler_time_out: u64,
     /// The handler's attempts at an event before it is dead
     #[arg(long, default_value_t = 1000)]
     attempts: u32,
@@ -91,7 +97,7 @@ pub(crate) struct Ledger {
 pub(crate) enum Role {
     /// Everything
     Both,
-    /// Commands and a relay
+    /// Commands, and nobody who publishes their events
     Producer,
     /// A relay, until killed
     Relay,
@@ -114,6 +120,7 @@ pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode>
         .with_writer(std::io::stderr)
         .init();
     effects::FAILURES.store(ledger.handler_failures, Ordering::Relaxed);
+    effects::DELAYS.store(ledger.handler_delays, Ordering::Relaxed);
     effects::REPAIRED.store(ledger.repaired, Ordering::Relaxed);
     let [produces_on, consumes_on] = ledger.brokers().await?;
     let mut services = Services::connect(ledger).await?;
@@ -129,7 +136,7 @@ pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode>
             0,
         )?,
     );
-    if matches!(ledger.role, Role::Both | Role::Producer | Role::Relay) {
+    if matches!(ledger.role, Role::Both | Role::Relay) {
         if !ledger.late_consumer {
             consuming.declare().await?;
         }

@@ -1,83 +1,283 @@
-//! Order under everything at once: several relays and consumers, handlers that fail, and processes that are killed.
+//! Order under everything at once: several relays and consumers, handlers that fail or take their time, an account whose handler
+//! never succeeds, and processes that are killed.
+//!
+//! Whoever commits publishes nothing, so each relay may be killed. The oldest one is, in turn with a consumer: the one that
+//! holds the lease is met after as many kills as there are relays, at the latest. Each kill is followed by what it must not stop.
 
-use std::process::Stdio;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use testkit::{BrokerKind, StoreKind};
-use tokio::process::{Child, Command};
+use messaging::Store;
+use testkit::{BrokerKind, StoreKind, eventually_is};
 
+use crate::broker::RECOVERY;
 use crate::checker::Verdict;
+use crate::ledger::{commands, effects};
+use crate::load::Load;
+use crate::tables;
+use crate::watch::{Recovery, Watch};
 use crate::world::World;
 
-/// Between two kills. Longer than a lease, so that each successor comes to publish.
-const GAP: Duration = Duration::from_secs(5);
+mod process;
 
-/// 100 accounts, 100 events for each (10 and 20 for the short form), 4 writers, 3 relays, 2 consumers, one in twenty attempts
-/// fails (one in five for the short form, which has no kills).
-pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
-    let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
-    let (run, patience) = (seed.to_string(), patience.to_string());
-    let (accounts, commands, failures) = if quick {
-        ("10", "200", "20")
-    } else {
-        ("100", "10000", "5")
-    };
-    let common = [
-        "--accounts",
-        accounts,
-        "--commands",
-        commands,
-        "--handler-failures",
-        failures,
-        "--patience",
-        &patience,
-    ];
-    let start = |world: &World, role: &str| -> Result<Child> {
-        let mut command: Command =
-            world.ledger(&run, &[&common[..], &["--role", role]].concat())?;
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().context("starting the ledger")
-    };
-    let mut others = Vec::new();
-    for role in ["consumer", "consumer", "relay", "relay"] {
-        others.push((role, start(&world, role)?));
-    }
-    let producer = world.ledger(&run, &[&common[..], &["--role", "producer"]].concat())?;
+use process::Process;
 
-    // The kills go on beside the producer, which ends when all has arrived.
-    let mut restarts = Vec::new();
-    for role in ["consumer", "relay"] {
-        restarts.push((
-            role,
-            world.ledger(&run, &[&common[..], &["--role", role]].concat())?,
-        ));
-    }
-    let mut random = fastrand::Rng::with_seed(seed);
-    let kills = kill_and_restart(&mut others, &mut restarts, &mut random);
-    tokio::select! {
-        ended = world.run(producer) => {
-            ended?;
-        }
-        killed = kills, if !quick => killed?,
-    }
-    world.verdict(&run, true).await
+/// Events of the account whose first one cannot be handled.
+const BLOCKED: u32 = 20;
+
+struct Plan {
+    accounts: &'static str,
+    /// That many, and more while there were too few kills.
+    events: i64,
+    rate: &'static str,
+    relays: usize,
+    kills: usize,
+    /// That must have published, one after the other.
+    holders: usize,
+    /// Per cent of the handler's attempts.
+    failures: &'static str,
+    /// Between two kills, beyond the time that the system needs to go on.
+    pause_ms: u64,
 }
 
-/// Kills one of them every few seconds, and puts another in its place. Ends only by a failure.
-async fn kill_and_restart(
-    others: &mut [(&str, Child)],
-    restarts: &mut [(&str, Command)],
-    random: &mut fastrand::Rng,
-) -> Result<()> {
-    loop {
-        tokio::time::sleep(GAP).await;
-        let victim = random.usize(..others.len());
-        let (role, process) = &mut others[victim];
-        process.kill().await?;
-        let again = restarts.iter_mut().find(|(name, _)| name == role);
-        let (_, command) = again.context("each role can be started again")?;
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        *process = command.spawn()?;
+impl Plan {
+    fn new(quick: bool) -> Self {
+        if quick {
+            return Self {
+                accounts: "10",
+                events: 300,
+                rate: "60",
+                relays: 2,
+                kills: 3,
+                holders: 2,
+                failures: "20",
+                pause_ms: 500,
+            };
+        }
+        Self {
+            accounts: "100",
+            events: 10_000,
+            rate: "130",
+            relays: 3,
+            kills: 12,
+            holders: 3,
+            failures: "5",
+            pause_ms: 3000,
+        }
+    }
+}
+
+/// 100 accounts, 10 000 events, 4 writers, 3 relays, 2 consumers, one in twenty attempts fails (in the short form fewer, and one
+/// in five).
+pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
+    let plan = Plan::new(quick);
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
+    let (run, text) = (seed.to_string(), patience.to_string());
+    let mut watch = Watch::over(&world, "order").await?;
+    let mut running = Running::start(&world, &run, &plan)?;
+
+    let blocked = commands::account(&run, u32::MAX);
+    watch.leave_out(&blocked);
+    block(&world, &blocked).await?;
+    let args = [
+        "--role",
+        "producer",
+        "--accounts",
+        plan.accounts,
+        "--rate",
+        plan.rate,
+    ];
+    let mut load = world.load(&run, &[&args[..], &["--patience", &text]].concat())?;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut longest = Recovery::none();
+    watch.recovers(&mut load, RECOVERY, &mut longest).await?;
+    while running.kills() < plan.kills || watch.deposits().await? < plan.events {
+        tokio::time::sleep(Duration::from_millis(random.u64(..plan.pause_ms))).await;
+        running.note_holder(&watch).await?;
+        running.kill_one(&world, &mut random).await?;
+        if !watch.recovers(&mut load, RECOVERY, &mut longest).await? {
+            break;
+        }
+    }
+    running.note_holder(&watch).await?;
+    watch.recovered("whatever was killed", longest);
+    watch.judge(
+        running.kills() >= plan.kills && running.holders.len() >= plan.holders,
+        &format!(
+            "{} relays and {} consumers killed, {} relays had the lease, one after the other",
+            running.relay_kills,
+            running.consumer_kills,
+            running.holders.len()
+        ),
+    );
+    stops_only_itself(&blocked, &mut load, &mut watch).await?;
+
+    running.repair(&world).await?;
+    world.end(load, patience).await?;
+    let verdict = world.verdict(&run, true).await?;
+    running.end().await?;
+    no_deadlocks(&mut watch).await?;
+    watch.close(verdict).await
+}
+
+/// An account whose first event no consumer can handle, before it is repaired.
+async fn block(world: &World, account: &str) -> Result<()> {
+    let store = Store::new(world.producer.connect().await);
+    for number in 0..BLOCKED {
+        let kind = if number == 0 {
+            effects::FAILS
+        } else {
+            "behind"
+        };
+        let op = format!("{kind}-{number}");
+        let account = account.to_owned();
+        commands::deposit(&store, &commands::Command { op, account }).await?;
+    }
+    Ok(())
+}
+
+/// All others are done while it has no effect yet. On a busy machine that is what can be told of their pace: a ratio of two times
+/// would be the machine's.
+async fn stops_only_itself(blocked: &str, load: &mut Load, watch: &mut Watch) -> Result<()> {
+    let mut longest = Recovery::none();
+    let others = watch.recovers(load, RECOVERY, &mut longest).await?;
+    let made = "SELECT count(*) FROM effect WHERE account = $1";
+    let made = tables::number_of(&watch.consumer, made, [blocked.into()]).await?;
+    let held =
+        "SELECT count(*) FROM inbox WHERE aggregate_id = $1 AND state IN ('deferred', 'waiting')";
+    let held = tables::number_of(&watch.consumer, held, [blocked.into()]).await?;
+    watch.judge(
+        others && made == 0 && held == i64::from(BLOCKED),
+        &format!(
+            "an account that always fails holds {held} events and has {made} effects, all others are done within {:.1?}",
+            longest.drains
+        ),
+    );
+    Ok(())
+}
+
+/// Whatever several relays and consumers do at once, they take their locks in one order.
+async fn no_deadlocks(watch: &mut Watch) -> Result<()> {
+    let mut deadlocks = 0;
+    for database in [&watch.producer, &watch.consumer] {
+        // Sessions report what they have counted when they end.
+        let others = "SELECT count(*) FROM pg_stat_activity
+                      WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'faults'";
+        eventually_is("no session is left", Some(0), async || {
+            tables::number(database, others).await.ok()
+        })
+        .await;
+        let counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        deadlocks += tables::number(database, counted).await?;
+    }
+    watch.judge(deadlocks == 0, &format!("{deadlocks} deadlocks"));
+    Ok(())
+}
+
+/// The processes that are killed, the oldest relay first.
+struct Running {
+    relays: VecDeque<Process>,
+    consumers: Vec<Process>,
+    relay_kills: usize,
+    consumer_kills: usize,
+    holders: BTreeSet<String>,
+    run: String,
+    failures: &'static str,
+}
+
+impl Running {
+    fn start(world: &World, run: &str, plan: &Plan) -> Result<Self> {
+        let mut running = Self {
+            relays: VecDeque::new(),
+            consumers: Vec::new(),
+            relay_kills: 0,
+            consumer_kills: 0,
+            holders: BTreeSet::new(),
+            run: run.to_owned(),
+            failures: plan.failures,
+        };
+        for _ in 0..plan.relays {
+            running.relays.push_back(running.relay(world)?);
+        }
+        for _ in 0..2 {
+            running.consumers.push(running.consumer(world)?);
+        }
+        Ok(running)
+    }
+
+    fn relay(&self, world: &World) -> Result<Process> {
+        Process::start(world.ledger(&self.run, &["--role", "relay"])?)
+    }
+
+    fn consumer(&self, world: &World) -> Result<Process> {
+        let args = [
+            "--role",
+            "consumer",
+            "--handler-failures",
+            self.failures,
+            "--handler-delays",
+            "3",
+            // What a killed process had in its hands is another's that much later, and a margin.
+            "--handler-time-out",
+            "2",
+            "--attempts",
+            "1000000",
+        ];
+        Process::start(world.ledger(&self.run, &args)?)
+    }
+
+    fn kills(&self) -> usize {
+        self.relay_kills + self.consumer_kills
+    }
+
+    /// Kills one, and puts another in its place.
+    async fn kill_one(&mut self, world: &World, random: &mut fastrand::Rng) -> Result<()> {
+        self.check()?;
+        if self.kills().is_multiple_of(2) {
+            let oldest = self.relays.pop_front().context("there are relays")?;
+            oldest.kill().await?;
+            self.relay_kills += 1;
+            self.relays.push_back(self.relay(world)?);
+            return Ok(());
+        }
+        let victim = random.usize(..self.consumers.len());
+        self.consumers.swap_remove(victim).kill().await?;
+        self.consumer_kills += 1;
+        self.consumers.push(self.consumer(world)?);
+        Ok(())
+    }
+
+    async fn note_holder(&mut self, watch: &Watch) -> Result<()> {
+        let holding = tables::rows(&watch.producer, "SELECT holder FROM relay_lease", []).await?;
+        for row in holding {
+            self.holders.insert(row.try_get("", "holder")?);
+        }
+        Ok(())
+    }
+
+    /// Nobody has ended but by being killed.
+    fn check(&mut self) -> Result<()> {
+        let all = self.relays.iter_mut().chain(&mut self.consumers);
+        all.into_iter().try_for_each(Process::check)
+    }
+
+    /// Puts consumers in the place of those there are that can handle everything.
+    async fn repair(&mut self, world: &World) -> Result<()> {
+        self.check()?;
+        for consumer in std::mem::take(&mut self.consumers) {
+            consumer.kill().await?;
+        }
+        let repaired = world.ledger(&self.run, &["--role", "consumer", "--repaired"])?;
+        self.consumers.push(Process::start(repaired)?);
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<()> {
+        self.check()?;
+        for process in self.relays.into_iter().chain(self.consumers) {
+            process.kill().await?;
+        }
+        Ok(())
     }
 }

@@ -74,7 +74,16 @@ pub(crate) async fn rows(
 
 /// The one number that `sql` answers.
 pub(crate) async fn number(db: &impl ConnectionTrait, sql: &str) -> Result<i64> {
-    let rows = rows(db, sql, []).await?;
+    number_of(db, sql, []).await
+}
+
+/// The one number that `sql` answers for these values.
+pub(crate) async fn number_of(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<i64> {
+    let rows = rows(db, sql, values).await?;
     let row = rows.first().context("a count has a row")?;
     Ok(row.try_get_by_index(0)?)
 }

@@ -2,6 +2,7 @@
 //!
 //! It looks into the databases by a way of its own, so it sees them whatever is broken for the system.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -19,12 +20,17 @@ pub(crate) struct Watch {
     pub(crate) consumer: DatabaseConnection,
     title: String,
     wrong: usize,
+    /// An account of which nothing is expected.
+    left_out: String,
 }
+
+/// How far each account is.
+type Versions = HashMap<String, i64>;
 
 /// How fast a system must be itself again.
 #[derive(Clone, Copy)]
 pub(crate) struct Recovery {
-    /// Until there is an effect.
+    /// Until there is an effect of what was committed after the fault had ended: what was on its way before proves nothing.
     pub(crate) resumes: Duration,
     /// Until there are all effects of what was committed when the fault ended.
     pub(crate) drains: Duration,
@@ -37,7 +43,13 @@ impl Watch {
             consumer: look_into(&world.consumer).await?,
             title: title.to_owned(),
             wrong: 0,
+            left_out: String::new(),
         })
+    }
+
+    /// Expects no effect for this account from here on.
+    pub(crate) fn leave_out(&mut self, account: &str) {
+        account.clone_into(&mut self.left_out);
     }
 
     /// Says what has happened, and whether it was as promised.
@@ -66,17 +78,26 @@ impl Watch {
     ) -> Result<bool> {
         load.check()?;
         let begun = Instant::now();
-        let promised = self.deposits().await?;
-        let seen = self.effects().await?;
-        let resumed = self.reaches(seen + 1, begun, within.resumes).await?;
-        let drained = self.reaches(promised, begun, within.drains).await?;
+        let promised = self.promised().await?;
+        let (mut resumed, mut drained) = (None, None);
+        while resumed.is_none() && begun.elapsed() < within.resumes
+            || drained.is_none() && begun.elapsed() < within.drains
+        {
+            let made = self.made().await?;
+            let took = begun.elapsed();
+            resumed = resumed.or_else(|| goes_beyond(&made, &promised).then_some(took));
+            drained = drained.or_else(|| reaches(&made, &promised).then_some(took));
+            tokio::time::sleep(PAUSE).await;
+        }
+        // It was looked for longer, for the sake of the other.
+        resumed = resumed.filter(|took| *took <= within.resumes);
         longest.resumes = longest.resumes.max(resumed.unwrap_or(Duration::MAX));
         longest.drains = longest.drains.max(drained.unwrap_or(Duration::MAX));
         if resumed.is_none() || drained.is_none() {
-            let effects = self.effects().await?;
+            let (deposits, effects) = (self.deposits().await?, self.effects().await?);
             self.judge(
                 false,
-                &format!("{promised} effects are due, {effects} are there: resumed {resumed:?}, drained {drained:?}"),
+                &format!("resumed {resumed:?}, drained {drained:?}: {deposits} deposits and {effects} effects are there"),
             );
         }
         Ok(resumed.is_some() && drained.is_some())
@@ -101,19 +122,23 @@ impl Watch {
         tables::number(&self.consumer, "SELECT count(*) FROM effect").await
     }
 
-    async fn reaches(
-        &self,
-        effects: i64,
-        begun: Instant,
-        limit: Duration,
-    ) -> Result<Option<Duration>> {
-        while self.effects().await? < effects {
-            if begun.elapsed() > limit {
-                return Ok(None);
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(Some(begun.elapsed()))
+    /// What is committed by now.
+    async fn promised(&self) -> Result<Versions> {
+        let committed = "SELECT id, version FROM account WHERE id <> $1";
+        self.versions(&self.producer, committed).await
+    }
+
+    async fn made(&self) -> Result<Versions> {
+        let made = "SELECT account AS id, max(version) AS version FROM effect WHERE account <> $1 GROUP BY account";
+        self.versions(&self.consumer, made).await
+    }
+
+    async fn versions(&self, db: &DatabaseConnection, sql: &str) -> Result<Versions> {
+        let rows = tables::rows(db, sql, [self.left_out.as_str().into()]).await?;
+        let versions = rows
+            .iter()
+            .map(|row| anyhow::Ok((row.try_get("", "id")?, row.try_get("", "version")?)));
+        versions.collect()
     }
 
     pub(crate) async fn close(self, verdict: Verdict) -> Result<Verdict> {
@@ -132,4 +157,16 @@ impl Recovery {
             drains: Duration::ZERO,
         }
     }
+}
+
+fn goes_beyond(made: &Versions, promised: &Versions) -> bool {
+    made.iter()
+        .any(|(account, version)| *version > promised.get(account).copied().unwrap_or(0))
+}
+
+/// An account's effects come in their order, so the last one tells of all.
+fn reaches(made: &Versions, promised: &Versions) -> bool {
+    promised
+        .iter()
+        .all(|(account, version)| made.get(account).is_some_and(|made| made >= version))
 }

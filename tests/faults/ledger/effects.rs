@@ -1,7 +1,8 @@
 //! The consuming service: a row for each event, and failures as often as asked for.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use messaging::{Delivered, HandlerError, Transaction};
 
@@ -10,6 +11,12 @@ use crate::tables;
 
 /// Of a hundred attempts, how many fail. A static, because a handler is a plain function.
 pub(crate) static FAILURES: AtomicU64 = AtomicU64::new(0);
+
+/// Of a hundred attempts, how many take their time.
+pub(crate) static DELAYS: AtomicU64 = AtomicU64::new(0);
+
+/// Such an attempt takes less than this.
+const SLOW_MS: u64 = 200;
 
 /// Whether the handler can do by now what it could not.
 pub(crate) static REPAIRED: AtomicBool = AtomicBool::new(false);
@@ -43,6 +50,9 @@ pub(crate) async fn record(
         return Err(HandlerError::retry("it cannot be done"));
     }
     // Its effect comes first, so that there is something to undo.
+    if let Some(delay) = delay(&event.op, delivered.attempt) {
+        tokio::time::sleep(delay).await;
+    }
     if fails(&event.op, delivered.attempt) {
         return Err(HandlerError::retry("on purpose"));
     }
@@ -51,7 +61,17 @@ pub(crate) async fn record(
 
 /// The same for the same event and attempt, so that a seed repeats its run.
 fn fails(op: &str, attempt: u32) -> bool {
+    chance(&(op, attempt)) % 100 < FAILURES.load(Ordering::Relaxed)
+}
+
+fn delay(op: &str, attempt: u32) -> Option<Duration> {
+    let chance = chance(&(op, attempt, "delay"));
+    let is_slow = chance % 100 < DELAYS.load(Ordering::Relaxed);
+    is_slow.then(|| Duration::from_millis(chance / 100 % SLOW_MS))
+}
+
+fn chance(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (op, attempt).hash(&mut hasher);
-    hasher.finish() % 100 < FAILURES.load(Ordering::Relaxed)
+    of.hash(&mut hasher);
+    hasher.finish()
 }
