@@ -73,9 +73,6 @@ pub(crate) struct Ledger {
     /// The handler's attempts at an event before it is dead
     #[arg(long, default_value_t = 1000)]
     attempts: u32,
-    /// Seconds; long for an insert, but a handler that waits for a database that says nothing waits for as long
-    #[arg(long, default_value_t = 10)]
-    handler_time_out: u64,
     /// The handler can do what it could not
     #[arg(long)]
     repaired: bool,
