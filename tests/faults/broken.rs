@@ -4,6 +4,7 @@
 //! it is the control, without which a busy machine would pass for a wrong engine. For the same reason only the mistake's own
 //! symptom counts as caught.
 
+use std::collections::BTreeSet;
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -115,7 +116,11 @@ pub(crate) async fn run(broken: &Broken, seed: u64, quick: bool) -> Result<Outco
         "{noticed} of {all} caught, each by its symptom in at least {must} of {runs} runs that pass without it"
     );
     println!("broken: {} {said}", if passed { "pass" } else { "FAIL" });
-    Ok(Outcome::Answered { passed, said })
+    Ok(Outcome::Answered {
+        passed,
+        said,
+        left_out: BTreeSet::new(),
+    })
 }
 
 async fn is_noticed(mutant: &Mutant, seeds: std::ops::Range<u64>, must: u64) -> Result<bool> {

@@ -4,7 +4,7 @@
 //! account's effects come in the order of its versions, without gaps. I4: no effect without its state, no state that nobody has
 //! asked for, and each effect is its state's: the same account and version.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(crate) struct Verdict {
     /// What else the run has promised and did not keep; said in words when it was seen.
     pub(crate) wrong: usize,
     pub(crate) drain: Option<Duration>,
+    /// Parts of the run that could not be done here, so nothing is known of them.
+    pub(crate) left_out: BTreeSet<&'static str>,
 }
 
 /// `ordered` tells whether the consumer promises order.
@@ -90,6 +92,7 @@ pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
         redelivered: history.redelivered,
         wrong: 0,
         drain: history.drain,
+        left_out: BTreeSet::new(),
     }
 }
 
@@ -120,6 +123,7 @@ impl Verdict {
             wrong: self.wrong + other.wrong,
             // Quiet only where both are; the longest counts.
             drain: self.drain.zip(other.drain).map(|(one, two)| one.max(two)),
+            left_out: &self.left_out | &other.left_out,
         }
     }
 }
@@ -130,7 +134,7 @@ impl fmt::Display for Verdict {
             formatter,
             "{} attempted={} acknowledged={} effects={} lost={} duplicated={} ghost={} altered={} inversions={} gaps={} dead={} \
              unfinished={} redelivered={} wrong={} drain_s=",
-            if self.passes() { "pass" } else { "FAIL" },
+            word(self.passes(), &self.left_out),
             self.attempted,
             self.acknowledged,
             self.effects,
@@ -150,6 +154,16 @@ impl fmt::Display for Verdict {
             None => formatter.write_str("never"),
         }
     }
+}
+
+/// How a verdict begins. Whoever reads no more has to see that it is not on everything.
+pub(crate) fn word(passes: bool, left_out: &BTreeSet<&str>) -> String {
+    let passes = if passes { "pass" } else { "FAIL" };
+    if left_out.is_empty() {
+        return passes.to_owned();
+    }
+    let left_out: Vec<&str> = left_out.iter().copied().collect();
+    format!("{passes} (without {})", left_out.join(", "))
 }
 
 fn by_op(entry: &Entry) -> (&str, &Entry) {
@@ -388,6 +402,7 @@ mod tests {
             redelivered: 12,
             wrong: 13,
             drain: Some(Duration::from_secs(14)),
+            left_out: ["kills"].into(),
         };
         let nothing = Verdict {
             drain: Some(Duration::ZERO),
@@ -395,5 +410,19 @@ mod tests {
         };
         assert_eq!(nothing.and(&all), all);
         assert_eq!(all.and(&nothing), all);
+    }
+
+    #[test]
+    fn a_verdict_says_what_it_is_not_on() {
+        let left_out = ["restarts", "kills"].into();
+        let partly = Verdict {
+            left_out,
+            ..judged(|_| ())
+        };
+        let said = partly.and(&judged(|_| ())).to_string();
+        assert!(
+            said.starts_with("pass (without kills, restarts) attempted="),
+            "{said}"
+        );
     }
 }

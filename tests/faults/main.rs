@@ -35,6 +35,7 @@ mod watch;
 mod wire;
 mod world;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -201,11 +202,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Durability => return durable().await,
         Name::Broken(broken) => return broken::run(broken, seed, quick).await,
         Name::Ledger(_) => {
-            let said = "it is no run".to_owned();
-            return Ok(Outcome::Answered {
-                passed: false,
-                said,
-            });
+            return Ok(Outcome::Failed("it is no run".to_owned()));
         }
     };
     println!("{}: {verdict}", name.title());
@@ -217,11 +214,18 @@ async fn durable() -> Result<Outcome> {
     for wrong in &wrong {
         println!("durability: {wrong}");
     }
-    let passed = wrong.is_empty();
-    let verdict = if passed { "pass" } else { "FAIL" };
-    println!("durability: {verdict} wrong={}", wrong.len());
-    let said = format!("{} wrong", wrong.len());
-    Ok(Outcome::Answered { passed, said })
+    let left_out = BTreeSet::new();
+    let (passed, said) = match wrong.len() {
+        0 => (true, String::new()),
+        wrong => (false, format!("{wrong} wrong")),
+    };
+    let word = checker::word(passed, &left_out);
+    println!("durability: {word} wrong={}", wrong.len());
+    Ok(Outcome::Answered {
+        passed,
+        said,
+        left_out,
+    })
 }
 
 impl Name {
