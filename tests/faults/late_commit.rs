@@ -1,114 +1,114 @@
-//! A transaction that takes its place in the outbox early and commits late: it is published all the same, and soon.
+//! Transactions that take their place in the outbox early and commit late, while many others pass them by: each has its effect
+//! soon after its commit, once, and in the order of its account. One that is rolled back in the end has none.
 //!
 //! PostgreSQL only: on SQLite there is one writer, so places are taken in the order of the commits.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use messaging::{Cause, Relay, RelayConfig, Store, Transaction, outbox};
-use sea_orm::Value;
-use testkit::{Broker, BrokerKind, Database, StoreKind};
+use anyhow::{Result, ensure};
+use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store};
+use testkit::{BrokerKind, StoreKind};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::checker::{Entry, History, Verdict, judge};
-use crate::deposit::{self, Deposited};
-use crate::tables::{self, Migrator};
+use crate::checker::Verdict;
+use crate::deposit;
+use crate::wire::Wire;
+use crate::world::{World, look_into};
 
-/// By when a late one is published, from its commit on.
-const SOON: Duration = Duration::from_secs(2);
+mod lane;
 
-pub(crate) async fn run(rounds: u32, patience: Duration) -> Result<Verdict> {
-    let database = Database::create(StoreKind::Postgres).await;
-    let broker = Broker::create(BrokerKind::RabbitMq).await;
-    database.migrated::<Migrator>().await.close().await?;
-    broker.transport(deposit::consumer()).declare().await?;
-    let transport = broker.transport(deposit::producer());
-    let stop = CancellationToken::new();
-    let mut relays = JoinSet::new();
-    let mut stores = Vec::new();
-    for _ in 0..3 {
-        // A pool, signals and a relay of its own, as in three processes: at most one of them publishes.
-        let store = Store::new(database.connect().await);
-        let config = RelayConfig::new("producer");
-        let relay = Relay::new(store.clone(), Arc::clone(&transport), config);
-        relays.spawn(relay.run(stop.clone()));
-        stores.push(store);
+use lane::{Lane, Passed, SOON};
+
+/// Each with a relay, as the processes of a service.
+const STORES: usize = 3;
+/// The name of the run.
+const RUN: &str = "late";
+
+pub(crate) async fn run(rounds: usize, patience: Duration) -> Result<Verdict> {
+    // Few rounds are the short form.
+    let (lanes, held) = if rounds < 100 { (5, 1) } else { (10, 5) };
+    let held = Duration::from_secs(held);
+    ensure!(
+        rounds.is_multiple_of(lanes),
+        "{rounds} rounds in {lanes} lanes"
+    );
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
+    let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
+    let stores = services(&world, &stop, &mut running).await?;
+    let effects = look_into(&world.consumer).await?;
+
+    let mut holding = JoinSet::new();
+    for number in 0..lanes {
+        let lane = Lane {
+            name: format!("{RUN}-{number}"),
+            // Those that pass by are another process's.
+            late: stores[number % STORES].clone(),
+            early: stores[(number + 1) % STORES].clone(),
+            effects: effects.clone(),
+            held,
+            patience,
+        };
+        holding.spawn(lane.run(rounds / lanes));
     }
-    let mut processes = stores.iter().cycle();
-    let mut next = || processes.next().context("there are three");
-    let mut history = History {
-        drain: Some(Duration::ZERO),
-        ..History::default()
-    };
-    for round in 0..rounds {
-        let store = next()?;
-        let late = store.begin_command().await?;
-        let late_id = enqueue(&late, &format!("late-{round}")).await?;
-        let early = next()?.begin_command().await?;
-        let early_id = enqueue(&early, &format!("early-{round}")).await?;
-        early.commit().await?;
-        let passed_over = published(store, early_id, patience).await?;
-        late.commit().await?;
-        let in_time = published(store, late_id, SOON).await?;
-        for (name, in_time) in [("early", passed_over), ("late", in_time)] {
-            note(&mut history, &format!("{name}-{round}"), in_time);
-        }
-        if in_time.is_none() {
-            break;
-        }
+    let mut passed: Vec<Passed> = Vec::new();
+    while let Some(lane) = holding.join_next().await {
+        let (said, of_lane) = lane??;
+        world.take_in(&said);
+        passed.extend(of_lane);
+    }
+    let begun = Instant::now();
+    let last = [&effects, stores[0].connection()];
+    if lane::all_have_effects(last, patience).await? {
+        world.take_in(&format!("quiet {}\n", begun.elapsed().as_millis()));
     }
     stop.cancel();
-    let ending = async { while relays.join_next().await.is_some() {} };
+    let ending = async { while running.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(Duration::from_secs(10), ending).await;
-    Ok(judge(&history, true))
+
+    let verdict = world.verdict(RUN, true).await?;
+    let in_time = passed.iter().filter(|late| late.took.is_some()).count();
+    let slowest = passed.iter().filter_map(|late| late.took).max();
+    let least = passed.iter().map(|late| late.by).min().unwrap_or(0);
+    let kept = in_time == rounds && least >= lanes;
+    println!(
+        "late-commit{}: {in_time} of {rounds} transactions, each held open for {held:?} and passed by at least {least} others, had \
+         their effect within {SOON:?} of their commit; the slowest within {:.2} s",
+        if kept { "" } else { " WRONG" },
+        slowest.unwrap_or_default().as_secs_f64(),
+    );
+    Ok(Verdict {
+        wrong: usize::from(!kept),
+        ..verdict
+    })
 }
 
-async fn enqueue(transaction: &Transaction, account: &str) -> Result<Uuid> {
-    let event = Deposited {
-        account: account.to_owned(),
-        op: account.to_owned(),
-        ..Deposited::default()
-    };
-    let cause = Cause {
-        correlation_id: account.to_owned(),
-    };
-    Ok(outbox::enqueue(transaction, &event, 1, &cause).await?)
-}
-
-/// How long it took to be published; `None` where it was not within `limit`.
-async fn published(store: &Store, id: Uuid, limit: Duration) -> Result<Option<Duration>> {
-    let begun = Instant::now();
-    let sql = "SELECT event_id FROM outbox WHERE event_id = $1 AND published_at_ms IS NOT NULL";
-    loop {
-        let id: Value = id.to_string().into();
-        if !tables::rows(store.connection(), sql, [id])
-            .await?
-            .is_empty()
-        {
-            return Ok(Some(begun.elapsed()));
-        }
-        if begun.elapsed() > limit {
-            return Ok(None);
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+/// The stores of what commits, each with a relay that looks as seldom as in production: at most one of them publishes, and the
+/// others tell it. And one consumer, which keeps order.
+async fn services(
+    world: &World,
+    stop: &CancellationToken,
+    running: &mut JoinSet<()>,
+) -> Result<Vec<Store>> {
+    let consuming = world.transport().await?;
+    consuming.declare().await?;
+    let consumer = Consumer::new(
+        Store::new(world.consumer.connect().await),
+        Wire::before(consuming.clone(), &world.wire(RUN), 0)?,
+        deposit::subscriptions(false),
+        ConsumerConfig::default(),
+    );
+    running.spawn(consumer.run(stop.clone()));
+    let mut stores = Vec::new();
+    for _ in 0..STORES {
+        let store = Store::new(world.producer.connect().await);
+        let relay = Relay::new(
+            store.clone(),
+            consuming.clone(),
+            RelayConfig::new("producer"),
+        );
+        running.spawn(relay.run(stop.clone()));
+        stores.push(store);
     }
-}
-
-/// For the checker, an event that is published counts as its own effect.
-fn note(history: &mut History, op: &str, published: Option<Duration>) {
-    let entry = Entry {
-        op: op.to_owned(),
-        account: op.to_owned(),
-        version: 1,
-    };
-    history.attempted.insert(op.to_owned());
-    history.acknowledged.insert(op.to_owned());
-    history.states.push(entry.clone());
-    if let Some(took) = published {
-        history.effects.push(entry);
-        history.drain = history.drain.map(|longest| longest.max(took));
-    }
+    Ok(stores)
 }

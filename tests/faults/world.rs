@@ -126,7 +126,7 @@ impl World {
     }
 
     /// The record of what was delivered in a run.
-    fn wire(&self, run: &str) -> PathBuf {
+    pub(crate) fn wire(&self, run: &str) -> PathBuf {
         self.folder.path().join(format!("{run}.wire"))
     }
 
@@ -201,6 +201,11 @@ impl World {
         let said = load.kill().await?;
         self.known.take_in(&said);
         Ok(())
+    }
+
+    /// Takes in what a run of its own has to say, line by line as a process says it.
+    pub(crate) fn take_in(&mut self, said: &str) {
+        self.known.take_in(said);
     }
 
     /// The verdict over all runs so far; `run` is the one whose deliveries are counted.

@@ -94,7 +94,7 @@ pub(crate) async fn deposit(store: &Store, command: &Command) -> Result<(), Begi
     Ok(())
 }
 
-async fn change(transaction: &Transaction, command: &Command) -> Result<(), DbErr> {
+pub(crate) async fn change(transaction: &Transaction, command: &Command) -> Result<(), DbErr> {
     let account = command.account.as_str();
     let versions = tables::rows(
         &**transaction,
