@@ -247,6 +247,12 @@ impl World {
         })
     }
 
+    /// A command that this process has given itself was answered with yes.
+    pub(crate) fn was_done(&mut self, op: &str) {
+        self.known.attempted.insert(op.to_owned());
+        self.known.acknowledged.insert(op.to_owned());
+    }
+
     /// The commands that were answered with yes so far.
     pub(crate) fn acknowledged(&self) -> &HashSet<String> {
         &self.known.acknowledged
