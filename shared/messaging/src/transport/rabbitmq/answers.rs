@@ -1,15 +1,10 @@
 //! Which return belongs to which publication: what makes "not returned" something to rely on.
 //!
 //! The broker returns an unroutable message before it acknowledges it, but lapin hands each return to whatever it settles
-//! next, which may be a neighbour. So a return is matched by what it says of its message, and an acknowledgement counts only
-//! once every return that came before it is known:
-//!
-//! - lapin settles publications one after the other, on one thread, each with the oldest return that it still holds, and wakes
-//!   each before it settles the next. Whatever was settled before an answer that we see has therefore been reported by then,
-//!   unless it is being handed over just now: so we wait for that, and then look until nothing more is reported.
-//! - An answer without a return says that lapin held none: all that came before are known. One that carries a return proves
-//!   nothing, as more may be held; it counts once a later answer carries none. Once nothing is awaited nothing is held either,
-//!   because a returned message is always settled after its return.
+//! next, which may be a neighbour. So an acknowledgement counts only once every return that came before it is known. lapin
+//! settles publications one after the other, on one thread, and wakes each before it settles the next: whatever was settled
+//! before an answer that we see has been reported by then, unless it is being handed over just now. So all confirms of a
+//! channel are looked at in one place, which waits for the hand-over, and then looks until nothing more is reported.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -17,28 +12,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use lapin::message::BasicReturnMessage;
-use lapin::types::ShortString;
 use lapin::{Confirmation as Settled, PublisherConfirm};
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Mutex, oneshot};
 use tokio::task::AbortHandle;
 
-use crate::faults;
-use crate::transport::{Confirmation, TransportError};
+use crate::transport::TransportError;
+
+mod verdicts;
+
+use verdicts::Verdicts;
+pub(super) use verdicts::{Answer, Name};
 
 const ACTION: &str = "waiting for a publisher confirm";
-
-/// What comes of a publication. Where it is dropped, the connection was given up before that was certain.
-pub(super) type Answer = oneshot::Receiver<Result<Confirmation, TransportError>>;
-
-/// All that a return says of its message. The identifier tells events apart; without one, all that would have gone the same
-/// way count as returned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) exchange: ShortString,
-    pub(super) routing_key: ShortString,
-    pub(super) message_id: Option<ShortString>,
-}
 
 /// The publications of one channel.
 pub(super) struct Answers {
@@ -101,74 +87,48 @@ async fn sort(outstanding: Arc<Mutex<Outstanding>>, mut reported: UnboundedRecei
         while let Ok(number) = reported.try_recv() {
             outstanding.look_at(number);
         }
-        outstanding.answer();
+        // Never again, where something was settled that is not in here: its return may be another's.
+        if outstanding.is_whole {
+            outstanding.verdicts.tell();
+        }
     }
 }
 
 struct Outstanding {
-    awaited: HashMap<u64, (Publication, PublisherConfirm)>,
-    /// Settled since the last answers were given.
-    fresh: Vec<Publication>,
-    /// Settled before, with the return of another.
-    uncertain: Vec<Publication>,
-    last: u64,
+    confirms: HashMap<u64, PublisherConfirm>,
+    verdicts: Verdicts,
     settled: UnboundedSender<u64>,
-    /// lapin has settled nothing that is not here.
+    /// lapin has settled nothing that is not in here.
     is_whole: bool,
-    /// lapin settles nothing any more.
-    is_lost: bool,
     /// Over what the broker has closed the channel, and what it says.
     refused: Option<(String, lapin::Error)>,
-}
-
-struct Publication {
-    number: u64,
-    message: Name,
-    /// Where the broker did not take it at all, its answer.
-    refusal: Option<Confirmation>,
-    is_returned: bool,
-    /// Whether it was settled with a return, whosever.
-    carried_return: bool,
-    answer: oneshot::Sender<Result<Confirmation, TransportError>>,
 }
 
 impl Outstanding {
     fn new(settled: UnboundedSender<u64>) -> Self {
         Self {
-            awaited: HashMap::new(),
-            fresh: Vec::new(),
-            uncertain: Vec::new(),
-            last: 0,
+            confirms: HashMap::new(),
+            verdicts: Verdicts::default(),
             settled,
             is_whole: true,
-            is_lost: false,
             refused: None,
         }
     }
 
     fn add(&mut self, message: Name, confirm: PublisherConfirm) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        self.last += 1;
-        let publication = Publication {
-            number: self.last,
-            message,
-            refusal: None,
-            is_returned: false,
-            carried_return: false,
-            answer,
-        };
-        self.awaited.insert(self.last, (publication, confirm));
-        if self.look_at(self.last) {
+        let (number, answer) = self.verdicts.begin(message);
+        self.confirms.insert(number, confirm);
+        if self.look_at(number) {
             // It was settled before anybody could be woken by it.
-            let _ = self.settled.send(self.last);
+            let _ = self.settled.send(number);
         }
-        answered
+        answer
     }
 
     /// Whether it is settled.
     fn look_at(&mut self, number: u64) -> bool {
         // Reported once more after it was seen.
-        let Some((_, confirm)) = self.awaited.get_mut(&number) else {
+        let Some(confirm) = self.confirms.get_mut(&number) else {
             return false;
         };
         let waker = Waker::from(Arc::new(Report {
@@ -178,61 +138,30 @@ impl Outstanding {
         let Poll::Ready(settled) = Pin::new(confirm).poll(&mut Context::from_waker(&waker)) else {
             return false;
         };
-        if let Some((publication, _)) = self.awaited.remove(&number) {
-            self.settle(publication, settled);
+        self.confirms.remove(&number);
+        match settled {
+            Ok(Settled::Ack(returned)) => self.settle(number, true, returned.as_ref()),
+            Ok(Settled::Nack(returned)) => self.settle(number, false, returned.as_ref()),
+            Ok(Settled::NotRequested) => {
+                let reason = "the channel is not in confirm mode";
+                self.verdicts
+                    .lose(number, TransportError::new(ACTION, reason));
+            }
+            Err(error) => self.lose(number, error),
         }
         true
     }
 
-    fn settle(&mut self, mut publication: Publication, settled: lapin::Result<Settled>) {
-        let returned = match settled {
-            Ok(Settled::Ack(returned)) => returned,
-            Ok(Settled::Nack(returned)) => {
-                let reason = "the broker did not take it (basic.nack)".to_owned();
-                publication.refusal = Some(Confirmation::Refused(reason));
-                returned
-            }
-            Ok(Settled::NotRequested) => {
-                self.is_lost = true;
-                let reason = "the channel is not in confirm mode";
-                let _ = publication
-                    .answer
-                    .send(Err(TransportError::new(ACTION, reason)));
-                return;
-            }
-            Err(error) => return self.lose(publication, error),
-        };
-        publication.carried_return = returned.is_some();
-        self.fresh.push(publication);
-        if let Some(returned) = returned {
-            self.match_return(&returned);
-        }
-    }
-
-    fn match_return(&mut self, returned: &BasicReturnMessage) {
-        let message = Name {
+    fn settle(&mut self, number: u64, is_taken: bool, returned: Option<&BasicReturnMessage>) {
+        let returned = returned.map(|returned| Name {
             exchange: returned.exchange.clone(),
             routing_key: returned.routing_key.clone(),
             message_id: returned.properties.message_id().clone(),
-        };
-        let awaited = self.awaited.values_mut();
-        let publications = awaited
-            .map(|(publication, _)| publication)
-            .chain(&mut self.fresh)
-            .chain(&mut self.uncertain);
-        if faults::broken("return-by-position") {
-            let oldest = publications.min_by_key(|publication| publication.number);
-            oldest.into_iter().for_each(|it| it.is_returned = true);
-            return;
-        }
-        let mut is_ours = false;
-        for publication in publications.filter(|publication| publication.message == message) {
-            publication.is_returned = true;
-            is_ours = true;
-        }
-        if !is_ours {
+        });
+        let is_known = self.verdicts.settle(number, is_taken, returned.as_ref());
+        if !is_known {
             tracing::error!(
-                ?message,
+                ?returned,
                 "the broker returned what nobody waits for; nothing that is outstanding counts as published"
             );
             self.is_whole = false;
@@ -241,87 +170,26 @@ impl Outstanding {
 
     /// The broker closes a channel over one message, and lapin tells all that are outstanding: whichever is looked at first
     /// must name the one that stands in everybody's way.
-    fn lose(&mut self, publication: Publication, error: lapin::Error) {
-        self.is_lost = true;
+    fn lose(&mut self, number: u64, error: lapin::Error) {
         if self.refused.is_none() {
-            let said = error.to_string();
-            let awaited = self.awaited.values().map(|(publication, _)| publication);
-            let refused = awaited
-                .chain([&publication])
-                .filter(|publication| publication.is_meant_by(&said))
-                .min_by_key(|publication| publication.number);
-            self.refused = refused.map(|refused| (refused.action(), error.clone()));
+            let refused = self.verdicts.meant_by(&error.to_string());
+            self.refused = refused.map(|action| (action, error.clone()));
         }
-        let lost = self.refusal();
-        let lost = lost.unwrap_or_else(|| TransportError::new(ACTION, error));
-        let _ = publication.answer.send(Err(lost));
+        let lost = match &self.refused {
+            Some((action, error)) => TransportError::new(action, error.clone()),
+            None => TransportError::new(ACTION, error),
+        };
+        self.verdicts.lose(number, lost);
     }
 
     /// Why the broker has closed the channel, where it has.
     fn refusal(&mut self) -> Option<TransportError> {
-        if self.refused.is_none() && !self.is_lost {
-            let awaited: Vec<u64> = self.awaited.keys().copied().collect();
-            for number in awaited {
-                self.look_at(number);
-            }
+        let outstanding: Vec<u64> = self.confirms.keys().copied().collect();
+        for number in outstanding {
+            self.look_at(number);
         }
         let (action, error) = self.refused.clone()?;
         Some(TransportError::new(action, error))
-    }
-
-    /// Gives the answers that are certain, now that nothing more is reported.
-    fn answer(&mut self) {
-        let fresh = std::mem::take(&mut self.fresh);
-        let uncertain = std::mem::take(&mut self.uncertain);
-        if !self.is_whole {
-            return;
-        }
-        let nothing_is_awaited = self.awaited.is_empty() && !self.is_lost;
-        // It was settled after all of `uncertain`, or it would have been seen with them.
-        let one_carries_none = fresh.iter().any(|publication| !publication.carried_return);
-        let settled_before = uncertain.into_iter().map(|it| (it, one_carries_none));
-        let settled_now = fresh.into_iter().map(|it| {
-            let carries_none = !it.carried_return;
-            (it, carries_none)
-        });
-        for (publication, is_certain) in settled_before.chain(settled_now) {
-            if is_certain || nothing_is_awaited || publication.is_not_published() {
-                publication.tell();
-            } else if !self.is_lost {
-                self.uncertain.push(publication);
-            }
-        }
-    }
-}
-
-impl Publication {
-    fn is_not_published(&self) -> bool {
-        self.is_returned || self.refusal.is_some()
-    }
-
-    /// Whether what the broker says when it closes a channel names where this was to go.
-    fn is_meant_by(&self, said: &str) -> bool {
-        said.contains(&format!("'{}'", self.message.exchange))
-    }
-
-    fn action(&self) -> String {
-        let Name {
-            exchange,
-            routing_key,
-            message_id,
-        } = &self.message;
-        let id = message_id.as_ref().map_or("?", ShortString::as_str);
-        format!("publishing event `{id}` to exchange `{exchange}` with routing key `{routing_key}`")
-    }
-
-    fn tell(self) {
-        let routed = if self.is_returned {
-            Confirmation::Unrouted
-        } else {
-            Confirmation::Routed
-        };
-        // Whoever has given the connection up does not listen.
-        let _ = self.answer.send(Ok(self.refusal.unwrap_or(routed)));
     }
 }
 
