@@ -15,18 +15,34 @@ fn what_was_promised_survives_sudden_death(
         "confirmed",
         "seen",
         "handled",
+        "noted",
+        "taken",
         "done"
     )]
     point: &str,
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
+    dies(point, stack, &[]);
+}
+
+/// Where no order keeps a second effect out, the inbox does.
+#[rstest]
+fn what_is_handled_each_on_its_own_survives_sudden_death(
+    #[values("handled", "done")] point: &str,
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    dies(point, stack, &["--each"]);
+}
+
+fn dies(point: &str, stack: Stack, args: &[&str]) {
     let (store, broker) = match stack {
         Stack::Servers => ("postgres", "rabbitmq"),
         Stack::Embedded => ("sqlite", "embedded"),
     };
-    passes(&[
+    let at = [
         "crash", "--point", point, "--store", store, "--broker", broker,
-    ]);
+    ];
+    passes(&[&at[..], args].concat());
 }
 
 #[test]
@@ -75,19 +91,22 @@ fn what_is_replayed_changes_nothing() {
 }
 
 #[rstest]
-fn what_does_not_reach_a_queue_is_not_lost(#[values("lossy", "unrouted")] run: &str) {
+fn what_does_not_reach_a_queue_is_not_lost(#[values("lossy", "unrouted", "neighbours")] run: &str) {
     passes(&[run]);
 }
 
-#[test]
-fn a_wrong_engine_does_not_pass() {
-    let mut command = faults(&["crash", "--point", "claimed", "--patience", "5"]);
-    command.args(["--store", "sqlite", "--broker", "embedded"]);
-    let output = command
-        .env(messaging::faults::BROKEN, "mark-before-confirm")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
+/// One mistake for each symptom; the same runs pass without it.
+#[rstest]
+fn a_wrong_engine_does_not_pass(
+    #[values(
+        "publish-before-commit",
+        "mark-before-confirm",
+        "no-inbox",
+        "no-version-guard"
+    )]
+    mistake: &str,
+) {
+    passes(&["broken", "--mistake", mistake]);
 }
 
 fn passes(args: &[&str]) {

@@ -286,7 +286,10 @@ fn sql_is_written_out_and_its_values_are_bound() {
 fn every_test_that_the_failure_table_names_exists() {
     let table = read("shared/messaging/README.md");
     let (_, table) = table.split_once("## What happens when").unwrap();
-    let mut named = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let shown_by = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        assert!(shown_by.contains("::"), "nothing shows: {row}");
+    }
     for test in table
         .split('`')
         .skip(1)
@@ -301,10 +304,8 @@ fn every_test_that_the_failure_table_names_exists() {
         let (module, name) = test.rsplit_once("::").unwrap();
         let source = read(format!("{tests}/{}.rs", module.replace("::", "/")));
         assert!(
-            name == "*" || source.contains(&format!("fn {name}(")),
+            source.contains(&format!("fn {name}(")),
             "{test} is not a test"
         );
-        named += 1;
     }
-    assert!(named > 20, "only {named} tests are named");
 }

@@ -1,9 +1,11 @@
-//! The proof of the proof: an engine with a known mistake must not pass.
+//! The proof of the proof: an engine with a known mistake must not pass, and must fail by what the mistake does.
 //!
-//! Each of eight mistakes is made in a run of its own that aims at it. One that passes shows that the checker would not have
-//! noticed, so the whole fails.
+//! Each mistake is made in a run of its own that aims at it. The very same run without the mistake has to pass right before:
+//! it is the control, without which a busy machine would pass for a wrong engine. For the same reason only the mistake's own
+//! symptom counts as caught.
 
-use std::process::Stdio;
+use std::collections::BTreeSet;
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result};
 use messaging::faults;
@@ -12,65 +14,254 @@ use tokio::process::Command;
 use crate::VIOLATED;
 use crate::summary::Outcome;
 
-/// The mistake, and the run that has to notice it.
-const AIMED: [(&str, &[&str]); 8] = [
-    ("publish-before-commit", &["crash", "--point", "enqueued"]),
-    ("mark-before-confirm", &["crash", "--point", "claimed"]),
-    ("ignore-return", &["unrouted"]),
-    ("ack-before-commit", &["crash", "--point", "handled"]),
-    ("no-inbox", &["crash", "--point", "done", "--each"]),
-    ("cursor-polling", &["late-commit"]),
-    ("no-version-guard", &["order"]),
-    ("swallow-relay-error", &["lossy"]),
-];
-
 /// How often each is made, with another seed each time, and how often it must be caught.
 const RUNS: u64 = 10;
 const MUST: u64 = 9;
 
-/// Makes each mistake, ten times (once for the short form).
-pub(crate) async fn run(seed: u64, quick: bool) -> Result<Outcome> {
-    let (runs, must) = if quick { (1, 1) } else { (RUNS, MUST) };
-    let mut noticed = 0;
-    for (mistake, aimed) in AIMED {
-        let mut caught = 0;
-        let mut last = String::new();
-        for seed in seed..seed + runs {
-            let (is_caught, said) = make(mistake, aimed, seed).await?;
-            caught += u64::from(is_caught);
-            if !is_caught {
-                println!("NOT CAUGHT {mistake}, seed {seed}: {said}");
-            }
-            last = said;
-        }
-        println!("broken {mistake}: caught in {caught} of {runs}; the last said: {last}");
-        noticed += usize::from(caught >= must);
-    }
-    let passed = noticed == AIMED.len();
-    let said = format!(
-        "{noticed} of {} caught, each in at least {must} of {runs} runs",
-        AIMED.len()
-    );
-    println!("broken: {} {said}", if passed { "pass" } else { "FAIL" });
-    Ok(Outcome::Answered { passed, said })
+/// Longer than a sound run needs to become quiet. A wrong one may never.
+const PATIENCE: &str = "8";
+
+struct Mutant {
+    mistake: &'static str,
+    /// The run that has to notice it.
+    aimed: &'static [&'static str],
+    symptom: Symptom,
 }
 
-/// Whether the run that it is aimed at has failed, and its verdict.
-async fn make(mistake: &str, aimed: &[&str], seed: u64) -> Result<(bool, String)> {
+#[derive(Clone, Copy)]
+enum Symptom {
+    /// An effect of what never became so.
+    Ghost,
+    /// Events that nobody has any more: without effect, and neither pending nor held. What is only late is one of these.
+    Lost,
+    Duplicated,
+    /// Effects that came before those of earlier versions.
+    Inverted,
+}
+
+const MUTANTS: [Mutant; 9] = [
+    Mutant {
+        mistake: "publish-before-commit",
+        aimed: &["crash", "--point", "enqueued"],
+        symptom: Symptom::Ghost,
+    },
+    Mutant {
+        mistake: "mark-before-confirm",
+        aimed: &["crash", "--point", "claimed"],
+        symptom: Symptom::Lost,
+    },
+    Mutant {
+        mistake: "ignore-return",
+        aimed: &["unrouted"],
+        symptom: Symptom::Lost,
+    },
+    Mutant {
+        mistake: "return-by-position",
+        aimed: &["neighbours"],
+        symptom: Symptom::Lost,
+    },
+    Mutant {
+        mistake: "ack-before-commit",
+        aimed: &["crash", "--point", "handled"],
+        symptom: Symptom::Lost,
+    },
+    Mutant {
+        // Each on its own, because versions that come again are kept out by their order too.
+        mistake: "no-inbox",
+        aimed: &["crash", "--point", "done", "--each"],
+        symptom: Symptom::Duplicated,
+    },
+    Mutant {
+        mistake: "cursor-polling",
+        aimed: &["late-commit"],
+        symptom: Symptom::Lost,
+    },
+    Mutant {
+        mistake: "no-version-guard",
+        aimed: &["order"],
+        symptom: Symptom::Inverted,
+    },
+    Mutant {
+        mistake: "swallow-relay-error",
+        aimed: &["lossy"],
+        symptom: Symptom::Lost,
+    },
+];
+
+#[derive(Clone, Default, clap::Args)]
+pub(crate) struct Broken {
+    /// This mistake only
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(mistakes()))]
+    mistake: Option<String>,
+}
+
+fn mistakes() -> impl Iterator<Item = &'static str> {
+    MUTANTS.iter().map(|mutant| mutant.mistake)
+}
+
+/// Makes each mistake, ten times (once for the short form).
+pub(crate) async fn run(broken: &Broken, seed: u64, quick: bool) -> Result<Outcome> {
+    let (runs, must) = if quick { (1, 1) } else { (RUNS, MUST) };
+    let only = broken.mistake.as_deref();
+    let chosen = MUTANTS
+        .iter()
+        .filter(|mutant| only.is_none_or(|only| only == mutant.mistake));
+    let (mut all, mut noticed) = (0, 0);
+    for mutant in chosen {
+        all += 1;
+        noticed += usize::from(is_noticed(mutant, seed..seed + runs, must).await?);
+    }
+    let passed = noticed == all;
+    let said = format!(
+        "{noticed} of {all} caught, each by its symptom in at least {must} of {runs} runs that pass without it"
+    );
+    println!("broken: {} {said}", if passed { "pass" } else { "FAIL" });
+    Ok(Outcome::Answered {
+        passed,
+        said,
+        left_out: BTreeSet::new(),
+    })
+}
+
+async fn is_noticed(mutant: &Mutant, seeds: std::ops::Range<u64>, must: u64) -> Result<bool> {
+    let (mistake, symptom) = (mutant.mistake, mutant.symptom.name());
+    let runs = seeds.end - seeds.start;
+    let (mut sound, mut caught) = (0, 0);
+    for seed in seeds {
+        let control = aimed(mutant, seed, None).await?;
+        if !control.status.success() {
+            println!("NO CONTROL {mistake}, seed {seed}: {control}");
+            continue;
+        }
+        sound += 1;
+        let wrong = aimed(mutant, seed, Some(mistake)).await?;
+        if wrong.shows(mutant.symptom) {
+            caught += 1;
+        } else {
+            println!("NOT CAUGHT {mistake}, seed {seed}, not {symptom}: {wrong}");
+        }
+        if sound == 1 {
+            println!("broken {mistake}: without it: {}", control.verdict);
+            println!("broken {mistake}: with it: {}", wrong.verdict);
+        }
+    }
+    println!(
+        "broken {mistake}: caught as {symptom} in {caught} of {runs}, without it {sound} pass"
+    );
+    Ok(sound == runs && caught >= must)
+}
+
+/// What came of a run.
+struct Ended {
+    status: ExitStatus,
+    verdict: String,
+    complaint: String,
+}
+
+async fn aimed(mutant: &Mutant, seed: u64, mistake: Option<&str>) -> Result<Ended> {
     let mut command = Command::new(std::env::current_exe()?);
     command
-        .args(["--quick", "--seed", &seed.to_string(), "--patience", "8"])
-        .args(aimed)
-        .env(faults::BROKEN, mistake)
+        .args(["--quick", "--seed", &seed.to_string()])
+        .args(["--patience", PATIENCE])
+        .args(mutant.aimed)
+        .env_remove(faults::BROKEN)
+        .envs(mistake.map(|mistake| (faults::BROKEN, mistake)))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let output = command.output().await.context("starting the aimed run")?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let verdict = said.lines().last().unwrap_or("no verdict");
-    // A run that did not come to its end has noticed nothing.
-    if output.status.code() == Some(VIOLATED.into()) {
-        return Ok((true, verdict.to_owned()));
+    Ok(Ended {
+        status: output.status,
+        verdict: said.lines().last().unwrap_or("no verdict").to_owned(),
+        complaint: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+impl Ended {
+    fn shows(&self, symptom: Symptom) -> bool {
+        // A run that did not come to its end has noticed nothing.
+        self.status.code() == Some(VIOLATED.into()) && symptom.is_in(&self.verdict)
     }
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    Ok((false, format!("({}) {verdict} {complaint}", output.status)))
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            status,
+            verdict,
+            complaint,
+        } = self;
+        write!(formatter, "({status}) {verdict} {}", complaint.trim_end())
+    }
+}
+
+impl Symptom {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ghost => "ghost",
+            Self::Lost => "lost",
+            Self::Duplicated => "duplicated",
+            Self::Inverted => "inversions",
+        }
+    }
+
+    fn is_in(self, verdict: &str) -> bool {
+        let shown = number(verdict, self.name());
+        match self {
+            Self::Lost => shown > number(verdict, "unfinished"),
+            Self::Ghost | Self::Duplicated | Self::Inverted => shown > 0,
+        }
+    }
+}
+
+/// The number that a verdict gives under this name.
+fn number(verdict: &str, name: &str) -> u64 {
+    let mut words = verdict.split(' ').filter_map(|word| word.split_once('='));
+    let number = words.find(|(named, _)| *named == name);
+    number
+        .and_then(|(_, number)| number.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::Verdict;
+
+    #[test]
+    fn each_mistake_has_a_run_that_aims_at_it() {
+        assert_eq!(mistakes().collect::<Vec<_>>(), faults::MISTAKES);
+    }
+
+    #[test]
+    fn a_run_that_is_only_late_shows_no_symptom() {
+        let late = Verdict {
+            lost: 12,
+            unfinished: 12,
+            ..Verdict::default()
+        };
+        assert!(!late.passes());
+        let late = format!("crash: {late}");
+        for mutant in MUTANTS {
+            assert!(!mutant.symptom.is_in(&late), "{}", mutant.mistake);
+        }
+    }
+
+    #[test]
+    fn each_symptom_is_seen_in_its_number_and_in_no_other() {
+        let sound = Verdict::default;
+        #[rustfmt::skip]
+        let verdicts = [
+            (Symptom::Ghost, Verdict { ghost: 1, ..sound() }),
+            (Symptom::Lost, Verdict { lost: 2, unfinished: 1, ..sound() }),
+            (Symptom::Duplicated, Verdict { duplicated: 1, ..sound() }),
+            (Symptom::Inverted, Verdict { inversions: 1, ..sound() }),
+        ];
+        for (shown, verdict) in &verdicts {
+            for (other, _) in &verdicts {
+                let same = shown.name() == other.name();
+                assert_eq!(other.is_in(&verdict.to_string()), same, "{verdict}");
+            }
+        }
+    }
 }

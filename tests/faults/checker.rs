@@ -1,9 +1,10 @@
 //! What must hold after every fault, judged from what the two databases hold. Pure.
 //!
 //! I1: an acknowledged command has its state and its effect, and a state has its effect. I2: no effect is there twice. I3: an
-//! account's effects come in the order of its versions, without gaps. I4: no effect without its state.
+//! account's effects come in the order of its versions, without gaps. I4: no effect without its state, no state that nobody has
+//! asked for, and each effect is its state's: the same account and version.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -40,7 +41,10 @@ pub(crate) struct Verdict {
     pub(crate) effects: usize,
     pub(crate) lost: usize,
     pub(crate) duplicated: usize,
+    /// States that nobody has asked for, and effects without a state.
     pub(crate) ghost: usize,
+    /// Effects with another account or version than their state.
+    pub(crate) altered: usize,
     pub(crate) inversions: usize,
     pub(crate) gaps: usize,
     pub(crate) dead: usize,
@@ -49,14 +53,22 @@ pub(crate) struct Verdict {
     /// What else the run has promised and did not keep; said in words when it was seen.
     pub(crate) wrong: usize,
     pub(crate) drain: Option<Duration>,
+    /// Parts of the run that could not be done here, so nothing is known of them.
+    pub(crate) left_out: BTreeSet<&'static str>,
 }
 
 /// `ordered` tells whether the consumer promises order.
 pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
-    let states: HashSet<&str> = ops(&history.states);
-    let done: HashSet<&str> = ops(&history.effects);
+    let states: HashMap<&str, &Entry> = history.states.iter().map(by_op).collect();
+    let done: HashMap<&str, &Entry> = history.effects.iter().map(by_op).collect();
     let promised = history.acknowledged.iter().map(String::as_str);
-    let promised: HashSet<&str> = promised.chain(states.iter().copied()).collect();
+    let promised: HashSet<&str> = promised.chain(states.keys().copied()).collect();
+    let unasked = states.keys().filter(|op| !history.attempted.contains(**op));
+    let stateless = done.keys().filter(|op| !states.contains_key(*op));
+    let altered = history.effects.iter().filter(|effect| {
+        let state = states.get(effect.op.as_str());
+        state.is_some_and(|state| state != effect)
+    });
     let (inversions, gaps) = if ordered {
         disorder(&history.effects)
     } else {
@@ -68,10 +80,11 @@ pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
         effects: history.effects.len(),
         lost: promised
             .iter()
-            .filter(|op| !states.contains(*op) || !done.contains(*op))
+            .filter(|op| !states.contains_key(*op) || !done.contains_key(*op))
             .count(),
         duplicated: history.effects.len() - done.len(),
-        ghost: done.difference(&states).count(),
+        ghost: unasked.count() + stateless.count(),
+        altered: altered.count(),
         inversions,
         gaps,
         dead: history.dead,
@@ -79,13 +92,15 @@ pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
         redelivered: history.redelivered,
         wrong: 0,
         drain: history.drain,
+        left_out: BTreeSet::new(),
     }
 }
 
 impl Verdict {
     pub(crate) fn passes(&self) -> bool {
-        let wrong = self.lost + self.duplicated + self.ghost + self.inversions + self.gaps;
-        wrong + self.wrong + self.dead + self.unfinished == 0
+        let wrong = self.lost + self.duplicated + self.ghost + self.altered;
+        let disordered = self.inversions + self.gaps;
+        wrong + disordered + self.wrong + self.dead + self.unfinished == 0
             && self.drain.is_some()
             && self.effects > 0
     }
@@ -99,6 +114,7 @@ impl Verdict {
             lost: self.lost + other.lost,
             duplicated: self.duplicated + other.duplicated,
             ghost: self.ghost + other.ghost,
+            altered: self.altered + other.altered,
             inversions: self.inversions + other.inversions,
             gaps: self.gaps + other.gaps,
             dead: self.dead + other.dead,
@@ -107,6 +123,7 @@ impl Verdict {
             wrong: self.wrong + other.wrong,
             // Quiet only where both are; the longest counts.
             drain: self.drain.zip(other.drain).map(|(one, two)| one.max(two)),
+            left_out: &self.left_out | &other.left_out,
         }
     }
 }
@@ -115,15 +132,16 @@ impl fmt::Display for Verdict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{} attempted={} acknowledged={} effects={} lost={} duplicated={} ghost={} inversions={} gaps={} dead={} \
+            "{} attempted={} acknowledged={} effects={} lost={} duplicated={} ghost={} altered={} inversions={} gaps={} dead={} \
              unfinished={} redelivered={} wrong={} drain_s=",
-            if self.passes() { "pass" } else { "FAIL" },
+            word(self.passes(), &self.left_out),
             self.attempted,
             self.acknowledged,
             self.effects,
             self.lost,
             self.duplicated,
             self.ghost,
+            self.altered,
             self.inversions,
             self.gaps,
             self.dead,
@@ -138,8 +156,18 @@ impl fmt::Display for Verdict {
     }
 }
 
-fn ops(entries: &[Entry]) -> HashSet<&str> {
-    entries.iter().map(|entry| entry.op.as_str()).collect()
+/// How a verdict begins. Whoever reads no more has to see that it is not on everything.
+pub(crate) fn word(passes: bool, left_out: &BTreeSet<&str>) -> String {
+    let passes = if passes { "pass" } else { "FAIL" };
+    if left_out.is_empty() {
+        return passes.to_owned();
+    }
+    let left_out: Vec<&str> = left_out.iter().copied().collect();
+    format!("{passes} (without {})", left_out.join(", "))
+}
+
+fn by_op(entry: &Entry) -> (&str, &Entry) {
+    (&entry.op, entry)
 }
 
 /// Effects that come after a later one of their account, and versions that no effect has. A double is not counted again.
@@ -198,51 +226,128 @@ mod tests {
         assert!(verdict.passes(), "{verdict}");
     }
 
-    #[test]
-    fn what_was_acknowledged_and_has_no_effect_is_lost() {
-        let verdict = judged(|history| history.effects.truncate(1));
-        assert_eq!((verdict.lost, verdict.passes()), (1, false));
+    /// It finds exactly this, which fails the run.
+    fn finds(change: impl FnOnce(&mut History), expected: &Verdict) {
+        let verdict = judged(change);
+        let (effects, attempted) = (verdict.effects, verdict.attempted);
+        let expected = Verdict {
+            attempted,
+            acknowledged: 2,
+            effects,
+            drain: verdict.drain,
+            ..expected.clone()
+        };
+        assert_eq!(verdict, expected);
+        assert!(!verdict.passes());
+    }
+
+    fn none() -> Verdict {
+        Verdict::default()
     }
 
     #[test]
-    fn what_was_acknowledged_and_has_no_state_is_lost() {
-        let verdict = judged(|history| history.states.truncate(1));
-        assert_eq!((verdict.lost, verdict.ghost), (1, 1));
+    fn what_was_acknowledged_and_has_no_effect_is_lost() {
+        let lost = Verdict { lost: 1, ..none() };
+        finds(|history| history.effects.truncate(1), &lost);
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_has_neither_state_nor_effect_is_lost() {
+        let lost = Verdict { lost: 1, ..none() };
+        let forget = |history: &mut History| {
+            history.states.truncate(1);
+            history.effects.truncate(1);
+        };
+        finds(forget, &lost);
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_has_an_effect_but_no_state_is_lost_and_a_ghost() {
+        let both = Verdict {
+            lost: 1,
+            ghost: 1,
+            ..none()
+        };
+        finds(|history| history.states.truncate(1), &both);
     }
 
     #[test]
     fn a_state_that_nobody_was_told_of_needs_its_effect_too() {
-        let verdict = judged(|history| history.states.push(entry("z", 3)));
-        assert_eq!((verdict.lost, verdict.passes()), (1, false));
+        let unanswered = |history: &mut History| {
+            history.attempted.insert("z".to_owned());
+            history.states.push(entry("z", 3));
+        };
+        finds(unanswered, &Verdict { lost: 1, ..none() });
     }
 
     #[test]
     fn a_second_effect_is_a_duplicate_and_no_inversion() {
-        let verdict = judged(|history| history.effects.push(entry("x", 1)));
-        assert_eq!((verdict.duplicated, verdict.inversions), (1, 0));
-        assert!(!verdict.passes());
+        let duplicate = Verdict {
+            duplicated: 1,
+            ..none()
+        };
+        finds(|history| history.effects.push(entry("x", 1)), &duplicate);
     }
 
     #[test]
     fn an_effect_without_its_state_is_a_ghost() {
-        let verdict = judged(|history| history.effects.push(entry("z", 3)));
-        assert_eq!((verdict.ghost, verdict.passes()), (1, false));
+        let ghost = Verdict { ghost: 1, ..none() };
+        finds(|history| history.effects.push(entry("z", 3)), &ghost);
+    }
+
+    #[test]
+    fn a_state_that_nobody_has_asked_for_is_a_ghost() {
+        let refused = |history: &mut History| {
+            history.states.push(entry("refused", 3));
+            history.effects.push(entry("refused", 3));
+        };
+        finds(refused, &Verdict { ghost: 1, ..none() });
+    }
+
+    #[test]
+    fn an_effect_with_another_version_than_its_state_is_altered() {
+        // In order and without a gap, so nothing else tells.
+        let altered = Verdict {
+            altered: 2,
+            ..none()
+        };
+        finds(
+            |history| history.effects = vec![entry("y", 1), entry("x", 2)],
+            &altered,
+        );
+    }
+
+    #[test]
+    fn an_effect_on_another_account_than_its_state_is_altered() {
+        let elsewhere = |history: &mut History| {
+            history.effects[0].account = "b".to_owned();
+            history.effects[1].account = "b".to_owned();
+            history.states[1].account = "b".to_owned();
+        };
+        let altered = Verdict {
+            altered: 1,
+            ..none()
+        };
+        finds(elsewhere, &altered);
     }
 
     #[test]
     fn effects_out_of_order_are_inversions() {
-        let verdict = judged(|history| history.effects.reverse());
-        assert_eq!((verdict.inversions, verdict.gaps), (1, 0));
-        assert!(!verdict.passes());
+        let inversion = Verdict {
+            inversions: 1,
+            ..none()
+        };
+        finds(|history| history.effects.reverse(), &inversion);
     }
 
     #[test]
     fn a_version_that_was_passed_over_is_a_gap() {
-        let verdict = judged(|history| {
+        let pass_over = |history: &mut History| {
+            history.attempted.insert("z".to_owned());
             history.states.push(entry("z", 4));
             history.effects.push(entry("z", 4));
-        });
-        assert_eq!((verdict.gaps, verdict.passes()), (1, false));
+        };
+        finds(pass_over, &Verdict { gaps: 1, ..none() });
     }
 
     #[test]
@@ -278,5 +383,46 @@ mod tests {
         let broken = judged(|history| history.drain = None);
         assert!(sound.and(&sound).passes());
         assert!(!sound.and(&broken).passes() && !broken.and(&sound).passes());
+    }
+
+    #[test]
+    fn runs_together_have_found_what_each_has() {
+        let all = Verdict {
+            attempted: 1,
+            acknowledged: 2,
+            effects: 3,
+            lost: 4,
+            duplicated: 5,
+            ghost: 6,
+            altered: 7,
+            inversions: 8,
+            gaps: 9,
+            dead: 10,
+            unfinished: 11,
+            redelivered: 12,
+            wrong: 13,
+            drain: Some(Duration::from_secs(14)),
+            left_out: ["kills"].into(),
+        };
+        let nothing = Verdict {
+            drain: Some(Duration::ZERO),
+            ..none()
+        };
+        assert_eq!(nothing.and(&all), all);
+        assert_eq!(all.and(&nothing), all);
+    }
+
+    #[test]
+    fn a_verdict_says_what_it_is_not_on() {
+        let left_out = ["restarts", "kills"].into();
+        let partly = Verdict {
+            left_out,
+            ..judged(|_| ())
+        };
+        let said = partly.and(&judged(|_| ())).to_string();
+        assert!(
+            said.starts_with("pass (without kills, restarts) attempted="),
+            "{said}"
+        );
     }
 }

@@ -79,7 +79,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 
     let blocked = commands::account(&run, u32::MAX);
     watch.leave_out(&blocked);
-    block(&world, &blocked).await?;
+    block(&mut world, &blocked).await?;
     let args = [
         "--role",
         "producer",
@@ -122,7 +122,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 }
 
 /// An account whose first event no consumer can handle, before it is repaired.
-async fn block(world: &World, account: &str) -> Result<()> {
+async fn block(world: &mut World, account: &str) -> Result<()> {
     let store = Store::new(world.producer.connect().await);
     for number in 0..BLOCKED {
         let kind = if number == 0 {
@@ -132,7 +132,15 @@ async fn block(world: &World, account: &str) -> Result<()> {
         };
         let op = format!("{kind}-{number}");
         let account = account.to_owned();
-        commands::deposit(&store, &commands::Command { op, account }).await?;
+        commands::deposit(
+            &store,
+            &commands::Command {
+                op: op.clone(),
+                account,
+            },
+        )
+        .await?;
+        world.was_done(&op);
     }
     Ok(())
 }

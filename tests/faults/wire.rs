@@ -18,6 +18,25 @@ use messaging::{System, faults};
 
 use crate::deposit;
 
+/// After the id of a delivery that may have come before, as the broker says.
+const AGAIN: &str = " again";
+
+/// A delivery in the record.
+pub(crate) struct Recorded {
+    pub(crate) id: String,
+    pub(crate) redelivered: bool,
+}
+
+/// What `record` holds.
+pub(crate) fn read(record: &Path) -> Result<Vec<Recorded>> {
+    let record = std::fs::read_to_string(record)?;
+    let recorded = |line: &str| Recorded {
+        id: line.strip_suffix(AGAIN).unwrap_or(line).to_owned(),
+        redelivered: line.ends_with(AGAIN),
+    };
+    Ok(record.lines().map(recorded).collect())
+}
+
 pub(crate) struct Wire {
     inner: Arc<dyn Transport>,
     record: Arc<File>,
@@ -70,7 +89,7 @@ impl Transport for Wire {
             // What the broker has given up is no delivery to a handler.
             return Ok(inner);
         }
-        Ok(Box::new(Recorded {
+        Ok(Box::new(Recording {
             inner,
             record: Arc::clone(&self.record),
         }))
@@ -101,17 +120,18 @@ impl Publisher for Lossy {
     }
 }
 
-struct Recorded {
+struct Recording {
     inner: Box<dyn Receiver>,
     record: Arc<File>,
 }
 
 #[async_trait]
-impl Receiver for Recorded {
+impl Receiver for Recording {
     async fn receive(&mut self) -> Result<Delivery, TransportError> {
         let delivery = self.inner.receive().await?;
         let id = delivery.message.message_id.as_deref().unwrap_or("-");
-        let written = writeln!(&*self.record, "{id}");
+        let again = if delivery.redelivered { AGAIN } else { "" };
+        let written = writeln!(&*self.record, "{id}{again}");
         written.map_err(|error| TransportError::new("recording a delivery", error))?;
         if faults::broken("ack-before-commit") {
             self.inner.acknowledge(Ack::One(delivery.tag)).await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use messaging::faults;
-use messaging::transport::{self, Embedded, Transport};
+use messaging::transport::{self, Embedded, Topology, Transport};
 use runtime::config::DatabaseConfig;
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
 use tempfile::TempDir;
@@ -21,6 +21,7 @@ use crate::checker::{Entry, History, Verdict, judge};
 use crate::ledger::NOT_QUIET;
 use crate::load::Load;
 use crate::tables::{self, Migrator};
+use crate::wire::{self, Recorded};
 use crate::{deposit, text};
 
 /// Longer than a child's own patience: past it, it hangs.
@@ -92,7 +93,11 @@ impl World {
 
     /// The broker before any process is there, which alone may have an embedded one's file open.
     pub(crate) async fn transport(&self) -> Result<Arc<dyn Transport>> {
-        let topology = deposit::consumer();
+        self.transport_of(deposit::consumer()).await
+    }
+
+    /// The same, as somebody sees it who declares `topology`.
+    pub(crate) async fn transport_of(&self, topology: Topology) -> Result<Arc<dyn Transport>> {
         match &self.broker {
             Some(broker) => Ok(broker.transport(topology)),
             None => {
@@ -242,10 +247,26 @@ impl World {
         })
     }
 
+    /// A command that this process has given itself was answered with yes.
+    pub(crate) fn was_done(&mut self, op: &str) {
+        self.known.attempted.insert(op.to_owned());
+        self.known.acknowledged.insert(op.to_owned());
+    }
+
+    /// The commands that were answered with yes so far.
+    pub(crate) fn acknowledged(&self) -> &HashSet<String> {
+        &self.known.acknowledged
+    }
+
     /// The ids of what was delivered in a run, each as often as it was.
     pub(crate) fn delivered(&self, run: &str) -> Result<Vec<String>> {
-        let record = std::fs::read_to_string(self.wire(run))?;
-        Ok(record.lines().map(str::to_owned).collect())
+        let deliveries = self.deliveries(run)?.into_iter();
+        Ok(deliveries.map(|delivery| delivery.id).collect())
+    }
+
+    /// What was delivered in a run.
+    pub(crate) fn deliveries(&self, run: &str) -> Result<Vec<Recorded>> {
+        wire::read(&self.wire(run))
     }
 
     /// Deliveries of a run that had come before.

@@ -31,10 +31,11 @@ pub const POINTS: [&str; 16] = [
 ];
 
 /// What a wrong engine would do. `publish-before-commit` is the workload's to do, `ack-before-commit` that of a transport.
-pub const MISTAKES: [&str; 8] = [
+pub const MISTAKES: [&str; 9] = [
     "publish-before-commit",
     "mark-before-confirm",
     "ignore-return",
+    "return-by-position",
     "ack-before-commit",
     "no-inbox",
     "cursor-polling",

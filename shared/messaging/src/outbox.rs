@@ -17,11 +17,13 @@ use crate::{faults, sql, telemetry, trace};
 
 /// The signal that a committed event raises, and a timer.
 pub(crate) const SIGNAL: &str = "outbox";
-/// Asks how long until the relay has something to do: publish, or release a timer. What waits for its next try counts as well,
-/// since what is due of it is known only once it is read.
+/// Asks how long until the relay has something to do: publish, try again to, or release a timer.
 pub(crate) const DUE_IN_MS: &str = "
-SELECT CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL) THEN 0
-            ELSE (SELECT min(held_until_ms) - {now} FROM outbox WHERE held_until_ms IS NOT NULL) END";
+SELECT CASE
+    WHEN EXISTS (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= {now}) THEN 0
+    ELSE (SELECT min(at_ms) - {now} FROM (
+        SELECT min(due_at_ms) AS at_ms FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL
+        UNION ALL SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) AS next) END";
 
 /// What made a change: a call from outside, or an event. Whatever it causes carries the same correlation id.
 #[derive(Clone, Debug)]

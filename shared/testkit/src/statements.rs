@@ -1,11 +1,12 @@
 //! Counts what a test's PostgreSQL is asked, by what sqlx logs on the test's thread. SQLite has threads of its own, so that
 //! neither such a database nor an embedded broker's queue file is counted.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
 
+use tracing::Dispatch;
 use tracing::field::{Field, Visit};
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 const POISONED: &str = "a test failed while it was counting";
@@ -17,6 +18,11 @@ pub struct Statements(Arc<Mutex<Vec<(Instant, String)>>>);
 impl Statements {
     /// Listens for as long as the guard lives.
     pub fn listen() -> (Self, DefaultGuard) {
+        /// Where there is only one subscriber, tracing asks the thread that comes to a place in the code first whether it is
+        /// wanted, and remembers a "no" for all threads. So there are two.
+        static ANOTHER: LazyLock<Dispatch> =
+            LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+        LazyLock::force(&ANOTHER);
         let statements = Self::default();
         let subscriber = tracing_subscriber::registry().with(statements.clone());
         (statements, tracing::subscriber::set_default(subscriber))

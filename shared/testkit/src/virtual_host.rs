@@ -20,18 +20,18 @@ impl VirtualHost {
         let password = Uuid::new_v4().simple().to_string();
         operator.run(&["add_vhost", &name]).await;
         operator.run(&["add_user", &name, &password]).await;
-        let grant = ["set_permissions", "-p", &name, &name, ".*", ".*", ".*"];
-        operator.run(&grant).await;
         let mut url = server.clone();
         url.set_path(&name);
         url.set_username(&name).expect("a URL with a host");
         url.set_password(Some(&password))
             .expect("a URL with a host");
-        Self {
+        let host = Self {
             operator: operator.clone(),
             name,
             url,
-        }
+        };
+        host.permit(".*").await;
+        host
     }
 
     /// Where its user logs in.
@@ -74,6 +74,46 @@ impl VirtualHost {
         let mut rows = rows(&self.operator.run(&list).await);
         rows.retain(|row| row.first() == Some(&self.name));
         rows.into_iter().filter_map(|mut row| row.pop()).collect()
+    }
+
+    /// Its connections: the names that they have given themselves, and their heartbeats in seconds.
+    pub async fn connections(&self) -> Vec<(String, u32)> {
+        let list = [
+            "list_connections",
+            "--quiet",
+            "--no-table-headers",
+            "vhost",
+            "timeout",
+            "client_properties",
+        ];
+        let mut rows = rows(&self.operator.run(&list).await);
+        rows.retain(|row| row.len() == 3 && row[0] == self.name);
+        // A list of Erlang's: [{"connection_name","test consume"}, …].
+        let name = |properties: &str| {
+            let (_, name) = properties.split_once(r#"{"connection_name",""#)?;
+            Some(name.split_once('"')?.0.to_owned())
+        };
+        rows.into_iter()
+            .map(|row| {
+                let heartbeat_s = row[1].parse().expect("seconds");
+                (name(&row[2]).unwrap_or_default(), heartbeat_s)
+            })
+            .collect()
+    }
+
+    /// Lets its user do what matches `pattern`, to configure, to write and to read, and nothing else.
+    pub async fn permit(&self, pattern: &str) {
+        let name = &self.name;
+        let grant = [
+            "set_permissions",
+            "-p",
+            name,
+            name,
+            pattern,
+            pattern,
+            pattern,
+        ];
+        self.operator.run(&grant).await;
     }
 
     /// Gives its user another password than the one in the URL: nobody who comes anew is let in.

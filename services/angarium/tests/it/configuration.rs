@@ -34,6 +34,22 @@ fn a_sqlite_url_for_three_services_is_refused_with_a_reason() {
 }
 
 #[test]
+fn an_inbox_that_forgets_too_early_is_refused_with_the_settings_that_disagree() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let output = run(command(&data).env("INBOX_RETENTION", "8days"));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{message}");
+    for setting in ["INBOX_RETENTION", "OUTBOX_RETENTION", "RETRY_LONGEST_AGE"] {
+        assert!(
+            message.contains(setting),
+            "{setting} is not named in: {message}"
+        );
+    }
+    assert!(!data.exists());
+}
+
+#[test]
 fn help_names_every_variable_and_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(command(folder.path()).arg("--help"));

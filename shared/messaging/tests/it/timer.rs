@@ -1,10 +1,12 @@
 //! Durable timers: published when their time has come, unless they were cancelled before.
 
+use std::time::Duration;
+
 use messaging::timer;
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually_is};
 
-use crate::effects::each_on_its_own;
+use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::Changed;
 use crate::world::{World, cause};
 
@@ -107,15 +109,55 @@ async fn a_timer_is_set_only_if_its_transaction_commits(
     world.stop().await;
 }
 
+/// So far ahead that the relay is asleep by then, and has nothing else to wake for.
+const SOON: Duration = Duration::from_millis(700);
+
+async fn soon_ms(world: &World) -> i64 {
+    let now = match world.store.connection().get_database_backend() {
+        sea_orm::DbBackend::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",
+        _ => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+    };
+    let rows = world.rows(&format!("SELECT {now} AS now_ms"), []).await;
+    rows[0].try_get::<i64>("", "now_ms").unwrap() + SOON.as_millis() as i64
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_timer_wakes_a_relay_that_sleeps_and_is_published_once(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let transport = world.transport(&each_on_its_own());
+    transport.declare().await.unwrap();
+    world.run_relay(transport);
+    set(&world, "a", soon_ms(&world).await).await;
+    assert_eq!(world.broker.messages(QUEUE).await, 0);
+    eventually_is("it is in the queue", 1, async || {
+        world.broker.messages(QUEUE).await
+    })
+    .await;
+    world.commit(&Changed::of("marker"), 1).await;
+    world.all_is_published().await;
+    world.stop().await;
+    // Nobody consumes, so nothing hides a second one.
+    assert_eq!(world.broker.messages(QUEUE).await, 2);
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_timer_outlives_the_process_that_set_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
-    set(&world, "a", PAST_MS).await;
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.commit(&Changed::of("marker"), 1).await;
+    world.all_is_published().await;
+    set(&world, "a", soon_ms(&world).await).await;
+    // As a process that is killed before its time has come.
+    world.abort().await;
     world.run_consumer(each_on_its_own());
     world.run_relay(world.transport(&each_on_its_own()));
-    handled(&world, 1).await;
+    handled(&world, 2).await;
+    assert_eq!(world.versions("a").await, [1]);
     world.stop().await;
 }

@@ -2,7 +2,8 @@
 
 use event::{Envelope, aggregate_type};
 
-use super::{Failure, Handling, Outcome, held_on};
+use super::due::held_on;
+use super::{Failure, Handling, Outcome};
 use crate::consumer::decision::{Turn, turn};
 use crate::inbox::{self, Due, Held, held};
 use crate::retry::millis;
@@ -24,13 +25,13 @@ impl Handling {
         let left_for = match self.passing(transaction, due).await? {
             Passing::Now => {
                 let passed = held::pass_over(transaction, due).await?;
-                return held_on(passed, Held::Discarded);
+                return Ok(held_on(passed, Held::Discarded));
             }
             Passing::In(wait) => Some(wait),
             Passing::AfterAnEarlierOne => None,
         };
         let left = held::leave(transaction, due, left_for).await?;
-        held_on(left, Held::Waiting)
+        Ok(held_on(left, Held::Waiting))
     }
 
     /// Moves the position past the event where it is its turn.

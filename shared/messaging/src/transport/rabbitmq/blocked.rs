@@ -1,4 +1,11 @@
 //! Whether the broker takes messages at the moment: it blocks publishing connections while it is short of memory or disk.
+//!
+//! It says so only after a first message, and lapin then writes nothing more, not even what was begun. Such a silence means
+//! nothing, so it ends no connection: one that is dropped meanwhile keeps its thread and its socket until the broker takes
+//! messages again, and the next one fares no better.
+
+use std::pin::pin;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use lapin::Event;
@@ -63,6 +70,26 @@ impl Blocked {
             "waiting for something to publish",
             "the connection was lost",
         )
+    }
+
+    /// Waits for what the broker has to do within `limit`, and while it takes no messages for as long as that lasts.
+    pub(super) async fn outlast<T>(
+        &self,
+        limit: Duration,
+        action: &str,
+        future: impl Future<Output = T>,
+    ) -> Result<T, TransportError> {
+        let mut future = pin!(future);
+        loop {
+            match tokio::time::timeout(limit, &mut future).await {
+                Ok(done) => return Ok(done),
+                Err(_) if self.is_blocked() => self.end().await?,
+                Err(_) => {
+                    let reason = format!("no answer within {limit:?}");
+                    return Err(TransportError::new(action, reason));
+                }
+            }
+        }
     }
 
     /// Waits until the broker takes messages.

@@ -92,6 +92,17 @@ impl Connection {
         within(self.config.time_out, action, future).await
     }
 
+    /// As [`wait`](Self::wait), for what the broker does only while it takes messages.
+    pub(super) async fn wait_while_blocked<T>(
+        &self,
+        action: &str,
+        future: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, TransportError> {
+        let limit = self.config.time_out;
+        let done = self.blocked.outlast(limit, action, future).await?;
+        done.map_err(|error| TransportError::new(action, error))
+    }
+
     /// The name on this broker of an exchange or queue of ours.
     pub(super) fn name(&self, name: &str) -> Result<ShortString, TransportError> {
         short(&format!("{}{name}", self.config.prefix))

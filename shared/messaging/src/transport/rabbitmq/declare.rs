@@ -37,9 +37,7 @@ pub(super) async fn declare(
         // Made by somebody else, for another purpose or with other settings: to go on would be a guess.
         Some(Refusal::Different) => Err(TransportError::new(
             "declaring the topology",
-            TopologyMismatch {
-                differences: vec![error.to_string()],
-            },
+            TopologyMismatch::Different(error.to_string()),
         )),
         Some(Refusal::Absent) | None => Err(error),
     }

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use event::Message;
 use futures::FutureExt as _;
 use futures::future::ready;
-use lapin::Confirmation as Answer;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 
+use super::answers::{Answer, Answers, Name};
 use super::blocked::Blocked;
 use super::connection::{Connection, short};
 use super::properties::to_amqp;
@@ -20,6 +20,7 @@ const CONFIRM_TIME_OUT: Duration = Duration::from_secs(30);
 
 pub(super) struct RabbitMqPublisher {
     connection: Connection,
+    answers: Answers,
 }
 
 impl RabbitMqPublisher {
@@ -31,7 +32,11 @@ impl RabbitMqPublisher {
         connection
             .wait("asking for publisher confirms", selecting)
             .await?;
-        Ok(Self { connection })
+        let answers = Answers::begin();
+        Ok(Self {
+            connection,
+            answers,
+        })
     }
 }
 
@@ -55,56 +60,34 @@ impl Publisher for RabbitMqPublisher {
             // It never will fit into AMQP: that is this message's trouble, and not the connection's.
             Err(error) => return Ok(ready(Ok(Confirmation::Refused(error.to_string()))).boxed()),
         };
+        let name = Name {
+            exchange: self.connection.name(&message.exchange)?,
+            routing_key: short(&message.routing_key)?,
+            message_id: properties.message_id().clone(),
+        };
         let publishing = self.connection.channel.basic_publish(
-            self.connection.name(&message.exchange)?,
-            short(&message.routing_key)?,
+            name.exchange.clone(),
+            name.routing_key.clone(),
             options,
             &message.body,
             properties,
         );
-        let confirm = self.connection.wait("publishing", publishing).await?;
+        let publishing = self.connection.wait_while_blocked("publishing", publishing);
+        let answer = self.answers.hand_over(name, publishing).await?;
         let blocked = self.connection.blocked.clone();
-        Ok(Box::pin(wait_for_answer(
-            confirm,
-            CONFIRM_TIME_OUT,
-            blocked,
-        )))
+        Ok(Box::pin(wait_for_answer(answer, CONFIRM_TIME_OUT, blocked)))
     }
 }
 
-/// A broker that has blocked the connection answers when it takes messages again: until then its silence means nothing.
 async fn wait_for_answer(
-    mut confirm: impl Future<Output = lapin::Result<Answer>> + Unpin,
+    answer: Answer,
     limit: Duration,
     blocked: Blocked,
 ) -> Result<Confirmation, TransportError> {
     const ACTION: &str = "waiting for a publisher confirm";
-    loop {
-        match tokio::time::timeout(limit, &mut confirm).await {
-            Ok(Ok(answer)) => return confirmation(&answer),
-            Ok(Err(error)) => return Err(TransportError::new(ACTION, error)),
-            Err(_) if blocked.is_blocked() => blocked.end().await?,
-            Err(_) => {
-                return Err(TransportError::new(
-                    ACTION,
-                    format!("no answer within {limit:?}"),
-                ));
-            }
-        }
-    }
-}
-
-/// A message that no queue is bound for is returned *and* acknowledged, so an acknowledgement alone proves nothing.
-fn confirmation(answer: &Answer) -> Result<Confirmation, TransportError> {
-    match answer {
-        Answer::Ack(None) => Ok(Confirmation::Routed),
-        Answer::Ack(Some(_)) => Ok(Confirmation::Unrouted),
-        Answer::Nack(_) => Ok(Confirmation::Refused(
-            "the broker did not take it (basic.nack)".to_owned(),
-        )),
-        Answer::NotRequested => Err(TransportError::new(
-            "publishing",
-            "the channel is not in confirm mode",
-        )),
-    }
+    let answered = blocked.outlast(limit, ACTION, answer).await?;
+    answered.unwrap_or_else(|_| {
+        let reason = "the connection was given up";
+        Err(TransportError::new(ACTION, reason))
+    })
 }

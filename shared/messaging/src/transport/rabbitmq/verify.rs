@@ -34,7 +34,7 @@ pub(super) async fn verify(
     }
     Err(TransportError::new(
         "verifying the topology",
-        TopologyMismatch { differences },
+        TopologyMismatch::Missing(differences),
     ))
 }
 

@@ -122,6 +122,39 @@ async fn five_hundred_publications_can_wait_for_their_confirm_at_once(
     assert_eq!(broker.messages(QUEUE).await, 500);
 }
 
+/// A broker returns what is unroutable at once and confirms what it stores later, so the answers of neighbours interleave.
+#[rstest]
+#[tokio::test]
+async fn among_many_outstanding_each_is_answered_for_by_its_own_route(
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
+) {
+    const PAIRS: usize = 1000;
+    let broker = Broker::create(kind).await;
+    let publisher = transport(&broker).publisher().await.unwrap();
+    let mut confirms = Vec::new();
+    for number in 0..2 * PAIRS {
+        let (key, expected) = match number % 2 {
+            0 => ("thing.made", Confirmation::Routed),
+            _ => ("nothing.made", Confirmation::Unrouted),
+        };
+        let message = Message {
+            message_id: Some(format!("{number}")),
+            ..message(key, "x")
+        };
+        let confirm = publisher.publish(&message).await.unwrap();
+        confirms.push((number, expected, confirm));
+    }
+    let mut wrong = Vec::new();
+    for (number, expected, confirm) in confirms {
+        let confirmed = confirm.await.unwrap();
+        if confirmed != expected {
+            wrong.push((number, confirmed));
+        }
+    }
+    assert_eq!(wrong, []);
+    assert_eq!(broker.messages(QUEUE).await, PAIRS as u64);
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_confirmed_message_is_there_after_a_restart_with_the_routes(

@@ -1,0 +1,80 @@
+//! A held event's way through one transaction, once its time has come.
+//!
+//! Its aggregate's position is locked before its own row, as everywhere: who waits for the one never holds the other.
+
+use event::{Envelope, aggregate_type};
+use sea_orm::DbErr;
+
+use super::{Failure, Handling, OVERTAKEN, Outcome, undecodable};
+use crate::consumer::decision::{Turn, turn};
+use crate::inbox::{self, Due, Held, held};
+use crate::store::Transaction;
+use crate::subscription::HandlerError;
+
+impl Handling {
+    pub(in crate::consumer) async fn due(
+        &self,
+        transaction: &Transaction,
+        due: &Due,
+    ) -> Result<Outcome, Failure> {
+        if due.discarded {
+            return self.discarded(transaction, due).await;
+        }
+        if due.never_ended >= self.policy(&due.message).attempts {
+            return self.never_ended(transaction, due).await;
+        }
+        let envelope = Envelope::from_message(&due.message)
+            .map_err(|error| Failure::Handler(HandlerError::reject(undecodable(&error))))?;
+        let aggregate = aggregate_type(&due.message.routing_key);
+        let mut handled = Outcome::Handled;
+        if let Some(version) = self.version(aggregate, &envelope)? {
+            let (consumer, id) = (self.consumer(), &envelope.aggregate_id);
+            let position = inbox::position(transaction, consumer, aggregate, id).await?;
+            match turn(position, version) {
+                Turn::Now => (),
+                Turn::Past if due.replayed => (),
+                Turn::Past => return Err(Failure::Handler(HandlerError::reject(OVERTAKEN))),
+                Turn::Unknown if self.is_baseline(transaction, aggregate, &envelope).await? => {
+                    handled = Outcome::Baseline;
+                }
+                Turn::Unknown | Turn::Later => {
+                    let parked = held::park(transaction, due, Held::Waiting).await?;
+                    return Ok(held_on(parked, Held::Waiting));
+                }
+            }
+        }
+        if !self.subscriptions.knows(&envelope.event_type) {
+            let parked = held::park(transaction, due, Held::Skipped).await?;
+            if parked {
+                self.advance(transaction, aggregate, &envelope).await?;
+            }
+            return Ok(held_on(parked, Held::Skipped));
+        }
+        if !held::settle(transaction, due).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        self.handle(transaction, &due.message, envelope, due.attempts + 1)
+            .await?;
+        Ok(handled)
+    }
+
+    /// Whether the order of its aggregate may begin with the event: nothing earlier is held.
+    pub(super) async fn is_baseline(
+        &self,
+        transaction: &Transaction,
+        aggregate: &str,
+        envelope: &Envelope,
+    ) -> Result<bool, DbErr> {
+        let (consumer, id) = (self.consumer(), &envelope.aggregate_id);
+        let lowest = inbox::lowest_held(transaction, consumer, aggregate, id).await?;
+        Ok(lowest == envelope.aggregate_version)
+    }
+}
+
+/// What was written of a held event; where nothing was, it is in other hands by now.
+pub(super) fn held_on(written: bool, held: Held) -> Outcome {
+    match written {
+        true => Outcome::Held(held, None),
+        false => Outcome::Duplicate,
+    }
+}

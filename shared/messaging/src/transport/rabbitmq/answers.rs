@@ -1,0 +1,206 @@
+//! Which return belongs to which publication: what makes "not returned" something to rely on.
+//!
+//! The broker returns an unroutable message before it acknowledges it, but lapin hands each return to whatever it settles
+//! next, which may be a neighbour. So an acknowledgement counts only once every return that came before it is known. lapin
+//! settles publications one after the other, on one thread, and wakes each before it settles the next: whatever was settled
+//! before an answer that we see has been reported by then, unless it is being handed over just now. So all confirms of a
+//! channel are looked at in one place, which waits for the hand-over, and then looks until nothing more is reported.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use lapin::message::BasicReturnMessage;
+use lapin::{Confirmation as Settled, PublisherConfirm};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+
+use crate::transport::TransportError;
+
+mod verdicts;
+
+use verdicts::Verdicts;
+pub(super) use verdicts::{Answer, Name};
+
+const ACTION: &str = "waiting for a publisher confirm";
+
+/// The publications of one channel.
+pub(super) struct Answers {
+    outstanding: Arc<Mutex<Outstanding>>,
+    sorting: AbortHandle,
+}
+
+impl Answers {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it ends with the channel that owns it, and cannot fail"
+    )]
+    pub(super) fn begin() -> Self {
+        let (settled, reported) = unbounded_channel();
+        let outstanding = Arc::new(Mutex::new(Outstanding::new(settled)));
+        let task = tokio::spawn(sort(Arc::clone(&outstanding), reported));
+        Self {
+            outstanding,
+            sorting: task.abort_handle(),
+        }
+    }
+
+    /// Hands a message over. `publishing` reaches lapin when it is first polled, so in here. One that is broken off may hold the
+    /// return of another, so after it no answer is certain.
+    pub(super) async fn hand_over(
+        &self,
+        message: Name,
+        publishing: impl Future<Output = Result<PublisherConfirm, TransportError>>,
+    ) -> Result<Answer, TransportError> {
+        let mut outstanding = self.outstanding.lock().await;
+        if !outstanding.is_whole {
+            return Err(TransportError::new(
+                "publishing",
+                "an earlier publication on this connection was broken off",
+            ));
+        }
+        outstanding.is_whole = false;
+        match publishing.await {
+            Ok(confirm) => {
+                let answer = outstanding.add(message, confirm);
+                outstanding.is_whole = true;
+                Ok(answer)
+            }
+            // A channel that the broker has closed says only that it is: why is told to what is outstanding.
+            Err(error) => Err(outstanding.refusal().unwrap_or(error)),
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.sorting.abort();
+    }
+}
+
+async fn sort(outstanding: Arc<Mutex<Outstanding>>, mut reported: UnboundedReceiver<u64>) {
+    while let Some(number) = reported.recv().await {
+        let mut outstanding = outstanding.lock().await;
+        outstanding.look_at(number);
+        while let Ok(number) = reported.try_recv() {
+            outstanding.look_at(number);
+        }
+        // Never again, where something was settled that is not in here: its return may be another's.
+        if outstanding.is_whole {
+            outstanding.verdicts.tell();
+        }
+    }
+}
+
+struct Outstanding {
+    confirms: HashMap<u64, PublisherConfirm>,
+    verdicts: Verdicts,
+    settled: UnboundedSender<u64>,
+    /// lapin has settled nothing that is not in here.
+    is_whole: bool,
+    /// Over what the broker has closed the channel, and what it says.
+    refused: Option<(String, lapin::Error)>,
+}
+
+impl Outstanding {
+    fn new(settled: UnboundedSender<u64>) -> Self {
+        Self {
+            confirms: HashMap::new(),
+            verdicts: Verdicts::default(),
+            settled,
+            is_whole: true,
+            refused: None,
+        }
+    }
+
+    fn add(&mut self, message: Name, confirm: PublisherConfirm) -> Answer {
+        let (number, answer) = self.verdicts.begin(message);
+        self.confirms.insert(number, confirm);
+        if self.look_at(number) {
+            // It was settled before anybody could be woken by it.
+            let _ = self.settled.send(number);
+        }
+        answer
+    }
+
+    /// Whether it is settled.
+    fn look_at(&mut self, number: u64) -> bool {
+        // Reported once more after it was seen.
+        let Some(confirm) = self.confirms.get_mut(&number) else {
+            return false;
+        };
+        let waker = Waker::from(Arc::new(Report {
+            number,
+            settled: self.settled.clone(),
+        }));
+        let Poll::Ready(settled) = Pin::new(confirm).poll(&mut Context::from_waker(&waker)) else {
+            return false;
+        };
+        self.confirms.remove(&number);
+        match settled {
+            Ok(Settled::Ack(returned)) => self.settle(number, true, returned.as_ref()),
+            Ok(Settled::Nack(returned)) => self.settle(number, false, returned.as_ref()),
+            Ok(Settled::NotRequested) => {
+                let reason = "the channel is not in confirm mode";
+                self.verdicts
+                    .lose(number, TransportError::new(ACTION, reason));
+            }
+            Err(error) => self.lose(number, error),
+        }
+        true
+    }
+
+    fn settle(&mut self, number: u64, is_taken: bool, returned: Option<&BasicReturnMessage>) {
+        let returned = returned.map(|returned| Name {
+            exchange: returned.exchange.clone(),
+            routing_key: returned.routing_key.clone(),
+            message_id: returned.properties.message_id().clone(),
+        });
+        let is_known = self.verdicts.settle(number, is_taken, returned.as_ref());
+        if !is_known {
+            tracing::error!(
+                ?returned,
+                "the broker returned what nobody waits for; nothing that is outstanding counts as published"
+            );
+            self.is_whole = false;
+        }
+    }
+
+    /// The broker closes a channel over one message, and lapin tells all that are outstanding: whichever is looked at first
+    /// must name the one that stands in everybody's way.
+    fn lose(&mut self, number: u64, error: lapin::Error) {
+        if self.refused.is_none() {
+            let refused = self.verdicts.meant_by(&error.to_string());
+            self.refused = refused.map(|action| (action, error.clone()));
+        }
+        let lost = match &self.refused {
+            Some((action, error)) => TransportError::new(action, error.clone()),
+            None => TransportError::new(ACTION, error),
+        };
+        self.verdicts.lose(number, lost);
+    }
+
+    /// Why the broker has closed the channel, where it has.
+    fn refusal(&mut self) -> Option<TransportError> {
+        let outstanding: Vec<u64> = self.confirms.keys().copied().collect();
+        for number in outstanding {
+            self.look_at(number);
+        }
+        let (action, error) = self.refused.clone()?;
+        Some(TransportError::new(action, error))
+    }
+}
+
+/// Reports that a publication was settled, on lapin's thread and at once: the order of the reports is that of the settling.
+struct Report {
+    number: u64,
+    settled: UnboundedSender<u64>,
+}
+
+impl Wake for Report {
+    fn wake(self: Arc<Self>) {
+        let _ = self.settled.send(self.number);
+    }
+}

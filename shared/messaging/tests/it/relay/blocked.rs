@@ -1,0 +1,78 @@
+//! A broker that is short of memory takes no messages until it has some: the relay waits where it stands.
+
+use std::time::Duration;
+
+use messaging::outbox;
+use messaging::transport::{self, RabbitMqConfig, Topology};
+use testkit::{
+    Broker, BrokerKind, Operator, OwnServer, Proxy, ServerKind, StoreKind, VirtualHost, eventually,
+};
+
+use crate::effects::{QUEUE, each_on_its_own};
+use crate::events::Changed;
+use crate::world::{World, cause};
+
+const EVENTS: usize = 300;
+const TIME_OUT: Duration = Duration::from_secs(1);
+
+/// On a broker of its own, as the alarm is everybody's. It tells a connection only after a first message on it.
+#[tokio::test]
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever reads the run must see what was left out"
+)]
+async fn a_broker_that_takes_no_messages_for_long_keeps_its_connection_and_gets_each_event_once() {
+    let server = match OwnServer::start(ServerKind::RabbitMq).await {
+        Ok(server) => server,
+        Err(reason) => return eprintln!("not tried: there is no broker of its own ({reason})"),
+    };
+    let operator = server.operator();
+    let host = VirtualHost::create(operator, server.url()).await;
+    let proxy = Proxy::before(host.url().as_str()).await;
+    let config = RabbitMqConfig {
+        time_out: TIME_OUT,
+        ..RabbitMqConfig::new(proxy.url().parse().unwrap())
+    };
+    let topology = Topology::default().consuming(each_on_its_own().queue());
+    let transport = transport::Broker::RabbitMq(config).transport("test", topology);
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let transaction = world.store.begin().await.unwrap();
+    for number in 0..EVENTS {
+        let event = Changed::of(&number.to_string());
+        let enqueued = outbox::enqueue(&transaction, &event, 1, &cause()).await;
+        enqueued.unwrap();
+    }
+    transaction.commit().await.unwrap();
+
+    operator.run(&["set_vm_memory_high_watermark", "0"]).await;
+    world.run_relay(transport);
+    eventually("the broker has blocked it", async || {
+        let states = connections(operator).await;
+        if states == ["blocked"] {
+            Ok(())
+        } else {
+            Err(states)
+        }
+    })
+    .await;
+    // That nothing happens takes its time to be seen.
+    let anew = eventually("it connects once more", async || {
+        (proxy.attempts() > 1).then_some(()).ok_or(())
+    });
+    let begun_anew = tokio::time::timeout(4 * TIME_OUT, anew).await;
+    assert!(begun_anew.is_err(), "it has given its connection up");
+    assert_eq!(world.pending().await, EVENTS);
+
+    operator.run(&["set_vm_memory_high_watermark", "0.6"]).await;
+    world.all_is_published().await;
+    assert_eq!(proxy.attempts(), 1);
+    assert!(world.outbox().await.iter().all(|row| row.attempts == 0));
+    assert_eq!(Broker::of(&host).messages(QUEUE).await, EVENTS as u64);
+    world.stop().await;
+}
+
+async fn connections(operator: &Operator) -> Vec<String> {
+    let list = ["list_connections", "--quiet", "--no-table-headers", "state"];
+    let said = operator.run(&list).await;
+    said.lines().map(str::to_owned).collect()
+}

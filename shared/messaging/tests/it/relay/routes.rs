@@ -1,0 +1,60 @@
+//! What one event's route has to do with another's: nothing, however their answers interleave.
+
+use messaging::outbox;
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually};
+
+use crate::effects::{QUEUE, each_on_its_own};
+use crate::events::{Audited, Changed};
+use crate::world::{World, cause};
+
+const EACH: usize = 500;
+
+#[rstest]
+#[tokio::test]
+async fn among_events_that_reach_no_queue_the_others_are_published_and_they_are_not(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let transport = world.transport(&each_on_its_own());
+    transport.declare().await.unwrap();
+    let transaction = world.store.begin().await.unwrap();
+    for number in 0..EACH {
+        let bound = Changed::of(&format!("{number} bound"));
+        let unbound = Audited {
+            account: format!("{number} unbound"),
+        };
+        let (first, cause) = (1, cause());
+        outbox::enqueue(&transaction, &bound, first, &cause)
+            .await
+            .unwrap();
+        outbox::enqueue(&transaction, &unbound, first, &cause)
+            .await
+            .unwrap();
+    }
+    transaction.commit().await.unwrap();
+    world.run_relay(transport);
+    let outbox = eventually("each was answered for", async || {
+        let outbox = world.outbox().await;
+        let unanswered = outbox
+            .iter()
+            .filter(|row| !row.published && row.attempts == 0);
+        match unanswered.count() {
+            0 => Ok(outbox),
+            unanswered => Err(unanswered),
+        }
+    })
+    .await;
+    world.stop().await;
+    let (bound, unbound): (Vec<_>, Vec<_>) = outbox
+        .into_iter()
+        .partition(|row| row.event_type == "test.account.v1.Changed");
+    assert_eq!([bound.len(), unbound.len()], [EACH, EACH]);
+    let lost = unbound.iter().filter(|row| row.published);
+    let held_back = bound
+        .iter()
+        .filter(|row| !row.published || row.attempts > 0);
+    assert_eq!([lost.count(), held_back.count()], [0, 0]);
+    assert_eq!(world.broker.messages(QUEUE).await, EACH as u64);
+}
