@@ -1,24 +1,29 @@
 //! The same thing at the same moment: many callers with one command, and two consumers with one event. It is done once.
 
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use messaging::transport::Confirmation;
 use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store};
-use testkit::{Broker, BrokerKind, Database, StoreKind, eventually};
+use tempfile::TempDir;
+use testkit::{Broker, BrokerKind, Database, StoreKind, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::checker::{Entry, History, Verdict, judge};
-use crate::ledger::commands::{self, Command};
 use crate::poison::wrong;
 use crate::tables::{self, Migrator};
+use crate::wire::{self, Wire};
 use crate::{deposit, world};
 
-/// At the same moment.
-const CALLERS: usize = 50;
-/// Events that two consumers get, for each round.
+mod beside;
+mod calls;
+
+use beside::Beside;
+use calls::CALLERS;
+
+/// Events without a command, for each round.
 const TWINS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -66,30 +71,33 @@ async fn on(
         RelayConfig::new("producer"),
     );
     running.spawn(relay.run(stop.clone()));
-    for _ in 0..2 {
+    let folder = TempDir::new()?;
+    let records = ["one", "other"].map(|consumer| folder.path().join(consumer));
+    let ways = [broker.transport(deposit::consumer()), Beside::of(&broker)];
+    for (way, record) in ways.into_iter().zip(&records) {
+        way.declare().await?;
         // With a pool and a connection of its own, as in two processes; and each event on its own, so that the inbox alone
         // keeps a second effect out.
         let consumer = Consumer::new(
             Store::new(consumer.connect().await),
-            broker.transport(deposit::consumer()),
+            Wire::before(way, record, 0)?,
             deposit::subscriptions(true),
             ConsumerConfig::default(),
         );
         running.spawn(consumer.run(stop.clone()));
     }
 
+    let mut answered_alike = 0;
     for round in 0..rounds {
-        call_at_once(&commanded, &format!("{seed}-{round}")).await?;
+        let alike = calls::at_once(&commanded, &format!("{seed}-{round}")).await?;
+        answered_alike += usize::from(alike);
     }
     let twins = wrong::samples(rounds * TWINS, 0, 0, seed);
+    let mut ids: Vec<String> = twins.iter().map(|twin| twin.event_id.clone()).collect();
     let publisher = consuming.publisher().await?;
     for twin in &twins {
-        // One after the other, so that each consumer gets one of them.
-        let once = publisher.publish(&twin.message).await?;
-        let twice = publisher.publish(&twin.message).await?;
-        for confirm in [once, twice] {
-            ensure!(confirm.await? == Confirmation::Routed);
-        }
+        let confirm = publisher.publish(&twin.message).await?;
+        ensure!(confirm.await? == Confirmation::Routed);
     }
 
     let begun = Instant::now();
@@ -101,14 +109,10 @@ async fn on(
         drain = (seen >= expected).then(|| begun.elapsed());
         tokio::time::sleep(PAUSE).await;
     }
-    // Whatever still lies in the queue would be the second of something.
-    eventually("the queue is empty", async || {
-        match broker.messages(deposit::QUEUE).await {
-            0 => Ok(()),
-            left => Err(left),
-        }
-    })
-    .await;
+    for queue in [deposit::QUEUE, beside::QUEUE] {
+        // Whatever still lies there would be the second of something.
+        eventually_is("an empty queue", 0, async || broker.messages(queue).await).await;
+    }
     stop.cancel();
     while let Some(ended) = running.join_next().await {
         ended?;
@@ -124,10 +128,23 @@ async fn on(
     let made = tables::rows(&effects, made, []).await?;
     let made: Result<Vec<Entry>> = made.iter().map(world::entry).collect();
     let events = tables::number(commanded.connection(), "SELECT count(*) FROM outbox").await?;
-    let is_right = commands == rounds && usize::try_from(events)? == rounds;
+    let is_right =
+        answered_alike == rounds && commands == rounds && usize::try_from(events)? == rounds;
     println!(
-        "races {store:?}:{} {rounds} times {CALLERS} equal calls at once: {commands} states, {events} events",
-        if is_right { "" } else { " WRONG" }
+        "races {store:?}:{} {rounds} times {CALLERS} calls at once with one request_id: {commands} states, {events} events, \
+         {answered_alike} times the same answer for all, and a refusal of another content",
+        word(is_right)
+    );
+    let sent = "SELECT event_id FROM outbox";
+    for row in tables::rows(commanded.connection(), sent, []).await? {
+        ids.push(row.try_get_by_index(0)?);
+    }
+    ids.sort_unstable();
+    let each_once = delivered(&records[0])? == ids && delivered(&records[1])? == ids;
+    println!(
+        "races {store:?}:{} each of {} events came once to each of two consumers",
+        word(each_once),
+        ids.len()
     );
     let history = History {
         attempted: states.iter().map(|entry| entry.op.clone()).collect(),
@@ -138,30 +155,19 @@ async fn on(
         ..History::default()
     };
     Ok(Verdict {
-        wrong: usize::from(!is_right),
+        wrong: usize::from(!is_right) + usize::from(!each_once),
         ..judge(&history, false)
     })
 }
 
-/// Each of them goes on until it is told that it is done.
-async fn call_at_once(store: &Store, op: &str) -> Result<()> {
-    let command = Arc::new(Command {
-        op: op.to_owned(),
-        account: "shared".to_owned(),
-    });
-    let barrier = Arc::new(tokio::sync::Barrier::new(CALLERS));
-    let mut calling = JoinSet::new();
-    for _ in 0..CALLERS {
-        let (store, command, barrier) = (store.clone(), Arc::clone(&command), Arc::clone(&barrier));
-        calling.spawn(async move {
-            barrier.wait().await;
-            while commands::deposit(&store, &command).await.is_err() {
-                tokio::time::sleep(PAUSE).await;
-            }
-        });
-    }
-    while let Some(called) = calling.join_next().await {
-        called?;
-    }
-    Ok(())
+/// The ids of what has come, in their own order.
+fn delivered(record: &Path) -> Result<Vec<String>> {
+    let deliveries = wire::read(record)?.into_iter();
+    let mut ids: Vec<String> = deliveries.map(|delivery| delivery.id).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+fn word(is_right: bool) -> &'static str {
+    if is_right { "" } else { " WRONG" }
 }

@@ -6,12 +6,13 @@ use anyhow::{Context as _, Result};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 use sea_orm_migration::prelude::*;
 
-/// The engine's tables and those of both services: each database uses its part.
+/// The tables of the engine and of the runtime, and those of both services: each database uses its part.
 pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut migrations = messaging::migrations();
+        migrations.extend(runtime::migrations());
         migrations.push(Box::new(CreateLedger));
         migrations
     }
