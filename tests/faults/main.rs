@@ -196,8 +196,8 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
             races::run(rounds, seed, Duration::from_secs(patience)).await?
         }
         Name::Replay => replay::run(seed, quick, patience).await?,
-        Name::Lossy => losses::lossy(seed, patience).await?,
-        Name::Unrouted => losses::unrouted(seed, patience).await?,
+        Name::Lossy => losses::lossy(seed, quick, patience).await?,
+        Name::Unrouted => losses::unrouted(seed, quick, patience).await?,
         Name::Neighbours => neighbours::run(Duration::from_secs(patience)).await?,
         Name::Durability => return durable().await,
         Name::Broken(broken) => return broken::run(broken, seed, quick).await,

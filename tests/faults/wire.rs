@@ -111,6 +111,8 @@ impl Publisher for Lossy {
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError> {
         let number = self.published.fetch_add(1, Ordering::SeqCst) + 1;
         if self.lost > 0 && number.is_multiple_of(self.lost) {
+            // For whoever started this process: it must arrive all the same.
+            println!("lost {}", message.message_id.as_deref().unwrap_or("-"));
             return Ok(Box::pin(async {
                 let error = TransportError::new("waiting for a publisher confirm", "cut off");
                 Err(error)

@@ -51,6 +51,8 @@ struct Known {
     attempted: HashSet<String>,
     acknowledged: HashSet<String>,
     drain: Option<Duration>,
+    /// The ids of messages that were lost on their way.
+    lost: Vec<String>,
 }
 
 /// How a process ended.
@@ -258,6 +260,11 @@ impl World {
         &self.known.acknowledged
     }
 
+    /// The ids of messages that were lost on their way to the broker, as often as they were.
+    pub(crate) fn lost(&self) -> &[String] {
+        &self.known.lost
+    }
+
     /// The ids of what was delivered in a run, each as often as it was.
     pub(crate) fn delivered(&self, run: &str) -> Result<Vec<String>> {
         let deliveries = self.deliveries(run)?.into_iter();
@@ -297,6 +304,7 @@ impl Known {
                     let (op, _) = answer.split_once(' ').unwrap_or((answer, ""));
                     self.acknowledged.insert(op.to_owned());
                 }
+                Some(("lost", id)) => self.lost.push(id.to_owned()),
                 Some(("quiet", millis)) => {
                     self.drain = millis.parse().ok().map(Duration::from_millis);
                 }
