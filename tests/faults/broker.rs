@@ -15,6 +15,14 @@ use crate::world::World;
 
 mod deleted_queue;
 
+/// How RabbitMQ tells somebody that it does not let them in, and that it does not keep them.
+const REFUSED: &str = "ACCESS_REFUSED";
+const CLOSED: &str = "CONNECTION_FORCED";
+/// One publishes and one consumes.
+const CONNECTIONS: usize = 2;
+/// Of what was committed while nothing could be published.
+const MOST: f64 = 0.9;
+
 /// Of a broker that is there again.
 pub(crate) const RECOVERY: Recovery = Recovery {
     resumes: Duration::from_secs(15),
@@ -29,7 +37,10 @@ struct Plan {
     outage: Duration,
     /// How long nobody is let in.
     locked: Duration,
-    rate: &'static str,
+    /// Commands a second.
+    rate: u32,
+    /// The share of them that even a busy machine takes.
+    pace: f64,
 }
 
 impl Plan {
@@ -42,7 +53,8 @@ impl Plan {
                 kills: 0,
                 outage: Duration::from_secs(3),
                 locked: Duration::from_secs(1),
-                rate: "40",
+                rate: 40,
+                pace: 0.5,
             };
         }
         Self {
@@ -51,7 +63,8 @@ impl Plan {
             kills: 20,
             outage: Duration::from_secs(120),
             locked: Duration::from_secs(20),
-            rate: "40",
+            rate: 40,
+            pace: 0.9,
         }
     }
 }
@@ -83,7 +96,8 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     };
     let mut world = World::on(databases, Some(broker)).await?;
     let (run, text) = (seed.to_string(), patience.to_string());
-    let args = ["--rate", plan.rate, "--writers", "8", "--accounts", "20"];
+    let rate = plan.rate.to_string();
+    let args = ["--rate", &rate, "--writers", "8", "--accounts", "20"];
     let mut load = world.load(&run, &[&args[..], &["--patience", &text]].concat())?;
     let mut watch = Watch::over(&world, "broker").await?;
     // Before anything is broken there is something to break.
@@ -124,16 +138,22 @@ async fn closed_connections(
     watch: &mut Watch,
 ) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());
+    let mut closed = 0;
     for _ in 0..plan.closes {
+        let before = load.starts_over(CLOSED)?;
         host.close_connections().await;
+        // Those that were open have noticed, so what comes now comes by new ones.
+        let noticed = started_over(load, CLOSED, before, CONNECTIONS).await?;
+        closed += usize::from(noticed >= CONNECTIONS);
         if !watch.recovers(load, RECOVERY, &mut longest).await? {
             break;
         }
     }
-    watch.recovered(
-        &format!("all connections closed by the broker {} times", plan.closes),
-        longest,
+    watch.judge(
+        closed == plan.closes as usize,
+        &format!("all connections closed by the broker: each of the {CONNECTIONS} noticed it {closed} of {} times", plan.closes),
     );
+    watch.recovered("closed connections", longest);
     watch.calls(load, begun, "meanwhile");
     Ok(())
 }
@@ -146,25 +166,14 @@ async fn changed_password(
     watch: &mut Watch,
 ) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());
-    let refused = load.refusals()?;
+    let before = load.starts_over(REFUSED)?;
     host.change_password().await;
     host.close_connections().await;
-    let effects = watch.effects().await?;
+    let committed = watch.deposits().await?;
     tokio::time::sleep(plan.locked).await;
-    let (deposits, later) = (watch.deposits().await?, watch.effects().await?);
-    watch.judge(
-        later < deposits,
-        &format!(
-            "with another password: {} events wait",
-            deposits - later.max(effects)
-        ),
-    );
+    wait(plan, "with another password", plan.locked, committed, watch).await?;
     // Whoever runs it must be able to tell this from a broker that is away.
-    let begun_to_wait = Instant::now();
-    while load.refusals()? == refused && begun_to_wait.elapsed() < RECOVERY.resumes {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let refused = load.refusals()? - refused;
+    let refused = started_over(load, REFUSED, before, 1).await?;
     watch.judge(
         refused > 0,
         &format!("its log names the refusal {refused} times"),
@@ -173,6 +182,36 @@ async fn changed_password(
     watch.recovers(load, RECOVERY, &mut longest).await?;
     watch.recovered("the password is the old one again", longest);
     watch.calls(load, begun, "meanwhile");
+    Ok(())
+}
+
+/// Waits until it has started over so many times more than before, if it does, and tells how often it has.
+async fn started_over(load: &Load, why: &str, before: usize, times: usize) -> Result<usize> {
+    let begun = Instant::now();
+    loop {
+        let more = load.starts_over(why)? - before;
+        if more >= times || begun.elapsed() > RECOVERY.resumes {
+            return Ok(more);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What was committed in this time waits in the outbox, and it is as much as was asked for.
+async fn wait(
+    plan: &Plan,
+    what: &str,
+    time: Duration,
+    before: i64,
+    watch: &mut Watch,
+) -> Result<()> {
+    let committed = watch.deposits().await? - before;
+    let waiting = watch.pending().await?;
+    let asked = f64::from(plan.rate) * time.as_secs_f64();
+    watch.judge(
+        waiting as f64 >= MOST * committed as f64 && committed as f64 >= plan.pace * asked,
+        &format!("{what} for {time:?}: {committed} of {asked:.0} commands committed, {waiting} events wait"),
+    );
     Ok(())
 }
 
@@ -210,15 +249,7 @@ async fn outage(
     let before = watch.deposits().await?;
     server.kill().await;
     tokio::time::sleep(plan.outage).await;
-    let waiting = watch.deposits().await? - watch.effects().await?;
-    let taken = watch.deposits().await? - before;
-    watch.judge(
-        waiting > 0 && taken > 0,
-        &format!(
-            "down for {:?}: {taken} commands committed, {waiting} events wait",
-            plan.outage
-        ),
-    );
+    wait(plan, "down", plan.outage, before, watch).await?;
     watch.calls(load, begun, "meanwhile");
     server.start_again().await;
     watch.recovers(load, RECOVERY, &mut longest).await?;

@@ -1,21 +1,26 @@
 //! Databases that go away under load: sessions that end, a server that is killed, one that nobody can use, a process that dies
 //! in the middle of a transaction on a file. Commands wait or fail, soon, and nothing is lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use sea_orm::DatabaseConnection;
 use testkit::{BrokerKind, StoreKind};
 
+use crate::broker::RECOVERY;
 use crate::checker::Verdict;
+use crate::load::Load;
 use crate::tables;
+use crate::watch::{Recovery, Watch};
 use crate::world::World;
 
 mod degraded;
 mod killed_server;
 mod sqlite;
 
-const GAP: Duration = Duration::from_millis(500);
+const OFTEN: Duration = Duration::from_millis(500);
+const SELDOM: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
     let sessions = ended_sessions(seed, quick, patience).await?;
@@ -29,36 +34,64 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 
 /// What a server that restarts, fails over or loses its network looks like from here, without needing one that may be killed.
 async fn ended_sessions(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
+    // As often as they come back, and so seldom that all is well in between.
+    let (often, seldom) = if quick { (3, 1) } else { (20, 12) };
     let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
-    let (run, patience) = (seed.to_string(), patience.to_string());
-    let (commands, ends) = if quick { ("300", 3) } else { ("5000", 20) };
-    let command = world.ledger(&run, &["--commands", commands, "--patience", &patience])?;
-    let databases = [
-        world.producer.connect().await,
-        world.consumer.connect().await,
-    ];
-    let ending = async {
-        for _ in 0..ends {
-            tokio::time::sleep(GAP).await;
-            for database in &databases {
-                end_all_sessions(database).await?;
-            }
-        }
-        // The load may last longer than the faults: from here on it recovers.
-        std::future::pending::<Result<()>>().await
-    };
-    tokio::select! {
-        ended = world.run(command) => {
-            ended?;
-        }
-        failed = ending => failed?,
+    let (run, text) = (seed.to_string(), patience.to_string());
+    let args = ["--rate", "50", "--writers", "8", "--accounts", "20"];
+    let mut load = world.load(&run, &[&args[..], &["--patience", &text]].concat())?;
+    let mut watch = Watch::over(&world, "database").await?;
+    let mut longest = Recovery::none();
+    watch.recovers(&mut load, RECOVERY, &mut longest).await?;
+    for (gap, times) in [(OFTEN, often), (SELDOM, seldom)] {
+        end_sessions(gap, times, &mut load, &mut watch).await?;
     }
-    world.verdict(&run, true).await
+    world.end(load, patience).await?;
+    let verdict = world.verdict(&run, true).await?;
+    watch.close(verdict).await
 }
 
-async fn end_all_sessions(database: &DatabaseConnection) -> Result<()> {
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    tables::rows(database, others, []).await?;
+/// So many times, each time all that there are, while the load goes on.
+async fn end_sessions(
+    gap: Duration,
+    times: usize,
+    load: &mut Load,
+    watch: &mut Watch,
+) -> Result<()> {
+    let mut ended = [0, 0];
+    for _ in 0..times {
+        tokio::time::sleep(gap).await;
+        load.check()?;
+        for (ended, database) in ended.iter_mut().zip([&watch.producer, &watch.consumer]) {
+            *ended += usize::from(end_some_sessions(database).await?);
+        }
+    }
+    let [producer, consumer] = ended;
+    watch.judge(
+        ended == [times, times],
+        &format!("all sessions ended, at least {gap:?} apart: {producer} of {times} times the producer's, {consumer} the consumer's"),
+    );
+    let mut longest = Recovery::none();
+    watch.recovers(load, RECOVERY, &mut longest).await?;
+    watch.recovered("sessions are left alone", longest);
     Ok(())
+}
+
+/// As soon as there are any; whether there were in time.
+async fn end_some_sessions(database: &DatabaseConnection) -> Result<bool> {
+    let begun = Instant::now();
+    while end_all_sessions(database).await? == 0 {
+        if begun.elapsed() > RECOVERY.resumes {
+            return Ok(false);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(true)
+}
+
+/// But for those that only look. Tells how many there were.
+async fn end_all_sessions(database: &DatabaseConnection) -> Result<i64> {
+    let others = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'faults'";
+    tables::number(database, others).await
 }

@@ -28,6 +28,10 @@ use pace::Pace;
 
 pub(crate) const NOT_QUIET: u8 = 3;
 
+/// For many short runs, which must not wait, and for a relay that nobody tells of commits. Nowhere else: what saves a run is not
+/// to be this look instead of whoever should have told.
+pub(crate) const OFTEN: [&str; 2] = ["--look", "100"];
+
 #[derive(clap::Args)]
 pub(crate) struct Ledger {
     #[arg(long, env = "LEDGER_PRODUCER_URL", hide_env_values = true)]
@@ -82,6 +86,9 @@ pub(crate) struct Ledger {
     /// Handle each event on its own
     #[arg(long)]
     each: bool,
+    /// Look for work so often, in milliseconds, instead of as often as in production
+    #[arg(long)]
+    look: Option<u64>,
     /// Make the queue exist only after an event was published
     #[arg(long)]
     late_consumer: bool,
@@ -211,8 +218,11 @@ impl Services {
     async fn connect(ledger: &Ledger) -> Result<Self> {
         let connect = async |url: &str, name| {
             let db = runtime::database::connect(&DatabaseConfig::new(url), name).await?;
-            // Soon after the lease of a relay that has died has ended.
-            anyhow::Ok(Store::new(db).looking_every(Duration::from_millis(100)))
+            let store = Store::new(db);
+            anyhow::Ok(match ledger.look {
+                Some(millis) => store.looking_every(Duration::from_millis(millis)),
+                None => store,
+            })
         };
         Ok(Self {
             producer: connect(&ledger.producer_url, "producer").await?,

@@ -13,9 +13,6 @@ use tokio::task::JoinSet;
 /// Beyond the process's own patience: past it, it hangs.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// How RabbitMQ tells somebody that it does not let them in.
-const REFUSED: &str = "ACCESS_REFUSED";
-
 pub(crate) struct Load {
     child: Child,
     /// The load goes on for as long as this is open.
@@ -107,11 +104,11 @@ impl Load {
         }
     }
 
-    /// How often it has logged that the broker did not let it in.
-    pub(crate) fn refusals(&self) -> Result<usize> {
+    /// How often it has logged that it starts over, for a reason in which `why` occurs.
+    pub(crate) fn starts_over(&self, why: &str) -> Result<usize> {
         let logged = self.logged()?;
         let lines = logged.lines().filter(|line| line.contains("starts over"));
-        Ok(lines.filter(|line| line.contains(REFUSED)).count())
+        Ok(lines.filter(|line| line.contains(why)).count())
     }
 
     fn logged(&self) -> Result<String> {

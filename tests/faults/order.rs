@@ -13,7 +13,7 @@ use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use crate::broker::RECOVERY;
 use crate::checker::Verdict;
-use crate::ledger::{commands, effects};
+use crate::ledger::{OFTEN, commands, effects};
 use crate::load::Load;
 use crate::tables;
 use crate::watch::{Recovery, Watch};
@@ -215,7 +215,9 @@ impl Running {
     }
 
     fn relay(&self, world: &World) -> Result<Process> {
-        Process::start(world.ledger(&self.run, &["--role", "relay"])?)
+        // Whoever commits has no relay that would tell this one.
+        let args = [&["--role", "relay"][..], &OFTEN].concat();
+        Process::start(world.ledger(&self.run, &args)?)
     }
 
     fn consumer(&self, world: &World) -> Result<Process> {

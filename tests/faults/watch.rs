@@ -122,6 +122,12 @@ impl Watch {
         tables::number(&self.consumer, "SELECT count(*) FROM effect").await
     }
 
+    /// How many events wait in the outbox.
+    pub(crate) async fn pending(&self) -> Result<i64> {
+        let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+        tables::number(&self.producer, pending).await
+    }
+
     /// What is committed by now.
     async fn promised(&self) -> Result<Versions> {
         let committed = "SELECT id, version FROM account WHERE id <> $1";

@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    fn queue_file(&self) -> PathBuf {
+    pub(crate) fn queue_file(&self) -> PathBuf {
         self.folder.path().join("queue.db")
     }
 

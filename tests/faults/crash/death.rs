@@ -9,6 +9,7 @@ use testkit::{BrokerKind, StoreKind};
 use super::copies::Copies;
 use super::left::Left;
 use crate::checker::Verdict;
+use crate::ledger::OFTEN;
 use crate::world::World;
 
 /// Whether a death here leaves an event with the broker that is not marked, so that it is published again. The embedded broker
@@ -89,6 +90,7 @@ impl Death {
     ) -> Result<Verdict> {
         let patience = patience.to_string();
         let mut args = vec!["--patience", &patience];
+        args.extend(OFTEN);
         if self.each {
             args.push("--each");
         }

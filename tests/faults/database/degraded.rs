@@ -94,5 +94,6 @@ async fn set_read_only(database: &DatabaseConnection, value: &str) -> Result<()>
     let setting = database.begin_with_config(None, writing).await?;
     setting.execute_unprepared(&set).await?;
     setting.commit().await?;
-    end_all_sessions(database).await
+    end_all_sessions(database).await?;
+    Ok(())
 }

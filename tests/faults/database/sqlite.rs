@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use messaging::Store;
+use runtime::config::DatabaseConfig;
 use sea_orm::DatabaseConnection;
 use testkit::{BrokerKind, Database, StoreKind};
 use tokio::task::JoinSet;
@@ -17,16 +18,20 @@ use crate::world::World;
 
 const WRITERS: u32 = 8;
 const READERS: u32 = 8;
+/// Of each kind and each of them, in a second, on a busy machine.
+const MANY: f64 = 2.0;
 
 pub(super) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
     let (span, kills) = if quick { (3, 5) } else { (60, 100) };
-    let refused = crowd(Duration::from_secs(span)).await?;
+    let wrong = crowd(Duration::from_secs(span)).await?;
     let killed = kills_under_load(seed, kills, patience).await?;
-    let wrong = killed.wrong + refused;
-    Ok(Verdict { wrong, ..killed })
+    Ok(Verdict {
+        wrong: killed.wrong + wrong,
+        ..killed
+    })
 }
 
-/// How many calls failed.
+/// How many calls failed, and one more where there were too few of either kind.
 async fn crowd(span: Duration) -> Result<usize> {
     let database = Database::create(StoreKind::Sqlite).await;
     let store = Store::new(database.migrated::<Migrator>().await);
@@ -43,7 +48,7 @@ async fn crowd(span: Duration) -> Result<usize> {
                 let answer = commands::deposit(&store, &command).await;
                 answers.push(answer.map_err(|error| error.to_string()));
             }
-            answers
+            ("write", answers)
         });
     }
     for _ in 0..READERS {
@@ -55,26 +60,31 @@ async fn crowd(span: Duration) -> Result<usize> {
                 let answer = tables::number(store.connection(), all).await;
                 answers.push(answer.map(drop).map_err(|error| format!("{error:#}")));
             }
-            answers
+            ("read", answers)
         });
     }
-    let (mut calls, mut refusals) = (0, BTreeMap::<String, usize>::new());
-    while let Some(answers) = running.join_next().await {
-        for answer in answers? {
-            calls += 1;
-            if let Err(error) = answer {
-                *refusals.entry(error).or_default() += 1;
+    let (mut done, mut refusals) = (BTreeMap::<&str, usize>::new(), BTreeMap::new());
+    while let Some(ended) = running.join_next().await {
+        let (kind, answers) = ended?;
+        for answer in answers {
+            match answer {
+                Ok(()) => *done.entry(kind).or_default() += 1,
+                Err(error) => *refusals.entry(error).or_insert(0) += 1,
             }
         }
     }
-    let refused = refusals.values().sum();
+    let refused: usize = refusals.values().sum();
+    let [writes, reads] = ["write", "read"].map(|kind| done.get(kind).copied().unwrap_or(0));
+    let many = |callers: u32| (MANY * f64::from(callers) * span.as_secs_f64()) as usize;
+    let were_many = writes >= many(WRITERS) && reads >= many(READERS);
     println!(
-        "database: {WRITERS} writers and {READERS} readers of a file for {span:?}: {calls} calls, {refused} refused"
+        "database{}: {WRITERS} writers and {READERS} readers of a file for {span:?}: {writes} writes, {reads} reads, {refused} refused",
+        if were_many { "" } else { " WRONG" }
     );
     for (error, times) in refusals {
         println!("database WRONG: {times} times: {error}");
     }
-    Ok(refused)
+    Ok(refused + usize::from(!were_many))
 }
 
 async fn kills_under_load(seed: u64, kills: u32, patience: u64) -> Result<Verdict> {
@@ -89,8 +99,11 @@ async fn kills_under_load(seed: u64, kills: u32, patience: u64) -> Result<Verdic
         load.first_answer().await?;
         tokio::time::sleep(Duration::from_millis(random.u64(..200))).await;
         world.kill(load).await?;
-        for database in [&world.producer, &world.consumer] {
-            let db = database.connect().await;
+        for db in [
+            world.producer.connect().await,
+            world.consumer.connect().await,
+            queue_file(&world).await?,
+        ] {
             damaged += usize::from(!is_whole(&db).await?);
             db.close().await?;
         }
@@ -104,6 +117,12 @@ async fn kills_under_load(seed: u64, kills: u32, patience: u64) -> Result<Verdic
     );
     let wrong = damaged;
     Ok(Verdict { wrong, ..verdict })
+}
+
+/// The broker's. No process has it open.
+async fn queue_file(world: &World) -> Result<DatabaseConnection> {
+    let config = DatabaseConfig::new(format!("sqlite://{}", world.queue_file().display()));
+    Ok(runtime::database::connect(&config, "faults").await?)
 }
 
 async fn is_whole(db: &DatabaseConnection) -> Result<bool> {
