@@ -34,6 +34,8 @@ enum Symptom {
     Ghost,
     /// Events that nobody has any more: without effect, and neither pending nor held. What is only late is one of these.
     Lost,
+    /// Events that the relay does not look at again: they are pending, and later ones are not.
+    PassedOver,
     Duplicated,
     /// Effects that came before those of earlier versions.
     Inverted,
@@ -74,7 +76,7 @@ const MUTANTS: [Mutant; 9] = [
     Mutant {
         mistake: "cursor-polling",
         aimed: &["late-commit"],
-        symptom: Symptom::Lost,
+        symptom: Symptom::PassedOver,
     },
     Mutant {
         mistake: "no-version-guard",
@@ -200,6 +202,7 @@ impl Symptom {
         match self {
             Self::Ghost => "ghost",
             Self::Lost => "lost",
+            Self::PassedOver => "passed_over",
             Self::Duplicated => "duplicated",
             Self::Inverted => "inversions",
         }
@@ -209,7 +212,7 @@ impl Symptom {
         let shown = number(verdict, self.name());
         match self {
             Self::Lost => shown > number(verdict, "unfinished"),
-            Self::Ghost | Self::Duplicated | Self::Inverted => shown > 0,
+            Self::Ghost | Self::PassedOver | Self::Duplicated | Self::Inverted => shown > 0,
         }
     }
 }
@@ -254,6 +257,7 @@ mod tests {
         let verdicts = [
             (Symptom::Ghost, Verdict { ghost: 1, ..sound() }),
             (Symptom::Lost, Verdict { lost: 2, unfinished: 1, ..sound() }),
+            (Symptom::PassedOver, Verdict { lost: 1, unfinished: 1, passed_over: 1, ..sound() }),
             (Symptom::Duplicated, Verdict { duplicated: 1, ..sound() }),
             (Symptom::Inverted, Verdict { inversions: 1, ..sound() }),
         ];

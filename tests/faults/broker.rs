@@ -3,6 +3,7 @@
 //! It is a node of the run's own where one can be started. Where not, the broker of the tests is used, in a virtual host of
 //! the run's own, and what would end it is left out and said.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -71,12 +72,14 @@ impl Plan {
 
 pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
     let plan = Plan::new(quick);
+    let mut left_out = BTreeSet::new();
     let mut own = match OwnServer::start(ServerKind::RabbitMq).await {
         Ok(server) => Some(server),
         Err(reason) => {
             println!(
                 "broker: no restart, no kill, no outage: there is no broker of its own ({reason})"
             );
+            left_out.extend(["restarts", "kills", "outage"]);
             None
         }
     };
@@ -91,6 +94,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
             println!(
                 "broker: no closed connection, no password: ANGARIUM_TEST_RABBITMQCTL is not set"
             );
+            left_out.extend(["closed connections", "another password"]);
             Broker::create(testkit::BrokerKind::RabbitMq).await
         }
     };
@@ -116,7 +120,11 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     }
     world.end(load, patience).await?;
     let verdict = world.verdict(&run, true).await?;
-    watch.close(verdict).await
+    let verdict = watch.close(verdict).await?;
+    Ok(Verdict {
+        left_out,
+        ..verdict
+    })
 }
 
 async fn virtual_host(own: Option<&OwnServer>) -> Result<Option<VirtualHost>> {

@@ -26,6 +26,8 @@ pub(crate) struct History {
     pub(crate) effects: Vec<Entry>,
     /// Events that are not published.
     pub(crate) pending: usize,
+    /// Those of them that come before one that is.
+    pub(crate) passed_over: usize,
     /// Events that the inbox still holds, but for the dead.
     pub(crate) held: usize,
     pub(crate) dead: usize,
@@ -49,6 +51,8 @@ pub(crate) struct Verdict {
     pub(crate) gaps: usize,
     pub(crate) dead: usize,
     pub(crate) unfinished: usize,
+    /// Of what is unfinished, the events that the relay has passed over. Being late alone makes none.
+    pub(crate) passed_over: usize,
     pub(crate) redelivered: usize,
     /// What else the run has promised and did not keep; said in words when it was seen.
     pub(crate) wrong: usize,
@@ -89,6 +93,7 @@ pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
         gaps,
         dead: history.dead,
         unfinished: history.pending + history.held,
+        passed_over: history.passed_over,
         redelivered: history.redelivered,
         wrong: 0,
         drain: history.drain,
@@ -119,6 +124,7 @@ impl Verdict {
             gaps: self.gaps + other.gaps,
             dead: self.dead + other.dead,
             unfinished: self.unfinished + other.unfinished,
+            passed_over: self.passed_over + other.passed_over,
             redelivered: self.redelivered + other.redelivered,
             wrong: self.wrong + other.wrong,
             // Quiet only where both are; the longest counts.
@@ -133,7 +139,7 @@ impl fmt::Display for Verdict {
         write!(
             formatter,
             "{} attempted={} acknowledged={} effects={} lost={} duplicated={} ghost={} altered={} inversions={} gaps={} dead={} \
-             unfinished={} redelivered={} wrong={} drain_s=",
+             unfinished={} passed_over={} redelivered={} wrong={} drain_s=",
             word(self.passes(), &self.left_out),
             self.attempted,
             self.acknowledged,
@@ -146,6 +152,7 @@ impl fmt::Display for Verdict {
             self.gaps,
             self.dead,
             self.unfinished,
+            self.passed_over,
             self.redelivered,
             self.wrong,
         )?;
@@ -399,9 +406,10 @@ mod tests {
             gaps: 9,
             dead: 10,
             unfinished: 11,
-            redelivered: 12,
-            wrong: 13,
-            drain: Some(Duration::from_secs(14)),
+            passed_over: 12,
+            redelivered: 13,
+            wrong: 14,
+            drain: Some(Duration::from_secs(15)),
             left_out: ["kills"].into(),
         };
         let nothing = Verdict {

@@ -29,7 +29,13 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     let degraded = degraded::run(seed, quick, patience).await?;
     let file = sqlite::run(seed, quick, patience).await?;
     let verdict = sessions.and(&degraded).and(&file);
-    Ok(killed.map_or(verdict.clone(), |killed| verdict.and(&killed)))
+    Ok(match killed {
+        Some(killed) => verdict.and(&killed),
+        None => Verdict {
+            left_out: ["kills"].into(),
+            ..verdict
+        },
+    })
 }
 
 /// What a server that restarts, fails over or loses its network looks like from here, without needing one that may be killed.

@@ -1,6 +1,8 @@
 //! The settings that an OK answer rests on, asked of live connections of the pool that services use, of a server that is as
 //! PostgreSQL comes, and of a broker on which the services have declared what they need.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use sea_orm::{DatabaseConnection, TransactionTrait as _};
 use testkit::{Database, OwnServer, ServerKind, StoreKind};
@@ -12,9 +14,20 @@ mod on_broker;
 /// Held at the same time, so that they are different ones.
 const CONNECTIONS: usize = 4;
 
-/// What is not as it must be.
-pub(crate) async fn run() -> Result<Vec<String>> {
-    let mut wrong = Vec::new();
+/// What was found.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// What is not as it must be.
+    pub(crate) wrong: Vec<String>,
+    /// Who was not asked.
+    pub(crate) left_out: BTreeSet<&'static str>,
+}
+
+pub(crate) async fn run() -> Result<Found> {
+    let Found {
+        mut wrong,
+        mut left_out,
+    } = Found::default();
     let sqlite = Database::create(StoreKind::Sqlite).await;
     let db = sqlite.connect().await;
     for (setting, right) in [
@@ -45,10 +58,16 @@ pub(crate) async fn run() -> Result<Vec<String>> {
             }
             db.close().await?;
         }
-        Err(reason) => println!("durability: no PostgreSQL as it comes was asked ({reason})"),
+        Err(reason) => {
+            println!("durability: no PostgreSQL as it comes was asked ({reason})");
+            left_out.insert("PostgreSQL as it comes");
+        }
     }
-    wrong.extend(on_broker::check().await?);
-    Ok(wrong)
+    match on_broker::check().await? {
+        Some(on_broker) => wrong.extend(on_broker),
+        None => drop(left_out.insert("a broker")),
+    }
+    Ok(Found { wrong, left_out })
 }
 
 async fn check(

@@ -55,8 +55,6 @@ const NONE: &str = "–";
 /// Numbers that a run cannot have.
 fn lacks(run: &str, column: &str) -> bool {
     match run {
-        // An event that is published is the effect, in its place by definition.
-        "late-commit" => matches!(column, "duplicated" | "ghost" | "out of order"),
         // Each of an account of its own.
         "neighbours" => column == "out of order",
         // Consumers that promise no order.

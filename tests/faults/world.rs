@@ -230,6 +230,8 @@ impl World {
     ) -> Result<History> {
         let count = async |db, sql| anyhow::Ok(usize::try_from(tables::number(db, sql).await?)?);
         let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+        let passed_over = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL
+                           AND sequence < (SELECT max(sequence) FROM outbox WHERE published_at_ms IS NOT NULL)";
         let held = "SELECT count(*) FROM inbox WHERE state NOT IN ('done', 'dead', 'discarded')";
         let dead = "SELECT count(*) FROM inbox WHERE state = 'dead'";
         Ok(History {
@@ -242,6 +244,7 @@ impl World {
             )
             .await?,
             pending: count(producer, pending).await?,
+            passed_over: count(producer, passed_over).await?,
             held: count(consumer, held).await?,
             dead: count(consumer, dead).await?,
             redelivered: self.redelivered(run)?,
