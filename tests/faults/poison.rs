@@ -22,6 +22,7 @@ use crate::tables;
 use crate::world::World;
 
 mod latency;
+mod letters;
 pub(crate) mod wrong;
 
 use wrong::{Fate, Sample};
@@ -64,6 +65,7 @@ async fn on(
     let samples = wrong::samples(good, of_each, killers, seed);
     publish(&world, &samples).await?;
     let db = world.consumer.connect().await;
+    let letters = DeadLetters::new(Store::new(db.clone()), deposit::QUEUE);
     let mut wrongs = Wrongs {
         title: format!("poison {store:?} {broker:?}"),
         count: 0,
@@ -76,9 +78,9 @@ async fn on(
     let deaths = until_settled(&world, &run, &db, samples.len(), limit).await?;
     let drain = begun.elapsed();
     check_states(&db, &samples, false, &mut wrongs).await?;
+    letters::check(&letters, &samples, false, &mut wrongs).await?;
     check_deliveries(&world, &run, &samples, deaths, &mut wrongs)?;
 
-    let letters = DeadLetters::new(Store::new(db.clone()), deposit::QUEUE);
     let replayed = letters.replay_all(None, "an operator", "mended").await?;
     let kept = samples.iter().filter(|sample| sample.fate.is_kept());
     let kept = u64::try_from(kept.count())?;
@@ -94,6 +96,7 @@ async fn on(
     wait_until_settled(&mut consumer, &db, samples.len(), limit).await?;
     consumer.0.kill().await?;
     check_states(&db, &samples, true, &mut wrongs).await?;
+    letters::check(&letters, &samples, true, &mut wrongs).await?;
 
     latency::run(store, broker, seed, quick, &mut wrongs).await?;
     let verdict = verdict(&db, &samples, drain, wrongs.count).await?;

@@ -110,7 +110,8 @@ pub(super) async fn run(
     wrongs.judge(
         neighbours.min(all) < allowed,
         &format!(
-            "the 99th percentile of the good ones: {without:.0} ms without poison, {with:.0} ms with it; {all:.2} times as long,              {neighbours:.2} times as long as in the neighbouring block (medians of {pairs} pairs of blocks of {good}; allowed {allowed})"
+            "the 99th percentile of the good ones: {without:.0} ms without poison, {with:.0} ms with it; {all:.2} times as long, \
+             {neighbours:.2} times as long as in the neighbouring block (medians of {pairs} pairs of blocks of {good}; allowed {allowed})"
         ),
     );
     Ok(())
