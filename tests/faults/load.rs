@@ -104,11 +104,11 @@ impl Load {
         }
     }
 
-    /// How often it has logged that it starts over, for a reason in which `why` occurs.
-    pub(crate) fn starts_over(&self, why: &str) -> Result<usize> {
+    /// How often it has logged that something starts over, in a line that names `what`: who does, or why.
+    pub(crate) fn starts_over(&self, what: &str) -> Result<usize> {
         let logged = self.logged()?;
         let lines = logged.lines().filter(|line| line.contains("starts over"));
-        Ok(lines.filter(|line| line.contains(why)).count())
+        Ok(lines.filter(|line| line.contains(what)).count())
     }
 
     fn logged(&self) -> Result<String> {
