@@ -94,19 +94,24 @@ async fn two_replicas_share_the_work_and_each_event_has_one_effect(
         .await;
     world.run_consumer(each_on_its_own());
     world.run_consumer(each_on_its_own());
-    // Behind the duplicates, one for each aggregate, so that each lane of each replica has come past them.
-    let last: Vec<_> = (0..7)
-        .map(|number| message(&Changed::of(&number.to_string()), 1000))
-        .collect();
-    world.send(&each_on_its_own(), &last).await;
-    let expected: BTreeSet<String> = events.iter().chain(&last).map(id).collect();
+    let mut expected: BTreeSet<String> = events.iter().map(id).collect();
     eventually_is("each had its effect", expected.clone(), async || {
         world.handled().await.into_iter().collect()
     })
     .await;
     world.stop().await;
-    // Nothing was left, so what came twice was met twice.
-    assert_eq!(world.broker.messages(QUEUE).await, 0);
+    // What was not met twice by then comes to a single one, before the last of its aggregate and in its lane.
+    let last: Vec<_> = (0..7)
+        .map(|number| message(&Changed::of(&number.to_string()), 1000))
+        .collect();
+    world.send(&each_on_its_own(), &last).await;
+    world.run_consumer(each_on_its_own());
+    expected.extend(last.iter().map(id));
+    eventually_is("the last had theirs", expected.clone(), async || {
+        world.handled().await.into_iter().collect()
+    })
+    .await;
+    world.stop().await;
     assert_eq!(world.handled().await.len(), expected.len());
 }
 
