@@ -16,7 +16,7 @@ use crate::reconnect::Reconnect;
 use crate::sql;
 use crate::store::Store;
 
-/// How long the listening connection has to show that it is still there.
+/// How long the listening connection has to come about, and to show that it is still there.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a relay hears of the commits of other processes.
@@ -72,8 +72,8 @@ async fn listen_until_broken(
     let own = PgPoolOptions::new()
         .max_connections(1)
         .connect_lazy_with((*options).clone());
-    let mut listener = PgListener::connect_with(&own).await.map_err(broken)?;
-    listener.listen(&channel).await.map_err(broken)?;
+    let mut listener = answered(PgListener::connect_with(&own)).await?;
+    answered(listener.listen(&channel)).await?;
     reconnect.connected();
     // What was committed while nobody listened.
     others.told.notify_one();
@@ -89,13 +89,20 @@ async fn listen_until_broken(
 }
 
 async fn probe(listener: &mut PgListener) -> Result<(), DbErr> {
-    let asked = tokio::time::timeout(ANSWER, listener.execute("SELECT 1")).await;
-    let silence = |_| sea_orm::sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-    asked
-        .map_err(silence)
-        .and_then(|answer| answer)
-        .map_err(broken)?;
-    Ok(())
+    answered(listener.execute("SELECT 1")).await.map(|_| ())
+}
+
+/// A link may be silent without an end, and then none of these would ever return.
+async fn answered<T>(
+    answer: impl Future<Output = Result<T, sea_orm::sqlx::Error>>,
+) -> Result<T, DbErr> {
+    let silence = |_| {
+        Err(sea_orm::sqlx::Error::Io(
+            std::io::ErrorKind::TimedOut.into(),
+        ))
+    };
+    let asked = tokio::time::timeout(ANSWER, answer).await;
+    asked.unwrap_or_else(silence).map_err(broken)
 }
 
 /// The channel is the schema's own: several services may share a database.
