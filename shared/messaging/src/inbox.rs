@@ -116,8 +116,11 @@ pub(crate) async fn hold(
         values,
     )
     .await?;
-    transaction.wake_on_commit(SIGNAL);
-    Ok(inserted.rows_affected() == 1)
+    let is_new = inserted.rows_affected() == 1;
+    if is_new {
+        transaction.wake_on_commit(SIGNAL);
+    }
+    Ok(is_new)
 }
 
 /// Notes a failed attempt at an event that has just arrived. Where it has failed elsewhere in the same moment, that counts as well.
@@ -168,21 +171,6 @@ fn columns(entry: &Entry<'_>, held: Held) -> Vec<Value> {
         stored::properties(entry.message).into(),
         entry.message.body.to_vec().into(),
     ]
-}
-
-/// Whether the consumer has seen the event.
-pub(crate) async fn has_seen(
-    transaction: &Transaction,
-    consumer: &str,
-    event_id: &str,
-) -> Result<bool, DbErr> {
-    let row = sql::query_one(
-        &**transaction,
-        "SELECT 1 AS seen FROM inbox WHERE consumer = $1 AND event_id = $2",
-        [consumer.into(), event_id.into()],
-    )
-    .await?;
-    Ok(row.is_some())
 }
 
 /// The version of the aggregate that was handled last, locked until the transaction ends, so that an aggregate's events are

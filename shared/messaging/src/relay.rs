@@ -8,23 +8,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::connected::{Connections, Link, Up};
+use crate::connected::{Connections, Link};
 use crate::due::Due;
-use crate::faults;
-use crate::outbox::{self, Pending};
-use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::telemetry::{Instruments, System};
 use crate::timer::Timers;
-use crate::transport::{Publisher, Transport, TransportError};
+use crate::transport::{Publisher, Transport};
+use crate::{faults, outbox};
 
+mod claiming;
+mod config;
+mod connecting;
 mod lease;
 mod publishing;
 mod settling;
@@ -32,9 +30,10 @@ mod waiting;
 mod wake;
 mod window;
 
+pub use config::RelayConfig;
+use connecting::RelayError;
 use lease::Lease;
-use publishing::Publishing;
-use settling::{Outcome, next_outcomes};
+use settling::next_outcomes;
 use waiting::takes_messages;
 use wake::Others;
 use window::Window;
@@ -43,25 +42,6 @@ use window::Window;
 const RENEWAL: Duration = Duration::from_secs(1);
 /// How long a stop may take: what is pending then is published by another replica, or at the next start.
 const LAST_PASS: Duration = Duration::from_secs(4);
-
-/// How a relay works.
-#[derive(Clone, Debug)]
-pub struct RelayConfig {
-    /// The service whose outbox it is: AMQP `app-id` and CloudEvents `source`.
-    pub service: String,
-    /// How many events may wait for their confirm at once. Past a few hundred only the latency grows.
-    pub window: usize,
-}
-
-impl RelayConfig {
-    /// The default: 500 outstanding.
-    pub fn new(service: &str) -> Self {
-        Self {
-            service: service.to_owned(),
-            window: 500,
-        }
-    }
-}
 
 /// The publisher of one service's outbox.
 pub struct Relay {
@@ -75,12 +55,6 @@ pub struct Relay {
     committed: Arc<Notify>,
     /// What has come of the commits of other processes.
     others: Others,
-}
-
-/// A connection to the broker, and that it is there.
-struct Connected {
-    publisher: Box<dyn Publisher>,
-    up: Up,
 }
 
 /// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
@@ -138,46 +112,8 @@ impl Relay {
         }
     }
 
-    async fn publish(&self, stop: &CancellationToken, progress: &mut Progress) {
-        let (mut reconnect, mut connected) = (Reconnect::default(), None);
-        loop {
-            match self
-                .publish_until_broken(&mut connected, stop, &mut reconnect, progress)
-                .await
-            {
-                Ok(()) => break,
-                Err(error) => tracing::warn!(%error, "the relay starts over; nothing is lost"),
-            }
-            if stop.is_cancelled() {
-                break;
-            }
-            reconnect.pause(stop).await;
-        }
-    }
-
-    /// Connects where it is not `connected`; trouble with the database leaves it so.
-    async fn publish_until_broken(
-        &self,
-        connected: &mut Option<Connected>,
-        stop: &CancellationToken,
-        reconnect: &mut Reconnect,
-        progress: &mut Progress,
-    ) -> Result<(), RelayError> {
-        let Connected { publisher, up } = match connected.take() {
-            Some(connected) => connected,
-            None => Connected {
-                publisher: self.transport.publisher().await?,
-                up: self.link.up(),
-            },
-        };
-        reconnect.connected();
-        let ended = self.publish_over(&*publisher, stop, progress).await;
-        if matches!(ended, Err(RelayError::Store(_))) {
-            *connected = Some(Connected { publisher, up });
-        }
-        ended
-    }
-
+    /// What one connection is used for: marks what is confirmed, reads what is pending, publishes what may go, and waits for what
+    /// comes first.
     async fn publish_over(
         &self,
         publisher: &dyn Publisher,
@@ -237,52 +173,4 @@ impl Relay {
             }
         }
     }
-
-    async fn hand_over(
-        &self,
-        publisher: &dyn Publisher,
-        row: &Pending,
-    ) -> Result<BoxFuture<'static, Outcome>, TransportError> {
-        let (sequence, message) = (row.sequence, row.message());
-        let publishing = Publishing::begin(row, &message, &self.system, &self.instruments);
-        match publisher.publish(&message).await {
-            Ok(confirm) => Ok(confirm
-                .map(move |outcome| {
-                    publishing.end(outcome.as_ref().ok());
-                    (sequence, outcome)
-                })
-                .boxed()),
-            Err(error) => {
-                publishing.end(None);
-                Err(error)
-            }
-        }
-    }
-
-    /// Reads what is pending into the window, and tells whether there may be more.
-    async fn claim(&self, window: &mut Window, timers: &mut Timers) -> Result<bool, DbErr> {
-        let limit = window.claim_limit();
-        let (db, service) = (self.store.connection(), &self.config.service);
-        let enough = window.has_enough_of();
-        let seen = outbox::look(db, service, limit as u64, &enough).await?;
-        timers.are_next_in(seen.timer_in_ms);
-        let mut rows = seen.pending;
-        let full = rows.len() == limit;
-        rows.retain(|row| faults::is_beyond_cursor(row.sequence));
-        if faults::broken("mark-before-confirm") {
-            self.mark(&mut rows.iter().map(|row| row.sequence).collect())
-                .await?;
-        }
-        window.add(rows, enough);
-        Ok(full)
-    }
-}
-
-/// What ends a connection's work. Everything that is not marked is published again.
-#[derive(Debug, thiserror::Error)]
-enum RelayError {
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    #[error("the outbox cannot be used: {0}")]
-    Store(#[from] DbErr),
 }

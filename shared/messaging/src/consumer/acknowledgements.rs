@@ -1,12 +1,42 @@
-//! Which acknowledgements to send for deliveries that are done in any order. Pure.
+//! Which acknowledgements to send for deliveries that are done in any order. The decision is pure.
 
 use std::collections::BTreeSet;
 
+use tokio::sync::mpsc;
+
 use crate::transport::Ack;
+
+/// What the lanes of one connection have done.
+pub(super) struct Done {
+    settled: mpsc::UnboundedReceiver<Vec<u64>>,
+    acknowledgements: Acknowledgements,
+}
+
+impl Done {
+    /// And where a lane tells the tags of what it has done.
+    pub(super) fn channel() -> (mpsc::UnboundedSender<Vec<u64>>, Self) {
+        let (tell, settled) = mpsc::unbounded_channel();
+        let acknowledgements = Acknowledgements::default();
+        let done = Self {
+            settled,
+            acknowledgements,
+        };
+        (tell, done)
+    }
+
+    /// Waits until something is done, and tells how to acknowledge all that is by then. `None` once no lane is left.
+    pub(super) async fn next(&mut self) -> Option<Vec<Ack>> {
+        let mut tags = self.settled.recv().await?;
+        while let Ok(more) = self.settled.try_recv() {
+            tags.extend(more);
+        }
+        Some(self.acknowledgements.settle(tags))
+    }
+}
 
 /// The deliveries of one receiver that are done.
 #[derive(Default)]
-pub(super) struct Acknowledgements {
+struct Acknowledgements {
     /// Every delivery up to this tag is acknowledged.
     all_up_to: u64,
     /// Acknowledged beyond it.
@@ -18,7 +48,7 @@ impl Acknowledgements {
     /// before it; one beyond a gap goes alone, so that a slow delivery does not keep the others unacknowledged.
     ///
     /// Each names a delivery that is not acknowledged yet: RabbitMQ closes the channel over any other.
-    pub(super) fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
+    fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
         let tags: BTreeSet<u64> = tags.into_iter().collect();
         self.ahead.extend(&tags);
         while self.ahead.remove(&(self.all_up_to + 1)) {

@@ -10,9 +10,9 @@ use event::{Envelope, Message, aggregate_type};
 use futures::FutureExt as _;
 use sea_orm::DbErr;
 
-use super::decision::{Turn, turn};
+use super::decision::{Arrival, Turn, arrived, turn};
 use super::processing;
-use crate::inbox::{self, Entry, Held};
+use crate::inbox::{self, Held};
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
@@ -114,39 +114,34 @@ impl Handling {
         let event_id = envelope.id.to_string();
         let entry = self.entry(&event_id, Some(&envelope), message);
         let aggregate = aggregate_type(&message.routing_key);
-        if let Some(version) = self.version(aggregate, &envelope)? {
-            let position = inbox::position(
-                transaction,
-                self.consumer(),
-                aggregate,
-                &envelope.aggregate_id,
-            )
+        let turn = self.turn(transaction, aggregate, &envelope).await?;
+        let (held, cause, due_in_ms) =
+            match arrived(turn, self.subscriptions.knows(&envelope.event_type)) {
+                Arrival::Handle => return self.handle_first(transaction, message, envelope).await,
+                Arrival::Skip => (Held::Skipped, None, None),
+                Arrival::Wait => (Held::Waiting, None, None),
+                Arrival::WaitForTheBeginning => {
+                    (Held::Waiting, None, Some(millis(self.baseline_wait)))
+                }
+                Arrival::Overtaken => (Held::Dead, Some(OVERTAKEN), None),
+            };
+        let outcome = self
+            .hold(transaction, &entry, held, cause, due_in_ms)
             .await?;
-            match turn(position, version) {
-                Turn::Now => (),
-                Turn::Past => return self.past(transaction, &entry).await,
-                Turn::Later => {
-                    return self
-                        .hold(transaction, &entry, Held::Waiting, None, None)
-                        .await;
-                }
-                Turn::Unknown => {
-                    let wait = Some(millis(self.baseline_wait));
-                    return self
-                        .hold(transaction, &entry, Held::Waiting, None, wait)
-                        .await;
-                }
-            }
+        if outcome == Outcome::Held(Held::Skipped, None) {
+            self.advance(transaction, aggregate, &envelope).await?;
         }
-        if !self.subscriptions.knows(&envelope.event_type) {
-            let outcome = self
-                .hold(transaction, &entry, Held::Skipped, None, None)
-                .await?;
-            if outcome != Outcome::Duplicate {
-                self.advance(transaction, aggregate, &envelope).await?;
-            }
-            return Ok(outcome);
-        }
+        Ok(outcome)
+    }
+
+    /// Handles an event unless it was handled before.
+    async fn handle_first(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+        envelope: Envelope,
+    ) -> Result<Outcome, Failure> {
+        let aggregate = aggregate_type(&message.routing_key);
         let came = inbox::first_time(transaction, self.consumer(), &envelope, aggregate).await?;
         let Some(came_ms) = came else {
             return Ok(Outcome::Duplicate);
@@ -155,16 +150,6 @@ impl Handling {
         faults::point("seen");
         self.handle(transaction, message, envelope, 1).await?;
         Ok(Outcome::Handled)
-    }
-
-    /// What is older than the position has been seen, unless the order began after it: then its effect is missing, and
-    /// somebody has to know.
-    async fn past(&self, transaction: &Transaction, entry: &Entry<'_>) -> Result<Outcome, Failure> {
-        if inbox::has_seen(transaction, entry.consumer, entry.event_id).await? {
-            return Ok(Outcome::Duplicate);
-        }
-        self.hold(transaction, entry, Held::Dead, Some(OVERTAKEN), None)
-            .await
     }
 
     async fn handle(
@@ -200,6 +185,21 @@ impl Handling {
         self.advance(transaction, aggregate, &delivered.envelope)
             .await?;
         Ok(())
+    }
+
+    /// Whether it is the event's turn, where order is kept. Its aggregate's position is locked from here on.
+    async fn turn(
+        &self,
+        transaction: &Transaction,
+        aggregate: &str,
+        envelope: &Envelope,
+    ) -> Result<Turn, Failure> {
+        let Some(version) = self.version(aggregate, envelope)? else {
+            return Ok(Turn::Now);
+        };
+        let (consumer, id) = (self.consumer(), &envelope.aggregate_id);
+        let position = inbox::position(transaction, consumer, aggregate, id).await?;
+        Ok(turn(position, version))
     }
 
     /// Moves the position past the event, where order is kept.

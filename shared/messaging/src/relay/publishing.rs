@@ -1,4 +1,4 @@
-//! One event on its way to the broker's confirm, as traces and metrics see it.
+//! One event on its way to the broker's confirm: handed over, and seen by traces and metrics.
 //!
 //! The span belongs to the trace of the event: a child of the span that created it, however long ago that was. The time that
 //! it has waited in the outbox is on it, by the database's clock.
@@ -6,19 +6,47 @@
 use std::time::{Duration, Instant};
 
 use event::Message;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use opentelemetry::KeyValue;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::Relay;
+use super::settling::Outcome;
 use crate::outbox::Pending;
 use crate::telemetry::{self, DESTINATION, Instruments, System};
 use crate::trace;
-use crate::transport::Confirmation;
+use crate::transport::{Confirmation, Publisher, TransportError};
 
 const OPERATION: (&str, &str) = ("publish", "send");
 
+impl Relay {
+    /// Hands the event over. What is answered is the wait for the confirm, so that many can be outstanding.
+    pub(super) async fn hand_over(
+        &self,
+        publisher: &dyn Publisher,
+        row: &Pending,
+    ) -> Result<BoxFuture<'static, Outcome>, TransportError> {
+        let (sequence, message) = (row.sequence, row.message());
+        let publishing = Publishing::begin(row, &message, &self.system, &self.instruments);
+        match publisher.publish(&message).await {
+            Ok(confirm) => Ok(confirm
+                .map(move |outcome| {
+                    publishing.end(outcome.as_ref().ok());
+                    (sequence, outcome)
+                })
+                .boxed()),
+            Err(error) => {
+                publishing.end(None);
+                Err(error)
+            }
+        }
+    }
+}
+
 /// A hand-over that has begun.
-pub(super) struct Publishing {
+struct Publishing {
     span: Span,
     system: System,
     instruments: Instruments,
@@ -31,12 +59,7 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    pub(super) fn begin(
-        row: &Pending,
-        message: &Message,
-        system: &System,
-        instruments: &Instruments,
-    ) -> Self {
+    fn begin(row: &Pending, message: &Message, system: &System, instruments: &Instruments) -> Self {
         let span = tracing::debug_span!(
             parent: None,
             "publish",
@@ -61,7 +84,7 @@ impl Publishing {
     }
 
     /// The broker has answered, or (`None`) never will, as the connection is lost.
-    pub(super) fn end(mut self, answer: Option<&Confirmation>) {
+    fn end(mut self, answer: Option<&Confirmation>) {
         self.answered = true;
         self.tell(answer);
     }

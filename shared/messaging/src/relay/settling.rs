@@ -10,8 +10,9 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use sea_orm::DbErr;
 
+use super::Relay;
+use super::connecting::RelayError;
 use super::window::Window;
-use super::{Relay, RelayError};
 use crate::faults;
 use crate::outbox::{self, Pending};
 use crate::retry::{delay, millis};

@@ -150,17 +150,19 @@ fn aggregate(row: &Pending) -> Aggregate {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
     use bytes::Bytes;
     use event::{Envelope, TraceContext};
-    use proptest::prelude::*;
     use uuid::Uuid;
 
     use super::*;
 
-    fn row(sequence: i64, aggregate: u8, version: i64) -> Pending {
+    pub(super) fn row(sequence: i64, aggregate: u8, version: i64) -> Pending {
         Pending {
             sequence,
             aggregate_type: "order".to_owned(),
@@ -233,52 +235,5 @@ mod tests {
             window.publishable();
         }
         assert!(window.left_some());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(10_000))]
-
-        #[test]
-        fn whatever_is_confirmed_when_each_aggregate_goes_in_its_order(
-            aggregates in proptest::collection::vec(0_u8..5, 1..120),
-            picks in proptest::collection::vec(any::<prop::sample::Index>(), 0..200),
-            size in 1_usize..8,
-        ) {
-            let mut versions = HashMap::new();
-            let rows: Vec<Pending> = (1_i64..).zip(&aggregates).map(|(sequence, aggregate)| {
-                let version = versions.entry(*aggregate).and_modify(|version| *version += 1).or_insert(1);
-                row(sequence, *aggregate, *version)
-            }).collect();
-            let mut window = Window::new(size);
-            window.add(rows.clone(), vec![]);
-            let mut published = Vec::new();
-            let mut in_flight: Vec<i64> = Vec::new();
-            let mut picks = picks.iter();
-            while published.len() < rows.len() {
-                if window.left_some() {
-                    let enough = window.has_enough_of();
-                    let mut left = rows.clone();
-                    left.retain(|row| {
-                        !enough.contains(&super::aggregate(row))
-                            && (!published.iter().any(|one: &Pending| one.sequence == row.sequence)
-                                || in_flight.contains(&row.sequence))
-                    });
-                    window.add(left, enough);
-                }
-                for row in window.publishable() {
-                    in_flight.push(row.sequence);
-                    published.push(row);
-                }
-                prop_assert!(!in_flight.is_empty() && in_flight.len() <= size);
-                let pick = picks.next().map_or(0, |pick| pick.index(in_flight.len()));
-                window.confirmed(in_flight.swap_remove(pick));
-            }
-            for aggregate in 0_u8..5 {
-                let order: Vec<_> = published.iter()
-                    .filter(|row| row.envelope.aggregate_id == aggregate.to_string())
-                    .filter_map(|row| row.envelope.aggregate_version).collect();
-                prop_assert!(order.iter().copied().eq(1..=order.len() as i64));
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use event::Message;
 use messaging::transport::Topology;
-use testkit::{Broker, BrokerKind};
+use testkit::{Broker, BrokerKind, Operator, VirtualHost};
 
 const ID: &str = "0192f3c4-0000-7000-8000-000000000007";
 
@@ -47,5 +47,35 @@ async fn an_exchange_that_is_gone_is_named_with_the_event_by_all_that_fails_with
         for part in [ID, "gone`", "`thing.made`", "NOT_FOUND"] {
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_broker_ends_is_lost_for_the_reason_that_it_gave() {
+    let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
+    let broker = Broker::of(&host);
+    let transport = broker.transport(Topology::publishing(["things"]));
+    let (busy, idle) = (transport.publisher(), transport.publisher());
+    let (busy, idle) = (busy.await.unwrap(), idle.await.unwrap());
+    let publish_until_it_fails = async {
+        loop {
+            let confirm = match busy.publish(&message("things", ID)).await {
+                Ok(confirm) => confirm,
+                Err(error) => return error,
+            };
+            if let Err(error) = confirm.await {
+                return error;
+            }
+        }
+    };
+    let (error, lost, ()) = tokio::join!(
+        publish_until_it_fails,
+        idle.lost(),
+        host.close_connections()
+    );
+    let after = busy.publish(&message("things", ID)).await.err().unwrap();
+    for error in [error, lost, after] {
+        let error = error.to_string();
+        assert!(error.contains("closed by an operator"), "{error}");
     }
 }

@@ -1,20 +1,15 @@
 //! Passing over what an operator has discarded: in its turn, so that what waits behind it goes on and nothing else changes.
 
+use std::time::Duration;
+
 use event::{Envelope, aggregate_type};
 
 use super::due::held_on;
 use super::{Failure, Handling, Outcome};
-use crate::consumer::decision::{Turn, turn};
+use crate::consumer::decision::{Passing, discarded, turn};
 use crate::inbox::{self, Due, Held, held};
 use crate::retry::millis;
 use crate::store::Transaction;
-
-/// When to look at it again.
-enum Passing {
-    Now,
-    In(i64),
-    AfterAnEarlierOne,
-}
 
 impl Handling {
     pub(super) async fn discarded(
@@ -27,7 +22,7 @@ impl Handling {
                 let passed = held::pass_over(transaction, due).await?;
                 return Ok(held_on(passed, Held::Discarded));
             }
-            Passing::In(wait) => Some(wait),
+            Passing::In(left) => Some(millis(left)),
             Passing::AfterAnEarlierOne => None,
         };
         let left = held::leave(transaction, due, left_for).await?;
@@ -41,22 +36,16 @@ impl Handling {
         };
         let id = &envelope.aggregate_id;
         let position = inbox::position(transaction, self.consumer(), aggregate, id).await?;
-        match turn(position, version) {
-            Turn::Now | Turn::Past => (),
-            Turn::Later => return Ok(Passing::AfterAnEarlierOne),
-            Turn::Unknown if !self.is_baseline(transaction, aggregate, &envelope).await? => {
-                return Ok(Passing::AfterAnEarlierOne);
-            }
-            // The order may begin behind it, but not before its beginning has had its time to come.
-            Turn::Unknown => {
-                let wait = millis(self.baseline_wait).saturating_sub(due.here_for_ms);
-                if wait > 0 {
-                    return Ok(Passing::In(wait));
-                }
-            }
+        let turn = turn(position, version);
+        let is_lowest = self
+            .is_lowest(turn, transaction, aggregate, &envelope)
+            .await?;
+        let here_for = Duration::from_millis(u64::try_from(due.here_for_ms).unwrap_or(0));
+        let passing = discarded(turn, is_lowest, here_for, self.baseline_wait);
+        if passing == Passing::Now {
+            inbox::advance(transaction, self.consumer(), aggregate, id, version).await?;
         }
-        inbox::advance(transaction, self.consumer(), aggregate, id, version).await?;
-        Ok(Passing::Now)
+        Ok(passing)
     }
 
     /// `None` for what stands in no order: it could not even be read, or its kind is taken each on its own.

@@ -6,7 +6,7 @@ use event::{Envelope, aggregate_type};
 use sea_orm::DbErr;
 
 use super::{Failure, Handling, OVERTAKEN, Outcome, undecodable};
-use crate::consumer::decision::{Turn, turn};
+use crate::consumer::decision::{Release, Turn, released};
 use crate::inbox::{self, Due, Held, held};
 use crate::store::Transaction;
 use crate::subscription::HandlerError;
@@ -26,30 +26,27 @@ impl Handling {
         let envelope = Envelope::from_message(&due.message)
             .map_err(|error| Failure::Handler(HandlerError::reject(undecodable(&error))))?;
         let aggregate = aggregate_type(&due.message.routing_key);
-        let mut handled = Outcome::Handled;
-        if let Some(version) = self.version(aggregate, &envelope)? {
-            let (consumer, id) = (self.consumer(), &envelope.aggregate_id);
-            let position = inbox::position(transaction, consumer, aggregate, id).await?;
-            match turn(position, version) {
-                Turn::Now => (),
-                Turn::Past if due.replayed => (),
-                Turn::Past => return Err(Failure::Handler(HandlerError::reject(OVERTAKEN))),
-                Turn::Unknown if self.is_baseline(transaction, aggregate, &envelope).await? => {
-                    handled = Outcome::Baseline;
-                }
-                Turn::Unknown | Turn::Later => {
-                    let parked = held::park(transaction, due, Held::Waiting).await?;
-                    return Ok(held_on(parked, Held::Waiting));
-                }
+        let turn = self.turn(transaction, aggregate, &envelope).await?;
+        let is_lowest = self
+            .is_lowest(turn, transaction, aggregate, &envelope)
+            .await?;
+        let is_known = self.subscriptions.knows(&envelope.event_type);
+        let handled = match released(turn, is_lowest, due.replayed, is_known) {
+            Release::Handle => Outcome::Handled,
+            Release::Begin => Outcome::Baseline,
+            Release::Wait => {
+                let parked = held::park(transaction, due, Held::Waiting).await?;
+                return Ok(held_on(parked, Held::Waiting));
             }
-        }
-        if !self.subscriptions.knows(&envelope.event_type) {
-            let parked = held::park(transaction, due, Held::Skipped).await?;
-            if parked {
-                self.advance(transaction, aggregate, &envelope).await?;
+            Release::Skip => {
+                let parked = held::park(transaction, due, Held::Skipped).await?;
+                if parked {
+                    self.advance(transaction, aggregate, &envelope).await?;
+                }
+                return Ok(held_on(parked, Held::Skipped));
             }
-            return Ok(held_on(parked, Held::Skipped));
-        }
+            Release::Overtaken => return Err(Failure::Handler(HandlerError::reject(OVERTAKEN))),
+        };
         if !held::settle(transaction, due).await? {
             return Ok(Outcome::Duplicate);
         }
@@ -58,13 +55,17 @@ impl Handling {
         Ok(handled)
     }
 
-    /// Whether the order of its aggregate may begin with the event: nothing earlier is held.
-    pub(super) async fn is_baseline(
+    /// Whether nothing earlier of its aggregate is held, which is asked only where nothing else is known of it.
+    pub(super) async fn is_lowest(
         &self,
+        turn: Turn,
         transaction: &Transaction,
         aggregate: &str,
         envelope: &Envelope,
     ) -> Result<bool, DbErr> {
+        if turn != Turn::Unknown {
+            return Ok(false);
+        }
         let (consumer, id) = (self.consumer(), &envelope.aggregate_id);
         let lowest = inbox::lowest_held(transaction, consumer, aggregate, id).await?;
         Ok(lowest == envelope.aggregate_version)

@@ -18,6 +18,8 @@ use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 /// noticed by its heartbeat; this is for a broker that forgets.
 const CONFIRM_TIME_OUT: Duration = Duration::from_secs(30);
 
+const ACTION: &str = "publishing";
+
 pub(super) struct RabbitMqPublisher {
     connection: Connection,
     answers: Answers,
@@ -72,9 +74,12 @@ impl Publisher for RabbitMqPublisher {
             &message.body,
             properties,
         );
-        let publishing = self.connection.wait_while_blocked("publishing", publishing);
-        let answer = self.answers.hand_over(name, publishing).await?;
+        let publishing = self.connection.wait_while_blocked(ACTION, publishing);
         let blocked = self.connection.blocked.clone();
+        let answer = match self.answers.hand_over(name, publishing).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(blocked.explain(ACTION, error).await),
+        };
         Ok(Box::pin(wait_for_answer(answer, CONFIRM_TIME_OUT, blocked)))
     }
 }

@@ -1,0 +1,33 @@
+//! The settings of a consumer.
+
+use std::time::Duration;
+
+use crate::retry::RetryPolicy;
+
+/// How a consumer works.
+#[derive(Clone, Debug)]
+pub struct ConsumerConfig {
+    /// How many deliveries may be unacknowledged at once.
+    pub prefetch: u16,
+    /// How many transactions run side by side.
+    pub lanes: usize,
+    /// When a handler counts as failed because it does not end.
+    pub handler_time_out: Duration,
+    /// When a failed event is tried again, and when it is given up on.
+    pub retry: RetryPolicy,
+    /// How long the first event to arrive of an unknown aggregate waits for earlier ones, where order is kept. Longer than
+    /// a replica that has one of those can keep it: until its heartbeat or its handlers' time is over.
+    pub baseline_wait: Duration,
+}
+
+impl Default for ConsumerConfig {
+    fn default() -> Self {
+        Self {
+            prefetch: 20,
+            lanes: 4,
+            handler_time_out: Duration::from_secs(30),
+            retry: RetryPolicy::default(),
+            baseline_wait: Duration::from_secs(120),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The settings of a relay.
+
+/// How a relay works.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// The service whose outbox it is: AMQP `app-id` and CloudEvents `source`.
+    pub service: String,
+    /// How many events may wait for their confirm at once. Past a few hundred only the latency grows.
+    pub window: usize,
+}
+
+impl RelayConfig {
+    /// The default: 500 outstanding.
+    pub fn new(service: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            window: 500,
+        }
+    }
+}
