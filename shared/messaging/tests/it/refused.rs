@@ -73,7 +73,7 @@ async fn a_connection_that_the_broker_ends_is_lost_for_the_reason_that_it_gave()
         idle.lost(),
         host.close_connections()
     );
-    let after = busy.publish(&message("things", ID)).await.err().unwrap();
+    let after = idle.publish(&message("things", ID)).await.err().unwrap();
     for error in [error, lost, after] {
         let error = error.to_string();
         assert!(error.contains("closed by an operator"), "{error}");
