@@ -151,6 +151,10 @@ impl Consumer {
         let mut narrow = true;
         loop {
             tokio::select! {
+                // Lanes end by themselves once they are told to stop: that is no break.
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                broken = lanes.broken() => return Err(broken),
                 Some(acks) = done.next() => acknowledge(receiver, acks).await?,
                 delivery = receiver.receive() => {
                     let delivery = delivery?;
@@ -161,8 +165,6 @@ impl Consumer {
                     }
                     lanes.deal(delivery).await;
                 }
-                broken = lanes.broken() => return Err(broken),
-                () = stop.cancelled() => return Ok(()),
             }
         }
     }
