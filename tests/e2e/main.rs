@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod counters;
 mod deployment;
 mod duplicates;
 mod faults;

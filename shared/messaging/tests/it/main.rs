@@ -11,6 +11,8 @@ mod consumer;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
+mod counters;
+#[cfg(test)]
 mod dead;
 #[cfg(test)]
 mod dead_letters;
