@@ -59,7 +59,7 @@ impl Frontend {
             .split(|byte| *byte == 0)
             .map(|text| String::from_utf8_lossy(text).into_owned());
         match kind {
-            b'Q' => return Some(Asked::Execute(vec![one_line(&texts.next()?)])),
+            b'Q' => return Some(simple(one_line(&texts.next()?))),
             b'P' => {
                 let (name, text) = (texts.next()?, one_line(&texts.next()?));
                 self.parsed = Some(text.clone());
@@ -83,6 +83,14 @@ impl Frontend {
         }
         parsed.map_or(Asked::Ping, Asked::Prepare)
     }
+}
+
+/// A query without words asks for the state of the session, and nothing else.
+fn simple(text: String) -> Asked {
+    if text.is_empty() {
+        return Asked::Ping;
+    }
+    Asked::Execute(vec![text])
 }
 
 fn one_line(text: &str) -> String {
@@ -110,6 +118,7 @@ mod tests {
             message(b"E", b"\0\0\0\0\0"),
             message(b"S", b""),
             message(b"S", b""),
+            message(b"Q", b"\0"),
         ]
         .concat()
     }
@@ -119,6 +128,7 @@ mod tests {
             Asked::Execute(vec!["BEGIN".to_owned()]),
             Asked::Prepare("SELECT 1".to_owned()),
             Asked::Execute(vec!["SELECT 1".to_owned()]),
+            Asked::Ping,
             Asked::Ping,
         ]
     }
