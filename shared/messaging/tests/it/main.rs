@@ -49,4 +49,6 @@ mod tls;
 #[cfg(test)]
 mod trace;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod world;
