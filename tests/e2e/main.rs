@@ -15,6 +15,7 @@ mod flow;
 mod identity;
 mod idle;
 mod late_recipient;
+mod named_columns;
 mod observability;
 mod poison;
 mod system;

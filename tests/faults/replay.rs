@@ -90,7 +90,7 @@ async fn effects(
     consumer: &DatabaseConnection,
     last: i64,
 ) -> Result<Vec<(i64, String, String, i64, i64)>> {
-    let selecting = "SELECT * FROM effect WHERE sequence <= $1 ORDER BY sequence";
+    let selecting = "SELECT sequence, op, account, version, made_at_ms FROM effect WHERE sequence <= $1 ORDER BY sequence";
     let rows = tables::rows(consumer, selecting, [last.into()]).await?;
     let row = |row: &sea_orm::QueryResult| {
         anyhow::Ok((

@@ -183,7 +183,8 @@ impl DeadLetters {
     pub async fn decisions(&self, event_id: &str) -> Result<Vec<Decision>, DbErr> {
         let rows = sql::query_all(
             self.store.connection(),
-            "SELECT * FROM dead_letter_decision WHERE consumer = $1 AND event_id = $2 ORDER BY sequence",
+            "SELECT decision, actor, reason, cause, decided_at_ms FROM dead_letter_decision
+             WHERE consumer = $1 AND event_id = $2 ORDER BY sequence",
             [self.consumer.as_str().into(), event_id.into()],
         )
         .await?;
@@ -228,7 +229,9 @@ impl DeadLetters {
 }
 
 pub(crate) const LETTER: &str = "
-SELECT *, (SELECT count(*) FROM inbox AS later
+SELECT event_id, state, event_type, aggregate_id, aggregate_version, cause, attempts, received_at_ms, first_failed_at_ms,
+       last_failed_at_ms, exchange, routing_key, properties, body,
+       (SELECT count(*) FROM inbox AS later
            WHERE later.consumer = letter.consumer AND later.state <> 'done' AND later.state = 'waiting'
              AND later.aggregate_type = letter.aggregate_type AND later.aggregate_id = letter.aggregate_id
              AND later.aggregate_version > letter.aggregate_version) AS blocks

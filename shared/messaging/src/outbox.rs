@@ -187,9 +187,14 @@ pub(crate) async fn look(
     let rows = sql::query_all(
         db,
         "WITH clock (now_ms) AS MATERIALIZED (SELECT {now})
-         SELECT pending.*, now_ms - created_at_ms AS waited_ms, (SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) - now_ms AS timer_in_ms
+         SELECT sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
+                aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at_ms, attempts,
+                now_ms - created_at_ms AS waited_ms,
+                (SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) - now_ms AS timer_in_ms
          FROM clock LEFT JOIN (
-             SELECT * FROM outbox AS o
+             SELECT sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
+                    aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at_ms, attempts
+             FROM outbox AS o
              WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= (SELECT now_ms FROM clock)
                AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
                AND NOT EXISTS (

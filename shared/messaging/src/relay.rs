@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
+use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -32,9 +33,9 @@ mod window;
 
 pub use config::RelayConfig;
 use connecting::RelayError;
-use lease::Lease;
+use lease::{Holder, Lease};
 use settling::next_outcomes;
-use waiting::takes_messages;
+use waiting::{Readiness, takes_messages};
 use wake::Others;
 use window::Window;
 
@@ -112,6 +113,23 @@ impl Relay {
         }
     }
 
+    /// Whether what is in the window is fresh. Where another relay has the lease the window is empty afterwards, and there is
+    /// nothing to publish; where this one has just taken it, the window has to be filled again.
+    ///
+    /// Asks only where there is something, so that an idle relay asks for nothing; and again and again while there is, because
+    /// confirms may take longer than a lease.
+    async fn may_publish(&self, window: &mut Window, lease: &mut Lease) -> Result<bool, DbErr> {
+        if window.is_empty() {
+            return Ok(true);
+        }
+        let holder = lease.take(&self.store).await?;
+        let fresh = holder != Holder::Anew || !window.has_waiting();
+        if holder != Holder::Still {
+            window.forget_waiting();
+        }
+        Ok(fresh)
+    }
+
     /// What one connection is used for: marks what is confirmed, reads what is pending, publishes what may go, and waits for what
     /// comes first.
     async fn publish_over(
@@ -129,22 +147,37 @@ impl Relay {
                 progress.timers.release(&self.store).await?;
                 look = true;
             }
+            match takes_messages(publisher, stop, &mut confirms).await? {
+                Readiness::Ready => (),
+                Readiness::Answered(outcomes) => {
+                    self.settle(outcomes, &mut window, &mut progress.confirmed)
+                        .await?;
+                    continue;
+                }
+                Readiness::Stopped => return Ok(()),
+            }
+            // Read only after that wait, which may have outlasted the lease.
             if (look || window.left_some()) && window.wants_more() {
                 look = self.claim(&mut window, &mut progress.timers).await?;
             }
-            // Asked for only where there is something, so that an idle relay asks for nothing; and again and again while
-            // there is, because confirms may take longer than a lease.
-            if !window.is_empty() && !progress.lease.take(&self.store).await? {
-                window.stop_publishing();
+            if !self.may_publish(&mut window, &mut progress.lease).await? {
+                look = true;
+                continue;
             }
-            if !takes_messages(publisher, stop).await? {
-                return Ok(());
-            }
-            for row in window.publishable() {
+            let mut rows = window.publishable().into_iter();
+            while progress.lease.lasts()
+                && let Some(row) = rows.next()
+            {
                 faults::point("claimed");
                 let confirm = self.hand_over(publisher, &row).await?;
                 confirms.push(confirm);
                 faults::point("published");
+            }
+            if !rows.as_slice().is_empty() {
+                // A hand-over took longer than the lease: another relay may have published these.
+                window.forget(rows.as_slice());
+                look = true;
+                continue;
             }
             if confirms.is_empty() {
                 if last_look {

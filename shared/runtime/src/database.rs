@@ -17,6 +17,7 @@ use sea_orm::sqlx;
 use sea_orm::{DatabaseConnection, DbErr};
 use secrecy::ExposeSecret;
 
+use crate::ExitWith;
 use crate::config::{DatabaseConfig, Location};
 
 pub use classify::{is_conflict, is_unavailable, is_unique_violation, unique_violation};
@@ -52,6 +53,9 @@ pub enum DatabaseError {
     /// The schema could not be brought up to date.
     #[error("the migrations failed: {0}")]
     Migration(#[source] DbErr),
+    /// A newer release has changed the schema so that this one cannot use it. A restart does not help.
+    #[error("the schema is too new for this release")]
+    SchemaTooNew(#[source] ExitWith),
 }
 
 /// Connects, and goes on trying for the configured patience while the server is away. `application_name` is what

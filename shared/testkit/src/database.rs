@@ -86,9 +86,16 @@ impl Database {
 
     /// Connects as a service does.
     pub async fn connect(&self) -> DatabaseConnection {
-        database::connect(&self.config(), "test")
-            .await
-            .unwrap_or_else(|error| panic!("connecting to the test's database: {error}"))
+        connect(&self.config()).await
+    }
+
+    /// Connects with at most this many connections.
+    pub async fn with_connections(&self, most: u32) -> DatabaseConnection {
+        let config = DatabaseConfig {
+            pool_max: most,
+            ..self.config()
+        };
+        connect(&config).await
     }
 
     /// Connects, and applies the migrations of `M`.
@@ -99,6 +106,12 @@ impl Database {
             .unwrap_or_else(|error| panic!("migrating the test's database: {error}"));
         db
     }
+}
+
+async fn connect(config: &DatabaseConfig) -> DatabaseConnection {
+    database::connect(config, "test")
+        .await
+        .unwrap_or_else(|error| panic!("connecting to the test's database: {error}"))
 }
 
 impl Drop for OnServer {

@@ -74,7 +74,8 @@ pub(crate) async fn take_up(
              ORDER BY due_at_ms LIMIT $3 {skip_locked})
          UPDATE inbox SET begun = begun + 1, due_at_ms = {now} + $4
          WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM taken)
-         RETURNING *, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms, {now} - received_at_ms AS here_for_ms",
+         RETURNING consumer, event_id, state, due_at_ms, attempts, begun, cause, replayed_at_ms, exchange, routing_key,
+                   properties, body, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms, {now} - received_at_ms AS here_for_ms",
         [
             consumer.into(),
             suspects.into(),

@@ -1,8 +1,8 @@
 //! Which relay of a database publishes: the one that holds the lease.
 //!
 //! A row with an end rather than a lock that a session holds: a holder that is gone, or whose connection hangs, loses it by
-//! doing nothing. The end is judged by the database's clock. A holder that was only slow publishes beside its successor for
-//! a moment, which costs duplicates on the wire and nothing else.
+//! doing nothing. The end is judged by the database's clock. A holder checks its lease right before each hand-over, and reads
+//! the outbox again after another relay may have had the lease. So a slow holder repeats at most what it was just handing over.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,20 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A lease that ends just now is asked for again in a moment, and not only at the next look.
 const SHORTEST_WAIT_MS: u64 = 10;
 
+/// A hand-over begins only while the lease lasts for at least this long.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// Which relay may publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// This one, and no other relay has held the lease since this one took it.
+    Still,
+    /// This one, and until now another relay may have held it: what was read before may be published.
+    Anew,
+    /// Another one.
+    Another,
+}
+
 pub(super) struct Lease {
     holder: String,
     renewed: Option<Instant>,
@@ -37,19 +51,25 @@ impl Lease {
         }
     }
 
-    /// Takes or renews the lease where it is free or ours, and tells whether it is ours now.
-    pub(super) async fn take(&mut self, store: &Store) -> Result<bool, DbErr> {
+    /// Renews the lease where it is ours, and takes it where it is free.
+    pub(super) async fn take(&mut self, store: &Store) -> Result<Holder, DbErr> {
         if self
             .renewed
             .is_some_and(|renewed| renewed.elapsed() < FRESH)
         {
-            return Ok(true);
+            return Ok(Holder::Still);
         }
+        // The time before the statement: the lease lasts for at least that long after it.
         let now = Instant::now();
         (self.renewed, self.another_until) = (None, None);
+        if self.renew_row(store).await? {
+            self.renewed = Some(now);
+            return Ok(Holder::Still);
+        }
+        let now = Instant::now();
         if self.take_row(store).await? {
             self.renewed = Some(now);
-            return Ok(true);
+            return Ok(Holder::Anew);
         }
         let left = sql::query_one(
             store.connection(),
@@ -61,7 +81,13 @@ impl Lease {
         self.another_until = Some(
             now + Duration::from_millis(u64::try_from(left).unwrap_or(0).max(SHORTEST_WAIT_MS)),
         );
-        Ok(false)
+        Ok(Holder::Another)
+    }
+
+    /// Whether the lease lasts for long enough to hand an event over. Asks nothing: this process may have been stopped for long.
+    pub(super) fn lasts(&self) -> bool {
+        self.renewed
+            .is_some_and(|renewed| renewed.elapsed() < DURATION.saturating_sub(MARGIN))
     }
 
     /// How long another relay still holds the lease, unless it renews it. `None` where none did when it was last asked for,
@@ -70,6 +96,18 @@ impl Lease {
         self.another_until?
             .checked_duration_since(Instant::now())
             .filter(|left| !left.is_zero())
+    }
+
+    /// Renews a lease that is ours, also one that has ended: as long as the row names us, no other relay has held it.
+    async fn renew_row(&self, store: &Store) -> Result<bool, DbErr> {
+        let _turn = store.turn_to_write().await?;
+        let renewed = sql::execute(
+            store.connection(),
+            "UPDATE relay_lease SET expires_at_ms = {now} + $2 WHERE holder = $1",
+            [self.holder.as_str().into(), millis(DURATION).into()],
+        )
+        .await?;
+        Ok(renewed.rows_affected() == 1)
     }
 
     async fn take_row(&self, store: &Store) -> Result<bool, DbErr> {

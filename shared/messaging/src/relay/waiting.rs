@@ -1,9 +1,12 @@
 //! What a relay does while there is nothing to publish, or the broker takes nothing: it sleeps, and notices what ends that.
 
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use sea_orm::DbErr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::settling::{Outcome, next_outcomes};
 use super::{Progress, Relay, wake};
 use crate::due::Woken;
 use crate::transport::{Publisher, TransportError};
@@ -42,14 +45,24 @@ impl Relay {
     }
 }
 
-/// Waits until the broker takes messages; `false` where it is time to stop instead.
+/// What ends the wait for a broker that takes messages.
+pub(super) enum Readiness {
+    Ready,
+    /// It has answered for messages that it took before.
+    Answered(Vec<Outcome>),
+    Stopped,
+}
+
+/// Waits until the broker takes messages, for as long as that lasts. What it answers meanwhile does not wait.
 pub(super) async fn takes_messages(
     publisher: &dyn Publisher,
     stop: &CancellationToken,
-) -> Result<bool, TransportError> {
+    confirms: &mut FuturesUnordered<BoxFuture<'static, Outcome>>,
+) -> Result<Readiness, TransportError> {
     tokio::select! {
         biased;
-        ready = publisher.ready() => ready.map(|()| true),
-        () = stop.cancelled() => Ok(false),
+        ready = publisher.ready() => ready.map(|()| Readiness::Ready),
+        () = stop.cancelled() => Ok(Readiness::Stopped),
+        outcomes = next_outcomes(confirms), if !confirms.is_empty() => Ok(Readiness::Answered(outcomes)),
     }
 }

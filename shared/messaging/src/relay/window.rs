@@ -76,10 +76,23 @@ impl Window {
         self.waiting.sort_by_key(|row| row.sequence);
     }
 
-    /// Another relay has taken over: what is in flight is settled, nothing else is published.
-    pub(super) fn stop_publishing(&mut self) {
+    /// Another relay has taken over, or may have: what is in flight is settled, all else is read again before it is published.
+    pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.crowded.clear();
+    }
+
+    /// These were to be published and are not: they are read again.
+    pub(super) fn forget(&mut self, rows: &[Pending]) {
+        for row in rows {
+            self.in_flight.remove(&row.sequence);
+        }
+        self.forget_waiting();
+    }
+
+    /// Whether rows wait here that were read and not yet handed over.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// The rows to publish now, in this order. They count as in flight from here on.

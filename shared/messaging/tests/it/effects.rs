@@ -86,7 +86,7 @@ pub(crate) struct Effect {
 }
 
 pub(crate) async fn effects(db: &DatabaseConnection) -> Vec<Effect> {
-    let selecting = "SELECT * FROM effect ORDER BY position";
+    let selecting = "SELECT event_id, account, version, attempt, correlation_id, trace_id FROM effect ORDER BY position";
     let statement = Statement::from_string(db.get_database_backend(), selecting);
     let rows = db.query_all_raw(statement).await.unwrap();
     let effect = |row: &sea_orm::QueryResult| Effect {

@@ -14,6 +14,8 @@ use crate::events::Changed;
 use crate::scripted::Scripted;
 use crate::world::{World, cause};
 
+mod stale;
+
 #[rstest]
 #[tokio::test]
 async fn a_relay_that_died_holding_the_lease_is_succeeded(

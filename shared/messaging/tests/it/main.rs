@@ -51,4 +51,6 @@ mod tls;
 #[cfg(test)]
 mod trace;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod world;

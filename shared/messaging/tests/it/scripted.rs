@@ -8,12 +8,14 @@ use event::Message;
 use futures::FutureExt as _;
 use messaging::System;
 use messaging::transport::{Confirm, Confirmation, Publisher, Receiver, Transport, TransportError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) struct Scripted {
     /// So many connects fail before one succeeds.
     refusals: AtomicU32,
     publications: mpsc::UnboundedSender<Publication>,
+    /// How many messages it takes before it blocks.
+    takes: watch::Sender<usize>,
 }
 
 /// A message that was published, and waits for its answer. Dropping it breaks the connection.
@@ -45,8 +47,14 @@ impl Scripted {
         let transport = Self {
             refusals,
             publications,
+            takes: watch::Sender::new(usize::MAX),
         };
         (Arc::new(transport), published)
+    }
+
+    /// From now on it takes this many messages, and then blocks, as a broker does that is short of memory.
+    pub(crate) fn takes(&self, messages: usize) {
+        self.takes.send_replace(messages);
     }
 }
 
@@ -69,7 +77,10 @@ impl Transport for Scripted {
         if self.refusals.fetch_update(set, get, one_less).is_ok() {
             return Err(TransportError::new("connecting", "it is away"));
         }
-        Ok(Box::new(ScriptedPublisher(self.publications.clone())))
+        Ok(Box::new(ScriptedPublisher {
+            publications: self.publications.clone(),
+            takes: self.takes.clone(),
+        }))
     }
 
     async fn receiver(&self, _: &str, _: u16) -> Result<Box<dyn Receiver>, TransportError> {
@@ -77,11 +88,23 @@ impl Transport for Scripted {
     }
 }
 
-struct ScriptedPublisher(mpsc::UnboundedSender<Publication>);
+struct ScriptedPublisher {
+    publications: mpsc::UnboundedSender<Publication>,
+    takes: watch::Sender<usize>,
+}
+
+impl ScriptedPublisher {
+    async fn unblocked(&self) {
+        let mut takes = self.takes.subscribe();
+        // The sender is held here, so it is never gone.
+        let _ = takes.wait_for(|left| *left > 0).await;
+    }
+}
 
 #[async_trait]
 impl Publisher for ScriptedPublisher {
     async fn ready(&self) -> Result<(), TransportError> {
+        self.unblocked().await;
         Ok(())
     }
 
@@ -89,7 +112,9 @@ impl Publisher for ScriptedPublisher {
         let (answer, answered) = oneshot::channel();
         let message = message.clone();
         let broken = |_| TransportError::new("publishing", "the connection is lost");
-        self.0
+        self.unblocked().await;
+        self.takes.send_modify(|left| *left -= 1);
+        self.publications
             .send(Publication { message, answer })
             .map_err(|_| TransportError::new("publishing", "the test is over"))?;
         Ok(answered.map(move |answer| answer.map_err(broken)).boxed())

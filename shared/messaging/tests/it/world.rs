@@ -8,7 +8,7 @@ use messaging::transport::{Confirmation, Topology, Transport};
 use messaging::{
     Cause, Consumer, ConsumerConfig, Relay, RelayConfig, RetryPolicy, Store, Subscriptions, outbox,
 };
-use sea_orm::{ConnectionTrait as _, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement, Value};
 use testkit::{Broker, BrokerKind, Database, StoreKind, eventually, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,18 @@ impl World {
     pub(crate) async fn new(store: StoreKind, broker: BrokerKind) -> Self {
         let database = Database::create(store).await;
         let db = database.migrated::<Migrator>().await;
+        Self::of(database, db, broker).await
+    }
+
+    /// As [`new`](Self::new), with so few connections that each of them runs every statement.
+    pub(crate) async fn with_connections(store: StoreKind, broker: BrokerKind, most: u32) -> Self {
+        let database = Database::create(store).await;
+        drop(database.migrated::<Migrator>().await);
+        let db = database.with_connections(most).await;
+        Self::of(database, db, broker).await
+    }
+
+    async fn of(database: Database, db: DatabaseConnection, broker: BrokerKind) -> Self {
         Self {
             running: JoinSet::new(),
             stop: CancellationToken::new(),
@@ -168,7 +180,7 @@ impl World {
 
     pub(crate) async fn inbox(&self) -> Vec<Held> {
         let rows = self
-            .rows("SELECT * FROM inbox ORDER BY received_at_ms, event_id", [])
+            .rows("SELECT event_id, state, attempts, cause, body FROM inbox ORDER BY received_at_ms, event_id", [])
             .await;
         let held = |row: &QueryResult| Held {
             event_id: row.try_get("", "event_id").unwrap(),
@@ -199,7 +211,7 @@ impl World {
 
     pub(crate) async fn outbox(&self) -> Vec<Promised> {
         let rows = self
-            .rows("SELECT * FROM outbox ORDER BY sequence", [])
+            .rows("SELECT event_id, event_type, published_at_ms, attempts, last_error FROM outbox ORDER BY sequence", [])
             .await;
         let promised = |row: &QueryResult| Promised {
             event_id: row.try_get("", "event_id").unwrap(),

@@ -32,6 +32,8 @@ mod process;
 #[cfg(test)]
 mod reflection;
 #[cfg(test)]
+mod releases;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod sqlite;

@@ -70,7 +70,7 @@ impl Relay {
                 }
             }
             Step::TimeComes => self.time_comes(),
-            Step::AnotherTakesOver => self.window.stop_publishing(),
+            Step::AnotherTakesOver => self.window.forget_waiting(),
         }
     }
 

@@ -186,7 +186,8 @@ impl QueueFile {
         let taken = self.state().taken.clone();
         let rows = sql::query_all(
             &self.db,
-            "SELECT * FROM message WHERE queue = $2 AND id NOT IN {list $1} ORDER BY id LIMIT $3",
+            "SELECT id, exchange, routing_key, properties, body, deliveries FROM message
+             WHERE queue = $2 AND id NOT IN {list $1} ORDER BY id LIMIT $3",
             [
                 sql::list(taken),
                 queue.into(),

@@ -1,0 +1,67 @@
+//! A newer release adds columns while this one runs: its prepared statements go on to work.
+
+use messaging::dead_letters::DeadLetters;
+use rstest::rstest;
+use sea_orm::ConnectionTrait as _;
+use testkit::{BrokerKind, StoreKind};
+
+use crate::effects::{QUEUE, each_on_its_own};
+use crate::events::{Changed, Failure};
+use crate::world::World;
+
+/// The engine's tables.
+const TABLES: [&str; 5] = [
+    "outbox",
+    "relay_lease",
+    "inbox",
+    "position",
+    "dead_letter_decision",
+];
+
+/// PostgreSQL refuses a prepared statement whose result changes its columns (`0A000`), on that connection for good.
+#[rstest]
+#[tokio::test]
+async fn columns_of_a_newer_release_disturb_no_statement(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::with_connections(store, BrokerKind::Embedded, 2).await;
+    world.look_soon();
+    world.transport(&each_on_its_own()).declare().await.unwrap();
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.run_consumer(each_on_its_own());
+    // More than once, so that every connection has prepared every statement.
+    for before in ["1", "2", "3"] {
+        everything_works(&world, before).await;
+    }
+    for table in TABLES {
+        let adding = format!("ALTER TABLE {table} ADD COLUMN of_the_next_release text");
+        let db = world.store.connection();
+        db.execute_unprepared(&adding).await.unwrap();
+    }
+    for after in ["4", "5", "6"] {
+        everything_works(&world, after).await;
+    }
+    world.stop().await;
+}
+
+/// One event is handled, one is held and taken up again, and one is dead, which an operator replays and discards.
+async fn everything_works(world: &World, round: &str) {
+    let account = |name: &str| format!("{round} {name}");
+    let handled = world.commit(&Changed::of(&account("handled")), 1).await;
+    let late = Changed::failing(&account("late"), 1, Failure::Retry);
+    let late = world.commit(&late, 1).await;
+    let dead = Changed::failing(&account("dead"), 99, Failure::Reject);
+    let dead = world.commit(&dead, 1).await.to_string();
+    world.becomes(&handled.to_string(), "done").await;
+    world.becomes(&late.to_string(), "done").await;
+    world.becomes(&dead, "dead").await;
+
+    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    let listed = letters.list(None, 10).await.unwrap();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert!(letters.find(&dead).await.unwrap().is_some());
+    assert!(letters.replay(&dead, "operator", "mended").await.unwrap());
+    world.becomes(&dead, "dead").await;
+    assert!(letters.discard(&dead, "operator", "a test").await.unwrap());
+    assert_eq!(letters.decisions(&dead).await.unwrap().len(), 2);
+}
