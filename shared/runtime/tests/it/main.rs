@@ -22,6 +22,8 @@ mod messages;
 #[cfg(test)]
 mod page_tokens;
 #[cfg(test)]
+mod pgbouncer;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod postgres_tls;
@@ -31,6 +33,8 @@ mod probe;
 mod process;
 #[cfg(test)]
 mod reflection;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
