@@ -5,9 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use messaging::Store;
 use rstest::rstest;
-use runtime::config::DatabaseConfig;
-use runtime::database;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, Statement};
 use testkit::{Database, Proxy, StoreKind};
 use tokio::time::timeout;
 
@@ -29,12 +27,8 @@ async fn after_cancelled_begins_each_statement_stands_alone(
         StoreKind::Postgres => Some(Proxy::before(database.url()).await),
         StoreKind::Sqlite => None,
     };
-    let config = DatabaseConfig {
-        pool_max: SESSIONS,
-        acquire_timeout: Duration::from_secs(20),
-        ..DatabaseConfig::new(proxy.as_ref().map_or(database.url(), Proxy::url))
-    };
-    let store = Store::new(database::connect(&config, "test").await.unwrap());
+    let url = proxy.as_ref().map_or(database.url(), Proxy::url);
+    let store = Store::new(database.connect_by(url, SESSIONS).await);
     // So that each of them is there before the link is slow.
     let asking = (0..SESSIONS).map(|_| store.connection().ping());
     join_all(asking).await;
@@ -61,7 +55,7 @@ async fn after_cancelled_begins_each_statement_stands_alone(
             written.unwrap();
         }
         let seen = beside
-            .query_all_raw(sea_orm::Statement::from_string(
+            .query_all_raw(Statement::from_string(
                 beside.get_database_backend(),
                 "SELECT name FROM relay_lease",
             ))

@@ -19,7 +19,7 @@ use crate::sqlite::{Migrator, count, insert};
 
 async fn before(database: &Database, pool_mode: &str) -> Option<(PgBouncer, DatabaseConfig)> {
     let Some(pooler) = PgBouncer::before(database.url(), pool_mode).await else {
-        eprintln!("LEFT OUT: pgbouncer is not installed (Debian's package: pgbouncer)");
+        eprintln!("not tried: pgbouncer is not installed (Debian's package: pgbouncer)");
         return None;
     };
     let config = DatabaseConfig {

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use runtime::config::DatabaseConfig;
 use runtime::database;
 use sea_orm::sqlx::{self, PgPool};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
@@ -30,12 +29,7 @@ impl Slow {
     async fn start() -> Self {
         let database = Database::create(StoreKind::Postgres).await;
         let proxy = Proxy::before(database.url()).await;
-        let config = DatabaseConfig {
-            pool_max: SESSIONS,
-            acquire_timeout: Duration::from_secs(20),
-            ..DatabaseConfig::new(proxy.url())
-        };
-        let db = database::connect(&config, "slow").await.unwrap();
+        let db = database.connect_by(proxy.url(), SESSIONS).await;
         database::migrate::<Migrator>(&db).await.unwrap();
         let beside = database.connect().await;
         let pool = db.get_postgres_connection_pool();
@@ -150,11 +144,7 @@ async fn a_cancelled_statement_or_end_leaves_no_open_transaction() {
 
 /// As many sessions as a pool may have, all of them read-only, while new ones would not be.
 async fn read_only_pool(database: &Database) -> DatabaseConnection {
-    let config = DatabaseConfig {
-        pool_max: SESSIONS,
-        ..database.config()
-    };
-    let db = database::connect(&config, "test").await.unwrap();
+    let db = database.connect_by(database.url(), SESSIONS).await;
     database::migrate::<Migrator>(&db).await.unwrap();
     let pool = db.get_postgres_connection_pool();
     let acquired = join_all((0..SESSIONS).map(|_| pool.acquire())).await;
