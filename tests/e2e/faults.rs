@@ -76,6 +76,16 @@ fn a_database_that_goes_away_loses_nothing() {
 }
 
 #[test]
+fn callers_that_give_up_at_begin_leave_no_transaction_open() {
+    passes(&["cancelled-begin"]);
+}
+
+#[test]
+fn a_stopped_replica_delays_the_others_by_a_minute_at_most() {
+    passes(&["stopped-replica"]);
+}
+
+#[test]
 fn what_nobody_can_handle_harms_nothing_else() {
     passes(&["poison"]);
 }

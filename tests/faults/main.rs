@@ -13,6 +13,7 @@
 
 mod broken;
 mod broker;
+mod cancelled_begin;
 mod checker;
 mod crash;
 mod database;
@@ -28,6 +29,7 @@ mod order;
 mod poison;
 mod races;
 mod replay;
+mod stopped_replica;
 mod summary;
 mod tables;
 mod text;
@@ -82,6 +84,10 @@ enum Name {
     Network,
     /// Databases that are killed, stuck, read-only or lose their sessions under load, and files whose writers are killed
     Database,
+    /// Callers that give up at any moment, at the BEGIN of their transaction above all
+    CancelledBegin,
+    /// Replicas that are stopped in a handler and in a command, with rows locked
+    StoppedReplica,
     /// Settings of live connections
     Durability,
     /// Messages that nobody can handle, among many that anybody can
@@ -139,6 +145,8 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Broker,
         Name::Network,
         Name::Database,
+        Name::CancelledBegin,
+        Name::StoppedReplica,
         Name::Durability,
         Name::Poison,
         Name::Races,
@@ -189,6 +197,10 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Broker => broker::run(seed, quick, patience).await?,
         Name::Network => network::run(seed, quick, patience).await?,
         Name::Database => database::run(seed, quick, patience).await?,
+        Name::CancelledBegin => {
+            cancelled_begin::run(seed, quick, Duration::from_secs(patience)).await?
+        }
+        Name::StoppedReplica => stopped_replica::run(seed, quick, patience).await?,
         Name::Poison => poison::run(seed, quick, patience).await?,
         Name::Races => {
             let rounds = if quick { 5 } else { 100 };
@@ -237,6 +249,8 @@ impl Name {
             Self::Broker => "broker",
             Self::Network => "network",
             Self::Database => "database",
+            Self::CancelledBegin => "cancelled-begin",
+            Self::StoppedReplica => "stopped-replica",
             Self::Durability => "durability",
             Self::Poison => "poison",
             Self::Races => "races",

@@ -7,7 +7,9 @@ mod classify;
 mod clock;
 mod migrate;
 mod pool;
+mod pooler;
 mod postgres;
+mod sessions;
 mod sqlite;
 
 use std::time::{Duration, Instant};
@@ -19,12 +21,18 @@ use secrecy::ExposeSecret;
 
 use crate::ExitWith;
 use crate::config::{DatabaseConfig, Location};
+use crate::exit::ExitWith;
+use postgres::Reached;
 
 pub use classify::{is_conflict, is_unavailable, is_unique_violation, unique_violation};
 pub use clock::{now_ms, now_sql};
 pub use migrate::migrate;
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+const LENT_SESSIONS: &str = "a connection pooler gives each transaction another session of the database, as PgBouncer does with \
+    pool_mode = transaction or statement. This service keeps settings, prepared statements and LISTEN in its session. Set \
+    pool_mode = session for this database in pgbouncer.ini, or let DATABASE_URL name PostgreSQL itself";
 
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +57,15 @@ pub enum DatabaseError {
         waited: Duration,
         /// The last attempt's failure.
         source: sqlx::Error,
+    },
+    /// It is there, and not set up as we need it: an operator has to change it, so the exit code is 78.
+    #[error("{location} cannot be used")]
+    Unfit {
+        /// Where it is.
+        location: Location,
+        /// What to change.
+        #[source]
+        cause: ExitWith,
     },
     /// The schema could not be brought up to date.
     #[error("the migrations failed: {0}")]
@@ -94,12 +111,18 @@ async fn open(
             tracing::warn!("{location} is not there yet ({error}), trying again in {pause:?}");
         })
         .await;
-    reached.map_err(|source| DatabaseError::Unreachable {
-        location: location.clone(),
-        waited: begun.elapsed(),
-        source,
-    })?;
-    Ok(postgres::pool(config, options))
+    match reached {
+        Ok(Reached::Usable) => Ok(postgres::pool(config, options)),
+        Ok(Reached::LentSessions) => Err(DatabaseError::Unfit {
+            location,
+            cause: ExitWith::misconfigured(LENT_SESSIONS),
+        }),
+        Err(source) => Err(DatabaseError::Unreachable {
+            location,
+            waited: begun.elapsed(),
+            source,
+        }),
+    }
 }
 
 /// Whether the database answers within a second. For health checks.

@@ -78,7 +78,12 @@ impl Plan {
         let missing = wanted
             .into_iter()
             .filter(|(choice, _)| *choice == Choice::Apt);
-        missing.map(|(_, package)| package).collect()
+        let mut missing: Vec<_> = missing.map(|(_, package)| package).collect();
+        // Its tests are left out where it is not there, so it is no reason to install anything.
+        if self.postgres == Choice::Apt {
+            missing.push(postgres::POOLER);
+        }
+        missing
     }
 }
 

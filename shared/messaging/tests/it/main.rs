@@ -45,6 +45,8 @@ mod retention;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod timer;
 #[cfg(test)]
 mod tls;

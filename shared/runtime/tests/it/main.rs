@@ -22,6 +22,8 @@ mod messages;
 #[cfg(test)]
 mod page_tokens;
 #[cfg(test)]
+mod pgbouncer;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod postgres_tls;
@@ -33,6 +35,7 @@ mod process;
 mod reflection;
 #[cfg(test)]
 mod releases;
+mod sessions;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
