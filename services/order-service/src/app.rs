@@ -106,6 +106,7 @@ impl App {
             guard: Guard::new(access::RULES, verifier),
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database,
+            doubt: self.store.doubt(),
         };
         let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
         let settling = Settling::new(self.store.clone());

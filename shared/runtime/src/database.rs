@@ -9,6 +9,7 @@ mod migrate;
 mod pool;
 mod postgres;
 mod sqlite;
+mod writable;
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,10 @@ use secrecy::ExposeSecret;
 
 use crate::config::{DatabaseConfig, Location};
 
-pub use classify::{is_conflict, is_unavailable, is_unique_violation, unique_violation};
+pub use classify::{is_conflict, is_full, is_unavailable, is_unique_violation, unique_violation};
 pub use clock::{now_ms, now_sql};
 pub use migrate::migrate;
+pub use writable::Writable;
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -98,7 +100,7 @@ async fn open(
     Ok(postgres::pool(config, options))
 }
 
-/// Whether the database answers within a second. For health checks.
+/// Whether the database answers within a second. [`Writable`] asks more of it.
 pub async fn ping(db: &DatabaseConnection) -> bool {
     let answer = tokio::time::timeout(PING_TIMEOUT, db.ping()).await;
     matches!(answer, Ok(Ok(())))

@@ -1,5 +1,7 @@
 //! A database that belongs to one test.
 
+use std::path::Path;
+
 use runtime::config::DatabaseConfig;
 use runtime::database;
 use sea_orm::DatabaseConnection;
@@ -31,6 +33,7 @@ pub struct Database {
 enum Place {
     Server(OnServer),
     Folder(TempDir),
+    Elsewhere,
 }
 
 struct OnServer {
@@ -66,6 +69,15 @@ impl Database {
             kind: StoreKind::Postgres,
             url: url.to_string(),
             _place: Place::Server(OnServer { server, name }),
+        }
+    }
+
+    /// Makes a file in a folder of the test's own, as on a disk that it can fill.
+    pub fn in_folder(folder: &Path, name: &str) -> Self {
+        Self {
+            kind: StoreKind::Sqlite,
+            url: format!("sqlite://{}", folder.join(name).display()),
+            _place: Place::Elsewhere,
         }
     }
 

@@ -1,4 +1,6 @@
 //! SQLite: one file, one machine, and every commit on the disk before it is answered.
+//!
+//! A connection whose transaction SQLite has ended by itself, as on a full disk, is closed and not reused: [`store::sqlite`].
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,7 +32,7 @@ pub(super) async fn connect(
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true);
     let open = || async {
-        SqlitePoolOptions::new()
+        store::sqlite::guarded(SqlitePoolOptions::new())
             .max_connections(config.pool_max)
             .acquire_timeout(config.acquire_timeout)
             .connect_with(options.clone())

@@ -12,6 +12,8 @@ mod calls;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod full_file;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod healthcheck;
@@ -39,3 +41,5 @@ mod sqlite;
 mod tls;
 #[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod writable;
