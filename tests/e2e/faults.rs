@@ -76,6 +76,11 @@ fn a_database_that_goes_away_loses_nothing() {
 }
 
 #[test]
+fn a_full_disk_loses_nothing_and_all_goes_on_after_it() {
+    passes(&["full-disk"]);
+}
+
+#[test]
 fn what_nobody_can_handle_harms_nothing_else() {
     passes(&["poison"]);
 }

@@ -18,6 +18,7 @@ mod crash;
 mod database;
 mod deposit;
 mod durability;
+mod full_disk;
 mod late_commit;
 mod ledger;
 mod load;
@@ -82,6 +83,8 @@ enum Name {
     Network,
     /// Databases that are killed, stuck, read-only or lose their sessions under load, and files whose writers are killed
     Database,
+    /// Disks that are full under load and have room again, under all files and under the queue file
+    FullDisk,
     /// Settings of live connections
     Durability,
     /// Messages that nobody can handle, among many that anybody can
@@ -139,6 +142,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Broker,
         Name::Network,
         Name::Database,
+        Name::FullDisk,
         Name::Durability,
         Name::Poison,
         Name::Races,
@@ -198,6 +202,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Lossy => losses::lossy(seed, quick, patience).await?,
         Name::Unrouted => losses::unrouted(seed, quick, patience).await?,
         Name::Neighbours => neighbours::run(Duration::from_secs(patience)).await?,
+        Name::FullDisk => return full_disk::run(seed, quick, patience).await,
         Name::Durability => return durable().await,
         Name::Broken(broken) => return broken::run(broken, seed, quick).await,
         Name::Ledger(_) => {
@@ -237,6 +242,7 @@ impl Name {
             Self::Broker => "broker",
             Self::Network => "network",
             Self::Database => "database",
+            Self::FullDisk => "full-disk",
             Self::Durability => "durability",
             Self::Poison => "poison",
             Self::Races => "races",
