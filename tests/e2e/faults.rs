@@ -86,6 +86,11 @@ fn a_stopped_replica_delays_the_others_by_a_minute_at_most() {
 }
 
 #[test]
+fn a_full_disk_loses_nothing_and_all_goes_on_after_it() {
+    passes(&["full-disk"]);
+}
+
+#[test]
 fn what_nobody_can_handle_harms_nothing_else() {
     passes(&["poison"]);
 }

@@ -85,8 +85,9 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
     let allowed = [
         ("event", &[][..]),
         ("contracts", &["event"]),
-        ("messaging", &["event"]),
-        ("runtime", &[]),
+        ("messaging", &["event", "store"]),
+        ("runtime", &["store"]),
+        ("store", &[]),
         ("testkit", &["event", "messaging", "runtime"]),
     ];
     let ours = [
@@ -94,6 +95,7 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
         "contracts",
         "messaging",
         "runtime",
+        "store",
         "testkit",
         "user-service",
         "order-service",

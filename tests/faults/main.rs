@@ -19,6 +19,7 @@ mod crash;
 mod database;
 mod deposit;
 mod durability;
+mod full_disk;
 mod late_commit;
 mod ledger;
 mod load;
@@ -88,6 +89,8 @@ enum Name {
     CancelledBegin,
     /// Replicas that are stopped in a handler and in a command, with rows locked
     StoppedReplica,
+    /// Disks that are full under load and have room again, under all files and under the queue file
+    FullDisk,
     /// Settings of live connections
     Durability,
     /// Messages that nobody can handle, among many that anybody can
@@ -147,6 +150,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Database,
         Name::CancelledBegin,
         Name::StoppedReplica,
+        Name::FullDisk,
         Name::Durability,
         Name::Poison,
         Name::Races,
@@ -210,6 +214,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Lossy => losses::lossy(seed, quick, patience).await?,
         Name::Unrouted => losses::unrouted(seed, quick, patience).await?,
         Name::Neighbours => neighbours::run(Duration::from_secs(patience)).await?,
+        Name::FullDisk => return full_disk::run(seed, quick, patience).await,
         Name::Durability => return durable().await,
         Name::Broken(broken) => return broken::run(broken, seed, quick).await,
         Name::Ledger(_) => {
@@ -251,6 +256,7 @@ impl Name {
             Self::Database => "database",
             Self::CancelledBegin => "cancelled-begin",
             Self::StoppedReplica => "stopped-replica",
+            Self::FullDisk => "full-disk",
             Self::Durability => "durability",
             Self::Poison => "poison",
             Self::Races => "races",

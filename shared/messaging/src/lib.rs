@@ -31,6 +31,7 @@ pub mod timer;
 pub mod trace;
 pub mod transport;
 
+pub use self::store::{BeginError, Store, Transaction};
 pub use backlog::OverBudget;
 pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
@@ -41,6 +42,5 @@ pub use outbox::Cause;
 pub use relay::{Relay, RelayConfig};
 pub use retention::{Retention, RetentionTooShort};
 pub use retry::RetryPolicy;
-pub use store::{BeginError, Store, Transaction};
 pub use subscription::{Call, Delivered, Handle, HandlerError, Subscriptions};
 pub use telemetry::System;

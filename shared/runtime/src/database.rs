@@ -11,6 +11,7 @@ mod pooler;
 mod postgres;
 mod sessions;
 mod sqlite;
+mod writable;
 
 use std::time::{Duration, Instant};
 
@@ -19,14 +20,15 @@ use sea_orm::sqlx;
 use sea_orm::{DatabaseConnection, DbErr};
 use secrecy::ExposeSecret;
 
-use crate::ExitWith;
 use crate::config::{DatabaseConfig, Location};
 use crate::exit::ExitWith;
 use postgres::Reached;
 
-pub use classify::{is_conflict, is_unavailable, is_unique_violation, unique_violation};
+pub use classify::{is_conflict, is_full, is_unavailable, is_unique_violation, unique_violation};
 pub use clock::{now_ms, now_sql};
 pub use migrate::migrate;
+pub use store::Doubt;
+pub use writable::Writable;
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -84,7 +86,19 @@ pub async fn connect(
     config: &DatabaseConfig,
     application_name: &str,
 ) -> Result<DatabaseConnection, DatabaseError> {
-    let db = open(config, application_name).await?;
+    connect_watched(config, application_name, &Doubt::new()).await
+}
+
+/// As [`connect`]. Each statement that fails on the pool raises `doubt`, for the service's health check.
+///
+/// # Errors
+/// See [`DatabaseError`].
+pub async fn connect_watched(
+    config: &DatabaseConfig,
+    application_name: &str,
+    doubt: &Doubt,
+) -> Result<DatabaseConnection, DatabaseError> {
+    let db = open(config, application_name, doubt).await?;
     pool::observe(&db, application_name, config.pool_max);
     Ok(db)
 }
@@ -92,9 +106,10 @@ pub async fn connect(
 async fn open(
     config: &DatabaseConfig,
     application_name: &str,
+    doubt: &Doubt,
 ) -> Result<DatabaseConnection, DatabaseError> {
     if let Some(path) = config.sqlite_path() {
-        return sqlite::connect(config, path).await;
+        return sqlite::connect(config, path, doubt).await;
     }
     let url = config.url.expose_secret();
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -112,7 +127,7 @@ async fn open(
         })
         .await;
     match reached {
-        Ok(Reached::Usable) => Ok(postgres::pool(config, options)),
+        Ok(Reached::Usable) => Ok(postgres::pool(config, options, doubt)),
         Ok(Reached::LentSessions) => Err(DatabaseError::Unfit {
             location,
             cause: ExitWith::misconfigured(LENT_SESSIONS),
@@ -125,7 +140,7 @@ async fn open(
     }
 }
 
-/// Whether the database answers within a second. For health checks.
+/// Whether the database answers within a second. [`Writable`] asks more of it.
 pub async fn ping(db: &DatabaseConnection) -> bool {
     let answer = tokio::time::timeout(PING_TIMEOUT, db.ping()).await;
     matches!(answer, Ok(Ok(())))

@@ -1,5 +1,6 @@
 //! A database that belongs to one test.
 
+use std::path::Path;
 use std::time::Duration;
 
 use runtime::config::DatabaseConfig;
@@ -36,6 +37,7 @@ pub struct Database {
 enum Place {
     Server(OnServer),
     Folder(TempDir),
+    Elsewhere,
 }
 
 struct OnServer {
@@ -71,6 +73,15 @@ impl Database {
             kind: StoreKind::Postgres,
             url: url.to_string(),
             _place: Place::Server(OnServer { server, name }),
+        }
+    }
+
+    /// Makes a file in a folder of the test's own, as on a disk that it can fill.
+    pub fn in_folder(folder: &Path, name: &str) -> Self {
+        Self {
+            kind: StoreKind::Sqlite,
+            url: format!("sqlite://{}", folder.join(name).display()),
+            _place: Place::Elsewhere,
         }
     }
 

@@ -29,6 +29,8 @@ mod engine;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod lease;

@@ -7,6 +7,7 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor};
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use secrecy::ExposeSecret;
+use store::Doubt;
 
 use super::DatabaseError;
 use super::pooler::lends_sessions;
@@ -77,7 +78,11 @@ pub(super) async fn reach(
 }
 
 /// The pool connects when it is first used: [`reach`] has shown that it can.
-pub(super) fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> DatabaseConnection {
+pub(super) fn pool(
+    config: &DatabaseConfig,
+    options: PgConnectOptions,
+    doubt: &Doubt,
+) -> DatabaseConnection {
     let settings = settings(config.schema.as_deref());
     let sessions = Sessions::default();
     let (taken, given_back) = (sessions.clone(), sessions.clone());
@@ -100,9 +105,11 @@ pub(super) fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> Databa
             Box::pin(async move { sessions.may_return(connection, session.age).await })
         });
     let mut db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options));
+    let doubt = doubt.clone();
     db.set_metric_callback(move |statement| {
         if statement.failed {
             sessions.statement_failed();
+            doubt.raise();
         }
     });
     db

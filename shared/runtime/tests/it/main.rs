@@ -12,6 +12,8 @@ mod calls;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod full_file;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod healthcheck;
@@ -35,6 +37,7 @@ mod process;
 mod reflection;
 #[cfg(test)]
 mod releases;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod shutdown;
@@ -44,3 +47,5 @@ mod sqlite;
 mod tls;
 #[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod writable;
