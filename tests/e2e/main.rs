@@ -13,6 +13,7 @@ mod faults;
 mod flow;
 mod identity;
 mod idle;
+mod keys;
 mod late_recipient;
 mod observability;
 mod poison;
