@@ -76,6 +76,11 @@ fn a_database_that_goes_away_loses_nothing() {
 }
 
 #[test]
+fn a_clock_that_jumps_ahead_and_back_loses_nothing() {
+    passes(&["clock-step"]);
+}
+
+#[test]
 fn what_nobody_can_handle_harms_nothing_else() {
     passes(&["poison"]);
 }

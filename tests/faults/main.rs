@@ -14,6 +14,7 @@
 mod broken;
 mod broker;
 mod checker;
+mod clock_step;
 mod crash;
 mod database;
 mod deposit;
@@ -82,6 +83,8 @@ enum Name {
     Network,
     /// Databases that are killed, stuck, read-only or lose their sessions under load, and files whose writers are killed
     Database,
+    /// A clock that jumps ahead and back under load
+    ClockStep,
     /// Settings of live connections
     Durability,
     /// Messages that nobody can handle, among many that anybody can
@@ -139,6 +142,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Broker,
         Name::Network,
         Name::Database,
+        Name::ClockStep,
         Name::Durability,
         Name::Poison,
         Name::Races,
@@ -189,6 +193,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Broker => broker::run(seed, quick, patience).await?,
         Name::Network => network::run(seed, quick, patience).await?,
         Name::Database => database::run(seed, quick, patience).await?,
+        Name::ClockStep => clock_step::run(seed, quick, patience).await?,
         Name::Poison => poison::run(seed, quick, patience).await?,
         Name::Races => {
             let rounds = if quick { 5 } else { 100 };
@@ -237,6 +242,7 @@ impl Name {
             Self::Broker => "broker",
             Self::Network => "network",
             Self::Database => "database",
+            Self::ClockStep => "clock-step",
             Self::Durability => "durability",
             Self::Poison => "poison",
             Self::Races => "races",

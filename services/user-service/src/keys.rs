@@ -12,12 +12,11 @@ use runtime::auth::{
     self, AccessToken, Caller, LEEWAY, LIFETIME, Signer, VerificationKey, new_private_key,
 };
 use runtime::sealed::{MasterKey, SealingKey};
-use runtime::{Clock, ExitWith};
+use runtime::{Clock, ExitWith, millis};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::store::signing_keys::{self, StoredKey};
-use crate::throttle::millis;
 
 pub mod announcement;
 mod turns;

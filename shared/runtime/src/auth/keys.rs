@@ -77,7 +77,7 @@ pub(super) async fn all(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<(VerificationKey, Option<i64>)>, DbErr> {
     let select = "SELECT key_id, public_key, expires_at_ms, announced_at_ms FROM verification_key";
-    let statement = Statement::from_string(db.get_database_backend(), select);
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), select, []);
     let rows = db.query_all_raw(statement).await?;
     let read = |row| Ok((key(row)?, row.try_get("", "announced_at_ms")?));
     rows.iter().map(read).collect()
