@@ -91,6 +91,11 @@ fn a_full_disk_loses_nothing_and_all_goes_on_after_it() {
 }
 
 #[test]
+fn a_clock_that_jumps_ahead_and_back_loses_nothing() {
+    passes(&["clock-step"]);
+}
+
+#[test]
 fn what_nobody_can_handle_harms_nothing_else() {
     passes(&["poison"]);
 }

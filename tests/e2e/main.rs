@@ -14,6 +14,7 @@ mod faults;
 mod flow;
 mod identity;
 mod idle;
+mod keys;
 mod late_recipient;
 mod named_columns;
 mod observability;

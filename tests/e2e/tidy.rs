@@ -50,6 +50,7 @@ fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
 fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
     let architecture = read("ARCHITECTURE.md");
     for (service, participant) in [
+        (user_service::NAME, user_service::app::participant()),
         (order_service::NAME, order_service::app::participant()),
         (
             notification_service::NAME,

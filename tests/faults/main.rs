@@ -15,6 +15,7 @@ mod broken;
 mod broker;
 mod cancelled_begin;
 mod checker;
+mod clock_step;
 mod crash;
 mod database;
 mod deposit;
@@ -91,6 +92,8 @@ enum Name {
     StoppedReplica,
     /// Disks that are full under load and have room again, under all files and under the queue file
     FullDisk,
+    /// A clock that jumps ahead and back under load
+    ClockStep,
     /// Settings of live connections
     Durability,
     /// Messages that nobody can handle, among many that anybody can
@@ -151,6 +154,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::CancelledBegin,
         Name::StoppedReplica,
         Name::FullDisk,
+        Name::ClockStep,
         Name::Durability,
         Name::Poison,
         Name::Races,
@@ -205,6 +209,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
             cancelled_begin::run(seed, quick, Duration::from_secs(patience)).await?
         }
         Name::StoppedReplica => stopped_replica::run(seed, quick, patience).await?,
+        Name::ClockStep => clock_step::run(seed, quick, patience).await?,
         Name::Poison => poison::run(seed, quick, patience).await?,
         Name::Races => {
             let rounds = if quick { 5 } else { 100 };
@@ -257,6 +262,7 @@ impl Name {
             Self::CancelledBegin => "cancelled-begin",
             Self::StoppedReplica => "stopped-replica",
             Self::FullDisk => "full-disk",
+            Self::ClockStep => "clock-step",
             Self::Durability => "durability",
             Self::Poison => "poison",
             Self::Races => "races",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::auth::{Guard, Verifier};
+use runtime::auth::{self, Guard, Verifier};
 use runtime::database::Doubt;
 use runtime::sealed::MailCodes;
 use runtime::{
@@ -31,7 +31,7 @@ const GRPC_SERVICE: &str = "angarium.notification.v1.NotificationService";
 pub fn participant() -> Participant {
     Participant {
         service: NAME,
-        exchanges: &["notification_events"],
+        exchanges: &["notification_events", "key_events"],
         subscriptions: Some(events::subscriptions()),
     }
 }
@@ -116,6 +116,14 @@ impl App {
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.tell_of("broker", self.engine.connected());
+        let asking = messaging::ask_until_answered(
+            self.store.clone(),
+            self.engine.connected(),
+            auth::missing_in_ms(self.store.connection()),
+            events::key_request,
+            shutdown.soft.clone(),
+        );
+        serving.beside("keys", asking);
         let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
         serving.beside("answers", answers);
         let settling = Settling::new(self.store).run(shutdown.soft.clone());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::auth::{Guard, Verifier};
+use runtime::auth::{self, Guard, Verifier};
 use runtime::database::Doubt;
 use runtime::{
     ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
@@ -31,7 +31,7 @@ const GRPC_SERVICE: &str = "angarium.order.v1.OrderService";
 pub fn participant() -> Participant {
     Participant {
         service: NAME,
-        exchanges: &["order_events"],
+        exchanges: &["order_events", "key_events"],
         subscriptions: Some(events::subscriptions()),
     }
 }
@@ -114,6 +114,14 @@ impl App {
         let settling = Settling::new(self.store.clone());
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.tell_of("broker", self.engine.connected());
+        let asking = messaging::ask_until_answered(
+            self.store.clone(),
+            self.engine.connected(),
+            auth::missing_in_ms(self.store.connection()),
+            events::key_request,
+            shutdown.soft.clone(),
+        );
+        serving.beside("keys", asking);
         serving.beside("watchers", self.watchers.run(shutdown.soft.clone()));
         serving.beside("answers", answers);
         serving.beside("settling", settling.run(shutdown.soft));

@@ -25,7 +25,7 @@ use crate::keys::Keys;
 use crate::migrations::Migrator;
 use crate::requests::Requests;
 use crate::throttle::Throttle;
-use crate::{NAME, access, clean_up, grpc};
+use crate::{NAME, access, clean_up, events, grpc};
 
 /// The full name of the gRPC service, as health and reflection have it.
 const GRPC_SERVICE: &str = "angarium.user.v1.UserService";
@@ -35,7 +35,7 @@ pub fn participant() -> Participant {
     Participant {
         service: NAME,
         exchanges: &["user_events"],
-        subscriptions: None,
+        subscriptions: Some(events::subscriptions()),
     }
 }
 
@@ -113,7 +113,7 @@ impl App {
     /// Where a part ended that should not, or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let database = self.store.connection().clone();
-        let verifier = Verifier::new(database.clone(), Arc::new(SystemClock));
+        let verifier = Verifier::of_issuer(database.clone(), Arc::new(SystemClock));
         let service = Service {
             name: GRPC_SERVICE,
             routes: self.routes,

@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod asking;
 mod backlog;
+mod bounds;
 mod config;
 mod connected;
 mod consumer;
@@ -32,7 +34,9 @@ pub mod trace;
 pub mod transport;
 
 pub use self::store::{BeginError, Store, Transaction};
+pub use asking::ask_until_answered;
 pub use backlog::OverBudget;
+pub use bounds::Bound;
 pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
 pub use due::{Due, Woken};

@@ -12,18 +12,33 @@ use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
+use crate::retry::millis;
 use crate::store::Transaction;
 use crate::{faults, sql, telemetry, trace};
 
 /// The signal that a committed event raises, and a timer.
 pub(crate) const SIGNAL: &str = "outbox";
+/// No attempt is put off for longer.
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(30);
+
 /// Asks how long until the relay has something to do: publish, try again to, or release a timer.
-pub(crate) const DUE_IN_MS: &str = "
-SELECT CASE
-    WHEN EXISTS (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= {now}) THEN 0
-    ELSE (SELECT min(at_ms) - {now} FROM (
-        SELECT min(due_at_ms) AS at_ms FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL
-        UNION ALL SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) AS next) END";
+pub(crate) fn due_in_ms() -> String {
+    let waits = waits("due_at_ms", "{now}");
+    format!(
+        "SELECT CASE
+             WHEN EXISTS (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND NOT {waits}) THEN 0
+             ELSE (SELECT min(at_ms) - {{now}} FROM (
+                 SELECT min(due_at_ms) AS at_ms FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL
+                 UNION ALL SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) AS next) END"
+    )
+}
+
+/// Whether the next attempt has to wait. A time that lies further ahead than any was put was written while the clock was ahead:
+/// the attempt is due.
+fn waits(due_at_ms: &str, now_ms: &str) -> String {
+    let longest = millis(LONGEST_DELAY);
+    format!("({due_at_ms} > {now_ms} AND {due_at_ms} <= {now_ms} + {longest})")
+}
 
 /// What made a change: a call from outside, or an event. Whatever it causes carries the same correlation id.
 #[derive(Clone, Debug)]
@@ -184,9 +199,14 @@ pub(crate) async fn look(
     // As one text each, which is one parameter however many there are.
     let but = but.iter().map(|(kind, id)| format!("{kind} {id}"));
 
+    let now_ms = "(SELECT now_ms FROM clock)";
+    let (waits, earlier_waits) = (
+        waits("due_at_ms", now_ms),
+        waits("earlier.due_at_ms", now_ms),
+    );
     let rows = sql::query_all(
         db,
-        "WITH clock (now_ms) AS MATERIALIZED (SELECT {now})
+        &format!("WITH clock (now_ms) AS MATERIALIZED (SELECT {{now}})
          SELECT sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
                 aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at_ms, attempts,
                 now_ms - created_at_ms AS waited_ms,
@@ -195,15 +215,15 @@ pub(crate) async fn look(
              SELECT sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
                     aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at_ms, attempts
              FROM outbox AS o
-             WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND due_at_ms <= (SELECT now_ms FROM clock)
-               AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
+             WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND NOT {waits}
+               AND aggregate_type || ' ' || aggregate_id NOT IN {{texts $2}}
                AND NOT EXISTS (
                    SELECT 1 FROM outbox AS earlier
-                   WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL AND earlier.due_at_ms > (SELECT now_ms FROM clock)
+                   WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL AND {earlier_waits}
                      AND earlier.aggregate_type = o.aggregate_type AND earlier.aggregate_id = o.aggregate_id
                      AND earlier.aggregate_version < o.aggregate_version)
              ORDER BY sequence LIMIT $1) AS pending ON true
-         ORDER BY pending.sequence",
+         ORDER BY pending.sequence"),
         [
             i64::try_from(limit).unwrap_or(i64::MAX).into(),
             sql::texts(but),

@@ -93,7 +93,7 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let mut progress = Progress {
             lease: Lease::new(),
-            due: self.store.due(outbox::SIGNAL, outbox::DUE_IN_MS),
+            due: self.store.due(outbox::SIGNAL, outbox::due_in_ms()),
             timers: Timers::default(),
             confirmed: Vec::new(),
         };

@@ -11,6 +11,7 @@ use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
 use store::sqlite;
 
+use crate::faults;
 use crate::store::is_sqlite;
 
 /// How long an answer may take before the connection counts as lost. A link can go silent without an end, and then nothing
@@ -161,14 +162,26 @@ pub(crate) fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The time, as each store says it.
+fn now(db: &impl ConnectionTrait) -> &'static str {
+    match is_sqlite(db) {
+        true => "cast(unixepoch('subsec') * 1000 as integer)",
+        false => "(extract(epoch from statement_timestamp()) * 1000)::bigint",
+    }
+}
+
 pub(crate) fn statement(
     db: &impl ConnectionTrait,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Statement {
+    let now = match faults::clock_ahead_ms() {
+        0 => now(db).to_owned(),
+        ahead_ms => format!("({} + {ahead_ms})", now(db)),
+    };
     let words: &[(&str, &str)] = if is_sqlite(db) {
         &[
-            ("{now}", "cast(unixepoch('subsec') * 1000 as integer)"),
+            ("{now}", &now),
             ("{for_update}", ""),
             ("{skip_locked}", ""),
             ("{list $1}", "(SELECT value FROM json_each($1))"),
@@ -176,10 +189,7 @@ pub(crate) fn statement(
         ]
     } else {
         &[
-            (
-                "{now}",
-                "(extract(epoch from statement_timestamp()) * 1000)::bigint",
-            ),
+            ("{now}", &now),
             ("{for_update}", "FOR UPDATE"),
             ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),
             (

@@ -24,6 +24,8 @@ pub const DOMAIN: &str = "angarium";
 /// past 8 KiB (grpcio's soft limit).
 const REPEATED_CHARACTERS: usize = 128;
 
+/// By then a service that asks for the keys has most often got them.
+const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(1);
 /// By then the other transaction has ended.
 const RETRY_AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
@@ -135,6 +137,15 @@ pub fn token_expired() -> Status {
         message,
         details("TOKEN_EXPIRED", &[]),
     )
+}
+
+/// The token may be good, but the key that signed it was not announced to this service yet. Reason `KEY_UNKNOWN`.
+pub(crate) fn key_unknown() -> Status {
+    let mut details = details("KEY_UNKNOWN", &[]);
+    details.set_retry_info(Some(RETRY_WITHOUT_KEY));
+    let message =
+        "the key of the access token is not known here yet, try again with the same token";
+    Status::with_error_details(Code::Unavailable, message, details)
 }
 
 /// The caller may not do it, or there is nothing to do it to: one answer for both, so that it tells nobody what exists.
@@ -308,6 +319,7 @@ mod tests {
             (internal(), "INTERNAL"),
             (unauthenticated(), "UNAUTHENTICATED"),
             (token_expired(), "TOKEN_EXPIRED"),
+            (key_unknown(), "KEY_UNKNOWN"),
             (not_authenticated("WRONG", "m"), "WRONG"),
             (too_many_attempts(second), "TOO_MANY_ATTEMPTS"),
             (permission_denied(), "PERMISSION_DENIED"),

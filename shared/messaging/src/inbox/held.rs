@@ -9,6 +9,7 @@ use event::Message;
 use sea_orm::{DbErr, QueryResult, Value};
 
 use super::Held;
+use crate::bounds::Bound;
 use crate::retry::millis;
 use crate::store::{Store, Transaction};
 use crate::{sql, stored};
@@ -56,6 +57,20 @@ pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, D
     Ok(suspect.is_some())
 }
 
+/// How far ahead a time of those may lie: that of a lease, of the next attempt, or of the end of a wait.
+pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
+    Bound {
+        table: "inbox",
+        column: "due_at_ms",
+        rows: format!(
+            "consumer = {} AND due_at_ms IS NOT NULL",
+            sql::text(consumer)
+        ),
+        longest,
+        instead: lease,
+    }
+}
+
 /// Takes up at most `limit` of those that have been due longest: of `suspects`, or of all others. Until `lease` has passed nobody else
 /// does, so a worker that dies delays its events by no more. Those that another replica is just at are passed over.
 pub(crate) async fn take_up(
@@ -72,7 +87,9 @@ pub(crate) async fn take_up(
              SELECT consumer, event_id FROM inbox
              WHERE consumer = $1 AND due_at_ms <= {now} AND (begun > 0) = $2
              ORDER BY due_at_ms LIMIT $3 {skip_locked})
-         UPDATE inbox SET begun = begun + 1, due_at_ms = {now} + $4
+         UPDATE inbox SET begun = begun + 1, due_at_ms = {now} + $4,
+                          received_at_ms = CASE WHEN received_at_ms > {now} THEN {now} ELSE received_at_ms END,
+                          first_failed_at_ms = CASE WHEN first_failed_at_ms > {now} THEN {now} ELSE first_failed_at_ms END
          WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM taken)
          RETURNING consumer, event_id, state, due_at_ms, attempts, begun, cause, replayed_at_ms, exchange, routing_key,
                    properties, body, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms, {now} - received_at_ms AS here_for_ms",

@@ -9,7 +9,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::{Failure, Handling, Outcome};
-use crate::consumer::decision::{AfterFailure, after_failure};
+use crate::consumer::decision::{AfterFailure, after_failure, failing_for};
 use crate::inbox::{self, Due, Entry, Held, held};
 use crate::retry::millis;
 use crate::store::Transaction;
@@ -28,9 +28,11 @@ impl Handling {
         due: Option<&Due>,
     ) -> Result<Outcome, DbErr> {
         let attempt = due.map_or(0, |due| due.attempts) + 1;
-        let failing_for = due.map_or(0, |due| due.failing_for_ms);
-        let failing_for = Duration::from_millis(u64::try_from(failing_for).unwrap_or(0));
         let policy = self.policy(message);
+        let longest_each = policy.longest_delay.saturating_add(self.handler_time_out);
+        let failing_for = due.map_or(Duration::ZERO, |due| {
+            failing_for(due.failing_for_ms, due.attempts, longest_each)
+        });
         let (outcome, held, due_in_ms) =
             match after_failure(error, attempt, failing_for, &policy, fastrand::f64()) {
                 AfterFailure::Defer(delay) => {
