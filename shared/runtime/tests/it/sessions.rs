@@ -152,7 +152,7 @@ async fn each_session_is_ended_once_its_client_is_lost() {
         ("tcp_keepalives_idle", "10"),
         ("tcp_keepalives_interval", "5"),
         ("tcp_keepalives_count", "3"),
-        ("tcp_user_timeout", "30s"),
+        ("tcp_user_timeout", "30000"),
     ] {
         let set: String = sqlx::query_scalar("SELECT current_setting($1)")
             .bind(setting)
