@@ -301,7 +301,13 @@ fn every_test_that_the_failure_table_names_exists() {
     {
         let (tests, test) = match test.split_once(": ") {
             Some(("e2e", test)) => ("tests/e2e".to_owned(), test),
-            Some((service, test)) => (format!("services/{service}/tests/it"), test),
+            Some((package, test)) => {
+                let mut folders = ["shared", "services"]
+                    .map(|place| format!("{place}/{package}/tests/it"))
+                    .into_iter();
+                let folder = folders.find(|folder| root().join(folder).exists());
+                (folder.unwrap_or_else(|| panic!("no {package}")), test)
+            }
             None => ("shared/messaging/tests/it".to_owned(), test),
         };
         let (module, name) = test.rsplit_once("::").unwrap();

@@ -88,7 +88,8 @@ async fn on(
     // The next call that begins would end what is left, so the last ones all give up.
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..SESSIONS * 4 {
-        let limit = soon.mul_f64(random.f64());
+        // As a rule after the session was checked and before BEGIN is answered.
+        let limit = soon.mul_f64(0.25 + random.f64() / 4.0);
         given_up += usize::from(tokio::time::timeout(limit, producer.begin()).await.is_err());
     }
     let open = left_open(&looks[0]).await? + left_open(&looks[1]).await?;

@@ -10,7 +10,7 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
 
 /// For the second connection. Where the pooler has only one session to lend, it waits for the first one to end.
-const SECOND: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(2);
 
 /// How often both connections are asked. Once is enough where no other client uses the pooler; where others do, the sessions
 /// change hands soon.

@@ -142,6 +142,28 @@ async fn a_cancelled_statement_or_end_leaves_no_open_transaction() {
     slow.end().await;
 }
 
+#[tokio::test]
+async fn each_session_is_ended_once_its_client_is_lost() {
+    let database = Database::create(StoreKind::Postgres).await;
+    let db = database.connect().await;
+    for (setting, value) in [
+        ("statement_timeout", "20s"),
+        ("idle_in_transaction_session_timeout", "40s"),
+        ("tcp_keepalives_idle", "10"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "30000"),
+    ] {
+        let set: String = sqlx::query_scalar("SELECT current_setting($1)")
+            .bind(setting)
+            .fetch_one(db.get_postgres_connection_pool())
+            .await
+            .unwrap();
+        assert_eq!(set, value, "{setting}");
+    }
+    db.close().await.unwrap();
+}
+
 /// As many sessions as a pool may have, all of them read-only, while new ones would not be.
 async fn read_only_pool(database: &Database) -> DatabaseConnection {
     let db = database.connect_by(database.url(), SESSIONS).await;
