@@ -46,7 +46,7 @@ pub(super) async fn connect(
         .await
         .map_err(|error| DatabaseError::File {
             path: path.to_owned(),
-            source: Box::new(error),
+            source: store::sqlite::explain(&error).into(),
         })?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
 }
