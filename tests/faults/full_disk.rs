@@ -26,6 +26,9 @@ const WAITING: i64 = 20;
 const LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How often the disk is full, and for how long after that has shown.
+type Plan = (u32, Duration);
+
 const LOAD: [&str; 6] = ["--rate", "50", "--writers", "8", "--accounts", "20"];
 
 pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Outcome> {
@@ -40,19 +43,28 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Outcome
             });
         }
     };
-    let rounds = if quick { 2 } else { 10 };
-    let all = all_files(&disk, rounds, seed, patience).await?;
+    let plan = if quick {
+        (3, Duration::from_millis(500))
+    } else {
+        (10, Duration::from_secs(5))
+    };
+    let all = all_files(&disk, plan, seed, patience).await?;
     println!("full-disk, all files: {all}");
     drop(disk);
     let disk = SmallDisk::mount(MEGABYTES).map_err(|reason| anyhow!(reason))?;
-    let queue = queue_file(&disk, rounds, seed, patience).await?;
+    let queue = queue_file(&disk, plan, seed, patience).await?;
     println!("full-disk, queue file: {queue}");
     let verdict = all.and(&queue);
     println!("full-disk: {verdict}");
     Ok(Outcome::Judged(verdict))
 }
 
-async fn all_files(disk: &SmallDisk, rounds: u32, seed: u64, patience: u64) -> Result<Verdict> {
+async fn all_files(
+    disk: &SmallDisk,
+    (rounds, span): Plan,
+    seed: u64,
+    patience: u64,
+) -> Result<Verdict> {
     let mut world = world(disk, disk.path()).await?;
     let run = format!("{seed}-all");
     let (mut load, mut watch) = begin(&world, &run, patience).await?;
@@ -64,6 +76,7 @@ async fn all_files(disk: &SmallDisk, rounds: u32, seed: u64, patience: u64) -> R
             Ok(load::slowest_refusal(&load.answers(begun)).1 >= REFUSED)
         })
         .await?;
+        tokio::time::sleep(span).await;
         disk.free();
         watch.recovers(&mut load, RECOVERY, &mut longest).await?;
     }
@@ -73,7 +86,12 @@ async fn all_files(disk: &SmallDisk, rounds: u32, seed: u64, patience: u64) -> R
 }
 
 /// Commands go on, and their events wait in the outbox.
-async fn queue_file(disk: &SmallDisk, rounds: u32, seed: u64, patience: u64) -> Result<Verdict> {
+async fn queue_file(
+    disk: &SmallDisk,
+    (rounds, span): Plan,
+    seed: u64,
+    patience: u64,
+) -> Result<Verdict> {
     let elsewhere = TempDir::new()?;
     let mut world = world(disk, elsewhere.path()).await?;
     let run = format!("{seed}-queue");
@@ -87,6 +105,7 @@ async fn queue_file(disk: &SmallDisk, rounds: u32, seed: u64, patience: u64) -> 
             async || Ok(watch.pending().await? >= WAITING),
         )
         .await?;
+        tokio::time::sleep(span).await;
         disk.free();
         watch.recovers(&mut load, RECOVERY, &mut longest).await?;
     }

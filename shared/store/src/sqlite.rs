@@ -14,6 +14,8 @@ use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteError, SqlitePoolOptions};
 use sea_orm::sqlx::{Connection as _, Error};
 
+/// `SQLITE_FULL`, and `SQLITE_IOERR_SHMSIZE`: the first file for which there is no room may be the index of the log.
+const FULL: [&str; 2] = ["13", "4874"];
 /// `SQLITE_CONSTRAINT_COMMITHOOK`: the guard has refused a commit.
 const REFUSED_COMMIT: &str = "531";
 /// `SQLITE_ERROR`, with one of two texts, is what COMMIT and ROLLBACK answer after the transaction has ended by itself.
@@ -32,6 +34,22 @@ pub fn guarded(pool: SqlitePoolOptions) -> SqlitePoolOptions {
                 Ok(!connection.is_in_transaction())
             })
         })
+}
+
+/// Whether there is no room for the file or for what belongs to it.
+pub fn is_full(error: &(dyn DatabaseError + 'static)) -> bool {
+    error.try_downcast_ref::<SqliteError>().is_some()
+        && error
+            .code()
+            .is_some_and(|code| FULL.contains(&code.as_ref()))
+}
+
+/// Why a file cannot be opened, for a person. SQLite calls a full disk an I/O error there.
+pub fn explain(error: &Error) -> String {
+    if error.as_database_error().is_some_and(is_full) {
+        return format!("{error}: the disk is full, free some space");
+    }
+    error.to_string()
 }
 
 /// Whether the statement failed because SQLite had ended its transaction by itself. Nothing of the transaction is kept,

@@ -14,7 +14,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::process::{Account, Process, command};
+use crate::process::{Account, Process, command, run};
 
 /// A pool has ten connections: some of these questions meet each of them.
 const QUESTIONS: usize = 30;
@@ -150,7 +150,19 @@ async fn after_a_full_disk_each_order_that_was_taken_is_kept() {
         assert!(std::fs::metadata(file).unwrap().len() > 0, "an empty mail");
     }
 
+    // A start without room says what is wrong.
     process.kill();
+    std::fs::remove_file(data.join("events.db-shm")).unwrap();
+    disk.fill();
+    let refused = run(&mut command(&data));
+    let text = [refused.stdout, refused.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(!refused.status.success());
+    assert!(
+        text.contains("events.db") && text.contains("the disk is full"),
+        "{text}"
+    );
+    disk.free();
     let process = Process::start(&mut command(&data));
     let orders = connect(&process.orders).await;
     let kept = eventually("the orders are shown", async || {

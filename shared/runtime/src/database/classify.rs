@@ -24,20 +24,25 @@ pub fn is_unavailable(error: &DbErr) -> bool {
 
 /// Whether the disk under the database is full. Nothing of the transaction is kept, and it succeeds once there is room.
 pub fn is_full(error: &DbErr) -> bool {
-    driver_error(error).is_some_and(|error| {
-        code_of(error).is_some_and(|code| match code {
-            Code::Sqlite(code) => code == FULL,
-            Code::Postgres(code) => code == "53100",
-        })
-    })
+    let Some(error) = driver_error(error).and_then(sqlx::Error::as_database_error) else {
+        return false;
+    };
+    store::sqlite::is_full(error)
+        || (!is_sqlite(error) && error.code().is_some_and(|code| code == "53100"))
 }
 
 /// Whether the database is there and takes no writes: a full disk, an I/O error, a file or a server that is read-only.
 pub(super) fn is_unwritable(error: &sqlx::Error) -> bool {
-    code_of(error).is_some_and(|code| match code {
-        Code::Sqlite(code) => matches!(code, READONLY | IOERR | FULL | CANTOPEN),
-        Code::Postgres(code) => ["25006", "53100", "58030"].contains(&code.as_str()),
-    })
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    match error.code() {
+        Some(code) if is_sqlite(error) => {
+            matches!(primary(&code), Some(READONLY | IOERR | FULL | CANTOPEN))
+        }
+        Some(code) => ["25006", "53100", "58030"].contains(&code.as_ref()),
+        None => false,
+    }
 }
 
 /// Whether the transaction was given up for the sake of another one, by a deadlock or a failed serialisation, so that the same
@@ -81,25 +86,6 @@ fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
         | DbErr::Conn(RuntimeErr::SqlxError(error)) => Some(error),
         _ => None,
     }
-}
-
-/// The database's own code for an error.
-enum Code {
-    /// The primary one.
-    Sqlite(u32),
-    /// SQLSTATE.
-    Postgres(String),
-}
-
-fn code_of(error: &sqlx::Error) -> Option<Code> {
-    let sqlx::Error::Database(error) = error else {
-        return None;
-    };
-    let code = error.code()?;
-    if is_sqlite(error.as_ref()) {
-        return primary(&code).map(Code::Sqlite);
-    }
-    Some(Code::Postgres(code.into_owned()))
 }
 
 pub(super) fn is_away(error: &sqlx::Error) -> bool {

@@ -48,7 +48,7 @@ pub(super) async fn connect(
         .await
         .map_err(|error| DatabaseError::File {
             path: path.to_owned(),
-            source: Box::new(error),
+            source: store::sqlite::explain(&error).into(),
         })?;
     let mut db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
     let doubt = doubt.clone();

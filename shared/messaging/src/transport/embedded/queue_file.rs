@@ -75,7 +75,7 @@ impl QueueFile {
         }
         let db = connect(path)
             .await
-            .map_err(|error| TransportError::new(action(), error))?;
+            .map_err(|error| TransportError::new(action(), sqlite::explain(&error)))?;
         let file = Self {
             db,
             state: Mutex::default(),
