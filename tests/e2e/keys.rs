@@ -42,7 +42,7 @@ async fn a_service_that_joins_late_gets_the_keys_within_seconds(
     let users = users(databases[0].config(), reached.clone()).await;
     let (user_id, token) = logged_in(&users).await;
     let db = databases[0].connect().await;
-    eventually("the keys were announced to nobody", async || {
+    eventually("the keys were announced to no queue", async || {
         let announced = testkit::outbox(&db).await;
         let of_keys = announced.iter();
         let of_keys = of_keys.filter(|event| event.event_type.ends_with("KeyPublished"));

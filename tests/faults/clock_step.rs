@@ -66,7 +66,7 @@ async fn one(
     watch.close(verdict).await
 }
 
-/// In one step, so that nobody reads a half of it.
+/// In one step, so that no reader sees a half of it.
 fn set(clock: &Path, ahead_ms: i64) -> Result<()> {
     let beside: PathBuf = clock.with_extension("new");
     std::fs::write(&beside, ahead_ms.to_string())?;

@@ -89,7 +89,7 @@ impl Bucket {
     /// Takes one.
     pub fn take(&mut self, limit: Limit, now_ms: i64) -> Result<(), Wait> {
         let empty_ms = limit.at_once * limit.then_each_ms;
-        // Fuller than empty is nobody's: the clock was ahead. One more may be had, and from then on one each interval.
+        // No limit makes a bucket emptier than empty: the clock was ahead. One more may be had, and from then on one each interval.
         let was_full_at_ms = match self.full_at_ms <= now_ms + empty_ms + STEP_MS {
             true => self.full_at_ms.max(now_ms),
             false => now_ms + empty_ms - limit.then_each_ms,
@@ -188,8 +188,8 @@ impl Throttle {
     }
 }
 
-/// By how much a clock may be set back without anything being forgiven. Past that, what it has written before is not believed: nobody
-/// waits for longer than the limits themselves ask for.
+/// A clock that is set back by no more than this forgives nothing. Past it, what the clock has written before is not believed: no wait
+/// is longer than its limit asks for.
 const STEP_MS: i64 = 60 * 1_000;
 /// No bucket is emptier than this limit makes it.
 const FULL_AFTER: Limit = MAILS;

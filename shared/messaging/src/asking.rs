@@ -1,7 +1,7 @@
 //! Asks for something that this service lacks, by publishing an event again and again until it has come.
 //!
 //! Guarantees: nothing is asked while the broker is away, and nothing before the service's own queue is there to take the answer;
-//! a service that lacks nothing publishes nothing. Replicas may ask side by side: whoever answers has to expect that.
+//! a service that lacks nothing publishes nothing. Replicas may ask side by side: the answering service has to expect that.
 
 use std::time::Duration;
 

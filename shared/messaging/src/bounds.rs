@@ -1,4 +1,4 @@
-//! Brings back points in time that lie further ahead than anybody has written them: what a clock leaves behind that was ahead, or
+//! Brings back points in time that lie further ahead than any code writes them: what a clock leaves behind that was ahead, or
 //! that was set back since.
 //!
 //! Guarantee: a lease or the time of the next attempt ends at most its own length after the clock is right again, and nothing
@@ -13,7 +13,7 @@ use crate::retry::millis;
 use crate::sql;
 use crate::store::Store;
 
-/// Nobody raises it: a clock tells nobody that it was set.
+/// No transaction raises it: a clock step gives no signal.
 const SIGNAL: &str = "bounds";
 
 /// A column of points in time, and how far ahead they may lie.

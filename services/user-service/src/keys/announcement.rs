@@ -1,4 +1,4 @@
-//! Says by which keys tokens are verified: to all services, in the transaction of whatever gives the reason.
+//! Says by which keys tokens are verified: to all services, in the transaction of the caller.
 
 use contracts::user::v1::KeyPublished;
 use messaging::{Cause, Transaction, outbox};

@@ -1,7 +1,7 @@
-//! Whose turn it is to sign, and when the next key is due. Pure, so that every clock can be tried.
+//! Which key signs, and when the next key is due. Pure, so that every clock can be tried.
 //!
 //! Guarantee: as long as there is a key whose tokens are accepted, or will be, one signs. A clock that was ahead leaves keys
-//! whose turn is far away; a clock that is set back makes all turns far away. Neither keeps anybody from logging in.
+//! with a turn that is far away; a clock that is set back makes all turns far away. Neither stops a login.
 
 /// When a key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ impl Turn {
     }
 }
 
-/// The place of the turn whose key signs at `now_ms`: its turn is now, or it is the next one and nobody else signs.
+/// The place of the turn whose key signs at `now_ms`: its turn is now, or it is the next one and no other key signs.
 pub(super) fn signing(turns: &[Turn], now_ms: i64) -> Option<usize> {
     let earliest = |wanted: &dyn Fn(&Turn) -> bool| {
         let candidates = turns.iter().enumerate().filter(|(_, turn)| wanted(turn));

@@ -1,6 +1,6 @@
 //! What a clock leaves behind that was ahead, and what is written when it is set back: nothing waits for the time that it showed.
 //!
-//! Nobody can set the clock of a database from here. Rows that were moved ahead are what a clock leaves that was set back.
+//! No test can set the clock of a database. Rows that were moved ahead are what a clock leaves that was set back.
 
 use std::time::Duration;
 

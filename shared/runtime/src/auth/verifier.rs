@@ -148,7 +148,7 @@ impl Verifier {
         token.verify(&key.public_key, now_ms)
     }
 
-    /// One line a minute, however many such tokens come: whoever makes them up must not fill the log.
+    /// One line a minute, however many such tokens come: forged ones must not fill the log.
     async fn warn_now_and_then(&self) {
         let mut last = self.inner.last_warning.lock().await;
         if last.is_some_and(|last| last.elapsed() < WARNING_PAUSE) {

@@ -24,7 +24,7 @@ pub(super) fn durations() -> Histogram<f64> {
         .build()
 }
 
-/// With a response: the service is not at fault, whatever the code says.
+/// Stands in a response: the service is not at fault, also where the code is one of a failure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoFault;
 
@@ -60,7 +60,7 @@ impl Outcome {
         self.permit = Some(permit);
     }
 
-    /// The service is not at fault, whatever code follows.
+    /// The service is not at fault, also where the code that follows is one of a failure.
     pub(super) fn excuse(&mut self) {
         self.excused = true;
     }

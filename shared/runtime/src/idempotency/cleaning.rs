@@ -13,7 +13,7 @@ use super::{RETENTION, statement};
 use crate::clock::millis;
 use crate::database;
 
-/// Rows a statement: few enough that nobody waits for it.
+/// Rows a statement: few enough that no call waits for it.
 const BATCH: u32 = 500;
 const INTERVAL: Duration = Duration::from_secs(600);
 /// What a clock may gain between two rounds without being doubted, and what an answer may be of the future.
