@@ -100,7 +100,10 @@ async fn everything_works(world: &World) {
     world.confirm(&placed.order_id).await.unwrap();
     world.ship(&placed.order_id).await.unwrap();
     let other = world.place(tea_for(&user_id)).await.unwrap();
-    world.cancel(&other.order_id, "changed my mind").await.unwrap();
+    world
+        .cancel(&other.order_id, "changed my mind")
+        .await
+        .unwrap();
     let list = ListOrdersRequest {
         user_id,
         page_size: 1,

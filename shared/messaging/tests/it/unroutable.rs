@@ -1,5 +1,7 @@
 //! Events that no queue takes: they and those behind them wait, and nothing else does.
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messaging::transport::Confirmation;
@@ -126,6 +128,57 @@ async fn too_many_of_them_are_refused_with_a_reason_of_its_own(
     world.all_is_published().await;
     eventually_is("commands are taken", None, async || refusal(&world).await).await;
     engine.stop().await;
+}
+
+/// What is logged on this thread, which is the one that a test's tasks run on.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_event_exchange_key_and_since_when() {
+    // It makes sure that the subscriber below is not the only one, which tracing would take as the answer for all threads.
+    let (_statements, _listening) = testkit::Statements::listen();
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(lines.finish());
+    let (mut world, mut published) = relaying(StoreKind::Postgres).await;
+    let event = world.commit(&Changed::of("a"), 1).await;
+    for _ in 0..2 {
+        next(&mut published).await.answer(Confirmation::Unrouted);
+    }
+    let lines = eventually("it is logged twice", async || {
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let is_it = |line: &&str| line.contains("the broker did not take events");
+        let lines: Vec<String> = text.lines().filter(is_it).map(str::to_owned).collect();
+        (lines.len() == 2).then_some(lines).ok_or(text)
+    })
+    .await;
+    for line in &lines {
+        let event = event.to_string();
+        for part in [
+            &event,
+            "exchange=\"account_events\"",
+            "routing_key=\"account.changed\"",
+            "since=20",
+        ] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    world.stop().await;
 }
 
 /// A refusal is back-pressure: what is refused keeps its age.
