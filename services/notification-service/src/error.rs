@@ -112,8 +112,8 @@ impl From<Error> for Status {
             ),
             Error::EtagMismatch(mismatch) => mismatch.into(),
             Error::RequestIdReused(reused) => reused.into(),
-            Error::Overloaded(OverBudget) => {
-                status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
+            Error::Overloaded(over) => {
+                status::resource_exhausted(over.reason(), RETRY_WHEN_OVERLOADED)
             }
             Error::Database(error) => status::database(&error),
             // Only events name users by what is no id: a call that ends here is a bug of ours.

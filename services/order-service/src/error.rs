@@ -122,8 +122,8 @@ impl From<Error> for Status {
             ),
             Error::WatchedLongEnough(limit) => status::deadline_exceeded(limit),
             Error::ShuttingDown => status::unavailable("SHUTTING_DOWN", RETRY_WHEN_ENDING),
-            Error::Overloaded(OverBudget) => {
-                status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
+            Error::Overloaded(over) => {
+                status::resource_exhausted(over.reason(), RETRY_WHEN_OVERLOADED)
             }
             Error::Database(error) => status::database(&error),
         }
@@ -185,7 +185,8 @@ mod tests {
     fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
         for may_come in [
             Error::UserUnknown(Uuid::nil()),
-            Error::Overloaded(OverBudget),
+            Error::Overloaded(OverBudget::Age),
+            Error::Overloaded(OverBudget::Pending),
             Error::Database(DbErr::Custom("away".to_owned())),
         ] {
             let error = HandlerError::from(may_come);

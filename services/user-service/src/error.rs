@@ -153,8 +153,8 @@ impl From<Error> for Status {
                 tracing::error!("{message}");
                 status::internal()
             }
-            Error::Overloaded(OverBudget) => {
-                status::resource_exhausted("OUTBOX_OVER_BUDGET", RETRY_WHEN_OVERLOADED)
+            Error::Overloaded(over) => {
+                status::resource_exhausted(over.reason(), RETRY_WHEN_OVERLOADED)
             }
             Error::Database(error) => status::database(&error),
         }

@@ -1,15 +1,19 @@
-//! Back-pressure: when events have waited in the outbox for too long, commands are refused until they have gone.
+//! Back-pressure: when events have waited in the outbox for too long, or too many wait, commands are refused until they have gone.
 //!
 //! What is taken on has to be published one day; past a point it is better to say so to the caller than to grow a table. The
-//! budget is the age of the oldest pending event, because age is what an outage and an overload have in common.
+//! budget is the age of the oldest event that the broker has not taken, because age is what an outage and an overload have in
+//! common. An event that no queue takes does not count, and neither does what waits behind it: waiting does not end that, and it
+//! stops its own aggregate only. What the broker refuses does count, as a full queue is back-pressure. The limit on their number
+//! counts them all.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::retry::millis;
+use crate::sql;
 use crate::store::Store;
 
 /// How often to look whether commands can be taken again.
@@ -17,61 +21,123 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Nobody raises it: events grow old by themselves.
 const SIGNAL: &str = "backlog";
 
+/// The creation of the oldest event that counts against the budget.
+pub(crate) const OLDEST: &str = "SELECT min(created_at_ms) FROM outbox
+    WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND unroutable_since_ms IS NULL";
+
 /// Whether a database's outbox is within its budget. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Backlog {
-    over_budget: Arc<AtomicBool>,
+    over: Arc<Mutex<Option<OverBudget>>>,
 }
 
-/// The outbox holds events that are older than the budget allows.
+/// What an outbox may hold before commands are refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// The age of the oldest event.
+    pub(crate) age: Duration,
+    /// The number of events that wait, whatever for.
+    pub(crate) pending: u32,
+}
+
+/// Why no commands are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "events wait to be published for longer than the budget allows; no more are taken on until they have gone"
-)]
-pub struct OverBudget;
+pub enum OverBudget {
+    /// The oldest event is older than the budget allows.
+    #[error(
+        "events wait to be published for longer than OUTBOX_BUDGET allows; commands are taken again when they have gone"
+    )]
+    Age,
+    /// More events wait than the budget allows.
+    #[error(
+        "more events wait to be published than OUTBOX_MAX_PENDING allows; commands are taken again when there are fewer"
+    )]
+    Pending,
+}
+
+impl OverBudget {
+    /// For clients: a reason in upper case.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Age => "OUTBOX_OVER_BUDGET",
+            Self::Pending => "OUTBOX_FULL",
+        }
+    }
+}
 
 impl Backlog {
     pub(crate) fn check(&self) -> Result<(), OverBudget> {
-        if self.over_budget.load(Ordering::Relaxed) {
-            Err(OverBudget)
-        } else {
-            Ok(())
-        }
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.map_or(Ok(()), Err)
     }
 
-    /// Follows the age of the oldest pending event, until `stop`. Asleep until it may have passed `budget`.
-    pub(crate) async fn watch(&self, store: &Store, budget: Duration, stop: &CancellationToken) {
-        let left = format!(
-            "SELECT {} - ({{now}} - min(created_at_ms)) FROM outbox
-             WHERE published_at_ms IS NULL AND held_until_ms IS NULL",
-            millis(budget)
-        );
-        let mut due = store.due(SIGNAL, left);
+    /// Follows the outbox until `stop`. Asleep until it may have passed `budget`, except for the look that all workers share.
+    pub(crate) async fn watch(&self, store: &Store, budget: Budget, stop: &CancellationToken) {
+        let mut due = store.due(SIGNAL, question(budget));
         while !stop.is_cancelled() {
             let left = due.ask().await;
-            if let Ok(left) = &left {
-                self.set(left.is_some_and(|left| left.is_zero()), budget);
-            }
             let pause = match left {
-                Ok(left) if left != Some(Duration::ZERO) => left,
-                // It is away for commands as well, which say so themselves.
-                Ok(_) | Err(_) => Some(INTERVAL),
+                Ok(Some(Duration::ZERO)) => {
+                    // It is away for commands as well, which say so themselves.
+                    if let Ok(over) = is_over(store, budget).await {
+                        self.set(Some(over), budget);
+                    }
+                    Some(INTERVAL)
+                }
+                Ok(left) => {
+                    self.set(None, budget);
+                    left
+                }
+                Err(_) => Some(INTERVAL),
             };
             let _ = stop.run_until_cancelled(due.sleep(pause)).await;
         }
     }
 
-    fn set(&self, over_budget: bool, budget: Duration) {
-        let before = self.over_budget.swap(over_budget, Ordering::Relaxed);
-        match (before, over_budget) {
-            (false, true) => tracing::error!(
-                ?budget,
-                "events wait for longer than the budget: commands are refused"
+    fn set(&self, now: Option<OverBudget>, budget: Budget) {
+        let before = {
+            let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *over, now)
+        };
+        match (before, now) {
+            (before, Some(now)) if before != Some(now) => tracing::error!(
+                budget = ?budget.age, max_pending = budget.pending, reason = now.reason(),
+                "the outbox is over its budget: commands are refused"
             ),
-            (true, false) => {
+            (Some(_), None) => {
                 tracing::info!("the outbox is within its budget again: commands are taken");
             }
             _ => (),
         }
     }
+}
+
+/// Asks how long until commands may have to be refused.
+pub(crate) fn question(budget: Budget) -> String {
+    format!(
+        "SELECT CASE WHEN ({}) > {} THEN 0 ELSE {} - ({{now}} - ({OLDEST})) END",
+        pending(budget),
+        budget.pending,
+        millis(budget.age)
+    )
+}
+
+/// How many events wait, counted no further than it matters.
+pub(crate) fn pending(budget: Budget) -> String {
+    format!(
+        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL LIMIT {}) AS counted",
+        i64::from(budget.pending) + 1
+    )
+}
+
+/// Which of the two is passed, where one is.
+async fn is_over(store: &Store, budget: Budget) -> Result<OverBudget, DbErr> {
+    let counting = format!("SELECT ({}) AS pending", pending(budget));
+    let counted = sql::query_one(store.connection(), &counting, []).await?;
+    let pending = counted.map_or(Ok(0), |row| row.try_get::<i64>("", "pending"))?;
+    Ok(if pending > i64::from(budget.pending) {
+        OverBudget::Pending
+    } else {
+        OverBudget::Age
+    })
 }

@@ -118,6 +118,15 @@ pub struct EngineArgs {
     )]
     pub outbox_budget: String,
 
+    /// How many events may wait to be published before commands answer RESOURCE_EXHAUSTED, those that no queue takes among them
+    #[arg(
+        long,
+        env = "OUTBOX_MAX_PENDING",
+        default_value = "1000000",
+        value_name = "N"
+    )]
+    pub outbox_max_pending: String,
+
     /// How long published events are kept
     #[arg(
         long,
@@ -150,6 +159,13 @@ impl EngineArgs {
         );
         let longest_age = time("RETRY_LONGEST_AGE", &self.retry_longest_age, problem);
         let outbox_budget = time("OUTBOX_BUDGET", &self.outbox_budget, problem);
+        let max_pending = number(
+            "OUTBOX_MAX_PENDING",
+            &self.outbox_max_pending,
+            1_u32,
+            100_000_000,
+            problem,
+        );
         let outbox = time("OUTBOX_RETENTION", &self.outbox_retention, problem);
         let inbox = time("INBOX_RETENTION", &self.inbox_retention, problem);
         let retry = RetryPolicy {
@@ -177,6 +193,7 @@ impl EngineArgs {
                 ..ConsumerConfig::default()
             },
             outbox_budget: outbox_budget?,
+            outbox_max_pending: max_pending?,
             retention,
         })
     }
@@ -224,6 +241,7 @@ mod tests {
             retry_attempts: "12".into(),
             retry_longest_age: "1day".into(),
             outbox_budget: "15min".into(),
+            outbox_max_pending: "1000000".into(),
             outbox_retention: "7days".into(),
             inbox_retention: "14days".into(),
         }
@@ -255,8 +273,9 @@ mod tests {
         let found = problems(&EngineArgs {
             prefetch: "0".into(),
             outbox_budget: "soon".into(),
+            outbox_max_pending: "many".into(),
             ..args()
         });
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::backlog::Budget;
 use crate::connected::Connections;
 use crate::consumer::{Consumer, ConsumerConfig};
 use crate::relay::{Relay, RelayConfig};
@@ -46,16 +47,20 @@ pub struct EngineConfig {
     pub consumer: ConsumerConfig,
     /// How long the oldest event may wait to be published before commands are refused.
     pub outbox_budget: Duration,
+    /// How many events may wait to be published before commands are refused, those that no queue takes among them.
+    pub outbox_max_pending: u32,
     /// How long rows are kept.
     pub retention: Retention,
 }
 
 impl Default for EngineConfig {
-    /// 15 minutes of outbox: most outages of a broker end sooner, and a caller who waits longer is better told.
+    /// 15 minutes of outbox: most outages of a broker end sooner, and a caller who waits longer is better told. A million events
+    /// are about as many as a busy service makes in that time, and about a gigabyte.
     fn default() -> Self {
         Self {
             consumer: ConsumerConfig::default(),
             outbox_budget: Duration::from_secs(15 * 60),
+            outbox_max_pending: 1_000_000,
             retention: Retention::default(),
         }
     }
@@ -69,7 +74,7 @@ pub struct Engine {
     consumer: Option<Consumer>,
     connected: watch::Receiver<bool>,
     inventory: Inventory,
-    outbox_budget: Duration,
+    budget: Budget,
     retention: Retention,
 }
 
@@ -106,7 +111,10 @@ impl Engine {
             consumer,
             inventory: Inventory::new(participant.service, connections.watch()),
             connected: connections.watch(),
-            outbox_budget: config.outbox_budget,
+            budget: Budget {
+                age: config.outbox_budget,
+                pending: config.outbox_max_pending,
+            },
             retention: config.retention,
         }
     }
@@ -148,9 +156,7 @@ impl Engine {
         tokio::join!(
             receive,
             self.relay.run(quiet.clone()),
-            self.store
-                .backlog()
-                .watch(&self.store, self.outbox_budget, &stop),
+            self.store.backlog().watch(&self.store, self.budget, &stop),
             retention::run(&self.store, &self.retention, &stop),
             self.inventory.run(&self.store, &stop),
         );

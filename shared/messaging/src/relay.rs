@@ -34,7 +34,7 @@ mod window;
 pub use config::RelayConfig;
 use connecting::RelayError;
 use lease::{Holder, Lease};
-use settling::next_outcomes;
+use settling::{Confirmed, next_outcomes};
 use waiting::{Readiness, takes_messages};
 use wake::Others;
 use window::Window;
@@ -63,7 +63,7 @@ struct Progress {
     lease: Lease,
     due: Due,
     timers: Timers,
-    confirmed: Vec<i64>,
+    confirmed: Confirmed,
 }
 
 impl Relay {
@@ -95,7 +95,7 @@ impl Relay {
             lease: Lease::new(),
             due: self.store.due(outbox::SIGNAL, outbox::due_in_ms()),
             timers: Timers::default(),
-            confirmed: Vec::new(),
+            confirmed: Confirmed::default(),
         };
         let overdue = async {
             stop.cancelled().await;
@@ -107,7 +107,11 @@ impl Relay {
                 () = overdue => tracing::info!("events are left in the outbox; the next relay publishes them"),
             }
         };
-        tokio::join!(wake::listen(&self.store, &self.others, &stop), publish);
+        tokio::join!(
+            wake::listen(&self.store, &self.others, &stop),
+            outbox::bound().keep(self.store.clone(), stop.clone()),
+            publish
+        );
         if let Err(error) = progress.lease.release(&self.store).await {
             tracing::debug!(%error, "the lease was not given back; it ends by itself");
         }
@@ -142,7 +146,7 @@ impl Relay {
         let mut confirms = FuturesUnordered::new();
         let (mut look, mut last_look) = (true, false);
         loop {
-            self.mark(&mut progress.confirmed).await?;
+            look |= self.mark(&mut progress.confirmed).await?;
             if progress.timers.due_in() == Some(Duration::ZERO) {
                 progress.timers.release(&self.store).await?;
                 look = true;

@@ -3,7 +3,9 @@
 use sea_orm::DbErr;
 
 use super::Relay;
+use super::settling::Confirmed;
 use super::window::Window;
+use crate::retry::millis;
 use crate::timer::Timers;
 use crate::{faults, outbox};
 
@@ -19,12 +21,18 @@ impl Relay {
         let enough = window.has_enough_of();
         let seen = outbox::look(db, service, limit as u64, &enough).await?;
         timers.are_next_in(seen.timer_in_ms);
+        if !seen.behind.is_empty() {
+            let _turn = self.store.turn_to_write().await?;
+            let behind = seen.behind.iter().copied();
+            outbox::set_aside_behind(db, behind, millis(outbox::BEHIND)).await?;
+        }
         let mut rows = seen.pending;
-        let full = rows.len() == limit;
+        let full = rows.len() + seen.behind.len() >= limit;
         rows.retain(|row| faults::is_beyond_cursor(row.sequence));
         if faults::broken("mark-before-confirm") {
-            self.mark(&mut rows.iter().map(|row| row.sequence).collect())
-                .await?;
+            let mut confirmed = Confirmed::default();
+            confirmed.all.extend(rows.iter().map(|row| row.sequence));
+            self.mark(&mut confirmed).await?;
         }
         window.add(rows, enough);
         Ok(full)

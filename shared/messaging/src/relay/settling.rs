@@ -3,7 +3,7 @@
 //! Guarantee: only a confirm without a return marks a row. Whatever else the broker answers, or does not, leaves it pending.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -14,7 +14,7 @@ use super::Relay;
 use super::connecting::RelayError;
 use super::window::Window;
 use crate::faults;
-use crate::outbox::{self, LONGEST_DELAY, Pending};
+use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
 use crate::retry::{delay, millis};
 use crate::transport::{Confirmation, TransportError};
 
@@ -24,77 +24,109 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// What the broker has answered for the row of this sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);
 
+/// What the broker has confirmed, and is not yet marked.
+#[derive(Default)]
+pub(super) struct Confirmed {
+    pub(super) all: Vec<i64>,
+    /// Those of them that it did not take before: others may wait behind them.
+    pub(super) at_last: Vec<i64>,
+}
+
 impl Relay {
     pub(super) async fn settle(
         &self,
         outcomes: Vec<Outcome>,
         window: &mut Window,
-        confirmed: &mut Vec<i64>,
+        confirmed: &mut Confirmed,
     ) -> Result<(), RelayError> {
-        let mut refused: BTreeMap<String, Vec<Pending>> = BTreeMap::new();
+        let mut not_taken: BTreeMap<(NotTaken, String), Vec<Pending>> = BTreeMap::new();
         let mut broken = None;
         for (sequence, outcome) in outcomes {
             match outcome {
-                Ok(Confirmation::Routed) => confirmed.push(sequence),
+                Ok(Confirmation::Routed) => confirmed.all.push(sequence),
                 Ok(Confirmation::Unrouted) if window.may_be_unrouted(sequence) => {
-                    confirmed.push(sequence);
+                    confirmed.all.push(sequence);
                 }
                 Ok(Confirmation::Unrouted) if faults::broken("ignore-return") => {
-                    confirmed.push(sequence);
+                    confirmed.all.push(sequence);
                 }
                 Ok(Confirmation::Unrouted) => {
                     let reason = format!("no queue is bound for {}", window.target(sequence));
-                    refused
-                        .entry(reason)
+                    not_taken
+                        .entry((NotTaken::Unroutable, reason))
                         .or_default()
                         .extend(window.refused(sequence));
                 }
                 Ok(Confirmation::Refused(reason)) => {
-                    refused
-                        .entry(reason)
+                    not_taken
+                        .entry((NotTaken::Refused, reason))
                         .or_default()
                         .extend(window.refused(sequence));
                 }
-                Err(_) if faults::broken("swallow-relay-error") => confirmed.push(sequence),
+                Err(_) if faults::broken("swallow-relay-error") => confirmed.all.push(sequence),
                 Err(error) => broken = Some(error),
             }
         }
-        for sequence in confirmed.iter() {
-            window.confirmed(*sequence);
+        for sequence in &confirmed.all {
+            if window
+                .confirmed(*sequence)
+                .is_some_and(|row| row.attempts > 0)
+            {
+                confirmed.at_last.push(*sequence);
+            }
         }
-        for (reason, rows) in refused {
-            self.postpone(&rows, &reason).await?;
+        for ((why, reason), rows) in not_taken {
+            self.postpone(&rows, why, &reason).await?;
         }
         broken.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    pub(super) async fn mark(&self, confirmed: &mut Vec<i64>) -> Result<(), DbErr> {
-        if confirmed.is_empty() {
-            return Ok(());
+    /// Marks what is confirmed, and returns whether that has released others.
+    pub(super) async fn mark(&self, confirmed: &mut Confirmed) -> Result<bool, DbErr> {
+        if confirmed.all.is_empty() {
+            return Ok(false);
         }
         faults::point("confirmed");
+        let db = self.store.connection();
         let _turn = self.store.turn_to_write().await?;
-        outbox::mark_published(self.store.connection(), confirmed.iter().copied()).await?;
+        outbox::mark_published(db, confirmed.all.iter().copied()).await?;
         faults::point("marked");
-        confirmed.clear();
-        Ok(())
+        let Confirmed { at_last, .. } = std::mem::take(confirmed);
+        if at_last.is_empty() {
+            return Ok(false);
+        }
+        outbox::release_behind(db, at_last).await?;
+        Ok(true)
     }
 
-    /// Leaves rows pending that the broker did not take, all in one statement: while a queue is not bound there may be many.
-    async fn postpone(&self, rows: &[Pending], reason: &str) -> Result<(), DbErr> {
+    /// Sets rows aside that the broker did not take, all in one statement: while a queue is not bound there may be many.
+    async fn postpone(&self, rows: &[Pending], why: NotTaken, reason: &str) -> Result<(), DbErr> {
         let Some(first) = rows.iter().max_by_key(|row| row.attempts) else {
             return Ok(());
         };
         let attempt = u32::try_from(first.attempts).unwrap_or(0) + 1;
         let delay = delay(FIRST_DELAY, LONGEST_DELAY, attempt, fastrand::f64());
+        let now_ms = first.now_ms();
+        let since_ms = match why {
+            NotTaken::Unroutable => first.unroutable_since_ms.unwrap_or(now_ms),
+            NotTaken::Refused => now_ms,
+        };
         tracing::warn!(
-            events = rows.len(), event.id = %first.envelope.id, event.r#type = first.envelope.event_type, attempt, reason,
+            events = rows.len(), event.id = %first.envelope.id, event.r#type = first.envelope.event_type,
+            exchange = first.exchange, routing_key = first.routing_key, since = %rfc3339(since_ms), attempt, reason,
             "the broker did not take events; they stay in the outbox"
         );
         let _turn = self.store.turn_to_write().await?;
         let sequences = rows.iter().map(|row| row.sequence);
-        outbox::postpone(self.store.connection(), sequences, reason, millis(delay)).await
+        let delay_ms = millis(delay);
+        outbox::postpone(self.store.connection(), sequences, why, reason, delay_ms).await
     }
+}
+
+/// A time in Unix milliseconds, for a person.
+fn rfc3339(ms: i64) -> humantime::Rfc3339Timestamp {
+    let since_epoch = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_epoch)
 }
 
 /// All answers that are there, at least one: what is confirmed together is marked together.

@@ -142,8 +142,9 @@ impl Window {
             .is_some_and(|row| row.may_be_unrouted)
     }
 
-    pub(super) fn confirmed(&mut self, sequence: i64) {
-        self.in_flight.remove(&sequence);
+    /// It is published; returned where it was in flight.
+    pub(super) fn confirmed(&mut self, sequence: i64) -> Option<Pending> {
+        self.in_flight.remove(&sequence)
     }
 
     /// Gives the row back, and forgets what waits behind it: the table says when they may go.
@@ -196,6 +197,7 @@ mod tests {
             payload: Bytes::new(),
             had_waited: Duration::ZERO,
             read_at: Instant::now(),
+            unroutable_since_ms: None,
         }
     }
 

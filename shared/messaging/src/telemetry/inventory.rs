@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::SERVICE;
+use crate::backlog::OLDEST;
 use crate::sql;
 use crate::store::Store;
 
@@ -28,6 +29,7 @@ const STATES: [&str; 4] = ["waiting", "deferred", "dead", "skipped"];
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counted {
     pending: u64,
+    unroutable: u64,
     oldest_age_ms: u64,
     held: [u64; STATES.len()],
 }
@@ -64,6 +66,14 @@ impl Inventory {
             }))
             .build();
         meter
+            .u64_observable_gauge("angarium.outbox.unroutable")
+            .with_unit("{event}")
+            .with_description("Those of them that no queue takes, and those that wait behind them")
+            .with_callback(gauge(|counted, service, gauge| {
+                gauge.observe(counted.unroutable, std::slice::from_ref(service));
+            }))
+            .build();
+        meter
             .u64_observable_gauge("angarium.inbox.held")
             .with_unit("{event}")
             .with_description("Events that a consumer keeps because they cannot be handled now")
@@ -77,7 +87,7 @@ impl Inventory {
         meter
             .f64_observable_gauge("angarium.outbox.oldest_age")
             .with_unit("s")
-            .with_description("How long the oldest of them has waited")
+            .with_description("How long the oldest event has waited that counts against the budget")
             .with_callback({
                 let (counter, of_service) = (Arc::clone(&counter), of_service.clone());
                 move |gauge| {
@@ -142,14 +152,18 @@ impl Counter {
 
 async fn count(store: &Store) -> Result<Counted, DbErr> {
     let db = store.connection();
-    let outbox =
-        "SELECT count(*) AS pending, coalesce({now} - min(created_at_ms), 0) AS age_ms FROM outbox
-                  WHERE published_at_ms IS NULL AND held_until_ms IS NULL";
+    let outbox = format!(
+        "SELECT (SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL) AS pending,
+                (SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL
+                 AND set_aside_at_ms IS NOT NULL AND unroutable_since_ms IS NOT NULL) AS unroutable,
+                coalesce({{now}} - ({OLDEST}), 0) AS age_ms"
+    );
     let inbox = "SELECT state, count(*) AS held FROM inbox
                  WHERE state <> 'done' AND state IN ('waiting', 'deferred', 'dead', 'skipped') GROUP BY state";
     let mut counted = Counted::default();
-    if let Some(row) = sql::query_one(db, outbox, []).await? {
+    if let Some(row) = sql::query_one(db, &outbox, []).await? {
         counted.pending = unsigned(row.try_get("", "pending")?);
+        counted.unroutable = unsigned(row.try_get("", "unroutable")?);
         counted.oldest_age_ms = unsigned(row.try_get("", "age_ms")?);
     }
     for row in sql::query_all(db, inbox, []).await? {

@@ -57,6 +57,8 @@ mod tls;
 #[cfg(test)]
 mod trace;
 #[cfg(test)]
+mod unroutable;
+#[cfg(test)]
 mod upgrade;
 #[cfg(test)]
 mod world;

@@ -1,0 +1,115 @@
+//! A newer release has migrated the database: this one goes on with it, and starts on it.
+
+use contracts::order::v1::ListOrdersRequest;
+use contracts::order::v1::order_service_client::OrderServiceClient;
+use order_service::migrations::Migrator;
+use rstest::rstest;
+use runtime::config::DatabaseConfig;
+use runtime::database;
+use sea_orm::{ConnectionTrait as _, DbErr};
+use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
+use testkit::{Database, StoreKind};
+use uuid::Uuid;
+
+use crate::samples::tea_for;
+use crate::world::World;
+
+const TABLES: [&str; 11] = [
+    "outbox",
+    "relay_lease",
+    "inbox",
+    "position",
+    "dead_letter_decision",
+    "verification_key",
+    "idempotency",
+    "page_token_key",
+    "orders",
+    "order_line",
+    "known_user",
+];
+
+/// The release after this one: each table has one more column.
+struct NextRelease;
+
+impl MigratorTrait for NextRelease {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut migrations = Migrator::migrations();
+        migrations.push(Box::new(MoreColumns));
+        migrations
+    }
+}
+
+struct MoreColumns;
+
+impl MigrationName for MoreColumns {
+    fn name(&self) -> &str {
+        "m20991231_000001_more_columns"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for MoreColumns {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        for table in TABLES {
+            let adding = format!("ALTER TABLE {table} ADD COLUMN of_the_next_release text");
+            db.execute_unprepared(&adding).await?;
+        }
+        Ok(())
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_schema_of_the_next_release_disturbs_nothing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let database = Database::create(store).await;
+    // So few that each connection has prepared every statement by then.
+    let config = DatabaseConfig {
+        pool_max: 2,
+        ..database.config()
+    };
+    let world = World::on(database, config).await;
+    for _ in 0..3 {
+        everything_works(&world).await;
+    }
+    database::migrate::<NextRelease>(&world.db).await.unwrap();
+    for _ in 0..3 {
+        everything_works(&world).await;
+    }
+
+    // As a restart, or the way back.
+    let restarted = world.replica().await;
+    let orders = OrderServiceClient::new(restarted.channel())
+        .list_orders(world.of_admin(ListOrdersRequest::default()))
+        .await
+        .unwrap();
+    assert_eq!(orders.into_inner().orders.len(), 12);
+    restarted.stop().await;
+    world.stop().await;
+}
+
+/// Calls and events that use each of the tables.
+async fn everything_works(world: &World) {
+    let user_id = world.known_user().await;
+    let mut request = tea_for(&user_id);
+    request.request_id = Uuid::now_v7().to_string();
+    let placed = world.place(request.clone()).await.unwrap();
+    assert_eq!(world.place(request).await.unwrap(), placed);
+    world.confirm(&placed.order_id).await.unwrap();
+    world.ship(&placed.order_id).await.unwrap();
+    let other = world.place(tea_for(&user_id)).await.unwrap();
+    world
+        .cancel(&other.order_id, "changed my mind")
+        .await
+        .unwrap();
+    let list = ListOrdersRequest {
+        user_id,
+        page_size: 1,
+        ..ListOrdersRequest::default()
+    };
+    let page = world.client().list_orders(world.of_admin(list)).await;
+    assert!(!page.unwrap().into_inner().next_page_token.is_empty());
+    world.settled().await;
+}

@@ -1,0 +1,213 @@
+//! What the relay may publish next, read from the table.
+//!
+//! Guarantee: rows are found by their state, never by a cursor, so one that commits late is not passed over. What the broker did
+//! not take, and what waits behind it, is set aside: it is read again when it is due, and no look at the others passes over it.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use event::{Envelope, Message, TraceContext};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use uuid::Uuid;
+
+use super::{BEHIND, LONGEST_DELAY};
+use crate::bounds::Bound;
+use crate::retry::millis;
+use crate::sql;
+
+/// Asks how long until the relay has something to do: publish, try again to, or release a timer.
+pub(crate) fn due_in_ms() -> String {
+    DUE_IN_MS.replace("{waits}", &waits("due_at_ms", "{now}"))
+}
+
+const DUE_IN_MS: &str = "
+SELECT CASE
+    WHEN EXISTS (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
+                 AND NOT {waits}) THEN 0
+    ELSE (SELECT min(at_ms) - {now} FROM (
+        SELECT min(due_at_ms) AS at_ms FROM outbox
+        WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
+        UNION ALL SELECT min(due_at_ms) FROM outbox
+        WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
+        UNION ALL SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) AS next) END";
+
+/// Whether the next attempt has to wait. A time that lies further ahead than any delay was written while the clock was ahead: the
+/// attempt is due.
+fn waits(due_at_ms: &str, now_ms: &str) -> String {
+    let longest = millis(LONGEST_DELAY);
+    format!("({due_at_ms} > {now_ms} AND {due_at_ms} <= {now_ms} + {longest})")
+}
+
+/// How far ahead the next attempt at an event may lie that is set aside. The index that finds those cannot find both those that
+/// are due and those that lie too far ahead, so a worker of its own brings the latter back.
+pub(crate) fn bound() -> Bound {
+    Bound {
+        table: "outbox",
+        column: "due_at_ms",
+        rows: "published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL"
+            .to_owned(),
+        longest: BEHIND,
+        instead: Duration::ZERO,
+    }
+}
+
+/// A row that waits to be published.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) sequence: i64,
+    pub(crate) aggregate_type: String,
+    pub(crate) attempts: i32,
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) may_be_unrouted: bool,
+    pub(crate) envelope: Envelope,
+    pub(crate) payload: Bytes,
+    /// How long it had waited when it was read.
+    pub(crate) had_waited: Duration,
+    pub(crate) read_at: Instant,
+    /// Since when no queue has taken it, in Unix milliseconds.
+    pub(crate) unroutable_since_ms: Option<i64>,
+}
+
+impl Pending {
+    /// What is handed over now.
+    pub(crate) fn message(&self) -> Message {
+        let mut message =
+            self.envelope
+                .to_message(&self.exchange, &self.routing_key, self.payload.clone());
+        message.set_published_ms(self.now_ms());
+        message
+    }
+
+    /// The time by the database's clock.
+    pub(crate) fn now_ms(&self) -> i64 {
+        let waited_ms = i64::try_from(self.waited().as_millis()).unwrap_or(0);
+        self.envelope.time_ms.saturating_add(waited_ms)
+    }
+
+    /// How long it has waited by now.
+    pub(crate) fn waited(&self) -> Duration {
+        self.had_waited + self.read_at.elapsed()
+    }
+}
+
+/// The type and the id of an aggregate.
+pub(crate) type Aggregate = (String, String);
+
+/// What one look at the table finds.
+pub(crate) struct Look {
+    /// What may go now.
+    pub(crate) pending: Vec<Pending>,
+    /// The sequences of those that wait behind one that the broker did not take.
+    pub(crate) behind: Vec<i64>,
+    /// How long until the next timer's time has come, in milliseconds; below zero where it has. `None` where there is none.
+    pub(crate) timer_in_ms: Option<i64>,
+}
+
+/// At most `limit` rows that are due by one look at the clock, oldest first, and as many of those that were set aside and are due
+/// again. Those of the aggregates in `but` are left out. The timers come with it, so that a relay asks one thing.
+///
+/// A row waits behind an earlier one of its aggregate for as long as that one is set aside, due or not: no event may overtake one
+/// that the broker would not take. The previous release sets nothing aside, and only moves the time at which a row is due.
+pub(crate) async fn look(
+    db: &impl ConnectionTrait,
+    source: &str,
+    limit: u64,
+    but: &[Aggregate],
+) -> Result<Look, DbErr> {
+    // As one text each, which is one parameter however many there are.
+    let but = but.iter().map(|(kind, id)| format!("{kind} {id}"));
+    let values = [
+        i64::try_from(limit).unwrap_or(i64::MAX).into(),
+        sql::texts(but),
+    ];
+    let rows = sql::query_all(db, &look_sql(), values).await?;
+    let timer_in_ms = rows
+        .first()
+        .map_or(Ok(None), |row| row.try_get("", "timer_in_ms"))?;
+    let (mut pending, mut behind) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in &rows {
+        // Where nothing is pending, one row brings the timers alone.
+        let Some(sequence) = row.try_get::<Option<i64>>("", "sequence")? else {
+            continue;
+        };
+        if row.try_get("", "is_behind")? {
+            behind.push(sequence);
+        } else {
+            pending.push(read(row, source)?);
+        }
+    }
+    Ok(Look {
+        pending,
+        behind,
+        timer_in_ms,
+    })
+}
+
+const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
+    aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at_ms, attempts,
+    unroutable_since_ms";
+
+/// Two searches by two indexes, each with its own limit, so that what is set aside is not passed over by the look at the others.
+const LOOK: &str = "
+WITH clock (now_ms) AS MATERIALIZED (SELECT {now}),
+     ready AS MATERIALIZED (
+         SELECT {columns}
+         FROM outbox
+         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
+           AND NOT {waits} AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
+         ORDER BY sequence LIMIT $1),
+     again AS MATERIALIZED (
+         SELECT {columns}
+         FROM outbox
+         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
+           AND due_at_ms <= (SELECT now_ms FROM clock) AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
+         ORDER BY due_at_ms LIMIT $1)
+SELECT {columns}, now_ms - created_at_ms AS waited_ms,
+       (SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) - now_ms AS timer_in_ms,
+       EXISTS (
+           SELECT 1 FROM outbox AS earlier
+           WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL
+             AND (earlier.set_aside_at_ms IS NOT NULL OR {earlier_waits})
+             AND earlier.aggregate_type = due.aggregate_type AND earlier.aggregate_id = due.aggregate_id
+             AND earlier.aggregate_version < due.aggregate_version) AS is_behind
+FROM clock LEFT JOIN (
+    SELECT {columns} FROM ready UNION ALL SELECT {columns} FROM again) AS due ON true
+ORDER BY sequence";
+
+pub(super) fn look_sql() -> String {
+    LOOK.replace("{columns}", COLUMNS)
+        .replace("{waits}", &waits("due_at_ms", "(SELECT now_ms FROM clock)"))
+        .replace("{earlier_waits}", &waits("earlier.due_at_ms", "now_ms"))
+}
+
+fn read(row: &QueryResult, source: &str) -> Result<Pending, DbErr> {
+    let event_id: String = row.try_get("", "event_id")?;
+    let waited_ms: i64 = row.try_get("", "waited_ms")?;
+    Ok(Pending {
+        sequence: row.try_get("", "sequence")?,
+        aggregate_type: row.try_get("", "aggregate_type")?,
+        attempts: row.try_get("", "attempts")?,
+        exchange: row.try_get("", "exchange")?,
+        routing_key: row.try_get("", "routing_key")?,
+        may_be_unrouted: row.try_get("", "may_be_unrouted")?,
+        envelope: Envelope {
+            id: Uuid::parse_str(&event_id).map_err(|error| DbErr::Type(error.to_string()))?,
+            event_type: row.try_get("", "event_type")?,
+            source: source.to_owned(),
+            time_ms: row.try_get("", "created_at_ms")?,
+            aggregate_id: row.try_get("", "aggregate_id")?,
+            aggregate_version: Some(row.try_get("", "aggregate_version")?),
+            correlation_id: row.try_get("", "correlation_id")?,
+            trace: TraceContext {
+                traceparent: row.try_get("", "traceparent")?,
+                tracestate: row.try_get("", "tracestate")?,
+                baggage: row.try_get("", "baggage")?,
+            },
+        },
+        payload: row.try_get::<Vec<u8>>("", "payload")?.into(),
+        had_waited: Duration::from_millis(u64::try_from(waited_ms).unwrap_or(0)),
+        read_at: Instant::now(),
+        unroutable_since_ms: row.try_get("", "unroutable_since_ms")?,
+    })
+}

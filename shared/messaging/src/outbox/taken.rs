@@ -1,0 +1,94 @@
+//! What has become of a hand-over: taken by the broker, or set aside until it is tried again.
+//!
+//! Guarantee: an event that is set aside has a time at which it is read again, whatever becomes of the event that it waits for. So
+//! nothing stays aside for good, also where a process dies between two of these statements.
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::sql;
+
+/// Why the broker did not take an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum NotTaken {
+    /// No queue is bound for it. It does not count as back-pressure: only who changes the bindings ends it.
+    Unroutable,
+    /// The broker refuses it, as a full queue does. That is back-pressure, and counts as that.
+    Refused,
+}
+
+/// Marks rows as published, in one statement.
+pub(crate) async fn mark_published(
+    db: &impl ConnectionTrait,
+    sequences: impl IntoIterator<Item = i64>,
+) -> Result<(), DbErr> {
+    sql::execute(
+        db,
+        "UPDATE outbox SET published_at_ms = {now}, last_error = NULL WHERE sequence IN {list $1}",
+        [sql::list(sequences)],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Sets rows aside that the broker would not take, with the reason, until `delay_ms` from now.
+pub(crate) async fn postpone(
+    db: &impl ConnectionTrait,
+    sequences: impl IntoIterator<Item = i64>,
+    why: NotTaken,
+    reason: &str,
+    delay_ms: i64,
+) -> Result<(), DbErr> {
+    sql::execute(
+        db,
+        "UPDATE outbox SET attempts = attempts + 1, last_error = $2, due_at_ms = {now} + $3, set_aside_at_ms = {now},
+                           unroutable_since_ms = CASE WHEN $4 THEN coalesce(unroutable_since_ms, {now}) END
+         WHERE sequence IN {list $1}",
+        [
+            sql::list(sequences),
+            reason.into(),
+            delay_ms.into(),
+            (why == NotTaken::Unroutable).into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Sets rows aside that wait behind one that is set aside, for the same reason. They are released with it; `delay_ms` from now
+/// they are read again in any case.
+pub(crate) async fn set_aside_behind(
+    db: &impl ConnectionTrait,
+    sequences: impl IntoIterator<Item = i64>,
+    delay_ms: i64,
+) -> Result<(), DbErr> {
+    sql::execute(
+        db,
+        "UPDATE outbox AS behind SET due_at_ms = {now} + $2, set_aside_at_ms = {now}, unroutable_since_ms = (
+             SELECT earlier.unroutable_since_ms FROM outbox AS earlier
+             WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL
+               AND earlier.aggregate_type = behind.aggregate_type AND earlier.aggregate_id = behind.aggregate_id
+               AND earlier.aggregate_version < behind.aggregate_version
+             ORDER BY earlier.aggregate_version LIMIT 1)
+         WHERE sequence IN {list $1} AND published_at_ms IS NULL",
+        [sql::list(sequences), delay_ms.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Releases what waits behind these rows, which are published now. What no queue took does not count as back-pressure before it
+/// had its chance: its age is not that of a broker that takes nothing.
+pub(crate) async fn release_behind(
+    db: &impl ConnectionTrait,
+    sequences: impl IntoIterator<Item = i64>,
+) -> Result<(), DbErr> {
+    sql::execute(
+        db,
+        "UPDATE outbox SET set_aside_at_ms = NULL, due_at_ms = {now}
+         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
+           AND (aggregate_type, aggregate_id) IN (SELECT aggregate_type, aggregate_id FROM outbox WHERE sequence IN {list $1})",
+        [sql::list(sequences)],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! Events that no queue takes: they and those behind them wait, and nothing else does.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messaging::transport::Confirmation;
+use messaging::{BeginError, Engine, EngineConfig, OverBudget, Participant};
+use rstest::rstest;
+use sea_orm::ConnectionTrait as _;
+use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::effects::each_on_its_own;
+use crate::events::{Changed, EXCHANGE};
+use crate::scripted::{Publication, Scripted};
+use crate::world::{NEVER, World};
+
+/// The engine of a service that only publishes: nothing binds a queue for it.
+struct Publishing {
+    stop: CancellationToken,
+    running: JoinSet<()>,
+}
+
+impl Publishing {
+    async fn start(world: &mut World, config: EngineConfig) -> Self {
+        world.look_soon();
+        let participant = Participant {
+            service: "test",
+            exchanges: &[EXCHANGE],
+            subscriptions: None,
+        };
+        let broker = world.broker.of_services([&participant.topology()]);
+        let engine = Engine::new(&world.store, &broker, participant, config);
+        engine.declare().await.unwrap();
+        let stop = CancellationToken::new();
+        let mut running = JoinSet::new();
+        running.spawn(engine.run(stop.clone(), stop.clone()));
+        Self { stop, running }
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        self.running.join_next().await.unwrap().unwrap();
+    }
+}
+
+/// How many pending events are counted as those that no queue takes, and how many are set aside.
+async fn aside(world: &World) -> (usize, usize) {
+    let of_the_rows = "SELECT unroutable_since_ms FROM outbox
+                       WHERE published_at_ms IS NULL AND set_aside_at_ms IS NOT NULL";
+    let rows = world.rows(of_the_rows, []).await;
+    let since = |row: &sea_orm::QueryResult| row.try_get::<Option<i64>>("", "unroutable_since_ms");
+    let unroutable = rows.iter().filter(|row| since(row).unwrap().is_some());
+    (unroutable.count(), rows.len())
+}
+
+async fn refusal(world: &World) -> Option<OverBudget> {
+    match world.store.begin_command().await {
+        Ok(transaction) => {
+            transaction.rollback().await.unwrap();
+            None
+        }
+        Err(BeginError::OverBudget(over)) => Some(over),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_that_no_queue_takes_stops_no_commands(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    const BUDGET: Duration = Duration::from_secs(2);
+    let mut world = World::new(store, broker).await;
+    let config = EngineConfig {
+        outbox_budget: BUDGET,
+        ..EngineConfig::default()
+    };
+    let engine = Publishing::start(&mut world, config).await;
+    for version in 1..=3 {
+        world.commit(&Changed::of("a"), version).await;
+    }
+    let committed = std::time::Instant::now();
+    eventually_is("they are set aside", (3, 3), async || aside(&world).await).await;
+    eventually("they are older than the budget allows", async || {
+        assert_eq!(refusal(&world).await, None);
+        match committed.elapsed() {
+            age if age > 3 * BUDGET => Ok(()),
+            age => Err(age),
+        }
+    })
+    .await;
+    assert_eq!(aside(&world).await, (3, 3));
+    engine.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn too_many_of_them_are_refused_with_a_reason_of_its_own(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let config = EngineConfig {
+        outbox_budget: NEVER,
+        outbox_max_pending: 3,
+        ..EngineConfig::default()
+    };
+    let engine = Publishing::start(&mut world, config).await;
+    for account in ["a", "b", "c"] {
+        world.commit(&Changed::of(account), 1).await;
+    }
+    eventually_is("they are set aside", (3, 3), async || aside(&world).await).await;
+    assert_eq!(refusal(&world).await, None);
+    world.commit(&Changed::of("a"), 2).await;
+    eventually_is(
+        "there are too many",
+        Some(OverBudget::Pending),
+        async || refusal(&world).await,
+    )
+    .await;
+    assert_eq!(OverBudget::Pending.reason(), "OUTBOX_FULL");
+
+    world.transport(&each_on_its_own()).declare().await.unwrap();
+    world.all_is_published().await;
+    eventually_is("commands are taken", None, async || refusal(&world).await).await;
+    engine.stop().await;
+}
+
+/// What is logged on this thread, which is the one that a test's tasks run on.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_event_exchange_key_and_since_when() {
+    // It makes sure that the subscriber below is not the only one, which tracing would take as the answer for all threads.
+    let (_statements, _listening) = testkit::Statements::listen();
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(lines.finish());
+    let (mut world, mut published) = relaying(StoreKind::Postgres).await;
+    let event = world.commit(&Changed::of("a"), 1).await;
+    for _ in 0..2 {
+        next(&mut published).await.answer(Confirmation::Unrouted);
+    }
+    let lines = eventually("it is logged twice", async || {
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let is_it = |line: &&str| line.contains("the broker did not take events");
+        let lines: Vec<String> = text.lines().filter(is_it).map(str::to_owned).collect();
+        (lines.len() == 2).then_some(lines).ok_or(text)
+    })
+    .await;
+    for line in &lines {
+        let event = event.to_string();
+        for part in [
+            &event,
+            "exchange=\"account_events\"",
+            "routing_key=\"account.changed\"",
+            "since=20",
+        ] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    world.stop().await;
+}
+
+/// A refusal is back-pressure: what is refused keeps its age.
+#[rstest]
+#[tokio::test]
+async fn what_the_broker_refuses_counts_against_the_budget(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let (mut world, mut published) = relaying(store).await;
+    for version in 1..=2 {
+        world.commit(&Changed::of("a"), version).await;
+    }
+    let full = Confirmation::Refused("the queue is full".to_owned());
+    next(&mut published).await.answer(full);
+    eventually_is("both are set aside", (0, 2), async || aside(&world).await).await;
+    // The same event, once its queue is gone, and then once it is full again.
+    next(&mut published).await.answer(Confirmation::Unrouted);
+    eventually_is("it has no queue", true, async || aside(&world).await.0 > 0).await;
+    next(&mut published)
+        .await
+        .answer(Confirmation::Refused("the queue is full".to_owned()));
+    eventually_is("it counts again", 0, async || aside(&world).await.0).await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_waits_behind_it_follows_at_once_and_in_order(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let (mut world, mut published) = relaying(store).await;
+    world.commit(&Changed::of("a"), 1).await;
+    next(&mut published).await.answer(Confirmation::Unrouted);
+    for version in 2..=4 {
+        world.commit(&Changed::of("a"), version).await;
+    }
+    eventually_is("all are set aside", 4, async || aside(&world).await.1).await;
+    world.commit(&Changed::of("b"), 1).await;
+    let mut order = Vec::new();
+    while order.len() < 5 {
+        let publication = next(&mut published).await;
+        order.push(publication.event());
+        publication.answer(Confirmation::Routed);
+    }
+    let of_a = order.iter().filter(|event| event.0 == "a");
+    let versions: Vec<i64> = of_a.map(|event| event.1).collect();
+    assert_eq!(versions, [1, 2, 3, 4]);
+    world.all_is_published().await;
+    world.stop().await;
+}
+
+/// Whatever became of the event before them, they do not stay aside for good.
+#[rstest]
+#[tokio::test]
+async fn what_waits_behind_an_event_that_is_gone_is_published(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let (mut world, mut published) = relaying(store).await;
+    for version in 1..=2 {
+        world.commit(&Changed::of("a"), version).await;
+    }
+    next(&mut published).await.answer(Confirmation::Unrouted);
+    eventually_is("both are set aside", 2, async || aside(&world).await.1).await;
+    let db = world.store.connection();
+    for statement in [
+        "DELETE FROM outbox WHERE aggregate_version = 1",
+        "UPDATE outbox SET due_at_ms = 0",
+    ] {
+        db.execute_unprepared(statement).await.unwrap();
+    }
+    loop {
+        let publication = next(&mut published).await;
+        let version = publication.event().1;
+        publication.answer(Confirmation::Routed);
+        if version == 2 {
+            break;
+        }
+    }
+    world.all_is_published().await;
+    world.stop().await;
+}
+
+async fn relaying(store: StoreKind) -> (World, UnboundedReceiver<Publication>) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let (transport, published) = Scripted::new(0);
+    world.look_soon();
+    world.run_relay(transport);
+    (world, published)
+}
+
+async fn next(published: &mut UnboundedReceiver<Publication>) -> Publication {
+    eventually("something is published", async || {
+        published.recv().await.ok_or("the relay has ended")
+    })
+    .await
+}
