@@ -29,6 +29,8 @@ mod events;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod lease;
 #[cfg(test)]
 mod order;
