@@ -51,4 +51,6 @@ mod tls;
 #[cfg(test)]
 mod trace;
 #[cfg(test)]
+mod unreadable;
+#[cfg(test)]
 mod world;
