@@ -31,6 +31,7 @@ mod replay;
 mod summary;
 mod tables;
 mod text;
+mod unparsable;
 mod watch;
 mod wire;
 mod world;
@@ -86,6 +87,8 @@ enum Name {
     Durability,
     /// Messages that nobody can handle, among many that anybody can
     Poison,
+    /// Messages that the client library cannot parse, and damaged rows, among many good ones
+    Unparsable,
     /// The same command and the same event at the same moment
     Races,
     /// Everything published and everything dead replayed twice more
@@ -141,6 +144,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Database,
         Name::Durability,
         Name::Poison,
+        Name::Unparsable,
         Name::Races,
         Name::Replay,
         Name::Lossy,
@@ -190,6 +194,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Network => network::run(seed, quick, patience).await?,
         Name::Database => database::run(seed, quick, patience).await?,
         Name::Poison => poison::run(seed, quick, patience).await?,
+        Name::Unparsable => unparsable::run(seed, quick, Duration::from_secs(patience)).await?,
         Name::Races => {
             let rounds = if quick { 5 } else { 100 };
             races::run(rounds, seed, Duration::from_secs(patience)).await?
@@ -239,6 +244,7 @@ impl Name {
             Self::Database => "database",
             Self::Durability => "durability",
             Self::Poison => "poison",
+            Self::Unparsable => "unparsable",
             Self::Races => "races",
             Self::Replay => "replay",
             Self::Lossy => "lossy",
