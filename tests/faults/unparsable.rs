@@ -110,7 +110,7 @@ async fn way(broker: &Broker) -> Result<(Way, Option<Proxy>)> {
 /// Puts the good ones into the queue, with the others among them; each second one of those among the dead letters.
 async fn publish(broker: &Broker, good: &[wrong::Sample], spoiled: usize) -> Result<Vec<Message>> {
     let spoiled: Vec<Message> = (0..spoiled).map(|number| spoil(good, number)).collect();
-    let each = good.len() / spoiled.len().max(1);
+    let each = good.len().div_ceil(spoiled.len().max(1));
     let proxy = match broker.kind() {
         BrokerKind::RabbitMq => {
             let proxy = Proxy::before(amqp_url().as_str()).await;
@@ -136,7 +136,7 @@ async fn publish(broker: &Broker, good: &[wrong::Sample], spoiled: usize) -> Res
     Ok(spoiled)
 }
 
-/// Each with a body of its own, by which it is known again.
+/// Each with a body of its own, by which it is known again; and with the ids of a good one, which it must not take.
 fn spoil(good: &[wrong::Sample], number: usize) -> Message {
     let mut message = good
         .first()
@@ -149,11 +149,6 @@ fn spoil(good: &[wrong::Sample], number: usize) -> Message {
         _ => {
             message.headers.insert(SENT.to_owned(), "1".to_owned());
         }
-    }
-    // One message has one id: that of the good one is taken.
-    if number % 3 > 0 {
-        message.message_id = None;
-        message.headers.remove("cloudEvents_id");
     }
     if number % 2 == 1 {
         message.exchange = DEAD_LETTER_EXCHANGE.to_owned();

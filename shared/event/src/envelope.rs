@@ -73,6 +73,10 @@ pub enum MalformedEnvelope {
 }
 
 impl MalformedEnvelope {
+    pub(crate) fn unreadable(found: &str) -> Self {
+        Self::Unreadable(found.chars().take(FOUND_CHARACTERS).collect())
+    }
+
     pub(crate) fn bad_id(id: &str) -> Self {
         Self::Id(excerpt(id))
     }
@@ -126,10 +130,6 @@ impl Envelope {
     /// Reads the envelope of a message that came from a transport.
     pub fn from_message(message: &Message) -> Result<Self, MalformedEnvelope> {
         let attribute = |name| get(&message.headers, name);
-        if let Some(found) = message.headers.get(headers::UNREADABLE) {
-            let found = found.chars().take(FOUND_CHARACTERS).collect();
-            return Err(MalformedEnvelope::Unreadable(found));
-        }
         let id = given_id(message)?;
         let event_type = message
             .event_type

@@ -16,8 +16,12 @@ pub fn event_id(message: &Message) -> Uuid {
 /// The id that the sender has given: `message_id` where the message has one, otherwise `cloudEvents_id`.
 ///
 /// `message_id` decides also where the two differ, and where it is no UUID: it is the property that brokers and tools show, so
-/// nobody has to ask which of the two it was.
+/// nobody has to ask which of the two it was. A message that cannot be read takes no given id: it never has an effect, and a
+/// readable message with that id may still come and have one.
 pub(crate) fn given_id(message: &Message) -> Result<Uuid, MalformedEnvelope> {
+    if let Some(found) = message.headers.get(headers::UNREADABLE) {
+        return Err(MalformedEnvelope::unreadable(found));
+    }
     let given = given(message).ok_or(MalformedEnvelope::NoId)?;
     Uuid::parse_str(given).map_err(|_| MalformedEnvelope::bad_id(given))
 }
@@ -84,6 +88,14 @@ mod tests {
         let wrong = message(Some("7"), Some(OTHER));
         assert_eq!(given_id(&wrong), Err(MalformedEnvelope::Id("7".to_owned())));
         assert_ne!(event_id(&wrong).to_string(), OTHER);
+    }
+
+    #[test]
+    fn what_cannot_be_read_takes_no_id_of_a_message_that_can() {
+        let mut unreadable = message(Some(ONE), Some(ONE));
+        let found = headers::UNREADABLE.to_owned();
+        unreadable.headers.insert(found, "\\xff".to_owned());
+        assert_ne!(event_id(&unreadable).to_string(), ONE);
     }
 
     #[test]

@@ -80,12 +80,16 @@ async fn what_amqp_cannot_read_is_dead_and_the_queue_goes_on(
             assert_eq!(sent, Confirmation::Routed);
         }
     }
+    // An unreadable copy does not take the place of the event itself.
+    let mut copy = after.clone();
+    copy.headers.insert(SENT.to_owned(), "1".to_owned());
+    world.broker.publish_by(&proxy, &copy).await;
     world.send(&each_on_its_own(), [&after]).await;
     world.run_consumer(each_on_its_own());
     for good in [&before, &after] {
         world.becomes(&id(good), "done").await;
     }
-    for message in &spoiled() {
+    for message in spoiled().iter().chain([&copy]) {
         let dead = dead(&world, message).await;
         let cause = dead.cause.clone().unwrap_or_default();
         assert_eq!(dead.state, "dead", "{dead:?}");
@@ -97,7 +101,7 @@ async fn what_amqp_cannot_read_is_dead_and_the_queue_goes_on(
     }
     world.stop().await;
     nothing_is_left(&world).await;
-    assert_eq!(world.inbox().await.len(), 2 + spoiled().len());
+    assert_eq!(world.inbox().await.len(), 3 + spoiled().len());
 }
 
 #[rstest]
