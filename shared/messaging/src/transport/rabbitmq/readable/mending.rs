@@ -58,26 +58,24 @@ const HEADERS: usize = 2;
 
 /// What takes the place of `frame`, which is whole. `None` where it can be parsed, or nothing helps.
 pub(super) fn mended(frame: &[u8]) -> Option<Vec<u8>> {
-    if parse_frame(frame).is_ok() {
+    let payload = frame.get(PREFIX..frame.len().checked_sub(1)?)?;
+    let is_header = *frame.first()? == FRAME_HEADER;
+    // All other methods name only what we have named, and confirms are many.
+    if !is_header && !payload.starts_with(DELIVER) || parse_frame(frame).is_ok() {
         return None;
     }
-    let payload = frame.get(PREFIX..frame.len().checked_sub(1)?)?;
-    match *frame.first()? {
-        FRAME_HEADER => {
-            let limit = frame.len().max(ALWAYS_TAKEN);
-            let mut kept = Kept::of(payload.get(BEFORE_PROPERTIES..)?);
-            let whole = reframed(frame, &header(payload, &kept)?)?;
-            if whole.len() <= limit {
-                return Some(whole);
-            }
-            kept.headers.clear();
-            kept.lost
-                .insert(0, "all headers, for their size".to_owned());
-            reframed(frame, &header(payload, &kept)?)
-        }
-        FRAME_METHOD => reframed(frame, &delivery(payload)?),
-        _ => None,
+    if !is_header {
+        return reframed(frame, &delivery(payload)?);
     }
+    let mut kept = Kept::of(payload.get(BEFORE_PROPERTIES..)?);
+    let whole = reframed(frame, &header(payload, &kept)?)?;
+    if whole.len() <= frame.len().max(ALWAYS_TAKEN) {
+        return Some(whole);
+    }
+    kept.headers.clear();
+    kept.lost
+        .insert(0, "all headers, for their size".to_owned());
+    reframed(frame, &header(payload, &kept)?)
 }
 
 fn reframed(frame: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
