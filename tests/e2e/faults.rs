@@ -101,6 +101,11 @@ fn what_nobody_can_handle_harms_nothing_else() {
 }
 
 #[test]
+fn what_the_client_library_cannot_parse_stops_nothing() {
+    passes(&["unparsable"]);
+}
+
+#[test]
 fn what_is_asked_for_many_times_at_once_is_done_once() {
     passes(&["races"]);
 }

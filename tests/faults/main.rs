@@ -35,6 +35,7 @@ mod stopped_replica;
 mod summary;
 mod tables;
 mod text;
+mod unparsable;
 mod watch;
 mod wire;
 mod world;
@@ -98,6 +99,8 @@ enum Name {
     Durability,
     /// Messages that nobody can handle, among many that anybody can
     Poison,
+    /// Messages that the client library cannot parse, and damaged rows, among many good ones
+    Unparsable,
     /// The same command and the same event at the same moment
     Races,
     /// Everything published and everything dead replayed twice more
@@ -157,6 +160,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::ClockStep,
         Name::Durability,
         Name::Poison,
+        Name::Unparsable,
         Name::Races,
         Name::Replay,
         Name::Lossy,
@@ -211,6 +215,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::StoppedReplica => stopped_replica::run(seed, quick, patience).await?,
         Name::ClockStep => clock_step::run(seed, quick, patience).await?,
         Name::Poison => poison::run(seed, quick, patience).await?,
+        Name::Unparsable => unparsable::run(seed, quick, Duration::from_secs(patience)).await?,
         Name::Races => {
             let rounds = if quick { 5 } else { 100 };
             races::run(rounds, seed, Duration::from_secs(patience)).await?
@@ -265,6 +270,7 @@ impl Name {
             Self::ClockStep => "clock-step",
             Self::Durability => "durability",
             Self::Poison => "poison",
+            Self::Unparsable => "unparsable",
             Self::Races => "races",
             Self::Replay => "replay",
             Self::Lossy => "lossy",

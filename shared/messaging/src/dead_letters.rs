@@ -252,7 +252,7 @@ fn letter(row: &QueryResult) -> Result<DeadLetter, DbErr> {
         first_failed_at_ms: row.try_get("", "first_failed_at_ms")?,
         last_failed_at_ms: row.try_get("", "last_failed_at_ms")?,
         blocks: row.try_get("", "blocks")?,
-        message: stored::message(row)?,
+        message: stored::message(row),
     })
 }
 

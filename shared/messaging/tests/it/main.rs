@@ -35,6 +35,8 @@ mod full_disk;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod lease;
 #[cfg(test)]
 mod order;
@@ -56,6 +58,8 @@ mod timer;
 mod tls;
 #[cfg(test)]
 mod trace;
+#[cfg(test)]
+mod unreadable;
 #[cfg(test)]
 mod unroutable;
 #[cfg(test)]

@@ -192,8 +192,8 @@ impl QueueFile {
         let taken = self.state().taken.clone();
         let rows = sql::query_all(
             &self.db,
-            "SELECT id, exchange, routing_key, properties, body, deliveries FROM message
-             WHERE queue = $2 AND id NOT IN {list $1} ORDER BY id LIMIT $3",
+            "SELECT id, exchange, routing_key, properties, body, cast(deliveries AS integer) AS deliveries
+             FROM message WHERE queue = $2 AND id NOT IN {list $1} ORDER BY id LIMIT $3",
             [
                 sql::list(taken),
                 queue.into(),
@@ -207,7 +207,7 @@ impl QueueFile {
             messages.push(Taken {
                 id: row.try_get("", "id")?,
                 deliveries,
-                message: stored::message(row)?,
+                message: stored::message(row),
             });
         }
         // Two receivers may have read the same rows: whoever comes first has them.
@@ -226,8 +226,8 @@ impl QueueFile {
                 .or_default()
                 .push(message.id);
         }
-        let counting =
-            "UPDATE message SET deliveries = $2 + 1 WHERE id IN {list $1} AND deliveries = $2";
+        let counting = "UPDATE message SET deliveries = $2 + 1
+                        WHERE id IN {list $1} AND cast(deliveries AS integer) = $2";
         for (deliveries, ids) in by_count {
             let values = [sql::list(ids), deliveries.into()];
             sql::execute(&self.db, counting, values).await?;
