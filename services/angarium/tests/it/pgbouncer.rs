@@ -1,4 +1,8 @@
 //! PgBouncer between the services and PostgreSQL, with its default settings.
+#![expect(
+    clippy::print_stderr,
+    reason = "the reader of a run must see which tests were left out"
+)]
 
 use std::time::Duration;
 
