@@ -11,7 +11,9 @@
 )]
 
 mod children;
+mod drive;
 mod effects;
+mod embedded;
 mod floor;
 mod load;
 mod machine;
@@ -86,6 +88,10 @@ struct Compare {
 
 #[derive(Subcommand)]
 enum What {
+    /// Measure all services in one program, on SQLite and the embedded transport
+    Embedded(embedded::Settings),
+    /// Send the load alone to another server that speaks the contract
+    Drive(drive::Settings),
     /// The bare floor, to be measured
     #[command(hide = true)]
     Floor(floor::Settings),
@@ -127,6 +133,16 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
     let json = cli.json.as_deref();
     match &cli.what {
         None => compare(&cli.compare.plan(), json).await,
+        Some(What::Embedded(settings)) => {
+            let measured = embedded::run(settings, build()).await?;
+            println!("{}\n", measured.markdown());
+            write(json, &measured)?;
+            Ok(code(measured.wrong.is_empty()))
+        }
+        Some(What::Drive(settings)) => {
+            println!("{}", drive::run(settings).await?);
+            Ok(ExitCode::SUCCESS)
+        }
         Some(What::Floor(settings)) => floor::serve(settings).await,
     }
 }

@@ -33,3 +33,18 @@ fn both_systems_are_measured_and_nothing_is_lost() {
         assert!(table.contains(text), "{text} is not in {table}");
     }
 }
+
+#[test]
+fn the_embedded_default_is_measured() {
+    let args = [
+        "embedded",
+        "--seconds",
+        "2",
+        "--users",
+        "2",
+        "--callers",
+        "4",
+    ];
+    let table = said(&args).unwrap();
+    assert!(table.contains("has exactly one mail"), "{table}");
+}
