@@ -11,6 +11,7 @@
 )]
 
 mod children;
+mod drain;
 mod drive;
 mod effects;
 mod embedded;
@@ -88,6 +89,8 @@ struct Compare {
 
 #[derive(Subcommand)]
 enum What {
+    /// Drain a backlog: the relay's and the inbox's, next to what bounds them
+    Drain(drain::Settings),
     /// Measure all services in one program, on SQLite and the embedded transport
     Embedded(embedded::Settings),
     /// Send the load alone to another server that speaks the contract
@@ -133,6 +136,12 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
     let json = cli.json.as_deref();
     match &cli.what {
         None => compare(&cli.compare.plan(), json).await,
+        Some(What::Drain(settings)) => {
+            let measured = drain::run(settings, build()).await?;
+            println!("{}\n", drain::markdown(&measured));
+            write(json, &measured)?;
+            Ok(code(measured.wrong.is_empty()))
+        }
         Some(What::Embedded(settings)) => {
             let measured = embedded::run(settings, build()).await?;
             println!("{}\n", measured.markdown());

@@ -35,6 +35,21 @@ fn both_systems_are_measured_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_backlog_is_drained_and_nothing_is_lost() {
+    let args = ["drain", "--rows", "500", "--limit-seconds", "120"];
+    let Some(table) = said(&args) else {
+        return;
+    };
+    for text in [
+        "| relay | 500 |",
+        "| inbox | 500 |",
+        "No mail row is missing",
+    ] {
+        assert!(table.contains(text), "{text} is not in {table}");
+    }
+}
+
+#[test]
 fn the_embedded_default_is_measured() {
     let args = [
         "embedded",
