@@ -1,7 +1,7 @@
 //! The programs that are measured, as child processes: started, awaited, ended.
 //!
-//! Dropping a child kills it, so that nothing outlives a run that fails. All of them stay in the process group of this program,
-//! whose end `cargo xtask` makes sure of.
+//! Dropping a child kills it, so that nothing outlives a run that fails. All of them stay in the process group of this program, and
+//! `cargo xtask` kills that group in the end.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

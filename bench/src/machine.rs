@@ -1,7 +1,7 @@
 //! How fast the machine is at the moment, and how much of it others use.
 //!
 //! Both decide whether two figures may be compared: the speed of a virtual machine changes from minute to minute, and a busy
-//! neighbour takes cores from whatever is measured.
+//! neighbour takes cores from the systems that are measured.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,7 +39,9 @@ pub(crate) fn description() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown processor", |(_, model)| model);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{} cores, {model}, Linux {}", cores(), kernel.trim())
+    // Without the name that a distribution or a host has added.
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
+    format!("{} cores, {model}, Linux {kernel}", cores())
 }
 
 fn hash(began: Instant) -> usize {

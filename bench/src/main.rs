@@ -1,7 +1,7 @@
 //! Measures the services next to a bare floor, on private servers, and checks that nothing was lost or doubled meanwhile.
 //!
 //! `cargo xtask bench` builds all programs and starts this one. It prints a Markdown table; `--json` writes every figure of every
-//! round. It ends with 2 where an effect was lost or doubled. Whatever it starts ends with it.
+//! round. It ends with 2 where an effect was lost or doubled. All that it starts ends with it.
 
 #![forbid(unsafe_code)]
 #![expect(

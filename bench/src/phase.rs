@@ -106,7 +106,7 @@ pub(crate) async fn measure(
     })
 }
 
-/// A load whose results nobody reads, drained: it fills caches, pools and plans.
+/// A load without a measurement, drained: it fills caches, pools and plans.
 ///
 /// # Errors
 /// As [`measure`].

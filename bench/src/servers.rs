@@ -1,6 +1,6 @@
 //! The PostgreSQL and the RabbitMQ of a run, with the settings of servers that keep what they promise.
 //!
-//! `cargo xtask bench` starts them, and ends them when this process ends, for whatever reason.
+//! `cargo xtask bench` starts them, and ends them when this process ends in any way.
 
 use anyhow::{Context as _, Result, anyhow};
 use sea_orm::sqlx::{self, PgPool};
@@ -11,7 +11,7 @@ use crate::proc::Processes;
 pub(crate) struct Servers {
     pub(crate) postgres: OwnServer,
     pub(crate) rabbitmq: OwnServer,
-    /// The process whose children serve the connections.
+    /// The parent of the processes that serve connections.
     pub(crate) postmaster: i32,
     /// The Erlang machine.
     pub(crate) beam: i32,

@@ -12,7 +12,7 @@ use crate::servers;
 use crate::stop::Stop;
 use crate::{process, test, workspace};
 
-/// In one cargo invocation without the package `e2e`, whose feature would arm fail points.
+/// In one cargo invocation, and without the package `e2e`: its feature `faults` would arm fail points.
 const PACKAGES: [&str; 5] = [
     "bench",
     "user-service",

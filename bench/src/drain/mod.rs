@@ -24,9 +24,10 @@ pub(crate) use self::table::markdown;
 
 /// The shortest pause between two looks. Each counts the rows, so the pause grows with what a look takes.
 const LOOK: Duration = Duration::from_millis(20);
-/// A look may take this part of the time.
+/// A look may take this part of the time, as long as the pause stays below the longest.
 const SHARE: u32 = 20;
-/// Mails that nobody takes hold this long still, and cost nothing meanwhile.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+/// A mail that the silent mail server does not take waits this long, and costs nothing meanwhile.
 const MAIL_TIMEOUT: &str = "10m";
 
 const PENDING: &str =
@@ -217,7 +218,8 @@ async fn until(
         if done >= rows || began.elapsed() > limit {
             return Ok(done);
         }
-        tokio::time::sleep(LOOK.max(looked.elapsed() * SHARE)).await;
+        let pause = (looked.elapsed() * SHARE).clamp(LOOK, LONGEST_LOOK);
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{cell, name};
+use super::name;
+use super::numbers::cell;
 use crate::phase::Measured;
 use crate::rounds::{Kind, Round};
 use crate::system::GENERATOR;

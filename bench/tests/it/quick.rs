@@ -1,5 +1,6 @@
 //! A short run of each measurement, with the services' programs as `cargo test --workspace` has built them.
 
+use std::io::Write as _;
 use std::process::Command;
 
 /// What the bench says; `None` where there are no servers for it on this machine, as for the faults that end servers.
@@ -11,7 +12,7 @@ fn said(args: &[&str]) -> Option<String> {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     if complaint.contains("the bench needs installed PostgreSQL and RabbitMQ") {
-        eprintln!("left out: {complaint}");
+        writeln!(std::io::stderr(), "left out: {complaint}").unwrap();
         return None;
     }
     assert!(output.status.success(), "{said}{complaint}");
