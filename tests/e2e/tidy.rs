@@ -123,7 +123,7 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
 }
 
 #[test]
-fn lapin_is_known_to_messaging_and_to_tests_only() {
+fn lapin_is_known_to_messaging_tests_and_bench_only() {
     for package in [
         "shared/runtime",
         "shared/contracts",
@@ -191,6 +191,7 @@ fn every_link_in_the_documents_leads_somewhere() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/benchmarks.md",
         "SECURITY.md",
         "examples/python/README.md",
         "examples/typescript/README.md",
