@@ -204,6 +204,11 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// For a program that starts servers of its own.
+pub(crate) fn own_server() -> Result<(&'static str, String)> {
+    Ok((OWN_SERVER, ourselves("own")?))
+}
+
 /// This program itself, which may be built anew while it runs: then Linux names a file that is gone.
 fn ourselves(task: &str) -> Result<String> {
     let program = env::current_exe().context("cannot find this program's own file")?;
