@@ -124,6 +124,11 @@ pub(crate) fn is_of_the_store(error: &DbErr) -> bool {
     }
 }
 
+/// Whether a BEGIN of SQLite was refused because there is a transaction already.
+pub(crate) fn is_within_transaction(error: &DbErr) -> bool {
+    database_error(error).is_some_and(sqlite::is_within_transaction)
+}
+
 /// Whether SQLite had ended the transaction before the statement, as it does on a full disk.
 fn is_rolled_back(error: &DbErr) -> bool {
     database_error(error).is_some_and(sqlite::is_rolled_back)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use store::Doubt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -258,10 +258,26 @@ impl Deref for Transaction {
 async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr> {
     // PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and calls that a
     // success. Any statement before it fails.
-    if !is_sqlite(&transaction) {
+    if is_sqlite(&transaction) {
+        sql::answered(is_still_open(&transaction)).await?;
+    } else {
         sql::answered(transaction.execute_unprepared("SELECT 1")).await?;
     }
     sql::answered(transaction.commit()).await
+}
+
+/// The driver calls the COMMIT of a transaction that it counts as ended a success, and does nothing: a nested transaction
+/// whose beginning was cancelled ends the one around it. SQLite itself knows: it refuses to begin inside of a transaction.
+async fn is_still_open(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    match transaction.execute_unprepared("BEGIN").await {
+        Err(error) if sql::is_within_transaction(&error) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => {
+            transaction.execute_unprepared("ROLLBACK").await?;
+            let ended = "the transaction had ended before its commit, and nothing of it is kept";
+            Err(DbErr::Conn(RuntimeErr::Internal(ended.to_owned())))
+        }
+    }
 }
 
 pub(crate) fn is_sqlite(db: &impl ConnectionTrait) -> bool {

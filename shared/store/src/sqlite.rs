@@ -21,6 +21,8 @@ const REFUSED_COMMIT: &str = "531";
 /// `SQLITE_ERROR`, with one of two texts, is what COMMIT and ROLLBACK answer after the transaction has ended by itself.
 const ERROR: &str = "1";
 const NO_TRANSACTION: &str = "no transaction is active";
+/// What BEGIN answers inside of a transaction.
+const WITHIN_TRANSACTION: &str = "within a transaction";
 
 /// Adds both rules to a pool. The pool must have no hooks of its own for connecting, acquiring and releasing.
 pub fn guarded(pool: SqlitePoolOptions) -> SqlitePoolOptions {
@@ -61,6 +63,12 @@ pub fn is_rolled_back(error: &(dyn DatabaseError + 'static)) -> bool {
     let code = error.code();
     code.as_deref() == Some(REFUSED_COMMIT)
         || (code.as_deref() == Some(ERROR) && error.message().contains(NO_TRANSACTION))
+}
+
+/// Whether a BEGIN was refused because there is a transaction already.
+pub fn is_within_transaction(error: &(dyn DatabaseError + 'static)) -> bool {
+    error.try_downcast_ref::<SqliteError>().is_some()
+        && error.message().contains(WITHIN_TRANSACTION)
 }
 
 /// Refuses every commit after a rollback. Called again, it begins anew.
