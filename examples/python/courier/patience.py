@@ -18,9 +18,9 @@ def once_known(call: Callable[[], Answer]) -> Answer:
     """Repeats a call right after a registration.
 
     The other services learn of a user, and of the key of the first token ever, from events, a moment later: until then they
-    answer USER_UNKNOWN and UNAUTHENTICATED.
+    answer USER_UNKNOWN and KEY_UNKNOWN.
     """
-    return _repeat(call, lambda refusal: refusal.reason in ("USER_UNKNOWN", "UNAUTHENTICATED"))
+    return _repeat(call, lambda refusal: refusal.reason in ("USER_UNKNOWN", "KEY_UNKNOWN"))
 
 
 def when_told(call: Callable[[], Answer]) -> Answer:

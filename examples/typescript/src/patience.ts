@@ -7,7 +7,7 @@ const PATIENCE_MS = 30_000;
 const LOOK_MS = 50;
 
 // Repeats a call right after a registration. The other services learn of a user, and of the key of the first token ever, from
-// events, a moment later: until then they answer USER_UNKNOWN and UNAUTHENTICATED.
+// events, a moment later: until then they answer USER_UNKNOWN and KEY_UNKNOWN.
 export async function onceKnown<T>(call: () => Promise<T>): Promise<T> {
   const begun = Date.now();
   for (;;) {
@@ -16,7 +16,7 @@ export async function onceKnown<T>(call: () => Promise<T>): Promise<T> {
       return await call();
     } catch (error) {
       refusal = refusalOf(error);
-      const tooEarly = refusal.reason === "USER_UNKNOWN" || refusal.reason === "UNAUTHENTICATED";
+      const tooEarly = refusal.reason === "USER_UNKNOWN" || refusal.reason === "KEY_UNKNOWN";
       if (!tooEarly || Date.now() - begun > PATIENCE_MS) {
         throw error;
       }

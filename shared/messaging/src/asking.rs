@@ -19,7 +19,7 @@ use crate::store::Store;
 /// No transaction raises it: the answer is seen in the database.
 const SIGNAL: &str = "asking";
 /// Before the first request: where all services start together, most answers come without one.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(4);
 /// Between two requests.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

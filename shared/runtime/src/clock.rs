@@ -12,12 +12,6 @@ pub fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A point in time that was written as "at most `longest` from now". One that lies further ahead was written by a clock that was
-/// wrong, or the clock has been set back since: then it is `longest` from now, and no more.
-pub fn bounded(at_ms: i64, now_ms: i64, longest: Duration) -> i64 {
-    at_ms.min(now_ms.saturating_add(millis(longest)))
-}
-
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -90,16 +84,6 @@ mod tests {
         assert_eq!(clone.now_ms(), 3_000);
         clone.set(5);
         assert_eq!(clock.now_ms(), 5);
-    }
-
-    #[test]
-    fn no_time_lies_further_ahead_than_it_was_written() {
-        let longest = Duration::from_millis(100);
-        let bounded = |at| bounded(at, 1_000, longest);
-        assert_eq!(
-            [900, 1_100, 1_101, i64::MAX].map(bounded),
-            [900, 1_100, 1_100, 1_100]
-        );
     }
 
     #[test]

@@ -277,9 +277,9 @@ impl Story {
     }
 }
 
-/// What has been told of is not known everywhere at once.
+/// A user, and the key of the first token, come to the other services a moment later.
 fn is_too_early(status: &Status) -> bool {
-    matches!(status.code(), Code::NotFound | Code::Unauthenticated)
+    matches!(status.code(), Code::NotFound | Code::Unavailable)
 }
 
 fn amount(money: Option<&Money>) -> String {

@@ -135,7 +135,7 @@ impl Mailer {
             Err(SendError::Temporary(failure)) => (failure, letter.attempt >= ATTEMPTS),
         };
         let now_ms = database::now_ms(self.store.connection()).await?;
-        let too_old = age(letter, now_ms) > LONGEST_AGE;
+        let too_old = now_ms.saturating_sub(letter.created_at_ms) > runtime::millis(LONGEST_AGE);
         if lasting || too_old {
             return self.failed(letter, failure, now_ms).await;
         }
@@ -204,14 +204,6 @@ fn delay(attempt: i32, random: f64) -> Duration {
         .saturating_mul(3_u32.saturating_pow(steps))
         .min(LONGEST_DELAY);
     full.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
-}
-
-/// How old the mail is: what the clock says, but no more than its attempts can have taken. A clock that is set forward makes no
-/// mail old.
-fn age(letter: &Letter, now_ms: i64) -> Duration {
-    let by_clock = u64::try_from(now_ms.saturating_sub(letter.created_at_ms)).unwrap_or(0);
-    let attempts = u32::try_from(letter.attempt).unwrap_or(0);
-    Duration::from_millis(by_clock).min(LONGEST_DELAY.saturating_mul(attempts))
 }
 
 #[cfg(test)]

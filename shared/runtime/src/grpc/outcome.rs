@@ -156,7 +156,7 @@ fn name(code: Code) -> &'static str {
 #[cfg(test)]
 mod tests {
     use opentelemetry::metrics::MeterProvider as _;
-    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
     use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 
     use super::*;
@@ -174,7 +174,7 @@ mod tests {
         outcome.is(code);
         provider.force_flush().unwrap();
         let exported = exporter.get_finished_metrics().unwrap();
-        let mut scopes = exported.iter().flat_map(|all| all.scope_metrics());
+        let mut scopes = exported.iter().flat_map(ResourceMetrics::scope_metrics);
         let metric = scopes.find_map(|scope| scope.metrics().next()).unwrap();
         let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
             panic!("no histogram of numbers");

@@ -189,7 +189,7 @@ impl Services {
     }
 }
 
-/// What has been told of is not known everywhere at once.
+/// A user, and the key of the first token, come to the other services a moment later.
 fn is_too_early(status: &Status) -> bool {
-    matches!(status.code(), Code::NotFound | Code::Unauthenticated)
+    matches!(status.code(), Code::NotFound | Code::Unavailable)
 }
