@@ -266,7 +266,7 @@ async fn however_many_wait_behind_it_they_keep_no_other_event(
     world.stop().await;
 }
 
-/// Whatever became of the event before them, they do not stay aside for good.
+/// If an operator deletes the event before them, they do not stay aside for good.
 #[rstest]
 #[tokio::test]
 async fn what_waits_behind_an_event_that_is_gone_is_published(
