@@ -71,7 +71,7 @@ async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low
     let tokens = [
         (None, "UNAUTHENTICATED"),
         (Some("bad".to_owned()), "UNAUTHENTICATED"),
-        (Some(Tokens::unknown().user(user_id)), "UNAUTHENTICATED"),
+        (Some(Tokens::unknown().older(user_id)), "UNAUTHENTICATED"),
         (Some(system.tokens.expired(user_id)), "TOKEN_EXPIRED"),
     ];
     let mut walked = 0;

@@ -76,8 +76,33 @@ fn a_database_that_goes_away_loses_nothing() {
 }
 
 #[test]
+fn callers_that_give_up_at_begin_leave_no_transaction_open() {
+    passes(&["cancelled-begin"]);
+}
+
+#[test]
+fn a_stopped_replica_delays_the_others_by_a_minute_at_most() {
+    passes(&["stopped-replica"]);
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_all_goes_on_after_it() {
+    passes(&["full-disk"]);
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_and_back_loses_nothing() {
+    passes(&["clock-step"]);
+}
+
+#[test]
 fn what_nobody_can_handle_harms_nothing_else() {
     passes(&["poison"]);
+}
+
+#[test]
+fn what_the_client_library_cannot_parse_stops_nothing() {
+    passes(&["unparsable"]);
 }
 
 #[test]

@@ -7,12 +7,14 @@
 )]
 
 mod access;
+mod counters;
 mod deployment;
 mod duplicates;
 mod faults;
 mod flow;
 mod identity;
 mod idle;
+mod keys;
 mod late_recipient;
 mod named_columns;
 mod observability;

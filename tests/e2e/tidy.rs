@@ -50,6 +50,7 @@ fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
 fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
     let architecture = read("ARCHITECTURE.md");
     for (service, participant) in [
+        (user_service::NAME, user_service::app::participant()),
         (order_service::NAME, order_service::app::participant()),
         (
             notification_service::NAME,
@@ -85,8 +86,9 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
     let allowed = [
         ("event", &[][..]),
         ("contracts", &["event"]),
-        ("messaging", &["event"]),
-        ("runtime", &[]),
+        ("messaging", &["event", "store"]),
+        ("runtime", &["store"]),
+        ("store", &[]),
         ("testkit", &["event", "messaging", "runtime"]),
     ];
     let ours = [
@@ -94,6 +96,7 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
         "contracts",
         "messaging",
         "runtime",
+        "store",
         "testkit",
         "user-service",
         "order-service",
@@ -123,7 +126,7 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
 }
 
 #[test]
-fn lapin_is_known_to_messaging_and_to_tests_only() {
+fn lapin_is_known_to_messaging_tests_and_bench_only() {
     for package in [
         "shared/runtime",
         "shared/contracts",
@@ -156,7 +159,7 @@ fn nothing_is_ever_handed_back_to_the_broker() {
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    for folder in ["services", "shared", "tests", "xtask"] {
+    for folder in ["bench", "services", "shared", "tests", "xtask"] {
         for file in sources(&root().join(folder)) {
             let text = std::fs::read_to_string(&file).unwrap();
             assert!(
@@ -170,7 +173,7 @@ fn every_module_says_what_it_is_for() {
 
 #[test]
 fn no_file_of_the_product_is_longer_than_400_lines() {
-    for folder in ["services", "shared"] {
+    for folder in ["bench", "services", "shared"] {
         for file in sources(&root().join(folder))
             .into_iter()
             .filter(|file| !file.iter().any(|part| part == "tests"))
@@ -191,6 +194,7 @@ fn every_link_in_the_documents_leads_somewhere() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/benchmarks.md",
         "SECURITY.md",
         "examples/python/README.md",
         "examples/typescript/README.md",
@@ -298,7 +302,13 @@ fn every_test_that_the_failure_table_names_exists() {
     {
         let (tests, test) = match test.split_once(": ") {
             Some(("e2e", test)) => ("tests/e2e".to_owned(), test),
-            Some((service, test)) => (format!("services/{service}/tests/it"), test),
+            Some((package, test)) => {
+                let mut folders = ["shared", "services"]
+                    .map(|place| format!("{place}/{package}/tests/it"))
+                    .into_iter();
+                let folder = folders.find(|folder| root().join(folder).exists());
+                (folder.unwrap_or_else(|| panic!("no {package}")), test)
+            }
             None => ("shared/messaging/tests/it".to_owned(), test),
         };
         let (module, name) = test.rsplit_once("::").unwrap();

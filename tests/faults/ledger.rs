@@ -23,6 +23,7 @@ use crate::{deposit, tables};
 pub(crate) mod commands;
 pub(crate) mod effects;
 mod pace;
+pub(crate) mod stopped;
 
 use pace::Pace;
 
@@ -77,6 +78,9 @@ pub(crate) struct Ledger {
     /// The handler's attempts at an event before it is dead
     #[arg(long, default_value_t = 1000)]
     attempts: u32,
+    /// Stop the process once at this place, until it is continued
+    #[arg(long, value_enum)]
+    stop_in: Option<stopped::Place>,
     /// The handler can do what it could not
     #[arg(long)]
     repaired: bool,
@@ -126,6 +130,9 @@ pub(crate) async fn run(ledger: &Ledger, patience: Duration) -> Result<ExitCode>
     effects::FAILURES.store(ledger.handler_failures, Ordering::Relaxed);
     effects::DELAYS.store(ledger.handler_delays, Ordering::Relaxed);
     effects::REPAIRED.store(ledger.repaired, Ordering::Relaxed);
+    if let Some(place) = ledger.stop_in {
+        place.arm();
+    }
     let [produces_on, consumes_on] = ledger.brokers().await?;
     let mut services = Services::connect(ledger).await?;
     let (producing, consuming) = (

@@ -93,6 +93,11 @@ impl Load {
         self.all_said().await
     }
 
+    /// Its id, while it runs.
+    pub(crate) fn process(&self) -> Result<u32> {
+        self.child.id().context("the load has ended")
+    }
+
     /// Still the process that was started.
     pub(crate) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {

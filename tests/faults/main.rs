@@ -13,11 +13,14 @@
 
 mod broken;
 mod broker;
+mod cancelled_begin;
 mod checker;
+mod clock_step;
 mod crash;
 mod database;
 mod deposit;
 mod durability;
+mod full_disk;
 mod late_commit;
 mod ledger;
 mod load;
@@ -28,9 +31,11 @@ mod order;
 mod poison;
 mod races;
 mod replay;
+mod stopped_replica;
 mod summary;
 mod tables;
 mod text;
+mod unparsable;
 mod watch;
 mod wire;
 mod world;
@@ -82,10 +87,20 @@ enum Name {
     Network,
     /// Databases that are killed, stuck, read-only or lose their sessions under load, and files whose writers are killed
     Database,
+    /// Callers that give up at any moment, at the BEGIN of their transaction above all
+    CancelledBegin,
+    /// Replicas that are stopped in a handler and in a command, with rows locked
+    StoppedReplica,
+    /// Disks that are full under load and have room again, under all files and under the queue file
+    FullDisk,
+    /// A clock that jumps ahead and back under load
+    ClockStep,
     /// Settings of live connections
     Durability,
     /// Messages that nobody can handle, among many that anybody can
     Poison,
+    /// Messages that the client library cannot parse, and damaged rows, among many good ones
+    Unparsable,
     /// The same command and the same event at the same moment
     Races,
     /// Everything published and everything dead replayed twice more
@@ -139,8 +154,13 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Broker,
         Name::Network,
         Name::Database,
+        Name::CancelledBegin,
+        Name::StoppedReplica,
+        Name::FullDisk,
+        Name::ClockStep,
         Name::Durability,
         Name::Poison,
+        Name::Unparsable,
         Name::Races,
         Name::Replay,
         Name::Lossy,
@@ -189,7 +209,13 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Broker => broker::run(seed, quick, patience).await?,
         Name::Network => network::run(seed, quick, patience).await?,
         Name::Database => database::run(seed, quick, patience).await?,
+        Name::CancelledBegin => {
+            cancelled_begin::run(seed, quick, Duration::from_secs(patience)).await?
+        }
+        Name::StoppedReplica => stopped_replica::run(seed, quick, patience).await?,
+        Name::ClockStep => clock_step::run(seed, quick, patience).await?,
         Name::Poison => poison::run(seed, quick, patience).await?,
+        Name::Unparsable => unparsable::run(seed, quick, Duration::from_secs(patience)).await?,
         Name::Races => {
             let rounds = if quick { 5 } else { 100 };
             races::run(rounds, seed, Duration::from_secs(patience)).await?
@@ -198,6 +224,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Lossy => losses::lossy(seed, quick, patience).await?,
         Name::Unrouted => losses::unrouted(seed, quick, patience).await?,
         Name::Neighbours => neighbours::run(Duration::from_secs(patience)).await?,
+        Name::FullDisk => return full_disk::run(seed, quick, patience).await,
         Name::Durability => return durable().await,
         Name::Broken(broken) => return broken::run(broken, seed, quick).await,
         Name::Ledger(_) => {
@@ -237,8 +264,13 @@ impl Name {
             Self::Broker => "broker",
             Self::Network => "network",
             Self::Database => "database",
+            Self::CancelledBegin => "cancelled-begin",
+            Self::StoppedReplica => "stopped-replica",
+            Self::FullDisk => "full-disk",
+            Self::ClockStep => "clock-step",
             Self::Durability => "durability",
             Self::Poison => "poison",
+            Self::Unparsable => "unparsable",
             Self::Races => "races",
             Self::Replay => "replay",
             Self::Lossy => "lossy",

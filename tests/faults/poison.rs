@@ -300,7 +300,7 @@ fn check_deliveries(
 }
 
 /// What was sent counts as state, but for what never can have an effect.
-async fn verdict(
+pub(crate) async fn verdict(
     db: &DatabaseConnection,
     samples: &[Sample],
     drain: Duration,

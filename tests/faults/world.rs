@@ -1,7 +1,7 @@
 //! Two databases, a broker and the processes on them; and what is known of it all in the end.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) consumer: Database,
     pub(crate) broker: Option<Broker>,
     folder: TempDir,
+    queue_file: PathBuf,
     known: Known,
     way: Way,
 }
@@ -78,11 +79,13 @@ impl World {
         for database in [&producer, &consumer] {
             database.migrated::<Migrator>().await.close().await?;
         }
+        let folder = TempDir::new()?;
         Ok(Self {
             producer,
             consumer,
             broker,
-            folder: TempDir::new()?,
+            queue_file: folder.path().join("queue.db"),
+            folder,
             known: Known::default(),
             way: Way::default(),
         })
@@ -91,6 +94,11 @@ impl World {
     /// Processes that are started from here on go this way.
     pub(crate) fn go_by(&mut self, way: Way) {
         self.way = way;
+    }
+
+    /// The embedded broker's file is there from here on.
+    pub(crate) fn keep_queue_in(&mut self, folder: &Path) {
+        self.queue_file = folder.join("queue.db");
     }
 
     /// The broker before any process is there, which alone may have an embedded one's file open.
@@ -110,7 +118,7 @@ impl World {
     }
 
     pub(crate) fn queue_file(&self) -> PathBuf {
-        self.folder.path().join("queue.db")
+        self.queue_file.clone()
     }
 
     /// Where RabbitMQ is.

@@ -11,6 +11,7 @@
     reason = "its output is what a command-line tool is for"
 )]
 
+mod bench;
 mod buf;
 mod clients;
 mod compose;
@@ -58,6 +59,18 @@ enum Task {
     #[command(disable_help_flag = true)]
     Faults {
         /// `--help` lists the names
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGS"
+        )]
+        args: Vec<OsString>,
+    },
+
+    /// Measure the services next to a bare floor: `cargo xtask bench [--quick] [--rounds N] [--profile NAME]`
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// `--help` lists them; `--profile` names a profile of cargo, instead of release
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,
@@ -131,6 +144,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
+        Task::Bench { args } => bench::run(args, stop),
         Task::ComposeTest => compose::run(stop),
         Task::Contracts(task) => contracts::run(task, stop),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),

@@ -45,6 +45,8 @@ pub struct Place {
 /// The services that consume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Service {
+    /// users_queue
+    UserService,
     /// orders_queue
     OrderService,
     /// notifications_queue
@@ -140,6 +142,7 @@ pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {
 impl Place {
     async fn open(&self, config: &Config) -> anyhow::Result<DeadLetters> {
         let (name, queue) = match self.service {
+            Service::UserService => (user_service::NAME, user_service::events::QUEUE),
             Service::OrderService => (order_service::NAME, order_service::events::QUEUE),
             Service::NotificationService => (
                 notification_service::NAME,

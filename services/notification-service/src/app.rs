@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::auth::{Guard, Verifier};
+use runtime::auth::{self, Guard, Verifier};
+use runtime::database::Doubt;
 use runtime::sealed::MailCodes;
 use runtime::{
     ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
@@ -30,7 +31,7 @@ const GRPC_SERVICE: &str = "angarium.notification.v1.NotificationService";
 pub fn participant() -> Participant {
     Participant {
         service: NAME,
-        exchanges: &["notification_events"],
+        exchanges: &["notification_events", "key_events"],
         subscriptions: Some(events::subscriptions()),
     }
 }
@@ -52,9 +53,10 @@ impl App {
     /// mails cannot be made, or the port is taken. A broker or a mail server that is away is not an error: what has to go
     /// there waits until it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let db = database::connect(&config.database, NAME).await?;
+        let doubt = Doubt::new();
+        let db = database::connect_watched(&config.database, NAME, &doubt).await?;
         database::migrate::<Migrator>(&db).await?;
-        let store = Store::new(db);
+        let store = Store::watched(db, doubt);
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -110,9 +112,18 @@ impl App {
             guard: Guard::new(access::RULES, verifier),
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database,
+            doubt: self.store.doubt(),
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.tell_of("broker", self.engine.connected());
+        let asking = messaging::ask_until_answered(
+            self.store.clone(),
+            self.engine.connected(),
+            auth::missing_in_ms(self.store.connection()),
+            events::key_request,
+            shutdown.soft.clone(),
+        );
+        serving.beside("keys", asking);
         let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
         serving.beside("answers", answers);
         let settling = Settling::new(self.store).run(shutdown.soft.clone());

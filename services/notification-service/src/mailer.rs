@@ -81,6 +81,12 @@ impl Mailer {
 
     /// Runs until `stop`; then takes up nothing more, and returns when what is in flight has ended.
     pub async fn run(self, stop: CancellationToken) {
+        let bound = pending::bound(attempt::LONGEST_DELAY, LEASE);
+        let keep = bound.keep(self.store.clone(), stop.clone());
+        tokio::join!(self.send_all(stop), keep);
+    }
+
+    async fn send_all(self, stop: CancellationToken) {
         let question = pending::due_in_ms(self.store.connection());
         let mut due = self.store.due(SIGNAL, question);
         let mut attempts = JoinSet::new();

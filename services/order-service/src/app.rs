@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
-use runtime::auth::{Guard, Verifier};
+use runtime::auth::{self, Guard, Verifier};
+use runtime::database::Doubt;
 use runtime::{
     ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
     idempotency,
@@ -30,7 +31,7 @@ const GRPC_SERVICE: &str = "angarium.order.v1.OrderService";
 pub fn participant() -> Participant {
     Participant {
         service: NAME,
-        exchanges: &["order_events"],
+        exchanges: &["order_events", "key_events"],
         subscriptions: Some(events::subscriptions()),
     }
 }
@@ -51,9 +52,10 @@ impl App {
     /// Where the database cannot be reached or migrated, the broker lacks what this service may not declare, or the port is
     /// taken. A broker that is away is not an error: orders are taken, and their events go out when it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let db = database::connect(&config.database, NAME).await?;
+        let doubt = Doubt::new();
+        let db = database::connect_watched(&config.database, NAME, &doubt).await?;
         database::migrate::<Migrator>(&db).await?;
-        let store = Store::new(db);
+        let store = Store::watched(db, doubt);
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -106,11 +108,20 @@ impl App {
             guard: Guard::new(access::RULES, verifier),
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database,
+            doubt: self.store.doubt(),
         };
         let answers = idempotency::clean(self.store.connection().clone(), shutdown.soft.clone());
         let settling = Settling::new(self.store.clone());
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.tell_of("broker", self.engine.connected());
+        let asking = messaging::ask_until_answered(
+            self.store.clone(),
+            self.engine.connected(),
+            auth::missing_in_ms(self.store.connection()),
+            events::key_request,
+            shutdown.soft.clone(),
+        );
+        serving.beside("keys", asking);
         serving.beside("watchers", self.watchers.run(shutdown.soft.clone()));
         serving.beside("answers", answers);
         serving.beside("settling", settling.run(shutdown.soft));

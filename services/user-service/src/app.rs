@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use contracts::user::v1::user_service_server::UserServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
+use runtime::database::Doubt;
 use runtime::sealed::MailCodes;
 use runtime::{
     Clock, ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
@@ -24,7 +25,7 @@ use crate::keys::Keys;
 use crate::migrations::Migrator;
 use crate::requests::Requests;
 use crate::throttle::Throttle;
-use crate::{NAME, access, clean_up, grpc};
+use crate::{NAME, access, clean_up, events, grpc};
 
 /// The full name of the gRPC service, as health and reflection have it.
 const GRPC_SERVICE: &str = "angarium.user.v1.UserService";
@@ -34,7 +35,7 @@ pub fn participant() -> Participant {
     Participant {
         service: NAME,
         exchanges: &["user_events"],
-        subscriptions: None,
+        subscriptions: Some(events::subscriptions()),
     }
 }
 
@@ -55,9 +56,10 @@ impl App {
     /// Where the database cannot be reached or migrated, the broker lacks what this service may not declare, or the port is
     /// taken. A broker that is away is not an error: users are registered, and their events go out when it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let db = database::connect(&config.database, NAME).await?;
+        let doubt = Doubt::new();
+        let db = database::connect_watched(&config.database, NAME, &doubt).await?;
         database::migrate::<Migrator>(&db).await?;
-        let store = Store::new(db);
+        let store = Store::watched(db, doubt);
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -111,13 +113,14 @@ impl App {
     /// Where a part ended that should not, or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let database = self.store.connection().clone();
-        let verifier = Verifier::new(database.clone(), Arc::new(SystemClock));
+        let verifier = Verifier::of_issuer(database.clone(), Arc::new(SystemClock));
         let service = Service {
             name: GRPC_SERVICE,
             routes: self.routes,
             guard: Guard::new(access::RULES, verifier),
             descriptor_set: contracts::FILE_DESCRIPTOR_SET,
             database,
+            doubt: self.store.doubt(),
         };
         let mut serving = Serving::start(self.server, service, &shutdown);
         serving.tell_of("broker", self.engine.connected());

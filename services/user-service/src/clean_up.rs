@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use messaging::Store;
-use runtime::Clock;
+use runtime::sealed::Purpose;
+use runtime::{Clock, millis};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::{RESET_CODE, SESSION, VERIFICATION_CODE};
 use crate::store::{codes, sessions};
 use crate::throttle::Throttle;
 
@@ -30,6 +32,7 @@ pub async fn clean_up(
     now_ms: i64,
     stop: &CancellationToken,
 ) -> Result<(), DbErr> {
+    bring_back(store, now_ms).await?;
     while !stop.is_cancelled() {
         let transaction = store.begin().await?;
         let sessions = sessions::delete_expired(&*transaction, now_ms).await?;
@@ -40,4 +43,17 @@ pub async fn clean_up(
         }
     }
     Ok(())
+}
+
+/// What a clock has written that was ahead ends as it would if it were written now.
+async fn bring_back(store: &Store, now_ms: i64) -> Result<(), DbErr> {
+    let transaction = store.begin().await?;
+    sessions::bring_back(&*transaction, now_ms + millis(SESSION)).await?;
+    for (purpose, lifetime) in [
+        (Purpose::EmailVerification, VERIFICATION_CODE),
+        (Purpose::PasswordReset, RESET_CODE),
+    ] {
+        codes::bring_back(&*transaction, purpose, now_ms + millis(lifetime)).await?;
+    }
+    transaction.commit().await
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::convert;
 use crate::error::Error;
 use crate::hasher::{HashError, Hasher, Verdict};
 use crate::keys::Keys;
@@ -26,7 +27,6 @@ use crate::secret;
 use crate::store::{self, codes};
 use crate::throttle::{MAILS, Throttle};
 use crate::user::{Email, User};
-use crate::{convert, throttle};
 
 mod account;
 mod login;
@@ -34,10 +34,11 @@ mod recovery;
 mod registration;
 
 pub use account::Changes;
-pub use login::{LoggedIn, Tokens};
+pub use login::{LoggedIn, SESSION, Tokens};
+pub use recovery::RESET_CODE;
 
 /// How long the code of a verification works.
-const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
+pub const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
 
 /// The commands of this service.
 #[derive(Clone)]
@@ -176,7 +177,7 @@ impl Commands {
         lifetime: Duration,
     ) -> Result<(SecretString, i64), Error> {
         let code = secret::new_code()?;
-        let expires_at_ms = self.clock.now_ms() + throttle::millis(lifetime);
+        let expires_at_ms = self.clock.now_ms() + runtime::millis(lifetime);
         codes::replace(
             &**transaction,
             purpose,

@@ -7,25 +7,27 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use contracts::user::v1::KeyPublished;
-use messaging::{Cause, Store, Transaction, outbox};
+use messaging::{Cause, Store, Transaction};
 use runtime::auth::{
     self, AccessToken, Caller, LEEWAY, LIFETIME, Signer, VerificationKey, new_private_key,
 };
 use runtime::sealed::{MasterKey, SealingKey};
-use runtime::{Clock, ExitWith};
+use runtime::{Clock, ExitWith, millis};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::convert;
 use crate::store::signing_keys::{self, StoredKey};
-use crate::throttle::millis;
+
+pub mod announcement;
+mod turns;
+
+use turns::Turn;
 
 /// How long before its turn a key is made; far longer than it takes until all replicas have read it and it was announced.
 const AHEAD: Duration = Duration::from_secs(3600);
 /// Before the next try, where the database is away.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How often keys are announced to those who join late: soon after a start, when others start as well, then less often.
+/// How often keys are announced without being asked for: soon after a start, when others start as well, then less often.
 const FIRST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 const ANNOUNCEMENT: Duration = Duration::from_secs(300);
 
@@ -43,8 +45,7 @@ pub struct Keys {
 
 struct SigningKey {
     signer: Signer,
-    signs_from_ms: i64,
-    signs_until_ms: i64,
+    turn: Turn,
 }
 
 impl Keys {
@@ -69,13 +70,12 @@ impl Keys {
         Ok(keys)
     }
 
-    /// A token for `caller`; `None` where no key signs at this time, because nobody could look for too long.
+    /// A token for `caller`; `None` where no key signs at this time, because the keys could not be read for too long.
     pub fn issue(&self, caller: Caller) -> Option<AccessToken> {
         let now_ms = self.clock.now_ms();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let key = known
-            .iter()
-            .find(|key| key.signs_from_ms <= now_ms && now_ms < key.signs_until_ms)?;
+        let turns: Vec<Turn> = known.iter().map(|key| key.turn).collect();
+        let key = known.get(turns::signing(&turns, now_ms)?)?;
         Some(key.signer.issue(caller, now_ms))
     }
 
@@ -111,7 +111,8 @@ impl Keys {
         signing_keys::lock_all(&*transaction).await?;
         signing_keys::delete_expired(&*transaction, now_ms).await?;
         let mut stored = signing_keys::valid_at(&*transaction, now_ms).await?;
-        let made = match next_turn(&stored, now_ms) {
+        let turns: Vec<Turn> = stored.iter().map(turn_of).collect();
+        let made = match turns::missing_from(&turns, now_ms, millis(AHEAD)) {
             None => None,
             Some(from_ms) => Some(self.make(&transaction, from_ms).await?),
         };
@@ -133,17 +134,7 @@ impl Keys {
         };
         let transaction = self.store.begin().await?;
         signing_keys::lock_all(&*transaction).await?;
-        for stored in signing_keys::valid_at(&*transaction, self.clock.now_ms()).await? {
-            let key = self.verification_key(&stored)?;
-            let version = stored.version + 1;
-            let published = KeyPublished {
-                key_id: key.key_id,
-                public_key: key.public_key.to_vec(),
-                expire_time: Some(convert::timestamp(key.expires_at_ms)),
-            };
-            signing_keys::write_version(&*transaction, &stored.key_id, version).await?;
-            outbox::enqueue(&transaction, &published, version, &cause).await?;
-        }
+        announcement::announce(&transaction, self.clock.now_ms(), &cause).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -179,18 +170,14 @@ impl Keys {
         let private_key = opened.map_err(|_| ExitWith::misconfigured(SEALED_BY_ANOTHER))?;
         Ok(SigningKey {
             signer: Signer::new(&stored.key_id, &private_key)?,
-            signs_from_ms: stored.signs_from_ms,
-            signs_until_ms: stored.signs_until_ms,
+            turn: turn_of(stored),
         })
     }
 }
 
-/// From when on a key that is missing signs; `None` where none is.
-fn next_turn(keys: &[StoredKey], now_ms: i64) -> Option<i64> {
-    let covered_until = keys.iter().map(|key| key.signs_until_ms).max();
-    match covered_until {
-        Some(until_ms) if until_ms > now_ms + millis(AHEAD) => None,
-        Some(until_ms) if until_ms > now_ms => Some(until_ms),
-        _ => Some(now_ms),
+fn turn_of(key: &StoredKey) -> Turn {
+    Turn {
+        from_ms: key.signs_from_ms,
+        until_ms: key.signs_until_ms,
     }
 }

@@ -1,7 +1,7 @@
 //! Users: registering them, letting them log in, and showing who they are.
 //!
 //! Owns the users, their addresses and the hashes of their passwords, their sessions, and the keys of access tokens. Consumes
-//! nothing; publishes `user.created`, `user.updated`, `user.deleted`, `verification.requested` and `reset.requested`
+//! `key.requested` ([`events`]); publishes `user.created`, `user.updated`, `user.deleted`, `verification.requested` and `reset.requested`
 //! ([`commands`]), and `key.published` ([`keys`]).
 //!
 //! A call that [`access`] lets in comes in at [`grpc`], which reads it by [`requests`]; it becomes a command in [`commands`],
@@ -18,6 +18,7 @@ pub mod commands;
 pub mod config;
 pub mod convert;
 pub mod error;
+pub mod events;
 pub mod grpc;
 pub mod hasher;
 pub mod keys;

@@ -88,8 +88,14 @@ pub struct Bucket {
 impl Bucket {
     /// Takes one.
     pub fn take(&mut self, limit: Limit, now_ms: i64) -> Result<(), Wait> {
-        let full_at_ms = self.full_at_ms.max(now_ms) + limit.then_each_ms;
-        let wait_ms = full_at_ms - now_ms - limit.at_once * limit.then_each_ms;
+        let empty_ms = limit.at_once * limit.then_each_ms;
+        // No limit makes a bucket emptier than empty: the clock was ahead. One more may be had, and from then on one each interval.
+        let was_full_at_ms = match self.full_at_ms <= now_ms + empty_ms + STEP_MS {
+            true => self.full_at_ms.max(now_ms),
+            false => now_ms + empty_ms - limit.then_each_ms,
+        };
+        let full_at_ms = was_full_at_ms + limit.then_each_ms;
+        let wait_ms = full_at_ms - now_ms - empty_ms;
         if wait_ms > 0 {
             return Err(wait(wait_ms));
         }
@@ -168,6 +174,9 @@ impl Throttle {
     pub async fn clean_up(&self) -> Result<u64, DbErr> {
         let transaction = self.store.begin().await?;
         let now_ms = self.clock.now_ms();
+        let emptiest_ms = now_ms + FULL_AFTER.at_once * FULL_AFTER.then_each_ms;
+        buckets::bring_back(&*transaction, emptiest_ms).await?;
+        attempts::bring_back(&*transaction, now_ms).await?;
         let buckets = buckets::delete_full(&*transaction, now_ms).await?;
         let attempts = attempts::delete_older(&*transaction, now_ms - KNOWN_FOR_MS).await?;
         transaction.commit().await?;
@@ -179,13 +188,13 @@ impl Throttle {
     }
 }
 
+/// A clock that is set back by no more than this forgives nothing. Past it, what the clock has written before is not believed: no wait
+/// is longer than its limit asks for.
+const STEP_MS: i64 = 60 * 1_000;
+/// No bucket is emptier than this limit makes it.
+const FULL_AFTER: Limit = MAILS;
 /// How long the address of a login is known.
 const KNOWN_FOR_MS: i64 = 90 * 24 * 3600 * 1_000;
-
-/// As the tables have it.
-pub fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
 
 fn wait(ms: i64) -> Wait {
     Wait(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
@@ -196,6 +205,31 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_800_000_000_000;
+
+    #[test]
+    fn a_clock_that_was_ahead_makes_nobody_wait_for_it() {
+        for limit in [LOGINS, REGISTRATIONS, CODES, MAILS, MOVES, RESETS] {
+            assert!(
+                limit.at_once * limit.then_each_ms <= FULL_AFTER.at_once * FULL_AFTER.then_each_ms
+            );
+            let mut bucket = Bucket::default();
+            bucket.take(limit, NOW + 24 * 3600 * 1_000).unwrap();
+            // The clock is right again.
+            bucket.take(limit, NOW).unwrap();
+            let wait = bucket.take(limit, NOW).unwrap_err();
+            assert_eq!(wait, super::wait(limit.then_each_ms), "{limit:?}");
+            bucket.take(limit, NOW + limit.then_each_ms).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_small_step_back_forgives_nothing() {
+        let mut bucket = Bucket::default();
+        for _ in 0..10 {
+            bucket.take(LOGINS, NOW).unwrap();
+        }
+        assert_eq!(bucket.take(LOGINS, NOW - STEP_MS), Err(wait(66_000)));
+    }
 
     #[test]
     fn a_bucket_gives_so_many_at_once_and_then_one_each_interval() {

@@ -35,6 +35,11 @@ pub mod notification {
     pub use crate::generated::angarium::notification::v1;
 }
 
+/// What services ask of the issuer of access tokens.
+pub mod key {
+    pub use crate::generated::angarium::key::v1;
+}
+
 /// Amounts of money, as `google.type.Money` defines them.
 pub mod money {
     pub use crate::generated::google::r#type::Money;
@@ -85,6 +90,12 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/validation.rs"));
 
     pub(crate) mod angarium {
+        pub(crate) mod key {
+            /// The package `angarium.key.v1`.
+            pub mod v1 {
+                tonic::include_proto!("angarium.key.v1");
+            }
+        }
         pub(crate) mod notification {
             /// The package `angarium.notification.v1`.
             pub mod v1 {

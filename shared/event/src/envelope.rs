@@ -8,12 +8,16 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::headers::{self, get, set};
+use crate::identity::given_id;
 use crate::{Message, TraceContext};
 
 const CONTENT_TYPE: &str = "application/protobuf";
 
 /// The longest id, type or correlation id: AMQP 0-9-1's short strings hold no more.
 pub(crate) const MAX_ATTRIBUTE_BYTES: usize = 255;
+
+/// So much of what a transport could not read is a cause; the message's header has all of it.
+const FOUND_CHARACTERS: usize = 200;
 
 /// What is known of an event apart from its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,9 @@ pub struct Envelope {
 /// Why a message is not an event of ours. Such a message never becomes one, so no retry helps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedEnvelope {
+    /// A transport could not read it. It has what was found in its place.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
     /// Neither `message_id` nor `cloudEvents_id`.
     #[error("it has no message id")]
     NoId,
@@ -63,6 +70,16 @@ pub enum MalformedEnvelope {
     /// A body larger than [`MAX_BODY_BYTES`](crate::MAX_BODY_BYTES).
     #[error("its body has {0} bytes, more than {max}", max = crate::MAX_BODY_BYTES)]
     TooLarge(usize),
+}
+
+impl MalformedEnvelope {
+    pub(crate) fn unreadable(found: &str) -> Self {
+        Self::Unreadable(found.chars().take(FOUND_CHARACTERS).collect())
+    }
+
+    pub(crate) fn bad_id(id: &str) -> Self {
+        Self::Id(excerpt(id))
+    }
 }
 
 impl Envelope {
@@ -113,12 +130,7 @@ impl Envelope {
     /// Reads the envelope of a message that came from a transport.
     pub fn from_message(message: &Message) -> Result<Self, MalformedEnvelope> {
         let attribute = |name| get(&message.headers, name);
-        let id = message
-            .message_id
-            .as_deref()
-            .or(attribute(headers::ID))
-            .ok_or(MalformedEnvelope::NoId)?;
-        let id = Uuid::parse_str(id).map_err(|_| MalformedEnvelope::Id(excerpt(id)))?;
+        let id = given_id(message)?;
         let event_type = message
             .event_type
             .as_deref()

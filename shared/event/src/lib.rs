@@ -9,10 +9,13 @@
 
 mod envelope;
 mod headers;
+mod identity;
 mod message;
 mod trace;
 
 pub use envelope::{Envelope, MalformedEnvelope, partition_key, sequence};
+pub use headers::UNREADABLE;
+pub use identity::event_id;
 pub use message::{MAX_BODY_BYTES, Message};
 pub use trace::TraceContext;
 

@@ -93,7 +93,8 @@ impl Consumer {
         tokio::join!(
             self.receive(&stop),
             self.take_in_dead_letters(&stop),
-            deferred.run(&stop)
+            deferred.run(&stop),
+            deferred.bound().keep(self.store.clone(), stop.clone()),
         );
     }
 

@@ -47,6 +47,8 @@ pub const MISTAKES: [&str; 9] = [
 pub const CRASH_AT: &str = "ANGARIUM_CRASH_AT";
 /// Names the mistake to make.
 pub const BROKEN: &str = "ANGARIUM_BROKEN";
+/// Names a file that says by how many milliseconds the databases' clocks are ahead, at any moment.
+pub const CLOCK: &str = "ANGARIUM_CLOCK";
 
 const ARMED: bool = cfg!(all(feature = "faults", debug_assertions));
 
@@ -71,6 +73,17 @@ pub fn point(name: &str) {
 pub fn broken(mistake: &str) -> bool {
     static MISTAKE: OnceLock<Option<String>> = OnceLock::new();
     ARMED && MISTAKE.get_or_init(|| variable(BROKEN)).as_deref() == Some(mistake)
+}
+
+/// By how much the clock of the databases is to be ahead; below zero where it is behind.
+pub(crate) fn clock_ahead_ms() -> i64 {
+    static FILE: OnceLock<Option<String>> = OnceLock::new();
+    if !ARMED {
+        return 0;
+    }
+    let file = FILE.get_or_init(|| variable(CLOCK)).as_deref();
+    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Whether a row is to be looked at: for `cursor-polling`, only once and only beyond those that were.

@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod asking;
 mod backlog;
+mod bounds;
 mod config;
 mod connected;
 mod consumer;
@@ -31,7 +33,10 @@ pub mod timer;
 pub mod trace;
 pub mod transport;
 
+pub use self::store::{BeginError, Store, Transaction};
+pub use asking::ask_until_answered;
 pub use backlog::OverBudget;
+pub use bounds::Bound;
 pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
 pub use due::{Due, Woken};
@@ -41,6 +46,5 @@ pub use outbox::Cause;
 pub use relay::{Relay, RelayConfig};
 pub use retention::{Retention, RetentionTooShort};
 pub use retry::RetryPolicy;
-pub use store::{BeginError, Store, Transaction};
 pub use subscription::{Call, Delivered, Handle, HandlerError, Subscriptions};
 pub use telemetry::System;

@@ -2,6 +2,8 @@
 //!
 //! Guarantee: an event is there if and only if the transaction that enqueued it has committed.
 
+use std::time::Duration;
+
 use event::{Event, MAX_BODY_BYTES, TraceContext};
 use sea_orm::DbErr;
 use tracing::{Instrument as _, Span};
@@ -16,11 +18,16 @@ mod pending;
 mod plans;
 mod taken;
 
-pub(crate) use pending::{Aggregate, DUE_IN_MS, Pending, look};
+pub(crate) use pending::{Aggregate, Pending, bound, due_in_ms, look};
 pub(crate) use taken::{NotTaken, mark_published, postpone, release_behind, set_aside_behind};
 
 /// The signal that a committed event raises, and a timer.
 pub(crate) const SIGNAL: &str = "outbox";
+/// No attempt is put off for longer.
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// For so long an event that waits behind one that the broker does not take is not read again, unless that one goes first.
+pub(crate) const BEHIND: Duration = Duration::from_secs(60);
+
 /// What made a change: a call from outside, or an event. Whatever it causes carries the same correlation id.
 #[derive(Clone, Debug)]
 pub struct Cause {

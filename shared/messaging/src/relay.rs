@@ -93,7 +93,7 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let mut progress = Progress {
             lease: Lease::new(),
-            due: self.store.due(outbox::SIGNAL, outbox::DUE_IN_MS),
+            due: self.store.due(outbox::SIGNAL, outbox::due_in_ms()),
             timers: Timers::default(),
             confirmed: Confirmed::default(),
         };
@@ -107,7 +107,11 @@ impl Relay {
                 () = overdue => tracing::info!("events are left in the outbox; the next relay publishes them"),
             }
         };
-        tokio::join!(wake::listen(&self.store, &self.others, &stop), publish);
+        tokio::join!(
+            wake::listen(&self.store, &self.others, &stop),
+            outbox::bound().keep(self.store.clone(), stop.clone()),
+            publish
+        );
         if let Err(error) = progress.lease.release(&self.store).await {
             tracing::debug!(%error, "the lease was not given back; it ends by itself");
         }

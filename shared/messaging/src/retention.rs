@@ -16,6 +16,9 @@ use crate::store::Store;
 /// Rows a statement: few enough that nobody waits for it.
 const BATCH: i64 = 1000;
 
+/// By how much a clock may be set back without any row being written again.
+const STEP: Duration = Duration::from_secs(3600);
+
 /// How long rows are kept.
 #[derive(Clone, Debug)]
 pub struct Retention {
@@ -89,7 +92,7 @@ pub(crate) async fn run(store: &Store, retention: &Retention, stop: &Cancellatio
     }
 }
 
-/// One round: deletes all that is old enough.
+/// One round: deletes all that is old enough. No row is older than it was written, so a clock that was ahead keeps none for ever.
 pub(crate) async fn clean_up(
     store: &Store,
     retention: &Retention,
@@ -104,7 +107,20 @@ pub(crate) async fn clean_up(
     let decisions = "DELETE FROM dead_letter_decision WHERE sequence IN (
                          SELECT sequence FROM dead_letter_decision WHERE decided_at_ms < {now} - $1
                          ORDER BY decided_at_ms LIMIT $2 {skip_locked})";
+    // What a clock has written that was ahead is kept from now on.
+    let outbox_ahead = "UPDATE outbox SET published_at_ms = {now} WHERE sequence IN (
+                            SELECT sequence FROM outbox WHERE published_at_ms > {now} + $1
+                            ORDER BY published_at_ms LIMIT $2 {skip_locked})";
+    let inbox_ahead = "UPDATE inbox SET settled_at_ms = {now} WHERE (consumer, event_id) IN (
+                           SELECT consumer, event_id FROM inbox WHERE settled_at_ms > {now} + $1
+                           ORDER BY settled_at_ms LIMIT $2 {skip_locked})";
+    let decisions_ahead = "UPDATE dead_letter_decision SET decided_at_ms = {now} WHERE sequence IN (
+                               SELECT sequence FROM dead_letter_decision WHERE decided_at_ms > {now} + $1
+                               ORDER BY decided_at_ms LIMIT $2 {skip_locked})";
     for (statement, age) in [
+        (outbox_ahead, STEP),
+        (inbox_ahead, STEP),
+        (decisions_ahead, STEP),
         (outbox, retention.outbox),
         (inbox, retention.inbox),
         (decisions, retention.inbox),

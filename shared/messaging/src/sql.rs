@@ -9,7 +9,9 @@ use std::time::Duration;
 use sea_orm::sqlx::Error;
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value};
+use store::sqlite;
 
+use crate::faults;
 use crate::store::is_sqlite;
 
 /// How long an answer may take before the connection counts as lost. A link can go silent without an end, and then nothing
@@ -76,6 +78,9 @@ pub(crate) fn is_of_the_statement(error: &DbErr) -> bool {
     let Some(code) = code(error) else {
         return false;
     };
+    if is_rolled_back(error) {
+        return false;
+    }
     match code.parse::<u32>() {
         // SQLite: decimal, the primary code in the lowest byte. SQLSTATE has five characters.
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20),
@@ -87,8 +92,11 @@ pub(crate) fn is_of_the_statement(error: &DbErr) -> bool {
 
 /// Whether the database was away, full or read-only, or has given the transaction up for the sake of another one: the same statement
 /// may succeed once it is tried again. PostgreSQL's classes 08, 40, 53, 57P and 58, and 25006; SQLite's BUSY, LOCKED, READONLY,
-/// IOERR, FULL and CANTOPEN. A statement that took too long (57014) is not among them: it may do so each time.
+/// IOERR, FULL and CANTOPEN, and what it answers after it has ended a transaction for one of these. A statement that took too long (57014) is not among them: it may do so each time.
 pub(crate) fn is_of_the_store(error: &DbErr) -> bool {
+    if is_rolled_back(error) {
+        return true;
+    }
     let error = match error {
         DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => return true,
         DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
@@ -116,13 +124,22 @@ pub(crate) fn is_of_the_store(error: &DbErr) -> bool {
     }
 }
 
+/// Whether SQLite had ended the transaction before the statement, as it does on a full disk.
+fn is_rolled_back(error: &DbErr) -> bool {
+    database_error(error).is_some_and(sqlite::is_rolled_back)
+}
+
 fn code(error: &DbErr) -> Option<Cow<'_, str>> {
+    database_error(error).and_then(DatabaseError::code)
+}
+
+fn database_error(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
     else {
         return None;
     };
-    error.as_database_error().and_then(DatabaseError::code)
+    error.as_database_error()
 }
 
 /// A list as one bound parameter, to be used as `{list $1}`: the statement's text, and so its plan, stays the same
@@ -145,14 +162,26 @@ pub(crate) fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The time, as each store says it.
+fn now(db: &impl ConnectionTrait) -> &'static str {
+    match is_sqlite(db) {
+        true => "cast(unixepoch('subsec') * 1000 as integer)",
+        false => "(extract(epoch from statement_timestamp()) * 1000)::bigint",
+    }
+}
+
 pub(crate) fn statement(
     db: &impl ConnectionTrait,
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Statement {
+    let now = match faults::clock_ahead_ms() {
+        0 => now(db).to_owned(),
+        ahead_ms => format!("({} + {ahead_ms})", now(db)),
+    };
     let words: &[(&str, &str)] = if is_sqlite(db) {
         &[
-            ("{now}", "cast(unixepoch('subsec') * 1000 as integer)"),
+            ("{now}", &now),
             ("{for_update}", ""),
             ("{skip_locked}", ""),
             ("{list $1}", "(SELECT value FROM json_each($1))"),
@@ -160,10 +189,7 @@ pub(crate) fn statement(
         ]
     } else {
         &[
-            (
-                "{now}",
-                "(extract(epoch from statement_timestamp()) * 1000)::bigint",
-            ),
+            ("{now}", &now),
             ("{for_update}", "FOR UPDATE"),
             ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),
             (

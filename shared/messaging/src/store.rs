@@ -13,6 +13,7 @@ use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+use store::Doubt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -37,6 +38,7 @@ pub struct Store {
     writers: Option<Arc<Semaphore>>,
     looks: Looks,
     backlog: Backlog,
+    doubt: Doubt,
     /// Where events go, for the traces: known once there is an engine.
     system: Arc<OnceLock<System>>,
 }
@@ -55,6 +57,12 @@ pub enum BeginError {
 impl Store {
     /// Wraps the connection pool of one service's own database.
     pub fn new(db: DatabaseConnection) -> Self {
+        Self::watched(db, Doubt::new())
+    }
+
+    /// As [`new`](Self::new). Each transaction that cannot begin or commit raises `doubt`, which the pool behind `db` raises for each
+    /// statement that fails.
+    pub fn watched(db: DatabaseConnection, doubt: Doubt) -> Self {
         let writers = is_sqlite(&db).then(|| Arc::new(Semaphore::new(1)));
         Self {
             db,
@@ -62,6 +70,7 @@ impl Store {
             writers,
             looks: Looks::new(LOOK),
             backlog: Backlog::default(),
+            doubt,
             system: Arc::default(),
         }
     }
@@ -71,6 +80,11 @@ impl Store {
     pub fn looking_every(mut self, pause: Duration) -> Self {
         self.looks = Looks::new(pause);
         self
+    }
+
+    /// Raised whenever a statement or a commit on this database fails, for the service's health check.
+    pub fn doubt(&self) -> Doubt {
+        self.doubt.clone()
     }
 
     /// For reading, and for statements that stand alone.
@@ -93,7 +107,9 @@ impl Store {
             ..TransactionOptions::default()
         };
         Ok(Transaction {
-            inner: sql::answered(self.db.begin_with_options(options)).await?,
+            inner: sql::answered(self.db.begin_with_options(options))
+                .await
+                .inspect_err(|_| self.doubt.raise())?,
             store: self.clone(),
             wakes: Mutex::default(),
             span: Span::none(),
@@ -190,9 +206,10 @@ impl Transaction {
     /// The outcome is then unknown to the caller, as with any commit.
     pub async fn commit(self) -> Result<(), DbErr> {
         let committing = commit(self.inner).instrument(self.span.clone());
-        committing
-            .await
-            .inspect_err(|_| telemetry::fail(&self.span, "not_committed"))?;
+        committing.await.inspect_err(|_| {
+            self.store.doubt.raise();
+            telemetry::fail(&self.span, "not_committed");
+        })?;
         self.span.set_attribute(telemetry::OUTCOME, "committed");
         for name in self
             .wakes

@@ -1,10 +1,13 @@
 //! A message's properties as one JSON column, wherever a message has to lie in a table: the inbox, and the embedded
 //! transport's queue file. Reading it back gives exactly what arrived.
+//!
+//! A row that cannot be read (a damaged file, a hand that has written in it) is a message as well: it has what can be read, and the
+//! header [`UNREADABLE`] says what was found. So it becomes a dead letter, and what is behind it goes on.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use event::Message;
+use event::{Message, UNREADABLE};
 use sea_orm::{DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +38,11 @@ pub(crate) fn properties(message: &Message) -> String {
 }
 
 /// Reads a row with the columns `exchange`, `routing_key`, `properties` and `body`.
-pub(crate) fn message(row: &QueryResult) -> Result<Message, DbErr> {
+pub(crate) fn message(row: &QueryResult) -> Message {
+    read(row).unwrap_or_else(|error| unreadable(row, &error))
+}
+
+fn read(row: &QueryResult) -> Result<Message, DbErr> {
     let properties: String = row.try_get("", "properties")?;
     let properties: Properties = serde_json::from_str(&properties)
         .map_err(|error| DbErr::Type(format!("stored properties: {error}")))?;
@@ -51,4 +58,28 @@ pub(crate) fn message(row: &QueryResult) -> Result<Message, DbErr> {
         headers: properties.headers,
         body: Bytes::from(row.try_get::<Vec<u8>>("", "body")?),
     })
+}
+
+fn unreadable(row: &QueryResult, error: &DbErr) -> Message {
+    let text = |column| String::from_utf8_lossy(&bytes(row, column)).into_owned();
+    let found = bytes(row, "properties").escape_ascii().to_string();
+    let found = format!("its row is damaged ({error}), with the properties {found}");
+    Message {
+        exchange: text("exchange"),
+        routing_key: text("routing_key"),
+        headers: BTreeMap::from([(UNREADABLE.to_owned(), found)]),
+        body: bytes(row, "body").into(),
+        ..Message::default()
+    }
+}
+
+/// What a column holds, of whatever type it is: SQLite keeps any value in any column.
+fn bytes(row: &QueryResult, column: &str) -> Vec<u8> {
+    let text = || row.try_get::<String>("", column).map(String::into_bytes);
+    let number = || {
+        row.try_get::<i64>("", column)
+            .map(|n| n.to_string().into_bytes())
+    };
+    let value = row.try_get::<Vec<u8>>("", column).or_else(|_| text());
+    value.or_else(|_| number()).unwrap_or_default()
 }

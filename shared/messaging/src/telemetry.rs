@@ -58,13 +58,9 @@ impl System {
         span.set_attribute(OPERATION_TYPE, kind);
         span.set_attribute(DESTINATION, destination.to_owned());
         span.set_attribute(ROUTING_KEY, message.routing_key.clone());
-        for (key, value) in [
-            (MESSAGE_ID, &message.message_id),
-            (CONVERSATION_ID, &message.correlation_id),
-        ] {
-            if let Some(value) = value {
-                span.set_attribute(key, value.clone());
-            }
+        span.set_attribute(MESSAGE_ID, event::event_id(message).to_string());
+        if let Some(correlation_id) = &message.correlation_id {
+            span.set_attribute(CONVERSATION_ID, correlation_id.clone());
         }
         if let Some((host, port)) = &self.server {
             span.set_attribute("server.address", host.clone());

@@ -18,7 +18,7 @@ use crate::status;
 
 pub(crate) use guard::has_method;
 pub use guard::{Guard, Rules};
-pub use keys::{KEY_BYTES, VerificationKey, learn};
+pub use keys::{KEY_BYTES, VerificationKey, hear, learn, missing_in_ms};
 pub(crate) use layer::AuthLayer;
 pub use signer::{AccessToken, InvalidKey, Signer, new_private_key};
 pub use token::{LEEWAY, LIFETIME};

@@ -7,6 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// As the tables have it.
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A point in time that was written as "at most `longest` from now". One that lies further ahead was written by a clock that was
+/// wrong, or the clock has been set back since: then it is `longest` from now, and no more.
+pub fn bounded(at_ms: i64, now_ms: i64, longest: Duration) -> i64 {
+    at_ms.min(now_ms.saturating_add(millis(longest)))
+}
+
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -43,8 +54,7 @@ impl TestClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.now_ms.fetch_add(by_ms, Ordering::SeqCst);
+        self.now_ms.fetch_add(millis(by), Ordering::SeqCst);
     }
 
     /// Sets the clock, also backwards, as an operator or NTP may do.
@@ -80,6 +90,16 @@ mod tests {
         assert_eq!(clone.now_ms(), 3_000);
         clone.set(5);
         assert_eq!(clock.now_ms(), 5);
+    }
+
+    #[test]
+    fn no_time_lies_further_ahead_than_it_was_written() {
+        let longest = Duration::from_millis(100);
+        let bounded = |at| bounded(at, 1_000, longest);
+        assert_eq!(
+            [900, 1_100, 1_101, i64::MAX].map(bounded),
+            [900, 1_100, 1_100, 1_100]
+        );
     }
 
     #[test]

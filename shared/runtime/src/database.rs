@@ -7,8 +7,11 @@ mod classify;
 mod clock;
 mod migrate;
 mod pool;
+mod pooler;
 mod postgres;
+mod sessions;
 mod sqlite;
+mod writable;
 
 use std::time::{Duration, Instant};
 
@@ -17,14 +20,21 @@ use sea_orm::sqlx;
 use sea_orm::{DatabaseConnection, DbErr};
 use secrecy::ExposeSecret;
 
-use crate::ExitWith;
 use crate::config::{DatabaseConfig, Location};
+use crate::exit::ExitWith;
+use postgres::Reached;
 
-pub use classify::{is_conflict, is_unavailable, is_unique_violation, unique_violation};
+pub use classify::{is_conflict, is_full, is_unavailable, is_unique_violation, unique_violation};
 pub use clock::{now_ms, now_sql};
 pub use migrate::migrate;
+pub use store::Doubt;
+pub use writable::Writable;
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+const LENT_SESSIONS: &str = "a connection pooler gives each transaction another session of the database, as PgBouncer does with \
+    pool_mode = transaction or statement. This service keeps settings, prepared statements and LISTEN in its session. Set \
+    pool_mode = session for this database in pgbouncer.ini, or let DATABASE_URL name PostgreSQL itself";
 
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +60,15 @@ pub enum DatabaseError {
         /// The last attempt's failure.
         source: sqlx::Error,
     },
+    /// It is there, and not set up as we need it: an operator has to change it, so the exit code is 78.
+    #[error("{location} cannot be used")]
+    Unfit {
+        /// Where it is.
+        location: Location,
+        /// What to change.
+        #[source]
+        cause: ExitWith,
+    },
     /// The schema could not be brought up to date.
     #[error("the migrations failed: {0}")]
     Migration(#[source] DbErr),
@@ -67,7 +86,19 @@ pub async fn connect(
     config: &DatabaseConfig,
     application_name: &str,
 ) -> Result<DatabaseConnection, DatabaseError> {
-    let db = open(config, application_name).await?;
+    connect_watched(config, application_name, &Doubt::new()).await
+}
+
+/// As [`connect`]. Each statement that fails on the pool raises `doubt`, for the service's health check.
+///
+/// # Errors
+/// See [`DatabaseError`].
+pub async fn connect_watched(
+    config: &DatabaseConfig,
+    application_name: &str,
+    doubt: &Doubt,
+) -> Result<DatabaseConnection, DatabaseError> {
+    let db = open(config, application_name, doubt).await?;
     pool::observe(&db, application_name, config.pool_max);
     Ok(db)
 }
@@ -75,9 +106,10 @@ pub async fn connect(
 async fn open(
     config: &DatabaseConfig,
     application_name: &str,
+    doubt: &Doubt,
 ) -> Result<DatabaseConnection, DatabaseError> {
     if let Some(path) = config.sqlite_path() {
-        return sqlite::connect(config, path).await;
+        return sqlite::connect(config, path, doubt).await;
     }
     let url = config.url.expose_secret();
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -94,15 +126,21 @@ async fn open(
             tracing::warn!("{location} is not there yet ({error}), trying again in {pause:?}");
         })
         .await;
-    reached.map_err(|source| DatabaseError::Unreachable {
-        location: location.clone(),
-        waited: begun.elapsed(),
-        source,
-    })?;
-    Ok(postgres::pool(config, options))
+    match reached {
+        Ok(Reached::Usable) => Ok(postgres::pool(config, options, doubt)),
+        Ok(Reached::LentSessions) => Err(DatabaseError::Unfit {
+            location,
+            cause: ExitWith::misconfigured(LENT_SESSIONS),
+        }),
+        Err(source) => Err(DatabaseError::Unreachable {
+            location,
+            waited: begun.elapsed(),
+            source,
+        }),
+    }
 }
 
-/// Whether the database answers within a second. For health checks.
+/// Whether the database answers within a second. [`Writable`] asks more of it.
 pub async fn ping(db: &DatabaseConnection) -> bool {
     let answer = tokio::time::timeout(PING_TIMEOUT, db.ping()).await;
     matches!(answer, Ok(Ok(())))

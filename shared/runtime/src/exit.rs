@@ -47,6 +47,20 @@ mod tests {
     }
 
     #[test]
+    fn an_error_that_has_it_as_its_source_has_its_code() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the database cannot be used")]
+        struct Unfit(#[source] ExitWith);
+
+        let error = anyhow::Error::from(Unfit(ExitWith::misconfigured("set pool_mode")));
+        assert_eq!(ExitWith::code_of(&error), Some(78));
+        assert_eq!(
+            format!("{error:#}"),
+            "the database cannot be used: set pool_mode"
+        );
+    }
+
+    #[test]
     fn the_cause_is_told_once() {
         let error = anyhow::Error::from(ExitWith::misconfigured("a queue is missing"));
         assert_eq!(format!("{error:#}"), "a queue is missing");

@@ -39,6 +39,7 @@ use tls::Certificates;
 
 pub use correlation::{CORRELATION_HEADER, CorrelationId, correlation_id};
 pub use deadline::client_deadline;
+pub(crate) use outcome::NoFault;
 pub(crate) use rates::Rates;
 pub use tls::TlsError;
 

@@ -1,5 +1,5 @@
 //! `grpc.health.v1.Health`, told the truth: nothing serves until it is ready, nothing serves while its database is
-//! away, and `NOT_SERVING` is the first step of a shutdown.
+//! away or takes no writes, and `NOT_SERVING` is the first step of a shutdown.
 //!
 //! One state holds every name. The services' own names (and `""`, the process as a whole) go together with the check
 //! of [`Health::watch`]; further names, as the broker's, are set by whoever knows, and change nothing else.

@@ -10,19 +10,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::digest::{SHA256, digest};
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::database;
 use crate::status::{self, Violations};
 
+mod cleaning;
+
+pub use cleaning::{clean, clean_up};
+
 /// How long an answer is kept, at the least. The proto files promise it.
 pub const RETENTION: Duration = Duration::from_secs(24 * 3600);
-
-/// Rows a statement: few enough that nobody waits for it.
-const BATCH: u32 = 500;
-const INTERVAL: Duration = Duration::from_secs(600);
 
 /// One call with a `request_id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,41 +154,6 @@ pub async fn keep(
     let [caller, method, request_id] = call.key();
     let values = [caller, method, request_id, response.into()];
     db.execute_raw(statement(db, update, values)).await?;
-    Ok(())
-}
-
-/// Deletes every ten minutes what is older than [`RETENTION`], until `stop`.
-pub async fn clean(db: impl ConnectionTrait, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(error) = clean_up(&db, &stop).await {
-            tracing::warn!(%error, "old answers were not deleted; the next round tries again");
-        }
-        // Not in step with other replicas.
-        let pause = INTERVAL.mul_f64(0.5 + fastrand::f64());
-        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
-    }
-}
-
-/// One round: deletes all that is old enough, in small batches.
-///
-/// # Errors
-/// Where a statement fails.
-pub async fn clean_up(db: &impl ConnectionTrait, stop: &CancellationToken) -> Result<(), DbErr> {
-    let delete = format!(
-        "DELETE FROM idempotency WHERE (caller, method, request_id) IN (
-             SELECT caller, method, request_id FROM idempotency
-             WHERE created_at_ms < {} - $1 ORDER BY created_at_ms LIMIT {BATCH})",
-        database::now_sql(db)
-    );
-    let age_ms = i64::try_from(RETENTION.as_millis()).unwrap_or(i64::MAX);
-    while !stop.is_cancelled() {
-        let deleted = db
-            .execute_raw(statement(db, &delete, [age_ms.into()]))
-            .await?;
-        if deleted.rows_affected() < u64::from(BATCH) {
-            break;
-        }
-    }
     Ok(())
 }
 

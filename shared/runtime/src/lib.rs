@@ -25,7 +25,7 @@ pub mod serving;
 pub mod status;
 pub mod telemetry;
 
-pub use clock::{Clock, SystemClock, TestClock};
+pub use clock::{Clock, SystemClock, TestClock, bounded, millis};
 pub use config::Settings;
 pub use exit::ExitWith;
 pub use field_mask::FieldMask;

@@ -7,6 +7,7 @@ use sea_orm_migration::prelude::*;
 mod m20261124_000001_create_verification_key;
 mod m20261124_000002_create_idempotency;
 mod m20261124_000003_create_page_token_key;
+mod m20261128_000004_add_announcement;
 
 /// In the order in which they are applied.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
@@ -14,6 +15,7 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m20261124_000001_create_verification_key::Migration),
         Box::new(m20261124_000002_create_idempotency::Migration),
         Box::new(m20261124_000003_create_page_token_key::Migration),
+        Box::new(m20261128_000004_add_announcement::Migration),
     ]
 }
 

@@ -8,12 +8,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use sea_orm::DatabaseConnection;
+use store::Doubt;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 
 use crate::auth::Guard;
-use crate::database;
+use crate::database::Writable;
 use crate::grpc::GrpcServer;
 use crate::health::Health;
 use crate::lifecycle::{Shutdown, Tasks};
@@ -28,8 +29,10 @@ pub struct Service {
     pub guard: Guard,
     /// The contracts, for reflection.
     pub descriptor_set: &'static [u8],
-    /// Its own database: while that is away, it does not serve.
+    /// Its own database: while that is away or takes no writes, it does not serve.
     pub database: DatabaseConnection,
+    /// Raised whenever a statement on that database fails.
+    pub doubt: Doubt,
 }
 
 /// The parts of a running service.
@@ -62,10 +65,12 @@ impl Serving {
             guard,
             descriptor_set,
             database,
+            doubt,
         } = service;
+        let database = Arc::new(Writable::new(database, doubt));
         let answers = move || {
-            let database = database.clone();
-            async move { database::ping(&database).await }
+            let database = Arc::clone(&database);
+            async move { database.check().await }
         };
         serving
             .tasks

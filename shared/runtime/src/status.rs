@@ -24,8 +24,13 @@ pub const DOMAIN: &str = "angarium";
 /// past 8 KiB (grpcio's soft limit).
 const REPEATED_CHARACTERS: usize = 128;
 
+/// By then a service that asks for the keys has most often got them.
+const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(1);
 /// By then the other transaction has ended.
 const RETRY_AFTER_CONFLICT: Duration = Duration::from_millis(100);
+
+/// An operator frees space, and health then says that it serves again.
+const RETRY_AFTER_FULL: Duration = Duration::from_secs(10);
 
 /// Fields that cannot be accepted, all of them at once. Reason `VALIDATION_FAILED`.
 pub fn invalid_argument(violations: Vec<Violation>) -> Status {
@@ -134,6 +139,15 @@ pub fn token_expired() -> Status {
     )
 }
 
+/// The token may be good, but the key that signed it was not announced to this service yet. Reason `KEY_UNKNOWN`.
+pub(crate) fn key_unknown() -> Status {
+    let mut details = details("KEY_UNKNOWN", &[]);
+    details.set_retry_info(Some(RETRY_WITHOUT_KEY));
+    let message =
+        "the key of the access token is not known here yet, try again with the same token";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
 /// The caller may not do it, or there is nothing to do it to: one answer for both, so that it tells nobody what exists.
 pub fn permission_denied() -> Status {
     let message = "permission denied, or it does not exist";
@@ -193,12 +207,17 @@ pub fn internal() -> Status {
     Status::with_error_details(Code::Internal, message, details("INTERNAL", &[]))
 }
 
-/// What a failed statement means to a caller: `UNAVAILABLE` where the database is away, `ABORTED` where two calls stood in each
-/// other's way, otherwise a bug of ours. Logs it, so the caller does not.
+/// What a failed statement means to a caller: `RESOURCE_EXHAUSTED` where the disk under the database is full, `UNAVAILABLE`
+/// where the database is away, `ABORTED` where two calls stood in each other's way, otherwise a bug of ours. Logs it, so the
+/// caller does not.
 pub fn database(error: &DbErr) -> Status {
     if database::is_conflict(error) {
         tracing::warn!(%error, "a transaction was given up for another one");
         return transaction_conflict();
+    }
+    if database::is_full(error) {
+        tracing::error!(%error, "the disk of the database is full; free some space, no restart is needed");
+        return database_full();
     }
     if database::is_unavailable(error) {
         tracing::warn!(%error, "the database is away");
@@ -211,6 +230,15 @@ pub fn database(error: &DbErr) -> Status {
 /// The database is away, as somebody has found out and logged already.
 pub(crate) fn database_unavailable() -> Status {
     unavailable("DATABASE_UNAVAILABLE", Duration::from_secs(1))
+}
+
+/// The disk under the database is full. Clients do not repeat this code by themselves: a full disk needs an operator, who needs
+/// longer than a client's patience. `google.rpc.Code` names the full file system under `RESOURCE_EXHAUSTED`.
+fn database_full() -> Status {
+    let mut details = details("DATABASE_FULL", &[]);
+    details.set_retry_info(Some(RETRY_AFTER_FULL));
+    let message = "the service has no room left to store anything; nothing of the call was done, try again later";
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 /// Two transactions stood in each other's way, and the database gave this one up. Nothing of it was done.
@@ -291,6 +319,7 @@ mod tests {
             (internal(), "INTERNAL"),
             (unauthenticated(), "UNAUTHENTICATED"),
             (token_expired(), "TOKEN_EXPIRED"),
+            (key_unknown(), "KEY_UNKNOWN"),
             (not_authenticated("WRONG", "m"), "WRONG"),
             (too_many_attempts(second), "TOO_MANY_ATTEMPTS"),
             (permission_denied(), "PERMISSION_DENIED"),
@@ -301,6 +330,7 @@ mod tests {
             (rate_limited("user:1", 5, second), "RATE_LIMITED"),
             (quota_exceeded("MANY", "user:1", "2 of it", second), "MANY"),
             (transaction_conflict(), "TRANSACTION_CONFLICT"),
+            (database_full(), "DATABASE_FULL"),
         ] {
             let details = status.get_error_details();
             let info = details.error_info().unwrap();

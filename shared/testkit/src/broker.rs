@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
-use crate::{VirtualHost, environment};
+use crate::{Proxy, VirtualHost, environment};
 
 mod queue_file;
 mod rabbitmq;
@@ -135,6 +135,21 @@ impl Broker {
                 confirm.await.expect("a confirm")
             }
         }
+    }
+
+    /// As [`publish`](Self::publish), by way of `proxy`.
+    ///
+    /// # Panics
+    /// On an embedded broker, to which no way leads.
+    pub async fn publish_by(&self, proxy: &Proxy, message: &Message) -> Confirmation {
+        let Place::Server(server) = &self.place else {
+            panic!("no way leads to an embedded broker");
+        };
+        let config = RabbitMqConfig {
+            url: proxy.url().parse().expect("a URL"),
+            ..server.config.clone()
+        };
+        rabbitmq::publish(&config, message).await
     }
 
     /// How many messages lie in `queue`. Those that a receiver has not acknowledged count on the embedded broker and do not

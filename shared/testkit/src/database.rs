@@ -1,5 +1,8 @@
 //! A database that belongs to one test.
 
+use std::path::Path;
+use std::time::Duration;
+
 use runtime::config::DatabaseConfig;
 use runtime::database;
 use sea_orm::DatabaseConnection;
@@ -10,6 +13,9 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{blocking, environment};
+
+/// A session is made in several answers, each of which a test may slow down.
+const SLOW_LINK: Duration = Duration::from_secs(20);
 
 /// Which store a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +37,7 @@ pub struct Database {
 enum Place {
     Server(OnServer),
     Folder(TempDir),
+    Elsewhere,
 }
 
 struct OnServer {
@@ -69,6 +76,15 @@ impl Database {
         }
     }
 
+    /// Makes a file in a folder of the test's own, as on a disk that it can fill.
+    pub fn in_folder(folder: &Path, name: &str) -> Self {
+        Self {
+            kind: StoreKind::Sqlite,
+            url: format!("sqlite://{}", folder.join(name).display()),
+            _place: Place::Elsewhere,
+        }
+    }
+
     /// Which store it is on.
     pub fn kind(&self) -> StoreKind {
         self.kind
@@ -96,6 +112,18 @@ impl Database {
             ..self.config()
         };
         connect(&config).await
+    }
+
+    /// Connects by another way, such as a proxy's, with at most so many sessions.
+    pub async fn connect_by(&self, url: &str, sessions: u32) -> DatabaseConnection {
+        let config = DatabaseConfig {
+            pool_max: sessions,
+            acquire_timeout: SLOW_LINK,
+            ..DatabaseConfig::new(url)
+        };
+        database::connect(&config, "test")
+            .await
+            .unwrap_or_else(|error| panic!("connecting to the test's database: {error}"))
     }
 
     /// Connects, and applies the migrations of `M`.

@@ -96,6 +96,17 @@ impl Proxy {
         self.line.send_modify(|line| line.resets += 1);
     }
 
+    /// From here on `to` arrives where `from` was sent, within one piece of what is sent: so a client library sends what it would
+    /// never send.
+    ///
+    /// # Panics
+    /// Where the two have different lengths.
+    pub fn spoil(&self, from: &'static [u8], to: &'static [u8]) {
+        assert_eq!(from.len(), to.len());
+        self.line
+            .send_modify(|line| line.spoiled = Some((from, to)));
+    }
+
     /// Lets connections through again. Those that were half open have lost bytes, so they end.
     pub fn mend(&self) {
         self.become_(Link::Up);
@@ -237,6 +248,17 @@ mod tests {
         assert_eq!((proxy.attempts(), proxy.open()), (1, 1));
         drop(stream);
         eventually_is("it is closed", 0, async || proxy.open()).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_spoiled_arrives_as_something_else() {
+        let (proxy, near, _serving) = echo().await;
+        proxy.spoil(b"good", b"b\xffd!");
+        let mut stream = TcpStream::connect(near).await.expect("a connection");
+        stream.write_all(b"a good good one").await.expect("a write");
+        let mut heard = vec![0; 15];
+        stream.read_exact(&mut heard).await.expect("an echo");
+        assert_eq!(heard, b"a b\xffd! b\xffd! one");
     }
 
     #[tokio::test]

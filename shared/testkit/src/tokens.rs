@@ -28,10 +28,10 @@ impl Tokens {
         tokens
     }
 
-    /// Has the service with this database accept them.
+    /// Has the service with this database accept them, as if they were announced just now.
     pub async fn make_known(&self, db: &impl ConnectionTrait) {
         let key = self.signer.verification_key(i64::MAX);
-        auth::learn(db, &key)
+        auth::hear(db, &key, SystemClock.now_ms())
             .await
             .unwrap_or_else(|error| panic!("making a key known: {error}"));
     }
@@ -50,6 +50,11 @@ impl Tokens {
     /// An admin's.
     pub fn admin(&self) -> String {
         self.of(Uuid::now_v7(), Role::Admin, 0)
+    }
+
+    /// A user's, issued before any announcement that a test makes: where the key is not known, it is forged.
+    pub fn older(&self, user_id: Uuid) -> String {
+        self.of(user_id, Role::User, 60_000)
     }
 
     /// A user's, past its time and past the leeway.

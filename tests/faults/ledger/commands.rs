@@ -9,6 +9,7 @@ use messaging::{BeginError, Cause, Store, Transaction, faults, outbox};
 use sea_orm::DbErr;
 use tokio::task::JoinSet;
 
+use super::stopped::Place;
 use crate::deposit::Deposited;
 use crate::tables;
 
@@ -114,6 +115,7 @@ pub(crate) async fn change(transaction: &Transaction, command: &Command) -> Resu
     )
     .await?;
     faults::point("stated");
+    Place::Command.pass();
     enqueue(transaction, command, version).await
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use messaging::{Delivered, HandlerError, Transaction};
 
+use super::stopped::Place;
 use crate::deposit::Deposited;
 use crate::tables;
 
@@ -42,6 +43,7 @@ pub(crate) async fn record(
         ],
     )
     .await?;
+    Place::Handler.pass();
     let repaired = REPAIRED.load(Ordering::Relaxed);
     if event.op.starts_with(ABORTS) && !repaired {
         std::process::abort();

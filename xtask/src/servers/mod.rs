@@ -78,7 +78,12 @@ impl Plan {
         let missing = wanted
             .into_iter()
             .filter(|(choice, _)| *choice == Choice::Apt);
-        missing.map(|(_, package)| package).collect()
+        let mut missing: Vec<_> = missing.map(|(_, package)| package).collect();
+        // Its tests are left out where it is not there, so it is no reason to install anything.
+        if self.postgres == Choice::Apt {
+            missing.push(postgres::POOLER);
+        }
+        missing
     }
 }
 
@@ -197,6 +202,11 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
     }
     eprintln!("xtask: ending the servers");
     Ok(ExitCode::SUCCESS)
+}
+
+/// For a program that starts servers of its own.
+pub(crate) fn own_server() -> Result<(&'static str, String)> {
+    Ok((OWN_SERVER, ourselves("own")?))
 }
 
 /// This program itself, which may be built anew while it runs: then Linux names a file that is gone.

@@ -21,6 +21,8 @@ use crate::process;
 use crate::stop::Stop;
 
 pub(crate) const PACKAGE: &str = "postgresql";
+/// Stands before the server in some tests, which start it themselves.
+pub(crate) const POOLER: &str = "pgbouncer";
 
 const USER: &str = "angarium";
 /// Every test has its own database and pool.

@@ -12,6 +12,8 @@ mod configuration;
 mod dead_letters;
 mod demo;
 mod examples;
+mod full_disk;
+mod pgbouncer;
 mod process;
 mod sudden_death;
 mod telemetry;

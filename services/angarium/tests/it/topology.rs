@@ -129,7 +129,7 @@ async fn every_user_is_refused_whatever_its_service_does_not_do() {
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
     let own = [
-        (user_service::NAME, "user_events", None),
+        (user_service::NAME, "user_events", Some("users_queue")),
         (order_service::NAME, "order_events", Some("orders_queue")),
         (
             notification_service::NAME,

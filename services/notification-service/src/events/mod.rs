@@ -4,12 +4,16 @@
 
 use std::time::Duration;
 
+use contracts::key::v1::KeyRequested;
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
 use contracts::user::v1::{
     EmailVerificationRequested, KeyPublished, PasswordResetRequested, UserCreated, UserDeleted,
     UserUpdated,
 };
 use messaging::Subscriptions;
+use uuid::Uuid;
+
+use crate::NAME;
 
 pub mod key_published;
 pub mod order_cancelled;
@@ -42,4 +46,12 @@ pub fn subscriptions() -> Subscriptions {
         .on::<OrderConfirmed>(order_confirmed::handle)
         .on::<OrderShipped>(order_shipped::handle)
         .on::<OrderCancelled>(order_cancelled::handle)
+}
+
+/// Asks the user service to announce the keys.
+pub fn key_request() -> KeyRequested {
+    KeyRequested {
+        request_id: Uuid::now_v7().to_string(),
+        service: NAME.to_owned(),
+    }
 }

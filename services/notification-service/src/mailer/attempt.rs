@@ -22,7 +22,7 @@ use crate::store::{erasure, pending};
 
 /// The delay after the first failure. It grows threefold, so that all attempts together take about half a day.
 const FIRST_DELAY: Duration = Duration::from_secs(10);
-const LONGEST_DELAY: Duration = Duration::from_secs(4 * 3600);
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(4 * 3600);
 /// After this many a mail is given up.
 const ATTEMPTS: i32 = 10;
 /// A mail that is older is given up when it fails, whatever its attempts: nobody wants yesterday's confirmation.
@@ -135,7 +135,7 @@ impl Mailer {
             Err(SendError::Temporary(failure)) => (failure, letter.attempt >= ATTEMPTS),
         };
         let now_ms = database::now_ms(self.store.connection()).await?;
-        let too_old = now_ms.saturating_sub(letter.created_at_ms) > millis(LONGEST_AGE);
+        let too_old = age(letter, now_ms) > LONGEST_AGE;
         if lasting || too_old {
             return self.failed(letter, failure, now_ms).await;
         }
@@ -206,8 +206,12 @@ fn delay(attempt: i32, random: f64) -> Duration {
     full.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+/// How old the mail is: what the clock says, but no more than its attempts can have taken. A clock that is set forward makes no
+/// mail old.
+fn age(letter: &Letter, now_ms: i64) -> Duration {
+    let by_clock = u64::try_from(now_ms.saturating_sub(letter.created_at_ms)).unwrap_or(0);
+    let attempts = u32::try_from(letter.attempt).unwrap_or(0);
+    Duration::from_millis(by_clock).min(LONGEST_DELAY.saturating_mul(attempts))
 }
 
 #[cfg(test)]

@@ -31,15 +31,25 @@ impl Files {
 
     async fn write(&self, mail: &Mail) -> io::Result<()> {
         let id = mail.notification_id;
-        // The same name each time: what a crash has left is overwritten by the repetition.
+        // The same name each time: the next attempt overwrites what a crash has left.
         let unfinished = self.folder.join(format!(".{id}.unfinished"));
-        let mut file = fs::File::create(&unfinished).await?;
-        file.write_all(&mail.bytes).await?;
-        file.sync_all().await?;
+        if let Err(error) = write_whole(&unfinished, &mail.bytes).await {
+            // A part of a mail takes room on a disk that may be full.
+            let _ = fs::remove_file(&unfinished).await;
+            return Err(error);
+        }
         fs::rename(&unfinished, self.folder.join(format!("{id}.eml"))).await?;
         // The name is on the disk only once its folder is.
         fs::File::open(&self.folder).await?.sync_all().await
     }
+}
+
+async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path).await?;
+    file.write_all(bytes).await?;
+    // `write_all` only hands the bytes to another thread. Its error comes with the next flush, and with nothing else.
+    file.flush().await?;
+    file.sync_all().await
 }
 
 #[async_trait]

@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use messaging::Transaction;
 use messaging::trace::TraceContext;
+use messaging::{Bound, Transaction};
 use runtime::database::now_sql;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, LockType};
 use sea_orm::{
@@ -32,6 +32,17 @@ pub fn due_in_ms(db: &impl ConnectionTrait) -> String {
         .filter(is_ours())
         .build(db.get_database_backend())
         .to_string()
+}
+
+/// How far ahead the time of a pending mail may lie: that of its next attempt, or the end of a lease.
+pub fn bound(longest_delay: Duration, lease: Duration) -> Bound {
+    Bound {
+        table: "notification",
+        column: "due_at_ms",
+        rows: "state = 'pending'".to_owned(),
+        longest: longest_delay.max(lease),
+        instead: lease,
+    }
 }
 
 /// Takes up at most `limit` mails that are due, for as long as `lease`, and counts the attempts that begin with it. Mails

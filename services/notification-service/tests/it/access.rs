@@ -71,7 +71,7 @@ async fn nobody_gets_anything_without_a_token_that_is_valid(
     let user = registered("ada@example.com", "Ada");
     let event_id = world.publish(&user).await;
     let sent = world.notification(event_id, NotificationState::Sent).await;
-    let stranger = Tokens::unknown().user(Uuid::now_v7());
+    let stranger = Tokens::unknown().older(Uuid::now_v7());
     let expired = world.tokens.expired(user.user_id.parse().unwrap());
     for (token, expected) in [
         (None, "UNAUTHENTICATED"),

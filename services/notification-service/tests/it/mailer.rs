@@ -50,6 +50,23 @@ async fn a_mail_whose_sender_died_before_saying_so_is_sent_again_as_the_same_mai
     post.end().await;
 }
 
+/// It was taken up, or put off, while the clock was ahead.
+#[rstest]
+#[tokio::test]
+async fn a_mail_that_is_due_in_a_year_is_sent_soon(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut post = Post::new(store).await;
+    post.write().await;
+    post.execute("UPDATE notification SET due_at_ms = due_at_ms + 31536000000")
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    post.start(Arc::new(Files::open(folder.path()).await.unwrap()))
+        .await;
+    post.come_to("sent", 1).await;
+    post.end().await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_mail_that_is_being_sent_is_out_of_sight_of_others_for_as_long_as_it_takes(

@@ -16,6 +16,8 @@ mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod full_folder;
+#[cfg(test)]
 mod list;
 #[cfg(test)]
 mod mail_server;

@@ -7,7 +7,7 @@ use runtime::auth::{self, VerificationKey};
 pub async fn handle(
     transaction: &Transaction,
     event: KeyPublished,
-    _: &Delivered,
+    delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     let public_key = event.public_key.try_into();
     let public_key = public_key
@@ -18,6 +18,6 @@ pub async fn handle(
         public_key,
         expires_at_ms: expires.seconds.saturating_mul(1000),
     };
-    auth::learn(&**transaction, &key).await?;
+    auth::hear(&**transaction, &key, delivered.envelope.time_ms).await?;
     Ok(())
 }

@@ -168,6 +168,28 @@ async fn only_an_admin_confirms_ships_and_sees_what_is_known_of_users(
     world.stop().await;
 }
 
+/// Its key may be announced in a moment: a client that is sent away would log its user out.
+#[tokio::test]
+async fn a_token_of_a_key_that_is_not_known_yet_is_worth_a_retry() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let order = world.placed_order().await;
+    let owner = Uuid::parse_str(&order.user_id).unwrap();
+    let late = Tokens::unknown();
+    let caller = Caller::with(&world, late.user(owner));
+    for answer in caller.about(&order.order_id).await {
+        let refused = answer.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        assert_eq!(reason(&refused), "KEY_UNKNOWN");
+    }
+    late.make_known(&world.db).await;
+    let answer = testkit::eventually("the key is known", async || {
+        let [first, ..] = caller.about(&order.order_id).await;
+        first
+    });
+    answer.await;
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn without_a_valid_token_nothing_is_said_at_all() {
     let world = World::new(StoreKind::Sqlite).await;
@@ -175,7 +197,7 @@ async fn without_a_valid_token_nothing_is_said_at_all() {
     let owner = Uuid::parse_str(&order.user_id).unwrap();
     for (token, because) in [
         (String::new(), "UNAUTHENTICATED"),
-        (Tokens::unknown().user(owner), "UNAUTHENTICATED"),
+        (Tokens::unknown().older(owner), "UNAUTHENTICATED"),
         (world.tokens.expired(owner), "TOKEN_EXPIRED"),
     ] {
         let nobody = Caller::with(&world, token);

@@ -9,10 +9,15 @@ use messaging::Store;
 use order_service::commands::Commands;
 use order_service::grpc::Orders;
 use order_service::migrations::Migrator;
+use order_service::store::orders as order_store;
+use order_service::store::users::{self, Heard};
 use order_service::watch::Watchers;
 use runtime::auth::{Caller, Role};
 use runtime::{PageTokens, TestClock};
-use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use sea_orm::{
+    ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait as _,
+};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
@@ -86,6 +91,55 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let (placed, cancelled) = both().await;
     assert_eq!(reason(&placed.unwrap_err()), "USER_UNKNOWN");
     assert_eq!(reason(&cancelled.unwrap_err()), "ORDER_NOT_FOUND");
+}
+
+/// SQLite's own limit stands in for the disk. It is a connection's, so one that is made anew has room.
+#[tokio::test]
+async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
+    let database = Database::create(StoreKind::Sqlite).await;
+    let other = database.migrated::<Migrator>().await;
+    let mut config = database.config();
+    config.pool_max = 1;
+    let db = runtime::database::connect(&config, "test").await.unwrap();
+    let store = Store::new(db);
+    let clock = Arc::new(TestClock::at(1_000));
+    let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
+    let tokens = PageTokens::open(store.connection()).await.unwrap();
+    let watchers = Watchers::new(store.clone(), 1, 1);
+    let orders = Orders::new(store.clone(), commands, watchers, tokens);
+    let user = Heard {
+        user_id: Uuid::now_v7(),
+        version: 1,
+        event_at_ms: 1_700_000_000_000,
+    };
+    users::heard_of_user(&other, &user).await.unwrap();
+    let place = async || {
+        let request = of_admin(tea_for(&user.user_id.to_string()));
+        orders.place_order(request).await
+    };
+    let full = "PRAGMA max_page_count = 1";
+    store.connection().execute_unprepared(full).await.unwrap();
+    let raised = store.doubt().raised();
+
+    let mut taken = 0;
+    let refused = loop {
+        match place().await {
+            Ok(_) => taken += 1,
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    assert_eq!(reason(&refused), "DATABASE_FULL");
+    assert!(
+        store.doubt().raised() > raised,
+        "health is not asked to look"
+    );
+
+    for _ in 0..6 {
+        place().await.unwrap();
+    }
+    let kept = order_store::Entity::find().count(&other).await.unwrap();
+    assert_eq!(kept, taken + 6);
 }
 
 /// As the layer hands it over that has verified the token.

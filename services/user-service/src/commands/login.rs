@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use runtime::auth::{AccessToken, Caller};
+use runtime::millis;
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -15,13 +16,12 @@ use crate::hasher::Verdict;
 use crate::password::Attempt;
 use crate::secret;
 use crate::store::{self, Credentials, sessions};
-use crate::throttle::millis;
 use crate::user::{Email, User};
 
 /// How long a refresh token waits to be exchanged.
 const REFRESH_TOKEN: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a session may go on without the password.
-const SESSION: Duration = Duration::from_secs(90 * 24 * 3600);
+pub const SESSION: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// What a client keeps of a session.
 pub struct Tokens {

@@ -21,7 +21,7 @@ use crate::user::Email;
 use crate::{convert, secret};
 
 /// How long the code of a reset works.
-const RESET_CODE: Duration = Duration::from_secs(3600);
+pub const RESET_CODE: Duration = Duration::from_secs(3600);
 /// Longer than the statements take by which a registered address differs from another.
 const ANSWER_AFTER: Duration = Duration::from_millis(150);
 

@@ -62,6 +62,12 @@ pub async fn write(
     Ok(())
 }
 
+/// What is of the future was written while the clock was ahead: it is forgotten in time all the same.
+pub async fn bring_back(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
+    let update = "UPDATE login_attempt SET last_at_ms = $1 WHERE last_at_ms > $1";
+    sql::execute(db, update, [now_ms.into()]).await
+}
+
 pub async fn delete_older(db: &impl ConnectionTrait, than_ms: i64) -> Result<u64, DbErr> {
     let delete = "DELETE FROM login_attempt WHERE (account, address) IN (
         SELECT account, address FROM login_attempt WHERE last_at_ms < $1 LIMIT 1000)";

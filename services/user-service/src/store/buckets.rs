@@ -37,6 +37,12 @@ pub async fn write(db: &impl ConnectionTrait, subject: &str, bucket: Bucket) -> 
     Ok(())
 }
 
+/// What is emptier than any limit makes it was written while the clock was ahead: it is forgotten in time all the same.
+pub async fn bring_back(db: &impl ConnectionTrait, emptiest_ms: i64) -> Result<u64, DbErr> {
+    let update = "UPDATE bucket SET full_at_ms = $1 WHERE full_at_ms > $1";
+    sql::execute(db, update, [emptiest_ms.into()]).await
+}
+
 /// A full bucket is as good as none.
 pub async fn delete_full(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
     let delete = "DELETE FROM bucket WHERE subject IN (

@@ -70,6 +70,17 @@ pub async fn delete(
     Ok(())
 }
 
+/// No code that is made now works longer than until `latest_ms`: one that does was made while the clock was ahead.
+pub async fn bring_back(
+    db: &impl ConnectionTrait,
+    purpose: Purpose,
+    latest_ms: i64,
+) -> Result<u64, DbErr> {
+    let update =
+        "UPDATE mail_code SET expires_at_ms = $1 WHERE expires_at_ms > $1 AND purpose = $2";
+    sql::execute(db, update, [latest_ms.into(), name(purpose).into()]).await
+}
+
 pub async fn delete_expired(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
     let delete = "DELETE FROM mail_code WHERE code_digest IN (
         SELECT code_digest FROM mail_code WHERE expires_at_ms <= $1 LIMIT 1000)";

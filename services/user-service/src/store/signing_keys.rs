@@ -1,5 +1,6 @@
 //! `signing_key`: the keys of access tokens, their private halves sealed.
 
+use runtime::auth::VerificationKey;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 
 use super::sql;
@@ -35,6 +36,29 @@ pub async fn valid_at(db: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<Stor
     rows.iter().map(key).collect()
 }
 
+/// The public halves of those, each with how often it was announced.
+pub async fn public_at(
+    db: &impl ConnectionTrait,
+    now_ms: i64,
+) -> Result<Vec<(VerificationKey, i64)>, DbErr> {
+    let select = "SELECT signing_key.key_id, public_key, signing_key.expires_at_ms, version
+        FROM signing_key JOIN verification_key ON verification_key.key_id = signing_key.key_id
+        WHERE signing_key.expires_at_ms > $1 ORDER BY signs_from_ms";
+    let rows = sql::all(db, select, [now_ms.into()]).await?;
+    rows.iter().map(public).collect()
+}
+
+/// Whether keys were announced in this time.
+pub async fn announced_between(
+    db: &impl ConnectionTrait,
+    from_ms: i64,
+    until_ms: i64,
+) -> Result<bool, DbErr> {
+    let select = "SELECT key_id FROM verification_key WHERE announced_at_ms BETWEEN $1 AND $2";
+    let row = sql::one(db, select, [from_ms.into(), until_ms.into()]).await?;
+    Ok(row.is_some())
+}
+
 pub async fn insert(db: &impl ConnectionTrait, key: &StoredKey) -> Result<(), DbErr> {
     sql::execute(
         db,
@@ -67,6 +91,19 @@ pub async fn delete_expired(db: &impl ConnectionTrait, now_ms: i64) -> Result<()
     let delete = "DELETE FROM signing_key WHERE expires_at_ms <= $1";
     sql::execute(db, delete, [now_ms.into()]).await?;
     Ok(())
+}
+
+fn public(row: &QueryResult) -> Result<(VerificationKey, i64), DbErr> {
+    let public_key: Vec<u8> = row.try_get("", "public_key")?;
+    let public_key = public_key
+        .try_into()
+        .map_err(|_| DbErr::Type("verification_key.public_key holds no key".to_owned()))?;
+    let key = VerificationKey {
+        key_id: row.try_get("", "key_id")?,
+        public_key,
+        expires_at_ms: row.try_get("", "expires_at_ms")?,
+    };
+    Ok((key, row.try_get("", "version")?))
 }
 
 fn key(row: &QueryResult) -> Result<StoredKey, DbErr> {

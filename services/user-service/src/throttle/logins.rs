@@ -5,7 +5,7 @@
 
 use sea_orm::DbErr;
 
-use super::{LOGINS, Throttle, ThrottleError, Wait, wait};
+use super::{LOGINS, STEP_MS, Throttle, ThrottleError, Wait, wait};
 use crate::store::{attempts, buckets};
 
 /// From this failure on one waits.
@@ -28,8 +28,11 @@ pub struct Attempts {
 impl Attempts {
     /// Counts one more, as a failure until it succeeds: so many at once are not one.
     pub fn begin(&mut self, now_ms: i64) -> Result<(), Wait> {
-        if self.blocked_until_ms > now_ms {
-            return Err(wait(self.blocked_until_ms - now_ms));
+        // A wait that is longer than the failures ask for is of a clock that was ahead.
+        let longest_ms = wait_after_ms(self.failures) + STEP_MS;
+        let left_ms = self.blocked_until_ms - now_ms;
+        if 0 < left_ms && left_ms <= longest_ms {
+            return Err(wait(left_ms));
         }
         if self.last_at_ms + MEMORY_MS < now_ms {
             self.failures = 0;
@@ -37,9 +40,7 @@ impl Attempts {
         self.failures += 1;
         self.last_at_ms = now_ms;
         if self.failures >= FREE_FAILURES {
-            // Past ten doublings it is the longest anyway.
-            let doublings = (self.failures - FREE_FAILURES).min(10);
-            self.blocked_until_ms = now_ms + (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS);
+            self.blocked_until_ms = now_ms + wait_after_ms(self.failures);
         }
         Ok(())
     }
@@ -52,6 +53,16 @@ impl Attempts {
             self.blocked_until_ms = 0;
         }
     }
+}
+
+/// How long one waits after so many failures.
+fn wait_after_ms(failures: i64) -> i64 {
+    if failures < FREE_FAILURES {
+        return 0;
+    }
+    // Past ten doublings it is the longest anyway.
+    let doublings = (failures - FREE_FAILURES).min(10);
+    (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS)
 }
 
 /// A login that is being tried.
@@ -155,6 +166,19 @@ mod tests {
         assert_eq!(attempts.failures, failures);
         attempts.begin(now + MEMORY_MS + 1).unwrap();
         assert_eq!(attempts.failures, 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_blocks_nobody_for_longer_than_failures_do() {
+        let ahead = NOW + MEMORY_MS;
+        let mut attempts = Attempts::default();
+        for _ in 0..5 {
+            attempts.begin(ahead).unwrap();
+        }
+        attempts.begin(NOW).unwrap();
+        assert_eq!(attempts.failures, 6, "nothing is forgiven");
+        assert_eq!(attempts.begin(NOW), Err(wait(2_000)));
+        attempts.begin(NOW + 2_000).unwrap();
     }
 
     #[test]

@@ -1,17 +1,26 @@
 //! The keys of access tokens: made, sealed, announced, rotated, and shared by replicas.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use contracts::Event;
+use contracts::key::v1::KeyRequested;
 use contracts::user::v1::KeyPublished;
+use event::{Envelope, Message, TraceContext};
 use futures::future::join_all;
-use messaging::Store;
+use messaging::transport::Confirmation;
+use messaging::{Engine, EngineConfig, Store};
+use prost::{Message as _, Name as _};
 use rstest::rstest;
-use runtime::TestClock;
 use runtime::auth::{Caller, Role, Verifier};
 use runtime::sealed::MasterKey;
-use sea_orm::ConnectionTrait as _;
-use testkit::{Database, StoreKind, eventually};
+use runtime::{Clock as _, TestClock};
+use sea_orm::{ConnectionTrait as _, Statement};
+use testkit::{Broker, BrokerKind, Database, StoreKind, eventually, eventually_is};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use user_service::app::participant;
 use user_service::keys::Keys;
 use user_service::migrations::Migrator;
 use user_service::store::signing_keys;
@@ -107,6 +116,86 @@ async fn after_a_long_stop_a_new_key_signs_at_once(
     let token = restarted.keys.issue(ADA).unwrap().token;
     let verifier = Verifier::new(bench.db.clone(), Arc::new(bench.clock.clone()));
     assert_eq!(verifier.verify(&token).await, Ok(ADA));
+}
+
+/// Without a worker that announces by itself.
+#[rstest]
+#[tokio::test]
+async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let bench = Bench::new(store).await;
+    let broker = Broker::create(broker).await;
+    let reached = broker.of_services([&participant().topology()]);
+    let engine = Engine::new(
+        &bench.store,
+        &reached,
+        participant(),
+        EngineConfig::default(),
+    );
+    engine.declare().await.unwrap();
+    let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
+    running.spawn(engine.run(stop.clone(), stop.clone()));
+    for _ in 0..20 {
+        assert_eq!(broker.publish(&request()).await, Confirmation::Routed);
+    }
+    let begun = Instant::now();
+    let done = "SELECT event_id FROM inbox WHERE state = 'done'";
+    eventually_is("all were answered", 20, async || {
+        let statement = Statement::from_string(bench.db.get_database_backend(), done);
+        bench.db.query_all_raw(statement).await.unwrap().len()
+    })
+    .await;
+    let most = begun.elapsed().as_secs() + 2;
+    let announced = announced(&bench.db).await.len() as u64;
+    assert!((1..=most).contains(&announced), "{announced} of {most}");
+    stop.cancel();
+    running.join_next().await.unwrap().unwrap();
+}
+
+/// The clock was ahead at the first start, and is right again.
+#[rstest]
+#[tokio::test]
+async fn keys_of_a_clock_that_was_ahead_keep_nobody_out(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(600, 2 * HOUR, 24 * HOUR, 365 * 24 * HOUR)] ahead_s: u64,
+) {
+    let bench = Bench::new(store).await;
+    let verifier = Verifier::of_issuer(bench.db.clone(), Arc::new(bench.clock.clone()));
+    bench
+        .clock
+        .set(NOW_MS - i64::try_from(ahead_s).unwrap() * 1_000);
+    // At once, and after the next look or start as well.
+    let at_once = bench.keys.issue(ADA).unwrap().token;
+    let restarted = bench.restarted().await;
+    let later = restarted.keys.issue(ADA).unwrap().token;
+    for token in [at_once, later] {
+        assert_eq!(verifier.verify(&token).await, Ok(ADA));
+    }
+    let now_ms = bench.clock.now_ms();
+    let kept = signing_keys::valid_at(&bench.db, now_ms).await.unwrap();
+    assert!(kept.iter().any(|key| key.signs_from_ms <= now_ms));
+    assert!(!bench.keys.look().await.unwrap(), "one is enough");
+}
+
+fn request() -> Message {
+    let event = KeyRequested {
+        request_id: Uuid::now_v7().to_string(),
+        service: "a-test".to_owned(),
+    };
+    let envelope = Envelope {
+        id: Uuid::now_v7(),
+        event_type: KeyRequested::full_name(),
+        source: "a-test".to_owned(),
+        time_ms: NOW_MS,
+        aggregate_id: event.request_id.clone(),
+        aggregate_version: Some(1),
+        correlation_id: "a-test".to_owned(),
+        trace: TraceContext::default(),
+    };
+    let body = Bytes::from(event.encode_to_vec());
+    envelope.to_message(KeyRequested::EXCHANGE, KeyRequested::ROUTING_KEY, body)
 }
 
 #[rstest]

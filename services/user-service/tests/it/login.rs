@@ -8,7 +8,7 @@ use testkit::{StoreKind, authorized, reason};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::bench::{Bench, from};
+use crate::bench::{Bench, NOW_MS, from};
 use crate::world::{ADMIN, PASSWORD, World, ada};
 
 #[rstest]
@@ -286,5 +286,45 @@ async fn what_can_decide_nothing_any_more_is_deleted(
         let statement = sea_orm::Statement::from_string(bench.db.get_database_backend(), sql);
         let row = bench.db.query_one_raw(statement).await.unwrap().unwrap();
         assert_eq!(row.try_get::<i64>("", "rows_left").unwrap(), 0, "{table}");
+    }
+}
+
+/// One wrong login while the clock was ahead by a day, and then it is right.
+#[rstest]
+#[tokio::test]
+async fn a_clock_that_was_ahead_keeps_nobody_out(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    const DAY: u64 = 24 * 3600;
+    let bench = Bench::new(store).await;
+    let address = "198.51.100.9";
+    bench.users.create_user(from(address, ada())).await.unwrap();
+    let log_in = async |password| log_in(&bench, address, "ada@example.com", password).await;
+    bench.wait(DAY);
+    bench.keys.look().await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(
+            log_in("wrong").await.unwrap_err().code(),
+            Code::Unauthenticated
+        );
+    }
+    bench.clock.set(NOW_MS);
+    log_in(PASSWORD).await.unwrap();
+
+    let stop = tokio_util::sync::CancellationToken::new();
+    user_service::clean_up::clean_up(&bench.store, &bench.throttle, NOW_MS, &stop)
+        .await
+        .unwrap();
+    for (table, column, longest_s) in [
+        ("bucket", "full_at_ms", 4 * 3600),
+        ("login_attempt", "last_at_ms", 0),
+        ("session", "expires_at_ms", 90 * DAY),
+        ("mail_code", "expires_at_ms", DAY),
+    ] {
+        let latest = NOW_MS + i64::try_from(longest_s).unwrap() * 1_000;
+        let beyond = format!("SELECT 1 FROM {table} WHERE {column} > {latest}");
+        let statement = sea_orm::Statement::from_string(bench.db.get_database_backend(), beyond);
+        let rows = bench.db.query_all_raw(statement);
+        assert_eq!(rows.await.unwrap().len(), 0, "{table}");
     }
 }

@@ -1,5 +1,6 @@
 //! The crate as services see it: the events' constants, the descriptor set with its options, and what `Debug` hides.
 
+use contracts::key::v1::KeyRequested;
 use contracts::notification::v1::{
     Notification, NotificationFailed, NotificationKind, NotificationSent,
 };
@@ -53,7 +54,7 @@ fn only_what_nobody_here_consumes_and_what_comes_again_anyway_may_go_unrouted() 
         assert!(NotificationSent::MAY_BE_UNROUTED && NotificationFailed::MAY_BE_UNROUTED);
         assert!(!OrderConfirmed::MAY_BE_UNROUTED && !OrderShipped::MAY_BE_UNROUTED);
         assert!(!ExpiryElapsed::MAY_BE_UNROUTED);
-        assert!(KeyPublished::MAY_BE_UNROUTED);
+        assert!(KeyPublished::MAY_BE_UNROUTED && KeyRequested::MAY_BE_UNROUTED);
         assert!(!UserUpdated::MAY_BE_UNROUTED && !UserDeleted::MAY_BE_UNROUTED);
         assert!(!EmailVerificationRequested::MAY_BE_UNROUTED);
         assert!(!PasswordResetRequested::MAY_BE_UNROUTED);
@@ -67,7 +68,7 @@ fn only_what_nobody_here_consumes_and_what_comes_again_anyway_may_go_unrouted() 
 
 #[test]
 fn the_catalogue_lists_every_event_as_its_implementation_has_it() {
-    assert_eq!(EVENTS.len(), 13, "{EVENTS:#?}");
+    assert_eq!(EVENTS.len(), 14, "{EVENTS:#?}");
     assert_listed::<NotificationSent>("notification_id");
     assert_listed::<NotificationFailed>("notification_id");
     assert_listed::<OrderPlaced>("order_id");
@@ -79,6 +80,7 @@ fn the_catalogue_lists_every_event_as_its_implementation_has_it() {
     assert_listed::<UserUpdated>("user_id");
     assert_listed::<UserDeleted>("user_id");
     assert_listed::<KeyPublished>("key_id");
+    assert_listed::<KeyRequested>("request_id");
     assert_listed::<EmailVerificationRequested>("verification_id");
     assert_listed::<PasswordResetRequested>("reset_id");
 }

@@ -52,7 +52,7 @@ impl Consumer {
     async fn keep(&self, delivery: &Delivery) -> Result<(), DbErr> {
         let message = &delivery.message;
         let queue = dead_letter_queue(self.handling.consumer());
-        let event_id = self.handling.event_id(message);
+        let event_id = event::event_id(message).to_string();
         let processing = Processing::begin(&self.handling, &queue, message, &event_id, 1);
         let keeping = async {
             let transaction = self.store.begin().await?;

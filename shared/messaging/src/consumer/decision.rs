@@ -119,6 +119,13 @@ pub(super) enum AfterFailure {
     GiveUp(String),
 }
 
+/// How long an event has been failing: what the clock says, but no more than so many attempts can have taken. A clock that is set
+/// forward makes no event old.
+pub(super) fn failing_for(by_clock_ms: i64, attempts: u32, longest_each: Duration) -> Duration {
+    let by_clock = Duration::from_millis(u64::try_from(by_clock_ms).unwrap_or(0));
+    by_clock.min(longest_each.saturating_mul(attempts))
+}
+
 /// `attempt` is the number of the attempt that has failed, from 1; `failing_for` the time since the first failure.
 pub(super) fn after_failure(
     error: &HandlerError,
@@ -190,6 +197,14 @@ mod tests {
             after(3),
             AfterFailure::GiveUp("down (given up after 3 attempts)".to_owned())
         );
+    }
+
+    #[test]
+    fn no_event_is_older_than_its_attempts_can_have_taken() {
+        const DAY_MS: i64 = 24 * 3600 * 1_000;
+        let age = |ms| failing_for(ms, 3, Duration::from_secs(60)).as_secs();
+        assert_eq!([-5, 90_000, DAY_MS].map(age), [0, 90, 180]);
+        assert_eq!(failing_for(DAY_MS, 0, Duration::MAX), Duration::ZERO);
     }
 
     #[test]

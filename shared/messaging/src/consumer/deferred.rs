@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use super::attempt::attempt;
 use super::handling::Handling;
 use super::processing::Processing;
+use crate::bounds::Bound;
 use crate::due::Due as DueTimes;
 use crate::faults;
 use crate::inbox::{self, Due, held};
@@ -57,6 +58,17 @@ impl Deferred {
         }
     }
 
+    /// How far ahead the times of what is held may lie.
+    pub(super) fn bound(&self) -> Bound {
+        let (lease, handling) = (self.lease(), &self.handling);
+        let delay = handling.retry.longest_delay.max(handling.baseline_wait);
+        held::bound(handling.consumer(), lease.max(delay), lease)
+    }
+
+    fn lease(&self) -> Duration {
+        self.handling.handler_time_out.saturating_add(MARGIN)
+    }
+
     /// Runs until `stop`, then finishes what it has begun.
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let question = held::due_in_ms(self.handling.consumer());
@@ -85,7 +97,7 @@ impl Deferred {
     /// query.
     async fn take_up(&self, due: &DueTimes, hands: &mut Hands) -> Result<Option<Duration>, DbErr> {
         let (store, consumer) = (&self.store, self.handling.consumer());
-        let lease = self.handling.handler_time_out.saturating_add(MARGIN);
+        let lease = self.lease();
         while let Some(again) = hands.again.last() {
             // Before anything else is taken up: it may be due again by now, and is not to be counted twice.
             let kept = held::keep(store, again.clone(), lease).await?;

@@ -104,7 +104,8 @@ impl Handling {
         let envelope = match Envelope::from_message(message) {
             Ok(envelope) => envelope,
             Err(error) => {
-                let (event_id, cause) = (self.event_id(message), undecodable(&error));
+                let event_id = event::event_id(message).to_string();
+                let cause = undecodable(&error);
                 let entry = self.entry(&event_id, None, message);
                 return self
                     .hold(transaction, &entry, Held::Dead, Some(&cause), None)

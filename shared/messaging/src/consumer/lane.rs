@@ -12,6 +12,7 @@ use sea_orm::DbErr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::attempt::attempt;
 use super::handling::{Failure, Handling};
@@ -127,7 +128,7 @@ impl Lane {
     fn processing<'a>(&'a self, delivery: &'a Delivery) -> Processing<'a> {
         let queue = self.handling.consumer();
         let message = &delivery.message;
-        let event_id = self.handling.event_id(message);
+        let event_id = event::event_id(message).to_string();
         Processing::begin(&self.handling, queue, message, &event_id, 1)
     }
 
@@ -141,12 +142,9 @@ impl Lane {
 }
 
 /// Where a delivery stands in what it shares a transaction with.
-fn turn(delivery: &Delivery) -> (String, Option<i64>, Option<String>) {
+fn turn(delivery: &Delivery) -> (String, Option<i64>, Uuid) {
     let message = &delivery.message;
     let aggregate = event::partition_key(message).to_owned();
-    (
-        aggregate,
-        event::sequence(message),
-        message.message_id.clone(),
-    )
+    let event_id = event::event_id(message);
+    (aggregate, event::sequence(message), event_id)
 }

@@ -9,6 +9,7 @@ use event::Message;
 use sea_orm::{DbErr, QueryResult, Value};
 
 use super::Held;
+use crate::bounds::Bound;
 use crate::retry::millis;
 use crate::store::{Store, Transaction};
 use crate::{sql, stored};
@@ -37,6 +38,10 @@ pub(crate) struct Due {
     pub(crate) message: Message,
 }
 
+// `begun > 0` stands here word for word, as everywhere: SQLite uses a partial index only where it finds its condition again.
+pub(super) const SUSPECT: &str =
+    "SELECT 1 AS one FROM inbox WHERE consumer = $1 AND due_at_ms <= {now} AND begun > 0 LIMIT 1";
+
 /// Asks how long until something is due.
 pub(crate) fn due_in_ms(consumer: &str) -> String {
     format!(
@@ -47,13 +52,38 @@ pub(crate) fn due_in_ms(consumer: &str) -> String {
 
 /// Whether something is due at which an attempt was begun and never came to an end.
 pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, DbErr> {
-    let suspect = sql::query_one(
-        store.connection(),
-        "SELECT 1 AS one FROM inbox WHERE consumer = $1 AND due_at_ms <= {now} AND begun > 0 LIMIT 1",
-        [consumer.into()],
-    )
-    .await?;
+    let suspect = sql::query_one(store.connection(), SUSPECT, [consumer.into()]).await?;
     Ok(suspect.is_some())
+}
+
+/// How far ahead a time of those may lie: that of a lease, of the next attempt, or of the end of a wait.
+pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
+    Bound {
+        table: "inbox",
+        column: "due_at_ms",
+        rows: format!(
+            "consumer = {} AND due_at_ms IS NOT NULL",
+            sql::text(consumer)
+        ),
+        longest,
+        instead: lease,
+    }
+}
+
+pub(super) fn taking_up(suspects: bool) -> String {
+    let begun = if suspects { "begun > 0" } else { "begun = 0" };
+    format!(
+        "WITH taken AS MATERIALIZED (
+             SELECT consumer, event_id FROM inbox
+             WHERE consumer = $1 AND due_at_ms <= {{now}} AND {begun}
+             ORDER BY due_at_ms LIMIT $2 {{skip_locked}})
+         UPDATE inbox SET begun = begun + 1, due_at_ms = {{now}} + $3,
+                          received_at_ms = CASE WHEN received_at_ms > {{now}} THEN {{now}} ELSE received_at_ms END,
+                          first_failed_at_ms = CASE WHEN first_failed_at_ms > {{now}} THEN {{now}} ELSE first_failed_at_ms END
+         WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM taken)
+         RETURNING consumer, event_id, state, due_at_ms, attempts, begun, cause, replayed_at_ms, exchange, routing_key,
+                   properties, body, {{now}} - coalesce(first_failed_at_ms, {{now}}) AS failing_for_ms, {{now}} - received_at_ms AS here_for_ms"
+    )
 }
 
 /// Takes up at most `limit` of those that have been due longest: of `suspects`, or of all others. Until `lease` has passed nobody else
@@ -68,17 +98,9 @@ pub(crate) async fn take_up(
     let _turn = store.turn_to_write().await?;
     let rows = sql::query_all(
         store.connection(),
-        "WITH taken AS MATERIALIZED (
-             SELECT consumer, event_id FROM inbox
-             WHERE consumer = $1 AND due_at_ms <= {now} AND (begun > 0) = $2
-             ORDER BY due_at_ms LIMIT $3 {skip_locked})
-         UPDATE inbox SET begun = begun + 1, due_at_ms = {now} + $4
-         WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM taken)
-         RETURNING consumer, event_id, state, due_at_ms, attempts, begun, cause, replayed_at_ms, exchange, routing_key,
-                   properties, body, {now} - coalesce(first_failed_at_ms, {now}) AS failing_for_ms, {now} - received_at_ms AS here_for_ms",
+        &taking_up(suspects),
         [
             consumer.into(),
-            suspects.into(),
             i64::try_from(limit).unwrap_or(i64::MAX).into(),
             millis(lease).into(),
         ],
@@ -186,6 +208,6 @@ fn due(row: &QueryResult) -> Result<Due, DbErr> {
         here_for_ms: row.try_get("", "here_for_ms")?,
         replayed: row.try_get::<Option<i64>>("", "replayed_at_ms")?.is_some(),
         discarded: row.try_get::<String>("", "state")? == Held::Discarded.as_str(),
-        message: stored::message(row)?,
+        message: stored::message(row),
     })
 }

@@ -1,11 +1,16 @@
-//! That the statements on a consumer's inbox cost the same however long its history is: they find what they are about by an
-//! index. Asked of SQLite, whose plans do not depend on what is in the tables.
+//! That the statements on a consumer's inbox cost the same however long its history is and however much is held: they find what
+//! they are about by an index, on both stores, in an inbox of many rows.
 
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
+use rstest::rstest;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use testkit::{Database, StoreKind};
 
-use super::{LOWEST_HELD, RELEASE};
+use super::{LOWEST_HELD, RELEASE, held};
 use crate::{dead_letters, sql};
+
+/// As many are held and due, and as many are done.
+const ROWS: u32 = 20_000;
 
 struct Migrator;
 
@@ -15,20 +20,93 @@ impl MigratorTrait for Migrator {
     }
 }
 
-async fn plan(db: &DatabaseConnection, statement: &str) -> String {
-    let asked = sql::statement(db, &format!("EXPLAIN QUERY PLAN {statement}"), []);
-    let rows = db.query_all_raw(asked).await.unwrap();
-    let steps = rows.iter().map(|row| row.try_get("", "detail").unwrap());
-    steps.collect::<Vec<String>>().join("; ")
+/// Half of the held ones are due, and none of those was begun. Others are in the hands of a worker.
+async fn fill(db: &DatabaseConnection) {
+    let numbers = format!(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {ROWS})"
+    );
+    for (state, due, begun) in [
+        ("done", "NULL", 0),
+        ("deferred", "n", 0),
+        ("waiting", "NULL", 0),
+        ("deferred", "{now} + 30000 + n", 1),
+    ] {
+        let rows = if begun > 0 {
+            format!("{numbers} SELECT n FROM number WHERE n <= 20")
+        } else {
+            format!("{numbers} SELECT n FROM number")
+        };
+        let filling = format!(
+            "INSERT INTO inbox (consumer, event_id, state, aggregate_type, aggregate_id, aggregate_version,
+                                received_at_ms, due_at_ms, begun)
+             SELECT 'queue', '{state}-{begun}-' || n, '{state}', 'account', '{state}-{begun}-' || n, 1, n, {due}, {begun}
+             FROM ({rows}) AS numbers"
+        );
+        sql::execute(db, &filling, []).await.unwrap();
+    }
+    db.execute_unprepared("ANALYZE").await.unwrap();
 }
 
-#[tokio::test]
-async fn what_is_not_done_is_found_by_its_aggregate() {
-    let db = Database::connect("sqlite::memory:").await.unwrap();
-    Migrator::up(&db, None).await.unwrap();
-    for statement in [RELEASE, LOWEST_HELD, dead_letters::LETTER] {
-        let plan = plan(&db, statement).await;
-        let by_aggregate = "inbox_unsettled (consumer=? AND aggregate_type=? AND aggregate_id=?";
-        assert!(plan.contains(by_aggregate), "{statement}: {plan}");
+async fn plan(db: &DatabaseConnection, kind: StoreKind, statement: &str) -> String {
+    let (explain, column) = match kind {
+        StoreKind::Postgres => ("EXPLAIN", "QUERY PLAN"),
+        StoreKind::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
+    };
+    let mut statement = statement.to_owned();
+    for (parameter, value) in [
+        ("$1", "'queue'"),
+        // Of what is asked by number, and of what is asked by name.
+        ("LIMIT $2", "LIMIT 8"),
+        ("$2", "'account'"),
+        ("+ $3", "+ 1000"),
+        ("$3", "'waiting-0-7'"),
+        ("$4", "1"),
+    ] {
+        statement = statement.replace(parameter, value);
     }
+    let rows = sql::query_all(db, &format!("{explain} {statement}"), []).await;
+    let rows = rows.unwrap();
+    let steps = rows.iter().map(|row| row.try_get("", column).unwrap());
+    steps.collect::<Vec<String>>().join("\n")
+}
+
+#[rstest]
+#[tokio::test]
+async fn no_statement_reads_all_that_is_held(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let database = Database::create(kind).await;
+    let db = database.migrated::<Migrator>().await;
+    fill(&db).await;
+    let due = held::due_in_ms("queue");
+    for (statement, index) in [
+        (held::SUSPECT, "inbox_suspect"),
+        (&held::taking_up(true), "inbox_suspect"),
+        (&held::taking_up(false), "inbox_due"),
+        (&due, "inbox_due"),
+        (RELEASE, "inbox_unsettled"),
+        (LOWEST_HELD, "inbox_unsettled"),
+        (dead_letters::LETTER, "inbox_unsettled"),
+    ] {
+        let plan = plan(&db, kind, statement).await;
+        assert!(plan.contains(index), "{statement}:\n{plan}");
+        let reads_all = ["Seq Scan on inbox", "SCAN inbox"];
+        let reads_all = reads_all.iter().any(|step| {
+            let lines = plan.lines().filter(|line| line.contains(step));
+            lines.clone().any(|line| !line.contains("USING"))
+        });
+        assert!(!reads_all, "{statement}:\n{plan}");
+    }
+}
+
+/// How many rows are read before it is known that there is no suspect, as PostgreSQL counts them.
+#[tokio::test]
+async fn a_look_for_suspects_reads_none_of_those_that_are_due() {
+    let database = Database::create(StoreKind::Postgres).await;
+    let db = database.migrated::<Migrator>().await;
+    fill(&db).await;
+    let counted = format!("(ANALYZE, TIMING OFF) {}", held::SUSPECT);
+    let plan = plan(&db, StoreKind::Postgres, &counted).await;
+    assert!(!plan.contains("Rows Removed"), "{plan}");
+    assert!(plan.contains("rows=0 loops=1"), "{plan}");
 }

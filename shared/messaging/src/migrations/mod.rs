@@ -8,6 +8,7 @@ mod m20261123_000001_create_outbox;
 mod m20261123_000002_create_inbox;
 mod m20261124_000003_add_baggage;
 mod m20261127_000004_count_begun_attempts;
+mod m20261128_000005_find_suspects;
 mod m20261128_000006_set_aside_what_is_not_taken;
 
 /// In the order in which they are applied.
@@ -17,6 +18,7 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m20261123_000002_create_inbox::Migration),
         Box::new(m20261124_000003_add_baggage::Migration),
         Box::new(m20261127_000004_count_begun_attempts::Migration),
+        Box::new(m20261128_000005_find_suspects::Migration),
         Box::new(m20261128_000006_set_aside_what_is_not_taken::Migration),
     ]
 }

@@ -10,19 +10,46 @@ use event::{Envelope, Message, TraceContext};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
+use super::{BEHIND, LONGEST_DELAY};
+use crate::bounds::Bound;
+use crate::retry::millis;
 use crate::sql;
 
 /// Asks how long until the relay has something to do: publish, try again to, or release a timer.
-pub(crate) const DUE_IN_MS: &str = "
+pub(crate) fn due_in_ms() -> String {
+    DUE_IN_MS.replace("{waits}", &waits("due_at_ms", "{now}"))
+}
+
+const DUE_IN_MS: &str = "
 SELECT CASE
     WHEN EXISTS (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
-                 AND due_at_ms <= {now}) THEN 0
+                 AND NOT {waits}) THEN 0
     ELSE (SELECT min(at_ms) - {now} FROM (
         SELECT min(due_at_ms) AS at_ms FROM outbox
         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
         UNION ALL SELECT min(due_at_ms) FROM outbox
         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
         UNION ALL SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) AS next) END";
+
+/// Whether the next attempt has to wait. A time that lies further ahead than any delay was written while the clock was ahead: the
+/// attempt is due.
+fn waits(due_at_ms: &str, now_ms: &str) -> String {
+    let longest = millis(LONGEST_DELAY);
+    format!("({due_at_ms} > {now_ms} AND {due_at_ms} <= {now_ms} + {longest})")
+}
+
+/// How far ahead the next attempt at an event may lie that is set aside. The index that finds those cannot find both those that
+/// are due and those that lie too far ahead, so a worker of its own brings the latter back.
+pub(crate) fn bound() -> Bound {
+    Bound {
+        table: "outbox",
+        column: "due_at_ms",
+        rows: "published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL"
+            .to_owned(),
+        longest: BEHIND,
+        instead: Duration::ZERO,
+    }
+}
 
 /// A row that waits to be published.
 #[derive(Clone, Debug)]
@@ -128,7 +155,7 @@ WITH clock (now_ms) AS MATERIALIZED (SELECT {now}),
          SELECT {columns}
          FROM outbox
          WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
-           AND due_at_ms <= (SELECT now_ms FROM clock) AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
+           AND NOT {waits} AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
          ORDER BY sequence LIMIT $1),
      again AS MATERIALIZED (
          SELECT {columns}
@@ -141,7 +168,7 @@ SELECT {columns}, now_ms - created_at_ms AS waited_ms,
        EXISTS (
            SELECT 1 FROM outbox AS earlier
            WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL
-             AND (earlier.set_aside_at_ms IS NOT NULL OR earlier.due_at_ms > now_ms)
+             AND (earlier.set_aside_at_ms IS NOT NULL OR {earlier_waits})
              AND earlier.aggregate_type = due.aggregate_type AND earlier.aggregate_id = due.aggregate_id
              AND earlier.aggregate_version < due.aggregate_version) AS is_behind
 FROM clock LEFT JOIN (
@@ -150,6 +177,8 @@ ORDER BY sequence";
 
 pub(super) fn look_sql() -> String {
     LOOK.replace("{columns}", COLUMNS)
+        .replace("{waits}", &waits("due_at_ms", "(SELECT now_ms FROM clock)"))
+        .replace("{earlier_waits}", &waits("earlier.due_at_ms", "now_ms"))
 }
 
 fn read(row: &QueryResult, source: &str) -> Result<Pending, DbErr> {

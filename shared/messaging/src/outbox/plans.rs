@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Value};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use testkit::{Database, StoreKind};
 
-use super::pending::{DUE_IN_MS, look_sql};
+use super::pending::{due_in_ms, look_sql};
 use crate::backlog::{Budget, OLDEST, question};
 use crate::sql;
 
@@ -93,7 +93,7 @@ async fn when_something_is_due_is_found_by_indexes(
 ) {
     let database = Database::create(store).await;
     let db = filled(&database).await;
-    let plan = plan(&db, DUE_IN_MS, Vec::new()).await;
+    let plan = plan(&db, &due_in_ms(), Vec::new()).await;
     for index in ["outbox_ready", "outbox_aside", "outbox_timers"] {
         assert!(plan.contains(index), "{index}: {plan}");
     }

@@ -1,7 +1,5 @@
 //! Reading what is pending into the window: what the relay may publish next is decided there, from what was found here.
 
-use std::time::Duration;
-
 use sea_orm::DbErr;
 
 use super::Relay;
@@ -10,9 +8,6 @@ use super::window::Window;
 use crate::retry::millis;
 use crate::timer::Timers;
 use crate::{faults, outbox};
-
-/// So long what waits behind an event that the broker does not take is not read again, unless that event goes first.
-const BEHIND: Duration = Duration::from_secs(60);
 
 impl Relay {
     /// Reads as much as there is room for, and tells whether there may be more.
@@ -49,6 +44,6 @@ impl Relay {
     async fn set_aside(&self, behind: &[i64]) -> Result<(), DbErr> {
         let _turn = self.store.turn_to_write().await?;
         let (db, behind) = (self.store.connection(), behind.iter().copied());
-        outbox::set_aside_behind(db, behind, millis(BEHIND)).await
+        outbox::set_aside_behind(db, behind, millis(outbox::BEHIND)).await
     }
 }

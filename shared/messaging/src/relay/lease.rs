@@ -16,6 +16,9 @@ use crate::store::Store;
 /// How long a lease lasts without being renewed. With the looks of a standby, 5 s apart, this bounds how
 /// long pending events wait for the successor of a relay that died.
 const DURATION: Duration = Duration::from_secs(3);
+/// No relay writes a lease that ends later. One that does was written while the clock was ahead: its holder has lost it, and
+/// where it lives, it publishes beside its successor for a moment. Twice as long, so that a small step of the clock takes nothing.
+const LONGEST: Duration = Duration::from_secs(6);
 /// A lease younger than this is not renewed. An idle relay renews nothing: whoever has work takes it.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -78,9 +81,8 @@ impl Lease {
         )
         .await?;
         let left = left.map_or(Ok(0), |row| row.try_get::<i64>("", "left_ms"))?;
-        self.another_until = Some(
-            now + Duration::from_millis(u64::try_from(left).unwrap_or(0).max(SHORTEST_WAIT_MS)),
-        );
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0).max(SHORTEST_WAIT_MS));
+        self.another_until = Some(now + left.min(DURATION));
         Ok(Holder::Another)
     }
 
@@ -116,8 +118,13 @@ impl Lease {
             store.connection(),
             "INSERT INTO relay_lease (name, holder, expires_at_ms) VALUES ('relay', $1, {now} + $2)
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at_ms = excluded.expires_at_ms
-             WHERE relay_lease.holder = excluded.holder OR relay_lease.expires_at_ms <= {now}",
-            [self.holder.as_str().into(), millis(DURATION).into()],
+             WHERE relay_lease.holder = excluded.holder
+                OR relay_lease.expires_at_ms <= {now} OR relay_lease.expires_at_ms > {now} + $3",
+            [
+                self.holder.as_str().into(),
+                millis(DURATION).into(),
+                millis(LONGEST).into(),
+            ],
         )
         .await?;
         Ok(taken.rows_affected() == 1)

@@ -14,13 +14,12 @@ use super::Relay;
 use super::connecting::RelayError;
 use super::window::Window;
 use crate::faults;
-use crate::outbox::{self, NotTaken, Pending};
+use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
 use crate::retry::{delay, millis};
 use crate::transport::{Confirmation, TransportError};
 
 /// Between two attempts at an event that the broker does not take.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 /// What the broker has answered for the row of this sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);

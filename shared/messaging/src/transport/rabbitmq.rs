@@ -22,8 +22,10 @@ mod knock;
 mod pace;
 mod properties;
 mod publisher;
+mod readable;
 mod receiver;
 mod refusal;
+mod socket;
 mod tls;
 mod verify;
 

@@ -5,7 +5,7 @@ use messaging::{ConsumerConfig, Delivered, HandlerError, RetryPolicy, Subscripti
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually_is};
 
-use crate::effects::{QUEUE, change, each_on_its_own, in_order};
+use crate::effects::{QUEUE, change, each_on_its_own, execute, in_order};
 use crate::events::{Audited, Changed, Failure, id, message};
 use crate::world::{World, consumer_config};
 
@@ -269,6 +269,13 @@ async fn all_of_a_type_are_replayed_once_each_also_where_they_fail_again(
     })
     .await;
 
+    // As a clock leaves them that was ahead.
+    let ahead = "UPDATE inbox SET received_at_ms = received_at_ms + 31536000000, replayed_at_ms = received_at_ms + 31536000000
+                 WHERE event_id = $1";
+    let first = [id(&events[0]).into()];
+    execute(world.store.connection(), ahead, first)
+        .await
+        .unwrap();
     let dead_letters = dead_letters(&world);
     let nobody = dead_letters
         .replay_all(Some("test.account.v1.Audited"), "ada", "no such")

@@ -285,3 +285,40 @@ async fn a_line_of_the_table_may_give_up_earlier(
     assert!(given.starts_with(cause), "{given}");
     world.stop().await;
 }
+
+#[rstest]
+#[tokio::test]
+async fn many_held_events_are_all_handled(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    const COPIES: usize = 400;
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let event = message(&Changed::failing("a", 1, Failure::Retry), 1);
+    let config = ConsumerConfig {
+        retry: RetryPolicy {
+            first_delay: NEVER,
+            longest_delay: NEVER,
+            ..consumer_config().retry
+        },
+        ..consumer_config()
+    };
+    world.send(&each_on_its_own(), [&event]).await;
+    world.run_consumer_as(each_on_its_own(), config);
+    world.becomes(&id(&event), "deferred").await;
+    world.stop().await;
+    let kept = "consumer, state, event_type, aggregate_type, aggregate_id, aggregate_version, exchange, routing_key,
+                properties, body, received_at_ms, attempts";
+    let copying = format!(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {COPIES})
+         INSERT INTO inbox (event_id, due_at_ms, {kept}) SELECT 'copy-' || n, 0, {kept} FROM inbox, number"
+    );
+    execute(world.store.connection(), &copying, [])
+        .await
+        .unwrap();
+    world.run_consumer(each_on_its_own());
+    eventually_is("all are handled", COPIES, async || {
+        world.effects().await.len()
+    })
+    .await;
+    world.stop().await;
+}

@@ -5,11 +5,15 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod consumer;
 #[cfg(test)]
 mod cost;
+#[cfg(test)]
+mod counters;
 #[cfg(test)]
 mod dead;
 #[cfg(test)]
@@ -27,7 +31,11 @@ mod engine;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod held;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 mod lease;
 #[cfg(test)]
@@ -43,11 +51,15 @@ mod retention;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod timer;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod trace;
+#[cfg(test)]
+mod unreadable;
 #[cfg(test)]
 mod unroutable;
 #[cfg(test)]

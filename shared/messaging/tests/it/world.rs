@@ -27,7 +27,7 @@ pub(crate) struct World {
     stop: CancellationToken,
     pub(crate) store: Store,
     pub(crate) broker: Broker,
-    _database: Database,
+    database: Database,
 }
 
 /// A row of the inbox.
@@ -71,8 +71,13 @@ impl World {
             stop: CancellationToken::new(),
             store: Store::new(db).looking_every(NEVER),
             broker: Broker::create(broker).await,
-            _database: database,
+            database,
         }
+    }
+
+    /// For a connection of one's own.
+    pub(crate) fn database_url(&self) -> &str {
+        self.database.url()
     }
 
     /// From here on, who is started looks for work without having been told of any.

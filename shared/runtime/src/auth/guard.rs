@@ -37,6 +37,23 @@ pub struct Guard {
     verifier: Verifier,
 }
 
+/// The answer to a call that is not let in.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: Status,
+    /// Whether the service counts as failing where the code is one of a failure. Forged tokens must not cause an alert.
+    pub(super) is_fault: bool,
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self {
+            status,
+            is_fault: true,
+        }
+    }
+}
+
 impl Guard {
     /// Lets `rules` decide.
     pub fn new(rules: Rules, verifier: Verifier) -> Self {
@@ -52,27 +69,34 @@ impl Guard {
         &self,
         method: &str,
         headers: &HeaderMap,
-    ) -> Result<Option<Caller>, Status> {
+    ) -> Result<Option<Caller>, Refused> {
         let Some(access) = self.access(method) else {
-            return Err(status::unknown_method());
+            return Err(status::unknown_method().into());
         };
         if access == Access::Public {
             return Ok(None);
         }
         let caller = match self.identify(headers).await {
             Ok(caller) => caller,
+            Err(Refusal::KeyNotHeardOf) => {
+                return Err(Refused {
+                    status: status::key_unknown(),
+                    is_fault: false,
+                });
+            }
             Err(refusal) => {
                 tracing::warn!(target: "security", event = "token_refused", method, %refusal);
-                return Err(match refusal {
+                let status = match refusal {
                     Refusal::Expired => status::token_expired(),
                     Refusal::Unavailable => status::database_unavailable(),
                     _ => status::unauthenticated(),
-                });
+                };
+                return Err(status.into());
             }
         };
         if access == Access::Admin && !caller.is_admin() {
             tracing::warn!(target: "security", event = "role_too_low", method, caller = %caller.user_id);
-            return Err(status::permission_denied());
+            return Err(status::permission_denied().into());
         }
         Ok(Some(caller))
     }

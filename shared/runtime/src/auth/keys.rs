@@ -4,6 +4,8 @@
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
+use crate::database::now_sql;
+
 /// An Ed25519 public key.
 pub const KEY_BYTES: usize = 32;
 
@@ -39,18 +41,46 @@ pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(
     Ok(())
 }
 
-/// The keys that are valid at `now_ms`.
-pub(super) async fn valid_at(
+/// As [`learn`], from an announcement that its issuer has made at `announced_at_ms`. An announcement names all keys that sign
+/// by then, so no other key has signed what is older. The last one that came counts, also where an earlier one had a later
+/// time: that one was written by a wrong clock.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn hear(
     db: &impl ConnectionTrait,
-    now_ms: i64,
-) -> Result<Vec<VerificationKey>, DbErr> {
+    key: &VerificationKey,
+    announced_at_ms: i64,
+) -> Result<(), DbErr> {
+    learn(db, key).await?;
     let statement = Statement::from_sql_and_values(
         db.get_database_backend(),
-        "SELECT key_id, public_key, expires_at_ms FROM verification_key WHERE expires_at_ms > $1",
-        [now_ms.into()],
+        "UPDATE verification_key SET announced_at_ms = $2 WHERE key_id = $1",
+        [key.key_id.as_str().into(), announced_at_ms.into()],
     );
+    db.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// Asks how long a service can go on without asking for the keys: for good (null) where it has one that is valid, and not at
+/// all (zero) where it has none.
+pub fn missing_in_ms(db: &impl ConnectionTrait) -> String {
+    format!(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM verification_key WHERE expires_at_ms > {}) THEN NULL
+         ELSE cast(0 as bigint) END",
+        now_sql(db)
+    )
+}
+
+/// All keys, also those that have expired, each with the time of its last announcement.
+pub(super) async fn all(
+    db: &impl ConnectionTrait,
+) -> Result<Vec<(VerificationKey, Option<i64>)>, DbErr> {
+    let select = "SELECT key_id, public_key, expires_at_ms, announced_at_ms FROM verification_key";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), select, []);
     let rows = db.query_all_raw(statement).await?;
-    rows.iter().map(key).collect()
+    let read = |row| Ok((key(row)?, row.try_get("", "announced_at_ms")?));
+    rows.iter().map(read).collect()
 }
 
 fn key(row: &QueryResult) -> Result<VerificationKey, DbErr> {

@@ -15,7 +15,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 
 use super::Guard;
-use crate::grpc::Rates;
+use crate::grpc::{NoFault, Rates};
 
 #[derive(Clone)]
 pub(crate) struct AuthLayer {
@@ -87,7 +87,13 @@ where
                     request.extensions_mut().insert(caller);
                 }
                 Ok(None) => {}
-                Err(refused) => return Ok(refused.into_http()),
+                Err(refused) => {
+                    let mut response = refused.status.into_http();
+                    if !refused.is_fault {
+                        response.extensions_mut().insert(NoFault);
+                    }
+                    return Ok(response);
+                }
             }
             ready.call(request).await
         })

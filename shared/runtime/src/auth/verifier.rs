@@ -14,13 +14,15 @@ use tokio::time::Instant;
 
 use super::Caller;
 use super::keys::{self, VerificationKey};
-use super::token::Unverified;
-use crate::clock::Clock;
+use super::token::{LEEWAY, Unverified};
+use crate::clock::{Clock, millis};
 
 /// Between two looks at the table, however many tokens name unknown keys.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long the table may take to answer. A link that is silent must not keep those who wait here until their calls end.
 const LONGEST_READ: Duration = Duration::from_secs(2);
+/// Between two lines of the log that say of unknown keys.
+const WARNING_PAUSE: Duration = Duration::from_secs(60);
 /// How long a key that was taken back may go on to count.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -39,6 +41,9 @@ pub enum Refusal {
     /// Its key is not known here, or has expired.
     #[error("unknown key")]
     UnknownKey,
+    /// Its key is not known here, and may be one that was not announced to this service yet.
+    #[error("a key that was not announced here yet")]
+    KeyNotHeardOf,
     /// Its key is not in memory, and where it would be found cannot be read.
     #[error("keys cannot be read")]
     Unavailable,
@@ -65,9 +70,21 @@ pub struct Verifier {
 struct Inner {
     db: DatabaseConnection,
     clock: Arc<dyn Clock>,
-    keys: RwLock<HashMap<String, VerificationKey>>,
+    /// Whether every key is in the table before it signs.
+    is_issuer: bool,
+    keys: RwLock<Known>,
+    /// When the log last said that callers have tokens of keys that are not known yet.
+    last_warning: Mutex<Option<Instant>>,
     /// Held while the table is read: one reads, the others wait for what it finds.
     last_read: Mutex<Option<Read>>,
+}
+
+/// What the table held when it was last read.
+#[derive(Default)]
+struct Known {
+    keys: HashMap<String, VerificationKey>,
+    /// The times of the announcements that brought them.
+    announced_at_ms: Vec<i64>,
 }
 
 /// When the table was last read, and whether it could be.
@@ -80,11 +97,23 @@ struct Read {
 impl Verifier {
     /// Knows no key yet, and looks for them in `db`, which has the tables of [`crate::migrations`].
     pub fn new(db: DatabaseConnection, clock: Arc<dyn Clock>) -> Self {
+        Self::with(db, clock, false)
+    }
+
+    /// As [`new`](Self::new), for the service that issues the tokens: each key is in its table before it signs, so a token of
+    /// another one is forged.
+    pub fn of_issuer(db: DatabaseConnection, clock: Arc<dyn Clock>) -> Self {
+        Self::with(db, clock, true)
+    }
+
+    fn with(db: DatabaseConnection, clock: Arc<dyn Clock>, is_issuer: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
                 db,
                 clock,
+                is_issuer,
                 keys: RwLock::default(),
+                last_warning: Mutex::new(None),
                 last_read: Mutex::new(None),
             }),
         }
@@ -106,9 +135,30 @@ impl Verifier {
             }
         }
         let now_ms = self.inner.clock.now_ms();
-        let key = key.filter(|key| key.expires_at_ms > now_ms);
-        let key = key.ok_or(Refusal::UnknownKey)?;
+        let Some(key) = key else {
+            if self.inner.may_be_announced_later(&token, now_ms) {
+                self.warn_now_and_then().await;
+                return Err(Refusal::KeyNotHeardOf);
+            }
+            return Err(Refusal::UnknownKey);
+        };
+        if key.expires_at_ms <= now_ms {
+            return Err(Refusal::UnknownKey);
+        }
         token.verify(&key.public_key, now_ms)
+    }
+
+    /// One line a minute, however many such tokens come: forged ones must not fill the log.
+    async fn warn_now_and_then(&self) {
+        let mut last = self.inner.last_warning.lock().await;
+        if last.is_some_and(|last| last.elapsed() < WARNING_PAUSE) {
+            return;
+        }
+        *last = Some(Instant::now());
+        tracing::warn!(
+            target: "security", event = "key_unknown",
+            "callers bring tokens of a key that was not announced here yet; they are asked to try again"
+        );
     }
 
     /// Reads the table, unless that was tried less than `pause` ago: a database that is away must not cost every call a
@@ -138,14 +188,35 @@ impl Verifier {
 
 impl Inner {
     async fn read(&self) -> Result<(), DbErr> {
-        let valid = keys::valid_at(&self.db, self.clock.now_ms()).await?;
-        let valid = valid.into_iter().map(|key| (key.key_id.clone(), key));
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = valid.collect();
+        let mut known = Known::default();
+        for (key, announced_at_ms) in keys::all(&self.db).await? {
+            known.announced_at_ms.extend(announced_at_ms);
+            known.keys.insert(key.key_id.clone(), key);
+        }
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
+    }
+
+    /// Whether the token's key may be one of ours that this service has not heard of: the token is newer than the last
+    /// announcement that came, or none has come. An announcement of the future has a wrong time and proves nothing.
+    fn may_be_announced_later(&self, token: &Unverified<'_>, now_ms: i64) -> bool {
+        if self.is_issuer {
+            return false;
+        }
+        let Some(issued_at_ms) = token.claims_to_be_of_ms(now_ms) else {
+            return false;
+        };
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let latest = now_ms.saturating_add(millis(LEEWAY));
+        let believed = known.announced_at_ms.iter().filter(|at| **at <= latest);
+        // Tokens count in whole seconds.
+        believed
+            .max()
+            .is_none_or(|announced| issued_at_ms >= announced - announced.rem_euclid(1000))
     }
 
     fn key(&self, id: &str) -> Option<VerificationKey> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.get(id).cloned()
+        keys.keys.get(id).cloned()
     }
 }

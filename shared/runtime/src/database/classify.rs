@@ -22,6 +22,29 @@ pub fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
+/// Whether the disk under the database is full. Nothing of the transaction is kept, and it succeeds once there is room.
+pub fn is_full(error: &DbErr) -> bool {
+    let Some(error) = driver_error(error).and_then(sqlx::Error::as_database_error) else {
+        return false;
+    };
+    store::sqlite::is_full(error)
+        || (!is_sqlite(error) && error.code().is_some_and(|code| code == "53100"))
+}
+
+/// Whether the database is there and takes no writes: a full disk, an I/O error, a file or a server that is read-only.
+pub(super) fn is_unwritable(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    match error.code() {
+        Some(code) if is_sqlite(error) => {
+            matches!(primary(&code), Some(READONLY | IOERR | FULL | CANTOPEN))
+        }
+        Some(code) => ["25006", "53100", "58030"].contains(&code.as_ref()),
+        None => false,
+    }
+}
+
 /// Whether the transaction was given up for the sake of another one, by a deadlock or a failed serialisation, so that the same
 /// one may succeed when it is begun again. Nothing of it is left.
 pub fn is_conflict(error: &DbErr) -> bool {
@@ -57,14 +80,15 @@ pub fn unique_violation(error: &DbErr) -> Option<String> {
 
 fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            Some(error)
-        }
+        // A new connection may be what meets a full disk.
+        DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))
+        | DbErr::Conn(RuntimeErr::SqlxError(error)) => Some(error),
         _ => None,
     }
 }
 
-fn is_away(error: &sqlx::Error) -> bool {
+pub(super) fn is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
@@ -72,7 +96,9 @@ fn is_away(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => match error.code() {
-            Some(code) if is_sqlite(error.as_ref()) => is_sqlite_pause(&code),
+            Some(code) if is_sqlite(error.as_ref()) => {
+                is_sqlite_pause(&code) || store::sqlite::is_rolled_back(error.as_ref())
+            }
             Some(code) => is_postgres_pause(&code),
             None => false,
         },
@@ -88,8 +114,9 @@ fn is_sqlite(error: &dyn sqlx::error::DatabaseError) -> bool {
 
 /// SQLSTATE, appendix A of PostgreSQL's manual.
 fn is_postgres_pause(code: &str) -> bool {
-    // 08: the connection; 53: out of connections, memory or disk; 57P: the server is going down, or has been.
-    let classes = ["08", "53", "57P"];
+    // 08: the connection; 53: out of connections, memory or disk; 57P: the server is going down, or has been; 58030: its disk
+    // answers with errors.
+    let classes = ["08", "53", "57P", "58030"];
     // A standby that has not been promoted yet takes no writes.
     let read_only = "25006";
     code == read_only || classes.iter().any(|class| code.starts_with(class))
@@ -164,7 +191,7 @@ mod tests {
     #[test]
     fn a_server_that_goes_down_or_is_full_is_a_pause_and_a_lost_race_a_conflict() {
         for code in [
-            "57P01", "57P02", "57P03", "08006", "53300", "53100", "25006",
+            "57P01", "57P02", "57P03", "08006", "53300", "53100", "25006", "58030",
         ] {
             assert!(is_postgres_pause(code), "{code}");
         }

@@ -7,15 +7,24 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor};
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use secrecy::ExposeSecret;
+use store::Doubt;
 
 use super::DatabaseError;
+use super::pooler::lends_sessions;
+use super::sessions::Sessions;
 use crate::config::{DatabaseConfig, is_plain_identifier};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// No statement of ours takes long. One that hangs must not keep its connection: a caller who gives up cannot take it back.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
-/// For a connection on its way back into the pool.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Ends the transaction of a process that stopped in the middle of it, and so frees its locks. A handler may pause for its
+/// whole 30 s between two statements, and no other transaction of ours pauses for that long. With what another replica needs
+/// to try again, this stays below a minute.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(40);
+/// As above, where the network or the machine is lost: the server asks the silent client after 10 s, and ends the session after
+/// three questions without an answer, or 30 s after the first byte that was not received.
+const LOST_CLIENT: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
+    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000";
 /// Any number, but the same in every replica; see [`create_schema`].
 const SCHEMA_LOCK: i64 = 0x616e_6761_7269_0001;
 
@@ -31,7 +40,18 @@ pub(super) fn options(
     let options = PgConnectOptions::from_str(config.url.expose_secret());
     // The parser's own words may repeat parts of the URL.
     let options = options.map_err(|_| DatabaseError::Invalid("its URL is malformed".to_owned()))?;
+    // PgBouncer refuses this start-up parameter by default. Numbers travel in binary, so it changes nothing for us.
+    let options = options.extra_float_digits(None);
     Ok(options.application_name(application_name))
+}
+
+/// What was found at the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// Each connection has a session of its own, and our schema is there.
+    Usable,
+    /// A pooler lends its sessions to one transaction after another.
+    LentSessions,
 }
 
 /// Whether the server lets us in, and our schema is there. A connection of its own, because a pool that cannot connect
@@ -39,13 +59,18 @@ pub(super) fn options(
 pub(super) async fn reach(
     options: &PgConnectOptions,
     schema: Option<&str>,
-) -> Result<(), sqlx::Error> {
+) -> Result<Reached, sqlx::Error> {
     let attempt = async {
         let mut connection = PgConnection::connect_with(options).await?;
+        // First, because prepared statements fail there with errors that say something else.
+        if lends_sessions(&mut connection, options).await? {
+            return Ok(Reached::LentSessions);
+        }
         if let Some(schema) = schema {
             create_schema(&mut connection, schema).await?;
         }
-        connection.close().await
+        connection.close().await?;
+        Ok(Reached::Usable)
     };
     let timed_out = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
     let finished = tokio::time::timeout(CONNECT_TIMEOUT, attempt).await;
@@ -53,12 +78,14 @@ pub(super) async fn reach(
 }
 
 /// The pool connects when it is first used: [`reach`] has shown that it can.
-pub(super) fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> DatabaseConnection {
-    let mut settings = format!("SET statement_timeout = {}", STATEMENT_TIMEOUT.as_millis());
-    if let Some(schema) = &config.schema {
-        settings.push_str(&format!("; SET search_path = {schema}"));
-    }
-    // Statements and no start-up parameters: poolers between us and the server refuse those.
+pub(super) fn pool(
+    config: &DatabaseConfig,
+    options: PgConnectOptions,
+    doubt: &Doubt,
+) -> DatabaseConnection {
+    let settings = settings(config.schema.as_deref());
+    let sessions = Sessions::default();
+    let (taken, given_back) = (sessions.clone(), sessions.clone());
     let pool = PgPoolOptions::new()
         .max_connections(config.pool_max)
         .acquire_timeout(config.acquire_timeout)
@@ -69,17 +96,36 @@ pub(super) fn pool(config: &DatabaseConfig, options: PgConnectOptions) -> Databa
                 Ok(())
             })
         })
-        .after_release(|connection, _| Box::pin(answers(connection)));
-    SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options))
+        .before_acquire(move |_, session| {
+            let usable = !taken.is_outdated(session.age);
+            Box::pin(async move { Ok(usable) })
+        })
+        .after_release(move |connection, session| {
+            let sessions = given_back.clone();
+            Box::pin(async move { sessions.may_return(connection, session.age).await })
+        });
+    let mut db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options));
+    let doubt = doubt.clone();
+    db.set_metric_callback(move |statement| {
+        if statement.failed {
+            sessions.statement_failed();
+            doubt.raise();
+        }
+    });
+    db
 }
 
-/// Whether the connection still answers. The pool asks that too, but waits for ever: where a link has gone silent, each call
-/// that was given up would keep its place in the pool until none is left.
-async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let silence = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-    let answered = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
-    answered.map_err(silence)??;
-    Ok(true)
+/// Of each session. Statements and no start-up parameters: poolers between us and the server refuse those.
+fn settings(schema: Option<&str>) -> String {
+    let mut settings = format!(
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; {LOST_CLIENT}",
+        STATEMENT_TIMEOUT.as_millis(),
+        IDLE_IN_TRANSACTION_TIMEOUT.as_millis(),
+    );
+    if let Some(schema) = schema {
+        settings.push_str(&format!("; SET search_path = {schema}"));
+    }
+    settings
 }
 
 /// Looked up first, because `IF NOT EXISTS` demands the right to create even where there is nothing to create; and under

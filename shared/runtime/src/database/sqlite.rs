@@ -1,4 +1,6 @@
 //! SQLite: one file, one machine, and every commit on the disk before it is answered.
+//!
+//! A connection whose transaction SQLite has ended by itself, as on a full disk, is closed and not reused: [`store::sqlite`].
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector, sqlx};
+use store::Doubt;
 
 use super::{DatabaseError, classify};
 use crate::config::DatabaseConfig;
@@ -19,6 +22,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) async fn connect(
     config: &DatabaseConfig,
     path: &str,
+    doubt: &Doubt,
 ) -> Result<DatabaseConnection, DatabaseError> {
     create_folder(Path::new(path)).await?;
     // The options belong to the pool: each connection that it ever opens gets all of them.
@@ -30,7 +34,7 @@ pub(super) async fn connect(
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true);
     let open = || async {
-        SqlitePoolOptions::new()
+        store::sqlite::guarded(SqlitePoolOptions::new())
             .max_connections(config.pool_max)
             .acquire_timeout(config.acquire_timeout)
             .connect_with(options.clone())
@@ -44,9 +48,16 @@ pub(super) async fn connect(
         .await
         .map_err(|error| DatabaseError::File {
             path: path.to_owned(),
-            source: Box::new(error),
+            source: store::sqlite::explain(&error).into(),
         })?;
-    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+    let mut db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+    let doubt = doubt.clone();
+    db.set_metric_callback(move |statement| {
+        if statement.failed {
+            doubt.raise();
+        }
+    });
+    Ok(db)
 }
 
 async fn create_folder(file: &Path) -> Result<(), DatabaseError> {

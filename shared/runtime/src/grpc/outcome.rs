@@ -24,6 +24,10 @@ pub(super) fn durations() -> Histogram<f64> {
         .build()
 }
 
+/// Stands in a response: the service is not at fault, also where the code is one of a failure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoFault;
+
 /// An open call. It is reported once: by [`Outcome::is`], or as cancelled when it is dropped before.
 pub(super) struct Outcome {
     span: Span,
@@ -32,6 +36,7 @@ pub(super) struct Outcome {
     begun: Instant,
     durations: Histogram<f64>,
     reported: bool,
+    excused: bool,
     /// The call's share of the server, given back when the last byte of the answer is gone.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -46,12 +51,18 @@ impl Outcome {
             begun: Instant::now(),
             durations,
             reported: false,
+            excused: false,
             permit: None,
         }
     }
 
     pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
+    }
+
+    /// The service is not at fault, also where the code that follows is one of a failure.
+    pub(super) fn excuse(&mut self) {
+        self.excused = true;
     }
 
     /// The call ended with `code`. Only the first report counts.
@@ -61,7 +72,8 @@ impl Outcome {
         }
         let status = name(code);
         self.span.record("rpc.status_code", status);
-        let is_error = is_server_fault(code) || code == Code::Unimplemented;
+        let is_fault = is_server_fault(code) && !self.excused;
+        let is_error = is_fault || code == Code::Unimplemented;
         if is_error {
             self.span.record("otel.status_code", "ERROR");
             self.span.set_attribute("error.type", status);
@@ -75,7 +87,7 @@ impl Outcome {
         let is_probe = method.starts_with("grpc.health.") || method.starts_with("grpc.reflection.");
         match code {
             Code::Ok if is_probe => tracing::debug!(method, status, duration_ms, "call"),
-            _ if is_server_fault(code) => tracing::error!(method, status, duration_ms, "call"),
+            _ if is_fault => tracing::error!(method, status, duration_ms, "call"),
             Code::ResourceExhausted | Code::Unimplemented => {
                 tracing::warn!(method, status, duration_ms, "call");
             }
@@ -138,5 +150,47 @@ fn name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+
+    use super::*;
+
+    /// What is measured of a call that ended with this code: the names of its attributes.
+    fn measured(code: Code, excused: bool) -> Vec<String> {
+        let exporter = InMemoryMetricExporter::default();
+        let reader = PeriodicReader::builder(exporter.clone()).build();
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let durations = provider.meter("test").f64_histogram("duration").build();
+        let mut outcome = Outcome::open(Span::none(), "m", "m", durations);
+        if excused {
+            outcome.excuse();
+        }
+        outcome.is(code);
+        provider.force_flush().unwrap();
+        let exported = exporter.get_finished_metrics().unwrap();
+        let mut scopes = exported.iter().flat_map(|all| all.scope_metrics());
+        let metric = scopes.find_map(|scope| scope.metrics().next()).unwrap();
+        let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
+            panic!("no histogram of numbers");
+        };
+        let point = histogram.data_points().next().unwrap();
+        point
+            .attributes()
+            .map(|pair| pair.key.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn only_what_is_our_fault_is_measured_as_an_error() {
+        let is_error = |code, excused| measured(code, excused).contains(&"error.type".to_owned());
+        assert!(is_error(Code::Unavailable, false));
+        assert!(!is_error(Code::Unavailable, true));
+        assert!(!is_error(Code::Unauthenticated, false));
     }
 }

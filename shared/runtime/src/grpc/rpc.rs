@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use tracing::Instrument;
 
 use super::correlation::{self, CORRELATION_HEADER};
-use super::outcome::{self, Outcome};
+use super::outcome::{self, NoFault, Outcome};
 use super::reply::Watched;
 use super::unread::Unread;
 use super::{EXEMPT, deadline, remap, trace};
@@ -161,6 +161,9 @@ where
 
 /// Reports a status that stands in the headers now, and lets the body report one that comes in the trailers.
 fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -> Response<Body> {
+    if response.extensions().get::<NoFault>().is_some() {
+        outcome.excuse();
+    }
     match remap::status_in(response.headers_mut()) {
         Some(code) => outcome.is(code),
         // What is no gRPC (a wrong content type) is refused with an HTTP status alone.

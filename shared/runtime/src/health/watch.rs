@@ -40,7 +40,7 @@ where
                 health.set_services(true);
             }
             Some(false) => {
-                tracing::error!("not serving: a dependency does not answer");
+                tracing::error!("not serving: a dependency is away or of no use");
                 health.set_services(false);
             }
             None => {}

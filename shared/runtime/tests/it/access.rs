@@ -1,7 +1,7 @@
 //! Who is let in: what a server answers to calls with tokens of every kind, and how its keys come and go.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime::auth::{
     self, Access, Caller, Guard, LIFETIME, Role, Rules, Signer, Verifier, new_private_key,
@@ -11,6 +11,7 @@ use runtime::{Shutdown, TestClock, database};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use tempfile::TempDir;
+use testkit::Statements;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -74,6 +75,12 @@ impl World {
         auth::learn(&self.db, &key).await.unwrap();
     }
 
+    /// The issuer has announced the first key at `at_ms`.
+    async fn announced(&self, at_ms: i64) {
+        let key = self.signer.verification_key(NOW_MS + 10 * LIFETIME_MS);
+        auth::hear(&self.db, &key, at_ms).await.unwrap();
+    }
+
     /// The caller as the handler sees it, or the refusal.
     async fn call(&self, authorization: &[&str]) -> Result<String, Status> {
         let answer = call(self.server.channel().await, with(authorization)).await;
@@ -130,11 +137,12 @@ async fn whoever_has_a_valid_token_is_known_to_the_handler() {
 #[tokio::test]
 async fn without_a_good_token_nobody_is_let_in_and_nobody_learns_why() {
     let world = World::new(FOR_USERS).await;
+    world.announced(NOW_MS).await;
     let token = world.signer.issue(ADA, NOW_MS).token;
     let good = format!("Bearer {token}");
     let tampered = good.replacen(".e", ".f", 1);
     let unsigned = format!("Bearer {}", token.rsplit_once('.').unwrap().0);
-    let of_unknown_key = signer("key-2").issue(ADA, NOW_MS).token;
+    let of_unknown_key = signer("key-2").issue(ADA, NOW_MS - 1_000).token;
     let of_forged_key = signer("key-1").issue(ADA, NOW_MS).token;
     let future = world.signer.issue(ADA, NOW_MS + 61_000).token;
     let refusals = [
@@ -259,6 +267,69 @@ async fn a_new_key_counts_as_soon_as_it_is_in_the_table() {
 }
 
 #[tokio::test]
+async fn a_token_newer_than_the_last_announcement_is_worth_a_retry() {
+    let world = World::new(FOR_USERS).await;
+    let late = signer("key-2");
+    let ask = async |issued_at_ms: i64| {
+        let token = late.issue(ADA, issued_at_ms).token;
+        world.call(&[&format!("Bearer {token}")]).await
+    };
+    let status = ask(NOW_MS).await.unwrap_err();
+    let retry = status.get_error_details().retry_info().cloned();
+    assert_eq!(retry.unwrap().retry_delay, Some(Duration::from_secs(1)));
+    assert_refused(Err(status), Code::Unavailable, "KEY_UNKNOWN");
+
+    // What a wrong clock has announced proves nothing.
+    for announced_at_ms in [NOW_MS - 500, NOW_MS + 3_600_000] {
+        world.announced(announced_at_ms).await;
+        assert_refused(ask(NOW_MS).await, Code::Unavailable, "KEY_UNKNOWN");
+    }
+    world.announced(NOW_MS - 60_000).await;
+    assert_refused(ask(NOW_MS).await, Code::Unavailable, "KEY_UNKNOWN");
+    for forged in [
+        NOW_MS - 61_000,          // older than the announcement
+        NOW_MS + 61_000,          // of the future
+        NOW_MS - 2 * LIFETIME_MS, // expired
+    ] {
+        let answer = testkit::eventually("the table is read again", async || {
+            let answer = ask(forged).await;
+            match answer.as_ref().unwrap_err().code() {
+                Code::Unavailable => Err(answer),
+                _ => Ok(answer),
+            }
+        });
+        assert_refused(answer.await, Code::Unauthenticated, "UNAUTHENTICATED");
+    }
+}
+
+#[tokio::test]
+async fn the_issuer_knows_all_keys_so_another_one_is_forged() {
+    let world = World::new(FOR_USERS).await;
+    let issuer = Verifier::of_issuer(world.db.clone(), Arc::new(world.clock.clone()));
+    let token = signer("key-2").issue(ADA, NOW_MS).token;
+    assert_eq!(issuer.verify(&token).await, Err(auth::Refusal::UnknownKey));
+}
+
+#[tokio::test]
+async fn forged_tokens_cost_few_looks_at_the_table() {
+    let world = World::new(FOR_USERS).await;
+    let (statements, _listening) = Statements::listen();
+    let begun = Instant::now();
+    let forged = signer("key-2").issue(ADA, NOW_MS).token;
+    let verifier = Verifier::new(world.db.clone(), Arc::new(world.clock.clone()));
+    for _ in 0..500 {
+        assert_eq!(
+            verifier.verify(&forged).await,
+            Err(auth::Refusal::KeyNotHeardOf)
+        );
+    }
+    let took = begun.elapsed();
+    let asked = statements.since(begun);
+    let most = took.as_millis() / 200 + 2;
+    assert!(asked.len() as u128 <= most, "{} in {took:?}", asked.len());
+}
+
+#[tokio::test]
 async fn a_key_ends_when_it_expires_and_nobody_can_replace_it() {
     let world = World::new(FOR_USERS).await;
     world.learn(&signer("key-1")).await;
@@ -280,10 +351,11 @@ async fn a_key_ends_when_it_expires_and_nobody_can_replace_it() {
 #[tokio::test]
 async fn while_the_database_is_away_the_known_keys_go_on_to_count() {
     let world = World::new(FOR_USERS).await;
+    world.announced(NOW_MS).await;
     assert!(world.call_as(ADA).await.is_ok());
     let gone = "ALTER TABLE verification_key RENAME TO hidden";
     world.db.execute_unprepared(gone).await.unwrap();
-    let unknown = signer("key-2").issue(ADA, NOW_MS).token;
+    let unknown = signer("key-2").issue(ADA, NOW_MS - 1_000).token;
     // Whether that key is ours nobody can say, after at most the pause between two looks.
     let refused = testkit::eventually("the table is looked at", async || {
         let refused = world.call(&[&format!("Bearer {unknown}")]).await;

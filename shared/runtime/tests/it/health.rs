@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use runtime::auth::{Guard, Verifier};
 use runtime::config::{DatabaseConfig, GrpcConfig};
 use runtime::{GrpcServer, Service, Serving, Shutdown, SystemClock, Tasks, database};
+use store::Doubt;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::service::Routes;
@@ -112,6 +113,7 @@ async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
         guard: Guard::new(&[], verifier),
         descriptor_set: &[],
         database,
+        doubt: Doubt::new(),
     };
     let shutdown = Shutdown::new(Duration::from_secs(600));
     let mut serving = Serving::start(server, service, &shutdown);

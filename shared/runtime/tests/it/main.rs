@@ -12,6 +12,8 @@ mod calls;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod full_file;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod healthcheck;
@@ -21,6 +23,8 @@ mod idempotency;
 mod messages;
 #[cfg(test)]
 mod page_tokens;
+#[cfg(test)]
+mod pgbouncer;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
@@ -34,6 +38,8 @@ mod reflection;
 #[cfg(test)]
 mod releases;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod sqlite;
@@ -41,3 +47,5 @@ mod sqlite;
 mod tls;
 #[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod writable;

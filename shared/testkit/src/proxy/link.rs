@@ -33,6 +33,8 @@ pub(super) struct Line {
     pub(super) link: Link,
     /// A connection that has seen this grow ends with a reset.
     pub(super) resets: u64,
+    /// What arrives as something else.
+    pub(super) spoiled: Option<(&'static [u8], &'static [u8])>,
 }
 
 /// Carries bytes one way until one of the ends is closed. Notes in `lost` when the first of them got nowhere.
@@ -66,7 +68,10 @@ async fn send_off(
         }
         // None before the one that was sent off before it.
         last = arrival(link, count, last).max(last);
-        let chunk = buffer[..count].to_vec();
+        let mut chunk = buffer[..count].to_vec();
+        if let Some((from, to)) = line.borrow().spoiled {
+            spoil(&mut chunk, from, to);
+        }
         if chunks.send((last, chunk)).await.is_err() {
             return;
         }
@@ -75,6 +80,14 @@ async fn send_off(
             // a link narrow for long after it was mended.
             tokio::time::sleep_until(last).await;
         }
+    }
+}
+
+fn spoil(chunk: &mut [u8], from: &[u8], to: &[u8]) {
+    let mut rest = chunk;
+    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
+        rest[at..at + to.len()].copy_from_slice(to);
+        rest = &mut rest[at + to.len()..];
     }
 }
 

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use event::{Envelope, Message};
+use event::{Envelope, Message, event_id};
 use sea_orm::DbErr;
-use uuid::Uuid;
 
-use super::{Failure, Handling, Outcome};
-use crate::consumer::decision::{AfterFailure, after_failure};
+use super::{Failure, Handling, Outcome, undecodable};
+use crate::consumer::decision::{AfterFailure, after_failure, failing_for};
 use crate::inbox::{self, Due, Entry, Held, held};
 use crate::retry::millis;
 use crate::store::Transaction;
@@ -28,9 +27,11 @@ impl Handling {
         due: Option<&Due>,
     ) -> Result<Outcome, DbErr> {
         let attempt = due.map_or(0, |due| due.attempts) + 1;
-        let failing_for = due.map_or(0, |due| due.failing_for_ms);
-        let failing_for = Duration::from_millis(u64::try_from(failing_for).unwrap_or(0));
         let policy = self.policy(message);
+        let longest_each = policy.longest_delay.saturating_add(self.handler_time_out);
+        let failing_for = due.map_or(Duration::ZERO, |due| {
+            failing_for(due.failing_for_ms, due.attempts, longest_each)
+        });
         let (outcome, held, due_in_ms) =
             match after_failure(error, attempt, failing_for, &policy, fastrand::f64()) {
                 AfterFailure::Defer(delay) => {
@@ -43,8 +44,8 @@ impl Handling {
             };
         let cause = outcome.cause().unwrap_or_default();
         let Some(due) = due else {
-            let (event_id, envelope) =
-                (self.event_id(message), Envelope::from_message(message).ok());
+            let event_id = event_id(message).to_string();
+            let envelope = Envelope::from_message(message).ok();
             let entry = self.entry(&event_id, envelope.as_ref(), message);
             inbox::fail(transaction, &entry, held, cause, due_in_ms).await?;
             return Ok(outcome);
@@ -85,10 +86,14 @@ impl Handling {
             .headers
             .get(DEATH_REASON)
             .map_or("delivery_limit", String::as_str);
-        let cause =
+        let mut cause =
             format!("the broker gave it up ({reason}): it was delivered and never acknowledged");
-        let (event_id, envelope) = (self.event_id(message), Envelope::from_message(message).ok());
-        let entry = self.entry(&event_id, envelope.as_ref(), message);
+        let event_id = event_id(message).to_string();
+        let envelope = Envelope::from_message(message);
+        if let Err(error) = &envelope {
+            cause = format!("{cause}; {}", undecodable(error));
+        }
+        let entry = self.entry(&event_id, envelope.as_ref().ok(), message);
         if !inbox::hold(transaction, &entry, Held::Dead, Some(&cause), None).await? {
             return Ok(Outcome::Duplicate);
         }
@@ -122,25 +127,4 @@ impl Handling {
             message,
         }
     }
-
-    /// The event's id, or for a message without a proper one an id that is the same each time that it is delivered.
-    pub(in crate::consumer) fn event_id(&self, message: &Message) -> String {
-        let given = message
-            .message_id
-            .as_deref()
-            .and_then(|id| Uuid::parse_str(id).ok());
-        given
-            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &identifying_bytes(message)))
-            .to_string()
-    }
-}
-
-fn identifying_bytes(message: &Message) -> Vec<u8> {
-    let text = [
-        &message.exchange,
-        &message.routing_key,
-        message.message_id.as_deref().unwrap_or_default(),
-    ]
-    .join("\n");
-    [text.as_bytes(), &message.body].concat()
 }

@@ -2,6 +2,8 @@
 //!
 //! Which messages are with a receiver is known in memory only: when the process ends, all of them are in their queues again.
 //! How often each was delivered is written down, so that one that kills the process is not delivered for ever.
+//!
+//! On a full disk publishing and consuming fail and start over; what was confirmed is kept, and both go on once there is room.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -10,10 +12,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use event::Message;
-use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr,
-    TransactionTrait as _,
+use sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
+use sea_orm::sqlx::{self, ConnectOptions as _};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DbErr, SqlxSqliteConnector, TransactionTrait as _,
+};
+use store::sqlite;
 use tokio::sync::watch;
 
 use super::topic;
@@ -69,7 +75,7 @@ impl QueueFile {
         }
         let db = connect(path)
             .await
-            .map_err(|error| TransportError::new(action(), error))?;
+            .map_err(|error| TransportError::new(action(), sqlite::explain(&error)))?;
         let file = Self {
             db,
             state: Mutex::default(),
@@ -186,8 +192,8 @@ impl QueueFile {
         let taken = self.state().taken.clone();
         let rows = sql::query_all(
             &self.db,
-            "SELECT id, exchange, routing_key, properties, body, deliveries FROM message
-             WHERE queue = $2 AND id NOT IN {list $1} ORDER BY id LIMIT $3",
+            "SELECT id, exchange, routing_key, properties, body, cast(deliveries AS integer) AS deliveries
+             FROM message WHERE queue = $2 AND id NOT IN {list $1} ORDER BY id LIMIT $3",
             [
                 sql::list(taken),
                 queue.into(),
@@ -201,7 +207,7 @@ impl QueueFile {
             messages.push(Taken {
                 id: row.try_get("", "id")?,
                 deliveries,
-                message: stored::message(row)?,
+                message: stored::message(row),
             });
         }
         // Two receivers may have read the same rows: whoever comes first has them.
@@ -220,8 +226,8 @@ impl QueueFile {
                 .or_default()
                 .push(message.id);
         }
-        let counting =
-            "UPDATE message SET deliveries = $2 + 1 WHERE id IN {list $1} AND deliveries = $2";
+        let counting = "UPDATE message SET deliveries = $2 + 1
+                        WHERE id IN {list $1} AND cast(deliveries AS integer) = $2";
         for (deliveries, ids) in by_count {
             let values = [sql::list(ids), deliveries.into()];
             sql::execute(&self.db, counting, values).await?;
@@ -291,21 +297,22 @@ impl QueueFile {
     }
 }
 
-async fn connect(path: &Path) -> Result<DatabaseConnection, DbErr> {
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
+async fn connect(path: &Path) -> Result<DatabaseConnection, sqlx::Error> {
+    // FULL, because a confirm promises that a power cut does not take the message back.
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .disable_statement_logging();
     // One connection: a queue has one order, and SQLite one writer.
-    options
+    let pool = sqlite::guarded(SqlitePoolOptions::new())
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(10))
-        .sqlx_logging(false);
-    // FULL, because a confirm promises that a power cut does not take the message back.
-    options.map_sqlx_sqlite_opts(|sqlite| {
-        sqlite
-            .pragma("journal_mode", "WAL")
-            .pragma("synchronous", "FULL")
-            .busy_timeout(Duration::from_secs(5))
-    });
-    Database::connect(options).await
+        .connect_with(options)
+        .await?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
 }
 
 async fn insert(

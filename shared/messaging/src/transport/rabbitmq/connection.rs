@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::RabbitMqConfig;
 use super::blocked::{Blocked, Watching};
+use super::socket;
 use crate::transport::TransportError;
 
 /// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
@@ -40,10 +41,11 @@ impl Connection {
         }
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let tls = config.tls.read().await?;
-        let connecting = async {
-            let runtime = lapin::runtime::default_runtime()?;
-            lapin::Connection::connect_with_config(url.as_str(), properties, tls, runtime).await
-        };
+        let uri = url
+            .as_str()
+            .parse()
+            .map_err(|error: String| TransportError::new("reading the URL of RabbitMQ", error))?;
+        let connecting = socket::connect(uri, properties, tls);
         let connection = within(config.time_out, "connecting to RabbitMQ", connecting).await?;
         let connection = Closing {
             connection: Arc::new(connection),

@@ -56,6 +56,26 @@ fn a_token_stands_for_whom_it_was_issued_to() {
 }
 
 #[test]
+fn what_could_be_ours_but_for_its_key_says_when_it_was_issued() {
+    let (signer, _) = signer();
+    let said = |change: &dyn Fn(&mut Claims)| {
+        let mut claims = Claims::of(ADA, NOW_S);
+        change(&mut claims);
+        let token = signer.sign(&claims);
+        let token = Unverified::parse(&token).unwrap();
+        token.claims_to_be_of_ms(NOW_S * 1000)
+    };
+    assert_eq!(said(&|_| {}), Some(NOW_S * 1000));
+    assert_eq!(said(&|claims| claims.iss = "another".to_owned()), None);
+    assert_eq!(said(&|claims| claims.role = "root".to_owned()), None);
+    assert_eq!(said(&|claims| claims.iat = NOW_S + 61), None, "the future");
+    assert_eq!(said(&|claims| claims.exp = NOW_S - 61), None, "expired");
+    assert_eq!(said(&|claims| claims.exp = claims.iat + 901), None, "lasts");
+    assert_eq!(said(&|claims| claims.iat = i64::MIN), None);
+    assert_eq!(said(&|claims| claims.exp = i64::MAX), None);
+}
+
+#[test]
 fn no_two_tokens_are_alike() {
     let (signer, _) = signer();
     let issue = || signer.issue(ADA, NOW_S * 1000).token;

@@ -1,0 +1,242 @@
+//! Backlogs: how fast the relay publishes what waits in an outbox, and a consumer takes what waits in its queue.
+//!
+//! The relay's backlog is written into the outbox by SQL. The queue's is what the relay has published. Next to each stands the bare
+//! part that bounds it: lapin alone with 500 outstanding confirms, and one statement for each 100 events.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use sea_orm::sqlx::{self, PgPool};
+use serde::Serialize;
+use testkit::{Database, VirtualHost};
+
+use crate::children::{self, Program};
+use crate::ours;
+use crate::servers::Servers;
+use crate::sink::{Manner, Sink};
+use crate::{floor, machine};
+
+mod bare;
+mod seed;
+mod table;
+
+pub(crate) use self::table::markdown;
+
+/// The shortest pause between two looks. Each counts the rows, so the pause grows with what a look takes.
+const LOOK: Duration = Duration::from_millis(20);
+/// A look may take this part of the time, as long as the pause stays below the longest.
+const SHARE: u32 = 20;
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+/// A mail that the silent mail server does not take waits this long, and costs nothing meanwhile.
+const MAIL_TIMEOUT: &str = "10m";
+
+const PENDING: &str =
+    "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL";
+const MAILS: &str = "SELECT count(*) FROM notification WHERE correlation_id = 'backlog'";
+
+#[derive(clap::Args, Clone, Serialize)]
+pub(crate) struct Settings {
+    /// Events in the backlog
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) rows: u64,
+    /// How many seconds each part may take; the rate is then that of what was done
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    pub(crate) limit_seconds: u64,
+}
+
+/// How far one part came.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Drained {
+    pub(crate) events: u64,
+    pub(crate) seconds: f64,
+    /// Before and after, in megabytes a second.
+    pub(crate) speed: [f64; 2],
+}
+
+#[derive(Serialize)]
+pub(crate) struct Measured {
+    pub(crate) build: &'static str,
+    pub(crate) machine: String,
+    pub(crate) servers: String,
+    pub(crate) settings: Settings,
+    pub(crate) relay: Drained,
+    pub(crate) bare_publisher: Drained,
+    pub(crate) inbox: Drained,
+    pub(crate) bare_inbox: Drained,
+    /// What was lost or doubled; empty where nothing was.
+    pub(crate) wrong: String,
+}
+
+/// # Errors
+/// Where a program does not start, or ends.
+pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
+    let servers = Servers::start().await?;
+    let limit = Duration::from_secs(settings.limit_seconds);
+    let backlog = Backlog::prepare(&servers).await?;
+    let event = seed::Template::new(&backlog.user_id)?;
+
+    eprintln!("writing {} events into the outbox", settings.rows);
+    event.fill(&backlog.orders, settings.rows).await?;
+    let (relay, published) = backlog.relay(settings.rows, limit).await?;
+    eprintln!("the relay has published {published}");
+    let host = backlog.virtual_host.url();
+    let bare_publisher = timed(bare::publish(host, &event, published, limit)).await?;
+    let inbox = backlog.inbox(published, limit).await?;
+    eprintln!("the inbox has taken {}", inbox.events);
+    let bare_inbox = bare_inbox(&servers, &event, published, limit).await?;
+    let wrong = backlog.judge(published, inbox.events == published).await?;
+    Ok(Measured {
+        build,
+        machine: machine::description(),
+        servers: servers.versions.clone(),
+        settings: settings.clone(),
+        relay,
+        bare_publisher,
+        inbox,
+        bare_inbox,
+        wrong,
+    })
+}
+
+/// The databases and the virtual host of services that have run once: everything is migrated and declared, and one user is known.
+struct Backlog {
+    orders: PgPool,
+    mails: PgPool,
+    user_id: String,
+    databases: Vec<Database>,
+    virtual_host: VirtualHost,
+}
+
+impl Backlog {
+    async fn prepare(servers: &Servers) -> Result<Self> {
+        let system = ours::start(servers, 1).await?;
+        let user_id = sqlx::query_scalar("SELECT user_id FROM orders LIMIT 1")
+            .fetch_one(&system.databases.orders)
+            .await?;
+        // The one order is the system's own. Its mail is waited for, so that nothing is in flight at the end.
+        let limit = Duration::from_secs(60);
+        system.databases.all_written("", 1, limit).await?;
+        system.databases.all_sent("", limit).await?;
+        for program in system.programs {
+            program.stop().await?;
+        }
+        Ok(Self {
+            orders: system.databases.orders,
+            mails: system.databases.mails,
+            user_id,
+            databases: system.places.databases,
+            virtual_host: system.places.virtual_host,
+        })
+    }
+
+    /// Starts the order service, and returns how far it has come, and how many events it has published by its end.
+    async fn relay(&self, rows: u64, limit: Duration) -> Result<(Drained, u64)> {
+        let sink = Sink::start(Manner::Silent).await?;
+        let mut program = self.start(1, &sink).await?;
+        let drained = timed(async {
+            let done = until(&mut program, rows, limit, async || {
+                Ok(rows.saturating_sub(count(&self.orders, PENDING).await?))
+            });
+            done.await
+        })
+        .await?;
+        program.stop().await?;
+        let published = rows.saturating_sub(count(&self.orders, PENDING).await?);
+        Ok((drained, published))
+    }
+
+    /// Starts the notification service. Its mail server says nothing, so that no mail is sent meanwhile.
+    async fn inbox(&self, rows: u64, limit: Duration) -> Result<Drained> {
+        let sink = Sink::start(Manner::Silent).await?;
+        let mut program = self.start(2, &sink).await?;
+        let drained = timed(async {
+            let taken = async || count(&self.mails, MAILS).await;
+            until(&mut program, rows, limit, taken).await
+        })
+        .await?;
+        // Its mails are in flight and will stay so: this is no orderly end.
+        drop(program);
+        Ok(drained)
+    }
+
+    /// The service at this place of [`ours::SERVICES`].
+    async fn start(&self, service: usize, sink: &Sink) -> Result<Program> {
+        let [address] = children::free_addresses()?;
+        let name = ours::SERVICES[service];
+        let database = self.databases[service].url().to_owned();
+        let amqp = self.virtual_host.url().to_string();
+        let mut environment = ours::environment(address, database, amqp, sink.url());
+        environment.push(("SMTP_TIMEOUT", MAIL_TIMEOUT.to_owned()));
+        let mut program = Program::start(name, &children::beside(name)?, &[""; 0], &environment)?;
+        program.serving(address).await?;
+        Ok(program)
+    }
+
+    /// Every published event has one mail row where the inbox had the time to take all of them, and never more than one.
+    async fn judge(&self, published: u64, complete: bool) -> Result<String> {
+        let mails = count(&self.mails, MAILS).await?;
+        let distinct =
+            "SELECT count(DISTINCT event_id) FROM notification WHERE correlation_id = 'backlog'";
+        let distinct = count(&self.mails, distinct).await?;
+        let mut wrong = Vec::new();
+        if mails > distinct {
+            wrong.push(format!("{} mail rows are duplicates", mails - distinct));
+        }
+        if complete && distinct != published {
+            wrong.push(format!("{published} events have {distinct} mail rows"));
+        }
+        Ok(wrong.join(", "))
+    }
+}
+
+async fn bare_inbox(
+    servers: &Servers,
+    event: &seed::Template,
+    rows: u64,
+    limit: Duration,
+) -> Result<Drained> {
+    let database = Database::create_on(servers.postgres.url()).await;
+    let pool = ours::pool(database.url()).await?;
+    floor::schema::create(&pool).await?;
+    let drained = timed(bare::consume(&pool, event, rows, limit)).await;
+    pool.close().await;
+    drained
+}
+
+/// Waits until `done` says `rows`, or the time is over. Returns what it said last.
+async fn until(
+    program: &mut Program,
+    rows: u64,
+    limit: Duration,
+    done: impl AsyncFn() -> Result<u64>,
+) -> Result<u64> {
+    let began = Instant::now();
+    loop {
+        program.check()?;
+        let looked = Instant::now();
+        let done = done().await?;
+        if done >= rows || began.elapsed() > limit {
+            return Ok(done);
+        }
+        let pause = (looked.elapsed() * SHARE).clamp(LOOK, LONGEST_LOOK);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// How long `work` takes, which says how many events it has done.
+async fn timed(work: impl Future<Output = Result<u64>>) -> Result<Drained> {
+    let before = machine::speed();
+    let began = Instant::now();
+    let events = work.await?;
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Drained {
+        events,
+        seconds,
+        speed: [before, machine::speed()],
+    })
+}
+
+async fn count(pool: &PgPool, query: &'static str) -> Result<u64> {
+    let count: i64 = sqlx::query_scalar(query).fetch_one(pool).await?;
+    u64::try_from(count).context("a count is not negative")
+}

@@ -1,0 +1,105 @@
+//! Events of a backlog: all alike but for their ids, so that SQL can write them.
+
+use anyhow::{Context as _, Result};
+use contracts::Event as _;
+use contracts::money::Money;
+use contracts::order::v1::OrderPlaced;
+use prost::{Message as _, Name as _};
+use sea_orm::sqlx::{self, PgPool};
+use uuid::Uuid;
+
+/// Stands for an order's id, and is as long as every other.
+const PLACEHOLDER: &str = "00000000-0000-0000-0000-000000000000";
+
+const SKUS: [&str; 3] = ["TEA-1", "CUP-2", "POT-3"];
+
+/// In one statement; the ids are those of the database.
+const FILL: &str = "
+INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id, aggregate_version,
+                    payload, correlation_id, created_at_ms, due_at_ms)
+SELECT event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order_id, 'UTF8') || $6, 'backlog', now_ms, now_ms
+FROM (SELECT gen_random_uuid()::text AS event_id, gen_random_uuid()::text AS order_id,
+             (extract(epoch FROM now()) * 1000)::bigint AS now_ms
+      FROM generate_series(1, $1)) AS event";
+
+/// An `order.placed` of one user.
+pub(crate) struct Template {
+    event: OrderPlaced,
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Template {
+    /// # Errors
+    /// Never with ids that are UUIDs.
+    pub(crate) fn new(user_id: &str) -> Result<Self> {
+        let event = OrderPlaced {
+            order_id: PLACEHOLDER.to_owned(),
+            user_id: user_id.to_owned(),
+            lines: SKUS.map(scenarios::caller::line).to_vec(),
+            total_price: Some(Money {
+                currency_code: "EUR".to_owned(),
+                units: 27,
+                nanos: 0,
+            }),
+            create_time: None,
+        };
+        let bytes = event.encode_to_vec();
+        let place = bytes
+            .windows(PLACEHOLDER.len())
+            .position(|window| window == PLACEHOLDER.as_bytes())
+            .context("the event does not hold its order's id")?;
+        Ok(Self {
+            before: bytes[..place].to_vec(),
+            after: bytes[place + PLACEHOLDER.len()..].to_vec(),
+            event,
+        })
+    }
+
+    /// Writes `rows` events that wait to be published.
+    ///
+    /// # Errors
+    /// Where the outbox does not look as it is known here.
+    pub(crate) async fn fill(&self, orders: &PgPool, rows: u64) -> Result<()> {
+        sqlx::query(FILL)
+            .bind(i64::try_from(rows)?)
+            .bind(OrderPlaced::EXCHANGE)
+            .bind(OrderPlaced::ROUTING_KEY)
+            .bind(OrderPlaced::full_name())
+            .bind(&self.before)
+            .bind(&self.after)
+            .execute(orders)
+            .await?;
+        // A backlog grows slowly, and autovacuum keeps up with it.
+        for statement in ["VACUUM (ANALYZE) outbox", "CHECKPOINT"] {
+            sqlx::query(statement).execute(orders).await?;
+        }
+        Ok(())
+    }
+
+    /// The next event, with an id of its own.
+    pub(crate) fn next(&self) -> (Uuid, OrderPlaced) {
+        let event = OrderPlaced {
+            order_id: Uuid::now_v7().to_string(),
+            ..self.event.clone()
+        };
+        (Uuid::now_v7(), event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_sql_writes_can_be_read() {
+        let user_id = Uuid::now_v7().to_string();
+        let template = Template::new(&user_id).unwrap();
+        let order_id = Uuid::now_v7().to_string();
+        let parts = [&template.before, order_id.as_bytes(), &template.after];
+        let event = OrderPlaced::decode(parts.concat().as_slice()).unwrap();
+        assert_eq!(event.order_id, order_id);
+        assert_eq!(event.user_id, user_id);
+        assert_eq!(event.lines.len(), 3);
+    }
+}

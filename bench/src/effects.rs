@@ -1,0 +1,167 @@
+//! What became of the orders of a load: their mail rows, and the mails that were sent.
+//!
+//! Both tables have a column of the bench's own, `bench_at`, which the database fills with its clock when the row is inserted.
+//! So both ends of "commit to effect" are read from one clock, in microseconds, and mean the same for every system: from the insert
+//! of the order (its commit comes after) to the insert of the mail row (its commit is left out).
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use sea_orm::sqlx::{self, AssertSqlSafe, PgPool};
+
+use crate::load::Placed;
+use crate::sink::Sink;
+
+mod judgement;
+
+pub(crate) use self::judgement::{Found, MailRow, judge};
+
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The orders that were inserted since a time, and when.
+const ORDERS: &str = "
+SELECT order_id::text, at_us
+FROM (SELECT order_id, (extract(epoch FROM bench_at) * 1000000)::bigint AS at_us FROM orders) AS placed
+WHERE at_us >= $1";
+
+/// The queries that find a system's effects. `$1` is a pattern for correlation ids.
+#[derive(Clone, Copy)]
+pub(crate) struct Queries {
+    /// How many mail rows there are.
+    pub(crate) count: &'static str,
+    /// Their ids, their correlation ids, and when they were inserted, in microseconds.
+    pub(crate) rows: &'static str,
+    /// How many mails wait to be sent, or for the publishing of their event. `None`: the system sends none.
+    pub(crate) unsent: Option<&'static str>,
+    /// When the last mail was sent, in microseconds.
+    pub(crate) last_sent: Option<&'static str>,
+}
+
+/// Where a system keeps orders and mail rows.
+#[derive(Clone)]
+pub(crate) struct Databases {
+    pub(crate) orders: PgPool,
+    pub(crate) mails: PgPool,
+    pub(crate) queries: Queries,
+}
+
+impl Databases {
+    /// Adds `bench_at` to the tables of orders and mails.
+    ///
+    /// # Errors
+    /// Where a table is missing.
+    pub(crate) async fn add_clocks(&self, orders: &str, mails: &str) -> Result<()> {
+        for (pool, table) in [(&self.orders, orders), (&self.mails, mails)] {
+            let adding = format!(
+                "ALTER TABLE {table} ADD COLUMN bench_at timestamptz NOT NULL DEFAULT clock_timestamp()"
+            );
+            sqlx::query(AssertSqlSafe(adding)).execute(pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the server write what earlier loads have left to be written, so that it is not part of the next one's cost.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub(crate) async fn checkpoint(&self) -> Result<()> {
+        sqlx::query("CHECKPOINT").execute(&self.mails).await?;
+        Ok(())
+    }
+
+    /// The time by the database's clock, in microseconds.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub(crate) async fn now_us(&self) -> Result<i64> {
+        let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        Ok(sqlx::query_scalar(now).fetch_one(&self.mails).await?)
+    }
+
+    /// Waits until there is a mail row for each of `orders` orders.
+    ///
+    /// # Errors
+    /// Where they are not there in time.
+    pub(crate) async fn all_written(
+        &self,
+        prefix: &str,
+        orders: usize,
+        limit: Duration,
+    ) -> Result<()> {
+        let orders = i64::try_from(orders)?;
+        self.until("mail rows", limit, async |databases| {
+            let written: i64 = sqlx::query_scalar(databases.queries.count)
+                .bind(pattern(prefix))
+                .fetch_one(&databases.mails)
+                .await?;
+            Ok(orders - written)
+        })
+        .await
+    }
+
+    /// Waits until every mail is sent and its event published. Returns when the last one was sent.
+    ///
+    /// # Errors
+    /// Where it does not come to that in time.
+    pub(crate) async fn all_sent(&self, prefix: &str, limit: Duration) -> Result<Option<i64>> {
+        let (Some(unsent), Some(last)) = (self.queries.unsent, self.queries.last_sent) else {
+            return Ok(None);
+        };
+        self.until("sent mails", limit, async |databases| {
+            let unsent = sqlx::query_scalar(unsent).bind(pattern(prefix));
+            Ok(unsent.fetch_one(&databases.mails).await?)
+        })
+        .await?;
+        let last = sqlx::query_scalar(last).bind(pattern(prefix));
+        Ok(last.fetch_one(&self.mails).await?)
+    }
+
+    /// Looks until `missing` says none.
+    async fn until(
+        &self,
+        what: &str,
+        limit: Duration,
+        missing: impl AsyncFn(&Self) -> Result<i64>,
+    ) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let missing = missing(self).await?;
+            if missing <= 0 {
+                return Ok(());
+            }
+            if began.elapsed() > limit {
+                bail!("{missing} {what} are missing after {limit:?}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Compares the acknowledged orders of a load that began at `since_us` with what is there.
+    ///
+    /// # Errors
+    /// Where a database does not answer.
+    pub(crate) async fn judge(
+        &self,
+        prefix: &str,
+        since_us: i64,
+        placed: &[Placed],
+        sink: Option<&Sink>,
+    ) -> Result<Found> {
+        let orders: Vec<(String, i64)> = sqlx::query_as(ORDERS)
+            .bind(since_us)
+            .fetch_all(&self.orders)
+            .await?;
+        let orders: HashMap<String, i64> = orders.into_iter().collect();
+        let rows: Vec<MailRow> = sqlx::query_as(self.queries.rows)
+            .bind(pattern(prefix))
+            .fetch_all(&self.mails)
+            .await?;
+        let sent = |id: &str| sink.map(|sink| sink.count(id));
+        Ok(judge(placed, &orders, &rows, sent))
+    }
+}
+
+fn pattern(prefix: &str) -> String {
+    format!("{prefix}%")
+}

@@ -1,0 +1,256 @@
+//! Measures the services next to a bare floor, on private servers, and checks that nothing was lost or doubled meanwhile.
+//!
+//! `cargo xtask bench` builds all programs and starts this one. It prints a Markdown table; `--json` writes every figure of every
+//! round. It ends with 2 where an effect was lost or doubled. All that it starts ends with it.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the tables are what this program is for, and a long run says how far it is"
+)]
+
+mod children;
+mod drain;
+mod drive;
+mod effects;
+mod embedded;
+mod floor;
+mod load;
+mod machine;
+mod ours;
+mod phase;
+mod proc;
+mod report;
+mod rounds;
+mod servers;
+mod sink;
+mod system;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use sea_orm::sqlx::{self, Connection as _, PgConnection};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::report::Report;
+use crate::rounds::{Kind, Plan};
+use crate::servers::Servers;
+
+/// An effect was lost or doubled.
+const WRONG: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", about)]
+struct Cli {
+    /// What to measure; without it, the services next to the floor
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    compare: Compare,
+    /// Also write every figure into this file
+    #[arg(long, global = true, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Compare {
+    /// A minute that proves that the bench works and nothing is lost; its figures mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// How often each system is measured
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: usize,
+    /// How long each load lasts
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    seconds: u64,
+    /// How long the load before the measurement lasts
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    warm_up_seconds: u64,
+    /// Users that order in turn; each may make 200 calls a second
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    users: usize,
+    /// Callers of the closed loop
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    callers: usize,
+    /// Calls a second of the open loop
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    rate: u32,
+    /// Give each call a `request_id`, as clients do that repeat calls
+    #[arg(long)]
+    request_ids: bool,
+    /// Measure one system alone
+    #[arg(long, value_name = "SYSTEM")]
+    only: Option<Kind>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Drain a backlog: the relay's and the inbox's, next to what bounds them
+    Drain(drain::Settings),
+    /// Measure all services in one program, on SQLite and the embedded transport
+    Embedded(embedded::Settings),
+    /// Send the load alone to another server that speaks the contract
+    Drive(drive::Settings),
+    /// The bare floor, to be measured
+    #[command(hide = true)]
+    Floor(floor::Settings),
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = tokio::select! {
+        result = run(&cli) => result,
+        signal = interrupted() => signal.map(|()| at_signal(&cli)),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Returns at the first signal that asks this program to end. What runs is dropped then, and removes what it has made.
+async fn interrupted() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// The floor has no other end than a signal.
+fn at_signal(cli: &Cli) -> ExitCode {
+    if matches!(cli.what, Some(What::Floor(_))) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("interrupted: what was started is ended");
+    ExitCode::from(INTERRUPTED)
+}
+
+async fn run(cli: &Cli) -> Result<ExitCode> {
+    let json = cli.json.as_deref();
+    match &cli.what {
+        None => compare(&cli.compare.plan(), json).await,
+        Some(What::Drain(settings)) => {
+            let measured = drain::run(settings, build()).await?;
+            println!("{}\n", drain::markdown(&measured));
+            write(json, &measured)?;
+            Ok(code(measured.wrong.is_empty()))
+        }
+        Some(What::Embedded(settings)) => {
+            let measured = embedded::run(settings, build()).await?;
+            println!("{}\n", measured.markdown());
+            write(json, &measured)?;
+            Ok(code(measured.wrong.is_empty()))
+        }
+        Some(What::Drive(settings)) => {
+            println!("{}", drive::run(settings).await?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(What::Floor(settings)) => floor::serve(settings).await,
+    }
+}
+
+async fn compare(plan: &Plan, json: Option<&Path>) -> Result<ExitCode> {
+    let servers = Servers::start().await?;
+    eprintln!("{}", servers.versions);
+    let report = Report {
+        command: command(),
+        build: build(),
+        date: date(&servers).await?,
+        machine: machine::description(),
+        servers: servers.versions.clone(),
+        plan: plan.clone(),
+        rounds: rounds::run(plan, &servers).await?,
+    };
+    println!("{}", report.markdown());
+    write(json, &report)?;
+    Ok(code(report.is_right()))
+}
+
+impl Compare {
+    fn plan(&self) -> Plan {
+        let systems = self
+            .only
+            .map_or(vec![Kind::Ours, Kind::Floor], |kind| vec![kind]);
+        if self.quick {
+            return Plan {
+                rounds: 1,
+                seconds: 2,
+                warm_up_seconds: 1,
+                users: 2,
+                callers: 4,
+                per_second: 10,
+                request_ids: self.request_ids,
+                systems,
+            };
+        }
+        Plan {
+            rounds: self.rounds,
+            seconds: self.seconds,
+            warm_up_seconds: self.warm_up_seconds,
+            users: self.users,
+            callers: self.callers,
+            per_second: self.rate,
+            request_ids: self.request_ids,
+            systems,
+        }
+    }
+}
+
+fn code(right: bool) -> ExitCode {
+    if right {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(WRONG)
+    }
+}
+
+fn write(file: Option<&Path>, report: &impl serde::Serialize) -> Result<()> {
+    let Some(file) = file else {
+        return Ok(());
+    };
+    let text = serde_json::to_string_pretty(report)?;
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// As it was given.
+fn command() -> String {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    format!("cargo xtask bench {}", args.join(" "))
+        .trim()
+        .to_owned()
+}
+
+fn build() -> &'static str {
+    if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    }
+}
+
+async fn date(servers: &Servers) -> Result<String> {
+    let mut connection = PgConnection::connect(servers.postgres.url().as_str()).await?;
+    let now = "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')";
+    let date: String = sqlx::query_scalar(now).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(format!("{date} UTC"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,124 @@
+//! The three services as programs of their own, with the settings that they have when nothing is said, and users with tokens.
+//!
+//! Set are only addresses: of the databases, the broker, the mail server, and where each listens. Telemetry is off, as it is
+//! where no collector is named; the log goes to a file.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use scenarios::{Caller, Mailbox};
+use sea_orm::sqlx::PgPool;
+use sea_orm::sqlx::postgres::PgPoolOptions;
+use testkit::{Database, VirtualHost};
+
+use crate::children::{self, Program};
+use crate::effects::{Databases, Queries};
+use crate::load::Target;
+use crate::servers::Servers;
+use crate::sink::{Manner, Sink};
+use crate::system::{Places, System};
+
+pub(crate) const SERVICES: [&str; 3] = ["user-service", "order-service", "notification-service"];
+
+const QUERIES: Queries = Queries {
+    count: "SELECT count(*) FROM notification WHERE kind = 'order_placed' AND correlation_id LIKE $1",
+    rows: "SELECT notification_id, correlation_id, (extract(epoch FROM bench_at) * 1000000)::bigint
+           FROM notification WHERE kind = 'order_placed' AND correlation_id LIKE $1",
+    unsent: Some(
+        "SELECT (SELECT count(*) FROM notification
+                 WHERE kind = 'order_placed' AND state <> 'sent' AND correlation_id LIKE $1)
+              + (SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL)",
+    ),
+    last_sent: Some("SELECT max(sent_at_ms) * 1000 FROM notification WHERE correlation_id LIKE $1"),
+};
+
+/// Starts the services, registers users, and waits until an order of each is taken.
+///
+/// # Errors
+/// Where one of them does not start, or a user cannot order.
+pub(crate) async fn start(servers: &Servers, users: usize) -> Result<System> {
+    let sink = Sink::start(Manner::Takes).await?;
+    let virtual_host =
+        VirtualHost::create(servers.rabbitmq.operator(), servers.rabbitmq.url()).await;
+    let addresses: [SocketAddr; 3] = children::free_addresses()?;
+    let mut databases = Vec::new();
+    let mut programs = Vec::new();
+    for (name, address) in SERVICES.into_iter().zip(addresses) {
+        let database = Database::create_on(servers.postgres.url()).await;
+        let url = database.url().to_owned();
+        databases.push(database);
+        let amqp = virtual_host.url().to_string();
+        let environment = environment(address, url, amqp, sink.url());
+        let program = Program::start(name, &children::beside(name)?, &[""; 0], &environment)?;
+        programs.push(program);
+    }
+    for (program, address) in programs.iter_mut().zip(addresses) {
+        program.serving(address).await?;
+    }
+
+    let stores = Databases {
+        orders: pool(databases[1].url()).await?,
+        mails: pool(databases[2].url()).await?,
+        queries: QUERIES,
+    };
+    stores.add_clocks("orders", "notification").await?;
+    let tokens = tokens(addresses, users).await?;
+    Ok(System {
+        target: Target::at(addresses[1], tokens)?,
+        databases: stores,
+        programs,
+        sink: Some(sink),
+        places: Places {
+            databases,
+            virtual_host,
+        },
+    })
+}
+
+/// The settings of one service.
+pub(crate) fn environment(
+    listen: SocketAddr,
+    database_url: String,
+    amqp_url: String,
+    smtp_url: String,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("GRPC_LISTEN", listen.to_string()),
+        ("DATABASE_URL", database_url),
+        ("AMQP_URL", amqp_url),
+        ("SMTP_URL", smtp_url),
+    ]
+}
+
+/// Registers users, logs them in, and places one order for each: then the order service knows them and the key of their tokens.
+///
+/// # Errors
+/// What a service answers.
+pub(crate) async fn tokens(addresses: [SocketAddr; 3], users: usize) -> Result<Vec<String>> {
+    let [user, order, notification] = addresses;
+    // Nothing here reads mails.
+    let mailbox = Mailbox::Folder("unused".into());
+    let caller = Caller::new(user, order, notification, mailbox)?;
+    let mut tokens = Vec::new();
+    for number in 0..users {
+        let email = format!("bench-{number}@example.com");
+        caller
+            .register(&email, "Ada Lovelace")
+            .await
+            .context("registering a user")?;
+        let session = caller.log_in(&email, scenarios::caller::PASSWORD).await;
+        let token = session.context("logging in")?.access_token;
+        caller.place(&token, "TEA-1").await.context("ordering")?;
+        tokens.push(token);
+    }
+    Ok(tokens)
+}
+
+/// A few connections for the bench's own questions.
+///
+/// # Errors
+/// Where the database cannot be reached.
+pub(crate) async fn pool(url: &str) -> Result<PgPool> {
+    let options = PgPoolOptions::new().max_connections(2);
+    Ok(options.connect(url).await?)
+}

@@ -1,0 +1,170 @@
+//! One measurement: a load on a system, the wait for its effects, and what that has cost.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use crate::effects::Found;
+use crate::load::{self, Outcome, Shape};
+use crate::proc::{Cores, Memory};
+use crate::servers::Servers;
+use crate::system::{self, Cpu, DRAIN_LIMIT, System};
+
+/// Between two judgements.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The figures of one measurement. Every "per event" divides by the orders that were answered OK.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) placed: usize,
+    pub(crate) attempts: usize,
+    /// By status code and message.
+    pub(crate) failed: BTreeMap<String, u64>,
+    /// Answered OK, from the first call to the last answer.
+    pub(crate) commands_per_s: f64,
+    /// Mail rows, from the first call to the last row.
+    pub(crate) effects_per_s: f64,
+    /// Sent mails, from the first call to the last one. `None`: the system sends none.
+    pub(crate) sent_per_s: Option<f64>,
+    pub command_p50_ms: f64,
+    pub command_p99_ms: f64,
+    pub(crate) command_max_ms: f64,
+    pub effect_p50_ms: f64,
+    pub effect_p99_ms: f64,
+    /// By part, until the last mail row was there.
+    pub(crate) cpu_ms_per_event: Cpu,
+    /// By part, until the last mail was sent and its event published.
+    pub(crate) cpu_ms_per_event_with_mail: Cpu,
+    /// By part, at the end of the load.
+    pub(crate) memory: BTreeMap<String, Memory>,
+    /// What others used of the machine, in cores.
+    pub(crate) foreign_cores: f64,
+    /// What the machine below this one took, in cores.
+    pub(crate) stolen_cores: f64,
+    /// What was lost, doubled or sent twice; empty where nothing was.
+    pub(crate) wrong: String,
+}
+
+/// Runs `shape` for `duration`. Call `n` has `prefix` and `n` as its correlation id.
+///
+/// # Errors
+/// Where a program ends, or the effects do not come.
+pub(crate) async fn measure(
+    system: &mut System,
+    servers: &Servers,
+    shape: Shape,
+    duration: Duration,
+    prefix: &str,
+) -> Result<Measured> {
+    system.databases.checkpoint().await?;
+    let (cores, began) = (Cores::look()?, Instant::now());
+    let before = system.cpu(servers)?;
+    let began_us = system.databases.now_us().await?;
+    let outcome = load::run(&system.target, shape, duration, prefix).await?;
+    let memory = system.memory(servers)?;
+    let placed = outcome.placed.len();
+
+    let written = system
+        .databases
+        .all_written(prefix, placed, DRAIN_LIMIT)
+        .await;
+    system.check()?;
+    written.with_context(|| failures(&outcome))?;
+    let at_rows = system.cpu(servers)?;
+    let (found, last_sent_us) = settled(system, began_us, &outcome, prefix).await?;
+    let at_end = system.cpu(servers)?;
+    let (foreign_cores, stolen_cores) = foreign(cores, began, &system::used(&before, &at_end))?;
+
+    let (effect_p50_ms, effect_p99_ms) = found.to_effect_ms()?;
+    let rate = |until_us: i64| placed as f64 * 1e6 / (until_us - began_us).max(1) as f64;
+    let per_event = |after: &Cpu| {
+        let used = system::used(&before, after).into_iter();
+        used.map(|(name, ms)| (name, ms / placed.max(1) as f64))
+            .collect()
+    };
+    let latency_ms = |us: u64| us as f64 / 1000.0;
+    Ok(Measured {
+        placed,
+        attempts: outcome.attempts,
+        commands_per_s: placed as f64 / outcome.took.as_secs_f64(),
+        effects_per_s: rate(found.last_us),
+        sent_per_s: last_sent_us.map(rate),
+        command_p50_ms: latency_ms(outcome.latency.value_at_quantile(0.5)),
+        command_p99_ms: latency_ms(outcome.latency.value_at_quantile(0.99)),
+        command_max_ms: latency_ms(outcome.latency.max()),
+        effect_p50_ms,
+        effect_p99_ms,
+        cpu_ms_per_event: per_event(&at_rows),
+        cpu_ms_per_event_with_mail: per_event(&at_end),
+        memory,
+        foreign_cores,
+        stolen_cores,
+        wrong: found.complaint(),
+        failed: outcome.failed,
+    })
+}
+
+/// A load without a measurement, drained: it fills caches, pools and plans.
+///
+/// # Errors
+/// As [`measure`].
+pub(crate) async fn warm_up(system: &mut System, duration: Duration, prefix: &str) -> Result<()> {
+    let shape = Shape::Closed { callers: 8 };
+    let outcome = load::run(&system.target, shape, duration, prefix).await?;
+    let placed = outcome.placed.len();
+    let written = system
+        .databases
+        .all_written(prefix, placed, DRAIN_LIMIT)
+        .await;
+    system.check()?;
+    written.with_context(|| failures(&outcome))?;
+    system.databases.all_sent(prefix, DRAIN_LIMIT).await?;
+    anyhow::ensure!(
+        placed > 0,
+        "no call was answered OK; {}",
+        failures(&outcome)
+    );
+    Ok(())
+}
+
+/// Waits until everything is sent, and judges. A call that failed may have left an order: then there can be as many mail rows as
+/// acknowledged orders while one of these has none yet, so this looks again.
+async fn settled(
+    system: &System,
+    began_us: i64,
+    outcome: &Outcome,
+    prefix: &str,
+) -> Result<(Found, Option<i64>)> {
+    let (databases, sink) = (&system.databases, system.sink.as_ref());
+    let began = Instant::now();
+    loop {
+        let last_sent_us = databases.all_sent(prefix, DRAIN_LIMIT).await?;
+        let found = databases
+            .judge(prefix, began_us, &outcome.placed, sink)
+            .await?;
+        if found.lost == 0 || began.elapsed() > DRAIN_LIMIT {
+            return Ok((found, last_sent_us));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What others used of the machine, and what the machine below this one took: both in cores.
+fn foreign(before: Cores, began: Instant, ours: &Cpu) -> Result<(f64, f64)> {
+    let after = Cores::look()?;
+    let elapsed_ms = began.elapsed().as_secs_f64() * 1000.0;
+    let ours: f64 = ours.values().sum();
+    let busy = ((after.busy_ms - before.busy_ms - ours) / elapsed_ms).max(0.0);
+    let stolen = (after.steal_ms - before.steal_ms) / elapsed_ms;
+    Ok((busy, stolen))
+}
+
+fn failures(outcome: &Outcome) -> String {
+    let failed: u64 = outcome.failed.values().sum();
+    format!(
+        "{failed} of {} calls failed: {:?}",
+        outcome.attempts, outcome.failed
+    )
+}

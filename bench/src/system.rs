@@ -1,0 +1,107 @@
+//! A system that is measured: where it takes calls, where its effects are, and which processes it consists of.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use testkit::{Database, VirtualHost};
+
+use crate::children::Program;
+use crate::effects::Databases;
+use crate::load::Target;
+use crate::proc::{Memory, Processes};
+use crate::servers::Servers;
+use crate::sink::Sink;
+
+/// How long a system may take to finish what a load has left.
+pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(300);
+
+/// The names of what does not belong to the system's own programs.
+pub(crate) const POSTGRES: &str = "PostgreSQL";
+pub(crate) const BROKER: &str = "broker";
+pub(crate) const GENERATOR: &str = "load generator";
+
+/// A running system, with databases and a virtual host of its own.
+pub(crate) struct System {
+    pub(crate) target: Target,
+    pub(crate) databases: Databases,
+    pub(crate) programs: Vec<Program>,
+    /// Takes the mails of a system that sends some.
+    pub(crate) sink: Option<Sink>,
+    /// Dropped after the programs that use them.
+    pub(crate) places: Places,
+}
+
+/// What is removed when a system has ended.
+pub(crate) struct Places {
+    pub(crate) databases: Vec<Database>,
+    pub(crate) virtual_host: VirtualHost,
+}
+
+/// The CPU time of every part, in milliseconds.
+pub(crate) type Cpu = BTreeMap<String, f64>;
+
+impl System {
+    /// # Errors
+    /// Where `/proc` cannot be read.
+    pub(crate) fn cpu(&self, servers: &Servers) -> Result<Cpu> {
+        let processes = Processes::look()?;
+        let own = i32::try_from(std::process::id())?;
+        let mut cpu: Cpu = self
+            .parts(servers)
+            .map(|(name, pid)| (name.to_owned(), processes.cpu_ms(pid)))
+            .collect();
+        cpu.insert(GENERATOR.to_owned(), processes.own_cpu_ms(own));
+        Ok(cpu)
+    }
+
+    /// # Errors
+    /// Where `/proc` cannot be read.
+    pub(crate) fn memory(&self, servers: &Servers) -> Result<BTreeMap<String, Memory>> {
+        let processes = Processes::look()?;
+        let parts = self.parts(servers);
+        Ok(parts
+            .map(|(name, pid)| (name.to_owned(), processes.memory(pid)))
+            .collect())
+    }
+
+    fn parts(&self, servers: &Servers) -> impl Iterator<Item = (&'static str, i32)> {
+        let servers = [(POSTGRES, servers.postmaster), (BROKER, servers.beam)];
+        let programs = self
+            .programs
+            .iter()
+            .map(|program| (program.name, program.pid()));
+        programs.chain(servers)
+    }
+
+    /// # Errors
+    /// Where one of its programs has ended.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        self.programs.iter_mut().try_for_each(Program::check)
+    }
+
+    /// Ends its programs in order, and removes what they have left.
+    ///
+    /// # Errors
+    /// Where a program fails to end.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.databases.orders.close().await;
+        self.databases.mails.close().await;
+        for program in self.programs {
+            program.stop().await?;
+        }
+        drop(self.places);
+        Ok(())
+    }
+}
+
+/// What each part used between two looks.
+pub(crate) fn used(before: &Cpu, after: &Cpu) -> Cpu {
+    after
+        .iter()
+        .map(|(name, ms)| {
+            let earlier = before.get(name).copied().unwrap_or_default();
+            (name.clone(), (ms - earlier).max(0.0))
+        })
+        .collect()
+}

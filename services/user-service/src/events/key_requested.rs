@@ -1,0 +1,29 @@
+//! A service has no key by which it could verify tokens: all keys are announced, at most once a second however many ask.
+
+use contracts::key::v1::KeyRequested;
+use messaging::{Delivered, HandlerError, Transaction};
+use runtime::database;
+
+use crate::keys::announcement;
+use crate::store::signing_keys;
+
+/// One announcement answers all who ask within this time; those whose queue was not there yet ask again.
+const PAUSE_MS: i64 = 1_000;
+
+pub async fn handle(
+    transaction: &Transaction,
+    event: KeyRequested,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let now_ms = database::now_ms(&**transaction).await?;
+    signing_keys::lock_all(&**transaction).await?;
+    if signing_keys::announced_between(&**transaction, now_ms - PAUSE_MS, now_ms).await? {
+        return Ok(());
+    }
+    announcement::announce(transaction, now_ms, &delivered.cause()).await?;
+    tracing::info!(
+        service = event.service,
+        "announced the keys to a service that has none"
+    );
+    Ok(())
+}

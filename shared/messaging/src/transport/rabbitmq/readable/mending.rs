@@ -1,0 +1,256 @@
+//! What takes the place of a frame that the AMQP library cannot parse. Pure.
+//!
+//! Of a message's properties all that can be read stays, and the header [`UNREADABLE`] says what came in place of the others: the
+//! message is no event then, and becomes a dead letter with its body and that header. In a delivery's exchange and routing key each byte that is no
+//! UTF-8 becomes `?`: they are no part of an event's identity.
+
+use amq_protocol::frame::parse_frame;
+use amq_protocol::types::parsing::parse_value;
+use event::UNREADABLE;
+
+pub(super) const FRAME_METHOD: u8 = 1;
+pub(super) const FRAME_HEADER: u8 = 2;
+pub(super) const FRAME_BODY: u8 = 3;
+pub(super) const FRAME_HEARTBEAT: u8 = 8;
+/// Type, channel and size before a frame's payload, and its end after it.
+pub(super) const OVERHEAD: usize = PREFIX + 1;
+const PREFIX: usize = 7;
+const FRAME_END: u8 = 0xce;
+/// Each peer takes frames of this size, whatever was negotiated.
+const ALWAYS_TAKEN: usize = 4096;
+
+/// `basic.deliver`: class 60, method 60.
+const DELIVER: &[u8] = &[0, 60, 0, 60];
+/// Class, weight and body size stand before the properties.
+const BEFORE_PROPERTIES: usize = 12;
+/// So much of what cannot be read is shown. With all other properties but the headers it fits into any frame.
+const SHOWN: usize = 1500;
+
+#[derive(Clone, Copy)]
+enum Property {
+    Text,
+    Table,
+    Octet,
+    Time,
+}
+
+use Property::{Octet, Table, Text, Time};
+
+/// Those of the class `basic`, in their order: each has a bit of the flags, from the highest down.
+const PROPERTIES: [(&str, Property); 14] = [
+    ("content_type", Text),
+    ("content_encoding", Text),
+    ("headers", Table),
+    ("delivery_mode", Octet),
+    ("priority", Octet),
+    ("correlation_id", Text),
+    ("reply_to", Text),
+    ("expiration", Text),
+    ("message_id", Text),
+    ("timestamp", Time),
+    ("type", Text),
+    ("user_id", Text),
+    ("app_id", Text),
+    ("cluster_id", Text),
+];
+/// The place of the headers among them.
+const HEADERS: usize = 2;
+
+/// What takes the place of `frame`, which is whole. `None` where it can be parsed, or nothing helps.
+pub(super) fn mended(frame: &[u8]) -> Option<Vec<u8>> {
+    let payload = frame.get(PREFIX..frame.len().checked_sub(1)?)?;
+    let is_header = *frame.first()? == FRAME_HEADER;
+    // All other methods name only what we have named, and confirms are many.
+    if !is_header && !payload.starts_with(DELIVER) || parse_frame(frame).is_ok() {
+        return None;
+    }
+    if !is_header {
+        return reframed(frame, &delivery(payload)?);
+    }
+    let mut kept = Kept::of(payload.get(BEFORE_PROPERTIES..)?);
+    let whole = reframed(frame, &header(payload, &kept)?)?;
+    if whole.len() <= frame.len().max(ALWAYS_TAKEN) {
+        return Some(whole);
+    }
+    kept.headers.clear();
+    kept.lost
+        .insert(0, "all headers, for their size".to_owned());
+    reframed(frame, &header(payload, &kept)?)
+}
+
+fn reframed(frame: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
+    let size = u32::try_from(payload.len()).ok()?;
+    let kind_and_channel = frame.get(..3)?;
+    Some([kind_and_channel, &size.to_be_bytes(), payload, &[FRAME_END]].concat())
+}
+
+/// What can be read of a message's properties, as it came.
+#[derive(Default)]
+struct Kept<'a> {
+    flags: u16,
+    before_headers: Vec<&'a [u8]>,
+    headers: Vec<&'a [u8]>,
+    after_headers: Vec<&'a [u8]>,
+    /// What cannot be read, as text.
+    lost: Vec<String>,
+}
+
+impl<'a> Kept<'a> {
+    fn of(properties: &'a [u8]) -> Self {
+        let mut kept = Self::default();
+        let Some((flags, mut rest)) = properties.split_first_chunk() else {
+            return kept;
+        };
+        let flags = u16::from_be_bytes(*flags);
+        for (index, (name, property)) in PROPERTIES.into_iter().enumerate() {
+            let bit = 1 << (15 - index);
+            if flags & bit == 0 {
+                continue;
+            }
+            let Some((value, after)) = split(rest, property) else {
+                kept.lost
+                    .push(format!("{name} and all after it: {}", rest.escape_ascii()));
+                return kept;
+            };
+            rest = after;
+            let text = value.get(1..).unwrap_or_default();
+            match property {
+                Table => kept.take_entries(value.get(4..).unwrap_or_default()),
+                Text if std::str::from_utf8(text).is_err() => {
+                    kept.lost.push(format!("{name}: {}", text.escape_ascii()));
+                }
+                _ => kept.keep(bit, value, index < HEADERS),
+            }
+        }
+        if flags & 1 == 1 || !rest.is_empty() {
+            kept.lost
+                .push(format!("what follows: {}", rest.escape_ascii()));
+        }
+        kept
+    }
+
+    /// The entries of a table that can be read, with their names.
+    fn take_entries(&mut self, mut rest: &'a [u8]) {
+        while !rest.is_empty() {
+            let Some((entry, name, after)) = first_entry(rest) else {
+                self.lost
+                    .push(format!("header and all after it: {}", rest.escape_ascii()));
+                return;
+            };
+            let value = entry.get(1 + name.len()..).unwrap_or_default();
+            if std::str::from_utf8(name).is_ok() && parse_value(value).is_ok() {
+                self.headers.push(entry);
+            } else {
+                let (name, value) = (name.escape_ascii(), value.escape_ascii());
+                self.lost.push(format!("header {name}: {value}"));
+            }
+            rest = after;
+        }
+    }
+
+    fn keep(&mut self, bit: u16, value: &'a [u8], is_before: bool) {
+        self.flags |= bit;
+        if is_before {
+            self.before_headers.push(value);
+        } else {
+            self.after_headers.push(value);
+        }
+    }
+}
+
+/// The first property of `bytes` with its length, and what follows.
+fn split(bytes: &[u8], property: Property) -> Option<(&[u8], &[u8])> {
+    let length = match property {
+        Text => 1 + usize::from(*bytes.first()?),
+        Table => 4 + length(bytes)?,
+        Octet => 1,
+        Time => 8,
+    };
+    bytes.split_at_checked(length)
+}
+
+fn length(bytes: &[u8]) -> Option<usize> {
+    usize::try_from(u32::from_be_bytes(*bytes.first_chunk()?)).ok()
+}
+
+/// The first entry of a table, its name, and what follows.
+fn first_entry(table: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name, value) = split(table, Text)?;
+    let size = name.len().checked_add(value_size(value)?)?;
+    let (entry, after) = table.split_at_checked(size)?;
+    Some((entry, name.get(1..)?, after))
+}
+
+/// How many bytes the value has that `bytes` begins with, its type included. What it says itself is asked first: a table can be
+/// passed over although it cannot be read.
+fn value_size(bytes: &[u8]) -> Option<usize> {
+    match bytes.first()? {
+        b'A' | b'F' | b'S' | b'x' => Some(5 + length(bytes.get(1..)?)?),
+        _ => {
+            let (after, _) = parse_value(bytes).ok()?;
+            bytes.len().checked_sub(after.len())
+        }
+    }
+}
+
+fn header(payload: &[u8], kept: &Kept<'_>) -> Option<Vec<u8>> {
+    // All of it is ASCII.
+    let mut text = format!("its properties are no text: {}", kept.lost.join("; "));
+    text.truncate(SHOWN);
+    let mark = [
+        &[u8::try_from(UNREADABLE.len()).ok()?],
+        UNREADABLE.as_bytes(),
+        b"S",
+        &u32::try_from(text.len()).ok()?.to_be_bytes(),
+        text.as_bytes(),
+    ]
+    .concat();
+    let headers = [kept.headers.concat(), mark].concat();
+    let flags = kept.flags | 1 << (15 - HEADERS);
+    Some(
+        [
+            payload.get(..BEFORE_PROPERTIES)?,
+            &flags.to_be_bytes(),
+            &kept.before_headers.concat(),
+            &u32::try_from(headers.len()).ok()?.to_be_bytes(),
+            &headers,
+            &kept.after_headers.concat(),
+        ]
+        .concat(),
+    )
+}
+
+/// The same delivery with an exchange and a routing key that are text.
+fn delivery(payload: &[u8]) -> Option<Vec<u8>> {
+    let after_method = payload.strip_prefix(DELIVER)?;
+    let (_consumer, rest) = split(after_method, Text)?;
+    // Delivery tag and `redelivered`.
+    let rest = rest.get(9..)?;
+    let (exchange, rest) = split(rest, Text)?;
+    let (routing_key, _) = split(rest, Text)?;
+    let before = payload.len() - exchange.len() - rest.len();
+    Some(
+        [
+            payload.get(..before)?,
+            &as_text(exchange),
+            &as_text(routing_key),
+        ]
+        .concat(),
+    )
+}
+
+/// A short string in which what is no UTF-8 is `?`.
+fn as_text(short: &[u8]) -> Vec<u8> {
+    let mut short = short.to_vec();
+    let text = short.get_mut(1..).unwrap_or_default();
+    while let Err(error) = std::str::from_utf8(text) {
+        let Some(byte) = text.get_mut(error.valid_up_to()) else {
+            break;
+        };
+        *byte = b'?';
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What a clock leaves behind that was ahead, and what is written when it is set back: nothing waits for the time that it showed.
+//!
+//! No test can set the clock of a database. Rows that were moved ahead are what a clock leaves that was set back.
+
+use std::time::Duration;
+
+use messaging::{ConsumerConfig, RetryPolicy};
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually_is};
+
+use crate::effects::{each_on_its_own, execute};
+use crate::events::{Changed, Failure, id, message};
+use crate::world::{World, consumer_config};
+
+const HOUR_MS: i64 = 3_600_000;
+const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
+
+#[rstest]
+#[tokio::test]
+async fn a_lease_that_ends_in_a_year_is_taken_over(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    world.look_soon();
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.commit(&Changed::of("a"), 1).await;
+    world.all_is_published().await;
+    // As a process that is killed: nothing is given back.
+    world.abort().await;
+    let ahead = "UPDATE relay_lease SET expires_at_ms = expires_at_ms + $1";
+    execute(world.store.connection(), ahead, [YEAR_MS.into()])
+        .await
+        .unwrap();
+
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.commit(&Changed::of("a"), 2).await;
+    world.all_is_published().await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_put_off_by_a_clock_ahead_is_published(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    world.look_soon();
+    world.transport(&each_on_its_own()).declare().await.unwrap();
+    for version in 1..=3 {
+        world.commit(&Changed::of("a"), version).await;
+    }
+    let ahead = "UPDATE outbox SET created_at_ms = created_at_ms + $1, due_at_ms = due_at_ms + $1 WHERE aggregate_version = 2";
+    execute(world.store.connection(), ahead, [HOUR_MS.into()])
+        .await
+        .unwrap();
+    world.run_relay(world.transport(&each_on_its_own()));
+    world.all_is_published().await;
+    world.stop().await;
+}
+
+/// A worker that died had the event, or its next attempt was put off: while the clock was ahead.
+#[rstest]
+#[tokio::test]
+async fn what_is_held_by_a_clock_ahead_is_handled(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(0, 1)] begun: i32,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let event = message(&Changed::failing("a", 1, Failure::Retry), 1);
+    world.send(&each_on_its_own(), [&event]).await;
+    let config = || ConsumerConfig {
+        // The lease is 5 s longer.
+        handler_time_out: Duration::from_secs(1),
+        baseline_wait: Duration::from_secs(1),
+        retry: RetryPolicy {
+            first_delay: Duration::from_secs(60),
+            longest_delay: Duration::from_secs(60),
+            ..consumer_config().retry
+        },
+        ..consumer_config()
+    };
+    world.run_consumer_as(each_on_its_own(), config());
+    world.becomes(&id(&event), "deferred").await;
+    world.abort().await;
+    let ahead = "UPDATE inbox SET received_at_ms = received_at_ms + $1, due_at_ms = due_at_ms + $1,
+                                  first_failed_at_ms = first_failed_at_ms + $1, begun = $2";
+    execute(
+        world.store.connection(),
+        ahead,
+        [YEAR_MS.into(), begun.into()],
+    )
+    .await
+    .unwrap();
+
+    world.look_soon();
+    world.run_consumer_as(each_on_its_own(), config());
+    world.becomes(&id(&event), "done").await;
+    assert_eq!(world.handled().await, [id(&event)]);
+    let future = "SELECT 1 FROM inbox WHERE received_at_ms > settled_at_ms OR first_failed_at_ms > settled_at_ms";
+    assert_eq!(world.rows(future, []).await.len(), 0);
+    world.stop().await;
+}
+
+/// It has failed once, and the clock is set ahead by more than an event may fail for.
+#[rstest]
+#[tokio::test]
+async fn no_event_dies_because_the_clock_is_set_ahead(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let event = message(&Changed::failing("a", 2, Failure::Retry), 1);
+    world.send(&each_on_its_own(), [&event]).await;
+    let config = |delay| ConsumerConfig {
+        handler_time_out: Duration::from_secs(1),
+        retry: RetryPolicy {
+            first_delay: delay,
+            longest_delay: delay,
+            longest_age: Duration::from_secs(24 * 3600),
+            ..consumer_config().retry
+        },
+        ..consumer_config()
+    };
+    world.run_consumer_as(each_on_its_own(), config(Duration::from_secs(3600)));
+    world.becomes(&id(&event), "deferred").await;
+    world.abort().await;
+    let before = "UPDATE inbox SET due_at_ms = 0, first_failed_at_ms = first_failed_at_ms - $1";
+    execute(world.store.connection(), before, [(48 * HOUR_MS).into()])
+        .await
+        .unwrap();
+    world.run_consumer_as(each_on_its_own(), config(Duration::from_millis(1)));
+    world.becomes(&id(&event), "done").await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_wait_that_is_right_is_left_alone(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let event = message(&Changed::failing("a", 1, Failure::Retry), 1);
+    world.send(&each_on_its_own(), [&event]).await;
+    let far_away = RetryPolicy {
+        first_delay: Duration::from_secs(600),
+        longest_delay: Duration::from_secs(600),
+        ..consumer_config().retry
+    };
+    world.look_soon();
+    world.run_consumer_as(
+        each_on_its_own(),
+        ConsumerConfig {
+            retry: far_away,
+            ..consumer_config()
+        },
+    );
+    world.becomes(&id(&event), "deferred").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let soon = "SELECT 1 FROM inbox WHERE due_at_ms < received_at_ms + 200000";
+    eventually_is("it waits", 0, async || world.rows(soon, []).await.len()).await;
+    assert_eq!(world.handled().await.len(), 0);
+    world.stop().await;
+}

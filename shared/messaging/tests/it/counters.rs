@@ -1,0 +1,140 @@
+//! How often the engine asks PostgreSQL for one batch of the relay and one of the consumer.
+//!
+//! The limits are what it needs today. A change that needs less lowers them.
+
+use messaging::transport::Confirmation;
+use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store, Subscriptions};
+use testkit::{BrokerKind, Counted, Limits, RoundTrips, StoreKind, eventually_is};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::effects::{each_on_its_own, in_order};
+use crate::events::{Changed, message};
+use crate::scripted::Scripted;
+use crate::world::{NEVER, World, consumer_config};
+
+/// Events that are published together.
+const PUBLISHED: usize = 100;
+/// Events that are consumed together: as many as the prefetch lets arrive.
+const CONSUMED: u16 = 20;
+/// What happens beside a batch can only add to its counts.
+const TRIES: usize = 8;
+
+#[tokio::test]
+async fn a_relay_batch_stays_within_its_round_trips() {
+    let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let (trips, store) = counted(&world).await;
+    let (transport, mut published) = Scripted::new(0);
+    let mut running = Running::default();
+    let relay = Relay::new(store.clone(), transport, RelayConfig::new("test"));
+    running.tasks.spawn(relay.run(running.stop.clone()));
+    let published = tokio::sync::Mutex::new(&mut published);
+
+    let batch = trips
+        .least_of(TRIES, async || {
+            for _ in 0..PUBLISHED {
+                world
+                    .commit(&Changed::of(&Uuid::now_v7().to_string()), 1)
+                    .await;
+            }
+            store.signal("outbox").notify_one();
+            let mut published = published.lock().await;
+            let mut handed_over = Vec::new();
+            while handed_over.len() < PUBLISHED {
+                handed_over.push(published.recv().await.unwrap());
+            }
+            // At once, as a broker confirms a window.
+            for publication in handed_over {
+                publication.answer(Confirmation::Routed);
+            }
+            world.all_is_published().await;
+        })
+        .await;
+    batch.assert_within(
+        "relay, a batch of 100 events",
+        Limits {
+            round_trips: 4,
+            pings_after: 4,
+            statements: 2,
+        },
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_of_unordered_events_stays_within_its_round_trips() {
+    consumed(each_on_its_own).await.assert_within(
+        "consumer, a batch of 20 unordered events",
+        Limits {
+            round_trips: 52,
+            pings_after: 4,
+            statements: 45,
+        },
+    );
+}
+
+#[tokio::test]
+async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
+    consumed(in_order).await.assert_within(
+        "consumer, a batch of 20 events in order",
+        Limits {
+            round_trips: 113,
+            pings_after: 4,
+            statements: 106,
+        },
+    );
+}
+
+/// One batch of an aggregate's events, which share a lane.
+async fn consumed(subscriptions: fn() -> Subscriptions) -> Counted {
+    let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let (trips, store) = counted(&world).await;
+    let transport = world.transport(&subscriptions());
+    transport.declare().await.unwrap();
+    trips
+        .least_of(TRIES, async || {
+            let account = Uuid::now_v7().to_string();
+            let messages: Vec<_> = (1..=i64::from(CONSUMED))
+                .map(|version| message(&Changed::of(&account), version))
+                .collect();
+            // All of them wait in the queue before the consumer begins.
+            world.send(&subscriptions(), &messages).await;
+            let config = ConsumerConfig {
+                prefetch: CONSUMED,
+                ..consumer_config()
+            };
+            let transport = world.transport(&subscriptions());
+            let consumer = Consumer::new(store.clone(), transport, subscriptions(), config);
+            let mut running = Running::default();
+            running.tasks.spawn(consumer.run(running.stop.clone()));
+            eventually_is("all have had their effect", messages.len(), async || {
+                world.versions(&account).await.len()
+            })
+            .await;
+            running.stop().await;
+        })
+        .await
+}
+
+/// The database of `world` by way of a counting proxy; what `world` itself asks goes past it.
+async fn counted(world: &World) -> (RoundTrips, Store) {
+    let trips = RoundTrips::before(world.database_url()).await;
+    let store = Store::new(trips.connect().await).looking_every(NEVER);
+    (trips, store)
+}
+
+#[derive(Default)]
+struct Running {
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    async fn stop(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+    }
+}

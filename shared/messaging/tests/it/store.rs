@@ -1,0 +1,67 @@
+//! Where transactions begin and end: a caller that gives up leaves nothing open in the pool.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use messaging::Store;
+use rstest::rstest;
+use sea_orm::{ConnectionTrait as _, Statement};
+use testkit::{Database, Proxy, StoreKind};
+use tokio::time::timeout;
+
+use crate::effects::Migrator;
+
+const SESSIONS: u32 = 4;
+/// Each way to the server. A file answers within microseconds.
+const DELAY: Duration = Duration::from_millis(15);
+
+/// What the relay and the timers do with a statement of their own must be seen by other sessions at once.
+#[rstest]
+#[tokio::test]
+async fn after_cancelled_begins_each_statement_stands_alone(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let database = Database::create(kind).await;
+    let beside = database.migrated::<Migrator>().await;
+    let proxy = match kind {
+        StoreKind::Postgres => Some(Proxy::before(database.url()).await),
+        StoreKind::Sqlite => None,
+    };
+    let url = proxy.as_ref().map_or(database.url(), Proxy::url);
+    let store = Store::new(database.connect_by(url, SESSIONS).await);
+    // So that each of them is there before the link is slow.
+    let asking = (0..SESSIONS).map(|_| store.connection().ping());
+    join_all(asking).await;
+    let mut longest = Duration::from_micros(300);
+    if let Some(proxy) = &proxy {
+        proxy.delay(DELAY, Duration::ZERO);
+        longest = 5 * DELAY;
+    }
+    let mut random = fastrand::Rng::with_seed(4393);
+    for round in 0..25 {
+        let limits: Vec<_> = (0..SESSIONS)
+            .map(|_| longest.mul_f64(random.f64()))
+            .collect();
+        let beginning = limits.iter().map(|limit| timeout(*limit, store.begin()));
+        drop(join_all(beginning).await);
+        // Each session that comes back is used.
+        let statements = (0..SESSIONS).map(async |number| {
+            let insert = format!(
+                "INSERT INTO relay_lease (name, holder, expires_at_ms) VALUES ('{round}-{number}', 'test', 0)"
+            );
+            store.connection().execute_unprepared(&insert).await
+        });
+        for written in join_all(statements).await {
+            written.unwrap();
+        }
+        let seen = beside
+            .query_all_raw(Statement::from_string(
+                beside.get_database_backend(),
+                "SELECT name FROM relay_lease",
+            ))
+            .await
+            .unwrap();
+        assert_eq!(seen.len(), (round + 1) * SESSIONS as usize);
+    }
+    store.begin().await.unwrap().commit().await.unwrap();
+}

@@ -1,0 +1,161 @@
+//! Whether the database can be used for what a service does with it, which is to write.
+//!
+//! A ping shows that a database is there. A full disk, a read-only file system or a standby answers it as well, and then
+//! every command fails while health says `SERVING`. A write each second would find that out, and would keep the disk of
+//! every idle system awake. So [`Writable`] writes only when there is a reason: at the start, after a failed statement or
+//! commit ([`Doubt`]), and then each second until a write succeeds.
+//!
+//! The write needs [`ROOM`] on the disk, more than a command takes: otherwise the last free page would be worth a
+//! `SERVING` that no command can keep.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::SqliteConnection;
+use sea_orm::sqlx::{self, Connection as _, PgPool, SqlitePool};
+use sea_orm::{DatabaseConnection, DbBackend};
+use store::Doubt;
+
+use super::{classify, ping};
+
+const ROOM: usize = 256 * 1024;
+/// `ROOM` bytes in a new relation, gone with the end of the statement.
+const FILL_A_TABLE: &str = "CREATE TEMP TABLE write_probe ON COMMIT DROP AS \
+    SELECT repeat('x', 1000) AS filler FROM generate_series(1, 256)";
+/// Writes the first page of the file and changes nothing: no one reads this number.
+const WRITE_A_PAGE: &str = "PRAGMA user_version = 0";
+/// Behind another writer nothing is found out, and the next check asks again.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The health check of one database.
+pub struct Writable {
+    database: DatabaseConnection,
+    doubt: Doubt,
+    /// How much of the doubt is settled.
+    settled: AtomicU64,
+    /// What the last write that found something out has found.
+    writable: AtomicBool,
+}
+
+/// Why a write was not done.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error("{path}: {source}")]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+impl Writable {
+    /// The check of `database`. `doubt` is raised by those who write.
+    pub fn new(database: DatabaseConnection, doubt: Doubt) -> Self {
+        Self {
+            database,
+            doubt,
+            settled: AtomicU64::new(0),
+            writable: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether it answers, and takes writes as far as is known.
+    pub async fn check(&self) -> bool {
+        if !ping(&self.database).await {
+            self.doubt.raise();
+            return false;
+        }
+        // Read before the write, so that what fails meanwhile is looked at by the next check.
+        let raised = self.doubt.raised();
+        if raised != self.settled.load(Ordering::Acquire) {
+            self.settle(raised).await;
+        }
+        self.writable.load(Ordering::Acquire)
+    }
+
+    async fn settle(&self, raised: u64) {
+        let written = tokio::time::timeout(TIMEOUT, write(&self.database)).await;
+        let Ok(written) = written else {
+            return;
+        };
+        match written {
+            Ok(()) => self.found(true),
+            Err(refusal) if refusal.is_of_the_disk() => {
+                if self.found(false) {
+                    tracing::error!(%refusal, "the database takes no writes; free disk space or make it writable, no restart is needed");
+                }
+                return;
+            }
+            Err(refusal) if refusal.is_a_pause() => return,
+            Err(refusal) => {
+                tracing::warn!(%refusal, "a health check cannot find out whether the database takes writes");
+                self.found(true)
+            }
+        };
+        self.settled.store(raised, Ordering::Release);
+    }
+
+    /// Returns whether that is new.
+    fn found(&self, writable: bool) -> bool {
+        let before = self.writable.swap(writable, Ordering::AcqRel);
+        if writable && !before {
+            tracing::info!("the database takes writes again");
+        }
+        writable != before
+    }
+}
+
+impl Refusal {
+    fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Database(error) => classify::is_unwritable(error),
+            Self::File { .. } => true,
+        }
+    }
+
+    /// Whether the next write may find out more.
+    fn is_a_pause(&self) -> bool {
+        matches!(self, Self::Database(error) if classify::is_away(error))
+    }
+}
+
+async fn write(database: &DatabaseConnection) -> Result<(), Refusal> {
+    if database.get_database_backend() == DbBackend::Sqlite {
+        return write_to_file(database.get_sqlite_connection_pool()).await;
+    }
+    write_to_server(database.get_postgres_connection_pool()).await
+}
+
+async fn write_to_server(pool: &PgPool) -> Result<(), Refusal> {
+    sqlx::query(FILL_A_TABLE).execute(pool).await?;
+    Ok(())
+}
+
+/// On a connection of its own: one of the pool's would wait for other writers, and keep its place while it does.
+async fn write_to_file(pool: &SqlitePool) -> Result<(), Refusal> {
+    let options = (*pool.connect_options())
+        .clone()
+        .create_if_missing(false)
+        .busy_timeout(BUSY_TIMEOUT);
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let written = sqlx::query(WRITE_A_PAGE).execute(&mut connection).await;
+    connection.close().await?;
+    written?;
+    find_room(options.get_filename()).await
+}
+
+/// Whether there is room beside the file: what SQLite writes may go where it has written before.
+async fn find_room(file: &Path) -> Result<(), Refusal> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".write-probe");
+    let path = PathBuf::from(name);
+    let written = tokio::fs::write(&path, vec![0; ROOM]).await;
+    // Also what was written of it before the disk was full.
+    let removed = tokio::fs::remove_file(&path).await;
+    written
+        .and(removed)
+        .map_err(|source| Refusal::File { path, source })
+}

@@ -1,0 +1,134 @@
+//! Deletes answers that are older than they are promised for.
+//!
+//! Guarantee: a clock that jumps ahead while this runs deletes no answer before its time. It is not believed until it has been right
+//! for as long as answers are kept, by the clock of the process, which does not jump.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbErr};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{RETENTION, statement};
+use crate::clock::millis;
+use crate::database;
+
+/// Rows a statement: few enough that no call waits for it.
+const BATCH: u32 = 500;
+const INTERVAL: Duration = Duration::from_secs(600);
+/// What a clock may gain between two rounds without being doubted, and what an answer may be of the future.
+const STEP: Duration = Duration::from_secs(60);
+
+/// Deletes every ten minutes what is older than [`RETENTION`], until `stop`.
+pub async fn clean(db: impl ConnectionTrait, stop: CancellationToken) {
+    let mut watched = Watched::default();
+    while !stop.is_cancelled() {
+        if let Err(error) = round(&db, &mut watched, &stop).await {
+            tracing::warn!(%error, "old answers were not deleted; the next round tries again");
+        }
+        // Not in step with other replicas.
+        let pause = INTERVAL.mul_f64(0.5 + fastrand::f64());
+        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
+}
+
+async fn round(
+    db: &impl ConnectionTrait,
+    watched: &mut Watched,
+    stop: &CancellationToken,
+) -> Result<(), DbErr> {
+    let (now, now_ms) = (Instant::now(), database::now_ms(db).await?);
+    if !watched.believes(now, now_ms) {
+        tracing::warn!(
+            "the clock of the database has jumped ahead: no answers are deleted for now"
+        );
+        return Ok(());
+    }
+    clean_up(db, stop).await
+}
+
+/// The clock of the database, beside the one of the process.
+#[derive(Default)]
+struct Watched {
+    last: Option<(Instant, i64)>,
+    jumped: Option<Instant>,
+}
+
+impl Watched {
+    /// Whether an age by the database's clock is one.
+    fn believes(&mut self, now: Instant, now_ms: i64) -> bool {
+        if let Some((last, last_ms)) = self.last.replace((now, now_ms)) {
+            let gained_ms = now_ms - last_ms - millis(now - last);
+            if gained_ms > millis(STEP) {
+                self.jumped = Some(now);
+            } else if gained_ms < -millis(STEP) {
+                self.jumped = None;
+            }
+        }
+        self.jumped.is_none_or(|jumped| now - jumped > RETENTION)
+    }
+}
+
+/// One round: deletes all that is old enough, in small batches. An answer of the future is one of now.
+///
+/// # Errors
+/// Where a statement fails.
+pub async fn clean_up(db: &impl ConnectionTrait, stop: &CancellationToken) -> Result<(), DbErr> {
+    let now = database::now_sql(db);
+    let bringing_back =
+        format!("UPDATE idempotency SET created_at_ms = {now} WHERE created_at_ms > {now} + $1");
+    db.execute_raw(statement(db, &bringing_back, [millis(STEP).into()]))
+        .await?;
+    let delete = format!(
+        "DELETE FROM idempotency WHERE (caller, method, request_id) IN (
+             SELECT caller, method, request_id FROM idempotency
+             WHERE created_at_ms < {now} - $1 ORDER BY created_at_ms LIMIT {BATCH})"
+    );
+    while !stop.is_cancelled() {
+        let deleted = db
+            .execute_raw(statement(db, &delete, [millis(RETENTION).into()]))
+            .await?;
+        if deleted.rows_affected() < u64::from(BATCH) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_MS: i64 = 60_000;
+    const DAY_MS: i64 = 24 * 3600 * 1_000;
+
+    /// What is believed of a clock that shows these, a minute apart.
+    fn believed<const N: usize>(shown_ms: [i64; N]) -> [bool; N] {
+        let (mut watched, begun, mut minutes) = (Watched::default(), Instant::now(), 0);
+        shown_ms.map(|shown_ms| {
+            minutes += 1;
+            watched.believes(begun + minutes * Duration::from_secs(60), shown_ms)
+        })
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_is_not_believed_until_it_is_back() {
+        let at = |minute: i64| minute * MINUTE_MS;
+        let shown = [at(1), at(2), at(3) + DAY_MS, at(4) + DAY_MS, at(5), at(6)];
+        assert_eq!(believed(shown), [true, true, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_clock_that_stays_ahead_is_believed_after_a_day() {
+        let (mut watched, begun) = (Watched::default(), Instant::now());
+        assert!(watched.believes(begun, 0));
+        assert!(!watched.believes(begun, DAY_MS));
+        let later = begun + RETENTION + STEP;
+        assert!(watched.believes(later, DAY_MS + millis(RETENTION + STEP)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_deletes_less_and_is_believed() {
+        assert_eq!(believed([DAY_MS, 0, MINUTE_MS]), [true, true, true]);
+    }
+}

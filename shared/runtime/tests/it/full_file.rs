@@ -1,0 +1,131 @@
+//! A SQLite file that is full: what was answered with OK is there, on every connection.
+
+use runtime::config::DatabaseConfig;
+use runtime::database;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use tempfile::TempDir;
+
+use crate::sqlite::{Migrator, count, insert};
+
+/// A pool of one connection, so that the next transaction meets the connection of the one before, if it is reused.
+async fn file(folder: &TempDir) -> (DatabaseConnection, DatabaseConnection) {
+    let config = DatabaseConfig {
+        pool_max: 1,
+        ..DatabaseConfig::sqlite(folder.path().join("things.db"))
+    };
+    let db = database::connect(&config, "test").await.unwrap();
+    database::migrate::<Migrator>(&db).await.unwrap();
+    // Another process, which sees what is committed and no more.
+    let other = database::connect(&config, "test").await.unwrap();
+    (db, other)
+}
+
+/// The file may not grow any more. That is a property of one connection: a new one has room again.
+async fn fill(db: &DatabaseConnection) {
+    db.execute_unprepared("PRAGMA max_page_count = 1")
+        .await
+        .unwrap();
+}
+
+async fn begin(db: &DatabaseConnection) -> DatabaseTransaction {
+    let begun = db.begin_with_options(TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    });
+    begun.await.unwrap()
+}
+
+/// More than there is room for.
+async fn insert_too_much(db: &impl ConnectionTrait) -> DbErr {
+    let name = "x".repeat(1_000_000);
+    insert(db, &name).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn after_a_full_disk_what_commits_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, other) = file(&folder).await;
+    for rolls_back in [true, false] {
+        fill(&db).await;
+        let transaction = begin(&db).await;
+        insert_too_much(&transaction).await;
+        if rolls_back {
+            // SQLite has done it already, so this fails.
+            transaction.rollback().await.unwrap_err();
+        } else {
+            drop(transaction);
+        }
+        // A command that is refused for another reason.
+        let transaction = begin(&db).await;
+        insert(&transaction, "refused").await.unwrap();
+        transaction.rollback().await.unwrap();
+
+        let before = count(&other).await;
+        let transaction = begin(&db).await;
+        insert(&transaction, &format!("after {rolls_back}"))
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(count(&other).await, before + 1, "{rolls_back}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_transaction_that_sqlite_ended_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, other) = file(&folder).await;
+    fill(&db).await;
+    let transaction = begin(&db).await;
+    insert(&transaction, "before").await.unwrap();
+    // A caller that does not look at the error.
+    insert_too_much(&transaction).await;
+    let after = insert(&transaction, "after").await.unwrap_err();
+    assert!(database::is_unavailable(&after), "{after}");
+    let committed = transaction.commit().await.unwrap_err();
+    assert!(database::is_unavailable(&committed), "{committed}");
+    assert_eq!(count(&other).await, 0);
+    assert_eq!(count(&db).await, 0);
+}
+
+#[tokio::test]
+async fn a_savepoint_that_is_undone_harms_no_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, other) = file(&folder).await;
+    let transaction = begin(&db).await;
+    insert(&transaction, "kept").await.unwrap();
+    let inner = transaction.begin().await.unwrap();
+    insert(&inner, "undone").await.unwrap();
+    inner.rollback().await.unwrap();
+    insert(&transaction, "kept as well").await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&other).await, 2);
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_left_open_reaches_no_one_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, other) = file(&folder).await;
+    for round in 0..20 {
+        // Given up at any moment: while it begins, writes or commits.
+        let write = async {
+            let transaction = begin(&db).await;
+            insert(&transaction, &format!("given up {round}"))
+                .await
+                .unwrap();
+            transaction.commit().await.unwrap();
+        };
+        let patience = std::time::Duration::from_micros(50 * round);
+        let _ = tokio::time::timeout(patience, write).await;
+
+        let before = count(&other).await;
+        let transaction = begin(&db).await;
+        insert(&transaction, &format!("kept {round}"))
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        assert!(count(&other).await > before, "{round}");
+    }
+}

@@ -1,0 +1,47 @@
+//! Doubt whether a database still takes writes.
+//!
+//! A failed statement or commit raises it; the health check settles it with a write of its own. So a healthy and idle
+//! database is never written only to find out whether it can be.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One database's. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Doubt(Arc<AtomicU64>);
+
+impl Doubt {
+    /// Raised once, as nothing is known of a database in the beginning.
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1)))
+    }
+
+    /// A write may have failed.
+    pub fn raise(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often it was raised. A successful write settles all that were raised before it began.
+    pub fn raised(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Default for Doubt {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_begins_raised_and_its_clones_share_it() {
+        let doubt = Doubt::new();
+        assert_eq!(doubt.raised(), 1);
+        doubt.clone().raise();
+        assert_eq!(doubt.raised(), 2);
+    }
+}

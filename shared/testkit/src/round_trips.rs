@@ -1,0 +1,164 @@
+//! Counts what a client asks of PostgreSQL, on the wire: round trips, statements and pings.
+//!
+//! It is a proxy that reads the frontend's messages and changes nothing. Unlike a log, it sees what the pool and the driver ask by
+//! themselves. Counts are stable where times are not, so tests hold limits on them.
+
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use runtime::config::DatabaseConfig;
+use runtime::database;
+use sea_orm::DatabaseConnection;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::eventually;
+
+mod counted;
+mod frontend;
+
+pub use counted::{Counted, Limits};
+pub use frontend::Asked;
+use frontend::Frontend;
+
+/// After this long without a question, the work and what the pool does behind it are over.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// A counting proxy before one PostgreSQL, for one test.
+pub struct RoundTrips {
+    url: Url,
+    log: Arc<Mutex<Log>>,
+    _forwarding: JoinSet<()>,
+}
+
+/// What was asked since the last count, with the number of the connection.
+#[derive(Default)]
+struct Log {
+    asked: Vec<(usize, Asked)>,
+    last: Option<Instant>,
+}
+
+impl RoundTrips {
+    /// Listens before the server of `url`.
+    ///
+    /// # Panics
+    /// Where `url` has no host and port.
+    pub async fn before(url: &str) -> Self {
+        let mut url: Url = url.parse().expect("a URL");
+        let target = url
+            .socket_addrs(|| Some(5432))
+            .expect("a host and a port")
+            .remove(0);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        url.set_host(Some("127.0.0.1")).expect("a URL with a host");
+        url.set_port(Some(port)).expect("a URL with a port");
+        // Encrypted messages cannot be read.
+        url.query_pairs_mut().append_pair("sslmode", "disable");
+        let log: Arc<Mutex<Log>> = Arc::default();
+        let mut forwarding = JoinSet::new();
+        let seen = Arc::clone(&log);
+        forwarding.spawn(async move {
+            let mut connections = JoinSet::new();
+            for number in 1.. {
+                let (near, _) = listener.accept().await.expect("a connection");
+                let far = TcpStream::connect(target).await.expect("the server");
+                connections.spawn(forward(near, far, number, Arc::clone(&seen)));
+            }
+        });
+        Self {
+            url,
+            log,
+            _forwarding: forwarding,
+        }
+    }
+
+    /// Connects as a service does.
+    pub async fn connect(&self) -> DatabaseConnection {
+        database::connect(&self.config(), "counted")
+            .await
+            .unwrap_or_else(|error| panic!("connecting by way of the counter: {error}"))
+    }
+
+    /// The configuration of a service that connects by way of this.
+    pub fn config(&self) -> DatabaseConfig {
+        DatabaseConfig::new(self.url.as_str())
+    }
+
+    /// What `work` asks, and what follows from it until nothing more is asked.
+    pub async fn of(&self, work: impl Future<Output = ()>) -> Counted {
+        self.quiet().await;
+        lock(&self.log).asked.clear();
+        work.await;
+        self.quiet().await;
+        Counted::new(std::mem::take(&mut lock(&self.log).asked))
+    }
+
+    /// The least that `work` asks in a few tries. What the service does beside it (a look, a clean-up) can only add to a count.
+    pub async fn least_of(&self, tries: usize, work: impl AsyncFn()) -> Counted {
+        let mut least: Option<Counted> = None;
+        for _ in 0..tries {
+            let counted = self.of(work()).await;
+            if least
+                .as_ref()
+                .is_none_or(|least| counted.all() < least.all())
+            {
+                least = Some(counted);
+            }
+        }
+        least.expect("at least one try")
+    }
+
+    async fn quiet(&self) {
+        let begun = Instant::now();
+        eventually("the database is asked nothing more", async || {
+            let last = lock(&self.log).last.map_or(begun, |last| last.max(begun));
+            let silence = last.elapsed();
+            if silence >= QUIET {
+                Ok(())
+            } else {
+                Err(silence)
+            }
+        })
+        .await;
+    }
+}
+
+/// Prints a line that the test harness does not hide: the counts are the result of such a test.
+pub(crate) fn print(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+async fn forward(mut near: TcpStream, mut far: TcpStream, number: usize, log: Arc<Mutex<Log>>) {
+    let _ = near.set_nodelay(true);
+    let _ = far.set_nodelay(true);
+    let (mut near_reads, mut near_writes) = near.split();
+    let (mut far_reads, mut far_writes) = far.split();
+    let there = async {
+        let mut frontend = Frontend::default();
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(count @ 1..) = near_reads.read(&mut buffer).await {
+            let asked = frontend.read(&buffer[..count]);
+            if !asked.is_empty() {
+                let mut log = lock(&log);
+                log.last = Some(Instant::now());
+                log.asked
+                    .extend(asked.into_iter().map(|asked| (number, asked)));
+            }
+            if far_writes.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = there => {}
+        _ = tokio::io::copy(&mut far_reads, &mut near_writes) => {}
+    }
+}
+
+fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,151 @@
+//! Reads what a PostgreSQL client sends on one connection, and says what it asks.
+//!
+//! Each question ends with Sync or is a simple query, and the client waits for its answer: one question is one round trip.
+
+use std::collections::HashMap;
+
+/// One round trip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A sign of life, with no statement in it.
+    Ping,
+    /// A statement is parsed, for later executions.
+    Prepare(String),
+    /// Statements are executed; nearly always one.
+    Execute(Vec<String>),
+}
+
+/// The state of one connection.
+#[derive(Default)]
+pub(super) struct Frontend {
+    /// The bytes of a message that has not arrived whole.
+    rest: Vec<u8>,
+    started: bool,
+    /// The text of each prepared statement, by its name.
+    texts: HashMap<String, String>,
+    parsed: Option<String>,
+    executed: Vec<String>,
+    bound: String,
+}
+
+impl Frontend {
+    /// Takes the next bytes, and answers with what they complete.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<Asked> {
+        self.rest.extend_from_slice(bytes);
+        let mut asked = Vec::new();
+        while let Some((kind, body)) = self.next_message() {
+            asked.extend(self.message(kind, &body));
+        }
+        asked
+    }
+
+    /// The first message has no type; each later one begins with it. The length counts itself.
+    fn next_message(&mut self) -> Option<(u8, Vec<u8>)> {
+        let head = usize::from(self.started);
+        let length = self.rest.get(head..head + 4)?;
+        let length = u32::from_be_bytes(length.try_into().ok()?);
+        let end = head + usize::try_from(length).ok()?;
+        if self.rest.len() < end {
+            return None;
+        }
+        let message: Vec<u8> = self.rest.drain(..end).collect();
+        let kind = if self.started { message[0] } else { 0 };
+        self.started = true;
+        Some((kind, message[head + 4..].to_vec()))
+    }
+
+    fn message(&mut self, kind: u8, body: &[u8]) -> Option<Asked> {
+        let mut texts = body
+            .split(|byte| *byte == 0)
+            .map(|text| String::from_utf8_lossy(text).into_owned());
+        match kind {
+            b'Q' => return Some(simple(one_line(&texts.next()?))),
+            b'P' => {
+                let (name, text) = (texts.next()?, one_line(&texts.next()?));
+                self.parsed = Some(text.clone());
+                self.texts.insert(name, text);
+            }
+            b'B' => {
+                let name = texts.nth(1)?;
+                self.bound = self.texts.get(&name).cloned().unwrap_or_default();
+            }
+            b'E' => self.executed.push(self.bound.clone()),
+            b'S' => return Some(self.sync()),
+            _ => {}
+        }
+        None
+    }
+
+    fn sync(&mut self) -> Asked {
+        let parsed = self.parsed.take();
+        if !self.executed.is_empty() {
+            return Asked::Execute(std::mem::take(&mut self.executed));
+        }
+        parsed.map_or(Asked::Ping, Asked::Prepare)
+    }
+}
+
+/// A query without words asks for the state of the session, and nothing else.
+fn simple(text: String) -> Asked {
+    if text.is_empty() {
+        return Asked::Ping;
+    }
+    Asked::Execute(vec![text])
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: &[u8], body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).expect("a short message");
+        [kind, &length.to_be_bytes(), body].concat()
+    }
+
+    fn session() -> Vec<u8> {
+        [
+            message(b"", b"\0\x03\0\0user\0ada\0\0"),
+            message(b"p", b"proof\0"),
+            message(b"Q", b"BEGIN\0"),
+            message(b"P", b"s_1\0SELECT\n  1\0\0\0"),
+            message(b"D", b"Ss_1\0"),
+            message(b"S", b""),
+            message(b"B", b"\0s_1\0\0\0\0\0\0\0"),
+            message(b"E", b"\0\0\0\0\0"),
+            message(b"S", b""),
+            message(b"S", b""),
+            message(b"Q", b"\0"),
+        ]
+        .concat()
+    }
+
+    fn expected() -> Vec<Asked> {
+        vec![
+            Asked::Execute(vec!["BEGIN".to_owned()]),
+            Asked::Prepare("SELECT 1".to_owned()),
+            Asked::Execute(vec!["SELECT 1".to_owned()]),
+            Asked::Ping,
+            Asked::Ping,
+        ]
+    }
+
+    #[test]
+    fn each_question_is_read_as_what_it_is() {
+        assert_eq!(Frontend::default().read(&session()), expected());
+    }
+
+    #[test]
+    fn messages_may_arrive_in_any_pieces() {
+        let mut frontend = Frontend::default();
+        let bytes = session();
+        let asked: Vec<_> = bytes
+            .chunks(3)
+            .flat_map(|piece| frontend.read(piece))
+            .collect();
+        assert_eq!(asked, expected());
+    }
+}

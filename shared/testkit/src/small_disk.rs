@@ -1,0 +1,82 @@
+//! A small disk that a test can fill and free: a tmpfs of its own. Mounting one takes root's rights.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+const BLOCK: usize = 64 * 1024;
+
+/// A disk of a few megabytes, gone when this is dropped.
+pub struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    /// Mounts one.
+    ///
+    /// # Errors
+    /// Where this process may not, with the reason.
+    pub fn mount(megabytes: u32) -> Result<Self, String> {
+        let folder = TempDir::new().expect("a temporary folder");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o"])
+            .arg(format!("size={megabytes}m"))
+            .arg("tmpfs")
+            .arg(folder.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Ok(Self { folder }),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Mounts one for `test`, or says that the test shows nothing here.
+    pub fn for_test(megabytes: u32, test: &str) -> Option<Self> {
+        let mounted = Self::mount(megabytes);
+        if let Err(reason) = &mounted {
+            // Not `eprintln!`: the output of a test that passes is not shown.
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED {test}: no tmpfs can be mounted here: {reason}"
+            );
+        }
+        mounted.ok()
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Takes all the room that is left.
+    pub fn fill(&self) {
+        let mut filler = File::options()
+            .create(true)
+            .append(true)
+            .open(self.filler())
+            .expect("a file on the small disk");
+        let block = vec![b'x'; BLOCK];
+        // A write that fits in part takes what there is; the next one fails.
+        while filler.write_all(&block).is_ok() {}
+    }
+
+    /// Gives that room back.
+    pub fn free(&self) {
+        std::fs::remove_file(self.filler()).expect("it was filled");
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.path().join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: whoever still has a file open there keeps it until it is closed.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}

@@ -1,0 +1,212 @@
+//! Callers that give up at any moment of a call, at its BEGIN above all. Each command is repeated until it is answered: it has
+//! one state and one effect then, and no session of the pools is left in a transaction.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store};
+use sea_orm::DatabaseConnection;
+use testkit::{BrokerKind, Database, Proxy, StoreKind};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::checker::Verdict;
+use crate::deposit;
+use crate::ledger::commands::{self, Command};
+use crate::tables;
+use crate::wire::Wire;
+use crate::world::{World, look_into};
+
+/// The name of the run.
+const RUN: &str = "cancelled";
+const WRITERS: u32 = 8;
+/// In each pool: fewer than writers, so that a session is used again at once.
+const SESSIONS: u32 = 6;
+const ACCOUNTS: u32 = 20;
+/// Each way to a server.
+const DELAY: Duration = Duration::from_millis(10);
+/// A session that has been idle in a transaction for so long was left there.
+const LEFT: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
+
+pub(crate) async fn run(seed: u64, quick: bool, patience: Duration) -> Result<Verdict> {
+    let commands = if quick { 10 } else { 250 };
+    let servers = on(
+        StoreKind::Postgres,
+        BrokerKind::RabbitMq,
+        (commands, seed, patience),
+    )
+    .await?;
+    println!("cancelled-begin Postgres RabbitMq: {servers}");
+    let files = on(
+        StoreKind::Sqlite,
+        BrokerKind::Embedded,
+        (commands, seed, patience),
+    )
+    .await?;
+    println!("cancelled-begin Sqlite Embedded: {files}");
+    Ok(servers.and(&files))
+}
+
+async fn on(
+    store: StoreKind,
+    broker: BrokerKind,
+    (commands, seed, patience): (u32, u64, Duration),
+) -> Result<Verdict> {
+    let mut world = World::new(store, broker).await?;
+    let (producer, producer_way) = connect(&world.producer).await;
+    let (consumer, consumer_way) = connect(&world.consumer).await;
+    let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
+    serve(&world, &producer, consumer, &stop, &mut running).await?;
+    for way in [&producer_way, &consumer_way].into_iter().flatten() {
+        way.delay(DELAY, Duration::ZERO);
+    }
+    // A file answers sooner than a server.
+    let soon = match store {
+        StoreKind::Postgres => DELAY * 8,
+        StoreKind::Sqlite => Duration::from_millis(2),
+    };
+    let mut writing = JoinSet::new();
+    for writer in 0..WRITERS {
+        let random = fastrand::Rng::with_seed(seed + u64::from(writer));
+        writing.spawn(write(producer.clone(), writer, commands, soon, random));
+    }
+    let mut given_up = 0;
+    while let Some(written) = writing.join_next().await {
+        let (said, times) = written?;
+        world.take_in(&said);
+        given_up += times;
+    }
+    let begun = Instant::now();
+    let looks = [
+        look_into(&world.producer).await?,
+        look_into(&world.consumer).await?,
+    ];
+    if is_quiet_within(patience, &looks).await? {
+        world.take_in(&format!("quiet {}\n", begun.elapsed().as_millis()));
+    }
+    // The next call that begins would end what is left, so the last ones all give up.
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..SESSIONS * 4 {
+        // As a rule after the session was checked and before BEGIN is answered.
+        let limit = soon.mul_f64(0.25 + random.f64() / 4.0);
+        given_up += usize::from(tokio::time::timeout(limit, producer.begin()).await.is_err());
+    }
+    let open = left_open(&looks[0]).await? + left_open(&looks[1]).await?;
+    for look in looks {
+        look.close().await?;
+    }
+    stop.cancel();
+    let ending = async { while running.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(10), ending).await;
+
+    let verdict = world.verdict(RUN, true).await?;
+    let kept = open == 0 && given_up > 0;
+    println!(
+        "cancelled-begin{}: callers gave up {given_up} times, and {open} sessions were left in a transaction",
+        if kept { "" } else { " WRONG" },
+    );
+    Ok(Verdict {
+        wrong: usize::from(!kept),
+        ..verdict
+    })
+}
+
+/// A pool of few sessions, and what makes the link to a server slow.
+async fn connect(database: &Database) -> (Store, Option<Proxy>) {
+    let proxy = match database.kind() {
+        StoreKind::Postgres => Some(Proxy::before(database.url()).await),
+        StoreKind::Sqlite => None,
+    };
+    let url = proxy.as_ref().map_or(database.url(), Proxy::url);
+    let db = database.connect_by(url, SESSIONS).await;
+    (Store::new(db), proxy)
+}
+
+async fn serve(
+    world: &World,
+    producer: &Store,
+    consumer: Store,
+    stop: &CancellationToken,
+    running: &mut JoinSet<()>,
+) -> Result<()> {
+    let transport = world.transport().await?;
+    transport.declare().await?;
+    let consumer = Consumer::new(
+        consumer,
+        Wire::before(transport.clone(), &world.wire(RUN), 0)?,
+        deposit::subscriptions(false),
+        ConsumerConfig::default(),
+    );
+    running.spawn(consumer.run(stop.clone()));
+    let relay = Relay::new(producer.clone(), transport, RelayConfig::new("producer"));
+    running.spawn(relay.run(stop.clone()));
+    Ok(())
+}
+
+/// What a caller has attempted and done, as a process of the ledger says it, and how often it gave up.
+async fn write(
+    store: Store,
+    writer: u32,
+    commands: u32,
+    soon: Duration,
+    mut random: fastrand::Rng,
+) -> (String, usize) {
+    let (mut said, mut given_up) = (String::new(), 0);
+    for number in 0..commands {
+        let command = Command {
+            op: format!("{RUN}-{writer}-{number}"),
+            account: commands::account(RUN, random.u32(..ACCOUNTS)),
+        };
+        said += &format!("try {}\n", command.op);
+        loop {
+            // Every other time at the beginning, and otherwise after all of it as a rule.
+            let limit = if random.bool() {
+                soon.mul_f64(random.f64())
+            } else {
+                Duration::from_secs(10)
+            };
+            let answer = tokio::time::timeout(limit, commands::deposit(&store, &command)).await;
+            given_up += usize::from(answer.is_err());
+            match answer {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => eprintln!("{}: {error}", command.op),
+                Err(_) => (),
+            }
+        }
+        said += &format!("ok {} 0\n", command.op);
+    }
+    (said, given_up)
+}
+
+/// Whether everything that was committed has had its effect in time.
+async fn is_quiet_within(
+    patience: Duration,
+    [producer, consumer]: &[DatabaseConnection; 2],
+) -> Result<bool> {
+    let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+    let begun = Instant::now();
+    while begun.elapsed() < patience {
+        let deposits = tables::number(producer, "SELECT count(*) FROM deposit").await?;
+        let effects = tables::number(consumer, "SELECT count(*) FROM effect").await?;
+        if effects >= deposits && tables::number(producer, pending).await? == 0 {
+            return Ok(true);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(false)
+}
+
+/// How many sessions nobody will end. On SQLite such a session would have kept the others from writing.
+async fn left_open(database: &DatabaseConnection) -> Result<i64> {
+    if database.get_database_backend() == sea_orm::DbBackend::Sqlite {
+        return Ok(0);
+    }
+    tokio::time::sleep(2 * LEFT).await;
+    let left = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+         AND state LIKE 'idle in transaction%' AND state_change < now() - interval '{} seconds'",
+        LEFT.as_secs()
+    );
+    tables::number(database, &left).await
+}

@@ -1,0 +1,75 @@
+//! A clock that jumps under load, as the engine sees it: ahead by an hour and by a day, and back again. Handlers fail now and then,
+//! so at each jump there are leases, and attempts that were put off. Nothing is lost, done twice or given up, and all goes on soon.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use messaging::faults;
+use tempfile::TempDir;
+use testkit::{BrokerKind, StoreKind};
+
+use crate::checker::Verdict;
+use crate::load::Load;
+use crate::watch::{Recovery, Watch};
+use crate::world::World;
+
+const HOUR_MS: i64 = 3_600_000;
+/// Where the clock goes, in its order: it ends where it began, as a clock does that is set right.
+const AHEAD_MS: [i64; 6] = [HOUR_MS, 0, 24 * HOUR_MS, 0, -HOUR_MS, 0];
+/// What is held is looked for every 5 s, and has a lease of 15 s from then on.
+const RECOVERY: Recovery = Recovery {
+    resumes: Duration::from_secs(15),
+    drains: Duration::from_secs(60),
+};
+
+pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
+    let servers = (StoreKind::Postgres, BrokerKind::RabbitMq);
+    let files = (StoreKind::Sqlite, BrokerKind::Embedded);
+    let on_servers = one(servers, seed, quick, patience).await?;
+    println!("clock-step servers: {on_servers}");
+    let on_files = one(files, seed, quick, patience).await?;
+    println!("clock-step files: {on_files}");
+    Ok(on_servers.and(&on_files))
+}
+
+async fn one(
+    (store, broker): (StoreKind, BrokerKind),
+    seed: u64,
+    quick: bool,
+    patience: u64,
+) -> Result<Verdict> {
+    let rounds = if quick { 1 } else { 5 };
+    let folder = TempDir::new()?;
+    let clock = folder.path().join("clock");
+    set(&clock, 0)?;
+    let mut world = World::new(store, broker).await?;
+    let (run, text) = (seed.to_string(), patience.to_string());
+    let args = ["--rate", "50", "--writers", "4", "--accounts", "20"];
+    let failing = ["--handler-failures", "20", "--patience", &text];
+    let mut command = world.ledger(&run, &[&args[..], &failing].concat())?;
+    command.env(faults::CLOCK, &clock);
+    let mut load = Load::start(command)?;
+    let mut watch = Watch::over(&world, "clock-step").await?;
+    let mut longest = Recovery::none();
+    watch.recovers(&mut load, RECOVERY, &mut longest).await?;
+    let begun = Instant::now();
+    for ahead_ms in AHEAD_MS.repeat(rounds) {
+        set(&clock, ahead_ms)?;
+        watch.recovers(&mut load, RECOVERY, &mut longest).await?;
+    }
+    let steps = rounds * AHEAD_MS.len();
+    watch.recovered(&format!("the clock was set {steps} times"), longest);
+    watch.calls(&load, begun, "meanwhile");
+    world.end(load, patience).await?;
+    let verdict = world.verdict(&run, true).await?;
+    watch.close(verdict).await
+}
+
+/// In one step, so that no reader sees a half of it.
+fn set(clock: &Path, ahead_ms: i64) -> Result<()> {
+    let beside: PathBuf = clock.with_extension("new");
+    std::fs::write(&beside, ahead_ms.to_string())?;
+    std::fs::rename(&beside, clock)?;
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Replicas that stop (SIGSTOP) in the middle of a handler and of a command, with rows locked. The database ends their
+//! sessions, the others go on within a minute, and the stopped ones do no harm once they are continued.
+//!
+//! PostgreSQL only: two processes cannot share the rows of a SQLite file that one of them has locked for writing.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use testkit::{BrokerKind, StoreKind};
+
+use crate::broker::RECOVERY;
+use crate::checker::Verdict;
+use crate::ledger::stopped::signal;
+use crate::load::Load;
+use crate::watch::{Recovery, Watch};
+use crate::world::World;
+
+/// By when the others must be themselves again.
+const DELAY: Recovery = Recovery {
+    resumes: Duration::from_secs(60),
+    drains: Duration::from_secs(60),
+};
+const STOPS: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(20);
+
+pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict> {
+    let times = if quick { 1 } else { 3 };
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
+    let (run, text) = (seed.to_string(), patience.to_string());
+    // So few accounts that each writer meets the locked one soon.
+    let args = ["--accounts", "4", "--patience", &text];
+    let others = ["--rate", "40", "--writers", "8"];
+    let mut load = world.load(&run, &[&args[..], &others].concat())?;
+    let mut watch = Watch::over(&world, "stopped-replica").await?;
+    let mut longest = Recovery::none();
+    watch.recovers(&mut load, RECOVERY, &mut longest).await?;
+    for _ in 0..times {
+        let mut handling = world.load(&run, &["--role", "consumer", "--stop-in", "handler"])?;
+        // It is faster than the writer whose commands it repeats, so it comes to one that is not done.
+        let role = ["--role", "producer", "--rate", "500", "--writers", "1"];
+        let stop = ["--stop-in", "command"];
+        let mut commanding = world.load(&run, &[&args[..], &role, &stop].concat())?;
+        stopped(&mut handling).await?;
+        stopped(&mut commanding).await?;
+        let mut longest = Recovery::none();
+        watch.recovers(&mut load, DELAY, &mut longest).await?;
+        watch.recovered("a handler and a command are stopped", longest);
+        for replica in [&handling, &commanding] {
+            signal("CONT", replica.process()?);
+        }
+        let mut longest = Recovery::none();
+        watch.recovers(&mut load, RECOVERY, &mut longest).await?;
+        watch.recovered("they are continued", longest);
+        world.end(commanding, patience).await?;
+        world.kill(handling).await?;
+    }
+    world.end(load, patience).await?;
+    let verdict = world.verdict(&run, true).await?;
+    watch.close(verdict).await
+}
+
+/// Waits until the process has stopped.
+async fn stopped(replica: &mut Load) -> Result<()> {
+    let stopping = async {
+        loop {
+            replica.check()?;
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", replica.process()?))?;
+            // After the name in brackets, which may hold anything.
+            let state = stat
+                .rsplit(") ")
+                .next()
+                .and_then(|rest| rest.chars().next());
+            if state == Some('T') {
+                return anyhow::Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    match tokio::time::timeout(STOPS, stopping).await {
+        Ok(stopped) => stopped,
+        Err(_) => bail!("the replica has not come to the place where it stops within {STOPS:?}"),
+    }
+}

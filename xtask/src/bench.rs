@@ -1,0 +1,96 @@
+//! `cargo xtask bench`: the measurement of the services next to a bare floor, with a way to private servers in the environment.
+//!
+//! Builds the programs and starts `bench`, which finds the others beside itself. All arguments but `--profile` go to it, `--help` too.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::servers;
+use crate::stop::Stop;
+use crate::{process, test, workspace};
+
+/// In one cargo invocation, and without the package `e2e`: its feature `faults` would arm fail points.
+const PACKAGES: [&str; 5] = [
+    "bench",
+    "user-service",
+    "order-service",
+    "notification-service",
+    "angarium",
+];
+const RELEASE: &str = "release";
+const DEV: &str = "dev";
+
+pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
+    let (mut profile, args) = profile(args)?;
+    // An optimised build takes minutes, and says the same.
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        DEV.clone_into(&mut profile);
+    }
+    let mut build = workspace::cargo();
+    build.args(["build", "--quiet", "--profile", &profile]);
+    for package in PACKAGES {
+        build.args(["--package", package]);
+    }
+    let built = process::run(&mut build, stop)?;
+    if !built.success() {
+        return Ok(test::code(built));
+    }
+    let mut command = Command::new(program(&profile)?);
+    command.args(args).current_dir(workspace::root());
+    let (name, value) = servers::own_server()?;
+    command.env(name, value);
+    Ok(test::code(process::run(&mut command, stop)?))
+}
+
+/// The cargo profile, and all other arguments.
+fn profile(args: &[OsString]) -> Result<(String, Vec<OsString>)> {
+    let mut others = args.to_vec();
+    let Some(at) = others.iter().position(|arg| arg == "--profile") else {
+        return Ok((RELEASE.to_owned(), others));
+    };
+    others.remove(at);
+    anyhow::ensure!(at < others.len(), "--profile needs a name: release or dev");
+    let name = others.remove(at);
+    let name = name.into_string();
+    let name = name.map_err(|name| anyhow::anyhow!("--profile {}: no name", name.display()))?;
+    Ok((name, others))
+}
+
+/// The profile `dev` has the folder `debug`; every other profile has its own name. xtask itself lies beside it.
+fn program(profile: &str) -> Result<PathBuf> {
+    let folder = if profile == DEV { "debug" } else { profile };
+    let xtask = std::env::current_exe().context("cannot find this program's own file")?;
+    let target = xtask.parent().and_then(|debug| debug.parent());
+    let target = target.context("this program does not lie in a target folder")?;
+    Ok(target.join(folder).join("bench"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_profile_is_taken_from_among_the_arguments() -> Result<()> {
+        let (name, others) = profile(&words(&["--quick", "--profile", "dev", "--rounds", "3"]))?;
+        assert_eq!(name, "dev");
+        assert_eq!(others, words(&["--quick", "--rounds", "3"]));
+        Ok(())
+    }
+
+    #[test]
+    fn without_a_profile_the_programs_are_optimised() -> Result<()> {
+        assert_eq!(
+            profile(&words(&["drain"]))?,
+            ("release".to_owned(), words(&["drain"]))
+        );
+        assert!(profile(&words(&["--profile"])).is_err());
+        Ok(())
+    }
+}
