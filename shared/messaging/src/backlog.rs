@@ -1,6 +1,6 @@
 //! Back-pressure: when events have waited in the outbox for too long, or too many wait, commands are refused until they have gone.
 //!
-//! What is taken on has to be published one day; past a point it is better to say so to the caller than to grow a table. The
+//! What is taken on has to be published one day; past a point it is better to refuse the caller than to grow a table. The
 //! budget is the age of the oldest event that the broker has not taken, because age is what an outage and an overload have in
 //! common. An event that no queue takes does not count, and neither does what waits behind it: waiting does not end that, and it
 //! stops its own aggregate only. What the broker refuses does count, as a full queue is back-pressure. The limit on their number
@@ -16,9 +16,9 @@ use crate::retry::millis;
 use crate::sql;
 use crate::store::Store;
 
-/// How often to look whether commands can be taken again.
+/// How often to check whether commands can be taken again.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Nobody raises it: events grow old by themselves.
+/// No transaction raises it: events grow old by themselves.
 const SIGNAL: &str = "backlog";
 
 /// The creation of the oldest event that counts against the budget.
@@ -36,7 +36,7 @@ pub(crate) struct Backlog {
 pub(crate) struct Budget {
     /// The age of the oldest event.
     pub(crate) age: Duration,
-    /// The number of events that wait, whatever for.
+    /// The number of all pending events.
     pub(crate) pending: u32,
 }
 

@@ -54,7 +54,7 @@ pub struct EngineConfig {
 }
 
 impl Default for EngineConfig {
-    /// 15 minutes of outbox: most outages of a broker end sooner, and a caller who waits longer is better told. A million events
+    /// 15 minutes of outbox: most outages of a broker end sooner, and a caller should not wait longer. A million events
     /// are about as many as a busy service makes in that time, and about a gigabyte.
     fn default() -> Self {
         Self {

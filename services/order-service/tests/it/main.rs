@@ -35,6 +35,7 @@ mod request_ids;
 mod samples;
 #[cfg(test)]
 mod subscriber;
+#[cfg(test)]
 mod upgrade;
 #[cfg(test)]
 mod user_created;

@@ -1,6 +1,6 @@
 //! What has become of a hand-over: taken by the broker, or set aside until it is tried again.
 //!
-//! Guarantee: an event that is set aside has a time at which it is read again, whatever becomes of the event that it waits for. So
+//! Guarantee: an event that is set aside has a time at which it is read again, even if the event that it waits for is gone. So
 //! nothing stays aside for good, also where a process dies between two of these statements.
 
 use sea_orm::{ConnectionTrait, DbErr};

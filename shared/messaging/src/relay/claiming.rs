@@ -19,13 +19,16 @@ impl Relay {
         let limit = window.claim_limit();
         let (db, service) = (self.store.connection(), &self.config.service);
         let enough = window.has_enough_of();
-        let seen = outbox::look(db, service, limit as u64, &enough).await?;
-        timers.are_next_in(seen.timer_in_ms);
-        if !seen.behind.is_empty() {
-            let _turn = self.store.turn_to_write().await?;
-            let behind = seen.behind.iter().copied();
-            outbox::set_aside_behind(db, behind, millis(outbox::BEHIND)).await?;
+        let mut seen = outbox::look(db, service, limit as u64, &enough).await?;
+        while !seen.behind.is_empty() {
+            self.set_aside(&seen.behind).await?;
+            if !seen.pending.is_empty() {
+                break;
+            }
+            // They were all that there was room for: behind them may be what can go.
+            seen = outbox::look(db, service, limit as u64, &enough).await?;
         }
+        timers.are_next_in(seen.timer_in_ms);
         let mut rows = seen.pending;
         let full = rows.len() + seen.behind.len() >= limit;
         rows.retain(|row| faults::is_beyond_cursor(row.sequence));
@@ -36,5 +39,11 @@ impl Relay {
         }
         window.add(rows, enough);
         Ok(full)
+    }
+
+    async fn set_aside(&self, behind: &[i64]) -> Result<(), DbErr> {
+        let _turn = self.store.turn_to_write().await?;
+        let (db, behind) = (self.store.connection(), behind.iter().copied());
+        outbox::set_aside_behind(db, behind, millis(outbox::BEHIND)).await
     }
 }

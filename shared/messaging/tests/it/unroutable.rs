@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messaging::transport::Confirmation;
-use messaging::{BeginError, Engine, EngineConfig, OverBudget, Participant};
+use messaging::{BeginError, Engine, EngineConfig, OverBudget, Participant, outbox};
 use rstest::rstest;
 use sea_orm::ConnectionTrait as _;
 use testkit::{BrokerKind, StoreKind, eventually, eventually_is};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::effects::each_on_its_own;
 use crate::events::{Changed, EXCHANGE};
 use crate::scripted::{Publication, Scripted};
-use crate::world::{NEVER, World};
+use crate::world::{NEVER, World, cause};
 
 /// The engine of a service that only publishes: nothing binds a queue for it.
 struct Publishing {
@@ -230,7 +230,43 @@ async fn what_waits_behind_it_follows_at_once_and_in_order(
     world.stop().await;
 }
 
-/// Whatever became of the event before them, they do not stay aside for good.
+/// No look has to come before the others are read.
+#[rstest]
+#[tokio::test]
+async fn however_many_wait_behind_it_they_keep_no_other_event(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    const MANY: i64 = 2000;
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let transaction = world.store.begin().await.unwrap();
+    for version in 1..=MANY {
+        outbox::enqueue(&transaction, &Changed::of("a"), version, &cause())
+            .await
+            .unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let (transport, mut published) = Scripted::new(0);
+    world.run_relay(transport);
+    next(&mut published).await.answer(Confirmation::Unrouted);
+    eventually_is("all are set aside", MANY as usize, async || {
+        aside(&world).await.1
+    })
+    .await;
+    world.commit(&Changed::of("b"), 1).await;
+    loop {
+        let publication = next(&mut published).await;
+        if publication.event().0 == "b" {
+            publication.answer(Confirmation::Routed);
+            break;
+        }
+        // By then the first one may be due again.
+        assert_eq!(publication.event(), ("a".to_owned(), 1));
+        publication.answer(Confirmation::Unrouted);
+    }
+    world.stop().await;
+}
+
+/// If an operator deletes the event before them, they do not stay aside for good.
 #[rstest]
 #[tokio::test]
 async fn what_waits_behind_an_event_that_is_gone_is_published(
