@@ -17,7 +17,8 @@ mod judgement;
 
 pub(crate) use self::judgement::{Found, MailRow, judge};
 
-const LOOK: Duration = Duration::from_millis(50);
+/// Each look counts rows, and its cost is part of what the servers use: so not often.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The orders that were inserted since a time, and when.
 const ORDERS: &str = "
