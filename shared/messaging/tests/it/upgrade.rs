@@ -33,11 +33,13 @@ async fn columns_of_a_newer_release_disturb_no_statement(
     for before in ["1", "2", "3"] {
         everything_works(&world, before).await;
     }
+    // In one transaction, as migrations are.
+    let migration = world.store.begin().await.unwrap();
     for table in TABLES {
         let adding = format!("ALTER TABLE {table} ADD COLUMN of_the_next_release text");
-        let db = world.store.connection();
-        db.execute_unprepared(&adding).await.unwrap();
+        migration.execute_unprepared(&adding).await.unwrap();
     }
+    migration.commit().await.unwrap();
     for after in ["4", "5", "6"] {
         everything_works(&world, after).await;
     }
