@@ -11,6 +11,7 @@ use messaging::transport::{
 use messaging::{Consumer, ConsumerConfig, Store};
 use sea_orm::DatabaseConnection;
 use testkit::{Broker, BrokerKind, Database, Proxy, StoreKind, amqp_url};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::checker::Verdict;
@@ -61,7 +62,9 @@ async fn on(
         deposit::subscriptions(false),
         ConsumerConfig::default(),
     );
-    let consuming = tokio::spawn(consumer.run(stop.clone()));
+    // When the run fails early, the consumer ends with it.
+    let mut consuming = JoinSet::new();
+    consuming.spawn(consumer.run(stop.clone()));
     let begun = Instant::now();
     let all = good.len() + spoiled.len();
     while settled(&db).await? < all {
@@ -74,7 +77,9 @@ async fn on(
     }
     let drain = begun.elapsed();
     stop.cancel();
-    consuming.await?;
+    while let Some(ended) = consuming.join_next().await {
+        ended?;
+    }
 
     let mut wrong = kept_wrongly(&db, &spoiled).await?;
     for queue in [deposit::QUEUE.to_owned(), dead_letter_queue(deposit::QUEUE)] {

@@ -2,7 +2,7 @@
 //! they are about by an index, on both stores, in an inbox of many rows.
 
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm::DatabaseConnection;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use testkit::{Database, StoreKind};
 
@@ -44,7 +44,7 @@ async fn fill(db: &DatabaseConnection) {
         );
         sql::execute(db, &filling, []).await.unwrap();
     }
-    db.execute_unprepared("ANALYZE").await.unwrap();
+    sql::execute(db, "ANALYZE", []).await.unwrap();
 }
 
 async fn plan(db: &DatabaseConnection, kind: StoreKind, statement: &str) -> String {
