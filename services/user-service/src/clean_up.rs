@@ -45,15 +45,24 @@ pub async fn clean_up(
     Ok(())
 }
 
+/// The clocks of replicas differ. What lies further ahead than this was written by a clock that was wrong.
+const SKEW: Duration = Duration::from_secs(3600);
+
 /// What a clock has written that was ahead ends as it would if it were written now.
 async fn bring_back(store: &Store, now_ms: i64) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
-    sessions::bring_back(&*transaction, now_ms + millis(SESSION)).await?;
+    sessions::bring_back(&*transaction, now_ms + millis(SESSION), millis(SKEW)).await?;
     for (purpose, lifetime) in [
         (Purpose::EmailVerification, VERIFICATION_CODE),
         (Purpose::PasswordReset, RESET_CODE),
     ] {
-        codes::bring_back(&*transaction, purpose, now_ms + millis(lifetime)).await?;
+        codes::bring_back(
+            &*transaction,
+            purpose,
+            now_ms + millis(lifetime),
+            millis(SKEW),
+        )
+        .await?;
     }
     transaction.commit().await
 }

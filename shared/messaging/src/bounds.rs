@@ -15,12 +15,16 @@ use crate::store::Store;
 
 /// No transaction raises it: a clock step gives no signal.
 const SIGNAL: &str = "bounds";
+/// Rows that one statement corrects.
+const BATCH: u32 = 1000;
 
 /// A column of points in time, and how far ahead they may lie.
 #[derive(Clone, Debug)]
 pub struct Bound {
     /// The table.
     pub table: &'static str,
+    /// The columns of its key.
+    pub key: &'static str,
     /// Its column, in Unix milliseconds by the database's clock. An index on it has to answer for the rows of `rows`.
     pub column: &'static str,
     /// Which rows are meant, as SQL.
@@ -37,6 +41,7 @@ impl Bound {
     pub async fn keep(self, store: Store, stop: CancellationToken) {
         let Self {
             table,
+            key,
             column,
             rows,
             longest,
@@ -46,8 +51,11 @@ impl Bound {
         let beyond = format!("{rows} AND {column} > {{now}} + {longest}");
         let any = format!("SELECT 1 FROM {table} WHERE {beyond}");
         let question = format!("SELECT CASE WHEN EXISTS ({any}) THEN cast(0 as bigint) END");
-        let correcting =
-            format!("UPDATE {table} SET {column} = {{now}} + {instead} WHERE {beyond}");
+        // In batches: a clock that is set back leaves as many as there are, and a statement has a time limit.
+        let correcting = format!(
+            "UPDATE {table} SET {column} = {{now}} + {instead}
+             WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {beyond} LIMIT {BATCH})"
+        );
         let correct = async || {
             let _turn = store.turn_to_write().await?;
             let corrected = sql::execute(store.connection(), &correcting, []).await?;

@@ -163,7 +163,7 @@ impl EngineArgs {
             "OUTBOX_MAX_PENDING",
             &self.outbox_max_pending,
             1_u32,
-            100_000_000,
+            5_000_000,
             problem,
         );
         let outbox = time("OUTBOX_RETENTION", &self.outbox_retention, problem);

@@ -19,7 +19,9 @@ mod plans;
 mod taken;
 
 pub(crate) use pending::{Aggregate, Pending, bound, due_in_ms, look};
-pub(crate) use taken::{NotTaken, mark_published, postpone, release_behind, set_aside_behind};
+pub(crate) use taken::{
+    NotTaken, RELEASED, mark_published, postpone, release_behind, set_aside_behind,
+};
 
 /// The signal that a committed event raises, and a timer.
 pub(crate) const SIGNAL: &str = "outbox";

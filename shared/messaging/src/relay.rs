@@ -162,7 +162,9 @@ impl Relay {
             }
             // Read only after that wait, which may have outlasted the lease.
             if (look || window.left_some()) && window.wants_more() {
-                look = self.claim(&mut window, &mut progress.timers).await?;
+                look = self
+                    .claim(&mut window, &mut progress.timers, &mut progress.lease)
+                    .await?;
             }
             if !self.may_publish(&mut window, &mut progress.lease).await? {
                 look = true;

@@ -38,6 +38,7 @@ pub fn due_in_ms(db: &impl ConnectionTrait) -> String {
 pub fn bound(longest_delay: Duration, lease: Duration) -> Bound {
     Bound {
         table: "notification",
+        key: "notification_id",
         column: "due_at_ms",
         rows: "state = 'pending'".to_owned(),
         longest: longest_delay.max(lease),

@@ -100,8 +100,9 @@ async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
     let other = database.migrated::<Migrator>().await;
     let mut config = database.config();
     config.pool_max = 1;
-    let db = runtime::database::connect(&config, "test").await.unwrap();
-    let store = Store::new(db);
+    let doubt = runtime::database::Doubt::new();
+    let db = runtime::database::connect_watched(&config, "test", &doubt).await;
+    let store = Store::watched(db.unwrap(), doubt);
     let clock = Arc::new(TestClock::at(1_000));
     let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
     let tokens = PageTokens::open(store.connection()).await.unwrap();

@@ -75,10 +75,12 @@ pub async fn bring_back(
     db: &impl ConnectionTrait,
     purpose: Purpose,
     latest_ms: i64,
+    skew_ms: i64,
 ) -> Result<u64, DbErr> {
     let update =
-        "UPDATE mail_code SET expires_at_ms = $1 WHERE expires_at_ms > $1 AND purpose = $2";
-    sql::execute(db, update, [latest_ms.into(), name(purpose).into()]).await
+        "UPDATE mail_code SET expires_at_ms = $1 WHERE expires_at_ms > $1 + $2 AND purpose = $3";
+    let values = [latest_ms.into(), skew_ms.into(), name(purpose).into()];
+    sql::execute(db, update, values).await
 }
 
 pub async fn delete_expired(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {

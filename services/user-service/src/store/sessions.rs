@@ -101,9 +101,13 @@ pub async fn delete_of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<
 
 /// No session that begins now lasts longer than until `latest_ms`: one that does was begun while the clock was ahead. Its tokens
 /// end with it.
-pub async fn bring_back(db: &impl ConnectionTrait, latest_ms: i64) -> Result<u64, DbErr> {
-    let update = "UPDATE session SET expires_at_ms = $1 WHERE expires_at_ms > $1";
-    sql::execute(db, update, [latest_ms.into()]).await
+pub async fn bring_back(
+    db: &impl ConnectionTrait,
+    latest_ms: i64,
+    skew_ms: i64,
+) -> Result<u64, DbErr> {
+    let update = "UPDATE session SET expires_at_ms = $1 WHERE expires_at_ms > $1 + $2";
+    sql::execute(db, update, [latest_ms.into(), skew_ms.into()]).await
 }
 
 pub async fn delete_expired(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {

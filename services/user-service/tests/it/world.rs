@@ -44,16 +44,17 @@ impl World {
         Self::on(database, config).await
     }
 
-    /// Nobody subscribes to its events, and none may wait to be published.
+    /// Its broker cannot be reached, and no event may wait to be published.
     pub(crate) async fn with_overdue_events(store: StoreKind) -> Self {
         let database = Database::create(store).await;
-        let config = database.config();
-        let engine = EngineConfig {
-            outbox_budget: Duration::ZERO,
-            ..EngineConfig::default()
+        let config = Config {
+            engine: EngineConfig {
+                outbox_budget: Duration::ZERO,
+                ..EngineConfig::default()
+            },
+            ..config_on(database.config())
         };
-        let broker = Broker::create(BrokerKind::Embedded).await;
-        Self::build(database, config, engine, broker).await
+        Self::run(database, config, Broker::create(BrokerKind::Embedded).await).await
     }
 
     /// The service reaches `database` by `config`, while the test looks into it directly.

@@ -60,6 +60,7 @@ pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, D
 pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
     Bound {
         table: "inbox",
+        key: "consumer, event_id",
         column: "due_at_ms",
         rows: format!(
             "consumer = {} AND due_at_ms IS NOT NULL",

@@ -43,6 +43,7 @@ fn waits(due_at_ms: &str, now_ms: &str) -> String {
 pub(crate) fn bound() -> Bound {
     Bound {
         table: "outbox",
+        key: "sequence",
         column: "due_at_ms",
         rows: "published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL"
             .to_owned(),
@@ -65,6 +66,8 @@ pub(crate) struct Pending {
     /// How long it had waited when it was read.
     pub(crate) had_waited: Duration,
     pub(crate) read_at: Instant,
+    /// It was set aside, so others may wait behind it.
+    pub(crate) was_aside: bool,
     /// Since when no queue has taken it, in Unix milliseconds.
     pub(crate) unroutable_since_ms: Option<i64>,
 }
@@ -146,7 +149,7 @@ pub(crate) async fn look(
 
 const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
     aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at_ms, attempts,
-    unroutable_since_ms";
+    set_aside_at_ms, unroutable_since_ms";
 
 /// Two searches by two indexes, each with its own limit, so that what is set aside is not passed over by the look at the others.
 const LOOK: &str = "
@@ -163,7 +166,7 @@ WITH clock (now_ms) AS MATERIALIZED (SELECT {now}),
          WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
            AND due_at_ms <= (SELECT now_ms FROM clock) AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
          ORDER BY due_at_ms LIMIT $1)
-SELECT {columns}, now_ms - created_at_ms AS waited_ms,
+SELECT {columns}, set_aside_at_ms IS NOT NULL AS was_aside, now_ms - created_at_ms AS waited_ms,
        (SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) - now_ms AS timer_in_ms,
        EXISTS (
            SELECT 1 FROM outbox AS earlier
@@ -208,6 +211,7 @@ fn read(row: &QueryResult, source: &str) -> Result<Pending, DbErr> {
         payload: row.try_get::<Vec<u8>>("", "payload")?.into(),
         had_waited: Duration::from_millis(u64::try_from(waited_ms).unwrap_or(0)),
         read_at: Instant::now(),
+        was_aside: row.try_get("", "was_aside")?,
         unroutable_since_ms: row.try_get("", "unroutable_since_ms")?,
     })
 }

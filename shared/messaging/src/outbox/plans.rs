@@ -47,7 +47,7 @@ async fn filled(database: &Database) -> DatabaseConnection {
         let values = [Value::from(count), name.into()];
         sql::execute(&db, &rows, values).await.unwrap();
     }
-    db.execute_unprepared("ANALYZE").await.unwrap();
+    sql::execute(&db, "ANALYZE", []).await.unwrap();
     db
 }
 

@@ -76,19 +76,28 @@ pub(crate) async fn set_aside_behind(
     Ok(())
 }
 
-/// Releases what waits behind these rows, which are published now. What no queue took does not count as back-pressure before it
-/// had its chance: its age is not that of a broker that takes nothing.
+/// How many rows one statement releases.
+pub(crate) const RELEASED: u64 = 1000;
+
+/// Releases rows that wait behind these, which are published now: at most [`RELEASED`], the earliest of each aggregate first. Returns
+/// how many. What no queue took does not count as back-pressure before it had its chance: its age is not that of a broker that
+/// takes nothing.
 pub(crate) async fn release_behind(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,
-) -> Result<(), DbErr> {
-    sql::execute(
+) -> Result<u64, DbErr> {
+    let released = sql::execute(
         db,
-        "UPDATE outbox SET set_aside_at_ms = NULL, due_at_ms = {now}
-         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
-           AND (aggregate_type, aggregate_id) IN (SELECT aggregate_type, aggregate_id FROM outbox WHERE sequence IN {list $1})",
+        &format!(
+            "UPDATE outbox SET set_aside_at_ms = NULL, due_at_ms = {{now}} WHERE sequence IN (
+                 SELECT sequence FROM outbox
+                 WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
+                   AND (aggregate_type, aggregate_id) IN (
+                       SELECT aggregate_type, aggregate_id FROM outbox WHERE sequence IN {{list $1}})
+                 ORDER BY aggregate_type, aggregate_id, aggregate_version LIMIT {RELEASED})"
+        ),
         [sql::list(sequences)],
     )
     .await?;
-    Ok(())
+    Ok(released.rows_affected())
 }

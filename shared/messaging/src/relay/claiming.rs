@@ -3,11 +3,15 @@
 use sea_orm::DbErr;
 
 use super::Relay;
+use super::lease::{Holder, Lease};
 use super::settling::Confirmed;
 use super::window::Window;
 use crate::retry::millis;
 use crate::timer::Timers;
 use crate::{faults, outbox};
+
+/// So many looks in a row may find only events that wait behind others. Then confirms and the lease have their turn.
+const LOOKS: usize = 5;
 
 impl Relay {
     /// Reads as much as there is room for, and tells whether there may be more.
@@ -15,15 +19,26 @@ impl Relay {
         &self,
         window: &mut Window,
         timers: &mut Timers,
+        lease: &mut Lease,
     ) -> Result<bool, DbErr> {
         let limit = window.claim_limit();
         let (db, service) = (self.store.connection(), &self.config.service);
         let enough = window.has_enough_of();
         let mut seen = outbox::look(db, service, limit as u64, &enough).await?;
-        while !seen.behind.is_empty() {
-            self.set_aside(&seen.behind).await?;
-            if !seen.pending.is_empty() {
+        for _ in 0..LOOKS {
+            if seen.behind.is_empty() {
                 break;
+            }
+            match lease.take(&self.store).await? {
+                Holder::Still => {
+                    self.set_aside(&seen.behind).await?;
+                    if !seen.pending.is_empty() {
+                        break;
+                    }
+                }
+                // Another relay may have released them since they were read, and published what is in the window.
+                Holder::Anew => window.forget_waiting(),
+                Holder::Another => break,
             }
             // They were all that there was room for: behind them may be what can go.
             seen = outbox::look(db, service, limit as u64, &enough).await?;

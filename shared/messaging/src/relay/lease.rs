@@ -62,18 +62,16 @@ impl Lease {
         {
             return Ok(Holder::Still);
         }
-        // The time before the statement: the lease lasts for at least that long after it.
-        let now = Instant::now();
         (self.renewed, self.another_until) = (None, None);
-        if self.renew_row(store).await? {
-            self.renewed = Some(now);
+        if let Some(renewed) = self.renew_row(store).await? {
+            self.renewed = Some(renewed);
             return Ok(Holder::Still);
         }
-        let now = Instant::now();
-        if self.take_row(store).await? {
-            self.renewed = Some(now);
+        if let Some(taken) = self.take_row(store).await? {
+            self.renewed = Some(taken);
             return Ok(Holder::Anew);
         }
+        let now = Instant::now();
         let left = sql::query_one(
             store.connection(),
             "SELECT expires_at_ms - {now} AS left_ms FROM relay_lease",
@@ -100,20 +98,23 @@ impl Lease {
             .filter(|left| !left.is_zero())
     }
 
-    /// Renews a lease that is ours, also one that has ended: as long as the row names us, no other relay has held it.
-    async fn renew_row(&self, store: &Store) -> Result<bool, DbErr> {
+    /// Returns the time right before the statement, not that before the wait for the writer's turn: the lease lasts from then on at
+    /// least. Renews a lease that is ours, also one that has ended: as long as the row names us, no other relay has held it.
+    async fn renew_row(&self, store: &Store) -> Result<Option<Instant>, DbErr> {
         let _turn = store.turn_to_write().await?;
+        let asked = Instant::now();
         let renewed = sql::execute(
             store.connection(),
             "UPDATE relay_lease SET expires_at_ms = {now} + $2 WHERE holder = $1",
             [self.holder.as_str().into(), millis(DURATION).into()],
         )
         .await?;
-        Ok(renewed.rows_affected() == 1)
+        Ok((renewed.rows_affected() == 1).then_some(asked))
     }
 
-    async fn take_row(&self, store: &Store) -> Result<bool, DbErr> {
+    async fn take_row(&self, store: &Store) -> Result<Option<Instant>, DbErr> {
         let _turn = store.turn_to_write().await?;
+        let asked = Instant::now();
         let taken = sql::execute(
             store.connection(),
             "INSERT INTO relay_lease (name, holder, expires_at_ms) VALUES ('relay', $1, {now} + $2)
@@ -127,7 +128,7 @@ impl Lease {
             ],
         )
         .await?;
-        Ok(taken.rows_affected() == 1)
+        Ok((taken.rows_affected() == 1).then_some(asked))
     }
 
     /// Gives the lease back, so that a standby need not wait for its end.

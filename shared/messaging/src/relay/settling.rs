@@ -70,7 +70,7 @@ impl Relay {
         for sequence in &confirmed.all {
             if window
                 .confirmed(*sequence)
-                .is_some_and(|row| row.attempts > 0)
+                .is_some_and(|row| row.attempts > 0 || row.was_aside)
             {
                 confirmed.at_last.push(*sequence);
             }
@@ -83,19 +83,26 @@ impl Relay {
 
     /// Marks what is confirmed, and returns whether that has released others.
     pub(super) async fn mark(&self, confirmed: &mut Confirmed) -> Result<bool, DbErr> {
-        if confirmed.all.is_empty() {
-            return Ok(false);
-        }
-        faults::point("confirmed");
         let db = self.store.connection();
-        let _turn = self.store.turn_to_write().await?;
-        outbox::mark_published(db, confirmed.all.iter().copied()).await?;
-        faults::point("marked");
-        let Confirmed { at_last, .. } = std::mem::take(confirmed);
-        if at_last.is_empty() {
+        if !confirmed.all.is_empty() {
+            faults::point("confirmed");
+            let _turn = self.store.turn_to_write().await?;
+            outbox::mark_published(db, confirmed.all.iter().copied()).await?;
+            faults::point("marked");
+            confirmed.all.clear();
+        }
+        if confirmed.at_last.is_empty() {
             return Ok(false);
         }
-        outbox::release_behind(db, at_last).await?;
+        // Known until it is done: what is not released is read again only a minute later.
+        loop {
+            let _turn = self.store.turn_to_write().await?;
+            let at_last = confirmed.at_last.iter().copied();
+            if outbox::release_behind(db, at_last).await? < outbox::RELEASED {
+                break;
+            }
+        }
+        confirmed.at_last.clear();
         Ok(true)
     }
 

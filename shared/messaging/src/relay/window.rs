@@ -178,6 +178,7 @@ mod tests {
 
     pub(super) fn row(sequence: i64, aggregate: u8, version: i64) -> Pending {
         Pending {
+            was_aside: false,
             sequence,
             aggregate_type: "order".to_owned(),
             attempts: 0,

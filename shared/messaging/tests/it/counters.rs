@@ -81,7 +81,7 @@ async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
         Limits {
             round_trips: 115,
             pings_after: 6,
-            statements: 106,
+            statements: 108,
         },
     );
 }

@@ -311,3 +311,32 @@ async fn next(published: &mut UnboundedReceiver<Publication>) -> Publication {
     })
     .await
 }
+
+/// As where the process died, or the database was away, between the mark of the first and the release of the others.
+#[rstest]
+#[tokio::test]
+async fn events_behind_go_out_together_where_their_release_was_lost(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    for version in 1..=5 {
+        world.commit(&Changed::of("a"), version).await;
+    }
+    for sql in [
+        "UPDATE outbox SET set_aside_at_ms = created_at_ms, unroutable_since_ms = created_at_ms, due_at_ms = created_at_ms",
+        "UPDATE outbox SET published_at_ms = created_at_ms, attempts = 1 WHERE aggregate_version = 1",
+    ] {
+        let db = world.store.connection();
+        db.execute_unprepared(sql).await.unwrap();
+    }
+    let (transport, mut published) = Scripted::new(0);
+    world.run_relay(transport);
+    for version in 2..=5 {
+        let next = tokio::time::timeout(Duration::from_secs(20), published.recv()).await;
+        let publication = next.expect("not a minute later").unwrap();
+        assert_eq!(publication.event(), ("a".to_owned(), version));
+        publication.answer(Confirmation::Routed);
+    }
+    world.all_is_published().await;
+    world.stop().await;
+}

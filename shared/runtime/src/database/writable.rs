@@ -16,6 +16,7 @@ use sea_orm::sqlx::sqlite::SqliteConnection;
 use sea_orm::sqlx::{self, Connection as _, PgPool, SqlitePool};
 use sea_orm::{DatabaseConnection, DbBackend};
 use store::Doubt;
+use tokio::time::Instant;
 
 use super::{classify, ping};
 
@@ -27,7 +28,9 @@ const FILL_A_TABLE: &str = "CREATE TEMP TABLE write_probe ON COMMIT DROP AS \
 const WRITE_A_PAGE: &str = "PRAGMA user_version = 0";
 /// Behind another writer nothing is found out, and the next check asks again.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// For the ping and the write together: less than the health check waits, so that a write that takes long is not taken for a
+/// database that is away.
+const TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// The health check of one database.
 pub struct Writable {
@@ -64,6 +67,7 @@ impl Writable {
 
     /// Whether it answers, and takes writes as far as is known.
     pub async fn check(&self) -> bool {
+        let end = Instant::now() + TIMEOUT;
         if !ping(&self.database).await {
             self.doubt.raise();
             return false;
@@ -71,13 +75,13 @@ impl Writable {
         // Read before the write, so that what fails meanwhile is looked at by the next check.
         let raised = self.doubt.raised();
         if raised != self.settled.load(Ordering::Acquire) {
-            self.settle(raised).await;
+            self.settle(raised, end).await;
         }
         self.writable.load(Ordering::Acquire)
     }
 
-    async fn settle(&self, raised: u64) {
-        let written = tokio::time::timeout(TIMEOUT, write(&self.database)).await;
+    async fn settle(&self, raised: u64, end: Instant) {
+        let written = tokio::time::timeout_at(end, write(&self.database)).await;
         let Ok(written) = written else {
             return;
         };

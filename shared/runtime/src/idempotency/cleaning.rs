@@ -75,10 +75,19 @@ impl Watched {
 /// Where a statement fails.
 pub async fn clean_up(db: &impl ConnectionTrait, stop: &CancellationToken) -> Result<(), DbErr> {
     let now = database::now_sql(db);
-    let bringing_back =
-        format!("UPDATE idempotency SET created_at_ms = {now} WHERE created_at_ms > {now} + $1");
-    db.execute_raw(statement(db, &bringing_back, [millis(STEP).into()]))
-        .await?;
+    let bringing_back = format!(
+        "UPDATE idempotency SET created_at_ms = {now} WHERE (caller, method, request_id) IN (
+             SELECT caller, method, request_id FROM idempotency
+             WHERE created_at_ms > {now} + $1 ORDER BY created_at_ms LIMIT {BATCH})"
+    );
+    while !stop.is_cancelled() {
+        let brought_back = db
+            .execute_raw(statement(db, &bringing_back, [millis(STEP).into()]))
+            .await?;
+        if brought_back.rows_affected() < u64::from(BATCH) {
+            break;
+        }
+    }
     let delete = format!(
         "DELETE FROM idempotency WHERE (caller, method, request_id) IN (
              SELECT caller, method, request_id FROM idempotency
