@@ -45,7 +45,7 @@ pub async fn clean_up(
     Ok(())
 }
 
-/// What a clock has written that was ahead ends as it would if it were written now.
+/// Corrects times from a clock that was ahead, so that they end as if they were written now.
 async fn bring_back(store: &Store, now_ms: i64) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
     sessions::bring_back(&*transaction, now_ms + millis(SESSION)).await?;

@@ -99,8 +99,8 @@ pub async fn delete_of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<
     sql::execute(db, delete, [user_id.to_string().into()]).await
 }
 
-/// No session that begins now lasts longer than until `latest_ms`: one that does was begun while the clock was ahead. Its tokens
-/// end with it.
+/// A session that begins now ends at `latest_ms` at the latest. A session that ends later began while the clock was ahead. Its
+/// tokens end with it.
 pub async fn bring_back(db: &impl ConnectionTrait, latest_ms: i64) -> Result<u64, DbErr> {
     let update = "UPDATE session SET expires_at_ms = $1 WHERE expires_at_ms > $1";
     sql::execute(db, update, [latest_ms.into()]).await
