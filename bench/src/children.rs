@@ -1,7 +1,7 @@
 //! The programs that are measured, as child processes: started, awaited, ended.
 //!
-//! Dropping a child kills it, so that nothing outlives a run that fails. All of them stay in the process group of this program, and
-//! `cargo xtask` kills that group in the end.
+//! Dropping a child kills it, so that no process outlives a failed run. All children stay in the process group of this program,
+//! and `cargo xtask` kills that group at the end.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -33,7 +33,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts the program at `path` with this environment and no other, but the search path.
+    /// Starts the program at `path` with only this environment and the search path.
     ///
     /// # Errors
     /// Where there is no such program.
@@ -108,7 +108,7 @@ impl Program {
         }
     }
 
-    /// Ends the program in order.
+    /// Shuts the program down in order.
     ///
     /// # Errors
     /// Where it does not end in time, or ends with a failure.
@@ -154,7 +154,7 @@ pub(crate) fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("this program's own file cannot be found")
 }
 
-/// Addresses that nothing listens on. All are taken before the first is given back, so they differ.
+/// Free addresses. All are bound before the first is released, so they differ.
 ///
 /// # Errors
 /// Where the system has no free port.

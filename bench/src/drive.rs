@@ -1,4 +1,4 @@
-//! The load alone, against any server that speaks the contract: for systems that are kept elsewhere.
+//! The load alone, against any server that speaks the contract: for systems outside this repository.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What became of the orders of a load: their mail rows, and the mails that were sent.
+//! Finds the effects of a load's orders: their mail rows, and the mails that were sent.
 //!
 //! Both tables have a column of the bench's own, `bench_at`, which the database fills with its clock when the row is inserted.
 //! So both ends of "commit to effect" are read from one clock, in microseconds, and mean the same for every system: from the insert
@@ -17,7 +17,7 @@ mod judgement;
 
 pub(crate) use self::judgement::{Found, MailRow, judge};
 
-/// Each look counts rows, and its cost is part of what the servers use: so not often.
+/// The pause between checks. Each check counts rows, and its cost counts as the servers', so checks are rare.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The orders that were inserted since a time, and when.
@@ -62,7 +62,7 @@ impl Databases {
         Ok(())
     }
 
-    /// Has the server write what earlier loads have left to be written, so that it is not part of the next one's cost.
+    /// Makes the server write the dirty pages of earlier loads, so that they are not part of the next load's cost.
     ///
     /// # Errors
     /// Where the database does not answer.
@@ -118,7 +118,7 @@ impl Databases {
         Ok(last.fetch_one(&self.mails).await?)
     }
 
-    /// Looks until `missing` says none.
+    /// Checks until `missing` returns zero.
     async fn until(
         &self,
         what: &str,
@@ -138,7 +138,7 @@ impl Databases {
         }
     }
 
-    /// Compares the acknowledged orders of a load that began at `since_us` with what is there.
+    /// Compares the acknowledged orders of a load that began at `since_us` with the stored rows.
     ///
     /// # Errors
     /// Where a database does not answer.

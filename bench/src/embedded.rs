@@ -1,6 +1,6 @@
 //! The embedded default: all services in one program, on SQLite files and the embedded transport, with mails as files.
 //!
-//! Nothing but the folder and the addresses is set. Times of rows are those of the tables themselves, in whole milliseconds.
+//! Only the folder and the addresses are set. Times of rows come from the tables, in whole milliseconds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;

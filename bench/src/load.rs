@@ -28,9 +28,9 @@ const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);
 /// How calls arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// So many callers, each of which calls again once it has its answer.
+    /// This many callers; each calls again after its answer.
     Closed { callers: usize },
-    /// So many calls a second, whether or not earlier ones are answered.
+    /// This many calls a second, whether or not earlier ones are answered.
     Open { per_second: u32 },
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Shape {
 #[derive(Clone)]
 pub(crate) struct Target {
     clients: Vec<OrderServiceClient<Channel>>,
-    /// Call `n` uses token `n` modulo their number; none are sent where there are none.
+    /// Call `n` uses token `n` modulo their number. Without tokens, calls carry none.
     tokens: Arc<Vec<String>>,
     /// Whether each call has a `request_id`.
     pub(crate) request_ids: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Placed {
     pub(crate) order_id: String,
 }
 
-/// What came of a load.
+/// The result of a load.
 pub(crate) struct Outcome {
     pub(crate) placed: Vec<Placed>,
     pub(crate) attempts: usize,

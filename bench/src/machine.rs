@@ -1,4 +1,4 @@
-//! How fast the machine is at the moment, and how much of it others use.
+//! How fast the machine is at the moment, and how much of it other programs use.
 //!
 //! Both decide whether two figures may be compared: the speed of a virtual machine changes from minute to minute, and a busy
 //! neighbour takes cores from the systems that are measured.

@@ -46,7 +46,7 @@ const INTERRUPTED: u8 = 130;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", about)]
 struct Cli {
-    /// What to measure; without it, the services next to the floor
+    /// What to measure; by default the services compared with the floor
     #[command(subcommand)]
     what: Option<What>,
     #[command(flatten)]
@@ -89,7 +89,7 @@ struct Compare {
 
 #[derive(Subcommand)]
 enum What {
-    /// Drain a backlog: the relay's and the inbox's, next to what bounds them
+    /// Drain the backlogs of the relay and the inbox, and compare each with its bound
     Drain(drain::Settings),
     /// Measure all services in one program, on SQLite and the embedded transport
     Embedded(embedded::Settings),
@@ -113,7 +113,7 @@ async fn main() -> ExitCode {
     })
 }
 
-/// Returns at the first signal that asks this program to end. What runs is dropped then, and removes what it has made.
+/// Returns at the first signal that asks this program to end. The run is dropped then, and removes everything that it made.
 async fn interrupted() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,7 +1,7 @@
-//! The three services as programs of their own, with the settings that they have when nothing is said, and users with tokens.
+//! The three services as separate programs with default settings, and users with tokens.
 //!
-//! Set are only addresses: of the databases, the broker, the mail server, and where each listens. Telemetry is off, as it is
-//! where no collector is named; the log goes to a file.
+//! Only addresses are set: of the databases, the broker, the mail server, and the listeners. Telemetry is off, because no
+//! collector is named; the log goes to a file.
 
 use std::net::SocketAddr;
 
@@ -90,7 +90,8 @@ pub(crate) fn environment(
     ]
 }
 
-/// Registers users, logs them in, and places one order for each: then the order service knows them and the key of their tokens.
+/// Registers users, logs them in, and places one order for each. After that the order service knows them and the key of their
+/// tokens.
 ///
 /// # Errors
 /// What a service answers.

@@ -1,4 +1,4 @@
-//! One measurement: a load on a system, the wait for its effects, and what that has cost.
+//! One measurement: a load on a system, the wait for its effects, and the cost of both.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -39,9 +39,9 @@ pub(crate) struct Measured {
     pub(crate) cpu_ms_per_event_with_mail: Cpu,
     /// By part, at the end of the load.
     pub(crate) memory: BTreeMap<String, Memory>,
-    /// What others used of the machine, in cores.
+    /// What other programs used of the machine, in cores.
     pub(crate) foreign_cores: f64,
-    /// What the machine below this one took, in cores.
+    /// What the hypervisor took, in cores.
     pub(crate) stolen_cores: f64,
     /// What was lost, doubled or sent twice; empty where nothing was.
     pub(crate) wrong: String,
@@ -129,8 +129,8 @@ pub(crate) async fn warm_up(system: &mut System, duration: Duration, prefix: &st
     Ok(())
 }
 
-/// Waits until everything is sent, and judges. A call that failed may have left an order: then there can be as many mail rows as
-/// acknowledged orders while one of these has none yet, so this looks again.
+/// Waits until everything is sent, and judges. A failed call may have left an order with a mail row, so the number of mail rows
+/// can be complete while an acknowledged order still has none. Therefore this checks again.
 async fn settled(
     system: &System,
     began_us: i64,
@@ -151,7 +151,7 @@ async fn settled(
     }
 }
 
-/// What others used of the machine, and what the machine below this one took: both in cores.
+/// What other programs used of the machine, and what the hypervisor took: both in cores.
 fn foreign(before: Cores, began: Instant, ours: &Cpu) -> Result<(f64, f64)> {
     let after = Cores::look()?;
     let elapsed_ms = began.elapsed().as_secs_f64() * 1000.0;

@@ -1,6 +1,6 @@
-//! What the kernel says of processes and of the machine: CPU time and memory, from `/proc`.
+//! CPU time and memory of processes and of the machine, from `/proc`.
 //!
-//! A process counts with all its descendants, those included that have ended and were waited for: PostgreSQL works in one process
+//! A process counts with all its descendants, also those that have ended and were waited for, because PostgreSQL has one process
 //! for each connection.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ pub(crate) struct Cores {
     pub(crate) steal_ms: f64,
 }
 
-/// A look at all processes of the machine.
+/// A snapshot of all processes of the machine.
 pub(crate) struct Processes {
     all: BTreeMap<i32, Stat>,
 }

@@ -1,4 +1,4 @@
-//! The table of a comparison: medians with minimum and maximum, one column for each system, and what they were measured on.
+//! The table of a comparison: medians with minimum and maximum, one column for each system, and the machine and servers.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::proc::Memory;
 use crate::rounds::{Kind, Plan, Round};
 use crate::system::{BROKER, Cpu, GENERATOR, POSTGRES};
 
-/// Everything that a run has found, as `--json` writes it.
+/// All results of a run, as `--json` writes them.
 #[derive(Serialize)]
 pub(crate) struct Report {
     pub(crate) command: String,

@@ -16,7 +16,7 @@ use crate::servers::Servers;
 use crate::system::System;
 use crate::{floor, machine, ours};
 
-/// Between start and measurement, for what runs once.
+/// The pause between start and measurement, for work that runs once.
 const REST: Duration = Duration::from_secs(2);
 
 /// What to run.
@@ -56,7 +56,7 @@ pub(crate) struct Round {
     pub(crate) speed: [f64; 2],
 }
 
-/// Runs all rounds, and says on the way how far it is.
+/// Runs all rounds, and prints its progress.
 ///
 /// # Errors
 /// Where a system does not start, or its effects do not come.

@@ -1,4 +1,4 @@
-//! The PostgreSQL and the RabbitMQ of a run, with the settings of servers that keep what they promise.
+//! The PostgreSQL and the RabbitMQ of a run, with durable settings.
 //!
 //! `cargo xtask bench` starts them, and ends them when this process ends in any way.
 

@@ -1,6 +1,6 @@
-//! A mail server that takes every mail and keeps nothing but how often it saw each `Message-ID`.
+//! A mail server that takes every mail and counts how often it saw each `Message-ID`.
 //!
-//! It speaks as much SMTP as a client needs that sends in the clear. It runs in the process of the load generator, so the two
+//! It speaks the SMTP that a client without TLS needs. It runs in the process of the load generator, so the two
 //! share one line in the report.
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ const MESSAGE_ID: &str = "message-id:";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     Takes,
-    /// Accepts connections and never says a word: mails stay where they are, and cost nothing.
+    /// Accepts connections and never answers: mails stay where they are, and cost nothing.
     Silent,
 }
 

@@ -16,7 +16,7 @@ use crate::sink::Sink;
 /// How long a system may take to finish what a load has left.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(300);
 
-/// The names of what does not belong to the system's own programs.
+/// The names of the parts that are not programs of the system.
 pub(crate) const POSTGRES: &str = "PostgreSQL";
 pub(crate) const BROKER: &str = "broker";
 pub(crate) const GENERATOR: &str = "load generator";
@@ -32,7 +32,7 @@ pub(crate) struct System {
     pub(crate) places: Places,
 }
 
-/// What is removed when a system has ended.
+/// Databases and the virtual host to remove when a system has ended.
 pub(crate) struct Places {
     pub(crate) databases: Vec<Database>,
     pub(crate) virtual_host: VirtualHost,
@@ -95,7 +95,7 @@ impl System {
     }
 }
 
-/// What each part used between two looks.
+/// The CPU time of each part between two readings.
 pub(crate) fn used(before: &Cpu, after: &Cpu) -> Cpu {
     after
         .iter()

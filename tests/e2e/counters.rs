@@ -1,7 +1,7 @@
-//! How often the services ask PostgreSQL for a command and for a batch of mails.
+//! Limits the round trips to PostgreSQL for a command and for a batch of mails.
 //!
-//! The limits are what they need today; a change that needs less lowers them. No broker can be reached, so nothing but the call and the
-//! look each 5 s asks the database. The counts of the engine are in the tests of `messaging`.
+//! The limits are what the services need today; a change that needs less lowers them. No broker can be reached, so only the call
+//! and the poll every 5 s use the database. The counts of the engine are in the tests of `messaging`.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::system::{PASSWORD, line};
 
-/// What a service does beside a call can only add to its counts.
+/// The least of several tries counts, because other work of the service can only add to a count.
 const TRIES: usize = 6;
 /// Mails that are due at the same moment.
 const MAILS: i64 = 8;

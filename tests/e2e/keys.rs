@@ -20,7 +20,7 @@ use user_service::config::IdentityConfig;
 
 use crate::system::PASSWORD;
 
-/// Within which a service that joins has the keys. The next announcement without a request is longer away.
+/// A service that joins must have the keys within this time. The next announcement without a request comes later.
 const SECONDS: Duration = Duration::from_secs(15);
 /// By then the announcements after a start are 20 s apart.
 const ANNOUNCED: usize = 3;
@@ -90,7 +90,7 @@ async fn services_that_start_without_the_broker_share_the_keys_once_it_is_there(
     users.stop().await;
 }
 
-/// Until then a client is asked to try again, and never sent away.
+/// Until the token is accepted, the client is asked to retry, and is never refused for good.
 async fn accepted_within_seconds(orders: &Running, user_id: &str, token: &str) {
     let begun = Instant::now();
     eventually("the token is accepted", async || {

@@ -15,7 +15,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The first star that stands for columns: alone, after a comma, or after a table's name.
+/// The first star that means columns: alone, after a comma, or after a table's name.
 fn star(source: &str) -> Option<&str> {
     for keyword in ["SELECT ", "RETURNING "] {
         for (at, _) in source.match_indices(keyword) {

@@ -1,5 +1,5 @@
-//! Callers that give up at any moment of a call, at its BEGIN above all. Each command is repeated until it is answered: it has
-//! one state and one effect then, and no session of the pools is left in a transaction.
+//! Callers that give up at any moment of a call, mostly at its BEGIN. Each command is repeated until it is answered. Then it has
+//! one state and one effect, and no session of the pools is left in a transaction.
 
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,9 @@ const WRITERS: u32 = 8;
 /// In each pool: fewer than writers, so that a session is used again at once.
 const SESSIONS: u32 = 6;
 const ACCOUNTS: u32 = 20;
-/// Each way to a server.
+/// The delay in each direction to a server.
 const DELAY: Duration = Duration::from_millis(10);
-/// A session that has been idle in a transaction for so long was left there.
+/// A session that was idle in a transaction for this long was left there.
 const LEFT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -85,10 +85,10 @@ async fn on(
     if is_quiet_within(patience, &looks).await? {
         world.take_in(&format!("quiet {}\n", begun.elapsed().as_millis()));
     }
-    // The next call that begins would end what is left, so the last ones all give up.
+    // The next call to begin would end a transaction that was left open, so the last calls all give up.
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..SESSIONS * 4 {
-        // As a rule after the session was checked and before BEGIN is answered.
+        // Usually after the check of the session and before the answer to BEGIN.
         let limit = soon.mul_f64(0.25 + random.f64() / 4.0);
         given_up += usize::from(tokio::time::timeout(limit, producer.begin()).await.is_err());
     }
@@ -112,7 +112,7 @@ async fn on(
     })
 }
 
-/// A pool of few sessions, and what makes the link to a server slow.
+/// A pool of few sessions, and the proxy that makes the link to a server slow.
 async fn connect(database: &Database) -> (Store, Option<Proxy>) {
     let proxy = match database.kind() {
         StoreKind::Postgres => Some(Proxy::before(database.url()).await),
@@ -160,7 +160,7 @@ async fn write(
         };
         said += &format!("try {}\n", command.op);
         loop {
-            // Every other time at the beginning, and otherwise after all of it as a rule.
+            // Half of the calls give up early; the others usually have time to finish.
             let limit = if random.bool() {
                 soon.mul_f64(random.f64())
             } else {
@@ -197,7 +197,7 @@ async fn is_quiet_within(
     Ok(false)
 }
 
-/// How many sessions nobody will end. On SQLite such a session would have kept the others from writing.
+/// How many sessions are left in a transaction. On SQLite such a session would have kept the others from writing.
 async fn left_open(database: &DatabaseConnection) -> Result<i64> {
     if database.get_database_backend() == sea_orm::DbBackend::Sqlite {
         return Ok(0);

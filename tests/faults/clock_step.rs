@@ -1,5 +1,5 @@
-//! A clock that jumps under load, as the engine sees it: ahead by an hour and by a day, and back again. Handlers fail now and then,
-//! so at each jump there are leases, and attempts that were put off. Nothing is lost, done twice or given up, and all goes on soon.
+//! A clock that jumps under load, as the engine sees it: ahead by an hour and by a day, and back again. Handlers fail sometimes,
+//! so at each jump there are leases and pending retries. Nothing is lost, done twice or given up, and work goes on soon.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use crate::watch::{Recovery, Watch};
 use crate::world::World;
 
 const HOUR_MS: i64 = 3_600_000;
-/// Where the clock goes, in its order: it ends where it began, as a clock does that is set right.
+/// How far ahead the clock is, step by step: it ends right, as a clock that was corrected.
 const AHEAD_MS: [i64; 6] = [HOUR_MS, 0, 24 * HOUR_MS, 0, -HOUR_MS, 0];
-/// What is held is looked for every 5 s, and has a lease of 15 s from then on.
+/// Held events are checked every 5 s, and their lease then lasts 15 s.
 const RECOVERY: Recovery = Recovery {
     resumes: Duration::from_secs(15),
     drains: Duration::from_secs(60),

@@ -1,7 +1,7 @@
-//! Disks that are full under load, and have room again: the one with all files on it, and the one with the queue file alone.
+//! Disks that are full under load, and have room again: first a disk with all files, then a disk with only the queue file.
 //!
-//! Each command that was answered with OK is kept and has its effect; what finds no room is refused, and nothing of it is
-//! left. Everything goes on by itself. The disk is a small tmpfs, so this needs the right to mount one.
+//! Each command that was answered with OK is kept and has its effect. A command without room is refused and leaves nothing.
+//! Work goes on by itself. The disk is a small tmpfs, so this needs the right to mount one.
 
 use std::time::{Duration, Instant};
 
@@ -18,15 +18,15 @@ use crate::world::World;
 
 /// Three files with their logs, which grow to 4 MB each.
 const MEGABYTES: u32 = 48;
-/// So many show that it was full for commands.
+/// This many refused commands show that the disk was full for commands.
 const REFUSED: usize = 6;
-/// And so many events that it was full for the queue file.
+/// This many waiting events show that it was full for the queue file.
 const WAITING: i64 = 20;
 /// Longer than it takes to use up the room that SQLite has in its logs.
 const LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How often the disk is full, and for how long after that has shown.
+/// How often the disk is full, and how long it stays so after that has shown.
 type Plan = (u32, Duration);
 
 const LOAD: [&str; 6] = ["--rate", "50", "--writers", "8", "--accounts", "20"];

@@ -15,7 +15,7 @@ use crate::load::Load;
 use crate::watch::{Recovery, Watch};
 use crate::world::World;
 
-/// By when the others must be themselves again.
+/// By when the others must work normally again.
 const DELAY: Recovery = Recovery {
     resumes: Duration::from_secs(60),
     drains: Duration::from_secs(60),
@@ -27,7 +27,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     let times = if quick { 1 } else { 3 };
     let mut world = World::new(StoreKind::Postgres, BrokerKind::RabbitMq).await?;
     let (run, text) = (seed.to_string(), patience.to_string());
-    // So few accounts that each writer meets the locked one soon.
+    // Few accounts, so that each writer meets the locked one soon.
     let args = ["--accounts", "4", "--patience", &text];
     let others = ["--rate", "40", "--writers", "8"];
     let mut load = world.load(&run, &[&args[..], &others].concat())?;
@@ -36,7 +36,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     watch.recovers(&mut load, RECOVERY, &mut longest).await?;
     for _ in 0..times {
         let mut handling = world.load(&run, &["--role", "consumer", "--stop-in", "handler"])?;
-        // It is faster than the writer whose commands it repeats, so it comes to one that is not done.
+        // It repeats the commands of a writer and is faster, so it reaches one that is not done.
         let role = ["--role", "producer", "--rate", "500", "--writers", "1"];
         let stop = ["--stop-in", "command"];
         let mut commanding = world.load(&run, &[&args[..], &role, &stop].concat())?;

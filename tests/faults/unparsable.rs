@@ -19,7 +19,7 @@ use crate::deposit;
 use crate::poison::{self, wrong};
 use crate::tables::{self, Migrator};
 
-/// What is sent, and what arrives: no UTF-8.
+/// The text that is sent, and the bytes that arrive: not UTF-8.
 const SENT: &str = "to be spoiled";
 const ARRIVES: &[u8] = b"gr\xf6\xdfe \xff\xfe\xe4\xfc\x80??";
 /// One for consuming and one for dead letters, from the beginning to the end.
@@ -112,7 +112,7 @@ async fn way(broker: &Broker) -> Result<(Way, Option<Proxy>)> {
     }
 }
 
-/// Puts the good ones into the queue, with the others among them; each second one of those among the dead letters.
+/// Publishes the good messages with the others among them; every second one of the others goes to the dead letters.
 async fn publish(broker: &Broker, good: &[wrong::Sample], spoiled: usize) -> Result<Vec<Message>> {
     let spoiled: Vec<Message> = (0..spoiled).map(|number| spoil(good, number)).collect();
     let each = good.len().div_ceil(spoiled.len().max(1));
@@ -141,7 +141,7 @@ async fn publish(broker: &Broker, good: &[wrong::Sample], spoiled: usize) -> Res
     Ok(spoiled)
 }
 
-/// Each with a body of its own, by which it is known again; and with the ids of a good one, which it must not take.
+/// Each has its own body, by which a check recognizes it, and the ids of a good message, which it must not take.
 fn spoil(good: &[wrong::Sample], number: usize) -> Message {
     let mut message = good
         .first()
@@ -162,7 +162,7 @@ fn spoil(good: &[wrong::Sample], number: usize) -> Message {
     message
 }
 
-/// As a row that somebody has written into, or whose page is damaged.
+/// Inserts a damaged row, as a manual change or a damaged page leaves it.
 async fn insert_damaged(broker: &Broker, message: &Message) -> Result<()> {
     let folder = broker.folder().context("an embedded broker has a folder")?;
     let url = format!("sqlite://{}", folder.join("queue.db").display());

@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: the measurement of the services next to a bare floor, with a way to private servers in the environment.
+//! `cargo xtask bench`: compares the services with a bare floor on private servers.
 //!
-//! Builds the programs and starts `bench`, which finds the others beside itself. All arguments but `--profile` go to it, `--help` too.
+//! Builds the programs and starts `bench`, which finds the other programs beside itself. The environment says how `bench` starts
+//! private servers. All arguments except `--profile` go to it, also `--help`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ const DEV: &str = "dev";
 
 pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
     let (mut profile, args) = profile(args)?;
-    // An optimised build takes minutes, and says the same.
+    // An optimised build takes minutes, and prints the same help.
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         DEV.clone_into(&mut profile);
     }

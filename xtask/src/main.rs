@@ -67,7 +67,7 @@ enum Task {
         args: Vec<OsString>,
     },
 
-    /// Measure the services next to a bare floor: `cargo xtask bench [--quick] [--rounds N] [--profile NAME]`
+    /// Compare the services with a bare floor: `cargo xtask bench [--quick] [--rounds N] [--profile NAME]`
     #[command(disable_help_flag = true)]
     Bench {
         /// `--help` lists them; `--profile` names a profile of cargo, instead of release

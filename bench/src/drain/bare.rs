@@ -1,4 +1,4 @@
-//! The bounds: a publisher that does nothing but publish, and a consumer's statement without a broker.
+//! The upper bounds: a publisher that only publishes, and a consumer's statement without a broker.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! Backlogs: how fast the relay publishes what waits in an outbox, and a consumer takes what waits in its queue.
+//! Backlogs: how fast the relay publishes the events of an outbox, and how fast a consumer handles the messages of its queue.
 //!
-//! The relay's backlog is written into the outbox by SQL. The queue's is what the relay has published. Next to each stands the bare
-//! part that bounds it: lapin alone with 500 outstanding confirms, and one statement for each 100 events.
+//! SQL writes the relay's backlog into the outbox. The events that the relay publishes are the queue's backlog. Each rate is
+//! compared with its upper bound: lapin alone with 500 outstanding confirms, and one statement for each 100 events.
 
 use std::time::{Duration, Instant};
 
@@ -22,9 +22,9 @@ mod table;
 
 pub(crate) use self::table::markdown;
 
-/// The shortest pause between two looks. Each counts the rows, so the pause grows with what a look takes.
+/// The shortest pause between two checks. A check counts the rows, so the pause grows with the time of a check.
 const LOOK: Duration = Duration::from_millis(20);
-/// A look may take this part of the time, as long as the pause stays below the longest.
+/// The pause is this many times the time of a check, within the shortest and the longest pause.
 const SHARE: u32 = 20;
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// A mail that the silent mail server does not take waits this long, and costs nothing meanwhile.
@@ -98,7 +98,7 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
     })
 }
 
-/// The databases and the virtual host of services that have run once: everything is migrated and declared, and one user is known.
+/// The databases and the virtual host after the services ran once: migrations and topology are done, and one user is known.
 struct Backlog {
     orders: PgPool,
     mails: PgPool,
@@ -113,7 +113,7 @@ impl Backlog {
         let user_id = sqlx::query_scalar("SELECT user_id FROM orders LIMIT 1")
             .fetch_one(&system.databases.orders)
             .await?;
-        // The one order is the system's own. Its mail is waited for, so that nothing is in flight at the end.
+        // The one order is from the start of the system. Wait for its mail, so that nothing is in flight at the end.
         let limit = Duration::from_secs(60);
         system.databases.all_written("", 1, limit).await?;
         system.databases.all_sent("", limit).await?;
@@ -129,7 +129,7 @@ impl Backlog {
         })
     }
 
-    /// Starts the order service, and returns how far it has come, and how many events it has published by its end.
+    /// Starts the order service. Returns how far it came in time, and how many events it published by its end.
     async fn relay(&self, rows: u64, limit: Duration) -> Result<(Drained, u64)> {
         let sink = Sink::start(Manner::Silent).await?;
         let mut program = self.start(1, &sink).await?;
@@ -145,7 +145,7 @@ impl Backlog {
         Ok((drained, published))
     }
 
-    /// Starts the notification service. Its mail server says nothing, so that no mail is sent meanwhile.
+    /// Starts the notification service. Its mail server never answers, so that no mail is sent meanwhile.
     async fn inbox(&self, rows: u64, limit: Duration) -> Result<Drained> {
         let sink = Sink::start(Manner::Silent).await?;
         let mut program = self.start(2, &sink).await?;
@@ -154,7 +154,7 @@ impl Backlog {
             until(&mut program, rows, limit, taken).await
         })
         .await?;
-        // Its mails are in flight and will stay so: this is no orderly end.
+        // Its mails stay in flight, so an orderly shutdown would not end.
         drop(program);
         Ok(drained)
     }
@@ -172,7 +172,7 @@ impl Backlog {
         Ok(program)
     }
 
-    /// Every published event has one mail row where the inbox had the time to take all of them, and never more than one.
+    /// Checks that no event has more than one mail row, and that each published event has one if the inbox took all of them.
     async fn judge(&self, published: u64, complete: bool) -> Result<String> {
         let mails = count(&self.mails, MAILS).await?;
         let distinct =
@@ -203,7 +203,7 @@ async fn bare_inbox(
     drained
 }
 
-/// Waits until `done` says `rows`, or the time is over. Returns what it said last.
+/// Waits until `done` returns `rows`, or the time is over. Returns its last value.
 async fn until(
     program: &mut Program,
     rows: u64,
@@ -223,7 +223,7 @@ async fn until(
     }
 }
 
-/// How long `work` takes, which says how many events it has done.
+/// Measures `work`, which returns the number of its events.
 async fn timed(work: impl Future<Output = Result<u64>>) -> Result<Drained> {
     let before = machine::speed();
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Events of a backlog: all alike but for their ids, so that SQL can write them.
+//! Events of a backlog. They differ only in their ids, so that SQL can write them.
 
 use anyhow::{Context as _, Result};
 use contracts::Event as _;
@@ -8,7 +8,7 @@ use prost::{Message as _, Name as _};
 use sea_orm::sqlx::{self, PgPool};
 use uuid::Uuid;
 
-/// Stands for an order's id, and is as long as every other.
+/// A placeholder for an order's id, with the same length.
 const PLACEHOLDER: &str = "00000000-0000-0000-0000-000000000000";
 
 const SKUS: [&str; 3] = ["TEA-1", "CUP-2", "POT-3"];
@@ -59,7 +59,7 @@ impl Template {
     /// Writes `rows` events that wait to be published.
     ///
     /// # Errors
-    /// Where the outbox does not look as it is known here.
+    /// Where the outbox has other columns than expected here.
     pub(crate) async fn fill(&self, orders: &PgPool, rows: u64) -> Result<()> {
         sqlx::query(FILL)
             .bind(i64::try_from(rows)?)
@@ -70,7 +70,7 @@ impl Template {
             .bind(&self.after)
             .execute(orders)
             .await?;
-        // A backlog grows slowly, and autovacuum keeps up with it.
+        // A real backlog grows slowly, and autovacuum keeps up with it; so vacuum here.
         for statement in ["VACUUM (ANALYZE) outbox", "CHECKPOINT"] {
             sqlx::query(statement).execute(orders).await?;
         }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::load::{self, Placed};
 
-/// What is there of a load's orders.
+/// The stored effects of a load's orders.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// Acknowledged orders that are not there.
@@ -60,7 +60,7 @@ pub(crate) fn judge(
             }
         }
     }
-    // What is left belongs to calls that failed: an order may have been placed all the same, but not more mails than orders.
+    // The rest belongs to failed calls: they may have placed an order, but must not have more mails than orders.
     found.ghosts = (effects.len() + placed.len()).saturating_sub(orders.len());
     found
 }

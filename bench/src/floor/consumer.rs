@@ -1,4 +1,4 @@
-//! Makes mail rows of events: what has arrived, up to 100, in one statement and with one ack.
+//! Makes mail rows from events: up to 100 arrived events in one statement, with one ack.
 
 use anyhow::{Context as _, Result};
 use contracts::order::v1::OrderPlaced;

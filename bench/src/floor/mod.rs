@@ -2,7 +2,7 @@
 //!
 //! gRPC, one statement for each command (order, lines, outbox), a relay that publishes up to 500 at a time with confirms, and a
 //! consumer that takes up to 100 at a time (inbox and mail row in one statement, one multiple ack). No tokens, no validation,
-//! no retries, no reconnect, no telemetry, no mails: what is above it is the price of those.
+//! no retries, no reconnect, no telemetry, no mails: the difference to the floor is the price of those.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Publishes what is committed: up to 500 at a time, every confirm awaited, one statement to mark them.
+//! Publishes committed events: up to 500 at a time; it awaits every confirm and marks them with one statement.
 
 use std::time::Duration;
 

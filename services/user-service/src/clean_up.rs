@@ -48,7 +48,7 @@ pub async fn clean_up(
 /// The clocks of replicas differ. What lies further ahead than this was written by a clock that was wrong.
 const SKEW: Duration = Duration::from_secs(3600);
 
-/// What a clock has written that was ahead ends as it would if it were written now.
+/// Corrects times from a clock that was ahead, so that they end as if they were written now.
 async fn bring_back(store: &Store, now_ms: i64) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
     sessions::bring_back(&*transaction, now_ms + millis(SESSION), millis(SKEW)).await?;

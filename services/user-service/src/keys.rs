@@ -27,7 +27,7 @@ use turns::Turn;
 const AHEAD: Duration = Duration::from_secs(3600);
 /// Before the next try, where the database is away.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How often keys are announced without being asked for: soon after a start, when others start as well, then less often.
+/// How often keys are announced without a request: often after a start, when other services start as well, then less often.
 const FIRST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 const ANNOUNCEMENT: Duration = Duration::from_secs(300);
 
@@ -70,7 +70,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// A token for `caller`; `None` where no key signs at this time, because the keys could not be read for too long.
+    /// A token for `caller`; `None` if no key signs at this time, because the keys could not be read for too long.
     pub fn issue(&self, caller: Caller) -> Option<AccessToken> {
         let now_ms = self.clock.now_ms();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

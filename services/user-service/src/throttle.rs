@@ -89,7 +89,7 @@ impl Bucket {
     /// Takes one.
     pub fn take(&mut self, limit: Limit, now_ms: i64) -> Result<(), Wait> {
         let empty_ms = limit.at_once * limit.then_each_ms;
-        // No limit makes a bucket emptier than empty: the clock was ahead. One more may be had, and from then on one each interval.
+        // No limit makes a bucket emptier than empty, so the clock was ahead. Allow one now, and then one per interval.
         let was_full_at_ms = match self.full_at_ms <= now_ms + empty_ms + STEP_MS {
             true => self.full_at_ms.max(now_ms),
             false => now_ms + empty_ms - limit.then_each_ms,
@@ -188,10 +188,10 @@ impl Throttle {
     }
 }
 
-/// A clock that is set back by no more than this forgives nothing. Past it, what the clock has written before is not believed: no wait
-/// is longer than its limit asks for.
+/// A clock that is set back by at most this much does not shorten any wait. Beyond it, earlier times are ignored, so that no wait
+/// is longer than its limit.
 const STEP_MS: i64 = 60 * 1_000;
-/// No bucket is emptier than this limit makes it.
+/// The limit that makes a bucket emptiest.
 const FULL_AFTER: Limit = MAILS;
 /// How long the address of a login is known.
 const KNOWN_FOR_MS: i64 = 90 * 24 * 3600 * 1_000;

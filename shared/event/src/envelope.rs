@@ -16,7 +16,7 @@ const CONTENT_TYPE: &str = "application/protobuf";
 /// The longest id, type or correlation id: AMQP 0-9-1's short strings hold no more.
 pub(crate) const MAX_ATTRIBUTE_BYTES: usize = 255;
 
-/// So much of what a transport could not read is a cause; the message's header has all of it.
+/// How many characters of the unreadable text a cause repeats; the message's header has all of it.
 const FOUND_CHARACTERS: usize = 200;
 
 /// What is known of an event apart from its body.
@@ -43,7 +43,7 @@ pub struct Envelope {
 /// Why a message is not an event of ours. Such a message never becomes one, so no retry helps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedEnvelope {
-    /// A transport could not read it. It has what was found in its place.
+    /// A transport could not read the message. The text shows what was found.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     /// Neither `message_id` nor `cloudEvents_id`.

@@ -22,7 +22,7 @@ pub(crate) const BAGGAGE: &str = "baggage";
 /// Ours, and for measuring only: when the relay handed the message over, in Unix milliseconds.
 pub(crate) const PUBLISHED_MS: &str = "angarium_published_ms";
 
-/// Ours, and put in by a transport that could not read a message: what it found, as text.
+/// Our own header. A transport that could not read a message adds it; it shows what was found, as text.
 pub const UNREADABLE: &str = "angarium_unreadable";
 
 pub(crate) fn set(

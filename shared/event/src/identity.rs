@@ -1,23 +1,23 @@
-//! The id by which everything knows a message: the inbox, its held and dead rows, logs and traces.
+//! The id of a message in the inbox, its held and dead rows, logs and traces.
 //!
-//! Guarantee: a message has the same id each time that it comes and on each path that it takes, also where its sender gave it
-//! none. Two ids for one message would be two inbox rows, and so two effects.
+//! Guarantee: a message has the same id at each delivery and on each path, also if its sender gave it none. Two ids for one
+//! message would make two inbox rows, and so two effects.
 
 use uuid::Uuid;
 
 use crate::headers::{self, get};
 use crate::{MalformedEnvelope, Message};
 
-/// The event's id, or for a message without a proper one an id that is derived from what it is.
+/// The event's id. For a message without a valid one, an id that is derived from its content.
 pub fn event_id(message: &Message) -> Uuid {
     given_id(message).unwrap_or_else(|_| derived_id(message))
 }
 
-/// The id that the sender has given: `message_id` where the message has one, otherwise `cloudEvents_id`.
+/// The id from the sender: `message_id` if the message has one, otherwise `cloudEvents_id`.
 ///
-/// `message_id` decides also where the two differ, and where it is no UUID: it is the property that brokers and tools show, so
-/// nobody has to ask which of the two it was. A message that cannot be read takes no given id: it never has an effect, and a
-/// readable message with that id may still come and have one.
+/// `message_id` decides also if the two differ or if it is not a UUID, because brokers and tools show this property. An
+/// unreadable message does not get its sender's id: it never has an effect, and a readable message with that id may still come
+/// and have one.
 pub(crate) fn given_id(message: &Message) -> Result<Uuid, MalformedEnvelope> {
     if let Some(found) = message.headers.get(headers::UNREADABLE) {
         return Err(MalformedEnvelope::unreadable(found));
@@ -31,7 +31,7 @@ fn given(message: &Message) -> Option<&str> {
     message_id.or_else(|| get(&message.headers, headers::ID))
 }
 
-/// Not of all headers: a broker adds some of its own on the way.
+/// Not from all headers, because a broker adds its own on the way.
 fn derived_id(message: &Message) -> Uuid {
     let unreadable = message.headers.get(headers::UNREADABLE);
     let text = [

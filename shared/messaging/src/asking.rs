@@ -1,7 +1,7 @@
-//! Asks for something that this service lacks, by publishing an event again and again until it has come.
+//! Requests something that this service lacks: it publishes an event again and again until the answer has come.
 //!
-//! Guarantees: nothing is asked while the broker is away, and nothing before the service's own queue is there to take the answer;
-//! a service that lacks nothing publishes nothing. Replicas may ask side by side: the answering service has to expect that.
+//! Guarantees: it requests nothing while the broker is away or before the service's own queue can take the answer. A service
+//! that lacks nothing publishes nothing. Replicas may send requests at the same time, and the answering service must expect that.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use crate::outbox::{self, Cause};
 use crate::retry::delay;
 use crate::store::Store;
 
-/// No transaction raises it: the answer is seen in the database.
+/// No transaction raises this signal: the worker sees the answer in the database.
 const SIGNAL: &str = "asking";
-/// Before the first request: where all services start together, most answers come without one.
+/// The wait before the first request: when all services start together, most answers come without a request.
 const GRACE: Duration = Duration::from_secs(4);
 /// Between two requests.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Publishes what `request` makes while `missing` says so, until `stop`. `missing` is a question as [`Store::due`] takes it: zero
-/// where the answer is missing, null where it is there. `connected` is [`Engine::connected`](crate::Engine::connected).
+/// Publishes the events of `request` while the answer is missing, until `stop`. `missing` is a query for [`Store::due`]: zero
+/// if the answer is missing, null if it is there. `connected` is [`Engine::connected`](crate::Engine::connected).
 pub async fn ask_until_answered<E: Event>(
     store: Store,
     mut connected: watch::Receiver<bool>,

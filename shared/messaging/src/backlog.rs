@@ -1,10 +1,10 @@
 //! Back-pressure: when events have waited in the outbox for too long, or too many wait, commands are refused until they have gone.
 //!
-//! What is taken on has to be published one day; past a point it is better to refuse the caller than to grow a table. The
-//! budget is the age of the oldest event that the broker has not taken, because age is what an outage and an overload have in
-//! common. An event that no queue takes does not count, and neither does what waits behind it: waiting does not end that, and it
-//! stops its own aggregate only. What the broker refuses does count, as a full queue is back-pressure. The limit on their number
-//! counts them all.
+//! Every accepted event must be published some day; past a point it is better to refuse the caller than to grow a table. The
+//! budget limits the age of the oldest event that the broker has not taken, because outage and overload both raise this age. An
+//! event that no queue takes does not count, and neither do the events behind it: refusing commands would not help, and it
+//! stops its own aggregate only. An event that the broker refuses does count, because a full queue is back-pressure. The limit
+//! on the number counts all pending events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::store::Store;
 
 /// How often to check whether commands can be taken again.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// No transaction raises it: events grow old by themselves.
+/// No transaction raises this signal: events grow old by themselves.
 const SIGNAL: &str = "backlog";
 
 /// The creation of the oldest event that counts against the budget.
@@ -31,7 +31,7 @@ pub(crate) struct Backlog {
     over: Arc<Mutex<Option<OverBudget>>>,
 }
 
-/// What an outbox may hold before commands are refused.
+/// The limits of an outbox. Beyond them commands are refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     /// The age of the oldest event.
@@ -130,7 +130,7 @@ pub(crate) fn pending(budget: Budget) -> String {
     )
 }
 
-/// Which of the two is passed, where one is.
+/// Which of the two limits is exceeded, if any.
 async fn is_over(store: &Store, budget: Budget) -> Result<OverBudget, DbErr> {
     let counting = format!("SELECT ({}) AS pending", pending(budget));
     let counted = sql::query_one(store.connection(), &counting, []).await?;

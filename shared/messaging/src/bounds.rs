@@ -1,8 +1,7 @@
-//! Brings back points in time that lie further ahead than any code writes them: what a clock leaves behind that was ahead, or
-//! that was set back since.
+//! Corrects times that lie further ahead than any code writes them. They remain when a clock was ahead or is set back.
 //!
-//! Guarantee: a lease or the time of the next attempt ends at most its own length after the clock is right again, and nothing
-//! waits for the time that the wrong clock has shown. Nothing that a right clock has written is changed.
+//! Guarantee: once the clock is right again, a lease or a wait for a retry lasts at most its normal length. Nothing waits for the
+//! time that the wrong clock has shown, and no time that a right clock has written changes.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::retry::millis;
 use crate::sql;
 use crate::store::Store;
 
-/// No transaction raises it: a clock step gives no signal.
+/// No transaction raises this signal: a clock that jumps raises none.
 const SIGNAL: &str = "bounds";
 /// Rows that one statement corrects.
 const BATCH: u32 = 1000;
@@ -25,19 +24,19 @@ pub struct Bound {
     pub table: &'static str,
     /// The columns of its key.
     pub key: &'static str,
-    /// Its column, in Unix milliseconds by the database's clock. An index on it has to answer for the rows of `rows`.
+    /// Its column, in Unix milliseconds by the database's clock. The column needs an index that covers `rows`.
     pub column: &'static str,
-    /// Which rows are meant, as SQL.
+    /// The condition that selects the rows, as SQL.
     pub rows: String,
-    /// What is written as longest.
+    /// The longest time ahead that the code writes.
     pub longest: Duration,
-    /// What stands in the place of a time that lies further ahead: so long from now. Where the column holds leases, their length:
-    /// who holds one by right has to have the time to notice.
+    /// A time that lies further ahead is set to this long from now. For a column of leases this is their length, so that a
+    /// rightful holder has the time to notice.
     pub instead: Duration,
 }
 
 impl Bound {
-    /// Looks for such times every few seconds, together with all other workers of `store`, and corrects them, until `stop`.
+    /// Finds and corrects such times every few seconds, together with all other workers of `store`, until `stop`.
     pub async fn keep(self, store: Store, stop: CancellationToken) {
         let Self {
             table,
@@ -65,7 +64,7 @@ impl Bound {
                     table,
                     column,
                     rows,
-                    "points in time lay too far ahead: the clock was set back"
+                    "corrected times that lay too far ahead: the clock was ahead or is set back"
                 );
             }
             Ok::<_, DbErr>(rows > 0)

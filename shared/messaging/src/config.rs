@@ -118,7 +118,7 @@ pub struct EngineArgs {
     )]
     pub outbox_budget: String,
 
-    /// How many events may wait to be published before commands answer RESOURCE_EXHAUSTED, those that no queue takes among them
+    /// How many events may wait to be published, also those that no queue takes, before commands answer RESOURCE_EXHAUSTED
     #[arg(
         long,
         env = "OUTBOX_MAX_PENDING",

@@ -135,7 +135,7 @@ impl DeadLetters {
         actor: &str,
         reason: &str,
     ) -> Result<u64, DbErr> {
-        // Times of the future are of a clock that was ahead, and not of what came or was replayed meanwhile.
+        // A time in the future was written while the clock was ahead, not by an event that came or was replayed meanwhile.
         let now = sql::query_one(self.store.connection(), "SELECT {now} AS now_ms", []).await?;
         let begun_ms: i64 = now.map_or(Ok(0), |row| row.try_get("", "now_ms"))?;
         let mut replayed = 0;

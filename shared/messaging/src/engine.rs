@@ -47,7 +47,7 @@ pub struct EngineConfig {
     pub consumer: ConsumerConfig,
     /// How long the oldest event may wait to be published before commands are refused.
     pub outbox_budget: Duration,
-    /// How many events may wait to be published before commands are refused, those that no queue takes among them.
+    /// How many events may wait to be published, also those that no queue takes, before commands are refused.
     pub outbox_max_pending: u32,
     /// How long rows are kept.
     pub retention: Retention,

@@ -47,7 +47,7 @@ pub const MISTAKES: [&str; 9] = [
 pub const CRASH_AT: &str = "ANGARIUM_CRASH_AT";
 /// Names the mistake to make.
 pub const BROKEN: &str = "ANGARIUM_BROKEN";
-/// Names a file that says by how many milliseconds the databases' clocks are ahead, at any moment.
+/// Names a file that holds how many milliseconds the databases' clocks are ahead. It may change at any moment.
 pub const CLOCK: &str = "ANGARIUM_CLOCK";
 
 const ARMED: bool = cfg!(all(feature = "faults", debug_assertions));
@@ -75,7 +75,7 @@ pub fn broken(mistake: &str) -> bool {
     ARMED && MISTAKE.get_or_init(|| variable(BROKEN)).as_deref() == Some(mistake)
 }
 
-/// By how much the clock of the databases is to be ahead; below zero where it is behind.
+/// How far ahead the clock of the databases shall be; negative if it is behind.
 pub(crate) fn clock_ahead_ms() -> i64 {
     static FILE: OnceLock<Option<String>> = OnceLock::new();
     if !ARMED {

@@ -25,9 +25,9 @@ pub(crate) use taken::{
 
 /// The signal that a committed event raises, and a timer.
 pub(crate) const SIGNAL: &str = "outbox";
-/// No attempt is put off for longer.
+/// The longest delay before the next attempt.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// For so long an event that waits behind one that the broker does not take is not read again, unless that one goes first.
+/// How long an event that waits behind a set-aside one is not read again, unless that one is published first.
 pub(crate) const BEHIND: Duration = Duration::from_secs(60);
 
 /// What made a change: a call from outside, or an event. Whatever it causes carries the same correlation id.

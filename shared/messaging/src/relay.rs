@@ -117,11 +117,11 @@ impl Relay {
         }
     }
 
-    /// Whether what is in the window is fresh. Where another relay has the lease the window is empty afterwards, and there is
-    /// nothing to publish; where this one has just taken it, the window has to be filled again.
+    /// Whether the events in the window are fresh. If another relay has the lease, this empties the window, and there is nothing
+    /// to publish. If this relay has just taken the lease, the window must be filled again.
     ///
-    /// Asks only where there is something, so that an idle relay asks for nothing; and again and again while there is, because
-    /// confirms may take longer than a lease.
+    /// It checks the lease only while the window holds events, so that an idle relay asks nothing; and it checks repeatedly,
+    /// because confirms may take longer than a lease lasts.
     async fn may_publish(&self, window: &mut Window, lease: &mut Lease) -> Result<bool, DbErr> {
         if window.is_empty() {
             return Ok(true);
@@ -160,7 +160,7 @@ impl Relay {
                 }
                 Readiness::Stopped => return Ok(()),
             }
-            // Read only after that wait, which may have outlasted the lease.
+            // Read after that wait, because the wait may outlast the lease.
             if (look || window.left_some()) && window.wants_more() {
                 look = self
                     .claim(&mut window, &mut progress.timers, &mut progress.lease)

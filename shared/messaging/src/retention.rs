@@ -16,7 +16,7 @@ use crate::store::Store;
 /// Rows a statement: few enough that nobody waits for it.
 const BATCH: i64 = 1000;
 
-/// By how much a clock may be set back without any row being written again.
+/// How far a clock may be set back before rows are corrected.
 const STEP: Duration = Duration::from_secs(3600);
 
 /// How long rows are kept.
@@ -92,7 +92,8 @@ pub(crate) async fn run(store: &Store, retention: &Retention, stop: &Cancellatio
     }
 }
 
-/// One round: deletes all that is old enough. No row is older than it was written, so a clock that was ahead keeps none for ever.
+/// One round: deletes all rows that are old enough. It first corrects times in the future, so that a clock that was ahead keeps
+/// no row for ever.
 pub(crate) async fn clean_up(
     store: &Store,
     retention: &Retention,
@@ -107,7 +108,7 @@ pub(crate) async fn clean_up(
     let decisions = "DELETE FROM dead_letter_decision WHERE sequence IN (
                          SELECT sequence FROM dead_letter_decision WHERE decided_at_ms < {now} - $1
                          ORDER BY decided_at_ms LIMIT $2 {skip_locked})";
-    // What a clock has written that was ahead is kept from now on.
+    // The retention of rows that a clock wrote while it was ahead begins now.
     let outbox_ahead = "UPDATE outbox SET published_at_ms = {now} WHERE sequence IN (
                             SELECT sequence FROM outbox WHERE published_at_ms > {now} + $1
                             ORDER BY published_at_ms LIMIT $2 {skip_locked})";

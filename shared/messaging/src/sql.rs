@@ -92,7 +92,8 @@ pub(crate) fn is_of_the_statement(error: &DbErr) -> bool {
 
 /// Whether the database was away, full or read-only, or has given the transaction up for the sake of another one: the same statement
 /// may succeed once it is tried again. PostgreSQL's classes 08, 40, 53, 57P and 58, and 25006; SQLite's BUSY, LOCKED, READONLY,
-/// IOERR, FULL and CANTOPEN, and what it answers after it has ended a transaction for one of these. A statement that took too long (57014) is not among them: it may do so each time.
+/// IOERR, FULL and CANTOPEN, and its answers after it has ended a transaction for one of these. A statement that took too long (57014) is
+/// not among them, because it may take too long each time.
 pub(crate) fn is_of_the_store(error: &DbErr) -> bool {
     if is_rolled_back(error) {
         return true;
@@ -124,12 +125,12 @@ pub(crate) fn is_of_the_store(error: &DbErr) -> bool {
     }
 }
 
-/// Whether a BEGIN of SQLite was refused because there is a transaction already.
+/// Whether SQLite refused a BEGIN because there is a transaction already.
 pub(crate) fn is_within_transaction(error: &DbErr) -> bool {
     database_error(error).is_some_and(sqlite::is_within_transaction)
 }
 
-/// Whether SQLite had ended the transaction before the statement, as it does on a full disk.
+/// Whether SQLite ended the transaction before the statement, as it does on a full disk.
 fn is_rolled_back(error: &DbErr) -> bool {
     database_error(error).is_some_and(sqlite::is_rolled_back)
 }
@@ -167,7 +168,7 @@ pub(crate) fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The time, as each store says it.
+/// The expression for the current time on each store.
 fn now(db: &impl ConnectionTrait) -> &'static str {
     match is_sqlite(db) {
         true => "cast(unixepoch('subsec') * 1000 as integer)",

@@ -60,8 +60,8 @@ impl Store {
         Self::watched(db, Doubt::new())
     }
 
-    /// As [`new`](Self::new). Each transaction that cannot begin or commit raises `doubt`, which the pool behind `db` raises for each
-    /// statement that fails.
+    /// As [`new`](Self::new). Each transaction that cannot begin or commit raises `doubt`; the pool behind `db` raises it for each
+    /// failed statement.
     pub fn watched(db: DatabaseConnection, doubt: Doubt) -> Self {
         let writers = is_sqlite(&db).then(|| Arc::new(Semaphore::new(1)));
         Self {
@@ -266,8 +266,8 @@ async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr> {
     sql::answered(transaction.commit()).await
 }
 
-/// The driver calls the COMMIT of a transaction that it counts as ended a success, and does nothing: a nested transaction
-/// whose beginning was cancelled ends the one around it. SQLite itself knows: it refuses to begin inside of a transaction.
+/// If a caller cancels the start of a nested transaction, the driver ends the outer one. COMMIT of the outer one then does nothing
+/// and reports success. SQLite itself knows the state: it refuses BEGIN inside a transaction.
 async fn is_still_open(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     match transaction.execute_unprepared("BEGIN").await {
         Err(error) if sql::is_within_transaction(&error) => Ok(()),

@@ -1,8 +1,8 @@
 //! A message's properties as one JSON column, wherever a message has to lie in a table: the inbox, and the embedded
 //! transport's queue file. Reading it back gives exactly what arrived.
 //!
-//! A row that cannot be read (a damaged file, a hand that has written in it) is a message as well: it has what can be read, and the
-//! header [`UNREADABLE`] says what was found. So it becomes a dead letter, and what is behind it goes on.
+//! A row that cannot be read (a damaged file, a manual change) becomes a message too: it has the readable parts, and the
+//! header [`UNREADABLE`] shows the rest. So it becomes a dead letter, and the rows behind it go on.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ fn unreadable(row: &QueryResult, error: &DbErr) -> Message {
     }
 }
 
-/// What a column holds, of whatever type it is: SQLite keeps any value in any column.
+/// The value of a column, of any type: SQLite keeps any value in any column.
 fn bytes(row: &QueryResult, column: &str) -> Vec<u8> {
     let text = || row.try_get::<String>("", column).map(String::into_bytes);
     let number = || {

@@ -60,7 +60,7 @@ pub enum DatabaseError {
         /// The last attempt's failure.
         source: sqlx::Error,
     },
-    /// It is there, and not set up as we need it: an operator has to change it, so the exit code is 78.
+    /// The database is reachable, but its set-up does not fit: an operator has to change it, so the exit code is 78.
     #[error("{location} cannot be used")]
     Unfit {
         /// Where it is.

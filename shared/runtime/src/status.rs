@@ -24,12 +24,12 @@ pub const DOMAIN: &str = "angarium";
 /// past 8 KiB (grpcio's soft limit).
 const REPEATED_CHARACTERS: usize = 128;
 
-/// By then a service that asks for the keys has most often got them.
+/// By then a service that requested the keys has usually received them.
 const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(1);
 /// By then the other transaction has ended.
 const RETRY_AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
-/// An operator frees space, and health then says that it serves again.
+/// An operator has to free space; after that health says `SERVING` again.
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(10);
 
 /// Fields that cannot be accepted, all of them at once. Reason `VALIDATION_FAILED`.
@@ -207,9 +207,9 @@ pub fn internal() -> Status {
     Status::with_error_details(Code::Internal, message, details("INTERNAL", &[]))
 }
 
-/// What a failed statement means to a caller: `RESOURCE_EXHAUSTED` where the disk under the database is full, `UNAVAILABLE`
-/// where the database is away, `ABORTED` where two calls stood in each other's way, otherwise a bug of ours. Logs it, so the
-/// caller does not.
+/// What a failed statement means to a caller: `RESOURCE_EXHAUSTED` if the disk under the database is full, `UNAVAILABLE` if
+/// the database is away, `ABORTED` if two calls conflict, otherwise a bug of ours. Logs the error, so the calling code
+/// need not.
 pub fn database(error: &DbErr) -> Status {
     if database::is_conflict(error) {
         tracing::warn!(%error, "a transaction was given up for another one");
@@ -232,8 +232,8 @@ pub(crate) fn database_unavailable() -> Status {
     unavailable("DATABASE_UNAVAILABLE", Duration::from_secs(1))
 }
 
-/// The disk under the database is full. Clients do not repeat this code by themselves: a full disk needs an operator, who needs
-/// longer than a client's patience. `google.rpc.Code` names the full file system under `RESOURCE_EXHAUSTED`.
+/// The disk under the database is full. Clients do not retry this code by themselves: a full disk needs an operator, and that
+/// takes longer than a client waits. `google.rpc.Code` names the full file system under `RESOURCE_EXHAUSTED`.
 fn database_full() -> Status {
     let mut details = details("DATABASE_FULL", &[]);
     details.set_retry_info(Some(RETRY_AFTER_FULL));

@@ -1,17 +1,17 @@
 //! Doubt whether a database still takes writes.
 //!
-//! A failed statement or commit raises it; the health check settles it with a write of its own. So a healthy and idle
-//! database is never written only to find out whether it can be.
+//! A failed statement or commit raises the doubt; the health check settles it with a write of its own. So a healthy and idle
+//! database gets no writes only for a check.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One database's. Clones share it.
+/// The doubt about one database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Doubt(Arc<AtomicU64>);
 
 impl Doubt {
-    /// Raised once, as nothing is known of a database in the beginning.
+    /// Raised once at the start, because nothing is known of the database yet.
     pub fn new() -> Self {
         Self(Arc::new(AtomicU64::new(1)))
     }

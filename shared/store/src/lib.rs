@@ -1,7 +1,7 @@
-//! What the databases of the services and the queue file of the embedded transport have in common.
+//! Code that the services' databases and the queue file of the embedded transport share.
 //!
-//! [`sqlite`] makes a pool whose connections never commit half of a transaction; [`Doubt`] carries the news that a
-//! statement failed from the engine to the health check. The crate depends on no other crate of the workspace.
+//! [`sqlite`] makes a pool that never commits half of a transaction; [`Doubt`] reports a failed statement
+//! to the health check. The crate depends on no other crate of the workspace.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -5,7 +5,7 @@
 //! whose commit commits nothing. Statements in between commit one by one. Two rules prevent both:
 //!
 //! - A connection that counts an open transaction when it should have none is closed, never reused.
-//! - After a rollback, whoever caused it, a connection commits nothing until the pool has it back.
+//! - After a rollback by the caller, the driver or SQLite, a connection commits nothing until the pool has it back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ const REFUSED_COMMIT: &str = "531";
 /// `SQLITE_ERROR`, with one of two texts, is what COMMIT and ROLLBACK answer after the transaction has ended by itself.
 const ERROR: &str = "1";
 const NO_TRANSACTION: &str = "no transaction is active";
-/// What BEGIN answers inside of a transaction.
+/// The text of SQLite's error for BEGIN inside a transaction.
 const WITHIN_TRANSACTION: &str = "within a transaction";
 
 /// Adds both rules to a pool. The pool must have no hooks of its own for connecting, acquiring and releasing.
@@ -38,7 +38,7 @@ pub fn guarded(pool: SqlitePoolOptions) -> SqlitePoolOptions {
         })
 }
 
-/// Whether there is no room for the file or for what belongs to it.
+/// Whether there is no room for the file or for its log and index.
 pub fn is_full(error: &(dyn DatabaseError + 'static)) -> bool {
     error.try_downcast_ref::<SqliteError>().is_some()
         && error

@@ -140,7 +140,7 @@ impl Broker {
     /// As [`publish`](Self::publish), by way of `proxy`.
     ///
     /// # Panics
-    /// On an embedded broker, to which no way leads.
+    /// On an embedded broker, which has no address.
     pub async fn publish_by(&self, proxy: &Proxy, message: &Message) -> Confirmation {
         let Place::Server(server) = &self.place else {
             panic!("no way leads to an embedded broker");

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{blocking, environment};
 
-/// A session is made in several answers, each of which a test may slow down.
+/// A new session takes several round trips, and a test may slow down each.
 const SLOW_LINK: Duration = Duration::from_secs(20);
 
 /// Which store a test runs on.
@@ -114,7 +114,7 @@ impl Database {
         connect(&config).await
     }
 
-    /// Connects by another way, such as a proxy's, with at most so many sessions.
+    /// Connects to another address, such as a proxy's, with at most this many sessions.
     pub async fn connect_by(&self, url: &str, sessions: u32) -> DatabaseConnection {
         let config = DatabaseConfig {
             pool_max: sessions,

@@ -40,7 +40,7 @@ impl PgBouncer {
         let text = settings_for(&server, port, pool_mode);
         std::fs::write(&settings, text).expect("the settings");
         let mut command = Command::new(program);
-        // It refuses to run as root, and changes to this user itself once it has read its settings.
+        // PgBouncer refuses to run as root. It changes to this user itself after it has read its settings.
         if is_root() {
             command.args(["-u", "nobody"]);
         }

@@ -96,7 +96,7 @@ impl Proxy {
         self.line.send_modify(|line| line.resets += 1);
     }
 
-    /// From here on `to` arrives where `from` was sent, within one piece of what is sent: so a client library sends what it would
+    /// From here on `from` is replaced by `to` within each piece of sent bytes. So a client library sends bytes that it would
     /// never send.
     ///
     /// # Panics

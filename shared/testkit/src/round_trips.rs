@@ -1,7 +1,7 @@
-//! Counts what a client asks of PostgreSQL, on the wire: round trips, statements and pings.
+//! Counts the traffic of a client to PostgreSQL on the wire: round trips, statements and pings.
 //!
-//! It is a proxy that reads the frontend's messages and changes nothing. Unlike a log, it sees what the pool and the driver ask by
-//! themselves. Counts are stable where times are not, so tests hold limits on them.
+//! It is a proxy that reads the frontend's messages and changes nothing. Unlike a log, it also sees the queries of the pool and
+//! the driver. Counts are stable where times are not, so tests hold limits on them.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ pub use counted::{Counted, Limits};
 pub use frontend::Asked;
 use frontend::Frontend;
 
-/// After this long without a question, the work and what the pool does behind it are over.
+/// After this long without a question, the work and the clean-up of the pool are over.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// A counting proxy before one PostgreSQL, for one test.
@@ -88,7 +88,7 @@ impl RoundTrips {
         DatabaseConfig::new(self.url.as_str())
     }
 
-    /// What `work` asks, and what follows from it until nothing more is asked.
+    /// Counts the questions of `work` and of all that follows from it, until no more come.
     pub async fn of(&self, work: impl Future<Output = ()>) -> Counted {
         self.quiet().await;
         lock(&self.log).asked.clear();
@@ -97,7 +97,7 @@ impl RoundTrips {
         Counted::new(std::mem::take(&mut lock(&self.log).asked))
     }
 
-    /// The least that `work` asks in a few tries. What the service does beside it (a look, a clean-up) can only add to a count.
+    /// The smallest count of `work` in a few tries. Other work of the service (a poll, a clean-up) can only add to a count.
     pub async fn least_of(&self, tries: usize, work: impl AsyncFn()) -> Counted {
         let mut least: Option<Counted> = None;
         for _ in 0..tries {

@@ -34,7 +34,7 @@ impl SmallDisk {
         }
     }
 
-    /// Mounts one for `test`, or says that the test shows nothing here.
+    /// Mounts one for `test`, or prints that the test is skipped.
     pub fn for_test(megabytes: u32, test: &str) -> Option<Self> {
         let mounted = Self::mount(megabytes);
         if let Err(reason) = &mounted {
@@ -60,7 +60,7 @@ impl SmallDisk {
             .open(self.filler())
             .expect("a file on the small disk");
         let block = vec![b'x'; BLOCK];
-        // A write that fits in part takes what there is; the next one fails.
+        // A write that fits only in part takes the rest of the room; the next one fails.
         while filler.write_all(&block).is_ok() {}
     }
 
@@ -76,7 +76,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: whoever still has a file open there keeps it until it is closed.
+        // Lazily: a process with an open file there keeps it until the file is closed.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }

@@ -28,7 +28,7 @@ impl Tokens {
         tokens
     }
 
-    /// Has the service with this database accept them, as if they were announced just now.
+    /// Makes the service with this database accept them, as if they were announced just now.
     pub async fn make_known(&self, db: &impl ConnectionTrait) {
         let key = self.signer.verification_key(i64::MAX);
         auth::hear(db, &key, SystemClock.now_ms())
@@ -52,7 +52,7 @@ impl Tokens {
         self.of(Uuid::now_v7(), Role::Admin, 0)
     }
 
-    /// A user's, issued before any announcement that a test makes: where the key is not known, it is forged.
+    /// A token of a user, issued before any announcement of a test: if its key is not known, it counts as forged.
     pub fn older(&self, user_id: Uuid) -> String {
         self.of(user_id, Role::User, 60_000)
     }

@@ -1,4 +1,4 @@
-//! A process that stops in the middle of its work as by SIGSTOP, holding what it has locked, and goes on after SIGCONT.
+//! A process that stops in the middle of its work by SIGSTOP, holds its locks, and goes on after SIGCONT.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! A full disk under all services in one process: what was answered with OK is there, health says what is, and everything goes
-//! on once there is room, with no restart.
+//! A full disk under all services in one process: calls that were answered with OK are kept, health reports the state, and
+//! work goes on once there is room, without a restart.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::process::{Account, Process, command, run};
 
-/// A pool has ten connections: some of these questions meet each of them.
+/// A pool has ten connections: this many calls reach each of them.
 const QUESTIONS: usize = 30;
 /// A welcome and a code. Each order has one of its own.
 const REGISTRATION_MAILS: usize = 2;
@@ -150,7 +150,7 @@ async fn after_a_full_disk_each_order_that_was_taken_is_kept() {
         assert!(std::fs::metadata(file).unwrap().len() > 0, "an empty mail");
     }
 
-    // A start without room says what is wrong.
+    // A start without room names the cause.
     process.kill();
     std::fs::remove_file(data.join("events.db-shm")).unwrap();
     disk.fill();

@@ -31,10 +31,10 @@ impl Files {
 
     async fn write(&self, mail: &Mail) -> io::Result<()> {
         let id = mail.notification_id;
-        // The same name each time: the next attempt overwrites what a crash has left.
+        // The same name each time, so that the next attempt overwrites the remains of a crash.
         let unfinished = self.folder.join(format!(".{id}.unfinished"));
         if let Err(error) = write_whole(&unfinished, &mail.bytes).await {
-            // A part of a mail takes room on a disk that may be full.
+            // Remove the partial mail, because the disk may be full.
             let _ = fs::remove_file(&unfinished).await;
             return Err(error);
         }
@@ -47,7 +47,7 @@ impl Files {
 async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::File::create(path).await?;
     file.write_all(bytes).await?;
-    // `write_all` only hands the bytes to another thread. Its error comes with the next flush, and with nothing else.
+    // `write_all` only hands the bytes to another thread. Only the next flush returns its error.
     file.flush().await?;
     file.sync_all().await
 }

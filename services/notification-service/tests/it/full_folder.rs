@@ -1,4 +1,4 @@
-//! A folder of mails on a full disk: no mail is sent that is not there.
+//! A folder of mails on a full disk: a mail counts as sent only if its file is complete.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn a_mail_that_finds_no_room_is_sent_once_there_is_some() {
 
     post.die().await;
     disk.free();
-    // As after the pause.
+    // As if the retry pause were over.
     post.execute("UPDATE notification SET due_at_ms = 0").await;
     post.start(files().await).await;
     post.come_to("sent", 1).await;

@@ -168,7 +168,7 @@ async fn only_an_admin_confirms_ships_and_sees_what_is_known_of_users(
     world.stop().await;
 }
 
-/// Its key may be announced in a moment: a client that is sent away would log its user out.
+/// The key may be announced in a moment: a client that gets `UNAUTHENTICATED` would log its user out.
 #[tokio::test]
 async fn a_token_of_a_key_that_is_not_known_yet_is_worth_a_retry() {
     let world = World::new(StoreKind::Sqlite).await;

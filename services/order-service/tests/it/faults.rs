@@ -93,7 +93,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     assert_eq!(reason(&cancelled.unwrap_err()), "ORDER_NOT_FOUND");
 }
 
-/// SQLite's own limit stands in for the disk. It is a connection's, so one that is made anew has room.
+/// SQLite's own limit stands in for the disk. It belongs to one connection, so a new connection has room.
 #[tokio::test]
 async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
     let database = Database::create(StoreKind::Sqlite).await;

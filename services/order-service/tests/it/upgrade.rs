@@ -1,4 +1,4 @@
-//! A newer release has migrated the database: this one goes on with it, and starts on it.
+//! A newer release has migrated the database: this release keeps running, and can start, on the new schema.
 
 use contracts::order::v1::ListOrdersRequest;
 use contracts::order::v1::order_service_client::OrderServiceClient;
@@ -65,7 +65,7 @@ async fn a_schema_of_the_next_release_disturbs_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let database = Database::create(store).await;
-    // So few that each connection has prepared every statement by then.
+    // Few connections, so that each has prepared every statement by then.
     let config = DatabaseConfig {
         pool_max: 2,
         ..database.config()
@@ -79,7 +79,7 @@ async fn a_schema_of_the_next_release_disturbs_nothing(
         everything_works(&world).await;
     }
 
-    // As a restart, or the way back.
+    // As after a restart or a rollback of the release.
     let restarted = world.replica().await;
     let orders = OrderServiceClient::new(restarted.channel())
         .list_orders(world.of_admin(ListOrdersRequest::default()))

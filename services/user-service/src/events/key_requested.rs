@@ -1,4 +1,4 @@
-//! A service has no key by which it could verify tokens: all keys are announced, at most once a second however many ask.
+//! A service has no key to verify tokens: all keys are announced, at most once a second for any number of requests.
 
 use contracts::key::v1::KeyRequested;
 use messaging::{Delivered, HandlerError, Transaction};
@@ -7,7 +7,7 @@ use runtime::database;
 use crate::keys::announcement;
 use crate::store::signing_keys;
 
-/// One announcement answers all who ask within this time; those whose queue was not there yet ask again.
+/// One announcement answers all requests within this time. A service without a queue at that moment requests again.
 const PAUSE_MS: i64 = 1_000;
 
 pub async fn handle(

@@ -1,4 +1,4 @@
-//! Says by which keys tokens are verified: to all services, in the transaction of the caller.
+//! Announces the keys that verify tokens to all services, in the transaction of the caller.
 
 use contracts::user::v1::KeyPublished;
 use messaging::{Cause, Transaction, outbox};
@@ -8,7 +8,7 @@ use sea_orm::DbErr;
 use crate::convert;
 use crate::store::signing_keys;
 
-/// Publishes all keys whose tokens are still accepted at `now_ms`, if `transaction` commits. The caller holds the lock of the keys.
+/// Publishes all keys with tokens that are still accepted at `now_ms`, if `transaction` commits. The caller holds the lock of the keys.
 pub async fn announce(transaction: &Transaction, now_ms: i64, cause: &Cause) -> Result<(), DbErr> {
     for (key, version) in signing_keys::public_at(&**transaction, now_ms).await? {
         let published = KeyPublished {

@@ -1,7 +1,7 @@
 //! Which key signs, and when the next key is due. Pure, so that every clock can be tried.
 //!
-//! Guarantee: as long as there is a key whose tokens are accepted, or will be, one signs. A clock that was ahead leaves keys
-//! with a turn that is far away; a clock that is set back makes all turns far away. Neither stops a login.
+//! Guarantee: while there is a key with a turn now or later, a key signs. A clock that was ahead leaves keys with turns far in
+//! the future, and so does a clock that is set back. Neither stops a login.
 
 /// When a key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ impl Turn {
     }
 }
 
-/// The place of the turn whose key signs at `now_ms`: its turn is now, or it is the next one and no other key signs.
+/// The index of the key that signs at `now_ms`: its turn is now, or no key has its turn now and this turn is the next.
 pub(super) fn signing(turns: &[Turn], now_ms: i64) -> Option<usize> {
     let earliest = |wanted: &dyn Fn(&Turn) -> bool| {
         let candidates = turns.iter().enumerate().filter(|(_, turn)| wanted(turn));
@@ -27,8 +27,8 @@ pub(super) fn signing(turns: &[Turn], now_ms: i64) -> Option<usize> {
     earliest(&|turn| turn.is_at(now_ms)).or_else(|| earliest(&|turn| turn.from_ms > now_ms))
 }
 
-/// From when on a key that is missing signs; `None` where the time until `ahead_ms` from now is covered. A gap before a later turn
-/// is missing as well.
+/// The start of the first time without a turn; `None` if the time until `ahead_ms` from now is covered. A gap before a later turn
+/// counts too.
 pub(super) fn missing_from(turns: &[Turn], now_ms: i64, ahead_ms: i64) -> Option<i64> {
     let mut covered_until = now_ms;
     while let Some(turn) = turns.iter().find(|turn| turn.is_at(covered_until)) {

@@ -62,7 +62,7 @@ pub async fn write(
     Ok(())
 }
 
-/// What is of the future was written while the clock was ahead: it is forgotten in time all the same.
+/// Corrects times in the future, which were written while the clock was ahead, so that these rows expire in time.
 pub async fn bring_back(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
     let update = "UPDATE login_attempt SET last_at_ms = $1 WHERE last_at_ms > $1";
     sql::execute(db, update, [now_ms.into()]).await

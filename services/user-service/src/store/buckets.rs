@@ -37,7 +37,7 @@ pub async fn write(db: &impl ConnectionTrait, subject: &str, bucket: Bucket) -> 
     Ok(())
 }
 
-/// What is emptier than any limit makes it was written while the clock was ahead: it is forgotten in time all the same.
+/// Corrects buckets that are emptier than any limit allows. The clock was ahead when they were written; now they expire in time.
 pub async fn bring_back(db: &impl ConnectionTrait, emptiest_ms: i64) -> Result<u64, DbErr> {
     let update = "UPDATE bucket SET full_at_ms = $1 WHERE full_at_ms > $1";
     sql::execute(db, update, [emptiest_ms.into()]).await

@@ -70,7 +70,7 @@ pub async fn delete(
     Ok(())
 }
 
-/// No code that is made now works longer than until `latest_ms`: one that does was made while the clock was ahead.
+/// A code that is made now ends at `latest_ms` at the latest. A code that ends later was made while the clock was ahead.
 pub async fn bring_back(
     db: &impl ConnectionTrait,
     purpose: Purpose,

@@ -99,8 +99,8 @@ pub async fn delete_of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<
     sql::execute(db, delete, [user_id.to_string().into()]).await
 }
 
-/// No session that begins now lasts longer than until `latest_ms`: one that does was begun while the clock was ahead. Its tokens
-/// end with it.
+/// A session that begins now ends at `latest_ms` at the latest. A session that ends later began while the clock was ahead. Its
+/// tokens end with it.
 pub async fn bring_back(
     db: &impl ConnectionTrait,
     latest_ms: i64,

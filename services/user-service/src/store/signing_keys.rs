@@ -36,7 +36,7 @@ pub async fn valid_at(db: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<Stor
     rows.iter().map(key).collect()
 }
 
-/// The public halves of those, each with how often it was announced.
+/// The public keys of those, each with the number of its announcements.
 pub async fn public_at(
     db: &impl ConnectionTrait,
     now_ms: i64,

@@ -28,7 +28,7 @@ pub struct Attempts {
 impl Attempts {
     /// Counts one more, as a failure until it succeeds: so many at once are not one.
     pub fn begin(&mut self, now_ms: i64) -> Result<(), Wait> {
-        // A wait that is longer than the failures ask for is of a clock that was ahead.
+        // A longer wait than the failures cause was written while the clock was ahead.
         let longest_ms = wait_after_ms(self.failures) + STEP_MS;
         let left_ms = self.blocked_until_ms - now_ms;
         if 0 < left_ms && left_ms <= longest_ms {
@@ -55,12 +55,12 @@ impl Attempts {
     }
 }
 
-/// How long one waits after so many failures.
+/// The wait after this many failures.
 fn wait_after_ms(failures: i64) -> i64 {
     if failures < FREE_FAILURES {
         return 0;
     }
-    // Past ten doublings it is the longest anyway.
+    // After ten doublings the wait has its maximum.
     let doublings = (failures - FREE_FAILURES).min(10);
     (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS)
 }

@@ -118,7 +118,7 @@ async fn after_a_long_stop_a_new_key_signs_at_once(
     assert_eq!(verifier.verify(&token).await, Ok(ADA));
 }
 
-/// Without a worker that announces by itself.
+/// The service without the worker that announces periodically.
 #[rstest]
 #[tokio::test]
 async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(

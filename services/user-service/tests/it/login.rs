@@ -289,7 +289,7 @@ async fn what_can_decide_nothing_any_more_is_deleted(
     }
 }
 
-/// One wrong login while the clock was ahead by a day, and then it is right.
+/// One wrong login while the clock is a day ahead; then the clock is right.
 #[rstest]
 #[tokio::test]
 async fn a_clock_that_was_ahead_keeps_nobody_out(

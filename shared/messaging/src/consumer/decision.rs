@@ -119,8 +119,8 @@ pub(super) enum AfterFailure {
     GiveUp(String),
 }
 
-/// How long an event has been failing: what the clock says, but no more than so many attempts can have taken. A clock that is set
-/// forward makes no event old.
+/// How long an event has been failing: by the clock, but at most as long as its attempts can have taken. So an event does not
+/// count as old when the clock jumps ahead.
 pub(super) fn failing_for(by_clock_ms: i64, attempts: u32, longest_each: Duration) -> Duration {
     let by_clock = Duration::from_millis(u64::try_from(by_clock_ms).unwrap_or(0));
     by_clock.min(longest_each.saturating_mul(attempts))

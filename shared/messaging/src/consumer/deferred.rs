@@ -58,7 +58,7 @@ impl Deferred {
         }
     }
 
-    /// How far ahead the times of what is held may lie.
+    /// How far ahead the times of held events may lie.
     pub(super) fn bound(&self) -> Bound {
         let (lease, handling) = (self.lease(), &self.handling);
         let delay = handling.retry.longest_delay.max(handling.baseline_wait);

@@ -38,7 +38,7 @@ pub(crate) struct Due {
     pub(crate) message: Message,
 }
 
-// `begun > 0` stands here word for word, as everywhere: SQLite uses a partial index only where it finds its condition again.
+// `begun > 0` is written out the same way everywhere: SQLite uses a partial index only if the query repeats its condition.
 pub(super) const SUSPECT: &str =
     "SELECT 1 AS one FROM inbox WHERE consumer = $1 AND due_at_ms <= {now} AND begun > 0 LIMIT 1";
 
@@ -56,7 +56,7 @@ pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, D
     Ok(suspect.is_some())
 }
 
-/// How far ahead a time of those may lie: that of a lease, of the next attempt, or of the end of a wait.
+/// How far ahead a time of these rows may lie: the end of a lease, the next attempt, or the end of a wait.
 pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
     Bound {
         table: "inbox",

@@ -1,5 +1,5 @@
-//! That the statements on a consumer's inbox cost the same however long its history is and however much is held: they find what
-//! they are about by an index, on both stores, in an inbox of many rows.
+//! Tests that statements on a consumer's inbox cost the same with any length of history and any number of held events: on both
+//! stores, and with many rows, they find their rows by an index.
 
 use rstest::rstest;
 use sea_orm::DatabaseConnection;
@@ -9,7 +9,7 @@ use testkit::{Database, StoreKind};
 use super::{LOWEST_HELD, RELEASE, held};
 use crate::{dead_letters, sql};
 
-/// As many are held and due, and as many are done.
+/// The number of held and due events, and also of done events.
 const ROWS: u32 = 20_000;
 
 struct Migrator;

@@ -1,5 +1,5 @@
-//! An index of the few held events at which an attempt was begun and never came to an end: a consumer asks for one of them before
-//! each event that it takes up, and without it reads all that are due.
+//! An index of the few held events with an attempt that began and never ended. A consumer looks for one before each event that
+//! it handles; without the index it would read all due events.
 
 use sea_orm_migration::prelude::*;
 

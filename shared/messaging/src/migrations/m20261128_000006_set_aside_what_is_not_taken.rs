@@ -1,15 +1,15 @@
-//! Events that the broker does not take, and those behind them, get out of the way of all others.
+//! Sets events aside that the broker does not take, with those behind them, so that they do not delay the others.
 //!
-//! The index `outbox_pending` stays for the previous release, which reads by it while a rollout lasts.
+//! The index `outbox_pending` stays, because the previous release uses it while a rollout lasts.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-// When the event was set aside: the broker did not take it, or an earlier one of its aggregate. Null: it is to be published.
+// When the event was set aside, because the broker did not take it or an earlier one of its aggregate. Null: not set aside.
 const SET_ASIDE: &str = "ALTER TABLE outbox ADD COLUMN set_aside_at_ms bigint";
-// Since when no queue takes it, or the one that it waits for.
+// Since when no queue takes this event, or the event that it waits for.
 const UNROUTABLE: &str = "ALTER TABLE outbox ADD COLUMN unroutable_since_ms bigint";
 
 const READY: &str = "

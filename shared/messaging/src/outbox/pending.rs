@@ -1,7 +1,7 @@
-//! What the relay may publish next, read from the table.
+//! Reads the rows that the relay may publish next.
 //!
-//! Guarantee: rows are found by their state, never by a cursor, so one that commits late is not passed over. What the broker did
-//! not take, and what waits behind it, is set aside: it is read again when it is due, and no look at the others passes over it.
+//! Guarantee: rows are found by their state, never by a cursor, so a row that commits late is not missed. Events that the broker
+//! did not take, and those behind them, are set aside: they are read again when they are due, and the query for others skips them.
 
 use std::time::{Duration, Instant};
 
@@ -31,15 +31,15 @@ SELECT CASE
         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
         UNION ALL SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) AS next) END";
 
-/// Whether the next attempt has to wait. A time that lies further ahead than any delay was written while the clock was ahead: the
-/// attempt is due.
+/// Whether the next attempt has to wait. A time further ahead than the longest delay was written while the clock was ahead: then
+/// the attempt is due.
 fn waits(due_at_ms: &str, now_ms: &str) -> String {
     let longest = millis(LONGEST_DELAY);
     format!("({due_at_ms} > {now_ms} AND {due_at_ms} <= {now_ms} + {longest})")
 }
 
-/// How far ahead the next attempt at an event may lie that is set aside. The index that finds those cannot find both those that
-/// are due and those that lie too far ahead, so a worker of its own brings the latter back.
+/// How far ahead the next attempt at a set-aside event may lie. The index cannot find both the due events and those too far
+/// ahead in one search, so a separate worker corrects the latter.
 pub(crate) fn bound() -> Bound {
     Bound {
         table: "outbox",
@@ -73,7 +73,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// What is handed over now.
+    /// The message to hand over now.
     pub(crate) fn message(&self) -> Message {
         let mut message =
             self.envelope
@@ -97,28 +97,28 @@ impl Pending {
 /// The type and the id of an aggregate.
 pub(crate) type Aggregate = (String, String);
 
-/// What one look at the table finds.
+/// The result of one query of the table.
 pub(crate) struct Look {
-    /// What may go now.
+    /// Rows that may be published now.
     pub(crate) pending: Vec<Pending>,
-    /// The sequences of those that wait behind one that the broker did not take.
+    /// The sequences of rows that wait behind one that the broker did not take.
     pub(crate) behind: Vec<i64>,
-    /// How long until the next timer's time has come, in milliseconds; below zero where it has. `None` where there is none.
+    /// Milliseconds until the next timer is due; negative if it is due. `None` if there is no timer.
     pub(crate) timer_in_ms: Option<i64>,
 }
 
-/// At most `limit` rows that are due by one look at the clock, oldest first, and as many of those that were set aside and are due
-/// again. Those of the aggregates in `but` are left out. The timers come with it, so that a relay asks one thing.
+/// Reads at most `limit` due rows, oldest first, and as many set-aside rows that are due again, all by one reading of the clock.
+/// It leaves out the aggregates in `but`. The same query returns the next timer, so that a relay needs one round trip.
 ///
-/// A row waits behind an earlier one of its aggregate for as long as that one is set aside, due or not: no event may overtake one
-/// that the broker would not take. The previous release sets nothing aside, and only moves the time at which a row is due.
+/// A row waits behind an earlier one of its aggregate while that one is set aside, due or not, because no event may overtake one
+/// that the broker did not take. The previous release sets nothing aside; it only moves the due time of a row.
 pub(crate) async fn look(
     db: &impl ConnectionTrait,
     source: &str,
     limit: u64,
     but: &[Aggregate],
 ) -> Result<Look, DbErr> {
-    // As one text each, which is one parameter however many there are.
+    // Each aggregate is one text, so that any number of them is one parameter.
     let but = but.iter().map(|(kind, id)| format!("{kind} {id}"));
     let values = [
         i64::try_from(limit).unwrap_or(i64::MAX).into(),
@@ -130,7 +130,7 @@ pub(crate) async fn look(
         .map_or(Ok(None), |row| row.try_get("", "timer_in_ms"))?;
     let (mut pending, mut behind) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in &rows {
-        // Where nothing is pending, one row brings the timers alone.
+        // If nothing is pending, one row holds only the timer.
         let Some(sequence) = row.try_get::<Option<i64>>("", "sequence")? else {
             continue;
         };
@@ -151,7 +151,7 @@ const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unroute
     aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at_ms, attempts,
     set_aside_at_ms, unroutable_since_ms";
 
-/// Two searches by two indexes, each with its own limit, so that what is set aside is not passed over by the look at the others.
+/// Two searches by two indexes, each with its own limit, so that the search for other rows need not skip set-aside rows.
 const LOOK: &str = "
 WITH clock (now_ms) AS MATERIALIZED (SELECT {now}),
      ready AS MATERIALIZED (

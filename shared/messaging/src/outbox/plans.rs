@@ -1,5 +1,4 @@
-//! That the questions which are asked all the time find their answers by an index, however much is published, set aside or
-//! waits behind it.
+//! Tests that the frequent queries use an index, however many rows are published, set aside or wait behind a set-aside row.
 
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Value};

@@ -1,7 +1,7 @@
-//! What has become of a hand-over: taken by the broker, or set aside until it is tried again.
+//! Records the result of a hand-over: the broker took the event, or the event is set aside until the next attempt.
 //!
-//! Guarantee: an event that is set aside has a time at which it is read again, even if the event that it waits for is gone. So
-//! nothing stays aside for good, also where a process dies between two of these statements.
+//! Guarantee: each set-aside event has a time at which it is read again, even if the event before it is gone. So no event stays
+//! aside for good, even if a process dies between two of these statements.
 
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -10,9 +10,9 @@ use crate::sql;
 /// Why the broker did not take an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NotTaken {
-    /// No queue is bound for it. It does not count as back-pressure: only who changes the bindings ends it.
+    /// No queue is bound for it. This is not back-pressure: only a change of the bindings ends it.
     Unroutable,
-    /// The broker refuses it, as a full queue does. That is back-pressure, and counts as that.
+    /// The broker refuses it, for example because a queue is full. This counts as back-pressure.
     Refused,
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn mark_published(
     Ok(())
 }
 
-/// Sets rows aside that the broker would not take, with the reason, until `delay_ms` from now.
+/// Sets rows aside that the broker did not take, with the reason, until `delay_ms` from now.
 pub(crate) async fn postpone(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,
@@ -54,8 +54,8 @@ pub(crate) async fn postpone(
     Ok(())
 }
 
-/// Sets rows aside that wait behind one that is set aside, for the same reason. They are released with it; `delay_ms` from now
-/// they are read again in any case.
+/// Sets rows aside that wait behind a set-aside row, for the same reason. They are released with it, and read again after
+/// `delay_ms` in any case.
 pub(crate) async fn set_aside_behind(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,
@@ -79,9 +79,9 @@ pub(crate) async fn set_aside_behind(
 /// How many rows one statement releases.
 pub(crate) const RELEASED: u64 = 1000;
 
-/// Releases rows that wait behind these, which are published now: at most [`RELEASED`], the earliest of each aggregate first. Returns
-/// how many. What no queue took does not count as back-pressure before it had its chance: its age is not that of a broker that
-/// takes nothing.
+/// Releases rows that wait behind these rows, which are published now: at most [`RELEASED`], the earliest of each aggregate first.
+/// Returns how many. The released rows do not count as back-pressure before they were tried: their age does not mean that the
+/// broker takes nothing.
 pub(crate) async fn release_behind(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,

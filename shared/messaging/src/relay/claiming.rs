@@ -40,7 +40,7 @@ impl Relay {
                 Holder::Anew => window.forget_waiting(),
                 Holder::Another => break,
             }
-            // They were all that there was room for: behind them may be what can go.
+            // They filled the whole limit: there may be publishable rows after them.
             seen = outbox::look(db, service, limit as u64, &enough).await?;
         }
         timers.are_next_in(seen.timer_in_ms);

@@ -16,8 +16,9 @@ use crate::store::Store;
 /// How long a lease lasts without being renewed. With the looks of a standby, 5 s apart, this bounds how
 /// long pending events wait for the successor of a relay that died.
 const DURATION: Duration = Duration::from_secs(3);
-/// No relay writes a lease that ends later. One that does was written while the clock was ahead: its holder has lost it, and
-/// where it lives, it publishes beside its successor for a moment. Twice as long, so that a small step of the clock takes nothing.
+/// No relay writes a lease that ends later. A lease that does was written while the clock was ahead, and its holder has lost it: a
+/// holder that still runs publishes beside its successor for a moment. It is twice `DURATION`, so that a small clock step takes
+/// no lease away.
 const LONGEST: Duration = Duration::from_secs(6);
 /// A lease younger than this is not renewed. An idle relay renews nothing: whoever has work takes it.
 const FRESH: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 pub(super) enum Holder {
     /// This one, and no other relay has held the lease since this one took it.
     Still,
-    /// This one, and until now another relay may have held it: what was read before may be published.
+    /// This one, but another relay may have held it until now: rows that were read before may already be published.
     Anew,
     /// Another one.
     Another,
@@ -54,7 +55,7 @@ impl Lease {
         }
     }
 
-    /// Renews the lease where it is ours, and takes it where it is free.
+    /// Renews the lease if it is ours, and takes it if it is free.
     pub(super) async fn take(&mut self, store: &Store) -> Result<Holder, DbErr> {
         if self
             .renewed
@@ -84,7 +85,8 @@ impl Lease {
         Ok(Holder::Another)
     }
 
-    /// Whether the lease lasts for long enough to hand an event over. Asks nothing: this process may have been stopped for long.
+    /// Whether the lease lasts long enough to hand an event over. It checks the local clock only, right before the hand-over,
+    /// because this process may have been stopped for long.
     pub(super) fn lasts(&self) -> bool {
         self.renewed
             .is_some_and(|renewed| renewed.elapsed() < DURATION.saturating_sub(MARGIN))
@@ -98,8 +100,8 @@ impl Lease {
             .filter(|left| !left.is_zero())
     }
 
-    /// Returns the time right before the statement, not that before the wait for the writer's turn: the lease lasts from then on at
-    /// least. Renews a lease that is ours, also one that has ended: as long as the row names us, no other relay has held it.
+    /// Renews our lease, also if it has ended: while the row names us, no other relay has held it. Returns the time right before the
+    /// statement, after the wait for the writer's turn: the lease lasts from then on at least.
     async fn renew_row(&self, store: &Store) -> Result<Option<Instant>, DbErr> {
         let _turn = store.turn_to_write().await?;
         let asked = Instant::now();

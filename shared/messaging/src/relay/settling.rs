@@ -24,11 +24,11 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// What the broker has answered for the row of this sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);
 
-/// What the broker has confirmed, and is not yet marked.
+/// Events that the broker has confirmed and that are not yet marked.
 #[derive(Default)]
 pub(super) struct Confirmed {
     pub(super) all: Vec<i64>,
-    /// Those of them that it did not take before: others may wait behind them.
+    /// Those of them that the broker did not take before: others may wait behind them.
     pub(super) at_last: Vec<i64>,
 }
 
@@ -81,7 +81,7 @@ impl Relay {
         broken.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Marks what is confirmed, and returns whether that has released others.
+    /// Marks the confirmed rows, and returns whether that released others.
     pub(super) async fn mark(&self, confirmed: &mut Confirmed) -> Result<bool, DbErr> {
         let db = self.store.connection();
         if !confirmed.all.is_empty() {
@@ -106,7 +106,7 @@ impl Relay {
         Ok(true)
     }
 
-    /// Sets rows aside that the broker did not take, all in one statement: while a queue is not bound there may be many.
+    /// Sets rows aside that the broker did not take, in one statement: while a queue is not bound there may be many.
     async fn postpone(&self, rows: &[Pending], why: NotTaken, reason: &str) -> Result<(), DbErr> {
         let Some(first) = rows.iter().max_by_key(|row| row.attempts) else {
             return Ok(());

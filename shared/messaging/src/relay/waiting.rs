@@ -45,15 +45,15 @@ impl Relay {
     }
 }
 
-/// What ends the wait for a broker that takes messages.
+/// Why the wait for a broker that takes messages ended.
 pub(super) enum Readiness {
     Ready,
-    /// It has answered for messages that it took before.
+    /// The broker has answered for messages that it took before.
     Answered(Vec<Outcome>),
     Stopped,
 }
 
-/// Waits until the broker takes messages, for as long as that lasts. What it answers meanwhile does not wait.
+/// Waits until the broker takes messages, without a limit. Its answers meanwhile are processed at once.
 pub(super) async fn takes_messages(
     publisher: &dyn Publisher,
     stop: &CancellationToken,

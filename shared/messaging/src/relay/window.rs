@@ -76,13 +76,13 @@ impl Window {
         self.waiting.sort_by_key(|row| row.sequence);
     }
 
-    /// Another relay has taken over, or may have: what is in flight is settled, all else is read again before it is published.
+    /// Another relay has, or may have, taken over: events in flight are settled, all others are read again before publishing.
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.crowded.clear();
     }
 
-    /// These were to be published and are not: they are read again.
+    /// These events were read and not published: they are read again.
     pub(super) fn forget(&mut self, rows: &[Pending]) {
         for row in rows {
             self.in_flight.remove(&row.sequence);
@@ -90,7 +90,7 @@ impl Window {
         self.forget_waiting();
     }
 
-    /// Whether rows wait here that were read and not yet handed over.
+    /// Whether the window holds rows that were read and not yet handed over.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -142,7 +142,7 @@ impl Window {
             .is_some_and(|row| row.may_be_unrouted)
     }
 
-    /// It is published; returned where it was in flight.
+    /// Marks an event as published; returns it if it was in flight.
     pub(super) fn confirmed(&mut self, sequence: i64) -> Option<Pending> {
         self.in_flight.remove(&sequence)
     }

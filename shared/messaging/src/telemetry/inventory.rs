@@ -68,7 +68,7 @@ impl Inventory {
         meter
             .u64_observable_gauge("angarium.outbox.unroutable")
             .with_unit("{event}")
-            .with_description("Those of them that no queue takes, and those that wait behind them")
+            .with_description("Pending events that no queue takes, and those that wait behind them")
             .with_callback(gauge(|counted, service, gauge| {
                 gauge.observe(counted.unroutable, std::slice::from_ref(service));
             }))
@@ -87,7 +87,7 @@ impl Inventory {
         meter
             .f64_observable_gauge("angarium.outbox.oldest_age")
             .with_unit("s")
-            .with_description("How long the oldest event has waited that counts against the budget")
+            .with_description("Age of the oldest event that counts against OUTBOX_BUDGET")
             .with_callback({
                 let (counter, of_service) = (Arc::clone(&counter), of_service.clone());
                 move |gauge| {

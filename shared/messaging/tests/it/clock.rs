@@ -1,6 +1,6 @@
-//! What a clock leaves behind that was ahead, and what is written when it is set back: nothing waits for the time that it showed.
+//! A clock that was ahead, or is set back: nothing waits for the time that the wrong clock showed.
 //!
-//! No test can set the clock of a database. Rows that were moved ahead are what a clock leaves that was set back.
+//! No test can set the clock of a database. So the tests move the times of rows ahead, as a clock that is set back leaves them.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn what_was_put_off_by_a_clock_ahead_is_published(
     world.stop().await;
 }
 
-/// A worker that died had the event, or its next attempt was put off: while the clock was ahead.
+/// While the clock was ahead, a worker that died held the event, or its next attempt was delayed.
 #[rstest]
 #[tokio::test]
 async fn what_is_held_by_a_clock_ahead_is_handled(

@@ -1,6 +1,6 @@
-//! How often the engine asks PostgreSQL for one batch of the relay and one of the consumer.
+//! Limits the round trips to PostgreSQL for one batch of the relay and one of the consumer.
 //!
-//! The limits are what it needs today. A change that needs less lowers them.
+//! The limits are what the engine needs today. A change that needs less lowers them.
 
 use messaging::transport::Confirmation;
 use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store, Subscriptions};
@@ -18,7 +18,7 @@ use crate::world::{NEVER, World, consumer_config};
 const PUBLISHED: usize = 100;
 /// Events that are consumed together: as many as the prefetch lets arrive.
 const CONSUMED: u16 = 20;
-/// What happens beside a batch can only add to its counts.
+/// The least of several tries counts, because other work can only add to a count.
 const TRIES: usize = 8;
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn consumed(subscriptions: fn() -> Subscriptions) -> Counted {
         .await
 }
 
-/// The database of `world` by way of a counting proxy; what `world` itself asks goes past it.
+/// The database of `world` through a counting proxy; queries of `world` itself do not pass the proxy.
 async fn counted(world: &World) -> (RoundTrips, Store) {
     let trips = RoundTrips::before(world.database_url()).await;
     let store = Store::new(trips.connect().await).looking_every(NEVER);

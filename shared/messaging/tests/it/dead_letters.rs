@@ -269,7 +269,7 @@ async fn all_of_a_type_are_replayed_once_each_also_where_they_fail_again(
     })
     .await;
 
-    // As a clock leaves them that was ahead.
+    // As a clock that was ahead leaves them.
     let ahead = "UPDATE inbox SET received_at_ms = received_at_ms + 31536000000, replayed_at_ms = received_at_ms + 31536000000
                  WHERE event_id = $1";
     let first = [id(&events[0]).into()];

@@ -1,4 +1,5 @@
-//! A full disk under the engine: what was promised is kept, and everything goes on once there is room, with no restart.
+//! A full disk under the engine: committed events and confirmed messages are kept, and work goes on once there is room, without
+//! a restart.
 
 use std::collections::BTreeSet;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! One message has one id on every path, whichever of its properties names it.
+//! One message has one id on every path, from `message_id` or from `cloudEvents_id`.
 
 use event::Message;
 use messaging::dead_letters::DeadLetters;
@@ -113,7 +113,7 @@ async fn message_id_decides_where_both_ids_are_there(
     world.run_consumer(each_on_its_own());
     world.becomes(&id(&first), "done").await;
     world.becomes(&id(&after), "done").await;
-    // A `message_id` that is no UUID is not passed over for the other id.
+    // A `message_id` that is not a UUID is not replaced by the other id.
     let derived = event::event_id(&third).to_string();
     let cause = world.becomes(&derived, "dead").await.cause;
     assert!(cause.is_some_and(|cause| cause.contains("not a UUID")));

@@ -67,7 +67,7 @@ async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays
         let left = left.iter().map(ToString::to_string).collect();
         eventually_is(table, left, async || names(&world, table).await).await;
     }
-    // What a clock has written that was ahead is kept from now on, and not until then.
+    // The retention of rows that a clock wrote while it was ahead begins now, not at the time that the clock showed.
     for stamped in ["outbox WHERE published_at_ms", "inbox WHERE settled_at_ms"] {
         let ahead = format!("SELECT 1 FROM {stamped} >= {YOUNG}");
         eventually_is(stamped, 0, async || world.rows(&ahead, []).await.len()).await;

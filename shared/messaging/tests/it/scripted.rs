@@ -52,7 +52,7 @@ impl Scripted {
         (Arc::new(transport), published)
     }
 
-    /// From now on it takes this many messages, and then blocks, as a broker does that is short of memory.
+    /// From now on it takes this many messages and then blocks, as a broker without free memory does.
     pub(crate) fn takes(&self, messages: usize) {
         self.takes.send_replace(messages);
     }

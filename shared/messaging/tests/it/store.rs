@@ -1,4 +1,4 @@
-//! Where transactions begin and end: a caller that gives up leaves nothing open in the pool.
+//! Begin and end of transactions: a caller that gives up leaves no open transaction in the pool.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use crate::effects::Migrator;
 
 const SESSIONS: u32 = 4;
-/// Each way to the server. A file answers within microseconds.
+/// The delay in each direction to the server. A file answers within microseconds.
 const DELAY: Duration = Duration::from_millis(15);
 
-/// What the relay and the timers do with a statement of their own must be seen by other sessions at once.
+/// Statements of the relay and the timers outside a transaction must be visible to other sessions at once.
 #[rstest]
 #[tokio::test]
 async fn after_cancelled_begins_each_statement_stands_alone(
@@ -29,7 +29,7 @@ async fn after_cancelled_begins_each_statement_stands_alone(
     };
     let url = proxy.as_ref().map_or(database.url(), Proxy::url);
     let store = Store::new(database.connect_by(url, SESSIONS).await);
-    // So that each of them is there before the link is slow.
+    // Open all sessions before the link is slow.
     let asking = (0..SESSIONS).map(|_| store.connection().ping());
     join_all(asking).await;
     let mut longest = Duration::from_micros(300);

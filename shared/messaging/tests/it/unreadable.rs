@@ -1,4 +1,5 @@
-//! Messages that the AMQP library cannot parse, and rows that cannot be read: each is a dead letter with its bytes, and its queue goes on.
+//! Messages that the AMQP library cannot parse, and rows that cannot be read: each becomes a dead letter with its bytes, and its
+//! queue goes on.
 
 use event::Message;
 use messaging::dead_letters::DeadLetters;
@@ -12,7 +13,7 @@ use crate::effects::{QUEUE, each_on_its_own, in_order};
 use crate::events::{Changed, Failure, id, message};
 use crate::world::{Held, NEVER, World, consumer_config};
 
-/// What a test sends, and what arrives in its place.
+/// The text that a test sends, and the bytes that arrive instead.
 const SENT: &str = "to be spoiled";
 const ARRIVES: &[u8] = b"gr\xf6\xdfe  \xff\xfe\xe4\xfcA\x80";
 /// As the inbox shows it.
@@ -74,7 +75,7 @@ async fn what_amqp_cannot_read_is_dead_and_the_queue_goes_on(
     let [before, after] = [1, 2].map(|version| message(&Changed::of("a"), version));
     world.send(&each_on_its_own(), [&before]).await;
     for message in &spoiled() {
-        // Twice: that it came again is recognised.
+        // Twice: the second delivery is recognised as a duplicate.
         for _ in 0..2 {
             let sent = world.broker.publish_by(&proxy, message).await;
             assert_eq!(sent, Confirmation::Routed);
@@ -132,7 +133,7 @@ async fn what_amqp_cannot_read_among_dead_letters_is_taken_in(
     nothing_is_left(&world).await;
 }
 
-/// Its properties are those of an event: what is no text names nothing that its handling depends on.
+/// The message has the properties of an event; its handling does not depend on the property that is not text.
 #[rstest]
 #[tokio::test]
 async fn a_routing_key_that_is_no_text_stops_nothing(
@@ -154,7 +155,7 @@ async fn a_routing_key_that_is_no_text_stops_nothing(
     nothing_is_left(&world).await;
 }
 
-/// Ways to damage a row, and what its body is then.
+/// Ways to damage a row, with its body afterwards.
 const DAMAGES: [(&str, Option<&[u8]>); 6] = [
     ("properties = '{\"headers\": '", None),
     ("properties = x'ff00'", None),
@@ -212,7 +213,7 @@ async fn change_queue_file(world: &World, change: &str) {
     db.close().await.unwrap();
 }
 
-/// A hand has written into the inbox: the row is dead once it is taken up, and those beside it are handled.
+/// A row of the inbox was changed by hand: it is dead once it is read, and the other rows are handled.
 #[rstest]
 #[tokio::test]
 async fn a_damaged_row_of_the_inbox_is_dead_and_others_are_handled(

@@ -1,4 +1,4 @@
-//! Events that no queue takes: they and those behind them wait, and nothing else does.
+//! Events that no queue takes: only they and the events behind them wait.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -130,7 +130,7 @@ async fn too_many_of_them_are_refused_with_a_reason_of_its_own(
     engine.stop().await;
 }
 
-/// What is logged on this thread, which is the one that a test's tasks run on.
+/// The log of this thread. All tasks of a test run on this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -147,7 +147,7 @@ impl io::Write for Log {
 
 #[tokio::test]
 async fn the_log_names_event_exchange_key_and_since_when() {
-    // It makes sure that the subscriber below is not the only one, which tracing would take as the answer for all threads.
+    // With a second subscriber, tracing does not use the answer of the one below for all threads.
     let (_statements, _listening) = testkit::Statements::listen();
     let log = Log::default();
     let writer = log.clone();
@@ -181,7 +181,7 @@ async fn the_log_names_event_exchange_key_and_since_when() {
     world.stop().await;
 }
 
-/// A refusal is back-pressure: what is refused keeps its age.
+/// A refusal is back-pressure: refused events keep their age.
 #[rstest]
 #[tokio::test]
 async fn what_the_broker_refuses_counts_against_the_budget(
@@ -230,7 +230,7 @@ async fn what_waits_behind_it_follows_at_once_and_in_order(
     world.stop().await;
 }
 
-/// No look has to come before the others are read.
+/// The other events are read without an extra poll.
 #[rstest]
 #[tokio::test]
 async fn however_many_wait_behind_it_they_keep_no_other_event(

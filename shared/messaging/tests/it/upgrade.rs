@@ -1,4 +1,4 @@
-//! A newer release adds columns while this one runs: its prepared statements go on to work.
+//! A newer release adds columns while this one runs: the prepared statements keep working.
 
 use messaging::dead_letters::DeadLetters;
 use rstest::rstest;

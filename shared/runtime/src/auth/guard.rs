@@ -41,7 +41,7 @@ pub struct Guard {
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) status: Status,
-    /// Whether the service counts as failing where the code is one of a failure. Forged tokens must not cause an alert.
+    /// Whether a failure code counts as a failure of the service. Forged tokens must not cause an alert.
     pub(super) is_fault: bool,
 }
 

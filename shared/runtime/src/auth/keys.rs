@@ -41,9 +41,9 @@ pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(
     Ok(())
 }
 
-/// As [`learn`], from an announcement that its issuer has made at `announced_at_ms`. An announcement names all keys that sign
-/// by then, so no other key has signed what is older. The last one that came counts, also where an earlier one had a later
-/// time: that one was written by a wrong clock.
+/// As [`learn`], from an announcement that the issuer made at `announced_at_ms`. An announcement names all keys that sign by
+/// then, so no other key has signed an older token. The last announcement that came counts, also if an earlier one has a later
+/// time: a wrong clock wrote that one.
 ///
 /// # Errors
 /// Where the database refuses.
@@ -62,8 +62,7 @@ pub async fn hear(
     Ok(())
 }
 
-/// Asks how long a service can go on without asking for the keys: for good (null) where it has one that is valid, and not at
-/// all (zero) where it has none.
+/// The query for the wait before this service requests the keys: null (never) if it has a valid key, zero (now) if it has none.
 pub fn missing_in_ms(db: &impl ConnectionTrait) -> String {
     format!(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM verification_key WHERE expires_at_ms > {}) THEN NULL

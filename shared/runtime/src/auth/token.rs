@@ -111,8 +111,8 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    /// When the token says that it was issued, where it could be one of ours at `now_ms`: all but its signature is right. It is
-    /// not believed; this only decides how it is refused.
+    /// The time of issue in the token, if it could be one of ours at `now_ms`: everything except its signature is right. This is
+    /// not trusted; it only decides how the token is refused.
     pub(super) fn claims_to_be_of_ms(&self, now_ms: i64) -> Option<i64> {
         let claims: Claims = serde_json::from_slice(&self.claims).ok()?;
         claims.caller(now_ms.div_euclid(1000)).ok()?;

@@ -21,7 +21,7 @@ use crate::clock::{Clock, millis};
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long the table may take to answer. A link that is silent must not keep those who wait here until their calls end.
 const LONGEST_READ: Duration = Duration::from_secs(2);
-/// Between two lines of the log that say of unknown keys.
+/// The shortest time between two log lines about unknown keys.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 /// How long a key that was taken back may go on to count.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ pub enum Refusal {
     /// Its key is not known here, or has expired.
     #[error("unknown key")]
     UnknownKey,
-    /// Its key is not known here, and may be one that was not announced to this service yet.
+    /// Its key is not known here, but may be one that this service has not received yet.
     #[error("a key that was not announced here yet")]
     KeyNotHeardOf,
     /// Its key is not in memory, and where it would be found cannot be read.
@@ -73,13 +73,13 @@ struct Inner {
     /// Whether every key is in the table before it signs.
     is_issuer: bool,
     keys: RwLock<Known>,
-    /// When the log last said that callers have tokens of keys that are not known yet.
+    /// When the log last reported tokens of keys that are not known yet.
     last_warning: Mutex<Option<Instant>>,
     /// Held while the table is read: one reads, the others wait for what it finds.
     last_read: Mutex<Option<Read>>,
 }
 
-/// What the table held when it was last read.
+/// The contents of the table at the last read.
 #[derive(Default)]
 struct Known {
     keys: HashMap<String, VerificationKey>,
@@ -101,7 +101,7 @@ impl Verifier {
     }
 
     /// As [`new`](Self::new), for the service that issues the tokens: each key is in its table before it signs, so a token of
-    /// another one is forged.
+    /// any other key is forged.
     pub fn of_issuer(db: DatabaseConnection, clock: Arc<dyn Clock>) -> Self {
         Self::with(db, clock, true)
     }
@@ -148,7 +148,7 @@ impl Verifier {
         token.verify(&key.public_key, now_ms)
     }
 
-    /// One line a minute, however many such tokens come: forged ones must not fill the log.
+    /// One line a minute for any number of such tokens: forged tokens must not fill the log.
     async fn warn_now_and_then(&self) {
         let mut last = self.inner.last_warning.lock().await;
         if last.is_some_and(|last| last.elapsed() < WARNING_PAUSE) {
@@ -157,7 +157,7 @@ impl Verifier {
         *last = Some(Instant::now());
         tracing::warn!(
             target: "security", event = "key_unknown",
-            "callers bring tokens of a key that was not announced here yet; they are asked to try again"
+            "callers send tokens of a key that was not announced here yet; they are asked to try again"
         );
     }
 
@@ -197,8 +197,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether the token's key may be one of ours that this service has not heard of: the token is newer than the last
-    /// announcement that came, or none has come. An announcement of the future has a wrong time and proves nothing.
+    /// Whether the token's key may be one of ours that this service has not received: the token is newer than the last announcement
+    /// that came, or none has come. An announcement from the future has a wrong time and proves nothing.
     fn may_be_announced_later(&self, token: &Unverified<'_>, now_ms: i64) -> bool {
         if self.is_issuer {
             return false;

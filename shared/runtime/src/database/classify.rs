@@ -31,7 +31,7 @@ pub fn is_full(error: &DbErr) -> bool {
         || (!is_sqlite(error) && error.code().is_some_and(|code| code == "53100"))
 }
 
-/// Whether the database is there and takes no writes: a full disk, an I/O error, a file or a server that is read-only.
+/// Whether the database is reachable but takes no writes: a full disk, an I/O error, a read-only file or server.
 pub(super) fn is_unwritable(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
@@ -80,7 +80,7 @@ pub fn unique_violation(error: &DbErr) -> Option<String> {
 
 fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
-        // A new connection may be what meets a full disk.
+        // Opening a new connection may fail first on a full disk.
         DbErr::Exec(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error))
         | DbErr::Conn(RuntimeErr::SqlxError(error)) => Some(error),
@@ -114,7 +114,7 @@ fn is_sqlite(error: &dyn sqlx::error::DatabaseError) -> bool {
 
 /// SQLSTATE, appendix A of PostgreSQL's manual.
 fn is_postgres_pause(code: &str) -> bool {
-    // 08: the connection; 53: out of connections, memory or disk; 57P: the server is going down, or has been; 58030: its disk
+    // 08: the connection; 53: out of connections, memory or disk; 57P: the server shuts down or starts; 58030: its disk
     // answers with errors.
     let classes = ["08", "53", "57P", "58030"];
     // A standby that has not been promoted yet takes no writes.

@@ -4,8 +4,8 @@
 //! Everything happens in one transaction, so that a migration that fails, or a process that is killed, leaves the schema
 //! as it was.
 //!
-//! An older release starts on the schema of a newer one: migrations that it does not know are logged and left alone. Only a
-//! migration whose name says that it requires a newer release ends its start.
+//! An older release starts on the schema of a newer one: it logs the migrations that it does not know and leaves them alone. It
+//! refuses to start only if the name of such a migration requires a newer release.
 
 use backon::{ExponentialBuilder, Retryable};
 use sea_orm::{
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
     SELECT pg_advisory_xact_lock(7020658420253753346)";
 
-/// In a migration's name, before the migration that a release has to know to use the schema from there on.
+/// In a migration's name, this stands before the name of the migration that a release must have to use the schema.
 const REQUIRES: &str = "_requires_";
 
 /// Applies the migrations of `M` that are missing.
@@ -75,7 +75,7 @@ async fn unknown<M: MigratorTrait>(
     Ok(names.filter(|name| !has::<M>(name)).collect())
 }
 
-/// Why a release with the migrations `M` cannot use a schema with those that are `unknown` to it.
+/// Why a release with the migrations `M` cannot use a schema with the migrations `unknown`.
 fn too_new<M: MigratorTrait>(unknown: &[String]) -> Option<String> {
     unknown.iter().find_map(|name| {
         let (_, required) = name.rsplit_once(REQUIRES)?;
@@ -95,7 +95,7 @@ fn has<M: MigratorTrait>(name: &str) -> bool {
     own.any(|migration| migration.name() == name)
 }
 
-/// `M` on a schema that may have more: sea-orm refuses where it sees a migration that it does not know.
+/// `M` on a schema that may have more migrations, because sea-orm refuses a schema with a migration that it does not know.
 struct Known<M>(PhantomData<M>);
 
 #[async_trait::async_trait]

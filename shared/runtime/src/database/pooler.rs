@@ -1,7 +1,7 @@
 //! Whether each connection has a database session of its own.
 //!
 //! A pooler such as PgBouncer may lend a session for one transaction only. Settings, prepared statements and LISTEN belong to a
-//! session, so the services cannot work there. The start refuses it, because the errors that follow look like an outage.
+//! session, so the services cannot work there. They refuse to start, because the later errors would look like an outage.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
 
-/// For the second connection. Where the pooler has only one session to lend, it waits for the first one to end.
+/// The limit for the second connection. If the pooler has only one session to lend, it waits until the first one ends.
 const SECOND: Duration = Duration::from_secs(2);
 
-/// How often both connections are asked. Once is enough where no other client uses the pooler; where others do, the sessions
+/// How often both connections are checked. Once is enough if no other client uses the pooler; otherwise the sessions
 /// change hands soon.
 const ROUNDS: usize = 5;
 
 /// Whether the session of `first` is lent to another connection, or `first` is lent another session, while both are open.
 ///
 /// # Errors
-/// Where `first` fails. What becomes of the second connection proves nothing, so it is no error.
+/// Where `first` fails. A failure of the second connection proves nothing, so it is not an error.
 pub(super) async fn lends_sessions(
     first: &mut PgConnection,
     options: &PgConnectOptions,
@@ -36,13 +36,13 @@ pub(super) async fn lends_sessions(
         };
         of_second.insert(pid);
     }
-    // A session that is closed in an orderly way is free for the next client at once.
+    // After an orderly close the session is free for the next client at once.
     let _ = second.close().await;
     let own = of_first.len() == 1 && of_second.len() == 1 && of_first.is_disjoint(&of_second);
     Ok(!own)
 }
 
-/// The server's process behind the connection. Asked without a prepared statement, which a pooler may not have.
+/// The server process behind the connection. It uses no prepared statement, because a pooler may not have it.
 async fn session(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     let row = connection.fetch_one("SELECT pg_backend_pid()").await?;
     row.try_get(0)

@@ -17,12 +17,12 @@ use crate::config::{DatabaseConfig, is_plain_identifier};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// No statement of ours takes long. One that hangs must not keep its connection: a caller who gives up cannot take it back.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Ends the transaction of a process that stopped in the middle of it, and so frees its locks. A handler may pause for its
-/// whole 30 s between two statements, and no other transaction of ours pauses for that long. With what another replica needs
-/// to try again, this stays below a minute.
+/// Ends the transaction of a process that stopped during it, and so frees its locks. A handler may pause for 30 s between two
+/// statements; no other transaction of ours pauses that long. With the time that another replica needs for a retry, this stays
+/// below a minute.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(40);
-/// As above, where the network or the machine is lost: the server asks the silent client after 10 s, and ends the session after
-/// three questions without an answer, or 30 s after the first byte that was not received.
+/// The same for a lost network or machine: the server probes a silent client after 10 s. It ends the session after three probes
+/// without an answer, or 30 s after the first byte that was not received.
 const LOST_CLIENT: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000";
 /// Any number, but the same in every replica; see [`create_schema`].
@@ -45,7 +45,7 @@ pub(super) fn options(
     Ok(options.application_name(application_name))
 }
 
-/// What was found at the server.
+/// The result of the check at the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
     /// Each connection has a session of its own, and our schema is there.
@@ -62,7 +62,7 @@ pub(super) async fn reach(
 ) -> Result<Reached, sqlx::Error> {
     let attempt = async {
         let mut connection = PgConnection::connect_with(options).await?;
-        // First, because prepared statements fail there with errors that say something else.
+        // Checked first, because behind such a pooler prepared statements fail with misleading errors.
         if lends_sessions(&mut connection, options).await? {
             return Ok(Reached::LentSessions);
         }
@@ -115,7 +115,7 @@ pub(super) fn pool(
     db
 }
 
-/// Of each session. Statements and no start-up parameters: poolers between us and the server refuse those.
+/// Settings of each session. They are statements, not start-up parameters, because poolers refuse those.
 fn settings(schema: Option<&str>) -> String {
     let mut settings = format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; {LOST_CLIENT}",

@@ -1,7 +1,7 @@
 //! Which PostgreSQL sessions may go back into the pool.
 //!
-//! Guarantees: each one is outside a transaction, whatever its last caller cancelled; and once a session has proved read-only,
-//! as after a failover, it and all older ones are closed, so that each of them fails one call at most.
+//! Guarantees: each of them is outside a transaction, even if its last caller cancelled a call. Once a session proves read-only,
+//! as after a failover, it and all older ones are closed, so that each session fails one call at most.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
 
-/// For a session on its way back into the pool. A link may have gone silent, and then nothing would ever answer.
+/// The limit for the check of a session that returns to the pool: on a silent link no answer would ever come.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A session comes back soon after its statement failed: it rolls back, and a handler may have something to note.
+/// A session returns soon after its statement failed: it rolls back first, and a handler may record the failure.
 const DOUBT: Duration = Duration::from_secs(5);
 
-/// Where new sessions are read-only too, the server is: opening one for each failed call would not help it.
+/// If new sessions are read-only too, the server is read-only: a new session for each failed call would not help.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
-/// What the sessions of one pool have seen.
+/// What is known about the sessions of one pool.
 #[derive(Clone, Default)]
 pub(super) struct Sessions(Arc<Mutex<Seen>>);
 
@@ -29,8 +29,8 @@ struct Seen {
 }
 
 impl Sessions {
-    /// A statement has failed, so the sessions that come back next are asked whether they are read-only. A healthy system
-    /// never asks.
+    /// A statement has failed, so the next returning sessions are checked for read-only. A healthy system never
+    /// checks.
     pub(super) fn statement_failed(&self) {
         self.seen().failed = Some(Instant::now());
     }
@@ -83,9 +83,9 @@ impl Sessions {
     }
 }
 
-/// Where a caller cancels BEGIN before its answer, sqlx 0.9.0 does not know of the transaction and never ends it: what runs on
-/// the session next would be part of it. Only the server knows for certain, and says so with each answer. sqlx shows that
-/// state nowhere but in `begin_with`, which fails unless its statement, here an empty one, ends inside a transaction.
+/// If a caller cancels BEGIN before its answer, sqlx 0.9.0 does not know of the transaction and never ends it: the next statements
+/// on the session would be part of it. Only the server knows the state, and sends it with each answer. sqlx shows it only in
+/// `begin_with`, which fails unless its statement, here an empty one, ends inside a transaction.
 async fn leave_transaction(session: &mut PgConnection) -> Result<(), sqlx::Error> {
     match session.begin_with("").await {
         Err(sqlx::Error::BeginFailed) => Ok(()),

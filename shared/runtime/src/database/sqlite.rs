@@ -1,6 +1,6 @@
 //! SQLite: one file, one machine, and every commit on the disk before it is answered.
 //!
-//! A connection whose transaction SQLite has ended by itself, as on a full disk, is closed and not reused: [`store::sqlite`].
+//! If SQLite ends a transaction by itself, as on a full disk, the connection is closed and not reused: [`store::sqlite`].
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,12 +1,12 @@
-//! Whether the database can be used for what a service does with it, which is to write.
+//! Whether the database takes writes.
 //!
 //! A ping shows that a database is there. A full disk, a read-only file system or a standby answers it as well, and then
 //! every command fails while health says `SERVING`. A write each second would find that out, and would keep the disk of
 //! every idle system awake. So [`Writable`] writes only when there is a reason: at the start, after a failed statement or
 //! commit ([`Doubt`]), and then each second until a write succeeds.
 //!
-//! The write needs [`ROOM`] on the disk, more than a command takes: otherwise the last free page would be worth a
-//! `SERVING` that no command can keep.
+//! The write needs [`ROOM`] on the disk, more than a command takes: otherwise one last free page would give `SERVING`
+//! while every command still fails.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,12 +21,12 @@ use tokio::time::Instant;
 use super::{classify, ping};
 
 const ROOM: usize = 256 * 1024;
-/// `ROOM` bytes in a new relation, gone with the end of the statement.
+/// Writes `ROOM` bytes to a new relation, which is gone when the statement ends.
 const FILL_A_TABLE: &str = "CREATE TEMP TABLE write_probe ON COMMIT DROP AS \
     SELECT repeat('x', 1000) AS filler FROM generate_series(1, 256)";
 /// Writes the first page of the file and changes nothing: no one reads this number.
 const WRITE_A_PAGE: &str = "PRAGMA user_version = 0";
-/// Behind another writer nothing is found out, and the next check asks again.
+/// While another writer holds the file, a check finds out nothing; the next check tries again.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
 /// For the ping and the write together: less than the health check waits, so that a write that takes long is not taken for a
 /// database that is away.
@@ -38,7 +38,7 @@ pub struct Writable {
     doubt: Doubt,
     /// How much of the doubt is settled.
     settled: AtomicU64,
-    /// What the last write that found something out has found.
+    /// The result of the last write that found something out.
     writable: AtomicBool,
 }
 
@@ -55,7 +55,7 @@ enum Refusal {
 }
 
 impl Writable {
-    /// The check of `database`. `doubt` is raised by those who write.
+    /// The check of `database`. The code that writes raises `doubt`.
     pub fn new(database: DatabaseConnection, doubt: Doubt) -> Self {
         Self {
             database,
@@ -65,14 +65,14 @@ impl Writable {
         }
     }
 
-    /// Whether it answers, and takes writes as far as is known.
+    /// Whether the database answers, and takes writes as far as is known.
     pub async fn check(&self) -> bool {
         let end = Instant::now() + TIMEOUT;
         if !ping(&self.database).await {
             self.doubt.raise();
             return false;
         }
-        // Read before the write, so that what fails meanwhile is looked at by the next check.
+        // Read before the write, so that the next check covers failures that happen meanwhile.
         let raised = self.doubt.raised();
         if raised != self.settled.load(Ordering::Acquire) {
             self.settle(raised, end).await;
@@ -138,7 +138,7 @@ async fn write_to_server(pool: &PgPool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// On a connection of its own: one of the pool's would wait for other writers, and keep its place while it does.
+/// On a separate connection: a pooled one would wait for other writers and block its place in the pool.
 async fn write_to_file(pool: &SqlitePool) -> Result<(), Refusal> {
     let options = (*pool.connect_options())
         .clone()
@@ -151,13 +151,13 @@ async fn write_to_file(pool: &SqlitePool) -> Result<(), Refusal> {
     find_room(options.get_filename()).await
 }
 
-/// Whether there is room beside the file: what SQLite writes may go where it has written before.
+/// Whether there is room beside the file. A write of SQLite proves nothing, because it may reuse space that it already has.
 async fn find_room(file: &Path) -> Result<(), Refusal> {
     let mut name = file.as_os_str().to_owned();
     name.push(".write-probe");
     let path = PathBuf::from(name);
     let written = tokio::fs::write(&path, vec![0; ROOM]).await;
-    // Also what was written of it before the disk was full.
+    // Also removes the part that was written before the disk was full.
     let removed = tokio::fs::remove_file(&path).await;
     written
         .and(removed)

@@ -24,7 +24,7 @@ pub(super) fn durations() -> Histogram<f64> {
         .build()
 }
 
-/// Stands in a response: the service is not at fault, also where the code is one of a failure.
+/// Marks a response: the service is not at fault, even if the code is a failure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoFault;
 
@@ -60,7 +60,7 @@ impl Outcome {
         self.permit = Some(permit);
     }
 
-    /// The service is not at fault, also where the code that follows is one of a failure.
+    /// The service is not at fault, even if the code that follows is a failure.
     pub(super) fn excuse(&mut self) {
         self.excused = true;
     }
@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// What is measured of a call that ended with this code: the names of its attributes.
+    /// The names of the attributes that are measured for a call with this code.
     fn measured(code: Code, excused: bool) -> Vec<String> {
         let exporter = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exporter.clone()).build();

@@ -1,7 +1,7 @@
-//! Deletes answers that are older than they are promised for.
+//! Deletes stored answers after their retention.
 //!
-//! Guarantee: a clock that jumps ahead while this runs deletes no answer before its time. It is not believed until it has been right
-//! for as long as answers are kept, by the clock of the process, which does not jump.
+//! Guarantee: if the clock jumps ahead while this runs, no answer is deleted too early. The clock is trusted again only after it
+//! went on without a jump for the whole retention, measured by the clock of the process, which does not jump.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use super::{RETENTION, statement};
 use crate::clock::millis;
 use crate::database;
 
-/// Rows a statement: few enough that no call waits for it.
+/// Rows in each statement: few enough that no call waits for it.
 const BATCH: u32 = 500;
 const INTERVAL: Duration = Duration::from_secs(600);
-/// What a clock may gain between two rounds without being doubted, and what an answer may be of the future.
+/// How far the clock may gain between two rounds and still be trusted, and how far ahead an answer's time may lie.
 const STEP: Duration = Duration::from_secs(60);
 
-/// Deletes every ten minutes what is older than [`RETENTION`], until `stop`.
+/// Deletes answers older than [`RETENTION`] every ten minutes, until `stop`.
 pub async fn clean(db: impl ConnectionTrait, stop: CancellationToken) {
     let mut watched = Watched::default();
     while !stop.is_cancelled() {
         if let Err(error) = round(&db, &mut watched, &stop).await {
             tracing::warn!(%error, "old answers were not deleted; the next round tries again");
         }
-        // Not in step with other replicas.
+        // A random pause, so that replicas do not run in step.
         let pause = INTERVAL.mul_f64(0.5 + fastrand::f64());
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
@@ -47,7 +47,7 @@ async fn round(
     clean_up(db, stop).await
 }
 
-/// The clock of the database, beside the one of the process.
+/// The clock of the database, compared with the clock of the process.
 #[derive(Default)]
 struct Watched {
     last: Option<(Instant, i64)>,
@@ -55,7 +55,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// Whether an age by the database's clock is one.
+    /// Whether an age by the database's clock can be trusted.
     fn believes(&mut self, now: Instant, now_ms: i64) -> bool {
         if let Some((last, last_ms)) = self.last.replace((now, now_ms)) {
             let gained_ms = now_ms - last_ms - millis(now - last);
@@ -69,7 +69,7 @@ impl Watched {
     }
 }
 
-/// One round: deletes all that is old enough, in small batches. An answer of the future is one of now.
+/// One round: deletes all answers that are old enough, in small batches. An answer from the future counts as one of now.
 ///
 /// # Errors
 /// Where a statement fails.
@@ -111,7 +111,7 @@ mod tests {
     const MINUTE_MS: i64 = 60_000;
     const DAY_MS: i64 = 24 * 3600 * 1_000;
 
-    /// What is believed of a clock that shows these, a minute apart.
+    /// Which of these readings, a minute apart, are trusted.
     fn believed<const N: usize>(shown_ms: [i64; N]) -> [bool; N] {
         let (mut watched, begun, mut minutes) = (Watched::default(), Instant::now(), 0);
         shown_ms.map(|shown_ms| {

@@ -1,4 +1,4 @@
-//! When the issuer announced a key for the last time: a token that is older than that has a known key, or is forged.
+//! Adds the time of the issuer's last announcement of a key: an older token has a known key, or is forged.
 
 use sea_orm_migration::prelude::*;
 

@@ -279,7 +279,7 @@ async fn a_token_newer_than_the_last_announcement_is_worth_a_retry() {
     assert_eq!(retry.unwrap().retry_delay, Some(Duration::from_secs(1)));
     assert_refused(Err(status), Code::Unavailable, "KEY_UNKNOWN");
 
-    // What a wrong clock has announced proves nothing.
+    // An announcement by a wrong clock proves nothing.
     for announced_at_ms in [NOW_MS - 500, NOW_MS + 3_600_000] {
         world.announced(announced_at_ms).await;
         assert_refused(ask(NOW_MS).await, Code::Unavailable, "KEY_UNKNOWN");
@@ -288,7 +288,7 @@ async fn a_token_newer_than_the_last_announcement_is_worth_a_retry() {
     assert_refused(ask(NOW_MS).await, Code::Unavailable, "KEY_UNKNOWN");
     for forged in [
         NOW_MS - 61_000,          // older than the announcement
-        NOW_MS + 61_000,          // of the future
+        NOW_MS + 61_000,          // in the future
         NOW_MS - 2 * LIFETIME_MS, // expired
     ] {
         let answer = testkit::eventually("the table is read again", async || {

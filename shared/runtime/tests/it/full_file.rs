@@ -1,4 +1,4 @@
-//! A SQLite file that is full: what was answered with OK is there, on every connection.
+//! A full SQLite file: every commit that succeeded is kept, on every connection.
 
 use runtime::config::DatabaseConfig;
 use runtime::database;
@@ -18,12 +18,12 @@ async fn file(folder: &TempDir) -> (DatabaseConnection, DatabaseConnection) {
     };
     let db = database::connect(&config, "test").await.unwrap();
     database::migrate::<Migrator>(&db).await.unwrap();
-    // Another process, which sees what is committed and no more.
+    // Another process, which sees only committed rows.
     let other = database::connect(&config, "test").await.unwrap();
     (db, other)
 }
 
-/// The file may not grow any more. That is a property of one connection: a new one has room again.
+/// The file may not grow any more. This limit belongs to one connection: a new connection has room again.
 async fn fill(db: &DatabaseConnection) {
     db.execute_unprepared("PRAGMA max_page_count = 1")
         .await
@@ -109,7 +109,7 @@ async fn a_transaction_that_was_left_open_reaches_no_one_else() {
     let folder = tempfile::tempdir().unwrap();
     let (db, other) = file(&folder).await;
     for round in 0..20 {
-        // Given up at any moment: while it begins, writes or commits.
+        // The caller gives up at any moment: during begin, write or commit.
         let write = async {
             let transaction = begin(&db).await;
             insert(&transaction, &format!("given up {round}"))

@@ -1,4 +1,4 @@
-//! Releases that share a database: an older one on the schema of a newer one, and both that start at once.
+//! Releases that share a database: an older one on the schema of a newer one, and both starting at the same time.
 
 use std::error::Error as _;
 
@@ -65,7 +65,7 @@ impl MigratorTrait for Mended {
     }
 }
 
-/// A release that only those can share a schema with that know `m20261201_000002_add_colour`.
+/// A release that shares its schema only with releases that know `m20261201_000002_add_colour`.
 struct Contracted;
 
 impl MigratorTrait for Contracted {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::sqlite::{Migrator, insert};
 
-/// Each way. An answer takes twice this long.
+/// The delay in each direction. An answer takes twice this long.
 const DELAY: Duration = Duration::from_millis(15);
 /// In the pool.
 const SESSIONS: u32 = 4;
@@ -47,7 +47,7 @@ impl Slow {
         self.db.get_postgres_connection_pool()
     }
 
-    /// Holds every session of the pool at once, and asks the server what state each is in.
+    /// Holds every session of the pool at once, and asks the server for the state of each.
     async fn assert_each_session_works_and_is_outside_a_transaction(&self) {
         let acquiring = (0..SESSIONS).map(|_| self.pool().acquire());
         let mut held = Vec::new();
@@ -70,7 +70,7 @@ impl Slow {
         }
     }
 
-    /// Once every session is back in the pool. A later caller would end what is left open, so it is looked for each time.
+    /// Checks once every session is back in the pool. A later caller would end an open transaction, so each round checks.
     async fn assert_nothing_is_left_open(&self) {
         let in_use = async || self.pool().size() as usize - self.pool().num_idle();
         eventually_is("no session is in use", 0, in_use).await;
@@ -222,7 +222,7 @@ async fn once_a_session_proved_read_only_no_later_call_fails() {
     let database = Database::create(StoreKind::Postgres).await;
     let db = read_only_pool(&database).await;
     insert_one(&db, "refused").await.unwrap_err();
-    // It is closed, and the others are when they are asked for next.
+    // This session is closed at once, and the others when they are next acquired.
     let pool = db.get_postgres_connection_pool();
     eventually_is("it is closed", SESSIONS - 1, async || pool.size()).await;
     let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();

@@ -1,4 +1,4 @@
-//! A database that answers and takes no writes: health notices, on both stores, and asks for no write without a reason.
+//! A database that answers but takes no writes: health notices it, on both stores, and writes only with a reason.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,13 +97,13 @@ async fn a_read_only_server_is_noticed() {
     };
     switch("on").await;
     assert!(!writable.check().await);
-    // Each check is a session's, and those of the pool stay as they were begun.
+    // The setting applies to new sessions only, so a new pool shows that the server takes writes again.
     switch("off").await;
     let renewed = Writable::new(database.connect().await, Doubt::new());
     assert!(renewed.check().await);
 }
 
-/// The server says what it says when its disk is full, to whatever makes a table.
+/// The server answers each CREATE TABLE AS with the error of a full disk.
 #[tokio::test]
 async fn a_server_with_a_full_disk_is_noticed() {
     let database = Database::create(StoreKind::Postgres).await;
@@ -171,7 +171,7 @@ async fn a_service_that_starts_without_room_serves_once_there_is_some() {
     let mut statuses = statuses.watch(ask("")).await.unwrap().into_inner();
     let first = statuses.message().await.unwrap().unwrap();
     assert_eq!(first.status(), ServingStatus::NotServing);
-    // Longer than it takes to find out what is.
+    // Longer than a check takes.
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     occupied.free();
     eventually_is("it serves", ServingStatus::Serving, async || {

@@ -33,7 +33,7 @@ pub(super) struct Line {
     pub(super) link: Link,
     /// A connection that has seen this grow ends with a reset.
     pub(super) resets: u64,
-    /// What arrives as something else.
+    /// Bytes to replace, and their replacement.
     pub(super) spoiled: Option<(&'static [u8], &'static [u8])>,
 }
 

@@ -1,11 +1,11 @@
-//! The counts of one piece of work, and the limits that a test holds them to.
+//! The counts of one piece of work, and the limits that a test checks them against.
 
 use std::collections::BTreeMap;
 
 use super::frontend::Asked;
 use super::print;
 
-/// What one piece of work asked of PostgreSQL, in the order of the questions.
+/// The questions of one piece of work to PostgreSQL, in order.
 #[derive(Debug)]
 pub struct Counted(Vec<(usize, Asked)>);
 

@@ -1,4 +1,4 @@
-//! Reads what a PostgreSQL client sends on one connection, and says what it asks.
+//! Reads the messages of a PostgreSQL client on one connection, and reports its questions.
 //!
 //! Each question ends with Sync or is a simple query, and the client waits for its answer: one question is one round trip.
 
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// One round trip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// A sign of life, with no statement in it.
+    /// A ping: no statement in it.
     Ping,
     /// A statement is parsed, for later executions.
     Prepare(String),
@@ -29,7 +29,7 @@ pub(super) struct Frontend {
 }
 
 impl Frontend {
-    /// Takes the next bytes, and answers with what they complete.
+    /// Takes the next bytes, and returns the questions that they complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<Asked> {
         self.rest.extend_from_slice(bytes);
         let mut asked = Vec::new();

@@ -88,7 +88,7 @@ async fn one_trace_goes_from_a_call_to_the_last_mail_and_idle_services_leave_non
         }
         assert!(!span.is_error, "{span:?}");
     }
-    // Nothing but calls begins a trace, and the way of the first key: no poll, no look at a lease.
+    // Only calls and the delivery of the first key begin a trace: no poll and no check of a lease.
     for root in spans.iter().filter(|span| parent(&spans, span).is_none()) {
         assert!(root.kind == "server" || is_announcement(root), "{root:?}");
     }
@@ -130,7 +130,7 @@ fn nothing_secret(collector: &Collector) {
     }
 }
 
-/// Of the first key, or a request for it where that takes its time.
+/// The trace of the first key, or of a request for it if the key takes long.
 fn is_announcement(root: &ExportedSpan) -> bool {
     let destination = root.attributes.get("messaging.destination.name");
     destination.is_some_and(|name| {

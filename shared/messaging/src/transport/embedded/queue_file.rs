@@ -3,7 +3,7 @@
 //! Which messages are with a receiver is known in memory only: when the process ends, all of them are in their queues again.
 //! How often each was delivered is written down, so that one that kills the process is not delivered for ever.
 //!
-//! On a full disk publishing and consuming fail and start over; what was confirmed is kept, and both go on once there is room.
+//! On a full disk publishing and consuming fail and start over. Confirmed messages are kept, and both go on once there is room.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;

@@ -1,9 +1,8 @@
 //! A stream from the broker in which each frame can be read by the AMQP library.
 //!
-//! Purpose: lapin ends its connection at a frame that it cannot parse, and AMQP lets a foreign publisher send such frames: short
-//! strings and header names may hold any bytes. Here each such frame is replaced by one that can be parsed and says what was
-//! found (`mending.rs`), before lapin sees it. Guarantee: every other byte passes unchanged, and bytes that are no frames pass as
-//! they are.
+//! lapin ends its connection at a frame that it cannot parse. AMQP lets a foreign publisher cause such frames, because short
+//! strings and header names may hold any bytes. This stream replaces each such frame before lapin sees it; the new frame can be
+//! parsed and shows what was found (`mending.rs`). Guarantee: every other byte passes unchanged, also bytes that are not frames.
 
 use std::io;
 use std::pin::Pin;
@@ -16,25 +15,25 @@ mod mending;
 
 use mending::{FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, OVERHEAD};
 
-/// As much as is read at once.
+/// How many bytes are read at once.
 const CHUNK: usize = 32 * 1024;
 
-/// The broker's side is checked; what is written passes.
+/// Bytes from the broker are checked; bytes to the broker pass.
 pub(super) struct Readable<S> {
     inner: S,
     chunk: Box<[u8]>,
     checked: Checked,
 }
 
-/// What has come and was not handed out yet.
+/// Bytes that have come and are not yet handed out.
 #[derive(Default)]
 struct Checked {
     bytes: BytesMut,
-    /// So many from the beginning can be handed out.
+    /// How many bytes from the beginning can be handed out.
     ready: usize,
-    /// So many are still to come of a frame that needs no check.
+    /// How many bytes are still to come of a frame that needs no check.
     passing: usize,
-    /// These are no frames: all that comes passes.
+    /// The bytes are not frames: everything passes.
     is_raw: bool,
 }
 
@@ -54,12 +53,12 @@ impl Checked {
         while self.step() {}
     }
 
-    /// Nothing more comes: what is left is handed out as it is.
+    /// The stream has ended: the remaining bytes are handed out unchanged.
     fn end(&mut self) {
         self.ready = self.bytes.len();
     }
 
-    /// Checks the next frame. `false` where more has to come first.
+    /// Checks the next frame. `false` if more bytes must come first.
     fn step(&mut self) -> bool {
         let unchecked = self.bytes.get(self.ready..).unwrap_or_default();
         if self.is_raw {

@@ -1,6 +1,6 @@
-//! How lapin gets its socket: plain or TLS as ever, with [`Readable`] between it and the broker.
+//! Gives lapin its socket: plain or TLS as before, with [`Readable`] between lapin and the broker.
 //!
-//! lapin takes a stream of another type only from a runtime of that type, so there is one here: tokio's, with that stream.
+//! lapin takes another type of stream only from a runtime with that type, so this module has one: tokio's, with that stream.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub(super) async fn connect(
     Connection::connector(uri, runtime, open, properties).await
 }
 
-/// What tokio's sockets become.
+/// The stream type for tokio's sockets.
 #[derive(Clone, Debug)]
 struct Sockets(Tokio);
 

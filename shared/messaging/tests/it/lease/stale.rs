@@ -1,4 +1,4 @@
-//! A relay that has lost its lease while it waited: it publishes nothing that its successor has published.
+//! A relay loses its lease while it waits: it publishes nothing that its successor has published.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,7 @@ async fn after_a_blocked_broker_nothing_stale_is_published(
     slow.commit(["first".to_owned()]).await;
     slow.confirm(1).await;
     world.all_is_published().await;
-    // Until it sleeps, which nothing shows. Too short a pause would hide a fault, and never invent one.
+    // Wait until the relay sleeps, which no event shows. A too short pause may hide a fault but reports no false one.
     tokio::time::sleep(Duration::from_millis(200)).await;
     slow.broker.takes(0);
     slow.commit(accounts()).await;
@@ -156,7 +156,7 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
     slow.stop().await;
 }
 
-/// Between the look and the lease another relay may publish what was read.
+/// Between reading rows and taking the lease, another relay may publish the same rows.
 #[rstest]
 #[tokio::test]
 async fn what_was_read_before_the_lease_is_read_again(
@@ -182,7 +182,7 @@ async fn what_was_read_before_the_lease_is_read_again(
             })
             .await;
         }
-        // It waits inside the process, which nothing shows. Too short a pause would hide a fault, and never invent one.
+        // It waits inside the process, which no event shows. A too short pause may hide a fault but reports no false one.
         StoreKind::Sqlite => tokio::time::sleep(Duration::from_millis(500)).await,
     }
     let published = "UPDATE outbox SET published_at_ms = 1";

@@ -1,8 +1,8 @@
-//! What takes the place of a frame that the AMQP library cannot parse. Pure.
+//! Makes the replacement for a frame that the AMQP library cannot parse. Pure.
 //!
-//! Of a message's properties all that can be read stays, and the header [`UNREADABLE`] says what came in place of the others: the
-//! message is no event then, and becomes a dead letter with its body and that header. In a delivery's exchange and routing key each byte that is no
-//! UTF-8 becomes `?`: they are no part of an event's identity.
+//! All readable properties of a message stay, and the header [`UNREADABLE`] shows the others. Such a message is not an event: it
+//! becomes a dead letter with its body and that header. In a delivery's exchange and routing key each byte that is not UTF-8
+//! becomes `?`, because they are not part of an event's identity.
 
 use amq_protocol::frame::parse_frame;
 use amq_protocol::types::parsing::parse_value;
@@ -16,14 +16,14 @@ pub(super) const FRAME_HEARTBEAT: u8 = 8;
 pub(super) const OVERHEAD: usize = PREFIX + 1;
 const PREFIX: usize = 7;
 const FRAME_END: u8 = 0xce;
-/// Each peer takes frames of this size, whatever was negotiated.
+/// Every peer accepts frames of this size, with any negotiated limit.
 const ALWAYS_TAKEN: usize = 4096;
 
 /// `basic.deliver`: class 60, method 60.
 const DELIVER: &[u8] = &[0, 60, 0, 60];
 /// Class, weight and body size stand before the properties.
 const BEFORE_PROPERTIES: usize = 12;
-/// So much of what cannot be read is shown. With all other properties but the headers it fits into any frame.
+/// The most that is shown of unreadable properties. With all other properties except the headers it fits into any frame.
 const SHOWN: usize = 1500;
 
 #[derive(Clone, Copy)]
@@ -36,7 +36,7 @@ enum Property {
 
 use Property::{Octet, Table, Text, Time};
 
-/// Those of the class `basic`, in their order: each has a bit of the flags, from the highest down.
+/// The properties of the class `basic`, in order: each has a bit of the flags, from the highest down.
 const PROPERTIES: [(&str, Property); 14] = [
     ("content_type", Text),
     ("content_encoding", Text),
@@ -53,14 +53,14 @@ const PROPERTIES: [(&str, Property); 14] = [
     ("app_id", Text),
     ("cluster_id", Text),
 ];
-/// The place of the headers among them.
+/// The position of the headers among them.
 const HEADERS: usize = 2;
 
-/// What takes the place of `frame`, which is whole. `None` where it can be parsed, or nothing helps.
+/// The replacement for `frame`, which is complete. `None` if the frame can be parsed or cannot be repaired.
 pub(super) fn mended(frame: &[u8]) -> Option<Vec<u8>> {
     let payload = frame.get(PREFIX..frame.len().checked_sub(1)?)?;
     let is_header = *frame.first()? == FRAME_HEADER;
-    // All other methods name only what we have named, and confirms are many.
+    // All other methods hold only names that we chose. Confirms are frequent, so they are not checked.
     if !is_header && !payload.starts_with(DELIVER) || parse_frame(frame).is_ok() {
         return None;
     }
@@ -84,14 +84,14 @@ fn reframed(frame: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
     Some([kind_and_channel, &size.to_be_bytes(), payload, &[FRAME_END]].concat())
 }
 
-/// What can be read of a message's properties, as it came.
+/// The readable properties of a message, byte for byte.
 #[derive(Default)]
 struct Kept<'a> {
     flags: u16,
     before_headers: Vec<&'a [u8]>,
     headers: Vec<&'a [u8]>,
     after_headers: Vec<&'a [u8]>,
-    /// What cannot be read, as text.
+    /// The unreadable ones, as text.
     lost: Vec<String>,
 }
 
@@ -181,8 +181,8 @@ fn first_entry(table: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((entry, name.get(1..)?, after))
 }
 
-/// How many bytes the value has that `bytes` begins with, its type included. What it says itself is asked first: a table can be
-/// passed over although it cannot be read.
+/// The length of the value at the beginning of `bytes`, with its type. A length in the value itself is used first, so that a table
+/// can be skipped even if it cannot be read.
 fn value_size(bytes: &[u8]) -> Option<usize> {
     match bytes.first()? {
         b'A' | b'F' | b'S' | b'x' => Some(5 + length(bytes.get(1..)?)?),
@@ -239,7 +239,7 @@ fn delivery(payload: &[u8]) -> Option<Vec<u8>> {
     )
 }
 
-/// A short string in which what is no UTF-8 is `?`.
+/// A short string with `?` for each byte that is not UTF-8.
 fn as_text(short: &[u8]) -> Vec<u8> {
     let mut short = short.to_vec();
     let text = short.get_mut(1..).unwrap_or_default();

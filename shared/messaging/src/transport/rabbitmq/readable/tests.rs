@@ -1,4 +1,4 @@
-//! Whatever the pieces in which bytes come, frames that can be parsed pass unchanged, and others can be parsed then.
+//! For any split of the bytes into pieces, frames that can be parsed pass unchanged, and the others can be parsed afterwards.
 
 use std::io;
 use std::iter::Cycle;
@@ -46,7 +46,7 @@ impl AsyncRead for Pieces<'_> {
     }
 }
 
-/// What comes out where `bytes` come in pieces of these sizes.
+/// The output if `bytes` come in pieces of these sizes.
 fn read(bytes: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut stream = Readable::new(Pieces {
         rest: bytes,
