@@ -167,7 +167,7 @@ async fn a_batch_of_mails_stays_within_its_round_trips() {
         "mailer, a batch of 8 mails",
         Limits {
             round_trips: 126,
-            pings_after: 24,
+            pings_after: 30,
             statements: 48,
         },
     );

@@ -1,6 +1,6 @@
 //! The counts of one piece of work, and the limits that a test checks them against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::frontend::Asked;
 use super::print;
@@ -31,6 +31,11 @@ impl Counted {
         self.0.iter().filter(|(_, asked)| !prepared(asked)).count()
     }
 
+    /// Which of two counts is the smaller one: fewer transactions, then fewer round trips.
+    pub(super) fn order(&self) -> (usize, usize) {
+        (self.commits(), self.all())
+    }
+
     /// Round trips without the pings after the last statement of a connection.
     pub fn round_trips(&self) -> usize {
         self.all() - self.pings_after()
@@ -56,6 +61,26 @@ impl Counted {
     /// How many transactions were committed.
     pub fn commits(&self) -> usize {
         self.executed().filter(|text| *text == "COMMIT").count()
+    }
+
+    /// What was asked between BEGIN and COMMIT alone, for work that begins with looks of its own.
+    pub fn within_transactions(self) -> Self {
+        let mut open = BTreeSet::new();
+        let mut asked = self.0;
+        asked.retain(|(connection, asked)| {
+            let Asked::Execute(texts) = asked else {
+                return open.contains(connection);
+            };
+            if texts.iter().any(|text| text.starts_with("BEGIN")) {
+                open.insert(*connection);
+            }
+            let ends = texts.iter().any(|text| ends_a_transaction(text));
+            if ends {
+                return open.remove(connection);
+            }
+            open.contains(connection)
+        });
+        Self(asked)
     }
 
     /// Prints the counts, and holds them to the limits.
@@ -102,9 +127,11 @@ impl Counted {
 }
 
 fn is_of_a_transaction(text: &str) -> bool {
-    ["BEGIN", "COMMIT", "ROLLBACK"]
-        .iter()
-        .any(|word| text.starts_with(word))
+    text.starts_with("BEGIN") || ends_a_transaction(text)
+}
+
+fn ends_a_transaction(text: &str) -> bool {
+    text.starts_with("COMMIT") || text.starts_with("ROLLBACK")
 }
 
 #[cfg(test)]
@@ -131,6 +158,8 @@ mod tests {
         ]);
         assert_eq!((counted.round_trips(), counted.pings_after()), (6, 3));
         assert_eq!((counted.statements(), counted.commits()), (2, 1));
+        let within = counted.within_transactions();
+        assert_eq!((within.all(), within.statements()), (3, 1));
     }
 
     #[test]
