@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
 
-/// The limit for the check of a session that returns to the pool: on a silent link no answer would ever come.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The limit for the check of a session that returns to the pool: on a silent link no answer would ever come. A statement may have
+/// waited for 15 s before it, and its rollback for 5 s. All three together stay below the 25 s after which a silent session is gone,
+/// also on a busy machine.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A session returns soon after its statement failed: it rolls back first, and a handler may record the failure.
 const DOUBT: Duration = Duration::from_secs(5);
