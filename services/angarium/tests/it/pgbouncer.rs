@@ -11,6 +11,9 @@ use testkit::{Database, PgBouncer, StoreKind};
 use crate::process::{Process, command};
 use crate::sudden_death::both_mails;
 
+/// Three services share PgBouncer's default of 20 sessions for a user and a database. Each takes one more for LISTEN.
+const POOL_MAX: &str = "5";
+
 async fn before(database: &Database, pool_mode: &str) -> Option<PgBouncer> {
     let pooler = PgBouncer::before(database.url(), pool_mode).await;
     if pooler.is_none() {
@@ -27,7 +30,10 @@ async fn behind_pgbouncer_in_session_mode_events_have_effects() {
     };
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(folder.path());
-    let process = Process::start(command.env("DATABASE_URL", pooler.url()));
+    command
+        .env("DATABASE_URL", pooler.url())
+        .env("DATABASE_POOL_MAX", POOL_MAX);
+    let process = Process::start(&mut command);
     let account = process.register("ada@example.com").await.unwrap();
     both_mails(&process, &account).await;
     assert_eq!(process.interrupt().code(), Some(0));

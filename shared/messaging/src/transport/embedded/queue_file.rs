@@ -1,9 +1,11 @@
-//! The SQLite file behind the embedded transport: what is declared, and the messages of each queue in their order.
+//! The SQLite file behind the embedded transport: the messages of each queue in their order.
 //!
 //! Which messages are with a receiver is known in memory only: when the process ends, all of them are in their queues again.
 //! How often each was delivered is written down, so that one that kills the process is not delivered for ever.
 //!
 //! On a full disk publishing and consuming fail and start over. Confirmed messages are kept, and both go on once there is room.
+
+mod declared;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -16,25 +18,12 @@ use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sea_orm::sqlx::{self, ConnectOptions as _};
-use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DbErr, SqlxSqliteConnector, TransactionTrait as _,
-};
+use sea_orm::{DatabaseConnection, DbErr, SqlxSqliteConnector, TransactionTrait as _};
 use store::sqlite;
 use tokio::sync::watch;
 
-use super::topic;
-use crate::transport::{Binding, Queue, TransportError, dead_letter_queue};
+use crate::transport::{Binding, TransportError, dead_letter_queue};
 use crate::{sql, stored};
-
-const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS queue (name text PRIMARY KEY, delivery_limit integer NOT NULL);
-CREATE TABLE IF NOT EXISTS binding (
-    queue text NOT NULL, exchange text NOT NULL, pattern text NOT NULL, PRIMARY KEY (queue, exchange, pattern));
-CREATE TABLE IF NOT EXISTS message (
-    id integer PRIMARY KEY AUTOINCREMENT, queue text NOT NULL, exchange text NOT NULL, routing_key text NOT NULL,
-    properties text NOT NULL, body blob NOT NULL, deliveries integer NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS message_queue ON message (queue, id);
-";
 
 pub(super) struct QueueFile {
     db: DatabaseConnection,
@@ -87,75 +76,6 @@ impl QueueFile {
         Ok(file)
     }
 
-    async fn load(&self) -> Result<(), DbErr> {
-        self.db.execute_unprepared(TABLES).await?;
-        let queues = sql::query_all(&self.db, "SELECT name, delivery_limit FROM queue", []).await?;
-        let bindings =
-            sql::query_all(&self.db, "SELECT queue, exchange, pattern FROM binding", []).await?;
-        let mut state = self.state();
-        for row in queues {
-            state
-                .delivery_limits
-                .insert(row.try_get("", "name")?, row.try_get("", "delivery_limit")?);
-        }
-        for row in bindings {
-            let binding = Binding {
-                exchange: row.try_get("", "exchange")?,
-                pattern: row.try_get("", "pattern")?,
-            };
-            state
-                .bindings
-                .entry(row.try_get("", "queue")?)
-                .or_default()
-                .push(binding);
-        }
-        Ok(())
-    }
-
-    /// Makes `queue` and its dead-letter queue exist. What was bound before and is not any more is unbound.
-    pub(super) async fn declare(&self, queue: &Queue) -> Result<(), TransportError> {
-        let fail = |error| TransportError::new(format!("declaring queue `{}`", queue.name), error);
-        self.store_declaration(queue).await.map_err(fail)?;
-        let mut state = self.state();
-        state
-            .bindings
-            .insert(queue.name.clone(), queue.bindings.iter().cloned().collect());
-        state
-            .delivery_limits
-            .insert(queue.name.clone(), queue.delivery_limit.into());
-        Ok(())
-    }
-
-    async fn store_declaration(&self, queue: &Queue) -> Result<(), DbErr> {
-        let transaction = self.db.begin().await?;
-        sql::execute(
-            &transaction,
-            "INSERT INTO queue (name, delivery_limit) VALUES ($1, $2)
-             ON CONFLICT (name) DO UPDATE SET delivery_limit = excluded.delivery_limit",
-            [queue.name.as_str().into(), queue.delivery_limit.into()],
-        )
-        .await?;
-        sql::execute(
-            &transaction,
-            "DELETE FROM binding WHERE queue = $1",
-            [queue.name.as_str().into()],
-        )
-        .await?;
-        for binding in &queue.bindings {
-            sql::execute(
-                &transaction,
-                "INSERT INTO binding (queue, exchange, pattern) VALUES ($1, $2, $3)",
-                [
-                    queue.name.as_str().into(),
-                    binding.exchange.as_str().into(),
-                    binding.pattern.as_str().into(),
-                ],
-            )
-            .await?;
-        }
-        transaction.commit().await
-    }
-
     /// Puts each message into every queue that it is routed to, all in one transaction, and tells of each whether there was
     /// any.
     pub(super) async fn append(&self, messages: &[Message]) -> Result<Vec<bool>, DbErr> {
@@ -171,20 +91,6 @@ impl QueueFile {
             self.announce(queue);
         }
         Ok(routes.iter().map(|queues| !queues.is_empty()).collect())
-    }
-
-    fn route(&self, message: &Message) -> Vec<String> {
-        let bound = |binding: &Binding| {
-            binding.exchange == message.exchange
-                && topic::matches(&binding.pattern, &message.routing_key)
-        };
-        let state = self.state();
-        state
-            .bindings
-            .iter()
-            .filter(|(_, bindings)| bindings.iter().any(bound))
-            .map(|(queue, _)| queue.clone())
-            .collect()
     }
 
     /// At most `limit` messages from the head of `queue` that no receiver has. They are the caller's from here on.
