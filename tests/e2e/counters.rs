@@ -15,7 +15,7 @@ use notification_service::config::{Delivery, MailConfig};
 use order_service::config::OrderConfig;
 use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait as _, Statement};
 use tempfile::TempDir;
 use testkit::{
     Database, Limits, RoundTrips, Running, StoreKind, Tokens, any_port, authorized, eventually_is,
@@ -244,7 +244,7 @@ fn out_of_reach() -> Broker {
     Broker::RabbitMq(RabbitMqConfig::new(url))
 }
 
-async fn make_user_known(db: &DatabaseConnection, user_id: Uuid) {
+async fn make_user_known(db: &store::Database, user_id: Uuid) {
     let heard = order_service::store::users::Heard {
         user_id,
         version: 1,
@@ -256,7 +256,7 @@ async fn make_user_known(db: &DatabaseConnection, user_id: Uuid) {
 }
 
 /// Mails that are due at once, written past the service: its next look finds all of them.
-async fn write_mails(db: &DatabaseConnection) {
+async fn write_mails(db: &store::Database) {
     let sql = format!(
         "INSERT INTO notification (notification_id, event_id, user_id, kind, state, email, display_name, subject, body_text,
                                    body_html, correlation_id, attempts, repeats, created_at_ms, due_at_ms)
@@ -267,7 +267,7 @@ async fn write_mails(db: &DatabaseConnection) {
     db.execute_unprepared(&sql).await.unwrap();
 }
 
-async fn count(db: &DatabaseConnection, sql: &str) -> i64 {
+async fn count(db: &store::Database, sql: &str) -> i64 {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let row = db.query_one_raw(statement).await.unwrap().unwrap();
     row.try_get_by_index(0).unwrap()

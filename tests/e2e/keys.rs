@@ -10,8 +10,9 @@ use messaging::EngineConfig;
 use messaging::transport::{self, RabbitMqConfig};
 use order_service::config::OrderConfig;
 use rstest::rstest;
-use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
+use store::DatabaseConfig;
 use testkit::{
     Broker, BrokerKind, Database, Proxy, Running, Stack, any_port, authorized, eventually, reason,
 };

@@ -21,10 +21,11 @@ use messaging::{ConsumerConfig, EngineConfig, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
 use order_service::config::OrderConfig;
 use runtime::Shutdown;
-use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use scenarios::{Caller, Mailbox};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
+use sea_orm::{ConnectionTrait as _, QueryResult, Statement};
+use store::DatabaseConfig;
 use tempfile::TempDir;
 use testkit::{Broker, Database, Stack, StoreKind, Tokens, any_port, authorized, eventually};
 use tokio::task::JoinHandle;
@@ -280,12 +281,12 @@ pub(crate) fn line() -> OrderLine {
     }
 }
 
-async fn connect(config: &Config, service: &str) -> DatabaseConnection {
+async fn connect(config: &Config, service: &str) -> store::Database {
     let config: DatabaseConfig = angarium::system::database(config, service);
-    runtime::database::connect(&config, "test").await.unwrap()
+    store::connect(&config, "test").await.unwrap()
 }
 
-async fn query(db: &DatabaseConnection, sql: &str) -> Vec<QueryResult> {
+async fn query(db: &store::Database, sql: &str) -> Vec<QueryResult> {
     db.query_all_raw(Statement::from_string(db.get_database_backend(), sql))
         .await
         .unwrap()

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store};
-use sea_orm::DatabaseConnection;
 use testkit::{BrokerKind, Database, Proxy, StoreKind};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -182,7 +181,7 @@ async fn write(
 /// Whether everything that was committed has had its effect in time.
 async fn is_quiet_within(
     patience: Duration,
-    [producer, consumer]: &[DatabaseConnection; 2],
+    [producer, consumer]: &[store::Database; 2],
 ) -> Result<bool> {
     let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
     let begun = Instant::now();
@@ -198,7 +197,7 @@ async fn is_quiet_within(
 }
 
 /// How many sessions are left in a transaction. On SQLite such a session would have kept the others from writing.
-async fn left_open(database: &DatabaseConnection) -> Result<i64> {
+async fn left_open(database: &store::Database) -> Result<i64> {
     if database.get_database_backend() == sea_orm::DbBackend::Sqlite {
         return Ok(0);
     }

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use sea_orm::DatabaseConnection;
 use testkit::{BrokerKind, StoreKind};
 
 use crate::broker::RECOVERY;
@@ -84,7 +83,7 @@ async fn end_sessions(
 }
 
 /// As soon as there are any; whether there were in time.
-async fn end_some_sessions(database: &DatabaseConnection) -> Result<bool> {
+async fn end_some_sessions(database: &store::Database) -> Result<bool> {
     let begun = Instant::now();
     while end_all_sessions(database).await? == 0 {
         if begun.elapsed() > RECOVERY.resumes {
@@ -96,7 +95,7 @@ async fn end_some_sessions(database: &DatabaseConnection) -> Result<bool> {
 }
 
 /// But for those that only look. Tells how many there were.
-async fn end_all_sessions(database: &DatabaseConnection) -> Result<i64> {
+async fn end_all_sessions(database: &store::Database) -> Result<i64> {
     let others = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
                   WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'faults'";
     tables::number(database, others).await

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
-use sea_orm::{DatabaseConnection, TransactionTrait as _};
 use testkit::{Database, OwnServer, ServerKind, StoreKind};
 
 use crate::tables;
@@ -71,14 +70,14 @@ pub(crate) async fn run() -> Result<Found> {
 }
 
 async fn check(
-    db: &DatabaseConnection,
+    db: &store::Database,
     question: &str,
     is_right: impl Fn(&str) -> bool,
 ) -> Result<Vec<String>> {
     let mut held = Vec::new();
     let mut wrong = Vec::new();
     for connection in 1..=CONNECTIONS {
-        let transaction = db.begin().await?;
+        let transaction = ::store::Transaction::begin(db).await?;
         let rows = tables::rows(&transaction, question, []).await?;
         let row = rows.first().context("a setting has a value")?;
         let value = row

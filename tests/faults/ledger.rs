@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use messaging::transport::{Broker, Embedded, RabbitMqConfig, Transport};
 use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, RetryPolicy, Store};
-use runtime::config::DatabaseConfig;
+use store::DatabaseConfig;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -224,7 +224,7 @@ impl Ledger {
 impl Services {
     async fn connect(ledger: &Ledger) -> Result<Self> {
         let connect = async |url: &str, name| {
-            let db = runtime::database::connect(&DatabaseConfig::new(url), name).await?;
+            let db = store::connect(&DatabaseConfig::new(url), name).await?;
             let store = Store::new(db);
             anyhow::Ok(match ledger.look {
                 Some(millis) => store.looking_every(Duration::from_millis(millis)),

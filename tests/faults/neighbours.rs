@@ -104,8 +104,8 @@ async fn enqueue(store: &Store) -> Result<History> {
             correlation_id: account,
         };
         let ids = [
-            outbox::enqueue(&transaction, &deposited, 1, &cause).await?,
-            outbox::enqueue(&transaction, &withdrawn, 1, &cause).await?,
+            outbox::enqueue(&transaction, &deposited, 1, &cause)?,
+            outbox::enqueue(&transaction, &withdrawn, 1, &cause)?,
         ];
         for id in ids.map(|id| id.to_string()) {
             history.attempted.insert(id.clone());

@@ -12,7 +12,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use messaging::Store;
 use messaging::dead_letters::DeadLetters;
 use messaging::transport::Confirmation;
-use sea_orm::DatabaseConnection;
 use testkit::{BrokerKind, StoreKind};
 use tokio::process::Child;
 
@@ -142,7 +141,7 @@ impl Consumer {
 async fn until_settled(
     world: &World,
     run: &str,
-    db: &DatabaseConnection,
+    db: &store::Database,
     samples: usize,
     limit: Duration,
 ) -> Result<u32> {
@@ -170,7 +169,7 @@ async fn until_settled(
 
 async fn wait_until_settled(
     consumer: &mut Consumer,
-    db: &DatabaseConnection,
+    db: &store::Database,
     samples: usize,
     limit: Duration,
 ) -> Result<()> {
@@ -187,7 +186,7 @@ async fn wait_until_settled(
     Ok(())
 }
 
-async fn settled(db: &DatabaseConnection) -> Result<usize> {
+async fn settled(db: &store::Database) -> Result<usize> {
     let settled = "SELECT count(*) FROM inbox WHERE state IN ('done', 'dead', 'skipped')";
     Ok(usize::try_from(tables::number(db, settled).await?)?)
 }
@@ -207,7 +206,7 @@ impl Wrongs {
 
 /// Each has the state, the cause and the attempts of its kind, and the bytes that came.
 async fn check_states(
-    db: &DatabaseConnection,
+    db: &store::Database,
     samples: &[Sample],
     repaired: bool,
     wrongs: &mut Wrongs,
@@ -301,7 +300,7 @@ fn check_deliveries(
 
 /// What was sent counts as state, but for what never can have an effect.
 pub(crate) async fn verdict(
-    db: &DatabaseConnection,
+    db: &store::Database,
     samples: &[Sample],
     drain: Duration,
     wrong: usize,

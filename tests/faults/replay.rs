@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result, ensure};
 use messaging::Store;
 use messaging::dead_letters::DeadLetters;
 use messaging::transport::Confirmation;
-use sea_orm::DatabaseConnection;
 use testkit::{BrokerKind, StoreKind, eventually};
 
 use crate::checker::Verdict;
@@ -87,7 +86,7 @@ async fn all_are_dead(letters: &DeadLetters) {
 
 /// Every column of those up to `last`, in their order.
 async fn effects(
-    consumer: &DatabaseConnection,
+    consumer: &store::Database,
     last: i64,
 ) -> Result<Vec<(i64, String, String, i64, i64)>> {
     let selecting = "SELECT sequence, op, account, version, made_at_ms FROM effect WHERE sequence <= $1 ORDER BY sequence";

@@ -9,7 +9,6 @@ use messaging::transport::{
     Broker as Way, Confirmation, DEAD_LETTER_EXCHANGE, RabbitMqConfig, dead_letter_queue,
 };
 use messaging::{Consumer, ConsumerConfig, Store};
-use sea_orm::DatabaseConnection;
 use testkit::{Broker, BrokerKind, Database, Proxy, StoreKind, amqp_url};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -184,13 +183,13 @@ async fn insert_damaged(broker: &Broker, message: &Message) -> Result<()> {
     Ok(())
 }
 
-async fn settled(db: &DatabaseConnection) -> Result<usize> {
+async fn settled(db: &store::Database) -> Result<usize> {
     let settled = "SELECT count(*) FROM inbox WHERE state IN ('done', 'dead')";
     Ok(usize::try_from(tables::number(db, settled).await?)?)
 }
 
 /// How many of them are not dead with their bytes and the reason.
-async fn kept_wrongly(db: &DatabaseConnection, spoiled: &[Message]) -> Result<usize> {
+async fn kept_wrongly(db: &store::Database, spoiled: &[Message]) -> Result<usize> {
     let dead = "SELECT body FROM inbox WHERE state = 'dead' AND cause LIKE '%undecodable: it cannot be read%'";
     let mut bodies = Vec::new();
     for row in tables::rows(db, dead, []).await? {

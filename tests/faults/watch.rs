@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use sea_orm::DatabaseConnection;
 
 use crate::checker::Verdict;
 use crate::load::{self, Load};
@@ -16,8 +15,8 @@ use crate::world::{World, look_into};
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Watch {
-    pub(crate) producer: DatabaseConnection,
-    pub(crate) consumer: DatabaseConnection,
+    pub(crate) producer: store::Database,
+    pub(crate) consumer: store::Database,
     title: String,
     wrong: usize,
     /// An account of which nothing is expected.
@@ -139,7 +138,7 @@ impl Watch {
         self.versions(&self.consumer, made).await
     }
 
-    async fn versions(&self, db: &DatabaseConnection, sql: &str) -> Result<Versions> {
+    async fn versions(&self, db: &store::Database, sql: &str) -> Result<Versions> {
         let rows = tables::rows(db, sql, [self.left_out.as_str().into()]).await?;
         let versions = rows
             .iter()

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use messaging::faults;
 use messaging::transport::{self, Embedded, Topology, Transport};
-use runtime::config::DatabaseConfig;
-use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
+use sea_orm::{ConnectionTrait, QueryResult};
+use store::DatabaseConfig;
 use tempfile::TempDir;
 use testkit::{Broker, BrokerKind, Database, StoreKind};
 use tokio::io::AsyncReadExt as _;
@@ -233,8 +233,8 @@ impl World {
     async fn history(
         &self,
         run: &str,
-        producer: &DatabaseConnection,
-        consumer: &DatabaseConnection,
+        producer: &store::Database,
+        consumer: &store::Database,
     ) -> Result<History> {
         let count = async |db, sql| anyhow::Ok(usize::try_from(tables::number(db, sql).await?)?);
         let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
@@ -339,12 +339,12 @@ async fn entries(db: &impl ConnectionTrait, sql: &str) -> Result<Vec<Entry>> {
 }
 
 /// Connects as somebody who only looks: the load that the machine is under is not to be seen in the verdict.
-pub(crate) async fn look_into(database: &Database) -> Result<DatabaseConnection> {
+pub(crate) async fn look_into(database: &Database) -> Result<store::Database> {
     let config = DatabaseConfig {
         acquire_timeout: Duration::from_secs(60),
         ..database.config()
     };
-    Ok(runtime::database::connect(&config, "faults").await?)
+    Ok(store::connect(&config, "faults").await?)
 }
 
 pub(crate) fn entry(row: &QueryResult) -> Result<Entry> {

@@ -9,11 +9,12 @@ use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use notification_service::config::{MailArgs, MailConfig};
 use order_service::config::{OrderArgs, OrderConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
-    MailSealingKeyArgs, Mode, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, MailSealingKeyArgs, Mode,
+    ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
 };
 use runtime::healthcheck;
 use runtime::sealed::MasterKey;
+use store::DatabaseConfig;
 use user_service::config::{IdentityArgs, IdentityConfig};
 
 use crate::dead_letters;

@@ -9,7 +9,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context as _, ensure};
 use messaging::Store;
 use messaging::dead_letters::{DeadLetter, DeadLetters};
-use runtime::database;
 
 use crate::args::Config;
 use crate::system;
@@ -164,7 +163,7 @@ impl Place {
                 system::database(config, name)
             }
         };
-        let db = database::connect(&at, "angarium dead-letters").await?;
+        let db = store::connect(&at, "angarium dead-letters").await?;
         Ok(DeadLetters::new(Store::new(db), queue))
     }
 }

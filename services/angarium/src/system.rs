@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use messaging::transport::{Broker, Embedded};
-use runtime::config::{DatabaseConfig, GrpcConfig};
+use runtime::config::GrpcConfig;
 use runtime::{Shutdown, Tasks};
+use store::DatabaseConfig;
 
 use crate::args::Config;
 

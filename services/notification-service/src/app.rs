@@ -9,11 +9,9 @@ use anyhow::Context as _;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{self, Guard, Verifier};
-use runtime::database::Doubt;
 use runtime::sealed::MailCodes;
 use runtime::{
-    ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
-    idempotency,
+    ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, idempotency,
 };
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -53,10 +51,8 @@ impl App {
     /// mails cannot be made, or the port is taken. A broker or a mail server that is away is not an error: what has to go
     /// there waits until it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let doubt = Doubt::new();
-        let db = database::connect_watched(&config.database, NAME, &doubt).await?;
-        database::migrate::<Migrator>(&db).await?;
-        let store = Store::watched(db, doubt);
+        let store = Store::connect(&config.database, NAME).await?;
+        store::migrate::<Migrator>(store.connection()).await?;
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -119,7 +115,7 @@ impl App {
         let asking = messaging::ask_until_answered(
             self.store.clone(),
             self.engine.connected(),
-            auth::missing_in_ms(self.store.connection()),
+            auth::missing_in_ms(),
             events::key_request,
             shutdown.soft.clone(),
         );

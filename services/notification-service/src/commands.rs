@@ -4,7 +4,7 @@ use contracts::notification::v1::Preferences as PreferencesMessage;
 use messaging::{Cause, Store, trace};
 use prost::Message as _;
 use runtime::idempotency::{self, Call};
-use runtime::{FieldMask, database, etag};
+use runtime::{FieldMask, etag};
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ impl Commands {
         cause: &Cause,
     ) -> Result<Notification, Error> {
         let transaction = self.store.begin_command().await?;
-        let db = &*transaction;
+        let db = &transaction;
         if let Some(first) = idempotency::claim(db, call).await? {
             return copy(db, &first, owner).await;
         }
@@ -65,7 +65,7 @@ impl Commands {
             id: Uuid::now_v7(),
             email: recipient.email,
             original_id: Some(original.id),
-            created_at_ms: database::now_ms(db).await?,
+            created_at_ms: ::store::now_ms(db).await?,
             correlation_id: cause.correlation_id.clone(),
             trace: trace::current(),
             ..original
@@ -96,7 +96,7 @@ impl Commands {
         call: Option<&Call>,
     ) -> Result<PreferencesMessage, Error> {
         let transaction = self.store.begin_command().await?;
-        let db = &*transaction;
+        let db = &transaction;
         if let Some(first) = idempotency::claim(db, call).await? {
             return PreferencesMessage::decode(first.as_slice())
                 .map_err(|_| DbErr::Type("idempotency.response is none".to_owned()).into());
@@ -104,7 +104,7 @@ impl Commands {
         must_be_there(recipients::find(db, user_id).await, user_id, is_own)?;
         let mut preferences = preferences::lock(db, user_id).await?;
         etag::check(etag, preferences.version)?;
-        preferences.change(given, mask, database::now_ms(db).await?);
+        preferences.change(given, mask, ::store::now_ms(db).await?);
         preferences::update(db, &preferences).await?;
         let answer = convert::preferences(&preferences);
         idempotency::keep(db, call, answer.encode_to_vec()).await?;

@@ -5,7 +5,6 @@
 
 use messaging::{Delivered, HandlerError, Transaction, trace};
 use prost_types::Timestamp;
-use runtime::database;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
@@ -27,10 +26,10 @@ pub async fn user(
     content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
     let user_id = parse(user_id)?;
-    let Some(recipient) = recipients::find(&**transaction, user_id).await? else {
+    let Some(recipient) = recipients::find(transaction, user_id).await? else {
         return Ok(());
     };
-    let wanted = preferences::find(&**transaction, user_id).await?.wanted;
+    let wanted = preferences::find(transaction, user_id).await?.wanted;
     if !wanted.includes(kind) {
         tracing::debug!(?kind, "the user wants no such mails");
         return Ok(());
@@ -52,7 +51,7 @@ pub async fn of_code(
     delivered: &Delivered,
     content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
-    let (db, user_id) = (&**transaction, recipient.user_id);
+    let (db, user_id) = (transaction, recipient.user_id);
     // The event may come before the one that tells of the user: then it is all that is known, and that one replaces it.
     recipients::learn(db, &recipient, recipients::UNTOLD).await?;
     if recipients::find(db, user_id).await?.is_none() {
@@ -88,13 +87,13 @@ pub async fn enqueue(
         html: content.html,
         code,
         original_id: None,
-        created_at_ms: database::now_ms(&**transaction).await?,
+        created_at_ms: ::store::now_ms(transaction).await?,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
         attempt: 0,
         repeated: false,
     };
-    store::insert_letter(&**transaction, &letter).await?;
+    store::insert_letter(transaction, &letter).await?;
     mailer::wake(transaction);
     Ok(())
 }

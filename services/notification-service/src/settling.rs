@@ -6,9 +6,7 @@
 
 use contracts::notification::v1::NotificationFailed;
 use messaging::{Cause, Store, Transaction, outbox, trace};
-use runtime::database;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
 use crate::error::Error;
 use crate::store::erasure;
@@ -58,13 +56,13 @@ impl Settling {
     /// Where the database is away, or too much waits to be published.
     pub async fn settle_some(&self) -> Result<bool, Error> {
         let transaction = self.store.begin_command().await?;
-        let Some(user) = recipients::lock_unsettled(&*transaction).await? else {
+        let Some(user) = recipients::lock_unsettled(&transaction).await? else {
             return Ok(false);
         };
         let is_done = !drop_some(&transaction, &user).await?
-            && erasure::erase(&*transaction, user.user_id, ERASED_AT_ONCE).await? == 0;
+            && erasure::erase(&transaction, user.user_id, ERASED_AT_ONCE).await? == 0;
         if is_done {
-            recipients::settle(&*transaction, user.user_id).await?;
+            recipients::settle(&transaction, user.user_id).await?;
         }
         transaction.commit().await?;
         Ok(true)
@@ -73,8 +71,8 @@ impl Settling {
 
 /// Whether there may be more.
 async fn drop_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, Error> {
-    let (db, user_id) = (&**transaction, user.user_id);
-    let now_ms = database::now_ms(db).await?;
+    let (db, user_id) = (transaction, user.user_id);
+    let now_ms = ::store::now_ms(db).await?;
     let dropped = erasure::drop_pending(db, user_id, DROPPED, now_ms, DROPPED_AT_ONCE).await?;
     let (dropped, letters) = dropped;
     let cause = Cause {
@@ -97,9 +95,7 @@ async fn drop_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, 
             correlation_id = cause.correlation_id,
         );
         trace::continue_in(&span, &letter.trace);
-        outbox::enqueue(transaction, &failed, mailer::VERSION, &cause)
-            .instrument(span)
-            .await?;
+        span.in_scope(|| outbox::enqueue(transaction, &failed, mailer::VERSION, &cause))?;
     }
     Ok(dropped > 0)
 }

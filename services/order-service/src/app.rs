@@ -9,10 +9,8 @@ use anyhow::Context as _;
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{self, Guard, Verifier};
-use runtime::database::Doubt;
 use runtime::{
-    ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
-    idempotency,
+    ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, idempotency,
 };
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -52,10 +50,8 @@ impl App {
     /// Where the database cannot be reached or migrated, the broker lacks what this service may not declare, or the port is
     /// taken. A broker that is away is not an error: orders are taken, and their events go out when it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let doubt = Doubt::new();
-        let db = database::connect_watched(&config.database, NAME, &doubt).await?;
-        database::migrate::<Migrator>(&db).await?;
-        let store = Store::watched(db, doubt);
+        let store = Store::connect(&config.database, NAME).await?;
+        store::migrate::<Migrator>(store.connection()).await?;
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -117,7 +113,7 @@ impl App {
         let asking = messaging::ask_until_answered(
             self.store.clone(),
             self.engine.connected(),
-            auth::missing_in_ms(self.store.connection()),
+            auth::missing_in_ms(),
             events::key_request,
             shutdown.soft.clone(),
         );

@@ -15,8 +15,8 @@ use crate::watch;
 
 /// Writes a new order, tells of it, and sets the timer of its expiry.
 pub async fn place(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
-    store::insert_order(&**transaction, order).await?;
-    timer::set(transaction, &expiry(order), order.expires_at_ms, cause).await?;
+    store::insert_order(transaction, order).await?;
+    timer::set(transaction, &expiry(order), order.expires_at_ms, cause)?;
     publish(transaction, order, cause).await
 }
 
@@ -38,7 +38,7 @@ pub async fn apply(
             order_id: order.id,
             illegal,
         })?;
-    store::update_order(&**transaction, order).await?;
+    store::update_order(transaction, order).await?;
     if was_placed {
         // Too late, it finds the order in another state.
         timer::cancel::<ExpiryElapsed>(transaction, &order.id.to_string()).await?;
@@ -62,7 +62,7 @@ async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Res
                 total_price: Some(convert::money(&order.total)),
                 create_time: time,
             };
-            outbox::enqueue(transaction, &placed, version, cause).await?;
+            outbox::enqueue(transaction, &placed, version, cause)?;
         }
         State::Confirmed => {
             let confirmed = OrderConfirmed {
@@ -70,7 +70,7 @@ async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Res
                 user_id,
                 confirm_time: time,
             };
-            outbox::enqueue(transaction, &confirmed, version, cause).await?;
+            outbox::enqueue(transaction, &confirmed, version, cause)?;
         }
         State::Shipped => {
             let shipment = order.shipment.clone().unwrap_or_default();
@@ -81,7 +81,7 @@ async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Res
                 tracking_number: shipment.tracking_number,
                 ship_time: time,
             };
-            outbox::enqueue(transaction, &shipped, version, cause).await?;
+            outbox::enqueue(transaction, &shipped, version, cause)?;
         }
         State::Cancelled => {
             let cancellation = order.cancellation.clone().unwrap_or_default();
@@ -91,7 +91,7 @@ async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Res
                 reason: cancellation.reason,
                 cancel_time: time,
             };
-            outbox::enqueue(transaction, &cancelled, version, cause).await?;
+            outbox::enqueue(transaction, &cancelled, version, cause)?;
         }
     }
     Ok(())

@@ -57,18 +57,18 @@ impl Commands {
         let patience_ms = i64::try_from(self.confirmation_time.as_millis()).unwrap_or(i64::MAX);
         let expires_at_ms = now_ms.saturating_add(patience_ms);
         let order = Order::place(Uuid::now_v7(), user_id, lines, now_ms, expires_at_ms);
+        let answer = convert::order(&order);
         let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&*transaction, call).await? {
+        let first = idempotency::claim_with(&transaction, call, || answer.encode_to_vec()).await?;
+        if let Some(first) = first {
             return decode(&first);
         }
-        let user = store::users::share_user(&*transaction, user_id).await?;
+        let user = store::users::share_user(&transaction, user_id).await?;
         let user = user.ok_or(Error::UserUnknown(user_id))?;
         if user.deleted_at_ms.is_some() {
             return Err(Error::UserDeleted(user_id));
         }
         changes::place(&transaction, &order, cause).await?;
-        let answer = convert::order(&order);
-        idempotency::keep(&*transaction, call, answer.encode_to_vec()).await?;
         transaction.commit().await?;
         Ok(answer)
     }
@@ -87,17 +87,17 @@ impl Commands {
             etag,
         } = target;
         let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&*transaction, call).await? {
+        if let Some(first) = idempotency::claim(&transaction, call).await? {
             return answered(&first, change);
         }
-        let mut order = store::lock_order(&*transaction, order_id, owner)
+        let mut order = store::lock_order(&transaction, order_id, owner)
             .await?
             .ok_or(Error::no_order(order_id, owner))?;
         etag::check(&etag, order.version)?;
         let now_ms = self.clock.now_ms();
         changes::apply(&transaction, &mut order, change, now_ms, cause).await?;
         let answer = convert::order(&order);
-        idempotency::keep(&*transaction, call, kept(&answer)).await?;
+        idempotency::keep(&transaction, call, kept(&answer)).await?;
         transaction.commit().await?;
         Ok(answer)
     }

@@ -4,10 +4,11 @@ use clap::Parser;
 use messaging::transport::Broker;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs,
-    Problems, TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs, Problems,
+    TelemetryArgs, TelemetryConfig,
 };
 use runtime::healthcheck;
+use store::DatabaseConfig;
 
 mod orders;
 

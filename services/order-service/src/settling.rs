@@ -5,7 +5,6 @@
 //! process that dies leaves it for the next. While events cannot be published this waits as commands do.
 
 use messaging::{Cause, Store, Transaction, trace};
-use runtime::database;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -50,7 +49,7 @@ impl Settling {
     /// One transaction's worth of work; the answer is whether there was some that nobody else is at.
     async fn settle_some(&self) -> Result<bool, Error> {
         let transaction = self.store.begin_command().await?;
-        let Some(user) = users::lock_unsettled(&*transaction).await? else {
+        let Some(user) = users::lock_unsettled(&transaction).await? else {
             return Ok(false);
         };
         let deletion = &user.deletion;
@@ -69,7 +68,7 @@ async fn settle_some_of(transaction: Transaction, user: &Unsettled) -> Result<()
     let is_done =
         !cancel_some(&transaction, user).await? && !erase_some(&transaction, user).await?;
     if is_done {
-        users::settle_user(&*transaction, user.user_id).await?;
+        users::settle_user(&transaction, user.user_id).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -77,10 +76,9 @@ async fn settle_some_of(transaction: Transaction, user: &Unsettled) -> Result<()
 
 /// Whether there may be more.
 async fn cancel_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, Error> {
-    let orders =
-        settling::lock_open_orders(&**transaction, user.user_id, CANCELLED_AT_ONCE).await?;
+    let orders = settling::lock_open_orders(transaction, user.user_id, CANCELLED_AT_ONCE).await?;
     let may_be_more = !orders.is_empty();
-    let now_ms = database::now_ms(&**transaction).await?;
+    let now_ms = ::store::now_ms(transaction).await?;
     let cause = Cause {
         correlation_id: user.deletion.correlation_id.clone(),
     };
@@ -95,7 +93,6 @@ async fn cancel_some(transaction: &Transaction, user: &Unsettled) -> Result<bool
 
 /// Whether there may be more.
 async fn erase_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, Error> {
-    let erased =
-        settling::erase_reasons(&**transaction, user.user_id, REASON, ERASED_AT_ONCE).await?;
+    let erased = settling::erase_reasons(transaction, user.user_id, REASON, ERASED_AT_ONCE).await?;
     Ok(erased > 0)
 }

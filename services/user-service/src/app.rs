@@ -9,11 +9,9 @@ use anyhow::Context as _;
 use contracts::user::v1::user_service_server::UserServiceServer;
 use messaging::{Engine, Participant, Store};
 use runtime::auth::{Guard, Verifier};
-use runtime::database::Doubt;
 use runtime::sealed::MailCodes;
 use runtime::{
-    Clock, ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, database,
-    idempotency,
+    Clock, ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, idempotency,
 };
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -56,10 +54,8 @@ impl App {
     /// Where the database cannot be reached or migrated, the broker lacks what this service may not declare, or the port is
     /// taken. A broker that is away is not an error: users are registered, and their events go out when it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let doubt = Doubt::new();
-        let db = database::connect_watched(&config.database, NAME, &doubt).await?;
-        database::migrate::<Migrator>(&db).await?;
-        let store = Store::watched(db, doubt);
+        let store = Store::connect(&config.database, NAME).await?;
+        store::migrate::<Migrator>(store.connection()).await?;
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;

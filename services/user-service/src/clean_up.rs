@@ -35,8 +35,8 @@ pub async fn clean_up(
     bring_back(store, now_ms).await?;
     while !stop.is_cancelled() {
         let transaction = store.begin().await?;
-        let sessions = sessions::delete_expired(&*transaction, now_ms).await?;
-        let codes = codes::delete_expired(&*transaction, now_ms).await?;
+        let sessions = sessions::delete_expired(&transaction, now_ms).await?;
+        let codes = codes::delete_expired(&transaction, now_ms).await?;
         transaction.commit().await?;
         if sessions + codes + throttle.clean_up().await? == 0 {
             break;
@@ -51,13 +51,13 @@ const SKEW: Duration = Duration::from_secs(3600);
 /// Corrects times from a clock that was ahead, so that they end as if they were written now.
 async fn bring_back(store: &Store, now_ms: i64) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
-    sessions::bring_back(&*transaction, now_ms + millis(SESSION), millis(SKEW)).await?;
+    sessions::bring_back(&transaction, now_ms + millis(SESSION), millis(SKEW)).await?;
     for (purpose, lifetime) in [
         (Purpose::EmailVerification, VERIFICATION_CODE),
         (Purpose::PasswordReset, RESET_CODE),
     ] {
         codes::bring_back(
-            &*transaction,
+            &transaction,
             purpose,
             now_ms + millis(lifetime),
             millis(SKEW),

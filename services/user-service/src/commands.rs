@@ -164,7 +164,7 @@ impl Commands {
                 .seal(Purpose::EmailVerification, user.id, &code)?,
             expire_time: Some(convert::timestamp(expires_at_ms)),
         };
-        outbox::enqueue(transaction, &requested, 1, cause).await?;
+        outbox::enqueue(transaction, &requested, 1, cause)?;
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl Commands {
         let code = secret::new_code()?;
         let expires_at_ms = self.clock.now_ms() + runtime::millis(lifetime);
         codes::replace(
-            &**transaction,
+            transaction,
             purpose,
             user.id,
             &secret::code_digest(&code),
@@ -193,14 +193,14 @@ impl Commands {
 
 /// Writes a user who was changed, and promises the event that tells of it.
 async fn write_change(transaction: &Transaction, user: &User, cause: &Cause) -> Result<(), Error> {
-    store::update_user(&**transaction, user).await?;
+    store::update_user(transaction, user).await?;
     let updated = UserUpdated {
         user_id: user.id.to_string(),
         email: user.email.as_given().to_owned(),
         display_name: user.display_name.as_str().to_owned(),
         update_time: Some(convert::timestamp(user.updated_at_ms)),
     };
-    outbox::enqueue(transaction, &updated, user.version, cause).await?;
+    outbox::enqueue(transaction, &updated, user.version, cause)?;
     Ok(())
 }
 

@@ -4,11 +4,12 @@ use clap::Parser;
 use messaging::transport::Broker;
 use messaging::{BrokerArgs, EngineArgs, EngineConfig};
 use runtime::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig,
-    MailSealingKeyArgs, ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, MailSealingKeyArgs,
+    ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
 };
 use runtime::healthcheck;
 use runtime::sealed::MasterKey;
+use store::DatabaseConfig;
 
 mod identity;
 

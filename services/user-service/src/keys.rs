@@ -108,9 +108,9 @@ impl Keys {
     pub async fn look(&self) -> anyhow::Result<bool> {
         let now_ms = self.clock.now_ms();
         let transaction = self.store.begin().await?;
-        signing_keys::lock_all(&*transaction).await?;
-        signing_keys::delete_expired(&*transaction, now_ms).await?;
-        let mut stored = signing_keys::valid_at(&*transaction, now_ms).await?;
+        signing_keys::lock_all(&transaction).await?;
+        signing_keys::delete_expired(&transaction, now_ms).await?;
+        let mut stored = signing_keys::valid_at(&transaction, now_ms).await?;
         let turns: Vec<Turn> = stored.iter().map(turn_of).collect();
         let made = match turns::missing_from(&turns, now_ms, millis(AHEAD)) {
             None => None,
@@ -133,7 +133,7 @@ impl Keys {
             correlation_id: Uuid::now_v7().to_string(),
         };
         let transaction = self.store.begin().await?;
-        signing_keys::lock_all(&*transaction).await?;
+        signing_keys::lock_all(&transaction).await?;
         announcement::announce(&transaction, self.clock.now_ms(), &cause).await?;
         transaction.commit().await?;
         Ok(())
@@ -151,9 +151,9 @@ impl Keys {
             expires_at_ms: until_ms + millis(LIFETIME) + millis(LEEWAY),
             version: 0,
         };
-        signing_keys::insert(&**transaction, &key).await?;
+        signing_keys::insert(transaction, &key).await?;
         // This service hears no events, and verifies tokens as all others do.
-        auth::learn(&**transaction, &self.verification_key(&key)?).await?;
+        auth::learn(transaction, &self.verification_key(&key)?).await?;
         tracing::info!(target: "security", event = "signing_key_made", key_id = %key.key_id, "a key was made");
         Ok(key)
     }

@@ -2,11 +2,11 @@
 //!
 //! Plain functions over a connection or a transaction, so that what is committed together is visible where it is committed.
 
-use runtime::database::unique_violation;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
 };
+use store::unique_violation;
 use uuid::Uuid;
 
 use crate::password::PasswordHash;
@@ -19,7 +19,6 @@ pub mod codes;
 pub mod sensitive;
 pub mod sessions;
 pub mod signing_keys;
-mod sql;
 pub mod users;
 
 /// What PostgreSQL (the constraint) and SQLite (the column) call the rule that no two users share an address.

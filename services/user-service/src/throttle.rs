@@ -154,9 +154,9 @@ impl Throttle {
         subject: &str,
     ) -> Result<(), ThrottleError> {
         let subject = self.bucket(limit, subject);
-        let mut bucket = buckets::lock(&**transaction, &subject).await?;
+        let mut bucket = buckets::lock(transaction, &subject).await?;
         bucket.take(limit, self.clock.now_ms())?;
-        buckets::write(&**transaction, &subject, bucket).await?;
+        buckets::write(transaction, &subject, bucket).await?;
         Ok(())
     }
 
@@ -175,10 +175,10 @@ impl Throttle {
         let transaction = self.store.begin().await?;
         let now_ms = self.clock.now_ms();
         let emptiest_ms = now_ms + FULL_AFTER.at_once * FULL_AFTER.then_each_ms;
-        buckets::bring_back(&*transaction, emptiest_ms).await?;
-        attempts::bring_back(&*transaction, now_ms).await?;
-        let buckets = buckets::delete_full(&*transaction, now_ms).await?;
-        let attempts = attempts::delete_older(&*transaction, now_ms - KNOWN_FOR_MS).await?;
+        buckets::bring_back(&transaction, emptiest_ms).await?;
+        attempts::bring_back(&transaction, now_ms).await?;
+        let buckets = buckets::delete_full(&transaction, now_ms).await?;
+        let attempts = attempts::delete_older(&transaction, now_ms - KNOWN_FOR_MS).await?;
         transaction.commit().await?;
         Ok(buckets + attempts)
     }

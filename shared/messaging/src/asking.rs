@@ -85,7 +85,7 @@ async fn publish<E: Event>(store: &Store, request: &E) -> Result<(), DbErr> {
         correlation_id: Uuid::now_v7().to_string(),
     };
     let transaction = store.begin().await?;
-    outbox::enqueue(&transaction, request, 1, &cause).await?;
+    outbox::enqueue(&transaction, request, 1, &cause)?;
     transaction.commit().await?;
     tracing::info!(
         event.r#type = E::full_name(),

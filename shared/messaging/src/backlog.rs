@@ -13,8 +13,8 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::retry::millis;
-use crate::sql;
 use crate::store::Store;
+use store::sql;
 
 /// How often to check whether commands can be taken again.
 const INTERVAL: Duration = Duration::from_secs(2);

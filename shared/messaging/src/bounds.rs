@@ -9,8 +9,8 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::retry::millis;
-use crate::sql;
 use crate::store::Store;
+use store::sql;
 
 /// No transaction raises this signal: a clock that jumps raises none.
 const SIGNAL: &str = "bounds";
@@ -58,7 +58,7 @@ impl Bound {
         let correct = async || {
             let _turn = store.turn_to_write().await?;
             let corrected = sql::execute(store.connection(), &correcting, []).await?;
-            let rows = corrected.rows_affected();
+            let rows = corrected;
             if rows > 0 {
                 tracing::warn!(
                     table,

@@ -8,7 +8,8 @@ use event::Message;
 use sea_orm::{DbErr, QueryResult};
 
 use crate::store::Store;
-use crate::{inbox, sql, stored};
+use crate::{inbox, stored};
+use store::sql;
 
 /// Rows a transaction, when many are replayed.
 const BATCH: i64 = 200;
@@ -204,7 +205,7 @@ impl DeadLetters {
         let transaction = self.store.begin().await?;
         // Before the row is changed, because what it says goes with the decision.
         sql::execute(
-            &*transaction,
+            &transaction,
             "INSERT INTO dead_letter_decision (consumer, event_id, decision, actor, reason, cause, attempts, decided_at_ms)
              SELECT consumer, event_id, $3, $4, $5, cause, attempts, {now} FROM inbox
              WHERE consumer = $1 AND event_id = $2 AND state IN ('dead', 'skipped')",
@@ -218,8 +219,8 @@ impl DeadLetters {
         )
         .await?;
         let key = [self.consumer.as_str().into(), event_id.into()];
-        let changed = sql::execute(&*transaction, change, key).await?;
-        if changed.rows_affected() == 0 {
+        let changed = sql::execute(&transaction, change, key).await?;
+        if changed == 0 {
             // There is none, or somebody else has decided in this moment.
             transaction.rollback().await?;
             return Ok(false);

@@ -48,7 +48,7 @@ pub const CRASH_AT: &str = "ANGARIUM_CRASH_AT";
 /// Names the mistake to make.
 pub const BROKEN: &str = "ANGARIUM_BROKEN";
 /// Names a file that holds how many milliseconds the databases' clocks are ahead. It may change at any moment.
-pub const CLOCK: &str = "ANGARIUM_CLOCK";
+pub const CLOCK: &str = store::clock::AHEAD;
 
 const ARMED: bool = cfg!(all(feature = "faults", debug_assertions));
 
@@ -73,17 +73,6 @@ pub fn point(name: &str) {
 pub fn broken(mistake: &str) -> bool {
     static MISTAKE: OnceLock<Option<String>> = OnceLock::new();
     ARMED && MISTAKE.get_or_init(|| variable(BROKEN)).as_deref() == Some(mistake)
-}
-
-/// How far ahead the clock of the databases shall be; negative if it is behind.
-pub(crate) fn clock_ahead_ms() -> i64 {
-    static FILE: OnceLock<Option<String>> = OnceLock::new();
-    if !ARMED {
-        return 0;
-    }
-    let file = FILE.get_or_init(|| variable(CLOCK)).as_deref();
-    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
-    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Whether a row is to be looked at: for `cursor-polling`, only once and only beyond those that were.

@@ -6,8 +6,9 @@
 use event::{Envelope, Message};
 use sea_orm::{DbErr, Value};
 
-use crate::store::Transaction;
-use crate::{faults, sql, stored};
+use crate::transaction::Transaction;
+use crate::{faults, stored};
+use store::sql;
 
 pub(crate) mod held;
 #[cfg(test)]
@@ -72,7 +73,7 @@ pub(crate) async fn first_time(
     aggregate_type: &str,
 ) -> Result<Option<i64>, DbErr> {
     let inserted = sql::query_one(
-        &**transaction,
+        transaction,
         "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
                             received_at_ms, settled_at_ms)
          VALUES ($1, $2, 'done', $3, $4, $5, $6, {now}, {now})
@@ -105,7 +106,7 @@ pub(crate) async fn hold(
     let mut values = columns(entry, held);
     values.extend([cause.into(), due_in_ms.into()]);
     let inserted = sql::execute(
-        &**transaction,
+        transaction,
         "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
                             exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms,
                             settled_at_ms, first_failed_at_ms, last_failed_at_ms)
@@ -116,7 +117,7 @@ pub(crate) async fn hold(
         values,
     )
     .await?;
-    let is_new = inserted.rows_affected() == 1;
+    let is_new = inserted == 1;
     if is_new {
         transaction.wake_on_commit(SIGNAL);
     }
@@ -134,7 +135,7 @@ pub(crate) async fn fail(
     let mut values = columns(entry, held);
     values.extend([cause.into(), due_in_ms.into()]);
     sql::execute(
-        &**transaction,
+        transaction,
         "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
                             exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms,
                             attempts, first_failed_at_ms, last_failed_at_ms)
@@ -183,7 +184,7 @@ pub(crate) async fn position(
 ) -> Result<Option<i64>, DbErr> {
     let key = || [consumer.into(), aggregate_type.into(), aggregate_id.into()];
     let existing = sql::query_one(
-        &**transaction,
+        transaction,
         "SELECT version FROM position
          WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 {for_update}",
         key(),
@@ -194,7 +195,7 @@ pub(crate) async fn position(
         Some(row) => Some(row),
         None => {
             sql::query_one(
-                &**transaction,
+                transaction,
                 "INSERT INTO position (consumer, aggregate_type, aggregate_id, version) VALUES ($1, $2, $3, 0)
                  ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET version = position.version
                  RETURNING version",
@@ -219,7 +220,7 @@ pub(crate) async fn advance(
     version: i64,
 ) -> Result<(), DbErr> {
     sql::execute(
-        &**transaction,
+        transaction,
         "UPDATE position SET version = $4
          WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND version < $4",
         [
@@ -231,7 +232,7 @@ pub(crate) async fn advance(
     )
     .await?;
     let released = sql::execute(
-        &**transaction,
+        transaction,
         RELEASE,
         [
             consumer.into(),
@@ -241,7 +242,7 @@ pub(crate) async fn advance(
         ],
     )
     .await?;
-    if released.rows_affected() > 0 {
+    if released > 0 {
         transaction.wake_on_commit(SIGNAL);
     }
     Ok(())
@@ -255,7 +256,7 @@ pub(crate) async fn lowest_held(
     aggregate_id: &str,
 ) -> Result<Option<i64>, DbErr> {
     let row = sql::query_one(
-        &**transaction,
+        transaction,
         LOWEST_HELD,
         [consumer.into(), aggregate_type.into(), aggregate_id.into()],
     )

@@ -5,13 +5,14 @@
 use std::time::Duration;
 
 use event::{Event, MAX_BODY_BYTES, TraceContext};
-use sea_orm::DbErr;
-use tracing::{Instrument as _, Span};
+use sea_orm::{ConnectionTrait, DbErr, Value};
+use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
-use crate::store::Transaction;
-use crate::{faults, sql, telemetry, trace};
+use crate::transaction::Transaction;
+use crate::{faults, telemetry, trace};
+use store::sql;
 
 mod pending;
 #[cfg(test)]
@@ -41,23 +42,36 @@ pub struct Cause {
 ///
 /// `version` is the aggregate's version after this change: 1 for the change that created it, then 2, 3 … without gaps.
 /// Consumers rely on it for order. The row that holds the aggregate is to be locked or compared before, so that two changes
-/// cannot take the same version; the database refuses the second.
+/// cannot take the same version; the database refuses the second at its commit.
 ///
 /// # Errors
-/// Where the database refuses the row, or the event is larger than 64 KiB.
-pub async fn enqueue<E: Event>(
+/// Where the event is larger than 64 KiB.
+pub fn enqueue<E: Event>(
     transaction: &Transaction,
     event: &E,
     version: i64,
     cause: &Cause,
 ) -> Result<Uuid, DbErr> {
-    transaction.wake_on_commit(SIGNAL);
-    let id = insert(transaction, event, version, cause, None).await?;
-    faults::point("enqueued");
-    Ok(id)
+    collect(transaction, event, version, cause, None)
 }
 
-pub(crate) async fn insert<E: Event>(
+/// A row that a transaction writes at its commit.
+pub(crate) struct Enqueued {
+    id: Uuid,
+    exchange: &'static str,
+    routing_key: &'static str,
+    may_be_unrouted: bool,
+    event_type: String,
+    pub(crate) aggregate_type: &'static str,
+    pub(crate) aggregate_id: String,
+    version: i64,
+    payload: Vec<u8>,
+    correlation_id: String,
+    trace: TraceContext,
+    pub(crate) held_until_ms: Option<i64>,
+}
+
+pub(crate) fn collect<E: Event>(
     transaction: &Transaction,
     event: &E,
     version: i64,
@@ -74,37 +88,80 @@ pub(crate) async fn insert<E: Event>(
     }
     let id = Uuid::now_v7();
     let span = creation::<E>(transaction, event, id, cause);
-    let TraceContext {
-        traceparent,
-        tracestate,
-        baggage,
-    } = trace::of(&span);
-    sql::execute(
-        &**transaction,
-        "INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
-                             aggregate_version, payload, correlation_id, traceparent, tracestate, baggage,
-                             held_until_ms, created_at_ms, due_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, {now}, {now})",
-        [
-            id.to_string().into(),
-            E::EXCHANGE.into(),
-            E::ROUTING_KEY.into(),
-            E::MAY_BE_UNROUTED.into(),
-            E::full_name().into(),
-            event::aggregate_type(E::ROUTING_KEY).into(),
-            event.aggregate_id().into(),
-            version.into(),
-            payload.into(),
-            cause.correlation_id.as_str().into(),
-            traceparent.into(),
-            tracestate.into(),
-            baggage.into(),
-            held_until_ms.into(),
-        ],
-    )
-    .instrument(span)
-    .await?;
+    transaction.collect(Enqueued {
+        id,
+        exchange: E::EXCHANGE,
+        routing_key: E::ROUTING_KEY,
+        may_be_unrouted: E::MAY_BE_UNROUTED,
+        event_type: E::full_name(),
+        aggregate_type: event::aggregate_type(E::ROUTING_KEY),
+        aggregate_id: event.aggregate_id().to_owned(),
+        version,
+        payload,
+        correlation_id: cause.correlation_id.clone(),
+        trace: trace::of(&span),
+        held_until_ms,
+    });
     Ok(id)
+}
+
+/// Rows in one statement. More take several: each number of rows is a statement text of its own, and a session keeps a plan for each.
+const ROWS: usize = 16;
+
+/// Writes the events, with as few statements as possible.
+pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> Result<(), DbErr> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut events = events.into_iter();
+    loop {
+        let rows: Vec<Enqueued> = events.by_ref().take(ROWS).collect();
+        if rows.is_empty() {
+            break;
+        }
+        let statement = format!("{INSERT}{}", placeholders(rows.len()));
+        let values = rows.into_iter().flat_map(Enqueued::into_values);
+        sql::execute(db, &statement, values).await?;
+    }
+    faults::point("enqueued");
+    Ok(())
+}
+
+const INSERT: &str = "INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
+    aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, held_until_ms,
+    created_at_ms, due_at_ms) VALUES ";
+/// Of each row; the two times follow.
+const PARAMETERS: usize = 14;
+
+fn placeholders(rows: usize) -> String {
+    let row = |row: usize| {
+        let numbers = row * PARAMETERS + 1..=(row + 1) * PARAMETERS;
+        let names: Vec<String> = numbers.map(|number| format!("${number}")).collect();
+        format!("({}, {{now}}, {{now}})", names.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    rows.join(", ")
+}
+
+impl Enqueued {
+    fn into_values(self) -> [Value; PARAMETERS] {
+        [
+            self.id.to_string().into(),
+            self.exchange.into(),
+            self.routing_key.into(),
+            self.may_be_unrouted.into(),
+            self.event_type.into(),
+            self.aggregate_type.into(),
+            self.aggregate_id.into(),
+            self.version.into(),
+            self.payload.into(),
+            self.correlation_id.into(),
+            self.trace.traceparent.into(),
+            self.trace.tracestate.into(),
+            self.trace.baggage.into(),
+            self.held_until_ms.into(),
+        ]
+    }
 }
 
 /// The span whose context travels with the event: whatever is done with it, wherever and however late, is done in its trace.

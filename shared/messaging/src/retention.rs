@@ -10,8 +10,8 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::retry::{RetryPolicy, millis};
-use crate::sql;
 use crate::store::Store;
+use store::sql;
 
 /// Rows a statement: few enough that nobody waits for it.
 const BATCH: i64 = 1000;
@@ -134,7 +134,7 @@ pub(crate) async fn clean_up(
                 [millis(age).into(), BATCH.into()],
             )
             .await?;
-            if deleted.rows_affected() < BATCH.unsigned_abs() {
+            if deleted < BATCH.unsigned_abs() {
                 break;
             }
         }

@@ -1,38 +1,36 @@
-//! A service's database as the engine uses it: where every writing transaction begins and ends.
+//! A service's database as the engine uses it: where every writing transaction begins.
 //!
-//! Guarantees: a transaction that commits wakes whoever waits for what it wrote (the relay, deferred deliveries, a service's
-//! own worker), and no one else has to remember to. On SQLite a transaction takes the write lock at its beginning, because a
-//! lock taken later fails at once instead of waiting.
+//! Guarantee: a command waits for at most two seconds to begin, and is refused while the outbox is over its budget. The relay has a
+//! connection of its own, so an overload of commands cannot starve it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Deref;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
-use store::Doubt;
+use sea_orm::{ConnAcquireErr, DbErr};
+use store::{Database, DatabaseConfig, DatabaseError, Doubt, sql};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::backlog::{Backlog, OverBudget};
 use crate::due::{Due, Looks};
 use crate::telemetry::System;
-use crate::{faults, sql, telemetry};
+use crate::transaction::Transaction;
+use crate::{faults, telemetry};
 
-/// How long a command waits to begin. Behind others that write, a caller is better told than kept.
+/// How long a command waits to begin. Behind many other writers a caller is better refused than kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// How often a service looks for work without having been told of any: for what another process has committed or left.
+/// How often a service looks for work that no signal announced: that of another process, or of one that died.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A service's database. Cheap to clone; clones share their signals.
 #[derive(Clone)]
 pub struct Store {
-    db: DatabaseConnection,
+    db: Database,
+    /// The relay's own.
+    relay: Database,
     signals: Arc<Mutex<BTreeMap<&'static str, Arc<Notify>>>>,
     /// SQLite has one writer. Waiting here is fair and costs no pooled connection; waiting in SQLite is neither.
     writers: Option<Arc<Semaphore>>,
@@ -55,22 +53,37 @@ pub enum BeginError {
 }
 
 impl Store {
-    /// Wraps the connection pool of one service's own database.
-    pub fn new(db: DatabaseConnection) -> Self {
-        Self::watched(db, Doubt::new())
+    /// Connects to a service's own database, and goes on trying for the configured patience while it is away. `service` is the
+    /// name of its connections.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn connect(config: &DatabaseConfig, service: &str) -> Result<Self, DatabaseError> {
+        let doubt = Doubt::new();
+        let db = store::connect_watched(config, service, &doubt).await?;
+        let only = DatabaseConfig {
+            pool_max: 1,
+            ..config.clone()
+        };
+        let relay = store::connect_watched(&only, &format!("{service} relay"), &doubt).await?;
+        Ok(Self {
+            relay,
+            doubt,
+            ..Self::new(db)
+        })
     }
 
-    /// As [`new`](Self::new). Each transaction that cannot begin or commit raises `doubt`; the pool behind `db` raises it for each
-    /// failed statement.
-    pub fn watched(db: DatabaseConnection, doubt: Doubt) -> Self {
-        let writers = is_sqlite(&db).then(|| Arc::new(Semaphore::new(1)));
+    /// Wraps a connection pool, which the relay shares with all others.
+    pub fn new(db: Database) -> Self {
+        let writers = sql::is_sqlite(&db).then(|| Arc::new(Semaphore::new(1)));
         Self {
+            relay: db.clone(),
             db,
             signals: Arc::default(),
             writers,
             looks: Looks::new(LOOK),
             backlog: Backlog::default(),
-            doubt,
+            doubt: Doubt::new(),
             system: Arc::default(),
         }
     }
@@ -88,8 +101,13 @@ impl Store {
     }
 
     /// For reading, and for statements that stand alone.
-    pub fn connection(&self) -> &DatabaseConnection {
+    pub fn connection(&self) -> &Database {
         &self.db
+    }
+
+    /// For the relay's statements.
+    pub(crate) fn relay(&self) -> &Database {
+        &self.relay
     }
 
     /// Begins a writing transaction. Dropping it without [`Transaction::commit`] rolls it back.
@@ -98,23 +116,9 @@ impl Store {
     /// Where no connection can be had in time, or the database is away.
     pub async fn begin(&self) -> Result<Transaction, DbErr> {
         let writer = self.turn_to_write().await?;
-        let mode = self
-            .writers
-            .as_ref()
-            .map(|_| SqliteTransactionMode::Immediate);
-        let options = TransactionOptions {
-            sqlite_transaction_mode: mode,
-            ..TransactionOptions::default()
-        };
-        Ok(Transaction {
-            inner: sql::answered(self.db.begin_with_options(options))
-                .await
-                .inspect_err(|_| self.doubt.raise())?,
-            store: self.clone(),
-            wakes: Mutex::default(),
-            span: Span::none(),
-            _writer: writer,
-        })
+        let begun = store::Transaction::begin(&self.db).await;
+        let inner = begun.inspect_err(|_| self.doubt.raise())?;
+        Ok(Transaction::new(inner, self.clone(), writer))
     }
 
     /// As [`begin`](Self::begin), for what a caller asks for: refused while the outbox is over its budget.
@@ -130,25 +134,29 @@ impl Store {
         } else {
             tracing::debug_span!("transaction", otel.kind = "client")
         };
-        let sqlite = is_sqlite(&self.db);
+        let sqlite = sql::is_sqlite(&self.db);
         span.set_attribute(
             "db.system.name",
             if sqlite { "sqlite" } else { "postgresql" },
         );
         let begun = tokio::time::timeout(LONGEST_WAIT, self.begin()).await;
         // As where no connection is free in time: the caller may try again.
-        let mut transaction = begun
+        let transaction = begun
             .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
             .inspect_err(|_| telemetry::fail(&span, "unavailable"))?;
-        transaction.span = span;
         faults::point("begun");
-        Ok(transaction)
+        Ok(transaction.in_span(span))
     }
 
-    /// From here on traces name the broker that events go to.
+    /// From here on traces name the broker of the events.
     pub(crate) fn publishes_to(&self, system: System) {
         // A second engine on the same store is a test's, on the same broker.
         let _ = self.system.set(system);
+    }
+
+    /// Where events go, if there is an engine.
+    pub(crate) fn system(&self) -> Option<&System> {
+        self.system.get()
     }
 
     pub(crate) fn backlog(&self) -> &Backlog {
@@ -182,104 +190,4 @@ impl Store {
         let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(signals.entry(name).or_default())
     }
-}
-
-/// A writing transaction on a service's database.
-///
-/// Holds everything that must happen together: state, outbox rows, inbox row. Reads and writes through sea-orm take it as
-/// `&*transaction`.
-pub struct Transaction {
-    inner: DatabaseTransaction,
-    store: Store,
-    wakes: Mutex<BTreeSet<&'static str>>,
-    /// Of a command; none of what the engine does by itself, which is traced by event.
-    span: Span,
-    // Last, so that it is given back only once the transaction above is over.
-    _writer: Option<OwnedSemaphorePermit>,
-}
-
-impl Transaction {
-    /// Commits, then wakes whoever waits for what was written.
-    ///
-    /// # Errors
-    /// Where the database refuses (also because a statement has failed before, whoever has looked away) or cannot be reached.
-    /// The outcome is then unknown to the caller, as with any commit.
-    pub async fn commit(self) -> Result<(), DbErr> {
-        let committing = commit(self.inner).instrument(self.span.clone());
-        committing.await.inspect_err(|_| {
-            self.store.doubt.raise();
-            telemetry::fail(&self.span, "not_committed");
-        })?;
-        self.span.set_attribute(telemetry::OUTCOME, "committed");
-        for name in self
-            .wakes
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
-            self.store.signal(name).notify_one();
-        }
-        Ok(())
-    }
-
-    /// Undoes everything, and waits until it is undone.
-    ///
-    /// # Errors
-    /// Where the database cannot be reached; it then undoes the transaction by itself.
-    pub async fn rollback(self) -> Result<(), DbErr> {
-        sql::answered_within(sql::UNDONE, self.inner.rollback()).await
-    }
-
-    pub(crate) fn system(&self) -> Option<&System> {
-        self.store.system.get()
-    }
-
-    /// The span of the command that this transaction is; none elsewhere.
-    pub(crate) fn span(&self) -> &Span {
-        &self.span
-    }
-
-    /// Raises the signal `name` if and when this transaction commits.
-    pub fn wake_on_commit(&self, name: &'static str) {
-        self.wakes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name);
-    }
-}
-
-impl Deref for Transaction {
-    type Target = DatabaseTransaction;
-
-    fn deref(&self) -> &DatabaseTransaction {
-        &self.inner
-    }
-}
-
-async fn commit(transaction: DatabaseTransaction) -> Result<(), DbErr> {
-    // PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and calls that a
-    // success. Any statement before it fails.
-    if is_sqlite(&transaction) {
-        sql::answered(is_still_open(&transaction)).await?;
-    } else {
-        sql::answered(transaction.execute_unprepared("SELECT 1")).await?;
-    }
-    sql::answered(transaction.commit()).await
-}
-
-/// If a caller cancels the start of a nested transaction, the driver ends the outer one. COMMIT of the outer one then does nothing
-/// and reports success. SQLite itself knows the state: it refuses BEGIN inside a transaction.
-async fn is_still_open(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    match transaction.execute_unprepared("BEGIN").await {
-        Err(error) if sql::is_within_transaction(&error) => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => {
-            transaction.execute_unprepared("ROLLBACK").await?;
-            let ended = "the transaction had ended before its commit, and nothing of it is kept";
-            Err(DbErr::Conn(RuntimeErr::Internal(ended.to_owned())))
-        }
-    }
-}
-
-pub(crate) fn is_sqlite(db: &impl ConnectionTrait) -> bool {
-    db.get_database_backend() == DbBackend::Sqlite
 }

@@ -13,8 +13,7 @@ use sea_orm::DbErr;
 
 use crate::outbox::Cause;
 use crate::retry::RetryPolicy;
-use crate::sql;
-use crate::store::Transaction;
+use crate::transaction::Transaction;
 use crate::transport::{Binding, Queue};
 
 /// A queue and the handler of each event that comes through it.
@@ -276,7 +275,7 @@ impl HandlerError {
             return None;
         };
         let error = cause.downcast_ref::<DbErr>()?;
-        sql::is_of_the_store(error).then(|| error.clone())
+        store::is_transient(error).then(|| error.clone())
     }
 
     /// Give up on this event.

@@ -11,9 +11,10 @@ use sea_orm::DbErr;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::outbox::{self, Cause};
-use crate::sql;
-use crate::store::{Store, Transaction};
+use crate::outbox::{self, Cause, Enqueued};
+use crate::store::Store;
+use crate::transaction::Transaction;
+use store::sql;
 
 /// Rows a statement.
 const BATCH: i64 = 1000;
@@ -24,16 +25,14 @@ const BATCH: i64 = 1000;
 /// timer, and there is one for each id.
 ///
 /// # Errors
-/// As [`outbox::enqueue`]; also where a timer of this id exists already.
-pub async fn set<E: Event>(
+/// As [`outbox::enqueue`]. If there is a timer of this id already, the commit fails.
+pub fn set<E: Event>(
     transaction: &Transaction,
     event: &E,
     not_before_ms: i64,
     cause: &Cause,
 ) -> Result<Uuid, DbErr> {
-    // It may be earlier than those that the relay knows.
-    transaction.wake_on_commit(outbox::SIGNAL);
-    outbox::insert(transaction, event, 1, cause, Some(not_before_ms)).await
+    outbox::collect(transaction, event, 1, cause, Some(not_before_ms))
 }
 
 /// Cancels the timer of this id, if `transaction` commits. `false` where there is none, or its time has come.
@@ -41,13 +40,20 @@ pub async fn set<E: Event>(
 /// # Errors
 /// Where the database refuses.
 pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<bool, DbErr> {
+    let kind = aggregate_type(E::ROUTING_KEY);
+    let is_meant = |row: &Enqueued| {
+        row.held_until_ms.is_some() && row.aggregate_type == kind && row.aggregate_id == id
+    };
+    if transaction.take_back(is_meant) {
+        return Ok(true);
+    }
     let deleted = sql::execute(
-        &**transaction,
+        transaction,
         "DELETE FROM outbox WHERE aggregate_type = $1 AND aggregate_id = $2 AND held_until_ms IS NOT NULL",
-        [aggregate_type(E::ROUTING_KEY).into(), id.into()],
+        [kind.into(), id.into()],
     )
     .await?;
-    Ok(deleted.rows_affected() > 0)
+    Ok(deleted > 0)
 }
 
 /// The relay's watch on the timers of its database.
@@ -80,7 +86,7 @@ impl Timers {
              WHERE sequence IN (
                  SELECT sequence FROM outbox WHERE held_until_ms <= {now} ORDER BY held_until_ms LIMIT $1 {skip_locked})
                AND held_until_ms <= {now}";
-        sql::execute(store.connection(), releasing, [BATCH.into()]).await?;
+        sql::execute(store.relay(), releasing, [BATCH.into()]).await?;
         self.next = None;
         Ok(())
     }

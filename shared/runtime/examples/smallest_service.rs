@@ -14,7 +14,6 @@ use runtime::config::{
     TelemetryConfig,
 };
 use runtime::{GrpcServer, Health, Settings, Shutdown, SystemClock, Tasks, healthcheck};
-use sea_orm::DatabaseConnection;
 use tonic::service::Routes;
 
 #[derive(Parser)]
@@ -95,7 +94,7 @@ async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     tasks.spawn("grpc", async move {
         let routes = Routes::default();
         // No method of its own, so nobody is asked for a token, and no database for keys.
-        let verifier = Verifier::new(DatabaseConnection::default(), Arc::new(SystemClock));
+        let verifier = Verifier::new(store::Database::default(), Arc::new(SystemClock));
         let guard = Guard::new(&[], verifier);
         server.serve(routes, guard, health, &[], shutdown).await?;
         Ok(())

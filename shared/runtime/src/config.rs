@@ -16,8 +16,7 @@ mod telemetry;
 mod tls;
 
 pub use clients::{ClientArgs, ClientConfig};
-pub(crate) use database::is_plain_identifier;
-pub use database::{DatabaseArgs, DatabaseConfig, Location};
+pub use database::DatabaseArgs;
 pub use grpc::{GrpcArgs, GrpcConfig};
 pub use keys::{MailSealingKeyArgs, SecretKeyArgs};
 pub use lifecycle::{LifecycleArgs, LifecycleConfig};

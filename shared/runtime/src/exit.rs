@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use store::DatabaseError;
+
 /// `EX_CONFIG` of sysexits.h: something outside of this process has to be put right first.
 const EX_CONFIG: u8 = 78;
 
@@ -25,11 +27,17 @@ impl ExitWith {
 
     /// The code that `error` asks for, whatever context was added to it.
     pub(crate) fn code_of(error: &anyhow::Error) -> Option<u8> {
-        error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<Self>())
-            .map(|exit| exit.code)
+        error.chain().find_map(|cause| {
+            let exit = cause.downcast_ref::<Self>().map(|exit| exit.code);
+            exit.or_else(|| of_database(cause))
+        })
     }
+}
+
+/// A database that an operator has to set up differently first.
+fn of_database(cause: &(dyn Error + 'static)) -> Option<u8> {
+    let error = cause.downcast_ref::<DatabaseError>()?;
+    error.is_misconfiguration().then_some(EX_CONFIG)
 }
 
 #[cfg(test)]
@@ -47,17 +55,12 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_has_it_as_its_source_has_its_code() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("the database cannot be used")]
-        struct Unfit(#[source] ExitWith);
-
-        let error = anyhow::Error::from(Unfit(ExitWith::misconfigured("set pool_mode")));
+    fn a_schema_of_a_newer_release_has_the_code() {
+        let too_new = DatabaseError::SchemaTooNew("it needs m2".to_owned());
+        let error = anyhow::Error::from(too_new).context("the service cannot start");
         assert_eq!(ExitWith::code_of(&error), Some(78));
-        assert_eq!(
-            format!("{error:#}"),
-            "the database cannot be used: set pool_mode"
-        );
+        let failed = DatabaseError::Migration(sea_orm::DbErr::Custom("x".to_owned()));
+        assert_eq!(ExitWith::code_of(&failed.into()), None);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::digest::{SHA256, digest};
-use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, Value};
+use store::sql;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::database;
 use crate::status::{self, Violations};
 
 mod cleaning;
@@ -92,20 +92,42 @@ pub async fn claim(
     let Some(call) = call else {
         return Ok(None);
     };
-    let insert = format!(
-        "INSERT INTO idempotency (caller, method, request_id, request_hash, created_at_ms)
-         VALUES ($1, $2, $3, $4, {}) ON CONFLICT DO NOTHING",
-        database::now_sql(db)
-    );
+    claim_or_find(db, call, None).await
+}
+
+/// As [`claim`], and keeps `response` as the answer in the same statement: for a command that knows its answer before it begins.
+///
+/// # Errors
+/// [`ClaimError`].
+pub async fn claim_with(
+    db: &impl ConnectionTrait,
+    call: Option<&Call>,
+    response: impl FnOnce() -> Vec<u8>,
+) -> Result<Option<Vec<u8>>, ClaimError> {
+    let Some(call) = call else {
+        return Ok(None);
+    };
+    claim_or_find(db, call, Some(response())).await
+}
+
+async fn claim_or_find(
+    db: &impl ConnectionTrait,
+    call: &Call,
+    response: Option<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, ClaimError> {
+    let insert =
+        "INSERT INTO idempotency (caller, method, request_id, request_hash, response, created_at_ms)
+         VALUES ($1, $2, $3, $4, $5, {now}) ON CONFLICT DO NOTHING";
     let [caller, method, request_id] = call.key();
     let values = [
         caller,
         method,
         request_id,
         call.request_hash.as_str().into(),
+        response.into(),
     ];
-    let claimed = db.execute_raw(statement(db, &insert, values)).await?;
-    if claimed.rows_affected() == 1 {
+    let claimed = sql::execute(db, insert, values).await?;
+    if claimed == 1 {
         return Ok(None);
     }
     answered(db, Some(call)).await
@@ -124,7 +146,7 @@ pub async fn answered(
     };
     let select = "SELECT request_hash, response FROM idempotency
          WHERE caller = $1 AND method = $2 AND request_id = $3";
-    let found = db.query_one_raw(statement(db, select, call.key())).await?;
+    let found = sql::query_one(db, select, call.key()).await?;
     let Some(row) = found else {
         return Ok(None);
     };
@@ -153,7 +175,7 @@ pub async fn keep(
          WHERE caller = $1 AND method = $2 AND request_id = $3";
     let [caller, method, request_id] = call.key();
     let values = [caller, method, request_id, response.into()];
-    db.execute_raw(statement(db, update, values)).await?;
+    sql::execute(db, update, values).await?;
     Ok(())
 }
 
@@ -161,12 +183,4 @@ impl From<Reused> for Status {
     fn from(reused: Reused) -> Self {
         status::request_id_reused(reused.to_string())
     }
-}
-
-fn statement(
-    db: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Statement {
-    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }

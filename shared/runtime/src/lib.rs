@@ -7,7 +7,6 @@
 pub mod auth;
 pub mod clock;
 pub mod config;
-pub mod database;
 pub mod etag;
 mod exit;
 pub mod field_mask;

@@ -7,14 +7,15 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use sea_orm::DatabaseConnection;
+use store::Database;
 use store::Doubt;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 
+use store::Writable;
+
 use crate::auth::Guard;
-use crate::database::Writable;
 use crate::grpc::GrpcServer;
 use crate::health::Health;
 use crate::lifecycle::{Shutdown, Tasks};
@@ -30,7 +31,7 @@ pub struct Service {
     /// The contracts, for reflection.
     pub descriptor_set: &'static [u8],
     /// Its own database: while that is away or takes no writes, it does not serve.
-    pub database: DatabaseConnection,
+    pub database: Database,
     /// Raised whenever a statement on that database fails.
     pub doubt: Doubt,
 }

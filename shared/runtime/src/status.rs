@@ -13,8 +13,6 @@ use sea_orm::DbErr;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::database;
-
 pub use violations::{Violation, Violations};
 
 /// The domain of every `ErrorInfo`: together with its reason it names an error world-wide.
@@ -211,15 +209,15 @@ pub fn internal() -> Status {
 /// the database is away, `ABORTED` if two calls conflict, otherwise a bug of ours. Logs the error, so the calling code
 /// need not.
 pub fn database(error: &DbErr) -> Status {
-    if database::is_conflict(error) {
+    if store::is_conflict(error) {
         tracing::warn!(%error, "a transaction was given up for another one");
         return transaction_conflict();
     }
-    if database::is_full(error) {
+    if store::is_full(error) {
         tracing::error!(%error, "the disk of the database is full; free some space, no restart is needed");
         return database_full();
     }
-    if database::is_unavailable(error) {
+    if store::is_unavailable(error) {
         tracing::warn!(%error, "the database is away");
         return database_unavailable();
     }
@@ -340,6 +338,15 @@ mod tests {
             );
             assert!(!status.message().is_empty());
         }
+    }
+
+    #[test]
+    fn a_conflict_asks_for_another_try_and_shows_no_cause() {
+        let status = transaction_conflict();
+        assert_eq!(status.code(), Code::Aborted);
+        let details = status.get_error_details();
+        assert!(details.retry_info().unwrap().retry_delay > Some(Duration::ZERO));
+        assert!(!status.message().contains("deadlock"));
     }
 
     #[test]

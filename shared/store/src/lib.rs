@@ -1,12 +1,38 @@
-//! Code that the services' databases and the queue file of the embedded transport share.
+//! A service's own database, on PostgreSQL or SQLite: the pool, transactions, statements, error classes, the clock and migrations.
 //!
-//! [`sqlite`] makes a pool that never commits half of a transaction; [`Doubt`] reports a failed statement
-//! to the health check. The crate depends on no other crate of the workspace.
+//! Guarantee: a transaction commits whole or not at all, also if a caller gives up in the middle, a disk is full, or a server
+//! fails over. The crate depends on no other crate of the workspace.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod answer;
+pub mod clock;
+mod config;
+mod connect;
+mod database;
 mod doubt;
-pub mod sqlite;
+mod errors;
+pub mod guarded;
+mod migrate;
+mod observed;
+mod pooler;
+mod postgres;
+mod sessions;
+pub mod sql;
+mod sqlite;
+mod transaction;
+mod writable;
 
+pub use clock::{now_ms, now_sql};
+pub use config::{DatabaseConfig, Location, is_plain_identifier, is_supported};
+pub use connect::{DatabaseError, connect, connect_watched, ping};
+pub use database::Database;
 pub use doubt::Doubt;
+pub use errors::{
+    Class, class, is_conflict, is_full, is_transient, is_unavailable, is_unique_violation,
+    unique_violation,
+};
+pub use migrate::migrate;
+pub use transaction::Transaction;
+pub use writable::Writable;

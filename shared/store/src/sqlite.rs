@@ -1,82 +1,75 @@
-//! A pool of SQLite connections on which a transaction commits whole or not at all, also when the disk is full.
+//! SQLite: one file, one machine, and every commit on the disk before it is answered.
 //!
-//! SQLite ends a transaction by itself after some failures (FULL, IOERR, NOMEM, INTERRUPT). The driver does not notice:
-//! its ROLLBACK fails, it still counts one open transaction, and the next BEGIN on that connection becomes a SAVEPOINT
-//! whose commit commits nothing. Statements in between commit one by one. Two rules prevent both:
-//!
-//! - A connection that counts an open transaction when it should have none is closed, never reused.
-//! - After a rollback by the caller, the driver or SQLite, a connection commits nothing until the pool has it back.
+//! If SQLite ends a transaction by itself, as on a full disk, the connection is closed and not reused: [`crate::guarded`].
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::time::Duration;
 
-use sea_orm::sqlx::error::DatabaseError;
-use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteError, SqlitePoolOptions};
-use sea_orm::sqlx::{Connection as _, Error};
+use crate::doubt::Doubt;
+use backon::Retryable;
+use sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sea_orm::{SqlxSqliteConnector, sqlx};
 
-/// `SQLITE_FULL`, and `SQLITE_IOERR_SHMSIZE`: the first file for which there is no room may be the index of the log.
-const FULL: [&str; 2] = ["13", "4874"];
-/// `SQLITE_CONSTRAINT_COMMITHOOK`: the guard has refused a commit.
-const REFUSED_COMMIT: &str = "531";
-/// `SQLITE_ERROR`, with one of two texts, is what COMMIT and ROLLBACK answer after the transaction has ended by itself.
-const ERROR: &str = "1";
-const NO_TRANSACTION: &str = "no transaction is active";
-/// The text of SQLite's error for BEGIN inside a transaction.
-const WITHIN_TRANSACTION: &str = "within a transaction";
+use crate::config::DatabaseConfig;
+use crate::connect::{self, DatabaseError};
+use crate::database::Database;
+use crate::sessions::Sessions;
+use crate::{errors, guarded};
 
-/// Adds both rules to a pool. The pool must have no hooks of its own for connecting, acquiring and releasing.
-pub fn guarded(pool: SqlitePoolOptions) -> SqlitePoolOptions {
-    pool.after_connect(|connection, _| Box::pin(guard(connection)))
-        // By the driver's own count, which costs no statement.
-        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
-        .after_release(|connection, _| {
-            Box::pin(async {
-                // A rollback may still be queued. This waits for it, so the count is the last one.
-                guard(connection).await?;
-                Ok(!connection.is_in_transaction())
-            })
-        })
+/// How long a writer waits for the one before it. Only transactions that begin IMMEDIATE wait at all.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the file, and creates it and its folder where they are missing.
+pub(crate) async fn connect(
+    config: &DatabaseConfig,
+    path: &str,
+    doubt: &Doubt,
+) -> Result<Database, DatabaseError> {
+    create_folder(Path::new(path)).await?;
+    // The options belong to the pool: each connection that it ever opens gets all of them.
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true);
+    let open = || async {
+        guarded::guarded(SqlitePoolOptions::new())
+            .max_connections(config.pool_max)
+            .acquire_timeout(config.acquire_timeout)
+            .connect_with(options.clone())
+            .await
+    };
+    // While another process turns WAL on, SQLite says busy at once: this one lock does not know the time-out. One that
+    // recovers the file after a crash may hold it for longer than a pool waits.
+    let pool = open
+        .retry(connect::backoff(config.patience))
+        .when(|error| errors::is_sqlite_lock(error) || matches!(error, sqlx::Error::PoolTimedOut))
+        .await
+        .map_err(|error| DatabaseError::File {
+            path: path.to_owned(),
+            source: guarded::explain(&error).into(),
+        })?;
+    let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+    Ok(Database::with_sessions(
+        db,
+        Sessions::watched(doubt.clone()),
+    ))
 }
 
-/// Whether there is no room for the file or for its log and index.
-pub fn is_full(error: &(dyn DatabaseError + 'static)) -> bool {
-    error.try_downcast_ref::<SqliteError>().is_some()
-        && error
-            .code()
-            .is_some_and(|code| FULL.contains(&code.as_ref()))
-}
-
-/// Why a file cannot be opened, for a person. SQLite calls a full disk an I/O error there.
-pub fn explain(error: &Error) -> String {
-    if error.as_database_error().is_some_and(is_full) {
-        return format!("{error}: the disk is full, free some space");
-    }
-    error.to_string()
-}
-
-/// Whether the statement failed because SQLite had ended its transaction by itself. Nothing of the transaction is kept,
-/// and the same one may succeed when it is begun again.
-pub fn is_rolled_back(error: &(dyn DatabaseError + 'static)) -> bool {
-    if error.try_downcast_ref::<SqliteError>().is_none() {
-        return false;
-    }
-    let code = error.code();
-    code.as_deref() == Some(REFUSED_COMMIT)
-        || (code.as_deref() == Some(ERROR) && error.message().contains(NO_TRANSACTION))
-}
-
-/// Whether a BEGIN was refused because there is a transaction already.
-pub fn is_within_transaction(error: &(dyn DatabaseError + 'static)) -> bool {
-    error.try_downcast_ref::<SqliteError>().is_some()
-        && error.message().contains(WITHIN_TRANSACTION)
-}
-
-/// Refuses every commit after a rollback. Called again, it begins anew.
-async fn guard(connection: &mut SqliteConnection) -> Result<(), Error> {
-    let rolled_back = Arc::new(AtomicBool::new(false));
-    let noting = Arc::clone(&rolled_back);
-    let mut handle = connection.lock_handle().await?;
-    handle.set_rollback_hook(move || noting.store(true, Ordering::Release));
-    handle.set_commit_hook(move || !rolled_back.load(Ordering::Acquire));
-    Ok(())
+async fn create_folder(file: &Path) -> Result<(), DatabaseError> {
+    let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
+    let created = tokio::fs::create_dir_all(folder).await;
+    created.map_err(|error| DatabaseError::File {
+        path: folder.display().to_string(),
+        source: Box::new(error),
+    })
 }

@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use runtime::config::DatabaseConfig;
-use runtime::database;
-use sea_orm::DatabaseConnection;
 use sea_orm::sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use sea_orm_migration::MigratorTrait;
+use store::DatabaseConfig;
 use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
@@ -101,12 +99,12 @@ impl Database {
     }
 
     /// Connects as a service does.
-    pub async fn connect(&self) -> DatabaseConnection {
+    pub async fn connect(&self) -> store::Database {
         connect(&self.config()).await
     }
 
     /// Connects with at most this many connections.
-    pub async fn with_connections(&self, most: u32) -> DatabaseConnection {
+    pub async fn with_connections(&self, most: u32) -> store::Database {
         let config = DatabaseConfig {
             pool_max: most,
             ..self.config()
@@ -115,29 +113,29 @@ impl Database {
     }
 
     /// Connects to another address, such as a proxy's, with at most this many sessions.
-    pub async fn connect_by(&self, url: &str, sessions: u32) -> DatabaseConnection {
+    pub async fn connect_by(&self, url: &str, sessions: u32) -> store::Database {
         let config = DatabaseConfig {
             pool_max: sessions,
             acquire_timeout: SLOW_LINK,
             ..DatabaseConfig::new(url)
         };
-        database::connect(&config, "test")
+        store::connect(&config, "test")
             .await
             .unwrap_or_else(|error| panic!("connecting to the test's database: {error}"))
     }
 
     /// Connects, and applies the migrations of `M`.
-    pub async fn migrated<M: MigratorTrait>(&self) -> DatabaseConnection {
+    pub async fn migrated<M: MigratorTrait>(&self) -> store::Database {
         let db = self.connect().await;
-        database::migrate::<M>(&db)
+        store::migrate::<M>(&db)
             .await
             .unwrap_or_else(|error| panic!("migrating the test's database: {error}"));
         db
     }
 }
 
-async fn connect(config: &DatabaseConfig) -> DatabaseConnection {
-    database::connect(config, "test")
+async fn connect(config: &DatabaseConfig) -> store::Database {
+    store::connect(config, "test")
         .await
         .unwrap_or_else(|error| panic!("connecting to the test's database: {error}"))
 }

@@ -7,9 +7,8 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use runtime::config::DatabaseConfig;
-use runtime::database;
-use sea_orm::DatabaseConnection;
+use store::Database;
+use store::DatabaseConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -77,8 +76,8 @@ impl RoundTrips {
     }
 
     /// Connects as a service does.
-    pub async fn connect(&self) -> DatabaseConnection {
-        database::connect(&self.config(), "counted")
+    pub async fn connect(&self) -> Database {
+        store::connect(&self.config(), "counted")
             .await
             .unwrap_or_else(|error| panic!("connecting by way of the counter: {error}"))
     }

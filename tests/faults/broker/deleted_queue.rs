@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use sea_orm::{ConnectionTrait, TransactionTrait as _};
+use sea_orm::ConnectionTrait;
 
 use crate::deposit;
 use crate::load::Load;
@@ -28,7 +28,7 @@ pub(super) async fn run(world: &World, load: &mut Load, watch: &mut Watch) -> Re
     let broker = world.broker.as_ref().context("there is a broker")?;
     let begun = Instant::now();
     // A consumer that cannot write takes no more, so events come to lie in the queue.
-    let held_up = watch.consumer.begin().await?;
+    let held_up = ::store::Transaction::begin(&watch.consumer).await?;
     held_up
         .execute_unprepared("LOCK TABLE inbox IN EXCLUSIVE MODE")
         .await?;

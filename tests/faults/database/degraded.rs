@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use sea_orm::{AccessMode, ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use sea_orm::ConnectionTrait as _;
 use testkit::{BrokerKind, StoreKind};
 
 use super::end_all_sessions;
@@ -41,7 +41,7 @@ pub(super) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
 /// Every connection of the pool waits for a lock, and every further call for a connection.
 async fn exhausted(span: Duration, load: &mut Load, watch: &mut Watch) -> Result<()> {
     let (begun, mut longest) = (Instant::now(), Recovery::none());
-    let held_up = watch.producer.begin().await?;
+    let held_up = ::store::Transaction::begin(&watch.producer).await?;
     held_up
         .execute_unprepared("LOCK TABLE deposit IN ACCESS EXCLUSIVE MODE")
         .await?;
@@ -83,15 +83,17 @@ async fn read_only(span: Duration, load: &mut Load, watch: &mut Watch) -> Result
 }
 
 /// Of new sessions, and ends those that are there.
-async fn set_read_only(database: &DatabaseConnection, value: &str) -> Result<()> {
+async fn set_read_only(database: &store::Database, value: &str) -> Result<()> {
     let set = format!(
         "DO $$ BEGIN
              EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {value}', current_database());
          END $$"
     );
     // Our own sessions may be such new ones.
-    let writing = Some(AccessMode::ReadWrite);
-    let setting = database.begin_with_config(None, writing).await?;
+    let setting = ::store::Transaction::begin(database).await?;
+    setting
+        .execute_unprepared("SET TRANSACTION READ WRITE")
+        .await?;
     setting.execute_unprepared(&set).await?;
     setting.commit().await?;
     end_all_sessions(database).await?;

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use messaging::Store;
-use runtime::config::DatabaseConfig;
-use sea_orm::DatabaseConnection;
+use store::DatabaseConfig;
 use testkit::{BrokerKind, Database, StoreKind};
 use tokio::task::JoinSet;
 
@@ -120,12 +119,12 @@ async fn kills_under_load(seed: u64, kills: u32, patience: u64) -> Result<Verdic
 }
 
 /// The broker's. No process has it open.
-async fn queue_file(world: &World) -> Result<DatabaseConnection> {
+async fn queue_file(world: &World) -> Result<store::Database> {
     let config = DatabaseConfig::new(format!("sqlite://{}", world.queue_file().display()));
-    Ok(runtime::database::connect(&config, "faults").await?)
+    Ok(store::connect(&config, "faults").await?)
 }
 
-async fn is_whole(db: &DatabaseConnection) -> Result<bool> {
+async fn is_whole(db: &store::Database) -> Result<bool> {
     let rows = tables::rows(db, "PRAGMA integrity_check", []).await?;
     let row = rows.first().context("a check has an answer")?;
     Ok(row.try_get_by_index::<String>(0)? == "ok")

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use messaging::Store;
-use sea_orm::DatabaseConnection;
 
 use crate::ledger::commands::{self, Command};
 use crate::tables;
@@ -21,7 +20,7 @@ pub(super) struct Lane {
     pub(super) late: Store,
     pub(super) early: Store,
     /// The consumer's database.
-    pub(super) effects: DatabaseConnection,
+    pub(super) effects: store::Database,
     pub(super) held: Duration,
     pub(super) patience: Duration,
 }
@@ -101,7 +100,7 @@ impl Lane {
 
 /// Whether all that the producer holds has an effect at the consumer in time.
 pub(super) async fn all_have_effects(
-    [consumer, producer]: [&DatabaseConnection; 2],
+    [consumer, producer]: [&store::Database; 2],
     limit: Duration,
 ) -> Result<bool> {
     let (begun, made) = (Instant::now(), "SELECT count(DISTINCT op) FROM effect");

@@ -85,7 +85,7 @@ pub(crate) async fn until_done(store: &Store, command: &Command) {
 pub(crate) async fn deposit(store: &Store, command: &Command) -> Result<(), BeginError> {
     let transaction = store.begin_command().await?;
     let op = || [command.op.as_str().into()];
-    let done = tables::rows(&*transaction, "SELECT op FROM deposit WHERE op = $1", op()).await?;
+    let done = tables::rows(&transaction, "SELECT op FROM deposit WHERE op = $1", op()).await?;
     if !done.is_empty() {
         return Ok(());
     }
@@ -98,7 +98,7 @@ pub(crate) async fn deposit(store: &Store, command: &Command) -> Result<(), Begi
 pub(crate) async fn change(transaction: &Transaction, command: &Command) -> Result<(), DbErr> {
     let account = command.account.as_str();
     let versions = tables::rows(
-        &**transaction,
+        transaction,
         "INSERT INTO account (id, version) VALUES ($1, 1)
          ON CONFLICT (id) DO UPDATE SET version = account.version + 1 RETURNING version",
         [account.into()],
@@ -109,7 +109,7 @@ pub(crate) async fn change(transaction: &Transaction, command: &Command) -> Resu
         None => return Err(DbErr::RecordNotInserted),
     };
     tables::execute(
-        &**transaction,
+        transaction,
         "INSERT INTO deposit (op, account, version) VALUES ($1, $2, $3)",
         [command.op.as_str().into(), account.into(), version.into()],
     )
@@ -145,6 +145,6 @@ async fn enqueue(transaction: &Transaction, command: &Command, version: i64) -> 
     let cause = Cause {
         correlation_id: command.op.clone(),
     };
-    outbox::enqueue(transaction, &event, version, &cause).await?;
+    outbox::enqueue(transaction, &event, version, &cause)?;
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(crate) async fn record(
 ) -> Result<(), HandlerError> {
     let version = delivered.envelope.aggregate_version;
     tables::execute(
-        &**transaction,
+        transaction,
         "INSERT INTO effect (op, account, version) VALUES ($1, $2, $3)",
         [
             event.op.as_str().into(),

@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, ensure};
 use messaging::transport::{Confirmation, Publisher};
 use messaging::{Consumer, ConsumerConfig, RetryPolicy, Store};
 use runtime::clock::{Clock as _, SystemClock};
-use sea_orm::DatabaseConnection;
 use testkit::{Broker, BrokerKind, Database, StoreKind};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -32,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const LIMIT: Duration = Duration::from_secs(60);
 
 struct Bench {
-    consumer: DatabaseConnection,
+    consumer: store::Database,
     publisher: Box<dyn Publisher>,
     sent: usize,
 }

@@ -66,12 +66,12 @@ fn is_reused(error: &anyhow::Error) -> bool {
 /// The command of a service.
 async fn take(store: &Store, call: &Call, command: &Command) -> Result<Vec<u8>> {
     let transaction = store.begin_command().await?;
-    if let Some(first) = idempotency::claim(&*transaction, Some(call)).await? {
+    if let Some(first) = idempotency::claim(&transaction, Some(call)).await? {
         return Ok(first);
     }
     commands::change(&transaction, command).await?;
     let answer = command.op.clone().into_bytes();
-    idempotency::keep(&*transaction, Some(call), answer.clone()).await?;
+    idempotency::keep(&transaction, Some(call), answer.clone()).await?;
     transaction.commit().await?;
     Ok(answer)
 }

@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use contracts::notification::v1::NotificationState;
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
 use testkit::{Broker, BrokerKind, StoreKind, eventually};
 use tonic::Code;
 
 use crate::process::{Account, Process, broker_settings, command};
 
-async fn sqlite(path: &Path) -> DatabaseConnection {
+async fn sqlite(path: &Path) -> store::Database {
     let mut options = ConnectOptions::new(format!("sqlite://{}", path.display()));
     options.max_connections(1);
-    Database::connect(options).await.unwrap()
+    Database::connect(options).await.unwrap().into()
 }
 
-async fn pending(db: &DatabaseConnection, table: &str) -> i64 {
+async fn pending(db: &store::Database, table: &str) -> i64 {
     let sql = format!(
         "SELECT count(*) AS pending FROM {table}
          WHERE published_at_ms IS NULL AND event_type = 'angarium.user.v1.UserCreated'"

@@ -18,7 +18,7 @@ pub async fn handle(
         display_name: event.display_name,
     };
     let version = delivered.envelope.aggregate_version.unwrap_or(1);
-    recipients::learn(&**transaction, &recipient, version).await?;
+    recipients::learn(transaction, &recipient, version).await?;
     notify::user(
         transaction,
         &event.user_id,

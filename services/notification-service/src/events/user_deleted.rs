@@ -13,7 +13,7 @@ pub async fn handle(
     event: UserDeleted,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let db = &**transaction;
+    let db = transaction;
     let user_id = notify::parse(&event.user_id)?;
     // First, as it waits for those who are just writing to the user: the mails that they write are found by what follows.
     let known = recipients::erase(db, user_id, &delivered.envelope.correlation_id).await?;

@@ -21,6 +21,6 @@ pub async fn handle(
         .envelope
         .aggregate_version
         .ok_or_else(|| HandlerError::reject("the event has no version"))?;
-    recipients::learn(&**transaction, &recipient, version).await?;
+    recipients::learn(transaction, &recipient, version).await?;
     Ok(())
 }

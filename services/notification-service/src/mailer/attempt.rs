@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use contracts::notification::v1::{NotificationFailed, NotificationSent};
 use messaging::{Cause, outbox, trace};
-use runtime::database;
 use sea_orm::DbErr;
 use secrecy::SecretString;
 use tokio::time::{sleep, timeout};
@@ -69,7 +68,7 @@ impl Mailer {
             return Ok(None);
         };
         // Without a clock it is sent: whoever takes the code looks at its time as well.
-        let now_ms = database::now_ms(self.store.connection()).await;
+        let now_ms = ::store::now_ms(self.store.connection()).await;
         if now_ms.is_ok_and(|now_ms| now_ms >= code.expires_at_ms) {
             return Err(SendError::Permanent(Failure::Expired));
         }
@@ -94,7 +93,7 @@ impl Mailer {
 
     async fn extend(&self, letter: &Letter) -> Result<bool, DbErr> {
         let transaction = self.store.begin().await?;
-        let ours = pending::extend_lease(&*transaction, letter, LEASE).await?;
+        let ours = pending::extend_lease(&transaction, letter, LEASE).await?;
         transaction.commit().await?;
         Ok(ours)
     }
@@ -134,14 +133,14 @@ impl Mailer {
             Err(SendError::Permanent(failure)) => (failure, true),
             Err(SendError::Temporary(failure)) => (failure, letter.attempt >= ATTEMPTS),
         };
-        let now_ms = database::now_ms(self.store.connection()).await?;
+        let now_ms = ::store::now_ms(self.store.connection()).await?;
         let too_old = now_ms.saturating_sub(letter.created_at_ms) > runtime::millis(LONGEST_AGE);
         if lasting || too_old {
             return self.failed(letter, failure, now_ms).await;
         }
         let delay = delay(letter.attempt, fastrand::f64());
         let transaction = self.store.begin().await?;
-        pending::postpone(&*transaction, letter, &failure.to_string(), delay).await?;
+        pending::postpone(&transaction, letter, &failure.to_string(), delay).await?;
         transaction.commit().await?;
         self.outcomes.deferred();
         tracing::warn!(%failure, ?delay, "a mail could not be sent, it is tried again");
@@ -150,8 +149,8 @@ impl Mailer {
 
     async fn sent(&self, letter: &Letter) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
-        let now_ms = database::now_ms(&*transaction).await?;
-        if pending::record_sent(&*transaction, letter.id, now_ms).await? {
+        let now_ms = ::store::now_ms(&transaction).await?;
+        if pending::record_sent(&transaction, letter.id, now_ms).await? {
             let event = NotificationSent {
                 notification_id: letter.id.to_string(),
                 user_id: letter.user_id.to_string(),
@@ -159,8 +158,8 @@ impl Mailer {
                 event_id: letter.event_id.to_string(),
                 send_time: Some(convert::timestamp(now_ms)),
             };
-            outbox::enqueue(&transaction, &event, VERSION, &cause(letter)).await?;
-            erasure::erase_last(&*transaction, letter).await?;
+            outbox::enqueue(&transaction, &event, VERSION, &cause(letter))?;
+            erasure::erase_last(&transaction, letter).await?;
         }
         transaction.commit().await?;
         self.outcomes.sent();
@@ -171,7 +170,7 @@ impl Mailer {
     async fn failed(&self, letter: &Letter, failure: Failure, now_ms: i64) -> Result<(), DbErr> {
         let failure = failure.to_string();
         let transaction = self.store.begin().await?;
-        if pending::record_failed(&*transaction, letter, &failure, now_ms).await? {
+        if pending::record_failed(&transaction, letter, &failure, now_ms).await? {
             let event = NotificationFailed {
                 notification_id: letter.id.to_string(),
                 user_id: letter.user_id.to_string(),
@@ -180,8 +179,8 @@ impl Mailer {
                 failure: failure.clone(),
                 fail_time: Some(convert::timestamp(now_ms)),
             };
-            outbox::enqueue(&transaction, &event, VERSION, &cause(letter)).await?;
-            erasure::erase_last(&*transaction, letter).await?;
+            outbox::enqueue(&transaction, &event, VERSION, &cause(letter))?;
+            erasure::erase_last(&transaction, letter).await?;
         }
         transaction.commit().await?;
         self.outcomes.failed();

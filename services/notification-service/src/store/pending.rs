@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use messaging::trace::TraceContext;
 use messaging::{Bound, Transaction};
-use runtime::database::now_sql;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, QueryTrait as _, UpdateResult,
 };
+use store::now_sql;
 use uuid::Uuid;
 
 use super::notification::{Column, Entity, Model};
@@ -55,7 +55,7 @@ pub async fn take_up(
     limit: usize,
     in_flight: &HashSet<Uuid>,
 ) -> Result<Vec<Letter>, DbErr> {
-    let db = &**transaction;
+    let db = transaction;
     // In the same query, so that those in flight are passed over as well while their outcomes are just being recorded.
     let enough = limit.saturating_add(in_flight.len());
     let rows = Entity::find()

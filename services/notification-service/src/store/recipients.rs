@@ -3,12 +3,12 @@
 //! Events of one user may come in any order, so each row has the version of the user that it shows and never goes back. A
 //! user whose account was deleted stays as a row with nothing but the id: whatever still comes about them finds it.
 
-use runtime::database::now_sql;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
+use store::now_sql;
 use uuid::Uuid;
 
 use super::recipient::{Column, Entity, Model};

@@ -12,7 +12,7 @@ use notification_service::notification::{Kind, Letter, State};
 use notification_service::settling::Settling;
 use notification_service::store::{self, pending, recipients};
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use sea_orm::ConnectionTrait as _;
 use testkit::{Database, StoreKind, eventually_is, outbox};
 use uuid::Uuid;
 
@@ -161,9 +161,9 @@ async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
     world.notification(event_id, NotificationState::Sent).await;
     let user_id: Uuid = user.user_id.parse().unwrap();
 
-    let writing = world.db.begin().await.unwrap();
+    let writing = ::store::Transaction::begin(&world.db).await.unwrap();
     recipients::find(&writing, user_id).await.unwrap();
-    let deleting = world.db.begin().await.unwrap();
+    let deleting = ::store::Transaction::begin(&world.db).await.unwrap();
     let impatient = "SET LOCAL lock_timeout = '1ms'";
     deleting.execute_unprepared(impatient).await.unwrap();
     let waits = recipients::erase(&deleting, user_id, "")
@@ -174,7 +174,7 @@ async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
     deleting.rollback().await.unwrap();
 
     writing.commit().await.unwrap();
-    let deleting = world.db.begin().await.unwrap();
+    let deleting = ::store::Transaction::begin(&world.db).await.unwrap();
     let erased = recipients::erase(&deleting, user_id, "").await.unwrap();
     assert!(erased.is_some());
     deleting.rollback().await.unwrap();
@@ -182,7 +182,7 @@ async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
 }
 
 /// Mails to a user in one state, as many as the handlers have written over the years.
-async fn mails_in_state(db: &DatabaseConnection, user_id: Uuid, state: State, how_many: u64) {
+async fn mails_in_state(db: &::store::Database, user_id: Uuid, state: State, how_many: u64) {
     for _ in 0..how_many {
         let letter = Letter {
             id: Uuid::now_v7(),

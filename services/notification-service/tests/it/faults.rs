@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use contracts::notification::v1::{ListNotificationsRequest, NotificationState};
 use messaging::Store;
 use notification_service::config::Delivery;
-use runtime::config::DatabaseConfig;
-use runtime::database;
+use store::DatabaseConfig;
 use testkit::{Database, Proxy, StoreKind, eventually, eventually_is, outbox, reason};
 use tonic::Code;
 
@@ -63,7 +62,7 @@ async fn a_mail_whose_record_has_to_wait_for_the_database_is_not_sent_twice() {
     let mut post = Post::new(StoreKind::Postgres).await;
     let proxy = Proxy::before(post.database.url()).await;
     let config = DatabaseConfig::new(proxy.url());
-    let db = database::connect(&config, "test").await.unwrap();
+    let db = store::connect(&config, "test").await.unwrap();
     post.write().await;
     let gate = Gate::closed();
     post.start_on(Store::new(db), gate.clone(), Duration::from_secs(30));
@@ -88,7 +87,7 @@ async fn a_mail_whose_lease_runs_out_while_the_database_is_away_is_not_sent_twic
         acquire_timeout: Duration::from_millis(500),
         ..DatabaseConfig::new(proxy.url())
     };
-    let db = database::connect(&config, "test").await.unwrap();
+    let db = store::connect(&config, "test").await.unwrap();
     post.write().await;
     let gate = Gate::closed();
     post.start_on(Store::new(db), gate.clone(), Duration::from_secs(30));

@@ -9,7 +9,6 @@ use contracts::notification::v1::{NotificationFailed, NotificationSent};
 use notification_service::mail::Mail;
 use notification_service::sender::{Failure, Files, MailSender, SendError};
 use rstest::rstest;
-use runtime::database;
 use testkit::{StoreKind, eventually_is, outbox};
 
 use crate::mails::Folder;
@@ -78,7 +77,7 @@ async fn a_mail_that_is_being_sent_is_out_of_sight_of_others_for_as_long_as_it_t
     post.start(gate.clone()).await;
     gate.reached_by(1).await;
     let lease: i64 = post.value("SELECT due_at_ms FROM notification").await;
-    assert!(lease > database::now_ms(&post.db).await.unwrap());
+    assert!(lease > store::now_ms(&post.db).await.unwrap());
     eventually_is("the lease was extended", true, async || {
         post.value::<i64>("SELECT due_at_ms FROM notification")
             .await

@@ -10,9 +10,8 @@ use notification_service::migrations::Migrator;
 use notification_service::notification::{Kind, Letter};
 use notification_service::sender::MailSender;
 use notification_service::store;
-use runtime::database;
 use runtime::sealed::MailCodes;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, TryGetable};
+use sea_orm::{ConnectionTrait as _, TryGetable};
 use testkit::{Database, StoreKind, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +22,7 @@ use crate::world::{FROM, sealing_key, value};
 /// A database with mails to be sent, and mailers on it.
 pub(crate) struct Post {
     pub(crate) store: Store,
-    pub(crate) db: DatabaseConnection,
+    pub(crate) db: ::store::Database,
     pub(crate) database: Database,
     mailers: JoinSet<()>,
     stop: CancellationToken,
@@ -55,14 +54,14 @@ impl Post {
             html: "<p>Hello</p>".to_owned(),
             code: None,
             original_id: None,
-            created_at_ms: database::now_ms(&self.db).await.unwrap(),
+            created_at_ms: ::store::now_ms(&self.db).await.unwrap(),
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),
             attempt: 0,
             repeated: false,
         };
         let transaction = self.store.begin().await.unwrap();
-        store::insert_letter(&*transaction, &letter).await.unwrap();
+        store::insert_letter(&transaction, &letter).await.unwrap();
         transaction.wake_on_commit("mails");
         transaction.commit().await.unwrap();
         letter.id

@@ -13,9 +13,10 @@ use messaging::EngineConfig;
 use messaging::transport::Confirmation;
 use notification_service::config::{Delivery, MailConfig};
 use notification_service::{App, Config, app};
-use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
+use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement, TryGetable};
+use sea_orm::{ConnectionTrait as _, Statement, TryGetable};
+use store::DatabaseConfig;
 use tempfile::TempDir;
 use testkit::{
     Broker, BrokerKind, Database, Running, StoreKind, Tokens, authorized, eventually, eventually_is,
@@ -34,7 +35,7 @@ pub(crate) const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067
 pub(crate) struct World {
     // First, so that what runs ends before what it runs on.
     running: Running,
-    pub(crate) db: DatabaseConnection,
+    pub(crate) db: store::Database,
     pub(crate) tokens: Tokens,
     broker: Broker,
     pub(crate) database: Database,
@@ -221,7 +222,7 @@ async fn run(broker: &Broker, database: DatabaseConfig, delivery: Delivery) -> R
     Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await
 }
 
-pub(crate) async fn value<T: TryGetable>(db: &DatabaseConnection, sql: &str) -> T {
+pub(crate) async fn value<T: TryGetable>(db: &store::Database, sql: &str) -> T {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let row = db.query_one_raw(statement).await.unwrap();
     row.expect("a row").try_get_by_index(0).unwrap()

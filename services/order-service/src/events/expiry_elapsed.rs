@@ -2,7 +2,6 @@
 
 use contracts::order::v1::ExpiryElapsed;
 use messaging::{Delivered, HandlerError, Transaction};
-use runtime::database;
 use uuid::Uuid;
 
 use crate::changes;
@@ -20,7 +19,7 @@ pub async fn handle(
 ) -> Result<(), HandlerError> {
     let order_id = Uuid::parse_str(&event.order_id)
         .map_err(|error| HandlerError::reject(format!("order_id is not a UUID: {error}")))?;
-    let mut order = store::lock_order(&**transaction, order_id, None)
+    let mut order = store::lock_order(transaction, order_id, None)
         .await?
         .ok_or(Error::OrderNotFound(order_id))?;
     if order.state != State::Placed {
@@ -29,7 +28,7 @@ pub async fn handle(
     let change = Change::Cancel {
         reason: REASON.to_owned(),
     };
-    let now_ms = database::now_ms(&**transaction).await?;
+    let now_ms = ::store::now_ms(transaction).await?;
     changes::apply(transaction, &mut order, change, now_ms, &delivered.cause()).await?;
     Ok(())
 }

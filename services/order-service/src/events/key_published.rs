@@ -18,6 +18,6 @@ pub async fn handle(
         public_key,
         expires_at_ms: expires.seconds.saturating_mul(1000),
     };
-    auth::hear(&**transaction, &key, delivered.envelope.time_ms).await?;
+    auth::hear(transaction, &key, delivered.envelope.time_ms).await?;
     Ok(())
 }

@@ -12,6 +12,6 @@ pub async fn handle(
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     let heard = heard(&event.user_id, delivered)?;
-    users::heard_of_user(&**transaction, &heard).await?;
+    users::heard_of_user(transaction, &heard).await?;
     Ok(())
 }

@@ -18,7 +18,7 @@ pub async fn handle(
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
     };
-    users::heard_of_deletion(&**transaction, &heard, deletion).await?;
+    users::heard_of_deletion(transaction, &heard, deletion).await?;
     transaction.wake_on_commit(settling::SIGNAL);
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! The table `known_user`: the view of users that their events have made, and the users whose deletion is to be settled.
 
 use messaging::trace::TraceContext;
-use runtime::database::now_ms;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
     Select, Set,
 };
+use store::now_ms;
 use uuid::Uuid;
 
 use super::known_user::{ActiveModel, Column, Entity, Model};

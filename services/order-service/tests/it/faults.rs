@@ -14,10 +14,7 @@ use order_service::store::users::{self, Heard};
 use order_service::watch::Watchers;
 use runtime::auth::{Caller, Role};
 use runtime::{PageTokens, TestClock};
-use sea_orm::{
-    ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait as _,
-};
+use sea_orm::{ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
@@ -67,10 +64,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let tokens = PageTokens::open(store.connection()).await.unwrap();
     let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1, 1), tokens);
     let other = database.connect().await;
-    let locked = other.begin_with_options(TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    });
+    let locked = ::store::Transaction::begin(&other);
     let locked = locked.await.unwrap();
     // One waits for the file, the other one for its turn to write.
     let both = async || {
@@ -100,9 +94,7 @@ async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
     let other = database.migrated::<Migrator>().await;
     let mut config = database.config();
     config.pool_max = 1;
-    let doubt = runtime::database::Doubt::new();
-    let db = runtime::database::connect_watched(&config, "test", &doubt).await;
-    let store = Store::watched(db.unwrap(), doubt);
+    let store = Store::connect(&config, "test").await.unwrap();
     let clock = Arc::new(TestClock::at(1_000));
     let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
     let tokens = PageTokens::open(store.connection()).await.unwrap();

@@ -4,10 +4,9 @@ use contracts::order::v1::ListOrdersRequest;
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use order_service::migrations::Migrator;
 use rstest::rstest;
-use runtime::config::DatabaseConfig;
-use runtime::database;
 use sea_orm::{ConnectionTrait as _, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
+use store::DatabaseConfig;
 use testkit::{Database, StoreKind};
 use uuid::Uuid;
 
@@ -74,7 +73,7 @@ async fn a_schema_of_the_next_release_disturbs_nothing(
     for _ in 0..3 {
         everything_works(&world).await;
     }
-    database::migrate::<NextRelease>(&world.db).await.unwrap();
+    store::migrate::<NextRelease>(&world.db).await.unwrap();
     for _ in 0..3 {
         everything_works(&world).await;
     }

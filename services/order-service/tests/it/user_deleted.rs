@@ -5,7 +5,7 @@ use contracts::order::v1::{OrderCancelled, OrderState, UserViewState};
 use futures::future::join_all;
 use order_service::store::users;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use sea_orm::ConnectionTrait as _;
 use testkit::{StoreKind, eventually_is, reason};
 use tonic::Code;
 use uuid::Uuid;
@@ -144,7 +144,7 @@ async fn while_an_order_is_being_placed_its_user_is_not_deleted() {
     let deleting =
         format!("SELECT 1 FROM known_user WHERE user_id = '{user_id}' FOR UPDATE NOWAIT");
 
-    let placing = world.db.begin().await.unwrap();
+    let placing = ::store::Transaction::begin(&world.db).await.unwrap();
     let id = Uuid::parse_str(&user_id).unwrap();
     users::share_user(&placing, id).await.unwrap().unwrap();
     world.db.execute_unprepared(&deleting).await.unwrap_err();

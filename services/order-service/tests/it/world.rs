@@ -17,10 +17,9 @@ use order_service::store::users::{self, Heard};
 use order_service::store::{known_user, orders};
 use order_service::{App, Config};
 use prost::Name as _;
-use runtime::config::{DatabaseConfig, LifecycleConfig, TelemetryConfig};
-use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, Statement,
-};
+use runtime::config::{LifecycleConfig, TelemetryConfig};
+use sea_orm::{ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _, Statement};
+use store::DatabaseConfig;
 use testkit::{
     Broker, BrokerKind, Database, Promised, Running, StoreKind, Tokens, authorized, eventually_is,
 };
@@ -34,7 +33,7 @@ use crate::subscriber::{self, Subscriber};
 pub(crate) struct World {
     // First, so that what runs ends before what it runs on.
     running: Running,
-    pub(crate) db: DatabaseConnection,
+    pub(crate) db: store::Database,
     pub(crate) tokens: Tokens,
     /// The token of the admin who makes the calls of a test.
     admin: String,

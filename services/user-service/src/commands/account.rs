@@ -69,10 +69,10 @@ impl Commands {
         }
 
         let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&*transaction, call).await? {
-            return answered_user(&*transaction, &first).await;
+        if let Some(first) = idempotency::claim(&transaction, call).await? {
+            return answered_user(&transaction, &first).await;
         }
-        let locked = store::lock_user(&*transaction, user_id).await?;
+        let locked = store::lock_user(&transaction, user_id).await?;
         let mut user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(&etag, user.version)?;
         // What the password was asked for must be what is changed now.
@@ -83,11 +83,11 @@ impl Commands {
             write_change(&transaction, &user, cause).await?;
         }
         if moves {
-            codes::delete(&*transaction, Purpose::PasswordReset, user_id).await?;
+            codes::delete(&transaction, Purpose::PasswordReset, user_id).await?;
             self.request_verification(&transaction, &user, cause)
                 .await?;
         }
-        idempotency::keep(&*transaction, call, user.id.as_bytes().to_vec()).await?;
+        idempotency::keep(&transaction, call, user.id.as_bytes().to_vec()).await?;
         if moves {
             self.count_mail_to(&transaction, &user.email).await?;
         }
@@ -119,18 +119,18 @@ impl Commands {
             .await?;
         let hash = self.hasher.hash(new).await?;
         let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&*transaction, call).await?.is_some() {
+        if idempotency::claim(&transaction, call).await?.is_some() {
             return Ok(());
         }
-        let locked = store::lock_user(&*transaction, user_id).await?;
+        let locked = store::lock_user(&transaction, user_id).await?;
         let locked = locked.ok_or_else(|| missing(caller, user_id))?;
         if locked.password_hash.expose() != checked {
             return Err(Error::Raced);
         }
-        store::write_password(&*transaction, user_id, &hash).await?;
-        codes::delete(&*transaction, Purpose::PasswordReset, user_id).await?;
-        let ended = sessions::delete_of_user(&*transaction, user_id).await?;
-        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        store::write_password(&transaction, user_id, &hash).await?;
+        codes::delete(&transaction, Purpose::PasswordReset, user_id).await?;
+        let ended = sessions::delete_of_user(&transaction, user_id).await?;
+        idempotency::keep(&transaction, call, Vec::new()).await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "password_changed", %user_id, address, ended);
         Ok(())
@@ -147,23 +147,23 @@ impl Commands {
     ) -> Result<(), Error> {
         let now_ms = self.clock.now_ms();
         let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&*transaction, call).await?.is_some() {
+        if idempotency::claim(&transaction, call).await?.is_some() {
             return Ok(());
         }
-        let locked = store::lock_user(&*transaction, user_id).await?;
+        let locked = store::lock_user(&transaction, user_id).await?;
         let user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(etag, user.version)?;
-        sessions::delete_of_user(&*transaction, user_id).await?;
+        sessions::delete_of_user(&transaction, user_id).await?;
         for purpose in [Purpose::EmailVerification, Purpose::PasswordReset] {
-            codes::delete(&*transaction, purpose, user_id).await?;
+            codes::delete(&transaction, purpose, user_id).await?;
         }
-        store::delete_user(&*transaction, user_id).await?;
+        store::delete_user(&transaction, user_id).await?;
         let deleted = UserDeleted {
             user_id: user_id.to_string(),
             delete_time: Some(convert::timestamp(now_ms)),
         };
-        outbox::enqueue(&transaction, &deleted, user.version + 1, cause).await?;
-        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        outbox::enqueue(&transaction, &deleted, user.version + 1, cause)?;
+        idempotency::keep(&transaction, call, Vec::new()).await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "user_deleted", %user_id, by = %caller.user_id);
         Ok(())

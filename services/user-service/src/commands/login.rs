@@ -68,18 +68,18 @@ impl Commands {
         let transaction = self.store.begin().await?;
         // Locked, and read again: a password that was changed meanwhile has ended all sessions, and this one is not to
         // come after.
-        let current = store::lock_user(&*transaction, user.id).await?;
+        let current = store::lock_user(&transaction, user.id).await?;
         let is_same = |now: &Credentials| Some(now.password_hash.expose()) == verified.as_deref();
         let current = current.filter(is_same).ok_or(Error::CredentialsInvalid)?;
         if let Some(hash) = rehashed {
-            store::write_password(&*transaction, user.id, &hash).await?;
+            store::write_password(&transaction, user.id, &hash).await?;
         }
         let session_id = Uuid::now_v7().to_string();
         let ends_at_ms = now_ms + millis(SESSION);
-        sessions::insert_session(&*transaction, &session_id, user.id, ends_at_ms).await?;
+        sessions::insert_session(&transaction, &session_id, user.id, ends_at_ms).await?;
         let user = current.user;
         let tokens = self
-            .next_tokens(&*transaction, &user, &session_id, ends_at_ms)
+            .next_tokens(&transaction, &user, &session_id, ends_at_ms)
             .await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "login_succeeded", user_id = %user.id, address);
@@ -91,11 +91,11 @@ impl Commands {
         let digest = secret::token_digest(token);
         let now_ms = self.clock.now_ms();
         let transaction = self.store.begin().await?;
-        let known = sessions::lock_token(&*transaction, &digest).await?;
+        let known = sessions::lock_token(&transaction, &digest).await?;
         let known = known.ok_or(Error::RefreshTokenInvalid)?;
         let user_id = known.user_id;
         if known.is_used {
-            sessions::delete_session(&*transaction, &known.session_id).await?;
+            sessions::delete_session(&transaction, &known.session_id).await?;
             transaction.commit().await?;
             tracing::warn!(target: "security", event = "refresh_token_reused", %user_id, address, "the session was ended");
             return Err(Error::RefreshTokenInvalid);
@@ -103,12 +103,12 @@ impl Commands {
         if known.expires_at_ms <= now_ms || known.session_expires_at_ms <= now_ms {
             return Err(Error::RefreshTokenInvalid);
         }
-        let user = store::find_user(&*transaction, user_id).await?;
+        let user = store::find_user(&transaction, user_id).await?;
         let user = user.ok_or(Error::RefreshTokenInvalid)?;
-        sessions::mark_used(&*transaction, &digest).await?;
+        sessions::mark_used(&transaction, &digest).await?;
         let tokens = self
             .next_tokens(
-                &*transaction,
+                &transaction,
                 &user,
                 &known.session_id,
                 known.session_expires_at_ms,
@@ -122,10 +122,10 @@ impl Commands {
     pub async fn revoke(&self, token: &SecretString, address: &str) -> Result<(), Error> {
         let digest = secret::token_digest(token);
         let transaction = self.store.begin().await?;
-        let Some(known) = sessions::lock_token(&*transaction, &digest).await? else {
+        let Some(known) = sessions::lock_token(&transaction, &digest).await? else {
             return Ok(());
         };
-        sessions::delete_session(&*transaction, &known.session_id).await?;
+        sessions::delete_session(&transaction, &known.session_id).await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "session_revoked", user_id = %known.user_id, address);
         Ok(())

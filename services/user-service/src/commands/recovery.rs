@@ -63,20 +63,20 @@ impl Commands {
         };
         let hash = self.hasher.hash(new).await?;
         let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&*transaction, call).await?.is_some() {
+        if idempotency::claim(&transaction, call).await?.is_some() {
             return Ok(());
         }
-        let locked = store::lock_user(&*transaction, user_id).await?;
+        let locked = store::lock_user(&transaction, user_id).await?;
         let user = locked.ok_or(Error::CodeInvalid)?.user;
         // The lock has waited for whoever used it first.
-        let found = codes::find(&*transaction, purpose, &digest, now_ms).await?;
+        let found = codes::find(&transaction, purpose, &digest, now_ms).await?;
         if found.is_none_or(|(_, sent_to)| sent_to != user.email.key()) {
             return Err(Error::CodeInvalid);
         }
-        codes::delete(&*transaction, purpose, user_id).await?;
-        store::write_password(&*transaction, user_id, &hash).await?;
-        let ended = sessions::delete_of_user(&*transaction, user_id).await?;
-        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        codes::delete(&transaction, purpose, user_id).await?;
+        store::write_password(&transaction, user_id, &hash).await?;
+        let ended = sessions::delete_of_user(&transaction, user_id).await?;
+        idempotency::keep(&transaction, call, Vec::new()).await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "password_reset", %user_id, address, ended);
         Ok(())
@@ -96,13 +96,13 @@ impl Commands {
         self.throttle.take(CODES, address).await?;
         self.throttle.take(RESETS, account_of(email)).await?;
         let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&*transaction, call).await?.is_some() {
+        if idempotency::claim(&transaction, call).await?.is_some() {
             return Ok(());
         }
-        let found = store::find_by_email(&*transaction, email.key()).await?;
+        let found = store::find_by_email(&transaction, email.key()).await?;
         let locked = match found {
             // Two who ask at once shall not both write its one code.
-            Some(found) => store::lock_user(&*transaction, found.user.id).await?,
+            Some(found) => store::lock_user(&transaction, found.user.id).await?,
             None => None,
         };
         if let Some(locked) = locked {
@@ -118,9 +118,9 @@ impl Commands {
                 sealed_code: self.mail_codes.seal(purpose, user.id, &code)?,
                 expire_time: Some(convert::timestamp(expires_at_ms)),
             };
-            outbox::enqueue(&transaction, &requested, 1, cause).await?;
+            outbox::enqueue(&transaction, &requested, 1, cause)?;
         }
-        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        idempotency::keep(&transaction, call, Vec::new()).await?;
         transaction.commit().await?;
         let account = self.throttle.digest(email.key());
         tracing::info!(target: "security", event = "password_reset_requested", account, address);

@@ -36,10 +36,12 @@ impl Commands {
         let password_hash = self.hasher.hash(password).await?;
         let user = User::register(Uuid::now_v7(), email, display_name, self.clock.now_ms());
         let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&*transaction, call).await? {
-            return answered_user(&*transaction, &first).await;
+        // The id and no more: what is personal stands in one place, from where it can be erased.
+        let answer = || user.id.as_bytes().to_vec();
+        if let Some(first) = idempotency::claim_with(&transaction, call, answer).await? {
+            return answered_user(&transaction, &first).await;
         }
-        if let Err(error) = store::insert_user(&*transaction, &user, &password_hash).await {
+        if let Err(error) = store::insert_user(&transaction, &user, &password_hash).await {
             // Nothing of it stays but that it was tried, because this answer tells something.
             transaction.rollback().await?;
             self.throttle.take(REGISTRATIONS, address).await?;
@@ -52,11 +54,9 @@ impl Commands {
             display_name: user.display_name.as_str().to_owned(),
             create_time: Some(convert::timestamp(user.created_at_ms)),
         };
-        outbox::enqueue(&transaction, &created, user.version, cause).await?;
+        outbox::enqueue(&transaction, &created, user.version, cause)?;
         self.request_verification(&transaction, &user, cause)
             .await?;
-        // The id and no more: what is personal stands in one place, from where it can be erased.
-        idempotency::keep(&*transaction, call, user.id.as_bytes().to_vec()).await?;
         self.count_mail_to(&transaction, &user.email).await?;
         self.throttle
             .take_in(&transaction, REGISTRATIONS, address)
@@ -80,10 +80,10 @@ impl Commands {
         let user = self.get_user(caller, caller.user_id).await?;
         self.throttle.take(MAILS, account_of(&user.email)).await?;
         let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&*transaction, call).await?.is_some() {
+        if idempotency::claim(&transaction, call).await?.is_some() {
             return Ok(());
         }
-        let user = store::lock_user(&*transaction, caller.user_id)
+        let user = store::lock_user(&transaction, caller.user_id)
             .await?
             .ok_or_else(|| missing(caller, caller.user_id))?
             .user;
@@ -92,7 +92,7 @@ impl Commands {
         }
         self.request_verification(&transaction, &user, cause)
             .await?;
-        idempotency::keep(&*transaction, call, Vec::new()).await?;
+        idempotency::keep(&transaction, call, Vec::new()).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -113,24 +113,24 @@ impl Commands {
         let digest = secret::code_digest(code);
         let now_ms = self.clock.now_ms();
         let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&*transaction, call).await? {
-            return answered_user(&*transaction, &first).await;
+        if let Some(first) = idempotency::claim(&transaction, call).await? {
+            return answered_user(&transaction, &first).await;
         }
         let purpose = Purpose::EmailVerification;
-        let found = codes::find(&*transaction, purpose, &digest, now_ms).await?;
+        let found = codes::find(&transaction, purpose, &digest, now_ms).await?;
         let (user_id, sent_to) = found.ok_or(Error::CodeInvalid)?;
-        let locked = store::lock_user(&*transaction, user_id).await?;
+        let locked = store::lock_user(&transaction, user_id).await?;
         let mut user = locked.ok_or(Error::CodeInvalid)?.user;
         // The lock has waited for whoever used it first.
-        let is_left = codes::find(&*transaction, purpose, &digest, now_ms).await?;
+        let is_left = codes::find(&transaction, purpose, &digest, now_ms).await?;
         if is_left.is_none() || user.email.key() != sent_to {
             return Err(Error::CodeInvalid);
         }
-        codes::delete(&*transaction, purpose, user_id).await?;
+        codes::delete(&transaction, purpose, user_id).await?;
         if user.verify_email(now_ms) {
             write_change(&transaction, &user, cause).await?;
         }
-        idempotency::keep(&*transaction, call, user.id.as_bytes().to_vec()).await?;
+        idempotency::keep(&transaction, call, user.id.as_bytes().to_vec()).await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "email_verified", %user_id, address);
         Ok(user)

@@ -2,7 +2,6 @@
 
 use contracts::key::v1::KeyRequested;
 use messaging::{Delivered, HandlerError, Transaction};
-use runtime::database;
 
 use crate::keys::announcement;
 use crate::store::signing_keys;
@@ -15,9 +14,9 @@ pub async fn handle(
     event: KeyRequested,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let now_ms = database::now_ms(&**transaction).await?;
-    signing_keys::lock_all(&**transaction).await?;
-    if signing_keys::announced_between(&**transaction, now_ms - PAUSE_MS, now_ms).await? {
+    let now_ms = ::store::now_ms(transaction).await?;
+    signing_keys::lock_all(transaction).await?;
+    if signing_keys::announced_between(transaction, now_ms - PAUSE_MS, now_ms).await? {
         return Ok(());
     }
     announcement::announce(transaction, now_ms, &delivered.cause()).await?;

@@ -1,8 +1,8 @@
 //! `login_attempt`: the failures of an account, from anywhere and from the addresses that it is known at.
 
 use sea_orm::{ConnectionTrait, DbErr};
+use store::sql;
 
-use super::sql;
 use crate::throttle::Attempts;
 
 pub async fn exists(
@@ -11,7 +11,7 @@ pub async fn exists(
     address: &str,
 ) -> Result<bool, DbErr> {
     let select = "SELECT failures FROM login_attempt WHERE account = $1 AND address = $2";
-    let row = sql::one(db, select, [account.into(), address.into()]).await?;
+    let row = sql::query_one(db, select, [account.into(), address.into()]).await?;
     Ok(row.is_some())
 }
 
@@ -30,7 +30,7 @@ pub async fn lock(
     .await?;
     let select = "SELECT failures, blocked_until_ms, last_at_ms FROM login_attempt
         WHERE account = $1 AND address = $2 {for_update}";
-    let row = sql::one(db, select, [account.into(), address.into()]).await?;
+    let row = sql::query_one(db, select, [account.into(), address.into()]).await?;
     row.map_or(Ok(Attempts::default()), |row| {
         Ok(Attempts {
             failures: row.try_get("", "failures")?,

@@ -1,26 +1,22 @@
 //! `bucket`: how often something may still be tried.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use store::sql;
 
-use super::sql;
 use crate::throttle::Bucket;
 
 /// The bucket of `subject`, locked until the transaction ends; a full one where there was none.
 pub async fn lock(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {
-    sql::execute(
-        db,
-        "INSERT INTO bucket (subject, full_at_ms) VALUES ($1, 0) ON CONFLICT DO NOTHING",
-        [subject.into()],
-    )
-    .await?;
-    let select = "SELECT full_at_ms FROM bucket WHERE subject = $1 {for_update}";
-    bucket(sql::one(db, select, [subject.into()]).await?)
+    // The update changes nothing: it locks the row in the same round trip.
+    let locking = "INSERT INTO bucket (subject, full_at_ms) VALUES ($1, 0)
+         ON CONFLICT (subject) DO UPDATE SET full_at_ms = bucket.full_at_ms RETURNING full_at_ms";
+    bucket(sql::query_one(db, locking, [subject.into()]).await?)
 }
 
 /// The bucket of `subject` as it is at the moment.
 pub async fn read(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {
     let select = "SELECT full_at_ms FROM bucket WHERE subject = $1";
-    bucket(sql::one(db, select, [subject.into()]).await?)
+    bucket(sql::query_one(db, select, [subject.into()]).await?)
 }
 
 fn bucket(row: Option<QueryResult>) -> Result<Bucket, DbErr> {

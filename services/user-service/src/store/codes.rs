@@ -2,9 +2,8 @@
 
 use runtime::sealed::Purpose;
 use sea_orm::{ConnectionTrait, DbErr};
+use store::sql;
 use uuid::Uuid;
-
-use super::sql;
 
 /// Keeps a code, and ends the one before it. It counts for the address that it was sent to.
 pub async fn replace(
@@ -15,11 +14,12 @@ pub async fn replace(
     email_key: &str,
     expires_at_ms: i64,
 ) -> Result<(), DbErr> {
-    delete(db, purpose, user_id).await?;
     sql::execute(
         db,
         "INSERT INTO mail_code (code_digest, purpose, user_id, email_key, expires_at_ms)
-         VALUES ($1, $2, $3, $4, $5)",
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (user_id, purpose) DO UPDATE
+         SET code_digest = excluded.code_digest, email_key = excluded.email_key, expires_at_ms = excluded.expires_at_ms",
         [
             digest.into(),
             name(purpose).into(),
@@ -39,7 +39,7 @@ pub async fn find(
     digest: &str,
     now_ms: i64,
 ) -> Result<Option<(Uuid, String)>, DbErr> {
-    let row = sql::one(
+    let row = sql::query_one(
         db,
         "SELECT user_id, email_key FROM mail_code
          WHERE code_digest = $1 AND purpose = $2 AND expires_at_ms > $3",

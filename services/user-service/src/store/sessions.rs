@@ -3,9 +3,8 @@
 //! A used token stays until its session ends: that is how its second use is recognised.
 
 use sea_orm::{ConnectionTrait, DbErr};
+use store::sql;
 use uuid::Uuid;
-
-use super::sql;
 
 /// A refresh token that is known, and the session that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +61,12 @@ pub async fn lock_token(
 ) -> Result<Option<KnownToken>, DbErr> {
     let select = "SELECT session_id, user_id, expires_at_ms FROM session
         WHERE session_id = (SELECT session_id FROM refresh_token WHERE token_digest = $1) {for_update}";
-    let Some(session) = sql::one(db, select, [digest.into()]).await? else {
+    let Some(session) = sql::query_one(db, select, [digest.into()]).await? else {
         return Ok(None);
     };
     // Read only now: whoever had the session before may have used the token.
     let select = "SELECT expires_at_ms, is_used FROM refresh_token WHERE token_digest = $1";
-    let Some(token) = sql::one(db, select, [digest.into()]).await? else {
+    let Some(token) = sql::query_one(db, select, [digest.into()]).await? else {
         return Ok(None);
     };
     let user_id: String = session.try_get("", "user_id")?;

@@ -2,8 +2,7 @@
 
 use runtime::auth::VerificationKey;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
-
-use super::sql;
+use store::sql;
 
 /// One key, as it is kept.
 #[derive(Clone)]
@@ -32,7 +31,7 @@ pub async fn valid_at(db: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<Stor
     let select =
         "SELECT key_id, sealed_private_key, signs_from_ms, signs_until_ms, expires_at_ms, version
         FROM signing_key WHERE expires_at_ms > $1 ORDER BY signs_from_ms";
-    let rows = sql::all(db, select, [now_ms.into()]).await?;
+    let rows = sql::query_all(db, select, [now_ms.into()]).await?;
     rows.iter().map(key).collect()
 }
 
@@ -44,7 +43,7 @@ pub async fn public_at(
     let select = "SELECT signing_key.key_id, public_key, signing_key.expires_at_ms, version
         FROM signing_key JOIN verification_key ON verification_key.key_id = signing_key.key_id
         WHERE signing_key.expires_at_ms > $1 ORDER BY signs_from_ms";
-    let rows = sql::all(db, select, [now_ms.into()]).await?;
+    let rows = sql::query_all(db, select, [now_ms.into()]).await?;
     rows.iter().map(public).collect()
 }
 
@@ -55,7 +54,7 @@ pub async fn announced_between(
     until_ms: i64,
 ) -> Result<bool, DbErr> {
     let select = "SELECT key_id FROM verification_key WHERE announced_at_ms BETWEEN $1 AND $2";
-    let row = sql::one(db, select, [from_ms.into(), until_ms.into()]).await?;
+    let row = sql::query_one(db, select, [from_ms.into(), until_ms.into()]).await?;
     Ok(row.is_some())
 }
 

@@ -90,14 +90,14 @@ impl Throttle {
         let bucket_of = self.bucket(LOGINS, address);
         let address = self.digest(address);
         let transaction = self.store.begin().await?;
-        let mut bucket = buckets::lock(&*transaction, &bucket_of).await?;
+        let mut bucket = buckets::lock(&transaction, &bucket_of).await?;
         bucket.take(LOGINS, now_ms)?;
-        buckets::write(&*transaction, &bucket_of, bucket).await?;
-        let is_known = attempts::exists(&*transaction, &account, &address).await?;
+        buckets::write(&transaction, &bucket_of, bucket).await?;
+        let is_known = attempts::exists(&transaction, &account, &address).await?;
         let counted_at = if is_known { &address } else { ANYWHERE }.to_owned();
-        let mut counter = attempts::lock(&*transaction, &account, &counted_at).await?;
+        let mut counter = attempts::lock(&transaction, &account, &counted_at).await?;
         counter.begin(now_ms)?;
-        attempts::write(&*transaction, &account, &counted_at, counter).await?;
+        attempts::write(&transaction, &account, &counted_at, counter).await?;
         transaction.commit().await?;
         Ok(Login {
             account,
@@ -111,16 +111,16 @@ impl Throttle {
     /// The login was right: it was no failure, and its address is known from now on.
     pub async fn succeeded(&self, login: Login) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
-        let mut bucket = buckets::lock(&*transaction, &login.bucket).await?;
+        let mut bucket = buckets::lock(&transaction, &login.bucket).await?;
         bucket.give(LOGINS);
-        buckets::write(&*transaction, &login.bucket, bucket).await?;
+        buckets::write(&transaction, &login.bucket, bucket).await?;
         let forgiven = Attempts {
             last_at_ms: self.clock.now_ms(),
             ..Attempts::default()
         };
         for place in [login.address.as_str(), ANYWHERE] {
-            attempts::lock(&*transaction, &login.account, place).await?;
-            attempts::write(&*transaction, &login.account, place, forgiven).await?;
+            attempts::lock(&transaction, &login.account, place).await?;
+            attempts::write(&transaction, &login.account, place, forgiven).await?;
         }
         transaction.commit().await
     }
@@ -128,13 +128,13 @@ impl Throttle {
     /// The login was not judged, so it was no attempt.
     pub async fn take_back(&self, login: Login) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
-        let mut bucket = buckets::lock(&*transaction, &login.bucket).await?;
+        let mut bucket = buckets::lock(&transaction, &login.bucket).await?;
         bucket.give(LOGINS);
-        buckets::write(&*transaction, &login.bucket, bucket).await?;
+        buckets::write(&transaction, &login.bucket, bucket).await?;
         let place = &login.counted_at;
-        let mut counter = attempts::lock(&*transaction, &login.account, place).await?;
+        let mut counter = attempts::lock(&transaction, &login.account, place).await?;
         counter.take_back(login.begun);
-        attempts::write(&*transaction, &login.account, place, counter).await?;
+        attempts::write(&transaction, &login.account, place, counter).await?;
         transaction.commit().await
     }
 }

@@ -7,7 +7,6 @@ use messaging::Store;
 use runtime::auth::{Caller, Role};
 use runtime::sealed::{MailCodes, MasterKey};
 use runtime::{PageTokens, TestClock};
-use sea_orm::DatabaseConnection;
 use testkit::{Database, StoreKind};
 use tonic::Request;
 use user_service::address::AddressSource;
@@ -28,7 +27,7 @@ pub(crate) struct Bench {
     pub(crate) throttle: Throttle,
     pub(crate) clock: TestClock,
     pub(crate) store: Store,
-    pub(crate) db: DatabaseConnection,
+    pub(crate) db: store::Database,
     _database: Option<Database>,
 }
 

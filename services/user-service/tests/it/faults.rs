@@ -6,7 +6,6 @@ use contracts::user::v1::GetUserRequest;
 use contracts::user::v1::user_service_server::UserService as _;
 use messaging::Store;
 use runtime::TestClock;
-use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
 use user_service::hasher::{Hasher, Limits};
@@ -50,10 +49,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
         .await
         .users;
     let other = database.connect().await;
-    let locked = other.begin_with_options(TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    });
+    let locked = ::store::Transaction::begin(&other);
     let locked = locked.await.unwrap();
     let refused = users.create_user(Request::new(ada())).await.unwrap_err();
     assert_unavailable(&refused);

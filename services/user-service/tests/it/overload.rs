@@ -137,7 +137,7 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
     database.migrated::<Migrator>().await;
     let mut config = database.config();
     config.pool_max = 1;
-    let db = runtime::database::connect(&config, "test").await.unwrap();
+    let db = store::connect(&config, "test").await.unwrap();
     let store = Store::new(db);
     let hasher = Hasher::new(Limits {
         at_a_time: 1,

@@ -4,7 +4,7 @@ use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{AuthenticateRequest, RefreshTokenRequest, RevokeTokenRequest};
 use futures::future::join_all;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, Statement};
 use testkit::{StoreKind, eventually_is, reason};
 use tonic::{Code, Request};
 use user_service::store::sessions;
@@ -147,13 +147,13 @@ async fn exchanging_a_token_and_ending_its_session_wait_for_one_another_and_neve
     let token = sessions::insert_token(&bench.db, "first", "session", i64::MAX);
     token.await.unwrap();
 
-    let refreshing = bench.db.begin().await.unwrap();
+    let refreshing = ::store::Transaction::begin(&bench.db).await.unwrap();
     let known = sessions::lock_token(&refreshing, "first").await.unwrap();
     assert!(known.is_some_and(|known| !known.is_used));
     let db = bench.db.clone();
     #[expect(clippy::disallowed_methods, reason = "the test joins it")]
     let ending = tokio::spawn(async move {
-        let ending = db.begin().await?;
+        let ending = ::store::Transaction::begin(&db).await?;
         sessions::delete_session(&ending, "session").await?;
         ending.commit().await
     });

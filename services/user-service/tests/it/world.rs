@@ -12,9 +12,10 @@ use contracts::user::v1::{
 use event::Message;
 use messaging::transport::{Ack, Queue, Topology};
 use messaging::{Delivered, EngineConfig, HandlerError, Subscriptions, Transaction};
-use runtime::config::{DatabaseConfig, GrpcConfig, LifecycleConfig, TelemetryConfig};
+use runtime::config::{GrpcConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait as _, Statement};
+use store::DatabaseConfig;
 use testkit::{
     Broker, BrokerKind, Database, Promised, Running, StoreKind, Tokens, authorized, eventually,
 };
@@ -30,7 +31,7 @@ use crate::codes;
 pub(crate) struct World {
     // First, so that what runs ends before what it runs on.
     running: Running,
-    pub(crate) db: DatabaseConnection,
+    pub(crate) db: store::Database,
     /// Accepted by the service, for any user and role.
     pub(crate) tokens: Tokens,
     broker: Broker,

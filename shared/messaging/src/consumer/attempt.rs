@@ -8,8 +8,9 @@ use super::handling::{Failure, Handling, Outcome};
 use crate::faults;
 use crate::inbox::Due;
 use crate::reconnect::Reconnect;
-use crate::store::{Store, Transaction};
+use crate::store::Store;
 use crate::subscription::HandlerError;
+use crate::transaction::Transaction;
 
 /// How often to note that a handler did not end: what it waits for may be what noting waits for, for as long as the database lets
 /// a statement run.

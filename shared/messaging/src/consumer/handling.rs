@@ -12,12 +12,13 @@ use sea_orm::DbErr;
 
 use super::decision::{Arrival, Turn, arrived, turn};
 use super::processing;
+use crate::faults;
 use crate::inbox::{self, Held};
 use crate::retry::{RetryPolicy, millis};
-use crate::store::Transaction;
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
 use crate::telemetry::{Instruments, System};
-use crate::{faults, sql};
+use crate::transaction::Transaction;
+use store::Class;
 
 mod discarded;
 mod due;
@@ -82,15 +83,15 @@ impl Failure {
 
 impl From<DbErr> for Failure {
     fn from(error: DbErr) -> Self {
-        if sql::is_after_failure(&error) {
-            let cause = "its handler went on after a statement that had failed";
-            return Self::Handler(HandlerError::retry(cause));
+        match store::class(&error) {
+            Class::AfterFailure => {
+                let cause = "its handler went on after a statement that had failed";
+                Self::Handler(HandlerError::retry(cause))
+            }
+            // It is in the message, so it does not help to wait for the database.
+            Class::Content | Class::Duplicate => Self::Handler(HandlerError::retry(error)),
+            _ => Self::Store(error),
         }
-        if sql::is_of_the_statement(&error) {
-            // Whatever is in the message, waiting for the store will not make it fit.
-            return Self::Handler(HandlerError::retry(error));
-        }
-        Self::Store(error)
     }
 }
 

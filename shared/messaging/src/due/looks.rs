@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
+use store::Database;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::sql;
+use store::sql;
 
 /// What a service's workers ask, and what they have seen. Clones share it.
 #[derive(Clone)]
@@ -63,7 +64,7 @@ impl Looks {
     }
 
     /// Waits until it is time, and looks, unless somebody else has meanwhile.
-    pub(crate) async fn next(&self, db: &DatabaseConnection) {
+    pub(crate) async fn next(&self, db: &Database) {
         let at = self.seen.borrow().at + self.every;
         tokio::time::sleep_until(at).await;
         let _turn = self.turn.lock().await;

@@ -11,8 +11,10 @@ use sea_orm::{DbErr, QueryResult, Value};
 use super::Held;
 use crate::bounds::Bound;
 use crate::retry::millis;
-use crate::store::{Store, Transaction};
-use crate::{sql, stored};
+use crate::store::Store;
+use crate::stored;
+use crate::transaction::Transaction;
+use store::sql;
 
 /// A held event whose time has come, in the hands of one worker.
 #[derive(Clone)]
@@ -192,8 +194,8 @@ async fn change(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<bool, DbErr> {
     let values = ours(due).into_iter().chain(values);
-    let changed = sql::execute(&**transaction, &format!("{update} {OURS}"), values).await?;
-    Ok(changed.rows_affected() == 1)
+    let changed = sql::execute(transaction, &format!("{update} {OURS}"), values).await?;
+    Ok(changed == 1)
 }
 
 fn due(row: &QueryResult) -> Result<Due, DbErr> {

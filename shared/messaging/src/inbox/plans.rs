@@ -2,12 +2,12 @@
 //! stores, and with many rows, they find their rows by an index.
 
 use rstest::rstest;
-use sea_orm::DatabaseConnection;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use testkit::{Database, StoreKind};
 
 use super::{LOWEST_HELD, RELEASE, held};
-use crate::{dead_letters, sql};
+use crate::dead_letters;
+use store::sql;
 
 /// The number of held and due events, and also of done events.
 const ROWS: u32 = 20_000;
@@ -21,7 +21,7 @@ impl MigratorTrait for Migrator {
 }
 
 /// Half of the held ones are due, and none of those was begun. Others are in the hands of a worker.
-async fn fill(db: &DatabaseConnection) {
+async fn fill(db: &store::Database) {
     let numbers = format!(
         "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {ROWS})"
     );
@@ -47,7 +47,7 @@ async fn fill(db: &DatabaseConnection) {
     sql::execute(db, "ANALYZE", []).await.unwrap();
 }
 
-async fn plan(db: &DatabaseConnection, kind: StoreKind, statement: &str) -> String {
+async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String {
     let (explain, column) = match kind {
         StoreKind::Postgres => ("EXPLAIN", "QUERY PLAN"),
         StoreKind::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),

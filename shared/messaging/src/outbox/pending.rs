@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{BEHIND, LONGEST_DELAY};
 use crate::bounds::Bound;
 use crate::retry::millis;
-use crate::sql;
+use store::sql;
 
 /// Asks how long until the relay has something to do: publish, try again to, or release a timer.
 pub(crate) fn due_in_ms() -> String {

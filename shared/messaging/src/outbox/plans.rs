@@ -1,13 +1,13 @@
 //! Tests that the frequent queries use an index, however many rows are published, set aside or wait behind a set-aside row.
 
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, Value};
+use sea_orm::{ConnectionTrait as _, Value};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use testkit::{Database, StoreKind};
 
 use super::pending::{due_in_ms, look_sql};
 use crate::backlog::{Budget, OLDEST, question};
-use crate::sql;
+use store::sql;
 
 struct Migrator;
 
@@ -26,7 +26,7 @@ INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type
 SELECT $2 || i, '', '', false, '', $2, '' || (i % 500), i, CAST('' AS {bytes}), '', i, {due}, {published}, {aside}, {aside}
 FROM numbers";
 
-async fn filled(database: &Database) -> DatabaseConnection {
+async fn filled(database: &Database) -> store::Database {
     let db = database.migrated::<Migrator>().await;
     let bytes = match database.kind() {
         StoreKind::Postgres => "bytea",
@@ -50,7 +50,7 @@ async fn filled(database: &Database) -> DatabaseConnection {
     db
 }
 
-async fn plan(db: &DatabaseConnection, statement: &str, values: Vec<Value>) -> String {
+async fn plan(db: &store::Database, statement: &str, values: Vec<Value>) -> String {
     let (explain, column) = match db.get_database_backend() {
         sea_orm::DbBackend::Postgres => ("EXPLAIN", "QUERY PLAN"),
         _ => ("EXPLAIN QUERY PLAN", "detail"),

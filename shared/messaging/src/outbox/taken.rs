@@ -5,7 +5,7 @@
 
 use sea_orm::{ConnectionTrait, DbErr};
 
-use crate::sql;
+use store::sql;
 
 /// Why the broker did not take an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,5 +99,5 @@ pub(crate) async fn release_behind(
         [sql::list(sequences)],
     )
     .await?;
-    Ok(released.rows_affected())
+    Ok(released)
 }

@@ -22,7 +22,7 @@ impl Relay {
         lease: &mut Lease,
     ) -> Result<bool, DbErr> {
         let limit = window.claim_limit();
-        let (db, service) = (self.store.connection(), &self.config.service);
+        let (db, service) = (self.store.relay(), &self.config.service);
         let enough = window.has_enough_of();
         let mut seen = outbox::look(db, service, limit as u64, &enough).await?;
         for _ in 0..LOOKS {
@@ -58,7 +58,7 @@ impl Relay {
 
     async fn set_aside(&self, behind: &[i64]) -> Result<(), DbErr> {
         let _turn = self.store.turn_to_write().await?;
-        let (db, behind) = (self.store.connection(), behind.iter().copied());
+        let (db, behind) = (self.store.relay(), behind.iter().copied());
         outbox::set_aside_behind(db, behind, millis(outbox::BEHIND)).await
     }
 }

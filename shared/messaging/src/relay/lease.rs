@@ -10,8 +10,8 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::retry::millis;
-use crate::sql;
 use crate::store::Store;
+use store::sql;
 
 /// How long a lease lasts without being renewed. With the looks of a standby, 5 s apart, this bounds how
 /// long pending events wait for the successor of a relay that died.
@@ -74,7 +74,7 @@ impl Lease {
         }
         let now = Instant::now();
         let left = sql::query_one(
-            store.connection(),
+            store.relay(),
             "SELECT expires_at_ms - {now} AS left_ms FROM relay_lease",
             [],
         )
@@ -106,19 +106,19 @@ impl Lease {
         let _turn = store.turn_to_write().await?;
         let asked = Instant::now();
         let renewed = sql::execute(
-            store.connection(),
+            store.relay(),
             "UPDATE relay_lease SET expires_at_ms = {now} + $2 WHERE holder = $1",
             [self.holder.as_str().into(), millis(DURATION).into()],
         )
         .await?;
-        Ok((renewed.rows_affected() == 1).then_some(asked))
+        Ok((renewed == 1).then_some(asked))
     }
 
     async fn take_row(&self, store: &Store) -> Result<Option<Instant>, DbErr> {
         let _turn = store.turn_to_write().await?;
         let asked = Instant::now();
         let taken = sql::execute(
-            store.connection(),
+            store.relay(),
             "INSERT INTO relay_lease (name, holder, expires_at_ms) VALUES ('relay', $1, {now} + $2)
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at_ms = excluded.expires_at_ms
              WHERE relay_lease.holder = excluded.holder
@@ -130,7 +130,7 @@ impl Lease {
             ],
         )
         .await?;
-        Ok((taken.rows_affected() == 1).then_some(asked))
+        Ok((taken == 1).then_some(asked))
     }
 
     /// Gives the lease back, so that a standby need not wait for its end.
@@ -138,7 +138,7 @@ impl Lease {
         self.renewed = None;
         let _turn = store.turn_to_write().await?;
         sql::execute(
-            store.connection(),
+            store.relay(),
             "DELETE FROM relay_lease WHERE holder = $1",
             [self.holder.as_str().into()],
         )

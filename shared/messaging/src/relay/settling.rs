@@ -83,7 +83,7 @@ impl Relay {
 
     /// Marks the confirmed rows, and returns whether that released others.
     pub(super) async fn mark(&self, confirmed: &mut Confirmed) -> Result<bool, DbErr> {
-        let db = self.store.connection();
+        let db = self.store.relay();
         if !confirmed.all.is_empty() {
             faults::point("confirmed");
             let _turn = self.store.turn_to_write().await?;
@@ -126,7 +126,7 @@ impl Relay {
         let _turn = self.store.turn_to_write().await?;
         let sequences = rows.iter().map(|row| row.sequence);
         let delay_ms = millis(delay);
-        outbox::postpone(self.store.connection(), sequences, why, reason, delay_ms).await
+        outbox::postpone(self.store.relay(), sequences, why, reason, delay_ms).await
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::reconnect::Reconnect;
-use crate::sql;
 use crate::store::Store;
+use store::sql;
 
 /// How long the listening connection has to come about, and to show that it is still there.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub(super) struct Others {
 pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
     if store.connection().get_database_backend() == DbBackend::Postgres {
         let sql = format!("SELECT pg_notify({CHANNEL}, '')");
-        sql::execute(store.connection(), &sql, []).await?;
+        sql::execute(store.relay(), &sql, []).await?;
     }
     Ok(())
 }

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::SERVICE;
 use crate::backlog::OLDEST;
-use crate::sql;
 use crate::store::Store;
+use store::sql;
 
 /// So long a collection waits for the numbers.
 const PATIENCE: Duration = Duration::from_secs(2);

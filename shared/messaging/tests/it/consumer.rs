@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use messaging::{ConsumerConfig, Delivered, HandlerError, Subscriptions, Transaction};
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use sea_orm::ConnectionTrait as _;
 use testkit::{BrokerKind, StoreKind, eventually_is};
 use tokio::sync::Semaphore;
 
@@ -53,7 +53,9 @@ async fn an_event_is_acknowledged_only_once_its_effect_is_committed(
 ) {
     let mut world = World::new(StoreKind::Postgres, broker).await;
     // The effects cannot be written: their table is somebody else's for now.
-    let blocker = world.store.connection().begin().await.unwrap();
+    let blocker = store::Transaction::begin(world.store.connection())
+        .await
+        .unwrap();
     blocker
         .execute_unprepared("LOCK TABLE effect IN ACCESS EXCLUSIVE MODE")
         .await

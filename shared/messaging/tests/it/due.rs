@@ -193,9 +193,7 @@ async fn a_relay_finds_the_events_of_a_process_that_told_nobody(
     // Its signals are its own, and it has no relay that would notify.
     let elsewhere = Store::new(world.store.connection().clone());
     let transaction = elsewhere.begin().await.unwrap();
-    outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause())
-        .await
-        .unwrap();
+    outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause()).unwrap();
     transaction.commit().await.unwrap();
     world.all_is_published().await;
     world.stop().await;

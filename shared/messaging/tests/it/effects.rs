@@ -3,7 +3,7 @@
 use event::Event as _;
 use messaging::{Delivered, HandlerError, Subscriptions, Transaction, outbox};
 use opentelemetry::trace::TraceContextExt as _;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use sea_orm_migration::prelude::*;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -33,7 +33,7 @@ pub(crate) async fn change(
             echo: event.aggregate_id().to_owned(),
         };
         let version = delivered.envelope.aggregate_version.unwrap_or(1);
-        outbox::enqueue(transaction, &echoed, version, &delivered.cause()).await?;
+        outbox::enqueue(transaction, &echoed, version, &delivered.cause())?;
     }
     if delivered.attempt > event.failures {
         return Ok(());
@@ -44,7 +44,7 @@ pub(crate) async fn change(
         Failure::Panic => panic!("on purpose"),
         Failure::Hang => std::future::pending().await,
         Failure::Swallow => {
-            let nowhere = execute(&**transaction, "INSERT INTO nowhere VALUES (1)", []).await;
+            let nowhere = execute(transaction, "INSERT INTO nowhere VALUES (1)", []).await;
             assert!(nowhere.is_err());
             Ok(())
         }
@@ -71,7 +71,7 @@ async fn record(
     let inserting =
         "INSERT INTO effect (event_id, account, version, note, attempt, correlation_id, trace_id)
                      VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    execute(&**transaction, inserting, values).await
+    execute(transaction, inserting, values).await
 }
 
 /// One effect, in the order in which they were made.
@@ -85,7 +85,7 @@ pub(crate) struct Effect {
     pub(crate) trace_id: String,
 }
 
-pub(crate) async fn effects(db: &DatabaseConnection) -> Vec<Effect> {
+pub(crate) async fn effects(db: &store::Database) -> Vec<Effect> {
     let selecting = "SELECT event_id, account, version, attempt, correlation_id, trace_id FROM effect ORDER BY position";
     let statement = Statement::from_string(db.get_database_backend(), selecting);
     let rows = db.query_all_raw(statement).await.unwrap();

@@ -79,9 +79,7 @@ async fn a_standby_takes_over_soon_after_the_active_relay_has_died(
 
 async fn commit(store: &Store, version: i64) {
     let transaction = store.begin().await.unwrap();
-    outbox::enqueue(&transaction, &Changed::of("a"), version, &cause())
-        .await
-        .unwrap();
+    outbox::enqueue(&transaction, &Changed::of("a"), version, &cause()).unwrap();
     transaction.commit().await.unwrap();
 }
 

@@ -14,14 +14,10 @@ async fn an_event_is_promised_only_if_its_transaction_commits(
 ) {
     let world = World::new(store, BrokerKind::Embedded).await;
     let dropped = world.store.begin().await.unwrap();
-    outbox::enqueue(&dropped, &Changed::of("a"), 1, &cause())
-        .await
-        .unwrap();
+    outbox::enqueue(&dropped, &Changed::of("a"), 1, &cause()).unwrap();
     drop(dropped);
     let undone = world.store.begin().await.unwrap();
-    outbox::enqueue(&undone, &Changed::of("a"), 1, &cause())
-        .await
-        .unwrap();
+    outbox::enqueue(&undone, &Changed::of("a"), 1, &cause()).unwrap();
     undone.rollback().await.unwrap();
     assert_eq!(world.outbox().await, []);
 
@@ -44,16 +40,30 @@ async fn two_events_cannot_take_the_same_version_of_an_aggregate(
     world.commit(&Changed::of("a"), 1).await;
     world.commit(&Changed::of("b"), 1).await;
     let transaction = world.store.begin().await.unwrap();
-    let second = outbox::enqueue(
-        &transaction,
-        &Audited {
-            account: "a".to_owned(),
-        },
-        1,
-        &cause(),
-    )
-    .await;
-    assert!(second.is_err());
+    let second = Audited {
+        account: "a".to_owned(),
+    };
+    outbox::enqueue(&transaction, &second, 1, &cause()).unwrap();
+    let error = transaction.commit().await.unwrap_err();
+    assert!(store::is_unique_violation(&error), "{error}");
+    assert_eq!(world.outbox().await.len(), 2);
+}
+
+#[rstest]
+#[tokio::test]
+async fn all_events_of_one_transaction_are_promised_in_order(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store, BrokerKind::Embedded).await;
+    let transaction = world.store.begin().await.unwrap();
+    // More than one statement holds.
+    let enqueue = |version| outbox::enqueue(&transaction, &Changed::of("a"), version, &cause());
+    let ids: Vec<String> = (1..=40)
+        .map(|version| enqueue(version).unwrap().to_string())
+        .collect();
+    transaction.commit().await.unwrap();
+    let promised = world.outbox().await.into_iter().map(|row| row.event_id);
+    assert_eq!(promised.collect::<Vec<_>>(), ids);
 }
 
 #[rstest]
@@ -67,25 +77,22 @@ async fn an_event_that_is_too_large_is_refused_with_its_size(
         ..Changed::of("a")
     };
     let transaction = world.store.begin().await.unwrap();
-    let refused = outbox::enqueue(&transaction, &large, 1, &cause()).await;
+    let refused = outbox::enqueue(&transaction, &large, 1, &cause());
     let text = refused.unwrap_err().to_string();
     assert!(text.contains("test.account.v1.Changed"), "{text}");
     assert!(text.contains("65536"), "{text}");
 }
 
-/// A statement that failed has undone the whole transaction on PostgreSQL, whoever has looked away. Its commit undoes too,
-/// and the server calls that a success.
+/// On PostgreSQL a failed statement undoes the whole transaction. Its commit undoes it too, and the server reports a success.
 #[rstest]
 #[tokio::test]
 async fn a_commit_that_would_save_nothing_is_an_error(
-    #[values(StoreKind::Postgres)] store: StoreKind,
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store, BrokerKind::Embedded).await;
     let transaction = world.store.begin().await.unwrap();
-    outbox::enqueue(&transaction, &Changed::of("a"), 1, &cause())
-        .await
-        .unwrap();
-    let failed = crate::effects::execute(&*transaction, "INSERT INTO nowhere VALUES (1)", []);
+    outbox::enqueue(&transaction, &Changed::of("a"), 1, &cause()).unwrap();
+    let failed = crate::effects::execute(&transaction, "INSERT INTO nowhere VALUES (1)", []);
     assert!(failed.await.is_err());
     assert!(transaction.commit().await.is_err());
     assert_eq!(world.outbox().await, []);

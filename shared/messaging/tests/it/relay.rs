@@ -161,9 +161,7 @@ async fn a_lost_connection_repeats_what_was_not_confirmed_and_nothing_else(
 async fn an_event_that_commits_late_with_a_lower_sequence_is_published() {
     let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let late = world.store.begin().await.unwrap();
-    let late_id = outbox::enqueue(&late, &Changed::of("late"), 1, &cause())
-        .await
-        .unwrap();
+    let late_id = outbox::enqueue(&late, &Changed::of("late"), 1, &cause()).unwrap();
     let (transport, mut published) = Scripted::new(0);
     world.run_relay(transport);
     world.commit(&Changed::of("early"), 1).await;
@@ -197,9 +195,7 @@ async fn more_events_than_the_window_holds_are_all_published(
     let transaction = world.store.begin().await.unwrap();
     for number in 0..EVENTS {
         let event = Changed::of(&(number % 50).to_string());
-        outbox::enqueue(&transaction, &event, number / 50 + 1, &cause())
-            .await
-            .unwrap();
+        outbox::enqueue(&transaction, &event, number / 50 + 1, &cause()).unwrap();
     }
     transaction.commit().await.unwrap();
     let config = RelayConfig {
@@ -227,9 +223,7 @@ async fn what_was_committed_before_the_stop_is_published_before_the_end(
         world.commit(&Changed::of(&accounts[0]), 1).await;
         let first = next(&mut published).await;
         let last = world.store.begin().await.unwrap();
-        outbox::enqueue(&last, &Changed::of(&accounts[1]), 1, &cause())
-            .await
-            .unwrap();
+        outbox::enqueue(&last, &Changed::of(&accounts[1]), 1, &cause()).unwrap();
         last.commit().await.unwrap();
         // No await between: the relay, on this thread, has not run since the commit.
         first.answer(Confirmation::Routed);

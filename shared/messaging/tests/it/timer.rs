@@ -16,9 +16,7 @@ const NEVER_MS: i64 = 32_503_680_000_000;
 
 async fn set(world: &World, account: &str, not_before_ms: i64) {
     let transaction = world.store.begin().await.unwrap();
-    timer::set(&transaction, &Changed::of(account), not_before_ms, &cause())
-        .await
-        .unwrap();
+    timer::set(&transaction, &Changed::of(account), not_before_ms, &cause()).unwrap();
     transaction.commit().await.unwrap();
 }
 
@@ -78,6 +76,21 @@ async fn a_timer_that_is_cancelled_in_time_is_never_published(
 
 #[rstest]
 #[tokio::test]
+async fn a_timer_that_its_own_transaction_cancels_is_never_set(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store, BrokerKind::Embedded).await;
+    let transaction = world.store.begin().await.unwrap();
+    timer::set(&transaction, &Changed::of("a"), 0, &cause()).unwrap();
+    timer::set(&transaction, &Changed::of("b"), 0, &cause()).unwrap();
+    let cancelled = timer::cancel::<Changed>(&transaction, "a").await;
+    assert!(cancelled.unwrap());
+    transaction.commit().await.unwrap();
+    assert_eq!(world.outbox().await.len(), 1);
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_timer_whose_time_has_come_cannot_be_cancelled_any_more(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
@@ -97,9 +110,7 @@ async fn a_timer_is_set_only_if_its_transaction_commits(
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
     let transaction = world.store.begin().await.unwrap();
-    timer::set(&transaction, &Changed::of("a"), PAST_MS, &cause())
-        .await
-        .unwrap();
+    timer::set(&transaction, &Changed::of("a"), PAST_MS, &cause()).unwrap();
     drop(transaction);
     world.run_consumer(each_on_its_own());
     world.run_relay(world.transport(&each_on_its_own()));

@@ -240,9 +240,7 @@ async fn however_many_wait_behind_it_they_keep_no_other_event(
     let mut world = World::new(store, BrokerKind::Embedded).await;
     let transaction = world.store.begin().await.unwrap();
     for version in 1..=MANY {
-        outbox::enqueue(&transaction, &Changed::of("a"), version, &cause())
-            .await
-            .unwrap();
+        outbox::enqueue(&transaction, &Changed::of("a"), version, &cause()).unwrap();
     }
     transaction.commit().await.unwrap();
     let (transport, mut published) = Scripted::new(0);

@@ -8,7 +8,7 @@ use messaging::transport::{Confirmation, Topology, Transport};
 use messaging::{
     Cause, Consumer, ConsumerConfig, Relay, RelayConfig, RetryPolicy, Store, Subscriptions, outbox,
 };
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, QueryResult, Statement, Value};
 use testkit::{Broker, BrokerKind, Database, StoreKind, eventually, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,7 @@ impl World {
         Self::of(database, db, broker).await
     }
 
-    async fn of(database: Database, db: DatabaseConnection, broker: BrokerKind) -> Self {
+    async fn of(database: Database, db: store::Database, broker: BrokerKind) -> Self {
         Self {
             running: JoinSet::new(),
             stop: CancellationToken::new(),
@@ -110,9 +110,7 @@ impl World {
     /// Commits a transaction with an event in it.
     pub(crate) async fn commit<E: Event>(&self, event: &E, version: i64) -> Uuid {
         let transaction = self.store.begin().await.unwrap();
-        let id = outbox::enqueue(&transaction, event, version, &cause())
-            .await
-            .unwrap();
+        let id = outbox::enqueue(&transaction, event, version, &cause()).unwrap();
         transaction.commit().await.unwrap();
         id
     }

@@ -2,9 +2,8 @@
 //!
 //! Each service has it in its own database, filled by the event that tells of a key. Nothing in it is secret.
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
-
-use crate::database::now_sql;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use store::sql;
 
 /// An Ed25519 public key.
 pub const KEY_BYTES: usize = 32;
@@ -31,13 +30,13 @@ pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(
         key.public_key.to_vec().into(),
         key.expires_at_ms.into(),
     ];
-    let statement = Statement::from_sql_and_values(
-        db.get_database_backend(),
+    sql::execute(
+        db,
         "INSERT INTO verification_key (key_id, public_key, expires_at_ms) VALUES ($1, $2, $3)
          ON CONFLICT (key_id) DO UPDATE SET expires_at_ms = excluded.expires_at_ms",
         values,
-    );
-    db.execute_raw(statement).await?;
+    )
+    .await?;
     Ok(())
 }
 
@@ -53,22 +52,19 @@ pub async fn hear(
     announced_at_ms: i64,
 ) -> Result<(), DbErr> {
     learn(db, key).await?;
-    let statement = Statement::from_sql_and_values(
-        db.get_database_backend(),
+    sql::execute(
+        db,
         "UPDATE verification_key SET announced_at_ms = $2 WHERE key_id = $1",
         [key.key_id.as_str().into(), announced_at_ms.into()],
-    );
-    db.execute_raw(statement).await?;
+    )
+    .await?;
     Ok(())
 }
 
-/// The query for the wait before this service requests the keys: null (never) if it has a valid key, zero (now) if it has none.
-pub fn missing_in_ms(db: &impl ConnectionTrait) -> String {
-    format!(
-        "SELECT CASE WHEN EXISTS (SELECT 1 FROM verification_key WHERE expires_at_ms > {}) THEN NULL
-         ELSE cast(0 as bigint) END",
-        now_sql(db)
-    )
+/// The query, with the words of [`store::sql`], for the wait before this service requests the keys: null (never) if it has a valid key, zero (now) if it has none.
+pub fn missing_in_ms() -> &'static str {
+    "SELECT CASE WHEN EXISTS (SELECT 1 FROM verification_key WHERE expires_at_ms > {now}) THEN NULL
+     ELSE cast(0 as bigint) END"
 }
 
 /// All keys, also those that have expired, each with the time of its last announcement.
@@ -76,8 +72,7 @@ pub(super) async fn all(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<(VerificationKey, Option<i64>)>, DbErr> {
     let select = "SELECT key_id, public_key, expires_at_ms, announced_at_ms FROM verification_key";
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), select, []);
-    let rows = db.query_all_raw(statement).await?;
+    let rows = sql::query_all(db, select, []).await?;
     let read = |row| Ok((key(row)?, row.try_get("", "announced_at_ms")?));
     rows.iter().map(read).collect()
 }

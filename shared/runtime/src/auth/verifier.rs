@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::DbErr;
+use store::Database;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -68,7 +69,7 @@ pub struct Verifier {
 }
 
 struct Inner {
-    db: DatabaseConnection,
+    db: Database,
     clock: Arc<dyn Clock>,
     /// Whether every key is in the table before it signs.
     is_issuer: bool,
@@ -96,17 +97,17 @@ struct Read {
 
 impl Verifier {
     /// Knows no key yet, and looks for them in `db`, which has the tables of [`crate::migrations`].
-    pub fn new(db: DatabaseConnection, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(db: Database, clock: Arc<dyn Clock>) -> Self {
         Self::with(db, clock, false)
     }
 
     /// As [`new`](Self::new), for the service that issues the tokens: each key is in its table before it signs, so a token of
     /// any other key is forged.
-    pub fn of_issuer(db: DatabaseConnection, clock: Arc<dyn Clock>) -> Self {
+    pub fn of_issuer(db: Database, clock: Arc<dyn Clock>) -> Self {
         Self::with(db, clock, true)
     }
 
-    fn with(db: DatabaseConnection, clock: Arc<dyn Clock>, is_issuer: bool) -> Self {
+    fn with(db: Database, clock: Arc<dyn Clock>, is_issuer: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
                 db,

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbErr};
+use store::sql;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{RETENTION, statement};
+use super::RETENTION;
 use crate::clock::millis;
-use crate::database;
 
 /// Rows in each statement: few enough that no call waits for it.
 const BATCH: u32 = 500;
@@ -37,7 +37,7 @@ async fn round(
     watched: &mut Watched,
     stop: &CancellationToken,
 ) -> Result<(), DbErr> {
-    let (now, now_ms) = (Instant::now(), database::now_ms(db).await?);
+    let (now, now_ms) = (Instant::now(), store::now_ms(db).await?);
     if !watched.believes(now, now_ms) {
         tracing::warn!(
             "the clock of the database has jumped ahead: no answers are deleted for now"
@@ -74,30 +74,25 @@ impl Watched {
 /// # Errors
 /// Where a statement fails.
 pub async fn clean_up(db: &impl ConnectionTrait, stop: &CancellationToken) -> Result<(), DbErr> {
-    let now = database::now_sql(db);
     let bringing_back = format!(
-        "UPDATE idempotency SET created_at_ms = {now} WHERE (caller, method, request_id) IN (
+        "UPDATE idempotency SET created_at_ms = {{now}} WHERE (caller, method, request_id) IN (
              SELECT caller, method, request_id FROM idempotency
-             WHERE created_at_ms > {now} + $1 ORDER BY created_at_ms LIMIT {BATCH})"
+             WHERE created_at_ms > {{now}} + $1 ORDER BY created_at_ms LIMIT {BATCH})"
     );
     while !stop.is_cancelled() {
-        let brought_back = db
-            .execute_raw(statement(db, &bringing_back, [millis(STEP).into()]))
-            .await?;
-        if brought_back.rows_affected() < u64::from(BATCH) {
+        let brought_back = sql::execute(db, &bringing_back, [millis(STEP).into()]).await?;
+        if brought_back < u64::from(BATCH) {
             break;
         }
     }
     let delete = format!(
         "DELETE FROM idempotency WHERE (caller, method, request_id) IN (
              SELECT caller, method, request_id FROM idempotency
-             WHERE created_at_ms < {now} - $1 ORDER BY created_at_ms LIMIT {BATCH})"
+             WHERE created_at_ms < {{now}} - $1 ORDER BY created_at_ms LIMIT {BATCH})"
     );
     while !stop.is_cancelled() {
-        let deleted = db
-            .execute_raw(statement(db, &delete, [millis(RETENTION).into()]))
-            .await?;
-        if deleted.rows_affected() < u64::from(BATCH) {
+        let deleted = sql::execute(db, &delete, [millis(RETENTION).into()]).await?;
+        if deleted < u64::from(BATCH) {
             break;
         }
     }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use runtime::auth::{
     self, Access, Caller, Guard, LIFETIME, Role, Rules, Signer, Verifier, new_private_key,
 };
-use runtime::config::DatabaseConfig;
-use runtime::{Shutdown, TestClock, database};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use runtime::{Shutdown, TestClock};
+use sea_orm::ConnectionTrait as _;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use store::DatabaseConfig;
 use tempfile::TempDir;
 use testkit::Statements;
 use tonic::{Code, Request, Status};
@@ -42,7 +42,7 @@ impl MigratorTrait for Migrator {
 /// A server whose method `Check` is for those whom a test says, with a database that knows one key.
 struct World {
     server: Server,
-    db: DatabaseConnection,
+    db: store::Database,
     clock: TestClock,
     signer: Signer,
     _folder: TempDir,
@@ -52,8 +52,8 @@ impl World {
     async fn new(rules: Rules) -> Self {
         let folder = TempDir::new().unwrap();
         let config = DatabaseConfig::sqlite(folder.path().join("keys.db"));
-        let db = database::connect(&config, "test").await.unwrap();
-        database::migrate::<Migrator>(&db).await.unwrap();
+        let db = store::connect(&config, "test").await.unwrap();
+        store::migrate::<Migrator>(&db).await.unwrap();
         let clock = TestClock::at(NOW_MS);
         let verifier = Verifier::new(db.clone(), Arc::new(clock.clone()));
         let shutdown = Shutdown::new(Duration::from_secs(600));

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use runtime::auth::{Guard, Verifier};
-use runtime::config::{DatabaseConfig, GrpcConfig};
-use runtime::{GrpcServer, Service, Serving, Shutdown, SystemClock, Tasks, database};
+use runtime::config::GrpcConfig;
+use runtime::{GrpcServer, Service, Serving, Shutdown, SystemClock, Tasks};
+use store::DatabaseConfig;
 use store::Doubt;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -102,7 +103,7 @@ async fn a_lost_dependency_shows_within_five_seconds_and_one_that_is_back_within
 async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let config = DatabaseConfig::sqlite(folder.path().join("probe.db"));
-    let database = database::connect(&config, "probe").await.unwrap();
+    let database = store::connect(&config, "probe").await.unwrap();
     let verifier = Verifier::new(database.clone(), Arc::new(SystemClock));
     let grpc = GrpcConfig::on("127.0.0.1:0".parse().unwrap());
     let server = GrpcServer::bind(&grpc).await.unwrap();

@@ -4,11 +4,9 @@ use futures::future::join_all;
 use rstest::rstest;
 use runtime::idempotency::{Call, ClaimError, answered, claim, clean_up, keep};
 use runtime::status::Violations;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::prelude::*;
+use store::Transaction;
 use testkit::{Database, StoreKind};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -35,7 +33,7 @@ fn call(caller: &str, request_id: &str, content: &str) -> Option<Call> {
 }
 
 /// As a command does it; the answer is another one for each time that there is an effect.
-async fn perform(db: &DatabaseConnection, call: Option<&Call>) -> Result<Vec<u8>, ClaimError> {
+async fn perform(db: &store::Database, call: Option<&Call>) -> Result<Vec<u8>, ClaimError> {
     let transaction = begin(db).await;
     if let Some(first) = claim(&transaction, call).await? {
         return Ok(first);
@@ -46,15 +44,11 @@ async fn perform(db: &DatabaseConnection, call: Option<&Call>) -> Result<Vec<u8>
     Ok(answer)
 }
 
-async fn begin(db: &DatabaseConnection) -> sea_orm::DatabaseTransaction {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    db.begin_with_options(options).await.unwrap()
+async fn begin(db: &store::Database) -> Transaction {
+    Transaction::begin(db).await.unwrap()
 }
 
-async fn count(db: &DatabaseConnection) -> i64 {
+async fn count(db: &store::Database) -> i64 {
     let sql = "SELECT count(*) AS n FROM idempotency";
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let row = db.query_one_raw(statement).await.unwrap().unwrap();

@@ -12,8 +12,6 @@ mod calls;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
-mod full_file;
-#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod healthcheck;
@@ -24,25 +22,13 @@ mod messages;
 #[cfg(test)]
 mod page_tokens;
 #[cfg(test)]
-mod pgbouncer;
-#[cfg(test)]
-mod postgres;
-#[cfg(test)]
-mod postgres_tls;
-#[cfg(test)]
 mod probe;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
 mod reflection;
 #[cfg(test)]
-mod releases;
-#[cfg(test)]
-mod sessions;
-#[cfg(test)]
 mod shutdown;
-#[cfg(test)]
-mod sqlite;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

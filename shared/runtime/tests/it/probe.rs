@@ -14,7 +14,6 @@ use runtime::auth::{Access, Guard, Rules, Verifier};
 use runtime::config::GrpcConfig;
 use runtime::grpc::{GrpcError, correlation_id};
 use runtime::{GrpcServer, Health, Shutdown, SystemClock};
-use sea_orm::DatabaseConnection;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tonic::body::Body;
@@ -127,7 +126,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(configure: impl FnOnce(&mut GrpcConfig), shutdown: Shutdown) -> Self {
-        let verifier = Verifier::new(DatabaseConnection::default(), Arc::new(SystemClock));
+        let verifier = Verifier::new(store::Database::default(), Arc::new(SystemClock));
         Self::guarded(Guard::new(OPEN, verifier), configure, shutdown).await
     }
 

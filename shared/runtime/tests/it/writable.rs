@@ -6,10 +6,9 @@ use std::sync::Arc;
 use rstest::rstest;
 use runtime::auth::{Guard, Verifier};
 use runtime::config::GrpcConfig;
-use runtime::database::{self, Writable};
 use runtime::{GrpcServer, Service, Serving, Shutdown, SystemClock, status};
-use sea_orm::{AccessMode, ConnectionTrait as _, DatabaseConnection, DbErr, TransactionTrait as _};
-use store::Doubt;
+use sea_orm::{ConnectionTrait as _, DbErr};
+use store::{Doubt, Transaction, Writable};
 use testkit::{Database, SmallDisk, StoreKind, eventually_is, reason};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -86,8 +85,9 @@ async fn a_read_only_server_is_noticed() {
     let writable = Writable::new(database.connect().await, Doubt::new());
     let switch = async |value: &str| {
         let operator = database.connect().await;
-        let writing = Some(AccessMode::ReadWrite);
-        let setting = operator.begin_with_config(None, writing).await.unwrap();
+        let setting = Transaction::begin(&operator).await.unwrap();
+        let writing = "SET TRANSACTION READ WRITE";
+        setting.execute_unprepared(writing).await.unwrap();
         let set = format!(
             "DO $$ BEGIN EXECUTE format(
                  'ALTER DATABASE %I SET default_transaction_read_only = {value}', current_database()); END $$"
@@ -130,14 +130,14 @@ async fn a_server_with_a_full_disk_is_noticed() {
 async fn a_full_server_is_reported_as_that() {
     let database = Database::create(StoreKind::Postgres).await;
     let error = refusal(&database.connect().await, "53100").await;
-    assert!(database::is_full(&error));
+    assert!(store::is_full(&error));
     let answer = status::database(&error);
     assert_eq!(answer.code(), Code::ResourceExhausted);
     assert_eq!(reason(&answer), "DATABASE_FULL");
 }
 
 /// A statement that the server refuses with this code.
-async fn refusal(db: &DatabaseConnection, code: &str) -> DbErr {
+async fn refusal(db: &store::Database, code: &str) -> DbErr {
     let raising = format!(
         "DO $$ BEGIN RAISE EXCEPTION 'as a test wants it' USING ERRCODE = '{code}'; END $$"
     );

@@ -9,7 +9,7 @@ use super::{Failure, Handling, Outcome};
 use crate::consumer::decision::{Passing, discarded, turn};
 use crate::inbox::{self, Due, Held, held};
 use crate::retry::millis;
-use crate::store::Transaction;
+use crate::transaction::Transaction;
 
 impl Handling {
     pub(super) async fn discarded(

@@ -8,8 +8,8 @@ use sea_orm::DbErr;
 use super::{Failure, Handling, OVERTAKEN, Outcome, undecodable};
 use crate::consumer::decision::{Release, Turn, released};
 use crate::inbox::{self, Due, Held, held};
-use crate::store::Transaction;
 use crate::subscription::HandlerError;
+use crate::transaction::Transaction;
 
 impl Handling {
     pub(in crate::consumer) async fn due(

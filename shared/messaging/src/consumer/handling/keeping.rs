@@ -11,8 +11,8 @@ use super::{Failure, Handling, Outcome, undecodable};
 use crate::consumer::decision::{AfterFailure, after_failure, failing_for};
 use crate::inbox::{self, Due, Entry, Held, held};
 use crate::retry::millis;
-use crate::store::Transaction;
 use crate::subscription::HandlerError;
+use crate::transaction::Transaction;
 
 /// Why RabbitMQ has dead-lettered a message.
 const DEATH_REASON: &str = "x-first-death-reason";

@@ -18,15 +18,16 @@ use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sea_orm::sqlx::{self, ConnectOptions as _};
-use sea_orm::{DatabaseConnection, DbErr, SqlxSqliteConnector, TransactionTrait as _};
-use store::sqlite;
+use sea_orm::{DbErr, SqlxSqliteConnector};
+use store::{Database, Transaction, guarded};
 use tokio::sync::watch;
 
+use crate::stored;
 use crate::transport::{Binding, TransportError, dead_letter_queue};
-use crate::{sql, stored};
+use store::sql;
 
 pub(super) struct QueueFile {
-    db: DatabaseConnection,
+    db: Database,
     state: Mutex<State>,
     /// Held for as long as the file is open.
     _lock: File,
@@ -64,7 +65,7 @@ impl QueueFile {
         }
         let db = connect(path)
             .await
-            .map_err(|error| TransportError::new(action(), sqlite::explain(&error)))?;
+            .map_err(|error| TransportError::new(action(), guarded::explain(&error)))?;
         let file = Self {
             db,
             state: Mutex::default(),
@@ -80,7 +81,7 @@ impl QueueFile {
     /// any.
     pub(super) async fn append(&self, messages: &[Message]) -> Result<Vec<bool>, DbErr> {
         let routes: Vec<Vec<String>> = messages.iter().map(|message| self.route(message)).collect();
-        let transaction = self.db.begin().await?;
+        let transaction = Transaction::begin(&self.db).await?;
         for (message, queues) in messages.iter().zip(&routes) {
             for queue in queues {
                 insert(&transaction, queue, message).await?;
@@ -203,7 +204,7 @@ impl QueueFile {
     }
 }
 
-async fn connect(path: &Path) -> Result<DatabaseConnection, sqlx::Error> {
+async fn connect(path: &Path) -> Result<Database, sqlx::Error> {
     // FULL, because a confirm promises that a power cut does not take the message back.
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -213,12 +214,12 @@ async fn connect(path: &Path) -> Result<DatabaseConnection, sqlx::Error> {
         .busy_timeout(Duration::from_secs(5))
         .disable_statement_logging();
     // One connection: a queue has one order, and SQLite one writer.
-    let pool = sqlite::guarded(SqlitePoolOptions::new())
+    let pool = guarded::guarded(SqlitePoolOptions::new())
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(10))
         .connect_with(options)
         .await?;
-    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool).into())
 }
 
 async fn insert(

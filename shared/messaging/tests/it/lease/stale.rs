@@ -55,9 +55,7 @@ impl Replica {
     async fn commit(&self, accounts: impl IntoIterator<Item = String>) {
         let transaction = self.store.begin().await.unwrap();
         for account in accounts {
-            outbox::enqueue(&transaction, &Changed::of(&account), 1, &cause())
-                .await
-                .unwrap();
+            outbox::enqueue(&transaction, &Changed::of(&account), 1, &cause()).unwrap();
         }
         transaction.commit().await.unwrap();
     }

@@ -39,7 +39,7 @@ async fn a_broker_that_takes_no_messages_for_long_keeps_its_connection_and_gets_
     let transaction = world.store.begin().await.unwrap();
     for number in 0..EVENTS {
         let event = Changed::of(&number.to_string());
-        let enqueued = outbox::enqueue(&transaction, &event, 1, &cause()).await;
+        let enqueued = outbox::enqueue(&transaction, &event, 1, &cause());
         enqueued.unwrap();
     }
     transaction.commit().await.unwrap();

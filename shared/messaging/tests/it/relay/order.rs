@@ -59,9 +59,7 @@ async fn an_aggregate_with_many_events_does_not_keep_the_others(
     let mut world = World::new(store, BrokerKind::Embedded).await;
     let transaction = world.store.begin().await.unwrap();
     for version in 1..=MANY {
-        outbox::enqueue(&transaction, &Changed::of("a"), version, &cause())
-            .await
-            .unwrap();
+        outbox::enqueue(&transaction, &Changed::of("a"), version, &cause()).unwrap();
     }
     transaction.commit().await.unwrap();
     world.commit(&Changed::of("b"), 1).await;
@@ -98,9 +96,7 @@ async fn a_confirm_that_is_late_keeps_no_event_of_another_process(
     // It tells nobody, and nothing else looks: the relay does so itself, while it waits for the confirm.
     let elsewhere = Store::new(world.store.connection().clone());
     let transaction = elsewhere.begin().await.unwrap();
-    outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause())
-        .await
-        .unwrap();
+    outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause()).unwrap();
     transaction.commit().await.unwrap();
     let other = next(&mut published).await;
     assert_eq!(other.event(), ("b".to_owned(), 1));

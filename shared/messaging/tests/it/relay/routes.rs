@@ -26,12 +26,8 @@ async fn among_events_that_reach_no_queue_the_others_are_published_and_they_are_
             account: format!("{number} unbound"),
         };
         let (first, cause) = (1, cause());
-        outbox::enqueue(&transaction, &bound, first, &cause)
-            .await
-            .unwrap();
-        outbox::enqueue(&transaction, &unbound, first, &cause)
-            .await
-            .unwrap();
+        outbox::enqueue(&transaction, &bound, first, &cause).unwrap();
+        outbox::enqueue(&transaction, &unbound, first, &cause).unwrap();
     }
     transaction.commit().await.unwrap();
     world.run_relay(transport);

@@ -4,9 +4,10 @@ use clap::Parser;
 
 use super::*;
 use crate::config::{
-    DatabaseArgs, DatabaseConfig, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Mode,
-    TelemetryArgs, TelemetryConfig,
+    DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Mode, TelemetryArgs,
+    TelemetryConfig,
 };
+use store::DatabaseConfig;
 
 #[derive(Parser)]
 #[command(name = "example-service", version = "1.2.3")]

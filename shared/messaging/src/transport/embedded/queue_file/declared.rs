@@ -1,12 +1,12 @@
 //! The queues of the queue file and their bindings: declared, kept in the file, and asked where a message goes.
 
 use event::Message;
-use sea_orm::{ConnectionTrait as _, DbErr, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, DbErr};
 
 use super::QueueFile;
-use crate::sql;
 use crate::transport::embedded::topic;
 use crate::transport::{Binding, Queue, TransportError};
+use store::{Transaction, sql};
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS queue (name text PRIMARY KEY, delivery_limit integer NOT NULL);
@@ -62,7 +62,7 @@ impl QueueFile {
     }
 
     async fn store_declaration(&self, queue: &Queue) -> Result<(), DbErr> {
-        let transaction = self.db.begin().await?;
+        let transaction = Transaction::begin(&self.db).await?;
         sql::execute(
             &transaction,
             "INSERT INTO queue (name, delivery_limit) VALUES ($1, $2)

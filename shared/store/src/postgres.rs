@@ -3,16 +3,17 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::doubt::Doubt;
+use sea_orm::SqlxPostgresConnector;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor};
-use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use secrecy::ExposeSecret;
-use store::Doubt;
 
-use super::DatabaseError;
-use super::pooler::lends_sessions;
-use super::sessions::Sessions;
 use crate::config::{DatabaseConfig, is_plain_identifier};
+use crate::connect::DatabaseError;
+use crate::database::Database;
+use crate::pooler::lends_sessions;
+use crate::sessions::Sessions;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// No statement of ours takes long. One that hangs must not keep its connection: a caller who gives up cannot take it back.
@@ -28,7 +29,7 @@ const LOST_CLIENT: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_inte
 /// Any number, but the same in every replica; see [`create_schema`].
 const SCHEMA_LOCK: i64 = 0x616e_6761_7269_0001;
 
-pub(super) fn options(
+pub(crate) fn options(
     config: &DatabaseConfig,
     application_name: &str,
 ) -> Result<PgConnectOptions, DatabaseError> {
@@ -47,7 +48,7 @@ pub(super) fn options(
 
 /// The result of the check at the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reached {
+pub(crate) enum Reached {
     /// Each connection has a session of its own, and our schema is there.
     Usable,
     /// A pooler lends its sessions to one transaction after another.
@@ -56,7 +57,7 @@ pub(super) enum Reached {
 
 /// Whether the server lets us in, and our schema is there. A connection of its own, because a pool that cannot connect
 /// reports a time-out instead of the reason.
-pub(super) async fn reach(
+pub(crate) async fn reach(
     options: &PgConnectOptions,
     schema: Option<&str>,
 ) -> Result<Reached, sqlx::Error> {
@@ -78,13 +79,9 @@ pub(super) async fn reach(
 }
 
 /// The pool connects when it is first used: [`reach`] has shown that it can.
-pub(super) fn pool(
-    config: &DatabaseConfig,
-    options: PgConnectOptions,
-    doubt: &Doubt,
-) -> DatabaseConnection {
+pub(crate) fn pool(config: &DatabaseConfig, options: PgConnectOptions, doubt: &Doubt) -> Database {
     let settings = settings(config.schema.as_deref());
-    let sessions = Sessions::default();
+    let sessions = Sessions::watched(doubt.clone());
     let (taken, given_back) = (sessions.clone(), sessions.clone());
     let pool = PgPoolOptions::new()
         .max_connections(config.pool_max)
@@ -96,23 +93,18 @@ pub(super) fn pool(
                 Ok(())
             })
         })
-        .before_acquire(move |_, session| {
-            let usable = !taken.is_outdated(session.age);
-            Box::pin(async move { Ok(usable) })
+        // Only what was idle for long is asked, below.
+        .test_before_acquire(false)
+        .before_acquire(move |connection, seen| {
+            let sessions = taken.clone();
+            Box::pin(async move { Ok(sessions.may_be_used(connection, &seen).await) })
         })
         .after_release(move |connection, session| {
             let sessions = given_back.clone();
             Box::pin(async move { sessions.may_return(connection, session.age).await })
         });
-    let mut db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options));
-    let doubt = doubt.clone();
-    db.set_metric_callback(move |statement| {
-        if statement.failed {
-            sessions.statement_failed();
-            doubt.raise();
-        }
-    });
-    db
+    let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options));
+    Database::with_sessions(db, sessions)
 }
 
 /// Settings of each session. They are statements, not start-up parameters, because poolers refuse those.

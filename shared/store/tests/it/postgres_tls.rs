@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use runtime::config::DatabaseConfig;
-use runtime::database;
+use store::DatabaseConfig;
 use testkit::{Authority, Database, Encrypting, Identity, StoreKind};
 
 /// Connects to a server that shows `identity`, with these parameters in the URL.
@@ -20,9 +19,9 @@ async fn connect(
     url.query_pairs_mut().extend_pairs(parameters);
     let mut config = DatabaseConfig::new(url);
     config.patience = Duration::ZERO;
-    let connected = database::connect(&config, "test").await;
+    let connected = store::connect(&config, "test").await;
     let db = connected.map_err(|error| error.to_string())?;
-    assert!(database::ping(&db).await);
+    assert!(store::ping(&db).await);
     Ok(())
 }
 
@@ -81,6 +80,6 @@ async fn a_server_that_has_no_tls_is_refused_where_it_is_asked_for() {
     let database = Database::create(StoreKind::Postgres).await;
     let mut config = DatabaseConfig::new(format!("{}?sslmode=require", database.url()));
     config.patience = Duration::ZERO;
-    let refused = database::connect(&config, "test").await.unwrap_err();
+    let refused = store::connect(&config, "test").await.unwrap_err();
     assert!(refused.to_string().contains("TLS"), "{refused}");
 }

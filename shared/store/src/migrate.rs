@@ -9,15 +9,16 @@
 
 use backon::{ExponentialBuilder, Retryable};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait, seaql_migrations};
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::{DatabaseError, is_unavailable};
-use crate::ExitWith;
+use crate::connect::DatabaseError;
+use crate::database::Database;
+use crate::errors::is_unavailable;
 
 /// How long to wait for a replica that migrates; its statements may rewrite whole tables.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,7 +35,7 @@ const REQUIRES: &str = "_requires_";
 /// # Errors
 /// [`DatabaseError::Migration`]: a migration failed, or another replica did not finish within a minute.
 /// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema so that this one cannot use it.
-pub async fn migrate<M: MigratorTrait>(db: &DatabaseConnection) -> Result<(), DatabaseError> {
+pub async fn migrate<M: MigratorTrait>(db: &Database) -> Result<(), DatabaseError> {
     let attempt = || async { migrate_once::<M>(db).await };
     attempt
         .retry(backoff())
@@ -44,12 +45,10 @@ pub async fn migrate<M: MigratorTrait>(db: &DatabaseConnection) -> Result<(), Da
         })
         .await
         .map_err(DatabaseError::Migration)?
-        .map_err(|too_new| DatabaseError::SchemaTooNew(ExitWith::misconfigured(too_new)))
+        .map_err(DatabaseError::SchemaTooNew)
 }
 
-async fn migrate_once<M: MigratorTrait>(
-    db: &DatabaseConnection,
-) -> Result<Result<(), String>, DbErr> {
+async fn migrate_once<M: MigratorTrait>(db: &Database) -> Result<Result<(), String>, DbErr> {
     let transaction = begin(db).await?;
     let unknown = unknown::<M>(&transaction).await?;
     if let Some(too_new) = too_new::<M>(&unknown) {
@@ -114,7 +113,7 @@ impl<M: MigratorTrait> MigratorTrait for Known<M> {
 }
 
 /// A transaction that nobody else can be in.
-async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+async fn begin(db: &Database) -> Result<DatabaseTransaction, DbErr> {
     // On SQLite the write lock is taken now, where it waits, and not in the middle, where it fails.
     let transaction = db
         .begin_with_options(TransactionOptions {

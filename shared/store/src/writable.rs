@@ -12,13 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::doubt::Doubt;
 use sea_orm::sqlx::sqlite::SqliteConnection;
 use sea_orm::sqlx::{self, Connection as _, PgPool, SqlitePool};
-use sea_orm::{DatabaseConnection, DbBackend};
-use store::Doubt;
+use sea_orm::{ConnectionTrait as _, DbBackend};
 use tokio::time::Instant;
 
-use super::{classify, ping};
+use crate::connect::ping;
+use crate::database::Database;
+use crate::errors;
 
 const ROOM: usize = 256 * 1024;
 /// Writes `ROOM` bytes to a new relation, which is gone when the statement ends.
@@ -34,7 +36,7 @@ const TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// The health check of one database.
 pub struct Writable {
-    database: DatabaseConnection,
+    database: Database,
     doubt: Doubt,
     /// How much of the doubt is settled.
     settled: AtomicU64,
@@ -56,7 +58,7 @@ enum Refusal {
 
 impl Writable {
     /// The check of `database`. The code that writes raises `doubt`.
-    pub fn new(database: DatabaseConnection, doubt: Doubt) -> Self {
+    pub fn new(database: Database, doubt: Doubt) -> Self {
         Self {
             database,
             doubt,
@@ -115,18 +117,18 @@ impl Writable {
 impl Refusal {
     fn is_of_the_disk(&self) -> bool {
         match self {
-            Self::Database(error) => classify::is_unwritable(error),
+            Self::Database(error) => errors::is_unwritable(error),
             Self::File { .. } => true,
         }
     }
 
     /// Whether the next write may find out more.
     fn is_a_pause(&self) -> bool {
-        matches!(self, Self::Database(error) if classify::is_away(error))
+        matches!(self, Self::Database(error) if errors::of_driver(error) == errors::Class::Unavailable)
     }
 }
 
-async fn write(database: &DatabaseConnection) -> Result<(), Refusal> {
+async fn write(database: &Database) -> Result<(), Refusal> {
     if database.get_database_backend() == DbBackend::Sqlite {
         return write_to_file(database.get_sqlite_connection_pool()).await;
     }

@@ -20,7 +20,7 @@ const ROUNDS: usize = 5;
 ///
 /// # Errors
 /// Where `first` fails. A failure of the second connection proves nothing, so it is not an error.
-pub(super) async fn lends_sessions(
+pub(crate) async fn lends_sessions(
     first: &mut PgConnection,
     options: &PgConnectOptions,
 ) -> Result<bool, sqlx::Error> {

@@ -5,16 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use runtime::config::DatabaseConfig;
-use runtime::database;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, Statement,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, Statement};
+use store::{DatabaseConfig, Transaction};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
-use tonic::Code;
-use tonic_types::StatusExt as _;
 use url::Url;
 use uuid::Uuid;
 
@@ -22,7 +16,7 @@ use crate::sqlite::{Migrator, count, insert};
 
 /// A database of this test alone.
 struct Database {
-    admin: DatabaseConnection,
+    admin: store::Database,
     name: String,
     url: Url,
 }
@@ -31,7 +25,7 @@ impl Database {
     async fn create() -> Self {
         let mut url = server();
         let admin = DatabaseConfig::new(url.to_string());
-        let admin = database::connect(&admin, "runtime-tests").await.unwrap();
+        let admin = store::connect(&admin, "runtime-tests").await.unwrap();
         let name = format!("runtime_{}", Uuid::now_v7().simple());
         let create = format!("CREATE DATABASE {name}");
         admin.execute_unprepared(&create).await.unwrap();
@@ -70,10 +64,10 @@ async fn text(db: &impl ConnectionTrait, sql: &str) -> String {
 async fn each_connection_lives_in_its_schema_and_carries_the_services_name() {
     let database = Database::create().await;
     let config = database.config().with_schema("order_service");
-    let db = database::connect(&config, "order-service").await.unwrap();
+    let db = store::connect(&config, "order-service").await.unwrap();
     let mut held = Vec::new();
     for _ in 0..3 {
-        let transaction = db.begin().await.unwrap();
+        let transaction = begin(&db).await;
         assert_eq!(
             text(&transaction, "SELECT current_schema()").await,
             "order_service"
@@ -91,13 +85,13 @@ async fn replicas_that_start_together_all_succeed() {
     let database = Database::create().await;
     let config = database.config().with_schema("user_service");
     let replicas = join_all((0..4).map(|_| async {
-        let db = database::connect(&config, "user-service").await.unwrap();
-        database::migrate::<Migrator>(&db).await.unwrap();
+        let db = store::connect(&config, "user-service").await.unwrap();
+        store::migrate::<Migrator>(&db).await.unwrap();
         db
     }))
     .await;
     assert_eq!(count(&replicas[0]).await, 0);
-    database::migrate::<Migrator>(&replicas[1]).await.unwrap();
+    store::migrate::<Migrator>(&replicas[1]).await.unwrap();
     database.drop().await;
 }
 
@@ -106,10 +100,10 @@ async fn two_services_share_a_database_without_seeing_each_other() {
     let database = Database::create().await;
     let users = database.config().with_schema("user_service");
     let orders = database.config().with_schema("order_service");
-    let users = database::connect(&users, "user-service").await.unwrap();
-    let orders = database::connect(&orders, "order-service").await.unwrap();
-    database::migrate::<Migrator>(&users).await.unwrap();
-    database::migrate::<Migrator>(&orders).await.unwrap();
+    let users = store::connect(&users, "user-service").await.unwrap();
+    let orders = store::connect(&orders, "order-service").await.unwrap();
+    store::migrate::<Migrator>(&users).await.unwrap();
+    store::migrate::<Migrator>(&orders).await.unwrap();
     insert(&users, "a").await.unwrap();
     assert_eq!(count(&users).await, 1);
     assert_eq!(count(&orders).await, 0);
@@ -119,28 +113,28 @@ async fn two_services_share_a_database_without_seeing_each_other() {
 #[tokio::test]
 async fn a_taken_name_is_a_unique_violation_and_says_which() {
     let database = Database::create().await;
-    let db = database::connect(&database.config(), "test").await.unwrap();
-    database::migrate::<Migrator>(&db).await.unwrap();
+    let db = store::connect(&database.config(), "test").await.unwrap();
+    store::migrate::<Migrator>(&db).await.unwrap();
     insert(&db, "a").await.unwrap();
     let error = insert(&db, "a").await.unwrap_err();
     assert_eq!(
-        database::unique_violation(&error).as_deref(),
+        store::unique_violation(&error).as_deref(),
         Some("things_name_key")
     );
-    assert!(!database::is_unavailable(&error));
+    assert!(!store::is_unavailable(&error));
     database.drop().await;
 }
 
 #[tokio::test]
-async fn of_two_transactions_that_wait_for_each_other_one_is_told_to_begin_again() {
+async fn of_two_transactions_in_a_deadlock_one_is_a_conflict() {
     let database = Database::create().await;
-    let db = database::connect(&database.config(), "test").await.unwrap();
-    database::migrate::<Migrator>(&db).await.unwrap();
+    let db = store::connect(&database.config(), "test").await.unwrap();
+    store::migrate::<Migrator>(&db).await.unwrap();
     for name in ["a", "b"] {
         insert(&db, name).await.unwrap();
     }
-    let (one, other) = (db.begin().await.unwrap(), db.begin().await.unwrap());
-    let lock = async |transaction: &DatabaseTransaction, name: &str| {
+    let (one, other) = (begin(&db).await, begin(&db).await);
+    let lock = async |transaction: &Transaction, name: &str| {
         let sql = format!("SELECT name FROM things WHERE name = '{name}' FOR UPDATE");
         let statement = Statement::from_string(transaction.get_database_backend(), sql);
         transaction.query_one_raw(statement).await
@@ -148,49 +142,45 @@ async fn of_two_transactions_that_wait_for_each_other_one_is_told_to_begin_again
     lock(&one, "a").await.unwrap();
     lock(&other, "b").await.unwrap();
     // Each asks for what the other has; the server ends one of them, and so lets the other one have it.
-    let in_turn = async |transaction: DatabaseTransaction, name| {
+    let in_turn = async |transaction: Transaction, name| {
         let answer = lock(&transaction, name).await;
         transaction.rollback().await.unwrap();
         answer.err()
     };
     let (one, other) = tokio::join!(in_turn(one, "b"), in_turn(other, "a"));
     assert!(one.is_none() != other.is_none(), "{one:?}, {other:?}");
-    assert_is_told_to_begin_again(&one.or(other).unwrap());
+    let error = one.or(other).unwrap();
+    assert!(store::is_conflict(&error), "{error}");
     database.drop().await;
 }
 
 #[tokio::test]
-async fn a_transaction_that_cannot_be_put_in_order_with_another_is_told_to_begin_again() {
+async fn a_transaction_that_cannot_be_serialised_is_a_conflict() {
     let database = Database::create().await;
-    let db = database::connect(&database.config(), "test").await.unwrap();
-    database::migrate::<Migrator>(&db).await.unwrap();
+    let db = store::connect(&database.config(), "test").await.unwrap();
+    store::migrate::<Migrator>(&db).await.unwrap();
     insert(&db, "a").await.unwrap();
-    let strict = Some(IsolationLevel::Serializable);
-    let late = db.begin_with_config(strict, None).await.unwrap();
+    let late = begin(&db).await;
+    let strict = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
+    late.execute_unprepared(strict).await.unwrap();
     text(&late, "SELECT name FROM things").await;
     let change = "UPDATE things SET name = name || '!'";
     db.execute_unprepared(change).await.unwrap();
     let error = late.execute_unprepared(change).await.unwrap_err();
-    assert_is_told_to_begin_again(&error);
+    assert!(store::is_conflict(&error), "{error}");
     late.rollback().await.unwrap();
     database.drop().await;
 }
 
-fn assert_is_told_to_begin_again(error: &DbErr) {
-    assert!(database::is_conflict(error), "{error}");
-    let status = runtime::status::database(error);
-    assert_eq!(status.code(), Code::Aborted);
-    assert_eq!(testkit::reason(&status), "TRANSACTION_CONFLICT");
-    let details = status.get_error_details();
-    assert!(details.retry_info().unwrap().retry_delay > Some(Duration::ZERO));
-    assert!(!status.message().contains("deadlock"));
+async fn begin(db: &store::Database) -> Transaction {
+    Transaction::begin(db).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_one_works() {
     let database = Database::create().await;
-    let db = database::connect(&database.config(), "test").await.unwrap();
-    let transaction = db.begin().await.unwrap();
+    let db = store::connect(&database.config(), "test").await.unwrap();
+    let transaction = begin(&db).await;
     let pid = text(&transaction, "SELECT pg_backend_pid()::text").await;
     let kill = format!("SELECT pg_terminate_backend({pid})");
     database.admin.execute_unprepared(&kill).await.unwrap();
@@ -198,9 +188,9 @@ async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_one_works
         .execute_unprepared("SELECT 1")
         .await
         .unwrap_err();
-    assert!(database::is_unavailable(&error), "{error}");
+    assert!(store::is_unavailable(&error), "{error}");
     drop(transaction);
-    assert!(database::ping(&db).await);
+    assert!(store::ping(&db).await);
     database.drop().await;
 }
 
@@ -212,7 +202,7 @@ async fn a_call_that_is_given_up_does_not_keep_its_place_in_the_pool() {
         acquire_timeout: Duration::from_secs(12),
         ..database.config()
     };
-    let db = database::connect(&config, "test").await.unwrap();
+    let db = store::connect(&config, "test").await.unwrap();
     let silent = db.execute_unprepared("SELECT pg_sleep(60)");
     let given_up = tokio::time::timeout(Duration::from_millis(100), silent).await;
     assert!(given_up.is_err(), "{given_up:?}");
@@ -225,32 +215,32 @@ async fn a_server_that_is_away_at_first_is_waited_for() {
     let proxy = Proxy::start().await;
     proxy.up.send_replace(false);
     let config = DatabaseConfig::new(proxy.url.to_string());
-    let connecting = database::connect(&config, "test");
+    let connecting = store::connect(&config, "test");
     let coming_back = async {
         proxy.refused.notified().await;
         proxy.refused.notified().await;
         proxy.up.send_replace(true);
     };
     let (db, ()) = tokio::join!(connecting, coming_back);
-    assert!(database::ping(&db.unwrap()).await);
+    assert!(store::ping(&db.unwrap()).await);
 }
 
 #[tokio::test]
 async fn a_lost_server_is_unavailable_fast_and_the_pool_comes_back_by_itself() {
     let proxy = Proxy::start().await;
     let config = DatabaseConfig::new(proxy.url.to_string());
-    let db = database::connect(&config, "test").await.unwrap();
-    assert!(database::ping(&db).await);
+    let db = store::connect(&config, "test").await.unwrap();
+    assert!(store::ping(&db).await);
 
     proxy.up.send_replace(false);
     let begun = Instant::now();
     let error = db.execute_unprepared("SELECT 1").await.unwrap_err();
-    assert!(database::is_unavailable(&error), "{error}");
+    assert!(store::is_unavailable(&error), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(3));
-    assert!(!database::ping(&db).await);
+    assert!(!store::ping(&db).await);
 
     proxy.up.send_replace(true);
-    assert!(database::ping(&db).await);
+    assert!(store::ping(&db).await);
 }
 
 #[tokio::test]
@@ -260,7 +250,7 @@ async fn a_server_that_stays_away_is_named_without_its_password() {
     drop(listener);
     let mut config = DatabaseConfig::new(format!("postgres://app:hunter2@127.0.0.1:{port}/x"));
     config.patience = Duration::from_millis(300);
-    let error = database::connect(&config, "test").await.unwrap_err();
+    let error = store::connect(&config, "test").await.unwrap_err();
     let message = error.to_string();
     assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
     assert!(
@@ -272,7 +262,7 @@ async fn a_server_that_stays_away_is_named_without_its_password() {
 #[tokio::test]
 async fn a_schema_that_is_no_plain_name_is_refused() {
     let config = DatabaseConfig::new("postgres://db/x").with_schema("x; DROP SCHEMA public");
-    let error = database::connect(&config, "test").await.unwrap_err();
+    let error = store::connect(&config, "test").await.unwrap_err();
     assert!(
         error.to_string().contains("no name for a schema"),
         "{error}"

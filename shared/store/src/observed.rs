@@ -1,10 +1,12 @@
 //! How much of a connection pool is in use, for whoever collects metrics, in the names of OpenTelemetry's database conventions.
 
 use opentelemetry::{KeyValue, global};
-use sea_orm::DatabaseConnection;
+use sea_orm::ConnectionTrait as _;
+
+use crate::database::Database;
 
 /// Registers what is told of the pool behind `db`, which holds `most` connections and is called `name`.
-pub(super) fn observe(db: &DatabaseConnection, name: &str, most: u32) {
+pub(crate) fn observe(db: &Database, name: &str, most: u32) {
     let pool = KeyValue::new("db.client.connection.pool.name", name.to_owned());
     let state = |state| KeyValue::new("db.client.connection.state", state);
     let meter = global::meter("runtime");
@@ -28,7 +30,7 @@ pub(super) fn observe(db: &DatabaseConnection, name: &str, most: u32) {
 }
 
 /// All connections and the idle ones.
-fn size(db: &DatabaseConnection) -> (i64, i64) {
+fn size(db: &Database) -> (i64, i64) {
     if db.get_database_backend() == sea_orm::DbBackend::Sqlite {
         let pool = db.get_sqlite_connection_pool();
         return (pool.size().into(), pool.num_idle() as i64);

@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use runtime::config::DatabaseConfig;
-use runtime::database;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait as _};
 use sea_orm_migration::prelude::*;
+use store::{DatabaseConfig, Transaction};
 use tempfile::TempDir;
 
 /// One table, made by a migration that would fail if it ran twice.
@@ -53,11 +49,13 @@ async fn pragma(connection: &impl ConnectionTrait, name: &str) -> String {
 }
 
 pub(crate) async fn insert(db: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
-    let statement = format!("INSERT INTO things (name) VALUES ('{name}')");
-    db.execute_unprepared(&statement).await.map(|_| ())
+    let inserting = "INSERT INTO things (name) VALUES ($1)";
+    store::sql::execute(db, inserting, [name.into()])
+        .await
+        .map(|_| ())
 }
 
-pub(crate) async fn count(db: &DatabaseConnection) -> i64 {
+pub(crate) async fn count(db: &store::Database) -> i64 {
     let sql = "SELECT count(*) AS n FROM things";
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let row = db.query_one_raw(statement).await.unwrap().unwrap();
@@ -65,9 +63,13 @@ pub(crate) async fn count(db: &DatabaseConnection) -> i64 {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`store::Transaction` lets one transaction at a time write"
+)]
 async fn every_pooled_connection_has_the_durable_settings() {
     let folder = tempfile::tempdir().unwrap();
-    let db = database::connect(&config(&folder), "test").await.unwrap();
+    let db = store::connect(&config(&folder), "test").await.unwrap();
     let mut held = Vec::new();
     for _ in 0..5 {
         // Held open, so that each is a connection of its own.
@@ -88,9 +90,9 @@ async fn every_pooled_connection_has_the_durable_settings() {
 async fn processes_that_open_a_new_file_together_all_get_it() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
-    let opened = join_all((0..8).map(|_| database::connect(&config, "test"))).await;
+    let opened = join_all((0..8).map(|_| store::connect(&config, "test"))).await;
     for db in opened {
-        assert!(database::ping(&db.unwrap()).await);
+        assert!(store::ping(&db.unwrap()).await);
     }
 }
 
@@ -100,7 +102,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
     let file = folder.path().join("a-file");
     std::fs::write(&file, "").unwrap();
     let config = DatabaseConfig::sqlite(file.join("things.db"));
-    let error = database::connect(&config, "test").await.unwrap_err();
+    let error = store::connect(&config, "test").await.unwrap_err();
     assert!(error.to_string().contains("a-file"), "{error}");
 }
 
@@ -109,27 +111,27 @@ async fn replicas_that_migrate_together_all_succeed() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
     let replicas = join_all((0..4).map(|_| async {
-        let db = database::connect(&config, "test").await.unwrap();
-        database::migrate::<Migrator>(&db).await.unwrap();
+        let db = store::connect(&config, "test").await.unwrap();
+        store::migrate::<Migrator>(&db).await.unwrap();
         db
     }))
     .await;
     assert_eq!(count(&replicas[0]).await, 0);
     // Again, as every restart does.
-    database::migrate::<Migrator>(&replicas[1]).await.unwrap();
+    store::migrate::<Migrator>(&replicas[1]).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_taken_name_is_a_unique_violation_and_says_which() {
     let folder = tempfile::tempdir().unwrap();
-    let db = database::connect(&config(&folder), "test").await.unwrap();
-    database::migrate::<Migrator>(&db).await.unwrap();
+    let db = store::connect(&config(&folder), "test").await.unwrap();
+    store::migrate::<Migrator>(&db).await.unwrap();
     insert(&db, "a").await.unwrap();
     let error = insert(&db, "a").await.unwrap_err();
-    assert!(database::is_unique_violation(&error));
-    assert!(!database::is_unavailable(&error));
+    assert!(store::is_unique_violation(&error));
+    assert!(!store::is_unavailable(&error));
     assert_eq!(
-        database::unique_violation(&error).as_deref(),
+        store::unique_violation(&error).as_deref(),
         Some("things.name")
     );
 }
@@ -140,23 +142,18 @@ async fn a_file_that_stays_locked_and_a_pool_that_stays_empty_are_unavailable() 
     let mut config = config(&folder);
     config.pool_max = 1;
     config.acquire_timeout = Duration::from_millis(50);
-    let db = database::connect(&config, "test").await.unwrap();
-    let immediate = || TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let writer = db.begin_with_options(immediate()).await.unwrap();
+    let db = store::connect(&config, "test").await.unwrap();
+    let writer = Transaction::begin(&db).await.unwrap();
 
-    let empty = db.begin().await.unwrap_err();
-    assert!(database::is_unavailable(&empty), "{empty}");
+    let empty = Transaction::begin(&db).await.unwrap_err();
+    assert!(store::is_unavailable(&empty), "{empty}");
 
-    let another = database::connect(&config, "test").await.unwrap();
-    // A deferred transaction meets the writer when it writes, as a busy file.
+    let another = store::connect(&config, "test").await.unwrap();
     another
         .execute_unprepared("PRAGMA busy_timeout = 1")
         .await
         .unwrap();
-    let locked = another.begin_with_options(immediate()).await.unwrap_err();
-    assert!(database::is_unavailable(&locked), "{locked}");
+    let locked = Transaction::begin(&another).await.unwrap_err();
+    assert!(store::is_unavailable(&locked), "{locked}");
     writer.rollback().await.unwrap();
 }

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use runtime::database;
 use sea_orm::sqlx::{self, PgPool};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use store::Transaction;
 use testkit::{Database, Proxy, StoreKind, eventually_is};
 use tokio::time::timeout;
 
@@ -19,10 +19,10 @@ const SESSIONS: u32 = 4;
 
 /// A pool behind a slow link, and a way around it.
 struct Slow {
-    db: DatabaseConnection,
+    db: store::Database,
     database: Database,
     _proxy: Proxy,
-    beside: DatabaseConnection,
+    beside: store::Database,
 }
 
 impl Slow {
@@ -30,7 +30,7 @@ impl Slow {
         let database = Database::create(StoreKind::Postgres).await;
         let proxy = Proxy::before(database.url()).await;
         let db = database.connect_by(proxy.url(), SESSIONS).await;
-        database::migrate::<Migrator>(&db).await.unwrap();
+        store::migrate::<Migrator>(&db).await.unwrap();
         let beside = database.connect().await;
         let pool = db.get_postgres_connection_pool();
         drop(join_all((0..SESSIONS).map(|_| pool.acquire())).await);
@@ -105,7 +105,9 @@ async fn a_cancelled_begin_leaves_no_open_transaction() {
     for _ in 0..20 {
         // The check of the session, and BEGIN.
         let limits: Vec<_> = (0..SESSIONS).map(|_| moment(&mut random, 2)).collect();
-        let beginning = limits.iter().map(|limit| timeout(*limit, slow.db.begin()));
+        let beginning = limits
+            .iter()
+            .map(|limit| timeout(*limit, Transaction::begin(&slow.db)));
         begun += join_all(beginning).await.iter().flatten().count();
         slow.assert_nothing_is_left_open().await;
     }
@@ -125,7 +127,7 @@ async fn a_cancelled_statement_or_end_leaves_no_open_transaction() {
         let db = &slow.db;
         let working = limits.into_iter().map(|(number, limit)| {
             timeout(limit, async move {
-                let transaction = db.begin().await?;
+                let transaction = Transaction::begin(db).await?;
                 let name = format!("{round}-{number}");
                 insert(&transaction, &name).await?;
                 match number % 2 {
@@ -165,9 +167,9 @@ async fn each_session_is_ended_once_its_client_is_lost() {
 }
 
 /// As many sessions as a pool may have, all of them read-only, while new ones would not be.
-async fn read_only_pool(database: &Database) -> DatabaseConnection {
+async fn read_only_pool(database: &Database) -> store::Database {
     let db = database.connect_by(database.url(), SESSIONS).await;
-    database::migrate::<Migrator>(&db).await.unwrap();
+    store::migrate::<Migrator>(&db).await.unwrap();
     let pool = db.get_postgres_connection_pool();
     let acquired = join_all((0..SESSIONS).map(|_| pool.acquire())).await;
     for session in acquired {
@@ -183,14 +185,14 @@ async fn read_only_pool(database: &Database) -> DatabaseConnection {
     db
 }
 
-async fn insert_one(db: &DatabaseConnection, name: &str) -> Result<(), DbErr> {
+async fn insert_one(db: &store::Database, name: &str) -> Result<(), DbErr> {
     let sql = "INSERT INTO things (name) VALUES ($1)";
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()]);
     db.execute_raw(statement).await.map(|_| ())
 }
 
-async fn insert_in_a_transaction(db: &DatabaseConnection, name: &str) -> Result<(), DbErr> {
-    let transaction = db.begin().await?;
+async fn insert_in_a_transaction(db: &store::Database, name: &str) -> Result<(), DbErr> {
+    let transaction = Transaction::begin(db).await?;
     let sql = "INSERT INTO things (name) VALUES ($1)";
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()]);
     transaction.execute_raw(statement).await?;
@@ -209,7 +211,7 @@ async fn each_read_only_session_fails_one_call_at_most() {
             _ => insert_in_a_transaction(&db, &name).await,
         };
         if let Err(error) = inserted {
-            assert!(database::is_unavailable(&error), "{error}");
+            assert!(store::is_unavailable(&error), "{error}");
             failed += 1;
         }
     }

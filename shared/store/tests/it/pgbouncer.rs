@@ -4,15 +4,11 @@
     reason = "the reader of a run must see which tests were left out"
 )]
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use futures::future::join_all;
 use rstest::rstest;
-use runtime::ExitWith;
-use runtime::config::DatabaseConfig;
-use runtime::database::{self, DatabaseError};
-use sea_orm::TransactionTrait as _;
+use store::{DatabaseConfig, DatabaseError, Transaction};
 use testkit::{Database, PgBouncer, StoreKind};
 
 use crate::sqlite::{Migrator, count, insert};
@@ -35,11 +31,11 @@ async fn behind_pgbouncer_in_session_mode_all_works() {
     let Some((_pooler, config)) = before(&database, "session").await else {
         return;
     };
-    let db = database::connect(&config, "things-service").await.unwrap();
-    database::migrate::<Migrator>(&db).await.unwrap();
+    let db = store::connect(&config, "things-service").await.unwrap();
+    store::migrate::<Migrator>(&db).await.unwrap();
     let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
     let inserting = names.iter().map(async |name| {
-        let transaction = db.begin().await?;
+        let transaction = Transaction::begin(&db).await?;
         insert(&transaction, name).await?;
         transaction.commit().await
     });
@@ -66,12 +62,10 @@ async fn a_pooler_that_lends_sessions_is_refused_at_once(
     }
     // Several starts, because each sees another moment.
     for _ in 0..5 {
-        let error = database::connect(&config, "test").await.unwrap_err();
+        let error = store::connect(&config, "test").await.unwrap_err();
         assert!(matches!(error, DatabaseError::Unfit { .. }), "{error:?}");
-        let cause = error
-            .source()
-            .and_then(|cause| cause.downcast_ref::<ExitWith>());
-        let said = cause.map(ToString::to_string).unwrap_or_default();
+        assert!(error.is_misconfiguration());
+        let said = error.to_string();
         assert!(said.contains("pool_mode = session"), "{said}");
     }
 }

@@ -3,32 +3,17 @@
 //! A SQLite file is WAL with `synchronous = FULL`, because an OK answer must survive a power cut. Statements are logged at
 //! debug, slow ones (past a second) as warnings. Whatever can hang has a time-out, and no password reaches a log.
 
-mod classify;
-mod clock;
-mod migrate;
-mod pool;
-mod pooler;
-mod postgres;
-mod sessions;
-mod sqlite;
-mod writable;
-
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
+use sea_orm::DbErr;
 use sea_orm::sqlx;
-use sea_orm::{DatabaseConnection, DbErr};
 use secrecy::ExposeSecret;
 
 use crate::config::{DatabaseConfig, Location};
-use crate::exit::ExitWith;
-use postgres::Reached;
-
-pub use classify::{is_conflict, is_full, is_unavailable, is_unique_violation, unique_violation};
-pub use clock::{now_ms, now_sql};
-pub use migrate::migrate;
-pub use store::Doubt;
-pub use writable::Writable;
+use crate::database::Database;
+use crate::postgres::Reached;
+use crate::{Doubt, observed, postgres, sqlite};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -60,21 +45,27 @@ pub enum DatabaseError {
         /// The last attempt's failure.
         source: sqlx::Error,
     },
-    /// The database is reachable, but its set-up does not fit: an operator has to change it, so the exit code is 78.
-    #[error("{location} cannot be used")]
+    /// The database is reachable, but its set-up does not fit: an operator has to change it.
+    #[error("{location} cannot be used: {cause}")]
     Unfit {
         /// Where it is.
         location: Location,
         /// What to change.
-        #[source]
-        cause: ExitWith,
+        cause: &'static str,
     },
     /// The schema could not be brought up to date.
     #[error("the migrations failed: {0}")]
     Migration(#[source] DbErr),
     /// A newer release has changed the schema so that this one cannot use it. A restart does not help.
-    #[error("the schema is too new for this release")]
-    SchemaTooNew(#[source] ExitWith),
+    #[error("the schema is too new for this release: {0}")]
+    SchemaTooNew(String),
+}
+
+impl DatabaseError {
+    /// Whether an operator has to change something first. A restart does not help.
+    pub fn is_misconfiguration(&self) -> bool {
+        matches!(self, Self::Unfit { .. } | Self::SchemaTooNew(_))
+    }
 }
 
 /// Connects, and goes on trying for the configured patience while the server is away. `application_name` is what
@@ -85,7 +76,7 @@ pub enum DatabaseError {
 pub async fn connect(
     config: &DatabaseConfig,
     application_name: &str,
-) -> Result<DatabaseConnection, DatabaseError> {
+) -> Result<Database, DatabaseError> {
     connect_watched(config, application_name, &Doubt::new()).await
 }
 
@@ -97,9 +88,9 @@ pub async fn connect_watched(
     config: &DatabaseConfig,
     application_name: &str,
     doubt: &Doubt,
-) -> Result<DatabaseConnection, DatabaseError> {
+) -> Result<Database, DatabaseError> {
     let db = open(config, application_name, doubt).await?;
-    pool::observe(&db, application_name, config.pool_max);
+    observed::observe(&db, application_name, config.pool_max);
     Ok(db)
 }
 
@@ -107,7 +98,7 @@ async fn open(
     config: &DatabaseConfig,
     application_name: &str,
     doubt: &Doubt,
-) -> Result<DatabaseConnection, DatabaseError> {
+) -> Result<Database, DatabaseError> {
     if let Some(path) = config.sqlite_path() {
         return sqlite::connect(config, path, doubt).await;
     }
@@ -130,7 +121,7 @@ async fn open(
         Ok(Reached::Usable) => Ok(postgres::pool(config, options, doubt)),
         Ok(Reached::LentSessions) => Err(DatabaseError::Unfit {
             location,
-            cause: ExitWith::misconfigured(LENT_SESSIONS),
+            cause: LENT_SESSIONS,
         }),
         Err(source) => Err(DatabaseError::Unreachable {
             location,
@@ -140,14 +131,14 @@ async fn open(
     }
 }
 
-/// Whether the database answers within a second. [`Writable`] asks more of it.
-pub async fn ping(db: &DatabaseConnection) -> bool {
+/// Whether the database answers within a second. [`Writable`](crate::Writable) asks more of it.
+pub async fn ping(db: &Database) -> bool {
     let answer = tokio::time::timeout(PING_TIMEOUT, db.ping()).await;
     matches!(answer, Ok(Ok(())))
 }
 
 /// From 100 ms to 2 s, with jitter so that replicas do not knock together.
-fn backoff(patience: Duration) -> ExponentialBuilder {
+pub(crate) fn backoff(patience: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(Duration::from_secs(2))

@@ -1,41 +1,33 @@
 //! A full SQLite file: every commit that succeeded is kept, on every connection.
 
-use runtime::config::DatabaseConfig;
-use runtime::database;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DbErr};
+use store::{DatabaseConfig, Transaction};
 use tempfile::TempDir;
 
 use crate::sqlite::{Migrator, count, insert};
 
 /// A pool of one connection, so that the next transaction meets the connection of the one before, if it is reused.
-async fn file(folder: &TempDir) -> (DatabaseConnection, DatabaseConnection) {
+async fn file(folder: &TempDir) -> (store::Database, store::Database) {
     let config = DatabaseConfig {
         pool_max: 1,
         ..DatabaseConfig::sqlite(folder.path().join("things.db"))
     };
-    let db = database::connect(&config, "test").await.unwrap();
-    database::migrate::<Migrator>(&db).await.unwrap();
+    let db = store::connect(&config, "test").await.unwrap();
+    store::migrate::<Migrator>(&db).await.unwrap();
     // Another process, which sees only committed rows.
-    let other = database::connect(&config, "test").await.unwrap();
+    let other = store::connect(&config, "test").await.unwrap();
     (db, other)
 }
 
 /// The file may not grow any more. This limit belongs to one connection: a new connection has room again.
-async fn fill(db: &DatabaseConnection) {
+async fn fill(db: &store::Database) {
     db.execute_unprepared("PRAGMA max_page_count = 1")
         .await
         .unwrap();
 }
 
-async fn begin(db: &DatabaseConnection) -> DatabaseTransaction {
-    let begun = db.begin_with_options(TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    });
-    begun.await.unwrap()
+async fn begin(db: &store::Database) -> Transaction {
+    Transaction::begin(db).await.unwrap()
 }
 
 /// More than there is room for.
@@ -83,25 +75,11 @@ async fn nothing_of_a_transaction_that_sqlite_ended_is_kept() {
     // A caller that does not look at the error.
     insert_too_much(&transaction).await;
     let after = insert(&transaction, "after").await.unwrap_err();
-    assert!(database::is_unavailable(&after), "{after}");
+    assert!(store::is_unavailable(&after), "{after}");
     let committed = transaction.commit().await.unwrap_err();
-    assert!(database::is_unavailable(&committed), "{committed}");
+    assert!(store::is_unavailable(&committed), "{committed}");
     assert_eq!(count(&other).await, 0);
     assert_eq!(count(&db).await, 0);
-}
-
-#[tokio::test]
-async fn a_savepoint_that_is_undone_harms_no_transaction() {
-    let folder = tempfile::tempdir().unwrap();
-    let (db, other) = file(&folder).await;
-    let transaction = begin(&db).await;
-    insert(&transaction, "kept").await.unwrap();
-    let inner = transaction.begin().await.unwrap();
-    insert(&inner, "undone").await.unwrap();
-    inner.rollback().await.unwrap();
-    insert(&transaction, "kept as well").await.unwrap();
-    transaction.commit().await.unwrap();
-    assert_eq!(count(&other).await, 2);
 }
 
 #[tokio::test]

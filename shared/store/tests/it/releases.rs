@@ -1,12 +1,10 @@
 //! Releases that share a database: an older one on the schema of a newer one, and both starting at the same time.
 
-use std::error::Error as _;
-
 use futures::future::join_all;
 use rstest::rstest;
-use runtime::database::{self, DatabaseError};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
+use store::DatabaseError;
 use testkit::{Database, StoreKind};
 
 use crate::sqlite::{self, count, insert};
@@ -78,9 +76,9 @@ impl MigratorTrait for Contracted {
     }
 }
 
-async fn start<M: MigratorTrait>(database: &Database) -> Result<DatabaseConnection, DatabaseError> {
+async fn start<M: MigratorTrait>(database: &Database) -> Result<store::Database, DatabaseError> {
     let db = database.connect().await;
-    database::migrate::<M>(&db).await.map(|()| db)
+    store::migrate::<M>(&db).await.map(|()| db)
 }
 
 #[rstest]
@@ -140,7 +138,7 @@ async fn a_release_that_cannot_use_the_schema_says_which_it_needs(
     start::<Newer>(&database).await.unwrap();
     let refused = start::<Older>(&database).await.unwrap_err();
     assert!(matches!(refused, DatabaseError::SchemaTooNew(_)));
-    let reason = refused.source().unwrap().to_string();
+    let reason = refused.to_string();
     for part in [
         "_rename_things_",
         "`m20261201_000002`",

@@ -1,0 +1,155 @@
+//! A writing transaction on a service's database: state, outbox rows and inbox row together.
+//!
+//! Guarantees: what is enqueued is written in one statement right before COMMIT, which fails unless the transaction is alive. A
+//! commit wakes all who wait for what it wrote (the relay, deferred deliveries, a service's own worker).
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::outbox::{self, Enqueued};
+use crate::store::Store;
+use crate::telemetry::{self, System};
+
+/// A writing transaction. Made by [`Store::begin`] and [`Store::begin_command`]; dropping it rolls it back.
+///
+/// Queries through sea-orm take it as `&transaction`. It cannot be nested.
+pub struct Transaction {
+    inner: store::Transaction,
+    store: Store,
+    collected: Mutex<Collected>,
+    /// Of a command; none of what the engine does by itself, which is traced by event.
+    span: Span,
+    // Last, so that it is given back only once the transaction above is over.
+    _writer: Option<OwnedSemaphorePermit>,
+}
+
+/// What is done at the commit.
+#[derive(Default)]
+struct Collected {
+    events: Vec<Enqueued>,
+    wakes: BTreeSet<&'static str>,
+}
+
+impl Transaction {
+    pub(crate) fn new(
+        inner: store::Transaction,
+        store: Store,
+        writer: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self {
+            inner,
+            store,
+            collected: Mutex::default(),
+            span: Span::none(),
+            _writer: writer,
+        }
+    }
+
+    /// This one, as the command that `span` traces.
+    pub(crate) fn in_span(mut self, span: Span) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// Writes what was enqueued, commits, and wakes all who wait for it.
+    ///
+    /// # Errors
+    /// Where the database refuses, a statement has failed before, or the database cannot be reached. In the last case the outcome
+    /// is unknown, as with any commit.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        let Self {
+            inner,
+            store,
+            collected,
+            span,
+            _writer,
+        } = self;
+        let Collected { events, wakes } = collected
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let committing = async {
+            outbox::insert(&inner, events).await?;
+            inner.commit().await
+        };
+        committing.instrument(span.clone()).await.inspect_err(|_| {
+            store.doubt().raise();
+            telemetry::fail(&span, "not_committed");
+        })?;
+        span.set_attribute(telemetry::OUTCOME, "committed");
+        for name in wakes {
+            store.signal(name).notify_one();
+        }
+        Ok(())
+    }
+
+    /// Undoes everything, and waits until it is undone.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached; it then undoes the transaction by itself.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        self.inner.rollback().await
+    }
+
+    /// Raises the signal `name` if and when this transaction commits.
+    pub fn wake_on_commit(&self, name: &'static str) {
+        self.collected().wakes.insert(name);
+    }
+
+    /// Writes `event` right before the commit.
+    pub(crate) fn collect(&self, event: Enqueued) {
+        let mut collected = self.collected();
+        collected.wakes.insert(outbox::SIGNAL);
+        collected.events.push(event);
+    }
+
+    /// Takes back the events that `is_meant` selects, and returns whether there were any.
+    pub(crate) fn take_back(&self, is_meant: impl Fn(&Enqueued) -> bool) -> bool {
+        let mut collected = self.collected();
+        let before = collected.events.len();
+        collected.events.retain(|event| !is_meant(event));
+        collected.events.len() < before
+    }
+
+    pub(crate) fn system(&self) -> Option<&System> {
+        self.store.system()
+    }
+
+    /// The span of the command that this transaction is; none elsewhere.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    fn collected(&self) -> MutexGuard<'_, Collected> {
+        self.collected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.inner.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.inner.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.inner.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.inner.query_all_raw(statement).await
+    }
+}

@@ -1,0 +1,49 @@
+//! The database's own clock, in Unix milliseconds: one for all replicas of a service.
+//!
+//! Within a statement it stands still, so an index can answer a comparison with it.
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+
+use crate::sql;
+
+/// Names a file that holds how many milliseconds the clock is ahead. It may change at any moment. Only builds with the feature
+/// `faults` read it.
+pub const AHEAD: &str = "ANGARIUM_CLOCK";
+
+const ARMED: bool = cfg!(all(feature = "faults", debug_assertions));
+
+/// The time.
+///
+/// # Errors
+/// Where the database is away.
+pub async fn now_ms(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let row = sql::query_one(db, "SELECT {now} AS now_ms", []).await?;
+    row.ok_or_else(|| DbErr::Type("the clock answers nothing".to_owned()))?
+        .try_get("", "now_ms")
+}
+
+/// The expression for the time, for statements that a builder makes. Others write `{now}`, see [`sql`].
+pub fn now_sql(db: &impl ConnectionTrait) -> String {
+    let now = match db.get_database_backend() {
+        DbBackend::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",
+        _ => "(extract(epoch from statement_timestamp()) * 1000)::bigint",
+    };
+    match ahead_ms() {
+        0 => now.to_owned(),
+        ahead_ms => format!("({now} + {ahead_ms})"),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not a setting: it exists in test builds only, and is read where no configuration reaches"
+)]
+fn ahead_ms() -> i64 {
+    static FILE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    if !ARMED {
+        return 0;
+    }
+    let file = FILE.get_or_init(|| std::env::var(AHEAD).ok()).as_deref();
+    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,179 @@
+//! Where a database is: a PostgreSQL database (or a schema in one), or a SQLite file.
+//!
+//! The URL holds a password, so it has no `Debug` and is shown as a [`Location`] only.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+const POOL_MAX: u32 = 10;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One database and its pool.
+#[derive(Clone)]
+pub struct DatabaseConfig {
+    /// `postgres://…` or `sqlite://path`.
+    pub url: SecretString,
+    /// PostgreSQL only: created if missing, and the search path of every connection.
+    pub schema: Option<String>,
+    /// Connections that are open at most.
+    pub pool_max: u32,
+    /// Longest wait for a free connection.
+    pub acquire_timeout: Duration,
+    /// How long [`crate::connect`] goes on trying.
+    pub patience: Duration,
+}
+
+impl DatabaseConfig {
+    /// The defaults of the flags, for `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: SecretString::from(url.into()),
+            schema: None,
+            pool_max: POOL_MAX,
+            acquire_timeout: ACQUIRE_TIMEOUT,
+            patience: PATIENCE,
+        }
+    }
+
+    /// A SQLite file.
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self::new(format!("sqlite://{}", path.into().display()))
+    }
+
+    /// The same database with a schema of its own in it. SQLite has none and ignores it.
+    #[must_use]
+    pub fn with_schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// What may be said about the URL in logs and errors.
+    pub fn location(&self) -> Location {
+        Location(without_password(self.url.expose_secret()))
+    }
+
+    /// The file, where the database is one.
+    pub(crate) fn sqlite_path(&self) -> Option<&str> {
+        sqlite_path(self.url.expose_secret())
+    }
+}
+
+impl fmt::Debug for DatabaseConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseConfig")
+            .field("url", &self.location().to_string())
+            .field("schema", &self.schema)
+            .field("pool_max", &self.pool_max)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .field("patience", &self.patience)
+            .finish()
+    }
+}
+
+/// A database's URL without its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location(String);
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether `name` needs no quotes in SQL; also what keeps a schema's name from being anything but a name.
+pub fn is_plain_identifier(name: &str) -> bool {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    starts_well && name.len() <= 63 && name.chars().all(plain)
+}
+
+/// Whether `url` names a database that can be used.
+pub fn is_supported(url: &str) -> bool {
+    if let Some(path) = sqlite_path(url) {
+        return !path.is_empty() && !path.contains(":memory:");
+    }
+    let scheme_is_known = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    scheme_is_known && PgConnectOptions::from_str(url).is_ok()
+}
+
+fn sqlite_path(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("sqlite://")?;
+    Some(rest.split_once('?').map_or(rest, |(path, _)| path))
+}
+
+fn without_password(url: &str) -> String {
+    if let Some(path) = sqlite_path(url) {
+        return format!("sqlite://{path}");
+    }
+    let Ok(mut parsed) = Url::parse(url) else {
+        return "an unreadable URL".to_owned();
+    };
+    if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
+        return format!("{}://…", parsed.scheme());
+    }
+    // A password may stand among the parameters as well.
+    parsed.set_query(None);
+    parsed.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_never_holds_a_password() {
+        for url in [
+            "postgres://app:hunter2@db:5432/users",
+            "postgres://app@db/users?password=hunter2",
+            "postgresql://app:hunter2@db/users?sslmode=require",
+            "not a url hunter2",
+        ] {
+            let config = DatabaseConfig::new(url);
+            let shown = format!("{config:?} {}", config.location());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn postgres_urls_and_sqlite_files_are_supported_and_nothing_else() {
+        for url in [
+            "postgres://app:secret@db:5432/users",
+            "postgresql://db/users",
+            "sqlite://data/users.db",
+            "sqlite:///var/lib/angarium/users.db",
+        ] {
+            assert!(is_supported(url), "{url}");
+        }
+        for url in [
+            "",
+            "users.db",
+            "mysql://root@db/users",
+            "postgres://db:port/users",
+            "sqlite://",
+            // What is gone after a restart cannot keep a promise.
+            "sqlite://:memory:",
+            "sqlite::memory:",
+        ] {
+            assert!(!is_supported(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn only_plain_names_are_schemas() {
+        assert!(is_plain_identifier("user_service"));
+        assert!(is_plain_identifier("_2"));
+        let longest = "a".repeat(63);
+        assert!(is_plain_identifier(&longest));
+        for name in ["", "2a", "User", "a-b", "a\"b", "a;b", "größe"] {
+            assert!(!is_plain_identifier(name), "{name}");
+        }
+        assert!(!is_plain_identifier(&format!("{longest}a")));
+    }
+}

@@ -1,0 +1,113 @@
+//! A pool of connections to one database.
+//!
+//! Guarantee: each statement is answered within a time limit. A statement that its caller gave up is noticed: its session is checked
+//! before anybody else gets it.
+
+use std::ops::Deref;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
+
+use crate::answer::answered;
+use crate::errors::is_rolled_back;
+use crate::sessions::Sessions;
+use crate::sql;
+
+/// The pool. Clones share it.
+///
+/// It is sea-orm's pool, with limits around each statement. [`Transaction::begin`](crate::Transaction::begin) begins transactions
+/// on it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    inner: DatabaseConnection,
+    sessions: Sessions,
+}
+
+impl Database {
+    pub(crate) fn with_sessions(inner: DatabaseConnection, sessions: Sessions) -> Self {
+        Self { inner, sessions }
+    }
+
+    /// Closes all its connections, once their callers have given them back.
+    ///
+    /// # Errors
+    /// None today; sea-orm reserves one.
+    pub async fn close(self) -> Result<(), DbErr> {
+        self.inner.close().await
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+}
+
+impl Database {
+    /// A statement outside of a transaction. After another process has changed the schema, SQLite rolls the first statement of each
+    /// connection back and repeats it by itself, which [`guarded`](crate::guarded) takes for a lost transaction and refuses. Nothing
+    /// of it is kept, so it is repeated here.
+    async fn alone<T, A>(
+        &self,
+        statement: Statement,
+        ask: impl Fn(Statement) -> A,
+    ) -> Result<T, DbErr>
+    where
+        A: Future<Output = Result<T, DbErr>>,
+    {
+        if !sql::is_sqlite(&self.inner) {
+            return answered(&self.sessions, ask(statement)).await;
+        }
+        match answered(&self.sessions, ask(statement.clone())).await {
+            Err(error) if is_rolled_back(&error) => answered(&self.sessions, ask(statement)).await,
+            answer => answer,
+        }
+    }
+}
+
+impl Default for Database {
+    /// No database: each statement fails. For programs that have none.
+    fn default() -> Self {
+        DatabaseConnection::default().into()
+    }
+}
+
+impl From<DatabaseConnection> for Database {
+    fn from(inner: DatabaseConnection) -> Self {
+        Self::with_sessions(inner, Sessions::default())
+    }
+}
+
+impl Deref for Database {
+    type Target = DatabaseConnection;
+
+    fn deref(&self) -> &DatabaseConnection {
+        &self.inner
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Database {
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.alone(statement, |statement| self.inner.execute_raw(statement))
+            .await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let answer = self.inner.execute_unprepared(sql);
+        answered(&self.sessions, answer).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.alone(statement, |statement| self.inner.query_one_raw(statement))
+            .await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.alone(statement, |statement| self.inner.query_all_raw(statement))
+            .await
+    }
+}

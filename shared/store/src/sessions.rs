@@ -1,0 +1,127 @@
+//! Which PostgreSQL sessions of the pool may be used again.
+//!
+//! Guarantees: a session that was idle for seconds proves that it is alive before a caller gets it. Once a session proves
+//! read-only, as after a failover, it and all older ones are closed, so that each session fails one call at most.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sea_orm::sqlx::pool::PoolConnectionMetadata;
+use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
+
+use crate::doubt::Doubt;
+
+/// A session that was idle for longer is asked for a sign of life before it is used.
+const IDLE: Duration = Duration::from_secs(3);
+/// The limit for that sign of life. A caller waits for it.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The limit for the check of a session that returns to the pool: on a silent link no answer would ever come. A statement may have
+/// waited for 15 s before it, and its rollback for 5 s. All three together stay below the 25 s after which a silent session is gone,
+/// also on a busy machine.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A session returns soon after its statement failed: it rolls back first, and a handler may record the failure.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// If new sessions are read-only too, the server is read-only: a new session for each failed call would not help.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+
+/// What is known about the sessions of one pool.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sessions {
+    seen: Arc<Mutex<Seen>>,
+    doubt: Doubt,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    failed: Option<Instant>,
+    read_only: Option<Instant>,
+}
+
+impl Sessions {
+    /// Each failed statement also raises `doubt`, for the health check.
+    pub(crate) fn watched(doubt: Doubt) -> Self {
+        Self {
+            seen: Arc::default(),
+            doubt,
+        }
+    }
+
+    /// A statement has failed or was given up, so the next sessions are checked. A healthy system never checks.
+    pub(crate) fn statement_failed(&self) {
+        self.seen().failed = Some(Instant::now());
+        self.doubt.raise();
+    }
+
+    /// Whether a session of this age was opened before one proved read-only.
+    pub(crate) fn is_outdated(&self, age: Duration) -> bool {
+        let read_only = self.seen().read_only;
+        read_only.is_some_and(|at| age > at.elapsed())
+    }
+
+    /// Whether a caller may have this idle session. One that was used a moment ago is not asked, because the question costs a
+    /// round trip before each answer. After a failed statement all sessions are, so a server that restarts fails few calls.
+    pub(crate) async fn may_be_used(
+        &self,
+        session: &mut PgConnection,
+        seen: &PoolConnectionMetadata,
+    ) -> bool {
+        if self.is_outdated(seen.age) {
+            return false;
+        }
+        if seen.idle_for < IDLE && !self.is_doubted() {
+            return true;
+        }
+        let answer = tokio::time::timeout(PING_TIMEOUT, session.ping()).await;
+        matches!(answer, Ok(Ok(())))
+    }
+
+    /// Whether a session that its caller has given back may be used again.
+    ///
+    /// # Errors
+    /// Where it does not answer, or answers with an error. It must be closed then.
+    pub(crate) async fn may_return(
+        &self,
+        session: &mut PgConnection,
+        age: Duration,
+    ) -> Result<bool, sqlx::Error> {
+        if self.is_outdated(age) {
+            return Ok(false);
+        }
+        if !self.is_doubted() {
+            return Ok(true);
+        }
+        let silence = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+        let asked = tokio::time::timeout(RELEASE_TIMEOUT, is_read_only(session)).await;
+        let read_only = asked.map_err(silence)??;
+        Ok(!read_only || !self.gives_up(age))
+    }
+
+    fn is_doubted(&self) -> bool {
+        let failed = self.seen().failed;
+        failed.is_some_and(|at| at.elapsed() < DOUBT)
+    }
+
+    /// Whether to close a session that is read-only and not outdated.
+    fn gives_up(&self, age: Duration) -> bool {
+        let mut seen = self.seen();
+        let gives_up = seen.read_only.is_none() || age >= SHORTEST_LIFE;
+        if gives_up {
+            seen.read_only = Some(Instant::now());
+            tracing::warn!("a database session is read-only: all sessions are opened anew");
+        }
+        gives_up
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn is_read_only(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let row = session.fetch_one("SHOW transaction_read_only").await?;
+    Ok(row.try_get::<String, _>(0)? == "on")
+}

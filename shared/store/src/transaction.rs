@@ -1,0 +1,138 @@
+//! A transaction on a service's database.
+//!
+//! Guarantees: it commits only if each of its statements succeeded, because PostgreSQL reports the commit of a failed transaction
+//! as a success. It cannot be nested. If a caller gives up in the middle, nothing of it stays open in the pool.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+};
+
+use crate::answer::{answered, answered_within};
+use crate::database::Database;
+use crate::errors::{AFTER_FAILURE, is_transient};
+use crate::sessions::Sessions;
+use crate::sql;
+
+/// Undoing takes no time, and the end of its connection undoes a transaction as well.
+const UNDONE: Duration = Duration::from_secs(5);
+
+/// Statements that belong together. Dropping it without [`commit`](Self::commit) rolls it back.
+///
+/// ```no_run
+/// # async fn place(db: &store::Database) -> Result<(), sea_orm::DbErr> {
+/// let transaction = store::Transaction::begin(db).await?;
+/// store::sql::execute(&transaction, "DELETE FROM basket WHERE id = $1", [7.into()]).await?;
+/// transaction.commit().await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Transaction {
+    inner: DatabaseTransaction,
+    sessions: Sessions,
+    /// Raised before each statement, and lowered once it has succeeded. So it stays raised after a failure and after a statement
+    /// that its caller gave up: the server may still have executed it, or refused it.
+    doubtful: AtomicBool,
+    /// The first failure that another try of the whole transaction may not meet.
+    passing: Mutex<Option<DbErr>>,
+}
+
+impl Transaction {
+    /// Begins a transaction. On SQLite it takes the write lock at once, because a lock that is taken later fails instead of waiting.
+    ///
+    /// # Errors
+    /// Where no connection can be had in time, or the database is away.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where transactions begin, and no shutdown waits for this task"
+    )]
+    pub async fn begin(db: &Database) -> Result<Self, DbErr> {
+        let mode = sql::is_sqlite(db).then_some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions {
+            sqlite_transaction_mode: mode,
+            ..TransactionOptions::default()
+        };
+        // In a task that no caller cancels. If BEGIN is cancelled before its answer, sqlx does not know of the open transaction,
+        // and the next statements on the connection would be part of it.
+        let pool = (**db).clone();
+        let beginning = tokio::spawn(async move { pool.begin_with_options(options).await });
+        let begun = async {
+            let ended = |_| DbErr::Custom("the runtime ends".to_owned());
+            beginning.await.map_err(ended)?
+        };
+        Ok(Self {
+            inner: answered(db.sessions(), begun).await?,
+            sessions: db.sessions().clone(),
+            doubtful: AtomicBool::new(false),
+            passing: Mutex::default(),
+        })
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// A statement has failed or was cancelled before, and nothing is kept: its error if the database was away, otherwise
+    /// [`Class::AfterFailure`](crate::Class::AfterFailure).
+    /// Where the database refuses or cannot be reached: the outcome is then unknown, as with any commit.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        if self.doubtful.load(Ordering::Acquire) {
+            let passing = self.passing().take();
+            // SQLite may have ended the transaction by itself, and then there is nothing to undo.
+            let _ = self.rollback().await;
+            return Err(passing.unwrap_or_else(|| DbErr::Custom(AFTER_FAILURE.to_owned())));
+        }
+        answered(&self.sessions, self.inner.commit()).await
+    }
+
+    /// Undoes everything, and waits until it is undone.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached; it then undoes the transaction by itself.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        answered_within(UNDONE, &self.sessions, self.inner.rollback()).await
+    }
+
+    async fn watched<T>(&self, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let was_doubtful = self.doubtful.swap(true, Ordering::AcqRel);
+        let answer = answered(&self.sessions, answer).await;
+        match &answer {
+            Ok(_) => self.doubtful.store(was_doubtful, Ordering::Release),
+            Err(error) if is_transient(error) => {
+                self.passing().get_or_insert_with(|| error.clone());
+            }
+            Err(_) => (),
+        }
+        answer
+    }
+
+    fn passing(&self) -> MutexGuard<'_, Option<DbErr>> {
+        self.passing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.watched(self.inner.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.watched(self.inner.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.watched(self.inner.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.watched(self.inner.query_all_raw(statement)).await
+    }
+}

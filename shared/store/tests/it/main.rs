@@ -1,0 +1,21 @@
+//! The crate on real files and servers, also while they are full, slow, read-only or away.
+//!
+//! The modules are test code for the lints as well, therefore `cfg(test)`.
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod full_file;
+#[cfg(test)]
+mod pgbouncer;
+#[cfg(test)]
+mod postgres;
+#[cfg(test)]
+mod postgres_tls;
+#[cfg(test)]
+mod releases;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod sqlite;
+#[cfg(test)]
+mod transaction;
