@@ -58,16 +58,16 @@ async fn create_user_stays_within_its_round_trips() {
         client.clone().create_user(request).await.unwrap();
     };
     let limits = Limits {
-        round_trips: 17,
-        pings_after: 4,
-        statements: 13,
+        round_trips: 10,
+        pings_after: 2,
+        statements: 8,
     };
     let counted = trips.least_of(TRIES, async || create("").await).await;
     counted.assert_within("CreateUser", limits);
     let limits = Limits {
-        round_trips: 21,
-        pings_after: 6,
-        statements: 16,
+        round_trips: 12,
+        pings_after: 3,
+        statements: 10,
     };
     let counted = trips
         .least_of(TRIES, async || create(&Uuid::now_v7().to_string()).await)
@@ -79,9 +79,9 @@ async fn create_user_stays_within_its_round_trips() {
 async fn place_order_stays_within_its_round_trips() {
     let orders = Orders::start().await;
     let limits = Limits {
-        round_trips: 9,
-        pings_after: 2,
-        statements: 6,
+        round_trips: 6,
+        pings_after: 1,
+        statements: 4,
     };
     let counted = orders
         .trips
@@ -91,9 +91,9 @@ async fn place_order_stays_within_its_round_trips() {
         .await;
     counted.assert_within("PlaceOrder", limits);
     let limits = Limits {
-        round_trips: 11,
-        pings_after: 2,
-        statements: 8,
+        round_trips: 7,
+        pings_after: 1,
+        statements: 5,
     };
     let counted = orders
         .trips
@@ -122,9 +122,9 @@ async fn confirm_order_stays_within_its_round_trips() {
     counted.assert_within(
         "ConfirmOrder",
         Limits {
-            round_trips: 9,
-            pings_after: 2,
-            statements: 6,
+            round_trips: 7,
+            pings_after: 1,
+            statements: 5,
         },
     );
 }
@@ -166,9 +166,9 @@ async fn a_batch_of_mails_stays_within_its_round_trips() {
     counted.assert_within(
         "mailer, a batch of 8 mails",
         Limits {
-            round_trips: 126,
-            pings_after: 30,
-            statements: 48,
+            round_trips: 85,
+            pings_after: 14,
+            statements: 39,
         },
     );
     running.stop().await;

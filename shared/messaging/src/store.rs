@@ -22,6 +22,9 @@ use crate::{faults, telemetry};
 /// How long a command waits to begin. Behind many other writers a caller is better refused than kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long the relay waits for its connection. A caller would be refused sooner; the relay would only have to try again.
+const RELAY_WAIT: Duration = Duration::from_secs(15);
+
 /// How often a service looks for work that no signal announced: that of another process, or of one that died.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -63,6 +66,7 @@ impl Store {
         let db = store::connect_watched(config, service, &doubt).await?;
         let only = DatabaseConfig {
             pool_max: 1,
+            acquire_timeout: RELAY_WAIT,
             ..config.clone()
         };
         let relay = store::connect_watched(&only, &format!("{service} relay"), &doubt).await?;

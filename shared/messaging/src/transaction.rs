@@ -87,6 +87,16 @@ impl Transaction {
         Ok(())
     }
 
+    /// Writes now what was enqueued so far. For tests that hold a transaction open between this and its commit.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    #[doc(hidden)]
+    pub async fn write_early(&self) -> Result<(), DbErr> {
+        let events = std::mem::take(&mut self.collected().events);
+        outbox::insert(&self.inner, events).await
+    }
+
     /// Undoes everything, and waits until it is undone.
     ///
     /// # Errors

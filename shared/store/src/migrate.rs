@@ -112,7 +112,11 @@ impl<M: MigratorTrait> MigratorTrait for Known<M> {
     }
 }
 
-/// A transaction that nobody else can be in.
+/// A transaction that no other replica can be in.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "its statements have no time limit, and only the end of the process cancels it"
+)]
 async fn begin(db: &Database) -> Result<DatabaseTransaction, DbErr> {
     // On SQLite the write lock is taken now, where it waits, and not in the middle, where it fails.
     let transaction = db

@@ -44,7 +44,7 @@ pub async fn query_one(
     db.query_one_raw(statement(db, sql, values)).await
 }
 
-/// A list as one bound parameter, to be used as `{list $1}`: the statement's text, and so its plan, stays the same
+/// A list as one bound parameter, to be used as `IN {list $1}`: the statement's text, and so its plan, stays the same
 /// whatever the list's length.
 pub fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
     let numbers: Vec<String> = numbers
@@ -54,7 +54,7 @@ pub fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
     format!("[{}]", numbers.join(",")).into()
 }
 
-/// As [`list`], of texts, to be used as `{texts $2}`.
+/// As [`list`], of texts, to be used as `NOT IN {texts $2}`.
 pub fn texts(texts: impl IntoIterator<Item = String>) -> Value {
     serde_json::Value::from_iter(texts).to_string().into()
 }
@@ -84,11 +84,15 @@ pub fn statement(
             ("{now}", &now),
             ("{for_update}", "FOR UPDATE"),
             ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),
+            // An array, because PostgreSQL plans a subquery of unknown size as a join with the whole table.
             (
-                "{list $1}",
-                "(SELECT value::bigint FROM json_array_elements_text($1::json))",
+                "IN {list $1}",
+                "= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text($1::json)))",
             ),
-            ("{texts $2}", "(SELECT json_array_elements_text($2::json))"),
+            (
+                "NOT IN {texts $2}",
+                "<> ALL (ARRAY(SELECT json_array_elements_text($2::json)))",
+            ),
         ]
     };
     let text = words.iter().fold(sql.to_owned(), |text, (word, meaning)| {

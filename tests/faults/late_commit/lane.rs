@@ -45,8 +45,11 @@ impl Lane {
             let ghost = self.late.begin_command().await?;
             let undone = self.command(&format!("{op}-undone"), "undone");
             commands::change(&ghost, &undone).await?;
+            ghost.write_early().await?;
             let late = self.late.begin_command().await?;
             commands::change(&late, &self.command(&op, "late")).await?;
+            // The sequence is taken here, and the commit comes later.
+            late.write_early().await?;
             let by = self.pass_by(&op, &mut said).await?;
             ghost.rollback().await?;
             late.commit().await?;

@@ -87,7 +87,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     assert_eq!(reason(&cancelled.unwrap_err()), "ORDER_NOT_FOUND");
 }
 
-/// SQLite's own limit stands in for the disk. It belongs to one connection, so a new connection has room.
+/// SQLite's own limit stands in for the disk. It belongs to one connection.
 #[tokio::test]
 async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
     let database = Database::create(StoreKind::Sqlite).await;
@@ -128,6 +128,8 @@ async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
         "health is not asked to look"
     );
 
+    let room = "PRAGMA max_page_count = 1000000";
+    store.connection().execute_unprepared(room).await.unwrap();
     for _ in 0..6 {
         place().await.unwrap();
     }

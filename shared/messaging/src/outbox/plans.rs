@@ -6,6 +6,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use testkit::{Database, StoreKind};
 
 use super::pending::{due_in_ms, look_sql};
+use super::taken::MARK;
 use crate::backlog::{Budget, OLDEST, question};
 use store::sql;
 
@@ -96,6 +97,17 @@ async fn when_something_is_due_is_found_by_indexes(
     for index in ["outbox_ready", "outbox_aside", "outbox_timers"] {
         assert!(plan.contains(index), "{index}: {plan}");
     }
+    assert_eq!(scans(&plan), [""; 0], "{plan}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn marking_reads_only_the_rows_that_it_marks(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let database = Database::create(store).await;
+    let db = filled(&database).await;
+    let plan = plan(&db, MARK, vec![sql::list(1..=500)]).await;
     assert_eq!(scans(&plan), [""; 0], "{plan}");
 }
 

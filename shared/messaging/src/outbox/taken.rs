@@ -21,14 +21,12 @@ pub(crate) async fn mark_published(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,
 ) -> Result<(), DbErr> {
-    sql::execute(
-        db,
-        "UPDATE outbox SET published_at_ms = {now}, last_error = NULL WHERE sequence IN {list $1}",
-        [sql::list(sequences)],
-    )
-    .await?;
+    sql::execute(db, MARK, [sql::list(sequences)]).await?;
     Ok(())
 }
+
+pub(super) const MARK: &str =
+    "UPDATE outbox SET published_at_ms = {now}, last_error = NULL WHERE sequence IN {list $1}";
 
 /// Sets rows aside that the broker did not take, with the reason, until `delay_ms` from now.
 pub(crate) async fn postpone(

@@ -54,8 +54,8 @@ async fn a_relay_batch_stays_within_its_round_trips() {
     batch.assert_within(
         "relay, a batch of 100 events",
         Limits {
-            round_trips: 4,
-            pings_after: 4,
+            round_trips: 2,
+            pings_after: 2,
             statements: 2,
         },
     );
@@ -67,9 +67,9 @@ async fn a_batch_of_unordered_events_stays_within_its_round_trips() {
     consumed(each_on_its_own).await.assert_within(
         "consumer, a batch of 20 unordered events",
         Limits {
-            round_trips: 46,
+            round_trips: 44,
             pings_after: 0,
-            statements: 42,
+            statements: 40,
         },
     );
 }
@@ -79,9 +79,9 @@ async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
     consumed(in_order).await.assert_within(
         "consumer, a batch of 20 events in order",
         Limits {
-            round_trips: 107,
+            round_trips: 105,
             pings_after: 0,
-            statements: 103,
+            statements: 101,
         },
     );
 }

@@ -162,6 +162,7 @@ async fn an_event_that_commits_late_with_a_lower_sequence_is_published() {
     let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let late = world.store.begin().await.unwrap();
     let late_id = outbox::enqueue(&late, &Changed::of("late"), 1, &cause()).unwrap();
+    late.write_early().await.unwrap();
     let (transport, mut published) = Scripted::new(0);
     world.run_relay(transport);
     world.commit(&Changed::of("early"), 1).await;
