@@ -62,6 +62,31 @@ fn seconds(value: &Value) -> Duration {
     Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap())
 }
 
+/// As many replicas of each service as docs/operations.md allows.
+const REPLICAS: u32 = 8;
+/// Besides its pool: the relay's, and the one for LISTEN.
+const OWN_CONNECTIONS: u32 = 2;
+/// For people, health checks and backups, and those that PostgreSQL reserves.
+const OTHERS: u32 = 20;
+
+#[test]
+fn all_replicas_fit_on_the_connections_of_postgresql() {
+    let containers = containers();
+    let mut needed = OTHERS;
+    for service in ["user-service", "order-service", "notification-service"] {
+        let environment = environment(&containers[service]);
+        let pool: u32 = environment["DATABASE_POOL_MAX"].parse().unwrap();
+        needed += REPLICAS * (pool + OWN_CONNECTIONS);
+    }
+    let postgres = &containers["postgres"];
+    let command = strings(&postgres["command"]).join(" ");
+    let (_, most) = command.split_once("max_connections=").unwrap();
+    let most: u32 = most.parse().unwrap();
+    assert!(needed <= most, "{needed} of {most}");
+    let processes = postgres["pids_limit"].as_u64().unwrap();
+    assert!(processes >= u64::from(most) + 50, "each is a process");
+}
+
 #[test]
 fn every_container_has_no_rights_nothing_to_write_on_and_limits() {
     let containers = containers();

@@ -25,7 +25,7 @@ use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use scenarios::{Caller, Mailbox};
 use sea_orm::{ConnectionTrait as _, QueryResult, Statement};
-use store::DatabaseConfig;
+use store::{DatabaseConfig, Migrate};
 use tempfile::TempDir;
 use testkit::{Broker, Database, Stack, StoreKind, Tokens, any_port, authorized, eventually};
 use tokio::task::JoinHandle;
@@ -66,6 +66,7 @@ impl Running {
             orders: OrderConfig::default(),
             grpc: any_port(),
             database: database.as_ref().map(Database::config),
+            migrate: Migrate::Auto,
             rabbitmq: match &handle {
                 transport::Broker::RabbitMq(config) => Some(config.clone()),
                 transport::Broker::Embedded(_) => None,

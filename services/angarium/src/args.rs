@@ -14,7 +14,7 @@ use runtime::config::{
 };
 use runtime::healthcheck;
 use runtime::sealed::MasterKey;
-use store::DatabaseConfig;
+use store::{DatabaseConfig, Migrate};
 use user_service::config::{IdentityArgs, IdentityConfig};
 
 use crate::dead_letters;
@@ -74,6 +74,8 @@ pub struct Args {
 pub enum Command {
     /// Start all services and serve until Ctrl-C (the default)
     Serve,
+    /// Apply the missing migrations of all services
+    Migrate,
     /// Play a short story through real gRPC calls, and print what happened when
     Demo,
     /// What the services need on a RabbitMQ where they may declare nothing
@@ -95,6 +97,8 @@ pub struct Config {
     pub grpc: GrpcConfig,
     /// `None`: a SQLite file for each service, in the data folder.
     pub database: Option<DatabaseConfig>,
+    /// Who applies the migrations, also those of the SQLite files.
+    pub migrate: Migrate,
     /// `None`: the embedded transport, in the data folder.
     pub rabbitmq: Option<RabbitMqConfig>,
     pub engine: EngineConfig,
@@ -173,6 +177,7 @@ impl runtime::Settings for Args {
             secret_key: secret_key?,
             identity: identity?,
             grpc: grpc?,
+            migrate: database.as_ref()?.migrate,
             database: Some(database?).filter(|_| given),
             rabbitmq: rabbitmq?,
             engine: engine?,

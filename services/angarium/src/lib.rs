@@ -9,6 +9,7 @@
 pub mod args;
 pub mod dead_letters;
 pub mod demo;
+pub mod migrate;
 pub mod serve;
 pub mod system;
 pub mod topology;

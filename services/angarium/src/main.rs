@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use angarium::{Args, Command, dead_letters, demo, serve, topology};
+use angarium::{Args, Command, dead_letters, demo, migrate, serve, topology};
 use runtime::{Settings as _, healthcheck};
 
 /// Users, orders and notifications: each has a server of its own.
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         &lifecycle,
         async |shutdown| match config.command {
             Command::Serve => serve::serve(config, shutdown).await,
+            Command::Migrate => migrate::migrate(&config, shutdown).await,
             Command::Demo => demo::demo(config, shutdown).await,
             Command::Topology(topology::Topology::Export(export)) => topology::export(&export),
             Command::DeadLetters(ref asked) => dead_letters::run(&config, asked).await,

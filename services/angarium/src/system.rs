@@ -129,7 +129,10 @@ fn grpc(config: &Config, index: u16) -> GrpcConfig {
 pub fn database(config: &Config, service: &str) -> DatabaseConfig {
     match &config.database {
         Some(postgres) => postgres.clone().with_schema(service.replace('-', "_")),
-        None => DatabaseConfig::sqlite(file(&config.data_dir, service)),
+        None => DatabaseConfig {
+            migrate: config.migrate,
+            ..DatabaseConfig::sqlite(file(&config.data_dir, service))
+        },
     }
 }
 

@@ -13,6 +13,7 @@ use runtime::sealed::MailCodes;
 use runtime::{
     ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, idempotency,
 };
+use store::DatabaseConfig;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -52,7 +53,7 @@ impl App {
     /// there waits until it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let store = Store::connect(&config.database, NAME).await?;
-        store::migrate::<Migrator>(store.connection()).await?;
+        store::ready_schema::<Migrator>(store.connection(), &config.database).await?;
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -88,6 +89,15 @@ impl App {
             engine,
             mailer,
         })
+    }
+
+    /// Applies the migrations that are missing, and reports them.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or migrated.
+    pub async fn migrate(database: &DatabaseConfig) -> anyhow::Result<()> {
+        let applied = store::migrate_at::<Migrator>(database, NAME).await?;
+        runtime::run::report_migrations(NAME, &applied)
     }
 
     /// Where calls are taken.

@@ -9,7 +9,7 @@ use runtime::config::{
     DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, MailSealingKeyArgs,
     ModeArgs, Problems, TelemetryArgs, TelemetryConfig,
 };
-use runtime::healthcheck;
+use runtime::run;
 use runtime::sealed::MasterKey;
 use store::DatabaseConfig;
 
@@ -25,7 +25,7 @@ const DEFAULT_FOLDER: &str = "mails";
 
 /// Notifications: events in, mails out.
 #[derive(Parser)]
-#[command(name = "notification-service", version, after_help = healthcheck::HINT)]
+#[command(name = "notification-service", version, after_help = run::HINT)]
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,

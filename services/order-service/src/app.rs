@@ -12,6 +12,7 @@ use runtime::auth::{self, Guard, Verifier};
 use runtime::{
     ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, idempotency,
 };
+use store::DatabaseConfig;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -51,7 +52,7 @@ impl App {
     /// taken. A broker that is away is not an error: orders are taken, and their events go out when it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let store = Store::connect(&config.database, NAME).await?;
-        store::migrate::<Migrator>(store.connection()).await?;
+        store::ready_schema::<Migrator>(store.connection(), &config.database).await?;
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -84,6 +85,15 @@ impl App {
             engine,
             watchers,
         })
+    }
+
+    /// Applies the migrations that are missing, and reports them.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or migrated.
+    pub async fn migrate(database: &DatabaseConfig) -> anyhow::Result<()> {
+        let applied = store::migrate_at::<Migrator>(database, NAME).await?;
+        runtime::run::report_migrations(NAME, &applied)
     }
 
     /// Where calls are taken.

@@ -7,7 +7,7 @@ use runtime::config::{
     DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, ModeArgs, Problems,
     TelemetryArgs, TelemetryConfig,
 };
-use runtime::healthcheck;
+use runtime::run;
 use store::DatabaseConfig;
 
 mod orders;
@@ -19,7 +19,7 @@ pub const DEFAULT_PORT: u16 = 50052;
 
 /// Orders: gRPC in, events out.
 #[derive(Parser)]
-#[command(name = "order-service", version, after_help = healthcheck::HINT)]
+#[command(name = "order-service", version, after_help = run::HINT)]
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,

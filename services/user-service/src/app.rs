@@ -13,6 +13,7 @@ use runtime::sealed::MailCodes;
 use runtime::{
     Clock, ExitWith, GrpcServer, PageTokens, Service, Serving, Shutdown, SystemClock, idempotency,
 };
+use store::DatabaseConfig;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -55,7 +56,7 @@ impl App {
     /// taken. A broker that is away is not an error: users are registered, and their events go out when it is back.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let store = Store::connect(&config.database, NAME).await?;
-        store::migrate::<Migrator>(store.connection()).await?;
+        store::ready_schema::<Migrator>(store.connection(), &config.database).await?;
 
         let engine = Engine::new(&store, &config.broker, participant(), config.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -96,6 +97,15 @@ impl App {
             keys,
             throttle,
         })
+    }
+
+    /// Applies the migrations that are missing, and reports them.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or migrated.
+    pub async fn migrate(database: &DatabaseConfig) -> anyhow::Result<()> {
+        let applied = store::migrate_at::<Migrator>(database, NAME).await?;
+        runtime::run::report_migrations(NAME, &applied)
     }
 
     /// Where calls are taken.

@@ -7,7 +7,7 @@ use runtime::config::{
     DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, MailSealingKeyArgs,
     ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
 };
-use runtime::healthcheck;
+use runtime::run;
 use runtime::sealed::MasterKey;
 use store::DatabaseConfig;
 
@@ -20,7 +20,7 @@ pub const DEFAULT_PORT: u16 = 50051;
 
 /// Users: gRPC in, events out.
 #[derive(Parser)]
-#[command(name = "user-service", version, after_help = healthcheck::HINT)]
+#[command(name = "user-service", version, after_help = run::HINT)]
 pub struct Args {
     #[command(flatten)]
     mode: ModeArgs,

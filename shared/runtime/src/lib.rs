@@ -34,5 +34,5 @@ pub use lifecycle::{Shutdown, Tasks};
 pub use migrations::migrations;
 pub use page::Page;
 pub use page_token::PageTokens;
-pub use run::main;
+pub use run::{main, main_with_database};
 pub use serving::{Service, Serving};

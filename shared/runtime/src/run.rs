@@ -4,6 +4,7 @@
 //! service. Telemetry is flushed whatever happened. Exit codes: 0 a clean end, 64 bad configuration, what an
 //! [`ExitWith`] says, 1 anything else.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -18,6 +19,12 @@ use crate::exit::ExitWith;
 use crate::healthcheck;
 use crate::lifecycle::Shutdown;
 use crate::telemetry;
+
+/// The command of a service that applies the missing migrations.
+const MIGRATE: &str = "migrate";
+/// For the `--help` of a service with a database.
+pub const HINT: &str = "As its first argument the program also takes a command: `healthcheck` asks a running server whether it serves (see \
+    `healthcheck --help`), `migrate` applies the missing migrations. Both end then.";
 
 /// After the hard step nothing may take long any more.
 const HARD_PATIENCE: Duration = Duration::from_secs(5);
@@ -44,6 +51,51 @@ where
     process(service, &telemetry, &lifecycle, async |shutdown| {
         run(config, shutdown).await
     })
+}
+
+/// As [`main`], for a service with a database: with `migrate` as its first argument the program runs `migrate` and ends.
+pub fn main_with_database<S, M, F>(service: &'static str, migrate: M, run: F) -> ExitCode
+where
+    S: Settings,
+    M: AsyncFnOnce(S::Config) -> anyhow::Result<()>,
+    F: AsyncFnOnce(S::Config, Shutdown) -> anyhow::Result<()>,
+{
+    if let Some(code) = healthcheck::asked(std::env::args_os(), S::DEFAULT_PORT, 1) {
+        return code;
+    }
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    let migrates = args.get(1).is_some_and(|command| command == MIGRATE);
+    if migrates {
+        args.remove(1);
+    }
+    let config = match config::load::<S>(args) {
+        Ok(config) => config,
+        Err(error) => {
+            error.print();
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let telemetry = S::telemetry(&config).clone();
+    let lifecycle = S::lifecycle(&config).clone();
+    process(service, &telemetry, &lifecycle, async |shutdown| {
+        if !migrates {
+            return run(config, shutdown).await;
+        }
+        let migrated = shutdown.soft.run_until_cancelled(migrate(config)).await;
+        migrated.unwrap_or_else(|| Err(anyhow!("the migration was interrupted")))
+    })
+}
+
+/// Says which migrations a command has applied.
+///
+/// # Errors
+/// Where nothing can be written to stdout.
+pub fn report_migrations(service: &str, applied: &[String]) -> anyhow::Result<()> {
+    let said = match applied {
+        [] => format!("{service}: the schema is up to date"),
+        applied => format!("{service}: applied {}", applied.join(", ")),
+    };
+    writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
 }
 
 /// What [`main`] does once there is a configuration: for programs with subcommands, which load their own.

@@ -15,6 +15,18 @@ const POOL_MAX: u32 = 10;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Who applies the migrations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Migrate {
+    /// The service, when it starts. It needs the right to change the schema.
+    #[default]
+    Auto,
+    /// An operator, with the command `migrate`. A start waits until it is done.
+    Off,
+    /// As [`Off`](Self::Off), but a start fails at once if it is not done.
+    Check,
+}
+
 /// One database and its pool.
 #[derive(Clone)]
 pub struct DatabaseConfig {
@@ -26,8 +38,10 @@ pub struct DatabaseConfig {
     pub pool_max: u32,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
-    /// How long [`crate::connect`] goes on trying.
+    /// How long [`crate::connect`] goes on trying, and a start waits for the operator's migrations.
     pub patience: Duration,
+    /// Who applies the migrations.
+    pub migrate: Migrate,
 }
 
 impl DatabaseConfig {
@@ -39,6 +53,7 @@ impl DatabaseConfig {
             pool_max: POOL_MAX,
             acquire_timeout: ACQUIRE_TIMEOUT,
             patience: PATIENCE,
+            migrate: Migrate::default(),
         }
     }
 
@@ -73,6 +88,7 @@ impl fmt::Debug for DatabaseConfig {
             .field("pool_max", &self.pool_max)
             .field("acquire_timeout", &self.acquire_timeout)
             .field("patience", &self.patience)
+            .field("migrate", &self.migrate)
             .finish()
     }
 }

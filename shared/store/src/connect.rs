@@ -56,6 +56,19 @@ pub enum DatabaseError {
     /// The schema could not be brought up to date.
     #[error("the migrations failed: {0}")]
     Migration(#[source] DbErr),
+    /// The schema lacks migrations, and this process waits for the operator to apply them.
+    #[error(
+        "the schema still lacks {missing} after {patience:?}; run the command `migrate`, or set MIGRATE=auto"
+    )]
+    SchemaMissing {
+        /// Their names.
+        missing: String,
+        /// How long it waited.
+        patience: Duration,
+    },
+    /// The schema lacks these migrations, and this process only checks.
+    #[error("the schema lacks {0}; run the command `migrate`, or set MIGRATE=auto")]
+    SchemaOutdated(String),
     /// A newer release has changed the schema so that this one cannot use it. A restart does not help.
     #[error("the schema is too new for this release: {0}")]
     SchemaTooNew(String),
@@ -64,7 +77,10 @@ pub enum DatabaseError {
 impl DatabaseError {
     /// Whether an operator has to change something first. A restart does not help.
     pub fn is_misconfiguration(&self) -> bool {
-        matches!(self, Self::Unfit { .. } | Self::SchemaTooNew(_))
+        matches!(
+            self,
+            Self::Unfit { .. } | Self::SchemaOutdated(_) | Self::SchemaTooNew(_)
+        )
     }
 }
 

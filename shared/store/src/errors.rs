@@ -203,6 +203,8 @@ fn of_postgres(code: &str) -> Class {
         "25P02" => Class::AfterFailure,
         // A standby that has not been promoted yet takes no writes.
         "25006" => Class::Unavailable,
+        // A lock that is not free within `lock_timeout`.
+        "55P03" => Class::Conflict,
         // A connection; connections, memory or disk; a shutdown or start; the server's disk or files.
         _ if has_class(code, &["08", "53", "57P", "58"]) => Class::Unavailable,
         _ if has_class(code, &["40"]) => Class::Conflict,
@@ -277,7 +279,7 @@ mod tests {
                 ][..],
             ),
             (Class::Full, &["53100"]),
-            (Class::Conflict, &["40001", "40P01", "40003"]),
+            (Class::Conflict, &["40001", "40P01", "40003", "55P03"]),
             (Class::Duplicate, &["23505"]),
             (Class::Content, &["22001", "23503", "54000"]),
             (Class::AfterFailure, &["25P02"]),

@@ -25,7 +25,7 @@ mod transaction;
 mod writable;
 
 pub use clock::{now_ms, now_sql};
-pub use config::{DatabaseConfig, Location, is_plain_identifier, is_supported};
+pub use config::{DatabaseConfig, Location, Migrate, is_plain_identifier, is_supported};
 pub use connect::{DatabaseError, connect, connect_watched, ping};
 pub use database::Database;
 pub use doubt::Doubt;
@@ -33,6 +33,6 @@ pub use errors::{
     Class, class, is_conflict, is_full, is_transient, is_unavailable, is_unique_violation,
     unique_violation,
 };
-pub use migrate::migrate;
+pub use migrate::{migrate, migrate_at, ready_schema};
 pub use transaction::Transaction;
 pub use writable::Writable;

@@ -1,141 +1,155 @@
-//! Brings a schema up to date, also where several replicas start at once: one migrates, the others wait and then find
-//! nothing left to do.
+//! Brings a schema up to date, or waits until an operator has done so.
 //!
-//! Everything happens in one transaction, so that a migration that fails, or a process that is killed, leaves the schema
-//! as it was.
+//! Of several replicas that start at once, one migrates and the others wait. Each migration has a transaction of its own, so one that
+//! fails leaves the schema as it was. Commands go on meanwhile: no migration waits for a table for longer than two seconds.
 //!
 //! An older release starts on the schema of a newer one: it logs the migrations that it does not know and leaves them alone. It
 //! refuses to start only if the name of such a migration requires a newer release.
 
-use backon::{ExponentialBuilder, Retryable};
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
-};
-use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait, seaql_migrations};
-use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::connect::DatabaseError;
+use sea_orm::DbErr;
+use sea_orm_migration::MigratorTrait;
+use tokio::time::Instant;
+
+use crate::config::{DatabaseConfig, Migrate};
+use crate::connect::{DatabaseError, connect};
 use crate::database::Database;
-use crate::errors::is_unavailable;
+use crate::errors::is_transient;
 
-/// How long to wait for a replica that migrates; its statements may rewrite whole tables.
+mod known;
+mod step;
+
+use step::Step;
+
+/// How long a start tries: for another replica that migrates, and for tables that others use.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Waits for at most [`PATIENCE`], for the other replica and for every table.
-/// The statements themselves may take as long as they need.
-const LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; \
-    SELECT pg_advisory_xact_lock(7020658420253753346)";
+/// The same for an operator's command: a backup may use all tables for long.
+const PATIENCE_OF_OPERATORS: Duration = Duration::from_secs(3600);
+/// Between two tries others have their turn at the tables.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often a start looks whether an operator has migrated.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// In a migration's name, this stands before the name of the migration that a release must have to use the schema.
-const REQUIRES: &str = "_requires_";
+/// Makes sure that the schema has what `M` needs, in the way that `config` says: by migrating, by waiting, or by a check.
+///
+/// # Errors
+/// [`DatabaseError::Migration`]: a migration failed, or could not begin within a minute.
+/// [`DatabaseError::SchemaMissing`], [`DatabaseError::SchemaOutdated`]: the operator has not migrated.
+/// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema so that this one cannot use it.
+pub async fn ready_schema<M: MigratorTrait>(
+    db: &Database,
+    config: &DatabaseConfig,
+) -> Result<(), DatabaseError> {
+    match config.migrate {
+        Migrate::Auto => migrate::<M>(db).await,
+        Migrate::Off => wait_for_schema::<M>(db, config.patience).await,
+        Migrate::Check => {
+            let missing = check::<M>(db).await?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            Err(DatabaseError::SchemaOutdated(missing.join(", ")))
+        }
+    }
+}
 
 /// Applies the migrations of `M` that are missing.
 ///
 /// # Errors
-/// [`DatabaseError::Migration`]: a migration failed, or another replica did not finish within a minute.
+/// [`DatabaseError::Migration`]: a migration failed, or could not begin within a minute.
 /// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema so that this one cannot use it.
 pub async fn migrate<M: MigratorTrait>(db: &Database) -> Result<(), DatabaseError> {
-    let attempt = || async { migrate_once::<M>(db).await };
-    attempt
-        .retry(backoff())
-        .when(is_unavailable)
-        .notify(|error, pause| {
-            tracing::info!("the migrations have to wait ({error}), trying again in {pause:?}");
-        })
-        .await
-        .map_err(DatabaseError::Migration)?
-        .map_err(DatabaseError::SchemaTooNew)
+    apply::<M>(db, PATIENCE).await.map(|_| ())
 }
 
-async fn migrate_once<M: MigratorTrait>(db: &Database) -> Result<Result<(), String>, DbErr> {
-    let transaction = begin(db).await?;
-    let unknown = unknown::<M>(&transaction).await?;
-    if let Some(too_new) = too_new::<M>(&unknown) {
-        transaction.rollback().await?;
-        return Ok(Err(too_new));
+/// What an operator's command does: connects, and applies the migrations of `M` that are missing. Returns their names. It tries for up
+/// to an hour, because a backup may use all tables for long.
+///
+/// # Errors
+/// As [`migrate`] and [`connect`].
+pub async fn migrate_at<M: MigratorTrait>(
+    config: &DatabaseConfig,
+    application_name: &str,
+) -> Result<Vec<String>, DatabaseError> {
+    let db = connect(config, application_name).await?;
+    let applied = apply::<M>(&db, PATIENCE_OF_OPERATORS).await?;
+    db.close().await.map_err(DatabaseError::Migration)?;
+    Ok(applied)
+}
+
+async fn apply<M: MigratorTrait>(
+    db: &Database,
+    patience: Duration,
+) -> Result<Vec<String>, DatabaseError> {
+    let (end, mut applied, mut pause) = (Instant::now() + patience, Vec::new(), SHORTEST_PAUSE);
+    warn_of_newer::<M>(db).await?;
+    loop {
+        let why = match step::next::<M>(db).await {
+            Ok(Step::Complete) => return Ok(applied),
+            Ok(Step::TooNew(too_new)) => return Err(DatabaseError::SchemaTooNew(too_new)),
+            Ok(Step::Applied(names)) => {
+                tracing::info!(migrations = names.join(", "), "applied");
+                applied.extend(names);
+                pause = SHORTEST_PAUSE;
+                continue;
+            }
+            Ok(Step::Busy) => DbErr::Custom("another replica migrates".to_owned()),
+            Err(error) if is_transient(&error) => error,
+            Err(error) => return Err(DatabaseError::Migration(error)),
+        };
+        if Instant::now() > end {
+            return Err(DatabaseError::Migration(why));
+        }
+        tracing::info!(reason = %why, "the migrations have to wait; they are tried again");
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
+}
+
+async fn warn_of_newer<M: MigratorTrait>(db: &Database) -> Result<(), DatabaseError> {
+    let unknown = known::unknown::<M>(db).await;
+    let unknown = unknown.map_err(DatabaseError::Migration)?;
     if !unknown.is_empty() {
         tracing::warn!(
             migrations = unknown.join(", "),
             "the schema is of a newer release; this one goes on with it"
         );
     }
-    Known::<M>::up(&transaction, None).await?;
-    transaction.commit().await.map(Ok)
+    Ok(())
 }
 
-/// The migrations that were applied and are not of `M`.
-async fn unknown<M: MigratorTrait>(
-    transaction: &DatabaseTransaction,
-) -> Result<Vec<String>, DbErr> {
-    let applied = M::get_migration_models(transaction).await?;
-    let names = applied.into_iter().map(|migration| migration.version);
-    Ok(names.filter(|name| !has::<M>(name)).collect())
-}
-
-/// Why a release with the migrations `M` cannot use a schema with the migrations `unknown`.
-fn too_new<M: MigratorTrait>(unknown: &[String]) -> Option<String> {
-    unknown.iter().find_map(|name| {
-        let (_, required) = name.rsplit_once(REQUIRES)?;
-        let mut own = M::migrations().into_iter();
-        let knows = own.any(|migration| migration.name().starts_with(required));
-        (!knows).then(|| {
-            format!(
-                "its migration `{name}` requires a release that has the migration `{required}`, and this one has not. \
-                 What to do: start a newer release, or restore the database from before that migration"
-            )
-        })
-    })
-}
-
-fn has<M: MigratorTrait>(name: &str) -> bool {
-    let mut own = M::migrations().into_iter();
-    own.any(|migration| migration.name() == name)
-}
-
-/// `M` on a schema that may have more migrations, because sea-orm refuses a schema with a migration that it does not know.
-struct Known<M>(PhantomData<M>);
-
-#[async_trait::async_trait]
-impl<M: MigratorTrait> MigratorTrait for Known<M> {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        M::migrations()
-    }
-
-    async fn get_migration_models<C: ConnectionTrait>(
-        db: &C,
-    ) -> Result<Vec<seaql_migrations::Model>, DbErr> {
-        let mut applied = M::get_migration_models(db).await?;
-        applied.retain(|migration| has::<M>(&migration.version));
-        Ok(applied)
+async fn wait_for_schema<M: MigratorTrait>(
+    db: &Database,
+    patience: Duration,
+) -> Result<(), DatabaseError> {
+    let (end, mut is_logged) = (Instant::now() + patience, false);
+    loop {
+        let missing = check::<M>(db).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = missing.join(", ");
+        if Instant::now() > end {
+            return Err(DatabaseError::SchemaMissing { missing, patience });
+        }
+        if !is_logged {
+            tracing::warn!(missing, "waiting for the schema: run the command `migrate`");
+            is_logged = true;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
-/// A transaction that no other replica can be in.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "its statements have no time limit, and only the end of the process cancels it"
-)]
-async fn begin(db: &Database) -> Result<DatabaseTransaction, DbErr> {
-    // On SQLite the write lock is taken now, where it waits, and not in the middle, where it fails.
-    let transaction = db
-        .begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        })
-        .await?;
-    if transaction.get_database_backend() == DbBackend::Postgres {
-        transaction.execute_unprepared(LOCK).await?;
+/// The migrations that are missing.
+async fn check<M: MigratorTrait>(db: &Database) -> Result<Vec<String>, DatabaseError> {
+    let unknown = known::unknown::<M>(db).await;
+    let unknown = unknown.map_err(DatabaseError::Migration)?;
+    if let Some(too_new) = known::too_new::<M>(&unknown) {
+        return Err(DatabaseError::SchemaTooNew(too_new));
     }
-    Ok(transaction)
-}
-
-fn backoff() -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(1))
-        .with_total_delay(Some(PATIENCE))
-        .without_max_times()
-        .with_jitter()
+    warn_of_newer::<M>(db).await?;
+    let missing = known::missing::<M>(db).await;
+    missing.map_err(DatabaseError::Migration)
 }

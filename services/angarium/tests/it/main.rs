@@ -13,6 +13,7 @@ mod dead_letters;
 mod demo;
 mod examples;
 mod full_disk;
+mod migrate;
 mod pgbouncer;
 mod process;
 mod sudden_death;

@@ -11,8 +11,8 @@ use testkit::{Database, PgBouncer, StoreKind};
 use crate::process::{Process, command};
 use crate::sudden_death::both_mails;
 
-/// Three services share PgBouncer's default of 20 sessions for a user and a database. Each takes one more for LISTEN.
-const POOL_MAX: &str = "5";
+/// Three services share PgBouncer's default of 20 sessions for a user and a database. Each takes two more, for its relay and LISTEN.
+const POOL_MAX: &str = "4";
 
 async fn before(database: &Database, pool_mode: &str) -> Option<PgBouncer> {
     let pooler = PgBouncer::before(database.url(), pool_mode).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use store::{DatabaseConfig, is_plain_identifier, is_supported};
+use store::{DatabaseConfig, Migrate, is_plain_identifier, is_supported};
 
 use super::Problems;
 
@@ -49,6 +49,17 @@ pub struct DatabaseArgs {
     )]
     pub database_acquire_timeout: String,
 
+    /// Who applies migrations: the service at its start (auto), or an operator with the command `migrate`; then a start waits
+    /// (off) or fails (check) if any is missing
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "MIGRATE",
+        value_name = "auto|off|check",
+        default_value = "auto"
+    )]
+    pub migrate: String,
+
     /// How long a start waits for a database that is away
     #[arg(
         long,
@@ -92,12 +103,22 @@ impl DatabaseArgs {
             (Duration::from_millis(10), Duration::from_secs(60)),
         );
         let patience = problems.duration("DATABASE_PATIENCE", &self.database_patience);
+        let migrate = match self.migrate.as_str() {
+            "auto" => Some(Migrate::Auto),
+            "off" => Some(Migrate::Off),
+            "check" => Some(Migrate::Check),
+            other => {
+                problems.add("MIGRATE", other, "auto, off or check");
+                None
+            }
+        };
         Some(DatabaseConfig {
             url: SecretString::from(url?),
             schema: schema?,
             pool_max: pool_max?,
             acquire_timeout: acquire_timeout?,
             patience: patience?,
+            migrate: migrate?,
         })
     }
 }

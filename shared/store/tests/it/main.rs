@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod full_file;
 #[cfg(test)]
+mod migrate;
+#[cfg(test)]
 mod pgbouncer;
 #[cfg(test)]
 mod postgres;

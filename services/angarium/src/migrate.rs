@@ -1,0 +1,22 @@
+//! The command `migrate`: brings the schemas of all services up to date, so that the services themselves need no right to do so.
+
+use anyhow::Context as _;
+use runtime::Shutdown;
+
+use crate::args::Config;
+use crate::system::database;
+
+/// Migrates one service after the other, until `shutdown`.
+///
+/// # Errors
+/// Where a database cannot be reached or migrated. Those before it are migrated then, and the command may be repeated.
+pub async fn migrate(config: &Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let migrated = shutdown.soft.run_until_cancelled(migrate_all(config)).await;
+    migrated.context("the migration was interrupted")?
+}
+
+async fn migrate_all(config: &Config) -> anyhow::Result<()> {
+    user_service::App::migrate(&database(config, user_service::NAME)).await?;
+    order_service::App::migrate(&database(config, order_service::NAME)).await?;
+    notification_service::App::migrate(&database(config, notification_service::NAME)).await
+}
