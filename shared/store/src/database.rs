@@ -1,7 +1,7 @@
 //! A pool of connections to one database.
 //!
 //! Guarantee: each statement is answered within a time limit. A statement that its caller gave up is noticed: its session is checked
-//! before anybody else gets it.
+//! before another caller gets it.
 
 use std::ops::Deref;
 
