@@ -32,6 +32,8 @@ pub enum Migrate {
 pub struct DatabaseConfig {
     /// `postgres://…` or `sqlite://path`.
     pub url: SecretString,
+    /// The file that holds the URL. When its content changes, as when a password is rotated, new connections use it.
+    pub url_file: Option<PathBuf>,
     /// PostgreSQL only: created if missing, and the search path of every connection.
     pub schema: Option<String>,
     /// Connections that are open at most.
@@ -49,6 +51,7 @@ impl DatabaseConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: SecretString::from(url.into()),
+            url_file: None,
             schema: None,
             pool_max: POOL_MAX,
             acquire_timeout: ACQUIRE_TIMEOUT,

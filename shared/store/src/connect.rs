@@ -13,6 +13,7 @@ use secrecy::ExposeSecret;
 use crate::config::{DatabaseConfig, Location};
 use crate::database::Database;
 use crate::postgres::Reached;
+use crate::rotation::Rotation;
 use crate::{Doubt, observed, postgres, sqlite};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -134,7 +135,10 @@ async fn open(
         })
         .await;
     match reached {
-        Ok(Reached::Usable) => Ok(postgres::pool(config, options, doubt)),
+        Ok(Reached::Usable) => {
+            let rotation = Rotation::of(config, application_name);
+            Ok(postgres::pool(config, options, doubt).rotated_by(rotation))
+        }
         Ok(Reached::LentSessions) => Err(DatabaseError::Unfit {
             location,
             cause: LENT_SESSIONS,

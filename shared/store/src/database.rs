@@ -10,7 +10,8 @@ use sea_orm::{
 };
 
 use crate::answer::answered;
-use crate::errors::is_rolled_back;
+use crate::errors::{is_rolled_back, is_unavailable};
+use crate::rotation::Rotation;
 use crate::sessions::Sessions;
 use crate::sql;
 
@@ -22,11 +23,29 @@ use crate::sql;
 pub struct Database {
     inner: DatabaseConnection,
     sessions: Sessions,
+    rotation: Option<Rotation>,
 }
 
 impl Database {
     pub(crate) fn with_sessions(inner: DatabaseConnection, sessions: Sessions) -> Self {
-        Self { inner, sessions }
+        Self {
+            inner,
+            sessions,
+            rotation: None,
+        }
+    }
+
+    /// From a URL that may change.
+    pub(crate) fn rotated_by(mut self, rotation: Option<Rotation>) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// Reads the URL's file again, if there is one.
+    pub(crate) fn refresh_url(&self) {
+        if let Some(rotation) = &self.rotation {
+            rotation.refresh(&self.inner);
+        }
     }
 
     /// Closes all its connections, once their callers have given them back.
@@ -55,11 +74,21 @@ impl Database {
         A: Future<Output = Result<T, DbErr>>,
     {
         if !sql::is_sqlite(&self.inner) {
-            return answered(&self.sessions, ask(statement)).await;
+            let answer = answered(&self.sessions, ask(statement)).await;
+            return answer.inspect_err(|error| self.after(error));
         }
         match answered(&self.sessions, ask(statement.clone())).await {
             Err(error) if is_rolled_back(&error) => answered(&self.sessions, ask(statement)).await,
             answer => answer,
+        }
+    }
+}
+
+impl Database {
+    /// A new connection may have failed because the password was rotated. Then the next one uses the new password.
+    pub(crate) fn after(&self, error: &DbErr) {
+        if is_unavailable(error) {
+            self.refresh_url();
         }
     }
 }

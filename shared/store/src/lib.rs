@@ -18,6 +18,7 @@ mod migrate;
 mod observed;
 mod pooler;
 mod postgres;
+mod rotation;
 mod sessions;
 pub mod sql;
 mod sqlite;
@@ -34,5 +35,6 @@ pub use errors::{
     unique_violation,
 };
 pub use migrate::{migrate, migrate_at, ready_schema};
+pub use rotation::read_secret;
 pub use transaction::Transaction;
 pub use writable::Writable;

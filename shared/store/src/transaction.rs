@@ -65,7 +65,9 @@ impl Transaction {
             beginning.await.map_err(ended)?
         };
         Ok(Self {
-            inner: answered(db.sessions(), begun).await?,
+            inner: answered(db.sessions(), begun)
+                .await
+                .inspect_err(|error| db.after(error))?,
             sessions: db.sessions().clone(),
             doubtful: AtomicBool::new(false),
             passing: Mutex::default(),

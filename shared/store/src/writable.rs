@@ -70,6 +70,8 @@ impl Writable {
     /// Whether the database answers, and takes writes as far as is known.
     pub async fn check(&self) -> bool {
         let end = Instant::now() + TIMEOUT;
+        // Before a connection is needed, so that no call fails after a password was rotated.
+        self.database.refresh_url();
         if !ping(&self.database).await {
             self.doubt.raise();
             return false;

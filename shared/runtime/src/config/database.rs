@@ -1,5 +1,6 @@
 //! The settings of a service's database. The URL holds a password, so it is never shown.
 
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -85,6 +86,9 @@ impl DatabaseArgs {
                 None
             }
         };
+        // A flag wins over the file, and then the file is not read again.
+        let file = problems.file_of("DATABASE_URL").map(Path::to_owned);
+        let url_file = file.filter(|file| store::read_secret(file).ok() == url);
         let schema = match self.database_schema {
             Some(schema) if !is_plain_identifier(&schema) => {
                 problems.add(
@@ -114,6 +118,7 @@ impl DatabaseArgs {
         };
         Some(DatabaseConfig {
             url: SecretString::from(url?),
+            url_file,
             schema: schema?,
             pool_max: pool_max?,
             acquire_timeout: acquire_timeout?,

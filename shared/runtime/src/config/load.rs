@@ -115,8 +115,11 @@ fn with_secret_file(
         ));
         return command;
     }
-    match read_secret(Path::new(&path)) {
-        Ok(value) => command.mut_arg(secret, |arg| arg.default_value(value)),
+    match store::read_secret(Path::new(&path)) {
+        Ok(value) => {
+            problems.read_from(variable, path.into());
+            command.mut_arg(secret, |arg| arg.default_value(value))
+        }
         Err(error) => {
             problems.note(format!(
                 "{file_variable}: cannot read {path:?} ({error}), expected a file that holds the value of {variable}"
@@ -124,18 +127,6 @@ fn with_secret_file(
             command
         }
     }
-}
-
-/// The file's text without the newline that editors and `echo` put at its end.
-fn read_secret(path: &Path) -> std::io::Result<String> {
-    let mut text = std::fs::read_to_string(path)?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    Ok(text)
 }
 
 fn unreadable(error: clap::Error) -> ConfigError {

@@ -3,7 +3,9 @@
 //! A setting is named by its environment variable; its flag has the same name in kebab case, which is the rule for
 //! all our flags.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,9 +13,21 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct Problems {
     found: Vec<String>,
+    /// The files that secrets were read from, by their variables.
+    files: BTreeMap<String, PathBuf>,
 }
 
 impl Problems {
+    /// Notes that the value of `variable` is the content of `file`.
+    pub(crate) fn read_from(&mut self, variable: String, file: PathBuf) {
+        self.files.insert(variable, file);
+    }
+
+    /// The file that holds the value of `variable`, if a file was named for it.
+    pub(crate) fn file_of(&self, variable: &str) -> Option<&Path> {
+        self.files.get(variable).map(PathBuf::as_path)
+    }
+
     /// `raw` as a `T`; otherwise a problem that says what was `expected`.
     pub fn parse<T: FromStr>(&mut self, setting: &str, raw: &str, expected: &str) -> Option<T> {
         let parsed = raw.trim().parse().ok();

@@ -16,6 +16,8 @@ mod postgres_tls;
 #[cfg(test)]
 mod releases;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod sqlite;

@@ -1,0 +1,77 @@
+//! A database URL in a file that changes while the process runs, as when an operator rotates a password.
+//!
+//! Guarantee: connections that are opened after the change use the new URL, without a restart. Connections that are open stay: PostgreSQL
+//! does not end them.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::config::DatabaseConfig;
+use crate::postgres;
+
+/// The file, and the URL that is in use. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rotation {
+    config: Arc<DatabaseConfig>,
+    application_name: Arc<str>,
+    used: Arc<Mutex<SecretString>>,
+}
+
+impl Rotation {
+    /// `None` if the URL is in no file.
+    pub(crate) fn of(config: &DatabaseConfig, application_name: &str) -> Option<Self> {
+        config.url_file.as_ref()?;
+        Some(Self {
+            config: Arc::new(config.clone()),
+            application_name: application_name.into(),
+            used: Arc::new(Mutex::new(config.url.clone())),
+        })
+    }
+
+    /// Reads the file again. If it holds another URL, new connections of `db` use that one.
+    pub(crate) fn refresh(&self, db: &sea_orm::DatabaseConnection) {
+        let Some(file) = &self.config.url_file else {
+            return;
+        };
+        let Ok(url) = read_secret(file) else {
+            // It may be replaced at this moment; the next look reads it.
+            return;
+        };
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.expose_secret() == url {
+            return;
+        }
+        let config = DatabaseConfig {
+            url: url.into(),
+            ..(*self.config).clone()
+        };
+        match postgres::options(&config, &self.application_name) {
+            Ok(options) => {
+                db.get_postgres_connection_pool()
+                    .set_connect_options(options);
+                tracing::info!(database = %config.location(), "the database URL has changed; new connections use it");
+            }
+            Err(error) => {
+                tracing::error!(%error, file = %file.display(), "the new database URL cannot be used; the old one stays");
+            }
+        }
+        *used = config.url;
+    }
+}
+
+/// The file's text without the newline that editors and `echo` put at its end.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_secret(path: &Path) -> std::io::Result<String> {
+    let mut text = std::fs::read_to_string(path)?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
