@@ -10,6 +10,7 @@ use sea_orm::DbErr;
 use sea_orm::sqlx;
 use secrecy::ExposeSecret;
 
+use crate::answer::answered_within;
 use crate::config::{DatabaseConfig, Location};
 use crate::database::Database;
 use crate::postgres::Reached;
@@ -153,8 +154,8 @@ async fn open(
 
 /// Whether the database answers within a second. [`Writable`](crate::Writable) asks more of it.
 pub async fn ping(db: &Database) -> bool {
-    let answer = tokio::time::timeout(PING_TIMEOUT, db.ping()).await;
-    matches!(answer, Ok(Ok(())))
+    let answer = answered_within(PING_TIMEOUT, db.sessions(), db.ping()).await;
+    answer.is_ok()
 }
 
 /// From 100 ms to 2 s, with jitter so that replicas do not knock together.

@@ -15,6 +15,9 @@ use crate::rotation::Rotation;
 use crate::sessions::Sessions;
 use crate::sql;
 
+/// More than a pool of SQLite connections has. Each has the old schema once.
+const OUTDATED: u32 = 20;
+
 /// The pool. Clones share it.
 ///
 /// It is sea-orm's pool, with limits around each statement. [`Transaction::begin`](crate::Transaction::begin) begins transactions
@@ -77,10 +80,13 @@ impl Database {
             let answer = answered(&self.sessions, ask(statement)).await;
             return answer.inspect_err(|error| self.after(error));
         }
-        match answered(&self.sessions, ask(statement.clone())).await {
-            Err(error) if is_rolled_back(&error) => answered(&self.sessions, ask(statement)).await,
-            answer => answer,
+        for _ in 0..OUTDATED {
+            match answered(&self.sessions, ask(statement.clone())).await {
+                Err(error) if is_rolled_back(&error) => (),
+                answer => return answer,
+            }
         }
+        answered(&self.sessions, ask(statement)).await
     }
 }
 

@@ -61,7 +61,7 @@ impl Rotated {
 }
 
 #[tokio::test]
-async fn after_a_rotation_at_most_one_call_of_each_pool_fails() {
+async fn after_a_rotation_the_next_call_but_one_works() {
     let rotated = Rotated::new().await;
     rotated.set("one").await;
     let db = store::connect(&rotated.config(), "test").await.unwrap();
