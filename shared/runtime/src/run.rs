@@ -36,21 +36,7 @@ where
     S: Settings,
     F: AsyncFnOnce(S::Config, Shutdown) -> anyhow::Result<()>,
 {
-    if let Some(code) = healthcheck::asked(std::env::args_os(), S::DEFAULT_PORT, 1) {
-        return code;
-    }
-    let config = match config::load::<S>(std::env::args_os()) {
-        Ok(config) => config,
-        Err(error) => {
-            error.print();
-            return ExitCode::from(error.exit_code());
-        }
-    };
-    let telemetry = S::telemetry(&config).clone();
-    let lifecycle = S::lifecycle(&config).clone();
-    process(service, &telemetry, &lifecycle, async |shutdown| {
-        run(config, shutdown).await
-    })
+    start::<S, _>(service, std::env::args_os().collect(), run)
 }
 
 /// As [`main`], for a service with a database: with `migrate` as its first argument the program runs `migrate` and ends.
@@ -60,13 +46,27 @@ where
     M: AsyncFnOnce(S::Config) -> anyhow::Result<()>,
     F: AsyncFnOnce(S::Config, Shutdown) -> anyhow::Result<()>,
 {
-    if let Some(code) = healthcheck::asked(std::env::args_os(), S::DEFAULT_PORT, 1) {
-        return code;
-    }
     let mut args: Vec<OsString> = std::env::args_os().collect();
     let migrates = args.get(1).is_some_and(|command| command == MIGRATE);
     if migrates {
         args.remove(1);
+    }
+    start::<S, _>(service, args, async |config, shutdown| {
+        if !migrates {
+            return run(config, shutdown).await;
+        }
+        let migrated = shutdown.soft.run_until_cancelled(migrate(config)).await;
+        migrated.unwrap_or_else(|| Err(anyhow!("the migration was interrupted")))
+    })
+}
+
+fn start<S, F>(service: &'static str, args: Vec<OsString>, run: F) -> ExitCode
+where
+    S: Settings,
+    F: AsyncFnOnce(S::Config, Shutdown) -> anyhow::Result<()>,
+{
+    if let Some(code) = healthcheck::asked(args.iter().cloned(), S::DEFAULT_PORT, 1) {
+        return code;
     }
     let config = match config::load::<S>(args) {
         Ok(config) => config,
@@ -78,11 +78,7 @@ where
     let telemetry = S::telemetry(&config).clone();
     let lifecycle = S::lifecycle(&config).clone();
     process(service, &telemetry, &lifecycle, async |shutdown| {
-        if !migrates {
-            return run(config, shutdown).await;
-        }
-        let migrated = shutdown.soft.run_until_cancelled(migrate(config)).await;
-        migrated.unwrap_or_else(|| Err(anyhow!("the migration was interrupted")))
+        run(config, shutdown).await
     })
 }
 

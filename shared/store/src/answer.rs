@@ -25,11 +25,13 @@ pub(crate) async fn answered_within<T>(
     sessions: &Sessions,
     answer: impl Future<Output = Result<T, DbErr>>,
 ) -> Result<T, DbErr> {
+    let mut answer = std::pin::pin!(answer);
+    // Dropped before the answer, which then gives its session back: the check of that session needs to know.
     let mut asked = Asked {
         sessions,
         is_answered: false,
     };
-    let Ok(answer) = tokio::time::timeout(limit, answer).await else {
+    let Ok(answer) = tokio::time::timeout(limit, answer.as_mut()).await else {
         let silence = format!("the database has not answered within {limit:?}");
         return Err(DbErr::Conn(RuntimeErr::Internal(silence)));
     };

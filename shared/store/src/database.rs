@@ -88,9 +88,7 @@ impl Database {
         }
         answered(&self.sessions, ask(statement)).await
     }
-}
 
-impl Database {
     /// A new connection may have failed because the password was rotated. Then the next one uses the new password.
     pub(crate) fn after(&self, error: &DbErr) {
         if is_unavailable(error) {

@@ -35,9 +35,13 @@ impl Rotation {
         let Some(file) = &self.config.url_file else {
             return;
         };
-        let Ok(url) = read_secret(file) else {
-            // It may be replaced at this moment; the next look reads it.
-            return;
+        let url = match read_secret(file) {
+            Ok(url) => url,
+            Err(error) => {
+                // It may be replaced at this moment; the next look reads it.
+                tracing::debug!(%error, file = %file.display(), "the file of the database URL cannot be read");
+                return;
+            }
         };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.expose_secret() == url {

@@ -95,8 +95,12 @@ impl Sessions {
             return Ok(true);
         }
         let silence = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-        let asked = tokio::time::timeout(RELEASE_TIMEOUT, is_read_only(session)).await;
-        let read_only = asked.map_err(silence)??;
+        let checking = async {
+            leave_transaction(session).await?;
+            is_read_only(session).await
+        };
+        let checked = tokio::time::timeout(RELEASE_TIMEOUT, checking).await;
+        let read_only = checked.map_err(silence)??;
         Ok(!read_only || !self.gives_up(age))
     }
 
@@ -118,6 +122,17 @@ impl Sessions {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A BEGIN that was given up may have begun a transaction of which sqlx 0.9.0 does not know. Only the server knows the state, and sends
+/// it with each answer. sqlx shows it only in `begin_with`, which fails unless its statement, here an empty one, ends inside a
+/// transaction.
+async fn leave_transaction(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+    match session.begin_with("").await {
+        Err(sqlx::Error::BeginFailed) => Ok(()),
+        Err(error) => Err(error),
+        Ok(open) => open.rollback().await,
     }
 }
 

@@ -6,8 +6,8 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use crate::clock;
 
-/// Executes `sql` and returns how many rows it changed. In it `$1`, `$2` … are `values` and `{now}`, `{skip_locked}`, `{for_update}`, `{list $1}`
-/// and `{texts $2}` differ by store.
+/// Executes `sql` and returns how many rows it changed. In it `$1`, `$2` … are `values`, and `{now}`, `{skip_locked}`, `{for_update}`,
+/// `IN {list $1}` and `NOT IN {texts $2}` differ by store.
 ///
 /// # Errors
 /// Where the database refuses or does not answer in time.

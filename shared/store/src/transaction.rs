@@ -3,7 +3,7 @@
 //! Guarantees: it commits only if each of its statements succeeded, because PostgreSQL reports the commit of a failed transaction
 //! as a success. It cannot be nested. If a caller gives up in the middle, nothing of it stays open in the pool.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,9 +34,9 @@ const UNDONE: Duration = Duration::from_secs(5);
 pub struct Transaction {
     inner: DatabaseTransaction,
     sessions: Sessions,
-    /// Raised before each statement, and lowered once it has succeeded. So it stays raised after a failure and after a statement
-    /// that its caller gave up: the server may still have executed it, or refused it.
-    doubtful: AtomicBool,
+    /// Statements that have not succeeded. Each counts before it is sent, so one that failed or was given up counts for good: the
+    /// server may still have executed it, or refused it.
+    without_success: AtomicU32,
     /// The first failure that another try of the whole transaction may not meet.
     passing: Mutex<Option<DbErr>>,
 }
@@ -57,19 +57,18 @@ impl Transaction {
             ..TransactionOptions::default()
         };
         // In a task that no caller cancels. If BEGIN is cancelled before its answer, sqlx does not know of the open transaction,
-        // and the next statements on the connection would be part of it.
-        let pool = (**db).clone();
-        let beginning = tokio::spawn(async move { pool.begin_with_options(options).await });
-        let begun = async {
-            let ended = |_| DbErr::Custom("the runtime ends".to_owned());
-            beginning.await.map_err(ended)?
-        };
+        // and the next statements on the connection would be part of it. The limit is in the task, so that a silent link keeps no
+        // place of the pool; a session that was given up there is checked before it is used again.
+        let pool = db.clone();
+        let beginning = tokio::spawn(async move {
+            answered(pool.sessions(), pool.begin_with_options(options)).await
+        });
+        let ended = |_| DbErr::Custom("the transaction did not begin: the process ends".to_owned());
+        let begun = beginning.await.map_err(ended)?;
         Ok(Self {
-            inner: answered(db.sessions(), begun)
-                .await
-                .inspect_err(|error| db.after(error))?,
+            inner: begun.inspect_err(|error| db.after(error))?,
             sessions: db.sessions().clone(),
-            doubtful: AtomicBool::new(false),
+            without_success: AtomicU32::new(0),
             passing: Mutex::default(),
         })
     }
@@ -81,7 +80,7 @@ impl Transaction {
     /// [`Class::AfterFailure`](crate::Class::AfterFailure).
     /// Where the database refuses or cannot be reached: the outcome is then unknown, as with any commit.
     pub async fn commit(self) -> Result<(), DbErr> {
-        if self.doubtful.load(Ordering::Acquire) {
+        if self.without_success.load(Ordering::Acquire) > 0 {
             let passing = self.passing().take();
             // SQLite may have ended the transaction by itself, and then there is nothing to undo.
             let _ = self.rollback().await;
@@ -99,10 +98,12 @@ impl Transaction {
     }
 
     async fn watched<T>(&self, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        let was_doubtful = self.doubtful.swap(true, Ordering::AcqRel);
+        self.without_success.fetch_add(1, Ordering::AcqRel);
         let answer = answered(&self.sessions, answer).await;
         match &answer {
-            Ok(_) => self.doubtful.store(was_doubtful, Ordering::Release),
+            Ok(_) => {
+                self.without_success.fetch_sub(1, Ordering::AcqRel);
+            }
             Err(error) if is_transient(error) => {
                 self.passing().get_or_insert_with(|| error.clone());
             }

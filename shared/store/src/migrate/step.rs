@@ -104,7 +104,10 @@ async fn outside_of_transactions<M: MigratorTrait>(
     let pool = db.get_postgres_connection_pool();
     let schema = sql::query_one(db, "SELECT current_schema() AS name", []).await?;
     let schema: String = schema.map_or(Ok("public".to_owned()), |row| row.try_get("", "name"))?;
-    let settings = format!("SET statement_timeout = 0; SET search_path = {schema}");
+    let settings = format!(
+        "SET statement_timeout = 0; SET search_path = {}",
+        quoted(&schema)
+    );
     let own = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(CONNECT)
@@ -124,6 +127,10 @@ async fn outside_of_transactions<M: MigratorTrait>(
         true => Step::Applied(vec![name]),
         false => Step::Busy,
     })
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 async fn locked_on<M: MigratorTrait>(

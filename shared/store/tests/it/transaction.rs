@@ -27,6 +27,25 @@ async fn a_commit_after_an_ignored_failure_keeps_nothing(
     assert_eq!(count(&database.connect().await).await, 1);
 }
 
+/// The success of one must not hide the failure of the other, or the other way round.
+#[rstest]
+#[tokio::test]
+async fn of_two_statements_at_once_each_counts(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
+) {
+    let database = Database::create(kind).await;
+    let db = database.migrated::<Migrator>().await;
+    let transaction = Transaction::begin(&db).await.unwrap();
+    let (a, b) = tokio::join!(insert(&transaction, "a"), insert(&transaction, "b"));
+    a.and(b).unwrap();
+    transaction.commit().await.unwrap();
+    let transaction = Transaction::begin(&db).await.unwrap();
+    let (c, taken) = tokio::join!(insert(&transaction, "c"), insert(&transaction, "a"));
+    assert!(c.is_ok() && taken.is_err());
+    transaction.commit().await.unwrap_err();
+    assert_eq!(count(&db).await, 2);
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_dropped_transaction_is_undone_before_its_session_is_used(
