@@ -27,7 +27,7 @@ const QUERIES: Queries = Queries {
     unsent: Some(
         "SELECT (SELECT count(*) FROM notification
                  WHERE kind = 'order_placed' AND state <> 'sent' AND correlation_id LIKE $1)
-              + (SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL)",
+              + (SELECT count(*) FROM angarium_outbox WHERE held_until IS NULL)",
     ),
     last_sent: Some("SELECT max(sent_at_ms) * 1000 FROM notification WHERE correlation_id LIKE $1"),
 };

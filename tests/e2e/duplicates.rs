@@ -49,7 +49,7 @@ async fn the_same_event_delivered_twice_has_one_effect_at_each_consumer(
             .len(),
         1
     );
-    let seen = "SELECT state FROM inbox WHERE state = 'done' AND event_type = 'angarium.user.v1.UserCreated'";
+    let seen = "SELECT state FROM angarium_inbox WHERE state = 'done' AND event_type = 'angarium.user.v1.UserCreated'";
     assert_eq!(
         system.query(notification_service::NAME, seen).await.len(),
         2

@@ -48,8 +48,7 @@ async fn an_idle_service_asks_its_database_one_thing_in_five_seconds() {
 
 /// How often the keys were announced and heard of.
 async fn announcements(system: &Running) -> usize {
-    let heard =
-        "SELECT event_id FROM inbox WHERE state = 'done' AND event_type LIKE '%KeyPublished'";
+    let heard = "SELECT event_id FROM angarium_inbox WHERE state = 'done' AND event_type LIKE '%KeyPublished'";
     let orders = system.query(order_service::NAME, heard).await.len();
     let notifications = system.query(notification_service::NAME, heard).await.len();
     orders.min(notifications)

@@ -28,7 +28,7 @@ async fn a_handler_that_fails_twice_and_then_works_has_one_effect(
         let rows = system
             .query(
                 notification_service::NAME,
-                "SELECT attempts FROM inbox WHERE state = 'deferred'",
+                "SELECT attempts FROM angarium_inbox WHERE state = 'deferred'",
             )
             .await;
         let attempts: i32 = rows

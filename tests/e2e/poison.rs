@@ -38,7 +38,7 @@ async fn an_undecodable_message_is_dead_with_its_cause_while_the_queue_goes_on(
             let rows = system
                 .query(
                     service,
-                    "SELECT cause, body FROM inbox WHERE state = 'dead'",
+                    "SELECT cause, body FROM angarium_inbox WHERE state = 'dead'",
                 )
                 .await;
             if rows.len() == 2 {

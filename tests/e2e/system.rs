@@ -149,7 +149,7 @@ impl Running {
             let db = connect(&self.config, service).await;
             let pending = query(
                 &db,
-                "SELECT event_id FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL",
+                "SELECT event_type FROM angarium_outbox WHERE held_until IS NULL",
             )
             .await;
             assert!(pending.is_empty(), "{service} left {pending:?}");

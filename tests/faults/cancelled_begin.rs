@@ -183,7 +183,7 @@ async fn is_quiet_within(
     patience: Duration,
     [producer, consumer]: &[store::Database; 2],
 ) -> Result<bool> {
-    let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+    let pending = "SELECT count(*) FROM angarium_outbox";
     let begun = Instant::now();
     while begun.elapsed() < patience {
         let deposits = tables::number(producer, "SELECT count(*) FROM deposit").await?;

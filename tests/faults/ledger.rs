@@ -262,7 +262,8 @@ impl Services {
     }
 
     async fn wait_for_a_first_publish(&self) -> Result<()> {
-        let tried = "SELECT count(*) FROM outbox WHERE attempts > 0 OR published_at_ms IS NOT NULL";
+        let tried =
+            "SELECT count(*) FROM angarium_events WHERE attempts > 0 OR published_at IS NOT NULL";
         while tables::number(self.producer.connection(), tried).await? == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -304,8 +305,8 @@ impl Services {
 
     async fn is_quiet(&self) -> Result<bool> {
         let (producer, consumer) = (self.producer.connection(), self.consumer.connection());
-        let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
-        let held = "SELECT count(*) FROM inbox WHERE state IN ('waiting', 'deferred')";
+        let pending = "SELECT count(*) FROM angarium_outbox";
+        let held = "SELECT count(*) FROM angarium_inbox WHERE state IN ('waiting', 'deferred')";
         Ok(tables::number(producer, pending).await? == 0
             && tables::number(consumer, held).await? == 0
             && tables::number(consumer, "SELECT count(DISTINCT op) FROM effect").await?

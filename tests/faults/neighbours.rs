@@ -54,14 +54,14 @@ pub(crate) async fn run(patience: Duration) -> Result<Verdict> {
     let relay = Relay::new(store.clone(), transport, RelayConfig::new("producer"));
     relays.spawn(relay.run(stop.clone()));
 
-    let unanswered = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND attempts = 0";
+    let unanswered = "SELECT count(*) FROM angarium_outbox WHERE attempts = 0";
     none(&store, unanswered, patience).await?;
-    let in_vain = "SELECT count(*) FROM outbox WHERE attempts > 0";
+    let in_vain = "SELECT count(*) FROM angarium_outbox WHERE attempts > 0";
     let in_vain = tables::number(store.connection(), in_vain).await?;
     ensure!(in_vain > 0, "everything had a queue: nothing was tried");
     let late = broker.transport(late_queue());
     late.declare().await?;
-    let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+    let pending = "SELECT count(*) FROM angarium_outbox";
     history.drain = none(&store, pending, patience).await?;
     stop.cancel();
     while relays.join_next().await.is_some() {}
@@ -100,9 +100,7 @@ async fn enqueue(store: &Store) -> Result<History> {
         let withdrawn = Withdrawn {
             account: format!("out-{number}"),
         };
-        let cause = Cause {
-            correlation_id: account,
-        };
+        let cause = Cause::call(account);
         let ids = [
             outbox::enqueue(&transaction, &deposited, 1, &cause)?,
             outbox::enqueue(&transaction, &withdrawn, 1, &cause)?,

@@ -152,8 +152,7 @@ async fn stops_only_itself(blocked: &str, load: &mut Load, watch: &mut Watch) ->
     let others = watch.recovers(load, RECOVERY, &mut longest).await?;
     let made = "SELECT count(*) FROM effect WHERE account = $1";
     let made = tables::number_of(&watch.consumer, made, [blocked.into()]).await?;
-    let held =
-        "SELECT count(*) FROM inbox WHERE aggregate_id = $1 AND state IN ('deferred', 'waiting')";
+    let held = "SELECT count(*) FROM angarium_inbox WHERE aggregate_id = $1 AND state IN ('deferred', 'waiting')";
     let held = tables::number_of(&watch.consumer, held, [blocked.into()]).await?;
     watch.judge(
         others && made == 0 && held == i64::from(BLOCKED),
@@ -259,7 +258,12 @@ impl Running {
     }
 
     async fn note_holder(&mut self, watch: &Watch) -> Result<()> {
-        let holding = tables::rows(&watch.producer, "SELECT holder FROM relay_lease", []).await?;
+        let holding = tables::rows(
+            &watch.producer,
+            "SELECT holder FROM angarium_relay_lease",
+            [],
+        )
+        .await?;
         for row in holding {
             self.holders.insert(row.try_get("", "holder")?);
         }

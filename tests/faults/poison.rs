@@ -187,7 +187,7 @@ async fn wait_until_settled(
 }
 
 async fn settled(db: &store::Database) -> Result<usize> {
-    let settled = "SELECT count(*) FROM inbox WHERE state IN ('done', 'dead', 'skipped')";
+    let settled = "SELECT count(*) FROM angarium_inbox WHERE state IN ('done', 'dead', 'skipped')";
     Ok(usize::try_from(tables::number(db, settled).await?)?)
 }
 
@@ -211,7 +211,8 @@ async fn check_states(
     repaired: bool,
     wrongs: &mut Wrongs,
 ) -> Result<()> {
-    let selecting = "SELECT event_id, state, cause, attempts, body FROM inbox";
+    let selecting =
+        "SELECT {text event_id} AS event_id, state, cause, attempts, body FROM angarium_inbox";
     let mut rows = BTreeMap::new();
     for row in tables::rows(db, selecting, []).await? {
         let cause: Option<String> = row.try_get("", "cause")?;

@@ -127,7 +127,11 @@ async fn on(
     let made = "SELECT op, account, version FROM effect ORDER BY sequence";
     let made = tables::rows(&effects, made, []).await?;
     let made: Result<Vec<Entry>> = made.iter().map(world::entry).collect();
-    let events = tables::number(commanded.connection(), "SELECT count(*) FROM outbox").await?;
+    let events = tables::number(
+        commanded.connection(),
+        "SELECT count(*) FROM angarium_events",
+    )
+    .await?;
     let is_right =
         answered_alike == rounds && commands == rounds && usize::try_from(events)? == rounds;
     println!(
@@ -135,7 +139,7 @@ async fn on(
          {answered_alike} times the same answer for all, and a refusal of another content",
         word(is_right)
     );
-    let sent = "SELECT event_id FROM outbox";
+    let sent = "SELECT {text event_id} AS event_id FROM angarium_events";
     for row in tables::rows(commanded.connection(), sent, []).await? {
         ids.push(row.try_get_by_index(0)?);
     }

@@ -1,9 +1,9 @@
 //! The whole outbox, published twice more, and everything dead, replayed twice: no effect changes.
 
 use anyhow::{Context as _, Result, ensure};
-use messaging::Store;
 use messaging::dead_letters::DeadLetters;
 use messaging::transport::Confirmation;
+use messaging::{Store, outbox};
 use testkit::{BrokerKind, StoreKind, eventually};
 
 use crate::checker::Verdict;
@@ -25,17 +25,14 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     let first = world.ledger(&run, &args)?;
     world.run(first).await?;
 
-    let (producer, consumer) = (
-        world.producer.connect().await,
-        world.consumer.connect().await,
-    );
+    let producer = Store::new(world.producer.connect().await);
+    let consumer = world.consumer.connect().await;
     let letters = DeadLetters::new(Store::new(consumer.clone()), deposit::QUEUE);
     all_are_dead(&letters).await;
     let before = effects(&consumer, i64::MAX).await?;
     let last = before.last().context("there are effects")?.0;
     for _ in 0..2 {
-        let again = "UPDATE outbox SET published_at_ms = NULL, due_at_ms = 0";
-        tables::execute(&producer, again, []).await?;
+        outbox::publish_again(&producer, 0).await?;
         let replayed = letters.replay_all(None, WHO, WHY).await?;
         ensure!(replayed == DEAD as u64, "{replayed} of {DEAD} replayed");
         let next = world.ledger(&run, &args)?;

@@ -3,7 +3,7 @@
 //! The effects have no unique constraint on purpose: nothing but the engine keeps a second one out, so a double one shows.
 
 use anyhow::{Context as _, Result};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use sea_orm_migration::prelude::*;
 
 /// The tables of the engine and of the runtime, and those of both services: each database uses its part.
@@ -59,8 +59,7 @@ pub(crate) async fn execute(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<(), DbErr> {
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    db.execute_raw(statement).await?;
+    store::sql::execute(db, sql, values).await?;
     Ok(())
 }
 
@@ -69,8 +68,7 @@ pub(crate) async fn rows(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    db.query_all_raw(statement).await
+    store::sql::query_all(db, sql, values).await
 }
 
 /// The one number that `sql` answers.

@@ -184,13 +184,13 @@ async fn insert_damaged(broker: &Broker, message: &Message) -> Result<()> {
 }
 
 async fn settled(db: &store::Database) -> Result<usize> {
-    let settled = "SELECT count(*) FROM inbox WHERE state IN ('done', 'dead')";
+    let settled = "SELECT count(*) FROM angarium_inbox WHERE state IN ('done', 'dead')";
     Ok(usize::try_from(tables::number(db, settled).await?)?)
 }
 
 /// How many of them are not dead with their bytes and the reason.
 async fn kept_wrongly(db: &store::Database, spoiled: &[Message]) -> Result<usize> {
-    let dead = "SELECT body FROM inbox WHERE state = 'dead' AND cause LIKE '%undecodable: it cannot be read%'";
+    let dead = "SELECT body FROM angarium_inbox WHERE state = 'dead' AND cause LIKE '%undecodable: it cannot be read%'";
     let mut bodies = Vec::new();
     for row in tables::rows(db, dead, []).await? {
         bodies.push(row.try_get::<Vec<u8>>("", "body")?);

@@ -123,7 +123,7 @@ impl Watch {
 
     /// How many events wait in the outbox.
     pub(crate) async fn pending(&self) -> Result<i64> {
-        let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
+        let pending = "SELECT count(*) FROM angarium_outbox";
         tables::number(&self.producer, pending).await
     }
 

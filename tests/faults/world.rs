@@ -237,11 +237,12 @@ impl World {
         consumer: &store::Database,
     ) -> Result<History> {
         let count = async |db, sql| anyhow::Ok(usize::try_from(tables::number(db, sql).await?)?);
-        let pending = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL";
-        let passed_over = "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL
-                           AND sequence < (SELECT max(sequence) FROM outbox WHERE published_at_ms IS NOT NULL)";
-        let held = "SELECT count(*) FROM inbox WHERE state NOT IN ('done', 'dead', 'discarded')";
-        let dead = "SELECT count(*) FROM inbox WHERE state = 'dead'";
+        let pending = "SELECT count(*) FROM angarium_outbox";
+        let passed_over = "SELECT count(*) FROM angarium_outbox
+                           WHERE sequence < (SELECT max(sequence) FROM angarium_outbox_history)";
+        let held =
+            "SELECT count(*) FROM angarium_inbox WHERE state NOT IN ('done', 'dead', 'discarded')";
+        let dead = "SELECT count(*) FROM angarium_inbox WHERE state = 'dead'";
         Ok(History {
             attempted: self.known.attempted.clone(),
             acknowledged: self.known.acknowledged.clone(),

@@ -30,8 +30,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// A mail that the silent mail server does not take waits this long, and costs nothing meanwhile.
 const MAIL_TIMEOUT: &str = "10m";
 
-const PENDING: &str =
-    "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL";
+const PENDING: &str = "SELECT count(*) FROM angarium_outbox WHERE held_until IS NULL";
 const MAILS: &str = "SELECT count(*) FROM notification WHERE correlation_id = 'backlog'";
 
 #[derive(clap::Args, Clone, Serialize)]

@@ -15,11 +15,10 @@ const SKUS: [&str; 3] = ["TEA-1", "CUP-2", "POT-3"];
 
 /// In one statement; the ids are those of the database.
 const FILL: &str = "
-INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id, aggregate_version,
-                    payload, correlation_id, created_at_ms, due_at_ms)
-SELECT event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order_id, 'UTF8') || $6, 'backlog', now_ms, now_ms
-FROM (SELECT gen_random_uuid()::text AS event_id, gen_random_uuid()::text AS order_id,
-             (extract(epoch FROM now()) * 1000)::bigint AS now_ms
+INSERT INTO angarium_outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id, aggregate_version,
+                             payload, correlation_id, created_at)
+SELECT event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order_id, 'UTF8') || $6, 'backlog', now()
+FROM (SELECT gen_random_uuid() AS event_id, gen_random_uuid()::text AS order_id
       FROM generate_series(1, $1)) AS event";
 
 /// An `order.placed` of one user.
@@ -71,7 +70,7 @@ impl Template {
             .execute(orders)
             .await?;
         // A real backlog grows slowly, and autovacuum keeps up with it; so vacuum here.
-        for statement in ["VACUUM (ANALYZE) outbox", "CHECKPOINT"] {
+        for statement in ["VACUUM (ANALYZE) angarium_outbox", "CHECKPOINT"] {
             sqlx::query(statement).execute(orders).await?;
         }
         Ok(())

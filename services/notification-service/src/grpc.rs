@@ -101,9 +101,7 @@ impl NotificationService for Notifications {
         request: Request<ResendNotificationRequest>,
     ) -> Result<Response<ResendNotificationResponse>, Status> {
         let caller = auth::caller(&request)?;
-        let cause = Cause {
-            correlation_id: correlation_id(&request),
-        };
+        let cause = Cause::call(correlation_id(&request));
         let request = request.into_inner();
         let mut violations = Violations::of(request.violations());
         let id = violations.uuid("notification_id", &request.notification_id);

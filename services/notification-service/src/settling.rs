@@ -77,6 +77,7 @@ async fn drop_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, 
     let (dropped, letters) = dropped;
     let cause = Cause {
         correlation_id: user.correlation_id.clone(),
+        event_id: user.event_id,
     };
     for letter in letters {
         let failed = NotificationFailed {

@@ -283,9 +283,7 @@ impl OrderService for Orders {
 }
 
 fn cause<T>(request: &Request<T>) -> Cause {
-    Cause {
-        correlation_id: correlation_id(request),
-    }
+    Cause::call(correlation_id(request))
 }
 
 /// The call that a `request_id` stands for: of this caller alone.

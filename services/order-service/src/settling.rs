@@ -4,7 +4,7 @@
 //! has no bound, so it is done here, a few orders in a transaction, until nothing is left. The mark is the work list: a
 //! process that dies leaves it for the next. While events cannot be published this waits as commands do.
 
-use messaging::{Cause, Store, Transaction, trace};
+use messaging::{Cause, Store, Transaction, outbox, trace};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -68,6 +68,7 @@ async fn settle_some_of(transaction: Transaction, user: &Unsettled) -> Result<()
     let is_done =
         !cancel_some(&transaction, user).await? && !erase_some(&transaction, user).await?;
     if is_done {
+        outbox::erase(&transaction, &user.user_id.to_string()).await?;
         users::settle_user(&transaction, user.user_id).await?;
     }
     transaction.commit().await?;
@@ -81,6 +82,7 @@ async fn cancel_some(transaction: &Transaction, user: &Unsettled) -> Result<bool
     let now_ms = ::store::now_ms(transaction).await?;
     let cause = Cause {
         correlation_id: user.deletion.correlation_id.clone(),
+        event_id: user.deletion.event_id,
     };
     for mut order in orders {
         let change = Change::Cancel {

@@ -129,9 +129,7 @@ impl Keys {
 
     /// Tells everybody by which keys tokens are verified.
     pub async fn announce(&self) -> anyhow::Result<()> {
-        let cause = Cause {
-            correlation_id: Uuid::now_v7().to_string(),
-        };
+        let cause = Cause::call(Uuid::now_v7().to_string());
         let transaction = self.store.begin().await?;
         signing_keys::lock_all(&transaction).await?;
         announcement::announce(&transaction, self.clock.now_ms(), &cause).await?;

@@ -41,9 +41,7 @@ impl Requests {
 
     pub fn take_in<R: Validate>(&self, request: Request<R>) -> Arrived<R> {
         let address = self.addresses.of(&request);
-        let cause = Cause {
-            correlation_id: correlation_id(&request),
-        };
+        let cause = Cause::call(correlation_id(&request));
         let message = request.into_inner();
         let violations = Violations::of(message.violations());
         Arrived {

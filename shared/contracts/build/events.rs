@@ -17,6 +17,8 @@ pub(crate) struct EventMessage {
     pub(crate) routing_key: String,
     pub(crate) aggregate_id_field: String,
     pub(crate) may_be_unrouted: bool,
+    pub(crate) person_id_field: String,
+    has_sensitive_fields: bool,
 }
 
 /// All events of the files, or every mistake in them.
@@ -30,7 +32,8 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<EventMessage>, Vec<Strin
             && message.parent_message().is_none();
         match options.event(&message) {
             Some(option) if is_place_for_events => {
-                let event = EventMessage::new(message, &option);
+                let is_personal = message.fields().any(|field| options.is_sensitive(&field));
+                let event = EventMessage::new(message, &option, is_personal);
                 mistakes.extend(event.mistakes());
                 events.push(event);
             }
@@ -93,7 +96,11 @@ pub(crate) fn to_rust(events: &[EventMessage]) -> String {
 }
 
 impl EventMessage {
-    fn new(message: MessageDescriptor, option: &DynamicMessage) -> Self {
+    fn new(
+        message: MessageDescriptor,
+        option: &DynamicMessage,
+        has_sensitive_fields: bool,
+    ) -> Self {
         Self {
             message,
             exchange: text(option, "exchange"),
@@ -103,6 +110,8 @@ impl EventMessage {
                 .get_field_by_name("may_be_unrouted")
                 .and_then(|value| value.as_bool())
                 == Some(true),
+            person_id_field: text(option, "person_id_field"),
+            has_sensitive_fields,
         }
     }
 
@@ -127,18 +136,30 @@ impl EventMessage {
                 self.routing_key,
             ));
         }
-        mistakes.extend(self.aggregate_mistake());
+        mistakes.extend(self.id_mistake("aggregate_id_field", &self.aggregate_id_field));
+        mistakes.extend(self.person_mistake());
         mistakes
             .iter()
             .map(|what| mistake(&self.message, what))
             .collect()
     }
 
-    fn aggregate_mistake(&self) -> Option<String> {
-        let name = &self.aggregate_id_field;
+    fn person_mistake(&self) -> Option<String> {
+        match (self.has_sensitive_fields, self.person_id_field.is_empty()) {
+            (true, true) => Some(
+                "it has sensitive fields and no person_id_field; name the field with the id of the person, \
+                 so that they can be erased"
+                    .to_owned(),
+            ),
+            (_, false) => self.id_mistake("person_id_field", &self.person_id_field),
+            (false, true) => None,
+        }
+    }
+
+    fn id_mistake(&self, option: &str, name: &str) -> Option<String> {
         let Some(field) = self.message.get_field_by_name(name) else {
             return Some(format!(
-                "its aggregate_id_field is {name:?}; name one of its own fields"
+                "its {option} is {name:?}; name one of its own fields"
             ));
         };
         let is_plain_string = field.kind() == Kind::String
@@ -148,9 +169,17 @@ impl EventMessage {
             return None;
         }
         Some(format!(
-            "its aggregate_id_field {name:?} is not a plain string; \
+            "its {option} {name:?} is not a plain string; \
              it must be neither repeated, optional nor in a oneof"
         ))
+    }
+
+    fn person_function(&self) -> String {
+        if self.person_id_field.is_empty() {
+            return String::new();
+        }
+        let field = rust::identifier(&self.person_id_field);
+        format!("fn person_id(&self) -> Option<&str> {{ Some(&self.{field}) }}\n")
     }
 
     /// The same kind of aggregate: one numbering of versions, and what a consumer that keeps the order takes whole.
@@ -172,12 +201,14 @@ impl EventMessage {
              const MAY_BE_UNROUTED: bool = {may_be_unrouted:?};\n\
              const SIBLINGS: &'static [&'static str] = &{siblings:?};\n\
              fn aggregate_id(&self) -> &str {{ &self.{field} }}\n\
+             {person}\
              }}\n",
             path = rust::path(&self.message),
             exchange = self.exchange,
             routing_key = self.routing_key,
             may_be_unrouted = self.may_be_unrouted,
             field = rust::identifier(&self.aggregate_id_field),
+            person = self.person_function(),
         );
     }
 }

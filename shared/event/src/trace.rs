@@ -30,6 +30,11 @@ impl TraceContext {
             baggage: baggage.map(str::to_owned),
         }
     }
+
+    /// The id of the trace: 32 hexadecimal digits.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
 }
 
 /// §3.3.1.5 asks to carry at least 512 characters; more is the sender's business, not our tables'.

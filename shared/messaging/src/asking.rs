@@ -81,9 +81,7 @@ async fn is_missing(due: &Due) -> Result<bool, DbErr> {
 }
 
 async fn publish<E: Event>(store: &Store, request: &E) -> Result<(), DbErr> {
-    let cause = Cause {
-        correlation_id: Uuid::now_v7().to_string(),
-    };
+    let cause = Cause::call(Uuid::now_v7().to_string());
     let transaction = store.begin().await?;
     outbox::enqueue(&transaction, request, 1, &cause)?;
     transaction.commit().await?;

@@ -24,8 +24,10 @@ pub struct Bound {
     pub table: &'static str,
     /// The columns of its key.
     pub key: &'static str,
-    /// Its column, in Unix milliseconds by the database's clock. The column needs an index that covers `rows`.
+    /// Its column, a time by the database's clock. The column needs an index that covers `rows`.
     pub column: &'static str,
+    /// How the column holds the time.
+    pub form: TimeForm,
     /// The condition that selects the rows, as SQL.
     pub rows: String,
     /// The longest time ahead that the code writes.
@@ -35,6 +37,25 @@ pub struct Bound {
     pub instead: Duration,
 }
 
+/// How a column holds a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeForm {
+    /// As the engine's tables do: the word `{time}` of [`store::sql`].
+    Native,
+    /// In Unix milliseconds, as services' tables do: the word `{now}`.
+    Milliseconds,
+}
+
+impl TimeForm {
+    /// The time in so many milliseconds, as SQL.
+    fn ahead(self, ms: i64) -> String {
+        match self {
+            Self::Native => format!("{{time + {ms}}}"),
+            Self::Milliseconds => format!("{{now}} + {ms}"),
+        }
+    }
+}
+
 impl Bound {
     /// Finds and corrects such times every few seconds, together with all other workers of `store`, until `stop`.
     pub async fn keep(self, store: Store, stop: CancellationToken) {
@@ -42,17 +63,18 @@ impl Bound {
             table,
             key,
             column,
+            form,
             rows,
             longest,
             instead,
         } = self;
-        let (longest, instead) = (millis(longest), millis(instead));
-        let beyond = format!("{rows} AND {column} > {{now}} + {longest}");
+        let (longest, instead) = (form.ahead(millis(longest)), form.ahead(millis(instead)));
+        let beyond = format!("{rows} AND {column} > {longest}");
         let any = format!("SELECT 1 FROM {table} WHERE {beyond}");
         let question = format!("SELECT CASE WHEN EXISTS ({any}) THEN cast(0 as bigint) END");
         // In batches: a clock that is set back leaves as many as there are, and a statement has a time limit.
         let correcting = format!(
-            "UPDATE {table} SET {column} = {{now}} + {instead}
+            "UPDATE {table} SET {column} = {instead}
              WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {beyond} LIMIT {BATCH})"
         );
         let correct = async || {

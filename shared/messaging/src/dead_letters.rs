@@ -6,6 +6,7 @@
 
 use event::Message;
 use sea_orm::{DbErr, QueryResult};
+use uuid::Uuid;
 
 use crate::store::Store;
 use crate::{inbox, stored};
@@ -27,10 +28,20 @@ pub struct DeadLetter {
     pub aggregate_id: Option<String>,
     /// Its version.
     pub aggregate_version: Option<i64>,
+    /// The service that published it, as the message says.
+    pub source: Option<String>,
+    /// The correlation id of the call that led to it.
+    pub correlation_id: Option<String>,
+    /// The trace that it belongs to.
+    pub trace_id: Option<String>,
     /// Why it was given up on.
     pub cause: Option<String>,
+    /// The same for all events of a type that were given up on for the same reason.
+    pub fingerprint: Option<String>,
     /// Failed attempts since it came, or since it was last replayed.
     pub attempts: i32,
+    /// How often it was replayed.
+    pub replays: i32,
     /// Unix milliseconds by the database's clock, as all times here.
     pub received_at_ms: i64,
     /// When the first attempt failed.
@@ -83,11 +94,12 @@ impl DeadLetters {
         after: Option<&DeadLetter>,
         limit: u32,
     ) -> Result<Vec<DeadLetter>, DbErr> {
-        let (received_at_ms, event_id) = after.map_or((i64::MIN, ""), |letter| {
+        let first = Uuid::nil().to_string();
+        let (received_at_ms, event_id) = after.map_or((0, first.as_str()), |letter| {
             (letter.received_at_ms, letter.event_id.as_str())
         });
         let sql = format!(
-            "{LETTER} AND (received_at_ms, event_id) > ($2, $3) ORDER BY received_at_ms, event_id LIMIT $4"
+            "{LETTER} AND (received_at, event_id) > ({{time of $2}}, {{uuid $3}}) ORDER BY received_at, event_id LIMIT $4"
         );
         let values = [
             self.consumer.as_str().into(),
@@ -104,8 +116,11 @@ impl DeadLetters {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn find(&self, event_id: &str) -> Result<Option<DeadLetter>, DbErr> {
-        let sql = format!("{LETTER} AND event_id = $2");
-        let values = [self.consumer.as_str().into(), event_id.into()];
+        let Some(event_id) = id(event_id) else {
+            return Ok(None);
+        };
+        let sql = format!("{LETTER} AND event_id = {{uuid $2}}");
+        let values = [self.consumer.as_str().into(), event_id.as_str().into()];
         let row = sql::query_one(self.store.connection(), &sql, values).await?;
         row.as_ref().map(letter).transpose()
     }
@@ -118,9 +133,10 @@ impl DeadLetters {
     /// Where the database refuses or is away: then nothing has changed.
     pub async fn replay(&self, event_id: &str, actor: &str, reason: &str) -> Result<bool, DbErr> {
         let replaying = "
-            UPDATE inbox SET state = 'deferred', due_at_ms = {now}, replayed_at_ms = {now}, settled_at_ms = NULL,
-                             attempts = 0, first_failed_at_ms = NULL
-            WHERE consumer = $1 AND event_id = $2 AND state IN ('dead', 'skipped')";
+            UPDATE angarium_inbox
+            SET state = 'deferred', due_at = {time}, replayed_at = {time}, replays = replays + 1, settled_at = NULL,
+                attempts = 0, first_failed_at = NULL
+            WHERE consumer = $1 AND event_id = {uuid $2} AND state IN ('dead', 'skipped')";
         self.decide(event_id, "replayed", replaying, actor, reason)
             .await
     }
@@ -143,11 +159,11 @@ impl DeadLetters {
         loop {
             let ids = sql::query_all(
                 self.store.connection(),
-                "SELECT event_id FROM inbox
+                "SELECT {text event_id} AS event_id FROM angarium_inbox
                  WHERE consumer = $1 AND state IN ('dead', 'skipped') AND ($2 = '' OR event_type = $2)
-                   AND (received_at_ms <= $3 OR received_at_ms > {now})
-                   AND (coalesce(replayed_at_ms, 0) < $3 OR replayed_at_ms > {now})
-                 ORDER BY received_at_ms, event_id LIMIT $4",
+                   AND (received_at <= {time of $3} OR received_at > {time})
+                   AND (replayed_at IS NULL OR replayed_at < {time of $3} OR replayed_at > {time})
+                 ORDER BY received_at, event_id LIMIT $4",
                 [
                     self.consumer.as_str().into(),
                     event_type.unwrap_or_default().into(),
@@ -173,8 +189,8 @@ impl DeadLetters {
     /// Where the database refuses or is away: then nothing has changed.
     pub async fn discard(&self, event_id: &str, actor: &str, reason: &str) -> Result<bool, DbErr> {
         let discarding = "
-            UPDATE inbox SET state = 'discarded', due_at_ms = {now}, settled_at_ms = NULL
-            WHERE consumer = $1 AND event_id = $2 AND state IN ('dead', 'skipped')";
+            UPDATE angarium_inbox SET state = 'discarded', due_at = {time}, settled_at = NULL
+            WHERE consumer = $1 AND event_id = {uuid $2} AND state IN ('dead', 'skipped')";
         self.decide(event_id, "discarded", discarding, actor, reason)
             .await
     }
@@ -184,11 +200,14 @@ impl DeadLetters {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn decisions(&self, event_id: &str) -> Result<Vec<Decision>, DbErr> {
+        let Some(event_id) = id(event_id) else {
+            return Ok(Vec::new());
+        };
         let rows = sql::query_all(
             self.store.connection(),
-            "SELECT decision, actor, reason, cause, decided_at_ms FROM dead_letter_decision
-             WHERE consumer = $1 AND event_id = $2 ORDER BY sequence",
-            [self.consumer.as_str().into(), event_id.into()],
+            "SELECT decision, actor, reason, cause, {ms decided_at} AS decided_at_ms FROM angarium_dead_letter_decision
+             WHERE consumer = $1 AND event_id = {uuid $2} ORDER BY sequence",
+            [self.consumer.as_str().into(), event_id.as_str().into()],
         )
         .await?;
         rows.iter().map(decision).collect()
@@ -202,23 +221,27 @@ impl DeadLetters {
         actor: &str,
         reason: &str,
     ) -> Result<bool, DbErr> {
+        let Some(event_id) = id(event_id) else {
+            return Ok(false);
+        };
         let transaction = self.store.begin().await?;
         // Before the row is changed, because what it says goes with the decision.
         sql::execute(
             &transaction,
-            "INSERT INTO dead_letter_decision (consumer, event_id, decision, actor, reason, cause, attempts, decided_at_ms)
-             SELECT consumer, event_id, $3, $4, $5, cause, attempts, {now} FROM inbox
-             WHERE consumer = $1 AND event_id = $2 AND state IN ('dead', 'skipped')",
+            "INSERT INTO angarium_dead_letter_decision
+                 (consumer, event_id, decision, actor, reason, cause, attempts, decided_at)
+             SELECT consumer, event_id, $3, $4, $5, cause, attempts, {time} FROM angarium_inbox
+             WHERE consumer = $1 AND event_id = {uuid $2} AND state IN ('dead', 'skipped')",
             [
                 self.consumer.as_str().into(),
-                event_id.into(),
+                event_id.as_str().into(),
                 decision.into(),
                 actor.into(),
                 reason.into(),
             ],
         )
         .await?;
-        let key = [self.consumer.as_str().into(), event_id.into()];
+        let key = [self.consumer.as_str().into(), event_id.as_str().into()];
         let changed = sql::execute(&transaction, change, key).await?;
         if changed == 0 {
             // There is none, or somebody else has decided in this moment.
@@ -232,13 +255,19 @@ impl DeadLetters {
 }
 
 pub(crate) const LETTER: &str = "
-SELECT event_id, state, event_type, aggregate_id, aggregate_version, cause, attempts, received_at_ms, first_failed_at_ms,
-       last_failed_at_ms, exchange, routing_key, properties, body,
-       (SELECT count(*) FROM inbox AS later
+SELECT {text event_id} AS event_id, state, event_type, aggregate_id, aggregate_version, source, correlation_id, trace_id, cause,
+       fingerprint, attempts, replays, {ms received_at} AS received_at_ms, {ms first_failed_at} AS first_failed_at_ms,
+       {ms last_failed_at} AS last_failed_at_ms, exchange, routing_key, properties, body,
+       (SELECT count(*) FROM angarium_inbox AS later
            WHERE later.consumer = letter.consumer AND later.state <> 'done' AND later.state = 'waiting'
              AND later.aggregate_type = letter.aggregate_type AND later.aggregate_id = letter.aggregate_id
              AND later.aggregate_version > letter.aggregate_version) AS blocks
-FROM inbox AS letter WHERE consumer = $1 AND state IN ('dead', 'skipped')";
+FROM angarium_inbox AS letter WHERE consumer = $1 AND state IN ('dead', 'skipped')";
+
+/// The id in the form in which it is stored. What is no UUID is the id of nothing.
+fn id(text: &str) -> Option<String> {
+    Uuid::parse_str(text).ok().map(|id| id.to_string())
+}
 
 fn letter(row: &QueryResult) -> Result<DeadLetter, DbErr> {
     Ok(DeadLetter {
@@ -247,8 +276,13 @@ fn letter(row: &QueryResult) -> Result<DeadLetter, DbErr> {
         event_type: row.try_get("", "event_type")?,
         aggregate_id: row.try_get("", "aggregate_id")?,
         aggregate_version: row.try_get("", "aggregate_version")?,
+        source: row.try_get("", "source")?,
+        correlation_id: row.try_get("", "correlation_id")?,
+        trace_id: row.try_get("", "trace_id")?,
         cause: row.try_get("", "cause")?,
+        fingerprint: row.try_get("", "fingerprint")?,
         attempts: row.try_get("", "attempts")?,
+        replays: row.try_get("", "replays")?,
         received_at_ms: row.try_get("", "received_at_ms")?,
         first_failed_at_ms: row.try_get("", "first_failed_at_ms")?,
         last_failed_at_ms: row.try_get("", "last_failed_at_ms")?,

@@ -1,4 +1,4 @@
-//! What a consumer has seen, and what it holds back: the statements on `inbox` and `position`. Those on what is held and has
+//! What a consumer has seen, and what it holds back: the statements on `angarium_inbox` and `angarium_position`. Those on what is held and has
 //! become due are in `held.rs`.
 //!
 //! Guarantee: an event is `done` if and only if its effect is committed. What is not done keeps its message, as it arrived.
@@ -10,6 +10,7 @@ use crate::transaction::Transaction;
 use crate::{faults, stored};
 use store::sql;
 
+mod fingerprint;
 pub(crate) mod held;
 #[cfg(test)]
 mod plans;
@@ -22,13 +23,16 @@ pub(crate) const SIGNAL: &str = "inbox";
 // `state <> 'done'` stands here word for word: SQLite uses a partial index only where it finds its condition again, and without
 // it would read all that the consumer has ever seen, for each event.
 const RELEASE: &str = "
-UPDATE inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at_ms = {now}
+UPDATE angarium_inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at = {time}
 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND aggregate_version = $4
-  AND state <> 'done' AND (state = 'waiting' OR state = 'discarded' AND settled_at_ms IS NULL)";
+  AND state <> 'done' AND (state = 'waiting' OR state = 'discarded' AND settled_at IS NULL)";
 const LOWEST_HELD: &str = "
-SELECT min(aggregate_version) AS version FROM inbox
+SELECT min(aggregate_version) AS version FROM angarium_inbox
 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
-  AND state <> 'done' AND (state IN ('waiting', 'deferred', 'dead') OR state = 'discarded' AND settled_at_ms IS NULL)";
+  AND state <> 'done' AND (state IN ('waiting', 'deferred', 'dead') OR state = 'discarded' AND settled_at IS NULL)";
+
+/// The longest correlation id of a message that cannot be read, in bytes. All others are as short.
+const INDEXED: usize = 255;
 
 /// Why an event is held rather than done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +78,10 @@ pub(crate) async fn first_time(
 ) -> Result<Option<i64>, DbErr> {
     let inserted = sql::query_one(
         transaction,
-        "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
-                            received_at_ms, settled_at_ms)
-         VALUES ($1, $2, 'done', $3, $4, $5, $6, {now}, {now})
-         ON CONFLICT (consumer, event_id) DO NOTHING RETURNING received_at_ms",
+        "INSERT INTO angarium_inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
+                                     source, correlation_id, trace_id, received_at, settled_at)
+         VALUES ($1, {uuid $2}, 'done', $3, $4, $5, $6, $7, $8, $9, {time}, {time})
+         ON CONFLICT (consumer, event_id) DO NOTHING RETURNING {ms received_at} AS received_at_ms",
         [
             consumer.into(),
             envelope.id.to_string().into(),
@@ -85,6 +89,9 @@ pub(crate) async fn first_time(
             aggregate_type.into(),
             envelope.aggregate_id.as_str().into(),
             envelope.aggregate_version.into(),
+            envelope.source.as_str().into(),
+            envelope.correlation_id.as_str().into(),
+            envelope.trace.trace_id().into(),
         ],
     )
     .await?;
@@ -103,18 +110,16 @@ pub(crate) async fn hold(
     cause: Option<&str>,
     due_in_ms: Option<i64>,
 ) -> Result<bool, DbErr> {
-    let mut values = columns(entry, held);
-    values.extend([cause.into(), due_in_ms.into()]);
     let inserted = sql::execute(
         transaction,
-        "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
-                            exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms,
-                            settled_at_ms, first_failed_at_ms, last_failed_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now} + $13,
-                 CASE WHEN $3 = 'skipped' THEN {now} END,
-                 CASE WHEN $3 = 'dead' THEN {now} END, CASE WHEN $3 = 'dead' THEN {now} END)
+        "INSERT INTO angarium_inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
+                                     source, correlation_id, trace_id, exchange, routing_key, properties, body, cause,
+                                     fingerprint, due_at, received_at, settled_at, first_failed_at, last_failed_at)
+         VALUES ($1, {uuid $2}, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, {time + $17}, {time},
+                 CASE WHEN $3 = 'skipped' THEN {time} END,
+                 CASE WHEN $3 = 'dead' THEN {time} END, CASE WHEN $3 = 'dead' THEN {time} END)
          ON CONFLICT (consumer, event_id) DO NOTHING",
-        values,
+        columns(entry, held, cause, due_in_ms),
     )
     .await?;
     let is_new = inserted == 1;
@@ -132,45 +137,66 @@ pub(crate) async fn fail(
     cause: &str,
     due_in_ms: Option<i64>,
 ) -> Result<(), DbErr> {
-    let mut values = columns(entry, held);
-    values.extend([cause.into(), due_in_ms.into()]);
     sql::execute(
         transaction,
-        "INSERT INTO inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
-                            exchange, routing_key, properties, body, cause, received_at_ms, due_at_ms,
-                            attempts, first_failed_at_ms, last_failed_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now}, {now} + $13, 1, {now}, {now})
+        "INSERT INTO angarium_inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
+                                     source, correlation_id, trace_id, exchange, routing_key, properties, body, cause,
+                                     fingerprint, due_at, received_at, attempts, first_failed_at, last_failed_at)
+         VALUES ($1, {uuid $2}, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, {time + $17}, {time},
+                 1, {time}, {time})
          ON CONFLICT (consumer, event_id) DO UPDATE
-         SET state = excluded.state, cause = excluded.cause, due_at_ms = excluded.due_at_ms,
-             attempts = inbox.attempts + 1,
-             first_failed_at_ms = coalesce(inbox.first_failed_at_ms, excluded.first_failed_at_ms),
-             last_failed_at_ms = excluded.last_failed_at_ms
-         WHERE inbox.state IN ('deferred', 'waiting')",
-        values,
+         SET state = excluded.state, cause = excluded.cause, fingerprint = excluded.fingerprint, due_at = excluded.due_at,
+             attempts = angarium_inbox.attempts + 1,
+             first_failed_at = coalesce(angarium_inbox.first_failed_at, excluded.first_failed_at),
+             last_failed_at = excluded.last_failed_at
+         WHERE angarium_inbox.state IN ('deferred', 'waiting')",
+        columns(entry, held, Some(cause), due_in_ms),
     )
     .await?;
     transaction.wake_on_commit(SIGNAL);
     Ok(())
 }
 
-fn columns(entry: &Entry<'_>, held: Held) -> Vec<Value> {
-    let envelope = entry.envelope;
-    vec![
+fn columns(
+    entry: &Entry<'_>,
+    held: Held,
+    cause: Option<&str>,
+    due_in_ms: Option<i64>,
+) -> [Value; 17] {
+    let (envelope, message) = (entry.envelope, entry.message);
+    // Of a message that cannot be read, as far as an index takes it.
+    let short = |text: Option<&str>| text.filter(|text| text.len() <= INDEXED).map(str::to_owned);
+    let source = envelope.map_or_else(
+        || short(message.app_id.as_deref()),
+        |it| Some(it.source.clone()),
+    );
+    let correlation_id = envelope.map_or_else(
+        || short(message.correlation_id.as_deref()),
+        |it| Some(it.correlation_id.clone()),
+    );
+    let trace_id = envelope.and_then(|it| it.trace.trace_id());
+    [
         entry.consumer.into(),
         entry.event_id.into(),
         held.as_str().into(),
-        entry.message.event_type.as_deref().into(),
-        event::aggregate_type(&entry.message.routing_key).into(),
+        message.event_type.as_deref().into(),
+        event::aggregate_type(&message.routing_key).into(),
         envelope
             .map(|envelope| envelope.aggregate_id.as_str())
             .into(),
         envelope
             .and_then(|envelope| envelope.aggregate_version)
             .into(),
-        entry.message.exchange.as_str().into(),
-        entry.message.routing_key.as_str().into(),
-        stored::properties(entry.message).into(),
-        entry.message.body.to_vec().into(),
+        source.into(),
+        correlation_id.into(),
+        trace_id.into(),
+        message.exchange.as_str().into(),
+        message.routing_key.as_str().into(),
+        stored::properties(message).into(),
+        message.body.to_vec().into(),
+        cause.into(),
+        fingerprint::of(held, message.event_type.as_deref(), cause).into(),
+        due_in_ms.into(),
     ]
 }
 
@@ -185,8 +211,8 @@ pub(crate) async fn position(
     let key = || [consumer.into(), aggregate_type.into(), aggregate_id.into()];
     let existing = sql::query_one(
         transaction,
-        "SELECT version FROM position
-         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 {for_update}",
+        "SELECT version FROM angarium_position
+         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 {for update}",
         key(),
     )
     .await?;
@@ -196,8 +222,8 @@ pub(crate) async fn position(
         None => {
             sql::query_one(
                 transaction,
-                "INSERT INTO position (consumer, aggregate_type, aggregate_id, version) VALUES ($1, $2, $3, 0)
-                 ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET version = position.version
+                "INSERT INTO angarium_position (consumer, aggregate_type, aggregate_id, version) VALUES ($1, $2, $3, 0)
+                 ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET version = angarium_position.version
                  RETURNING version",
                 key(),
             )
@@ -221,7 +247,7 @@ pub(crate) async fn advance(
 ) -> Result<(), DbErr> {
     sql::execute(
         transaction,
-        "UPDATE position SET version = $4
+        "UPDATE angarium_position SET version = $4
          WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND version < $4",
         [
             consumer.into(),

@@ -36,7 +36,7 @@ pub mod transport;
 pub use self::store::{BeginError, Store};
 pub use asking::ask_until_answered;
 pub use backlog::OverBudget;
-pub use bounds::Bound;
+pub use bounds::{Bound, TimeForm};
 pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
 pub use due::{Due, Woken};

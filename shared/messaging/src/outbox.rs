@@ -1,6 +1,8 @@
-//! Events that are promised but not yet published: the one way to publish. `pending.rs` and `taken.rs` are the relay's side.
+//! Events that are promised but not yet published: the one way to publish. `pending.rs`, `taken.rs` and `history.rs` are the relay's
+//! side.
 //!
-//! Guarantee: an event is there if and only if the transaction that enqueued it has committed.
+//! Guarantees: an event is there if and only if the transaction that enqueued it has committed. A version of an aggregate is enqueued
+//! once: the database refuses the second, also if the first is published already.
 
 use std::time::Duration;
 
@@ -14,15 +16,18 @@ use crate::transaction::Transaction;
 use crate::{faults, telemetry, trace};
 use store::sql;
 
+mod erasure;
+mod history;
 mod pending;
 #[cfg(test)]
 mod plans;
 mod taken;
 
-pub(crate) use pending::{Aggregate, Pending, bound, due_in_ms, look};
-pub(crate) use taken::{
-    NotTaken, RELEASED, mark_published, postpone, release_behind, set_aside_behind,
-};
+pub use erasure::erase;
+pub(crate) use history::move_published;
+pub use history::publish_again;
+pub(crate) use pending::{Aggregate, Look, Pending, Wanted, bound, due_in_ms, look};
+pub(crate) use taken::{NotTaken, RELEASED, postpone, release_behind, set_aside_behind};
 
 /// The signal that a committed event raises, and a timer.
 pub(crate) const SIGNAL: &str = "outbox";
@@ -31,11 +36,23 @@ pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// How long an event that waits behind a set-aside one is not read again, unless that one is published first.
 pub(crate) const BEHIND: Duration = Duration::from_secs(60);
 
-/// What made a change: a call from outside, or an event. Whatever it causes carries the same correlation id.
+/// What made a change: a call from outside, or an event. All that it causes carries the same correlation id.
 #[derive(Clone, Debug)]
 pub struct Cause {
     /// Printable text of at most 128 characters.
     pub correlation_id: String,
+    /// The event that caused the change; none for a call.
+    pub event_id: Option<Uuid>,
+}
+
+impl Cause {
+    /// A call from outside, or a worker that goes on with the work of one.
+    pub fn call(correlation_id: impl Into<String>) -> Self {
+        Self {
+            correlation_id: correlation_id.into(),
+            event_id: None,
+        }
+    }
 }
 
 /// Publishes `event` if and when `transaction` commits, and returns its id.
@@ -66,7 +83,8 @@ pub(crate) struct Enqueued {
     pub(crate) aggregate_id: String,
     version: i64,
     payload: Vec<u8>,
-    correlation_id: String,
+    person_id: Option<String>,
+    cause: Cause,
     trace: TraceContext,
     pub(crate) held_until_ms: Option<i64>,
 }
@@ -98,7 +116,8 @@ pub(crate) fn collect<E: Event>(
         aggregate_id: event.aggregate_id().to_owned(),
         version,
         payload,
-        correlation_id: cause.correlation_id.clone(),
+        person_id: event.person_id().map(str::to_owned),
+        cause: cause.clone(),
         trace: trace::of(&span),
         held_until_ms,
     });
@@ -127,17 +146,25 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> 
     Ok(())
 }
 
-const INSERT: &str = "INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
-    aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, held_until_ms,
-    created_at_ms, due_at_ms) VALUES ";
-/// Of each row; the two times follow.
-const PARAMETERS: usize = 14;
+const INSERT: &str = "INSERT INTO angarium_outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
+    aggregate_id, aggregate_version, payload, person_id, correlation_id, causation_id, traceparent, tracestate, baggage,
+    held_until, created_at) VALUES ";
+/// Of each row; the time of its creation follows.
+const PARAMETERS: usize = 16;
+/// The places of the two ids, and that of the time.
+const EVENT_ID: usize = 1;
+const CAUSATION_ID: usize = 12;
+const HELD_UNTIL: usize = PARAMETERS;
 
 fn placeholders(rows: usize) -> String {
     let row = |row: usize| {
-        let numbers = row * PARAMETERS + 1..=(row + 1) * PARAMETERS;
-        let names: Vec<String> = numbers.map(|number| format!("${number}")).collect();
-        format!("({}, {{now}}, {{now}})", names.join(", "))
+        let value = |place: usize| match (place, row * PARAMETERS + place) {
+            (EVENT_ID | CAUSATION_ID, number) => format!("{{uuid ${number}}}"),
+            (HELD_UNTIL, number) => format!("{{time of ${number}}}"),
+            (_, number) => format!("${number}"),
+        };
+        let values: Vec<String> = (1..=PARAMETERS).map(value).collect();
+        format!("({}, {{time}})", values.join(", "))
     };
     let rows: Vec<String> = (0..rows).map(row).collect();
     rows.join(", ")
@@ -155,7 +182,9 @@ impl Enqueued {
             self.aggregate_id.into(),
             self.version.into(),
             self.payload.into(),
-            self.correlation_id.into(),
+            self.person_id.into(),
+            self.cause.correlation_id.into(),
+            self.cause.event_id.map(|id| id.to_string()).into(),
             self.trace.traceparent.into(),
             self.trace.tracestate.into(),
             self.trace.baggage.into(),

@@ -24,6 +24,7 @@ use crate::{faults, outbox};
 mod claiming;
 mod config;
 mod connecting;
+mod hint;
 mod lease;
 mod publishing;
 mod settling;
@@ -146,9 +147,13 @@ impl Relay {
         let mut confirms = FuturesUnordered::new();
         let (mut look, mut last_look) = (true, false);
         loop {
-            look |= self.mark(&mut progress.confirmed).await?;
+            let mut is_released = self.mark(&mut progress.confirmed).await?;
             if progress.timers.due_in() == Some(Duration::ZERO) {
                 progress.timers.release(&self.store).await?;
+                is_released = true;
+            }
+            if is_released {
+                window.look_from_the_beginning();
                 look = true;
             }
             match takes_messages(publisher, stop, &mut confirms).await? {
@@ -193,7 +198,7 @@ impl Relay {
                 last_look = stop.is_cancelled();
                 if !last_look {
                     tokio::select! {
-                        worked = self.wait_for_work(progress, stop) => worked?,
+                        worked = self.wait_for_work(progress, window.complete_look_at(), stop) => worked?,
                         // Noticed now, it costs the next event no failed attempt.
                         lost = publisher.lost() => return Err(lost.into()),
                     }

@@ -1,8 +1,7 @@
 //! Deletes what is no longer needed: published events from the outbox, settled ones from the inbox.
 //!
-//! In small batches, each a statement of its own, off the hot path; replicas pass over what another one is deleting. Dead
-//! events are kept until somebody decides. The inbox is what makes a second delivery harmless, so it remembers for longer
-//! than any message can take to come back.
+//! In small batches, each a statement of its own, off the hot path. Dead events are kept until an operator decides. The inbox is
+//! what makes a second delivery harmless, so it remembers for longer than any message can take to come back.
 
 use std::time::Duration;
 
@@ -99,32 +98,13 @@ pub(crate) async fn clean_up(
     retention: &Retention,
     stop: &CancellationToken,
 ) -> Result<(), DbErr> {
-    let outbox = "DELETE FROM outbox WHERE sequence IN (
-                      SELECT sequence FROM outbox WHERE published_at_ms < {now} - $1
-                      ORDER BY published_at_ms LIMIT $2 {skip_locked})";
-    let inbox = "DELETE FROM inbox WHERE (consumer, event_id) IN (
-                     SELECT consumer, event_id FROM inbox WHERE settled_at_ms < {now} - $1
-                     ORDER BY settled_at_ms LIMIT $2 {skip_locked})";
-    let decisions = "DELETE FROM dead_letter_decision WHERE sequence IN (
-                         SELECT sequence FROM dead_letter_decision WHERE decided_at_ms < {now} - $1
-                         ORDER BY decided_at_ms LIMIT $2 {skip_locked})";
-    // The retention of rows that a clock wrote while it was ahead begins now.
-    let outbox_ahead = "UPDATE outbox SET published_at_ms = {now} WHERE sequence IN (
-                            SELECT sequence FROM outbox WHERE published_at_ms > {now} + $1
-                            ORDER BY published_at_ms LIMIT $2 {skip_locked})";
-    let inbox_ahead = "UPDATE inbox SET settled_at_ms = {now} WHERE (consumer, event_id) IN (
-                           SELECT consumer, event_id FROM inbox WHERE settled_at_ms > {now} + $1
-                           ORDER BY settled_at_ms LIMIT $2 {skip_locked})";
-    let decisions_ahead = "UPDATE dead_letter_decision SET decided_at_ms = {now} WHERE sequence IN (
-                               SELECT sequence FROM dead_letter_decision WHERE decided_at_ms > {now} + $1
-                               ORDER BY decided_at_ms LIMIT $2 {skip_locked})";
     for (statement, age) in [
-        (outbox_ahead, STEP),
-        (inbox_ahead, STEP),
-        (decisions_ahead, STEP),
-        (outbox, retention.outbox),
-        (inbox, retention.inbox),
-        (decisions, retention.inbox),
+        (HISTORY_AHEAD, STEP),
+        (INBOX_AHEAD, STEP),
+        (DECISIONS_AHEAD, STEP),
+        (HISTORY, retention.outbox),
+        (INBOX, retention.inbox),
+        (DECISIONS, retention.inbox),
     ] {
         while !stop.is_cancelled() {
             let _turn = store.turn_to_write().await?;
@@ -134,10 +114,40 @@ pub(crate) async fn clean_up(
                 [millis(age).into(), BATCH.into()],
             )
             .await?;
-            if deleted < BATCH.unsigned_abs() {
+            // A batch of the history may hold rows that stay.
+            if deleted == 0 {
                 break;
             }
         }
     }
     Ok(())
 }
+
+// The history is in the order of its positions, and so of its times: only its beginning is read. Each batch begins there again. Rows
+// that a clock wrote while it was ahead keep those behind them for a second retention at most.
+pub(crate) const HISTORY: &str = "
+DELETE FROM angarium_outbox_history WHERE position IN (
+    SELECT position FROM (SELECT position, published_at FROM angarium_outbox_history ORDER BY position LIMIT $2) AS oldest
+    WHERE published_at < {time - $1})";
+const INBOX: &str = "
+DELETE FROM angarium_inbox WHERE (consumer, event_id) IN (
+    SELECT consumer, event_id FROM angarium_inbox WHERE settled_at < {time - $1}
+    ORDER BY settled_at LIMIT $2 {skip locked})";
+const DECISIONS: &str = "
+DELETE FROM angarium_dead_letter_decision WHERE sequence IN (
+    SELECT sequence FROM angarium_dead_letter_decision WHERE decided_at < {time - $1}
+    ORDER BY decided_at LIMIT $2 {skip locked})";
+
+// The retention of rows that a clock wrote while it was ahead begins now.
+const HISTORY_AHEAD: &str = "
+UPDATE angarium_outbox_history SET published_at = {time} WHERE position IN (
+    SELECT position FROM (SELECT position, published_at FROM angarium_outbox_history ORDER BY position LIMIT $2) AS oldest
+    WHERE published_at > {time + $1})";
+const INBOX_AHEAD: &str = "
+UPDATE angarium_inbox SET settled_at = {time} WHERE (consumer, event_id) IN (
+    SELECT consumer, event_id FROM angarium_inbox WHERE settled_at > {time + $1}
+    ORDER BY settled_at LIMIT $2 {skip locked})";
+const DECISIONS_AHEAD: &str = "
+UPDATE angarium_dead_letter_decision SET decided_at = {time} WHERE sequence IN (
+    SELECT sequence FROM angarium_dead_letter_decision WHERE decided_at > {time + $1}
+    ORDER BY decided_at LIMIT $2 {skip locked})";

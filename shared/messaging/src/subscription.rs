@@ -247,6 +247,7 @@ impl Delivered {
     pub fn cause(&self) -> Cause {
         Cause {
             correlation_id: self.envelope.correlation_id.clone(),
+            event_id: Some(self.envelope.id),
         }
     }
 }

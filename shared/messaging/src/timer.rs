@@ -49,7 +49,7 @@ pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<boo
     }
     let deleted = sql::execute(
         transaction,
-        "DELETE FROM outbox WHERE aggregate_type = $1 AND aggregate_id = $2 AND held_until_ms IS NOT NULL",
+        "DELETE FROM angarium_outbox WHERE aggregate_type = $1 AND aggregate_id = $2 AND held_until IS NOT NULL",
         [kind.into(), id.into()],
     )
     .await?;
@@ -82,10 +82,10 @@ impl Timers {
     pub(crate) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
         let _turn = store.turn_to_write().await?;
         let releasing =
-            "UPDATE outbox SET held_until_ms = NULL, created_at_ms = {now}, due_at_ms = {now}
+            "UPDATE angarium_outbox SET held_until = NULL, created_at = {time}
              WHERE sequence IN (
-                 SELECT sequence FROM outbox WHERE held_until_ms <= {now} ORDER BY held_until_ms LIMIT $1 {skip_locked})
-               AND held_until_ms <= {now}";
+                 SELECT sequence FROM angarium_outbox WHERE held_until <= {time} ORDER BY held_until LIMIT $1 {skip locked})
+               AND held_until <= {time}";
         sql::execute(store.relay(), releasing, [BATCH.into()]).await?;
         self.next = None;
         Ok(())

@@ -116,8 +116,8 @@ async fn claim_or_find(
     response: Option<Vec<u8>>,
 ) -> Result<Option<Vec<u8>>, ClaimError> {
     let insert =
-        "INSERT INTO idempotency (caller, method, request_id, request_hash, response, created_at_ms)
-         VALUES ($1, $2, $3, $4, $5, {now}) ON CONFLICT DO NOTHING";
+        "INSERT INTO angarium_idempotency (caller, method, request_id, request_hash, response, created_at)
+         VALUES ($1, $2, $3, $4, $5, {time}) ON CONFLICT DO NOTHING";
     let [caller, method, request_id] = call.key();
     let values = [
         caller,
@@ -144,7 +144,7 @@ pub async fn answered(
     let Some(call) = call else {
         return Ok(None);
     };
-    let select = "SELECT request_hash, response FROM idempotency
+    let select = "SELECT request_hash, response FROM angarium_idempotency
          WHERE caller = $1 AND method = $2 AND request_id = $3";
     let found = sql::query_one(db, select, call.key()).await?;
     let Some(row) = found else {
@@ -154,7 +154,8 @@ pub async fn answered(
         return Err(Reused.into());
     }
     let response: Option<Vec<u8>> = row.try_get("", "response")?;
-    let unanswered = || DbErr::Type("idempotency.response is null after a commit".to_owned());
+    let unanswered =
+        || DbErr::Type("angarium_idempotency.response is null after a commit".to_owned());
     Ok(Some(response.ok_or_else(unanswered)?))
 }
 
@@ -171,7 +172,7 @@ pub async fn keep(
     let Some(call) = call else {
         return Ok(());
     };
-    let update = "UPDATE idempotency SET response = $4
+    let update = "UPDATE angarium_idempotency SET response = $4
          WHERE caller = $1 AND method = $2 AND request_id = $3";
     let [caller, method, request_id] = call.key();
     let values = [caller, method, request_id, response.into()];

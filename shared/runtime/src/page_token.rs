@@ -26,7 +26,7 @@ pub struct PageTokens {
 pub struct NotOurs;
 
 impl PageTokens {
-    /// With the key of the deployment, which the first start writes into the table `page_token_key` and every other one
+    /// With the key of the deployment, which the first start writes into the table `angarium_page_token_key` and every other one
     /// finds there.
     ///
     /// # Errors
@@ -37,13 +37,12 @@ impl PageTokens {
         let statement = |sql: &str, values: Vec<sea_orm::Value>| {
             Statement::from_sql_and_values(db.get_database_backend(), sql, values)
         };
-        let insert =
-            "INSERT INTO page_token_key (id, secret_key) VALUES (1, $1) ON CONFLICT DO NOTHING";
+        let insert = "INSERT INTO angarium_page_token_key (id, secret_key) VALUES (1, $1) ON CONFLICT DO NOTHING";
         db.execute_raw(statement(insert, vec![candidate.into()]))
             .await?;
-        let select = "SELECT secret_key FROM page_token_key WHERE id = 1";
+        let select = "SELECT secret_key FROM angarium_page_token_key WHERE id = 1";
         let row = db.query_one_raw(statement(select, Vec::new())).await?;
-        let unreadable = || DbErr::Type("page_token_key holds no key".to_owned());
+        let unreadable = || DbErr::Type("angarium_page_token_key holds no key".to_owned());
         let key: String = row.ok_or_else(unreadable)?.try_get("", "secret_key")?;
         Self::new(&key).ok_or_else(unreadable)
     }

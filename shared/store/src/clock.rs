@@ -22,15 +22,28 @@ pub async fn now_ms(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
         .try_get("", "now_ms")
 }
 
-/// The expression for the time, for statements that a builder makes. Others write `{now}`, see [`sql`].
-pub fn now_sql(db: &impl ConnectionTrait) -> String {
-    let now = match db.get_database_backend() {
+/// The expression for the time in Unix milliseconds, for statements that a builder makes. Others write `{now}`, see [`sql`].
+pub fn now_sql(backend: DbBackend) -> String {
+    let now = match backend {
         DbBackend::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",
         _ => "(extract(epoch from statement_timestamp()) * 1000)::bigint",
     };
     match ahead_ms() {
         0 => now.to_owned(),
         ahead_ms => format!("({now} + {ahead_ms})"),
+    }
+}
+
+/// The expression for the time as a column holds it. In whole milliseconds on both stores: a time that was read in milliseconds is
+/// equal to the column that it was read from.
+pub(crate) fn time_sql(backend: DbBackend) -> String {
+    if backend == DbBackend::Sqlite {
+        return now_sql(backend);
+    }
+    let time = "date_trunc('milliseconds', statement_timestamp())";
+    match ahead_ms() {
+        0 => time.to_owned(),
+        ahead_ms => format!("({time} + {ahead_ms} * interval '1 millisecond')"),
     }
 }
 

@@ -20,6 +20,8 @@ const CANTOPEN: u32 = 14;
 const TOOBIG: u32 = 18;
 const CONSTRAINT: u32 = 19;
 const MISMATCH: u32 = 20;
+/// A trigger has refused the statement. All triggers here guard a uniqueness that no index can.
+const TRIGGER: &str = "1811";
 
 /// The text of [`DbErr::Custom`] that refuses the commit of a transaction in which a statement has failed.
 pub(crate) const AFTER_FAILURE: &str =
@@ -180,7 +182,7 @@ fn of_sqlite(error: &(dyn DatabaseError + 'static), code: &str) -> Class {
     if guarded::is_rolled_back(error) {
         return Class::Unavailable;
     }
-    if error.is_unique_violation() {
+    if error.is_unique_violation() || code == TRIGGER {
         return Class::Duplicate;
     }
     of_sqlite_code(code)

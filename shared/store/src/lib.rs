@@ -11,6 +11,7 @@ pub mod clock;
 mod config;
 mod connect;
 mod database;
+mod ddl;
 mod doubt;
 mod errors;
 pub mod guarded;
@@ -23,12 +24,14 @@ mod sessions;
 pub mod sql;
 mod sqlite;
 mod transaction;
+mod words;
 mod writable;
 
 pub use clock::{now_ms, now_sql};
 pub use config::{DatabaseConfig, Location, Migrate, is_plain_identifier, is_supported};
 pub use connect::{DatabaseError, connect, connect_watched, ping};
 pub use database::Database;
+pub use ddl::create;
 pub use doubt::Doubt;
 pub use errors::{
     Class, class, is_conflict, is_full, is_transient, is_unavailable, is_unique_violation,

@@ -1,13 +1,25 @@
-//! Statements with one text for both stores. The few words that differ are filled in.
+//! Statements with one text for both stores. The few words in which they differ stand in braces.
 //!
 //! Parameters are always bound. The time is the database's own, so all replicas of a service share one clock.
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | `{now}` | the time in Unix milliseconds |
+//! | `{time}`, `{time + $1}`, `{time - $1}` | the time as a column holds it, and so many milliseconds later or earlier |
+//! | `{time of $1}` | a column's value for a time in Unix milliseconds |
+//! | `{ms column}` | a column's time in Unix milliseconds |
+//! | `{uuid $1}`, `{text column}` | a column's value for a UUID's text, and its text |
+//! | `{in numbers $1}`, `{not in numbers $1}`, `{not in texts $1}` | a comparison with a list of any length, see [`numbers`] |
+//! | `{pairs $1}` | the rows of a list of pairs, see [`pairs`] |
+//! | `{for update}`, `{skip locked}` | row locks, where there are any |
+//!
+//! PostgreSQL has `timestamptz` and `uuid` for times and ids; SQLite has Unix milliseconds and text.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
-use crate::clock;
+use crate::words;
 
-/// Executes `sql` and returns how many rows it changed. In it `$1`, `$2` … are `values`, and `{now}`, `{skip_locked}`, `{for_update}`,
-/// `IN {list $1}` and `NOT IN {texts $2}` differ by store.
+/// Executes `sql` and returns how many rows it changed. In it `$1`, `$2` … are `values`; see [the module](self) for the words.
 ///
 /// # Errors
 /// Where the database refuses or does not answer in time.
@@ -44,9 +56,8 @@ pub async fn query_one(
     db.query_one_raw(statement(db, sql, values)).await
 }
 
-/// A list as one bound parameter, to be used as `IN {list $1}`: the statement's text, and so its plan, stays the same
-/// whatever the list's length.
-pub fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
+/// A list as one bound parameter, for `{in numbers $1}`: the statement's text, and so its plan, stays the same for every length.
+pub fn numbers(numbers: impl IntoIterator<Item = i64>) -> Value {
     let numbers: Vec<String> = numbers
         .into_iter()
         .map(|number| number.to_string())
@@ -54,9 +65,15 @@ pub fn list(numbers: impl IntoIterator<Item = i64>) -> Value {
     format!("[{}]", numbers.join(",")).into()
 }
 
-/// As [`list`], of texts, to be used as `NOT IN {texts $2}`.
+/// As [`numbers`], of texts, for `{not in texts $1}`.
 pub fn texts(texts: impl IntoIterator<Item = String>) -> Value {
     serde_json::Value::from_iter(texts).to_string().into()
+}
+
+/// As [`numbers`], of pairs of texts, for `(one, other) IN {pairs $1}`.
+pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Value {
+    let pairs = pairs.into_iter().map(|(one, other)| vec![one, other]);
+    serde_json::Value::from_iter(pairs).to_string().into()
 }
 
 /// A text that is part of the statement, for one that takes no parameters. Of the program's own, never of a sender's.
@@ -70,34 +87,7 @@ pub fn statement(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Statement {
-    let now = clock::now_sql(db);
-    let words: &[(&str, &str)] = if is_sqlite(db) {
-        &[
-            ("{now}", &now),
-            ("{for_update}", ""),
-            ("{skip_locked}", ""),
-            ("{list $1}", "(SELECT value FROM json_each($1))"),
-            ("{texts $2}", "(SELECT value FROM json_each($2))"),
-        ]
-    } else {
-        &[
-            ("{now}", &now),
-            ("{for_update}", "FOR UPDATE"),
-            ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),
-            // An array, because PostgreSQL plans a subquery of unknown size as a join with the whole table.
-            (
-                "IN {list $1}",
-                "= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text($1::json)))",
-            ),
-            (
-                "NOT IN {texts $2}",
-                "<> ALL (ARRAY(SELECT json_array_elements_text($2::json)))",
-            ),
-        ]
-    };
-    let text = words.iter().fold(sql.to_owned(), |text, (word, meaning)| {
-        text.replace(word, meaning)
-    });
+    let text = words::fill(sql, db.get_database_backend());
     let values = values.into_iter().map(storable);
     Statement::from_sql_and_values(db.get_database_backend(), text, values)
 }

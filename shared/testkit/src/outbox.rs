@@ -33,7 +33,10 @@ impl Promised {
 pub async fn outbox(db: &impl ConnectionTrait) -> Vec<Promised> {
     let statement = Statement::from_string(
         db.get_database_backend(),
-        "SELECT event_type, aggregate_id, aggregate_version, correlation_id, payload FROM outbox ORDER BY sequence",
+        "SELECT sequence, event_type, aggregate_id, aggregate_version, correlation_id, payload FROM angarium_outbox
+         UNION ALL
+         SELECT sequence, event_type, aggregate_id, aggregate_version, correlation_id, payload FROM angarium_outbox_history
+         ORDER BY sequence",
     );
     let rows = db.query_all_raw(statement).await.expect("the outbox");
     let read = rows.iter().map(|row| {

@@ -11,6 +11,9 @@ pub struct Tokens {
     signer: Signer,
 }
 
+/// The end of the year 9999: later than any test runs, and a time that PostgreSQL knows.
+const NEVER_MS: i64 = 253_402_300_799_000;
+
 impl Tokens {
     /// With a key that no service knows.
     pub fn unknown() -> Self {
@@ -30,7 +33,7 @@ impl Tokens {
 
     /// Makes the service with this database accept them, as if they were announced just now.
     pub async fn make_known(&self, db: &impl ConnectionTrait) {
-        let key = self.signer.verification_key(i64::MAX);
+        let key = self.signer.verification_key(NEVER_MS);
         auth::hear(db, &key, SystemClock.now_ms())
             .await
             .unwrap_or_else(|error| panic!("making a key known: {error}"));
@@ -38,7 +41,7 @@ impl Tokens {
 
     /// The id of the key and its public half, for an event that tells of it.
     pub fn key(&self) -> (String, [u8; KEY_BYTES]) {
-        let key = self.signer.verification_key(i64::MAX);
+        let key = self.signer.verification_key(NEVER_MS);
         (key.key_id, key.public_key)
     }
 

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use messaging::{Store, outbox};
 use sea_orm::ConnectionTrait;
 
 use crate::deposit;
@@ -30,7 +31,7 @@ pub(super) async fn run(world: &World, load: &mut Load, watch: &mut Watch) -> Re
     // A consumer that cannot write takes no more, so events come to lie in the queue.
     let held_up = ::store::Transaction::begin(&watch.consumer).await?;
     held_up
-        .execute_unprepared("LOCK TABLE inbox IN EXCLUSIVE MODE")
+        .execute_unprepared("LOCK TABLE angarium_inbox IN EXCLUSIVE MODE")
         .await?;
     let enough = async {
         while broker.messages(deposit::QUEUE).await == 0 {
@@ -59,9 +60,8 @@ pub(super) async fn run(world: &World, load: &mut Load, watch: &mut Watch) -> Re
 
     // From the oldest of them on, whatever of it has arrived: what comes again has no effect.
     let oldest = gone.iter().map(|(_, created)| *created).min();
-    let recent = "UPDATE outbox SET published_at_ms = NULL, due_at_ms = 0
-                  WHERE published_at_ms IS NOT NULL AND created_at_ms >= $1";
-    tables::execute(&watch.producer, recent, [oldest.into()]).await?;
+    let producer = Store::new(watch.producer.clone());
+    outbox::publish_again(&producer, oldest.unwrap_or_default()).await?;
     let mut longest = Recovery::none();
     watch.recovers(load, REPAIR, &mut longest).await?;
     watch.recovered("the outbox's recent rows published again", longest);
@@ -77,8 +77,7 @@ async fn settled(watch: &Watch, deleted: i64) -> Result<Vec<(String, i64)>> {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let now = tables::number(&watch.producer, NOW).await?;
         let missing = missing(watch, now - 2000).await?;
-        let pending =
-            "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND created_at_ms <= $1";
+        let pending = "SELECT count(*) FROM angarium_outbox WHERE created_at <= {time of $1}";
         let pending = tables::rows(&watch.producer, pending, [(now - 2000).into()]).await?;
         let pending: i64 = pending.first().context("a count")?.try_get_by_index(0)?;
         let calm = pending == 0 && missing == before && now > deleted + 4000;
@@ -90,10 +89,15 @@ async fn settled(watch: &Watch, deleted: i64) -> Result<Vec<(String, i64)>> {
 }
 
 async fn missing(watch: &Watch, until: i64) -> Result<Vec<(String, i64)>> {
-    let published = "SELECT event_id, created_at_ms FROM outbox
-                     WHERE published_at_ms IS NOT NULL AND created_at_ms <= $1 ORDER BY sequence";
+    let published = "SELECT {text event_id} AS event_id, {ms created_at} AS created_at_ms FROM angarium_outbox_history
+                     WHERE created_at <= {time of $1} ORDER BY sequence";
     let published = tables::rows(&watch.producer, published, [until.into()]).await?;
-    let seen = tables::rows(&watch.consumer, "SELECT event_id FROM inbox", []).await?;
+    let seen = tables::rows(
+        &watch.consumer,
+        "SELECT {text event_id} AS event_id FROM angarium_inbox",
+        [],
+    )
+    .await?;
     let seen: Result<HashSet<String>, _> =
         seen.iter().map(|row| row.try_get("", "event_id")).collect();
     let seen = seen?;

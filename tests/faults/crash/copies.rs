@@ -33,7 +33,12 @@ impl Copies {
     /// is quiet and nobody is there: the last ones were published after all that was published again.
     pub(super) async fn read(&mut self, world: &World) -> Result<usize> {
         let producer = look_into(&world.producer).await?;
-        let events = tables::rows(&producer, "SELECT event_id FROM outbox", []).await?;
+        let events = tables::rows(
+            &producer,
+            "SELECT {text event_id} AS event_id FROM angarium_events",
+            [],
+        )
+        .await?;
         producer.close().await?;
         let events: Result<Vec<String>, _> =
             events.iter().map(|row| row.try_get_by_index(0)).collect();

@@ -48,7 +48,11 @@ impl Left {
             look_into(&world.producer).await?,
             look_into(&world.consumer).await?,
         );
-        let ops = pairs(&producer, "SELECT event_id, correlation_id FROM outbox").await?;
+        let ops = pairs(
+            &producer,
+            "SELECT {text event_id} AS event_id, correlation_id FROM angarium_events",
+        )
+        .await?;
         let counts = pairs(&consumer, "SELECT op, count(*) FROM effect GROUP BY op").await?;
         producer.close().await?;
         consumer.close().await?;

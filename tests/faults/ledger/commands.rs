@@ -142,9 +142,7 @@ async fn enqueue(transaction: &Transaction, command: &Command, version: i64) -> 
         op: command.op.clone(),
         ..Deposited::default()
     };
-    let cause = Cause {
-        correlation_id: command.op.clone(),
-    };
+    let cause = Cause::call(command.op.clone());
     outbox::enqueue(transaction, &event, version, &cause)?;
     Ok(())
 }

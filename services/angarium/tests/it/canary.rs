@@ -138,9 +138,9 @@ async fn make_unreadable(data: &Path) -> u64 {
     orders.execute_unprepared(&attach).await.unwrap();
     let copied = orders
         .execute_unprepared(
-            "INSERT INTO inbox (consumer, event_id, state, exchange, routing_key, properties, body, received_at_ms, due_at_ms)
-             SELECT 'orders_queue', 'canary-' || sequence, 'deferred', exchange, routing_key, '{\"headers\": {}}', payload, 1, 1
-             FROM users.outbox",
+            "INSERT INTO angarium_inbox (consumer, event_id, state, exchange, routing_key, properties, body, received_at, due_at)
+             SELECT 'orders_queue', '00000000-0000-0000-0000-' || (100000000000 + sequence), 'deferred', exchange, routing_key, '{\"headers\": {}}', payload, 1, 1
+             FROM users.angarium_outbox_history",
         )
         .await
         .unwrap();

@@ -12,7 +12,7 @@ const EVENT_ID: &str = "019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11";
 
 /// As the consumer keeps a message that nobody can read.
 const DEAD: &str = r#"
-INSERT INTO inbox (consumer, event_id, state, cause, exchange, routing_key, properties, body, received_at_ms, attempts)
+INSERT INTO angarium_inbox (consumer, event_id, state, cause, exchange, routing_key, properties, body, received_at, attempts)
 VALUES ('orders_queue', '019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11', 'dead', 'undecodable: it has no event type', 'user_events',
         'user.created', '{"message_id": "019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11", "headers": {"a": "b"}}', x'00ff', 1, 0)"#;
 

@@ -18,7 +18,7 @@ async fn sqlite(path: &Path) -> store::Database {
 async fn pending(db: &store::Database, table: &str) -> i64 {
     let sql = format!(
         "SELECT count(*) AS pending FROM {table}
-         WHERE published_at_ms IS NULL AND event_type = 'angarium.user.v1.UserCreated'"
+         WHERE event_type = 'angarium.user.v1.UserCreated'"
     );
     let row = db
         .query_one_raw(sea_orm::Statement::from_string(
@@ -79,11 +79,11 @@ async fn embedded_an_event_that_was_committed_but_not_published_is_delivered_aft
         .unwrap();
     let account = registered(&process, "ada@example.com").await;
     let users = sqlite(&folder.path().join("user-service.db")).await;
-    assert_eq!(pending(&users, "outbox").await, 1);
+    assert_eq!(pending(&users, "angarium_outbox").await, 1);
 
     process.kill();
     queue_file.execute_unprepared("ROLLBACK").await.unwrap();
-    assert_eq!(pending(&users, "outbox").await, 1);
+    assert_eq!(pending(&users, "angarium_outbox").await, 1);
     drop((queue_file, users));
 
     let process = Process::start(&mut command(folder.path()));
@@ -109,12 +109,12 @@ async fn on_servers_an_event_that_was_committed_but_not_published_is_delivered_a
     let process = Process::start(&mut with_broker("amqp://127.0.0.1:1"));
     let account = registered(&process, "ada@example.com").await;
     let db = database.connect().await;
-    assert_eq!(pending(&db, "user_service.outbox").await, 1);
+    assert_eq!(pending(&db, "user_service.angarium_outbox").await, 1);
 
     process.kill();
     let process = Process::start(&mut with_broker(&url));
     both_mails(&process, &account).await;
-    assert_eq!(pending(&db, "user_service.outbox").await, 0);
+    assert_eq!(pending(&db, "user_service.angarium_outbox").await, 0);
     assert_eq!(process.interrupt().code(), Some(0));
 }
 
@@ -157,5 +157,5 @@ async fn asked_to_end_it_ends_well_and_leaves_nothing_unpublished() {
     }
     assert_eq!(process.interrupt().code(), Some(0));
     let users = sqlite(&folder.path().join("user-service.db")).await;
-    assert_eq!(pending(&users, "outbox").await, 0);
+    assert_eq!(pending(&users, "angarium_outbox").await, 0);
 }

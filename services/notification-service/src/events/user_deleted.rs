@@ -16,7 +16,7 @@ pub async fn handle(
     let db = transaction;
     let user_id = notify::parse(&event.user_id)?;
     // First, as it waits for those who are just writing to the user: the mails that they write are found by what follows.
-    let known = recipients::erase(db, user_id, &delivered.envelope.correlation_id).await?;
+    let known = recipients::erase(db, user_id, &delivered.cause()).await?;
     preferences::delete(db, user_id).await?;
     settling::wake(transaction);
 

@@ -192,6 +192,7 @@ impl Mailer {
 fn cause(letter: &Letter) -> Cause {
     Cause {
         correlation_id: letter.correlation_id.clone(),
+        event_id: Some(letter.event_id),
     }
 }
 

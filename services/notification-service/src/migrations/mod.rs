@@ -4,9 +4,7 @@
 
 use sea_orm_migration::prelude::*;
 
-mod m20261123_000001_create_notifications;
-mod m20261124_000002_add_baggage;
-mod m20261124_000003_settle_deletions;
+mod m20261129_000003_create_notifications;
 
 pub struct Migrator;
 
@@ -14,9 +12,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut migrations = messaging::migrations();
         migrations.extend(runtime::migrations());
-        migrations.push(Box::new(m20261123_000001_create_notifications::Migration));
-        migrations.push(Box::new(m20261124_000002_add_baggage::Migration));
-        migrations.push(Box::new(m20261124_000003_settle_deletions::Migration));
+        migrations.push(Box::new(m20261129_000003_create_notifications::Migration));
         migrations
     }
 }

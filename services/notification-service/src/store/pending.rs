@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use messaging::trace::TraceContext;
-use messaging::{Bound, Transaction};
+use messaging::{Bound, TimeForm, Transaction};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -25,7 +25,7 @@ use crate::notification::{Kind, Letter, SealedCode, State};
 pub fn due_in_ms(db: &impl ConnectionTrait) -> String {
     let wait_ms = Expr::col(Column::DueAtMs)
         .min()
-        .sub(Expr::cust(now_sql(db)));
+        .sub(Expr::cust(now_sql(db.get_database_backend())));
     Entity::find()
         .select_only()
         .expr_as(wait_ms, "wait_ms")
@@ -40,6 +40,7 @@ pub fn bound(longest_delay: Duration, lease: Duration) -> Bound {
         table: "notification",
         key: "notification_id",
         column: "due_at_ms",
+        form: TimeForm::Milliseconds,
         rows: "state = 'pending'".to_owned(),
         longest: longest_delay.max(lease),
         instead: lease,
@@ -60,7 +61,7 @@ pub async fn take_up(
     let enough = limit.saturating_add(in_flight.len());
     let rows = Entity::find()
         .filter(is_ours())
-        .filter(Expr::col(Column::DueAtMs).lte(Expr::cust(now_sql(db))))
+        .filter(Expr::col(Column::DueAtMs).lte(Expr::cust(now_sql(db.get_database_backend()))))
         .order_by_asc(Column::DueAtMs)
         .limit(u64::try_from(enough).unwrap_or(u64::MAX))
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -88,7 +89,10 @@ pub async fn take_up(
     Entity::update_many()
         .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .col_expr(Column::Repeats, repeats.into())
-        .col_expr(Column::AttemptBeganAtMs, Expr::cust(now_sql(db)))
+        .col_expr(
+            Column::AttemptBeganAtMs,
+            Expr::cust(now_sql(db.get_database_backend())),
+        )
         .col_expr(Column::DueAtMs, in_the_future(db, lease))
         .filter(Column::NotificationId.is_in(ids(&letters)))
         .exec(db)
@@ -198,7 +202,7 @@ fn ids(letters: &[Letter]) -> Vec<String> {
 
 fn in_the_future(db: &impl ConnectionTrait, by: Duration) -> Expr {
     let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    Expr::cust(now_sql(db)).add(by_ms)
+    Expr::cust(now_sql(db.get_database_backend())).add(by_ms)
 }
 
 fn any(updated: &UpdateResult) -> bool {

@@ -3,6 +3,7 @@
 //! Events of one user may come in any order, so each row has the version of the user that it shows and never goes back. A
 //! user whose account was deleted stays as a row with nothing but the id: whatever still comes about them finds it.
 
+use messaging::Cause;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
@@ -23,6 +24,7 @@ pub const UNTOLD: i64 = 0;
 pub struct Unsettled {
     pub user_id: Uuid,
     pub correlation_id: String,
+    pub event_id: Option<Uuid>,
 }
 
 /// From now on the user has this address and this name, unless what is known is newer.
@@ -69,7 +71,7 @@ pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Rec
 pub async fn erase(
     db: &impl ConnectionTrait,
     user_id: Uuid,
-    correlation_id: &str,
+    deletion: &Cause,
 ) -> Result<Option<Recipient>, DbErr> {
     let nobody = Recipient {
         user_id,
@@ -84,8 +86,18 @@ pub async fn erase(
     Entity::update_many()
         .col_expr(Column::Email, Expr::value(""))
         .col_expr(Column::DisplayName, Expr::value(""))
-        .col_expr(Column::ErasedAtMs, Expr::cust(now_sql(db)))
-        .col_expr(Column::CorrelationId, Expr::value(correlation_id))
+        .col_expr(
+            Column::ErasedAtMs,
+            Expr::cust(now_sql(db.get_database_backend())),
+        )
+        .col_expr(
+            Column::CorrelationId,
+            Expr::value(deletion.correlation_id.as_str()),
+        )
+        .col_expr(
+            Column::DeletionEventId,
+            Expr::value(deletion.event_id.map(|id| id.to_string())),
+        )
         .filter(Column::UserId.eq(user_id.to_string()))
         .filter(Column::ErasedAtMs.is_null())
         .exec(db)
@@ -111,6 +123,11 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
     Ok(Some(Unsettled {
         user_id: stored_id(&row.user_id)?,
         correlation_id: row.correlation_id.unwrap_or_default(),
+        event_id: row
+            .deletion_event_id
+            .as_deref()
+            .map(stored_id)
+            .transpose()?,
     }))
 }
 
@@ -127,8 +144,12 @@ pub fn unsettled_due_in_ms(db: &impl ConnectionTrait) -> String {
 /// Nothing personal is left of the user.
 pub async fn settle(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbErr> {
     Entity::update_many()
-        .col_expr(Column::SettledAtMs, Expr::cust(now_sql(db)))
+        .col_expr(
+            Column::SettledAtMs,
+            Expr::cust(now_sql(db.get_database_backend())),
+        )
         .col_expr(Column::CorrelationId, Expr::value(None::<String>))
+        .col_expr(Column::DeletionEventId, Expr::value(None::<String>))
         .filter(Column::UserId.eq(user_id.to_string()))
         .exec(db)
         .await?;
@@ -154,6 +175,7 @@ async fn insert(
         erased_at_ms: None,
         settled_at_ms: None,
         correlation_id: None,
+        deletion_event_id: None,
     };
     Entity::insert(row.into_active_model())
         .on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned())

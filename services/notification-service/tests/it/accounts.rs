@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use contracts::notification::v1::{NotificationFailed, NotificationKind, NotificationState};
-use messaging::Store;
 use messaging::trace::TraceContext;
+use messaging::{Cause, Store};
 use notification_service::config::Delivery;
 use notification_service::migrations::Migrator;
 use notification_service::notification::{Kind, Letter, State};
@@ -110,7 +110,7 @@ async fn what_comes_after_the_deletion_makes_no_mail(
     world.publish(&cancelled(&user.user_id, "")).await;
     world.publish(&verification(&user, "ABCD-EFGH")).await;
     world.settled().await;
-    let done = "SELECT count(*) FROM inbox WHERE state = 'done'";
+    let done = "SELECT count(*) FROM angarium_inbox WHERE state = 'done'";
     eventually_is("all were handled", 6, async || {
         world.value::<i64>(done).await
     })
@@ -166,7 +166,7 @@ async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
     let deleting = ::store::Transaction::begin(&world.db).await.unwrap();
     let impatient = "SET LOCAL lock_timeout = '1ms'";
     deleting.execute_unprepared(impatient).await.unwrap();
-    let waits = recipients::erase(&deleting, user_id, "")
+    let waits = recipients::erase(&deleting, user_id, &Cause::call(""))
         .await
         .err()
         .unwrap();
@@ -175,7 +175,9 @@ async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
 
     writing.commit().await.unwrap();
     let deleting = ::store::Transaction::begin(&world.db).await.unwrap();
-    let erased = recipients::erase(&deleting, user_id, "").await.unwrap();
+    let erased = recipients::erase(&deleting, user_id, &Cause::call(""))
+        .await
+        .unwrap();
     assert!(erased.is_some());
     deleting.rollback().await.unwrap();
     world.stop().await;
@@ -228,7 +230,9 @@ async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there
         (value::<i64>(db, all).await, value::<i64>(db, pending).await)
     };
     assert_eq!(left().await, (1_220, 120));
-    recipients::erase(db, user_id, "because").await.unwrap();
+    recipients::erase(db, user_id, &Cause::call("because"))
+        .await
+        .unwrap();
 
     let mut steps = Vec::new();
     // Each is another worker, as if the one before had died.
@@ -265,7 +269,9 @@ async fn a_mail_to_somebody_who_was_deleted_is_not_taken_up_before_it_is_dropped
     mails_in_state(db, user_id, State::Pending, 1).await;
     let due = store.due("test", pending::due_in_ms(db));
     assert_eq!(due.ask().await.unwrap(), Some(Duration::ZERO));
-    recipients::erase(db, user_id, "because").await.unwrap();
+    recipients::erase(db, user_id, &Cause::call("because"))
+        .await
+        .unwrap();
     assert_eq!(due.ask().await.unwrap(), None);
     let transaction = store.begin().await.unwrap();
     let none = HashSet::new();

@@ -180,11 +180,11 @@ async fn an_event_that_the_inbox_has_forgotten_makes_no_second_mail_either(
     let event_id = world.publish(&user).await;
     world.notification(event_id, NotificationState::Sent).await;
 
-    world.execute("DELETE FROM inbox").await;
+    world.execute("DELETE FROM angarium_inbox").await;
     world.publish_as(event_id, &user).await;
     eventually_is("it was handled again", 1, async || {
         world
-            .value::<i64>("SELECT count(*) FROM inbox WHERE state = 'done'")
+            .value::<i64>("SELECT count(*) FROM angarium_inbox WHERE state = 'done'")
             .await
     })
     .await;
@@ -201,7 +201,7 @@ async fn an_order_that_comes_before_its_user_waits_for_it(
     let user = registered("ada@example.com", "Ada");
     let order_id = world.publish(&placed(&user.user_id)).await;
     world.settled().await;
-    let deferred = "SELECT count(*) FROM inbox WHERE state = 'deferred'";
+    let deferred = "SELECT count(*) FROM angarium_inbox WHERE state = 'deferred'";
     assert_eq!(world.value::<i64>(deferred).await, 1);
     assert_eq!(world.of_user("").await.len(), 0);
 
@@ -227,7 +227,7 @@ async fn an_event_about_nobody_is_given_up_and_holds_up_nothing(
     world.notification(event_id, NotificationState::Sent).await;
 
     world.settled().await;
-    let dead = "SELECT count(*) FROM inbox WHERE state = 'dead'";
+    let dead = "SELECT count(*) FROM angarium_inbox WHERE state = 'dead'";
     assert_eq!(world.value::<i64>(dead).await, 2);
     assert_eq!(world.of_user("").await.len(), 1);
     world.stop().await;

@@ -99,14 +99,14 @@ async fn a_mail_whose_lease_runs_out_while_the_database_is_away_is_not_sent_twic
     // As after the end of the lease. Without the outbox nothing can be recorded, so that the mailer is the first to find the
     // mail when the database is back, whichever of the two tries first.
     post.execute("UPDATE notification SET due_at_ms = 0").await;
-    post.execute("ALTER TABLE outbox RENAME TO hidden_outbox")
+    post.execute("ALTER TABLE angarium_outbox RENAME TO hidden_outbox")
         .await;
     proxy.mend();
     eventually_is("the mail has a lease again", 1, async || {
         post.count("due_at_ms > 0").await
     })
     .await;
-    post.execute("ALTER TABLE hidden_outbox RENAME TO outbox")
+    post.execute("ALTER TABLE hidden_outbox RENAME TO angarium_outbox")
         .await;
     post.come_to("sent", 1).await;
     post.end().await;

@@ -16,6 +16,7 @@ pub async fn handle(
     let heard = heard(&event.user_id, delivered)?;
     let deletion = Deletion {
         correlation_id: delivered.envelope.correlation_id.clone(),
+        event_id: Some(delivered.envelope.id),
         trace: trace::current(),
     };
     users::heard_of_deletion(transaction, &heard, deletion).await?;

@@ -29,6 +29,7 @@ pub struct Unsettled {
 /// What has deleted a user, for what has to be done about it later.
 pub struct Deletion {
     pub correlation_id: String,
+    pub event_id: Option<Uuid>,
     pub trace: TraceContext,
 }
 
@@ -81,6 +82,11 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
         user_id: stored_id(&row.user_id)?,
         deletion: Deletion {
             correlation_id: row.correlation_id.unwrap_or_default(),
+            event_id: row
+                .deletion_event_id
+                .as_deref()
+                .map(stored_id)
+                .transpose()?,
             trace: TraceContext {
                 traceparent: row.traceparent,
                 tracestate: row.tracestate,
@@ -106,6 +112,7 @@ pub async fn settle_user(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbEr
         settled_at_ms: Set(Some(now_ms(db).await?)),
         // For what is done by now; and baggage is whatever callers have had carried along.
         correlation_id: Set(None),
+        deletion_event_id: Set(None),
         traceparent: Set(None),
         tracestate: Set(None),
         baggage: Set(None),
@@ -133,16 +140,21 @@ async fn upsert(
         columns.extend([
             Column::DeletedAtMs,
             Column::CorrelationId,
+            Column::DeletionEventId,
             Column::Traceparent,
             Column::Tracestate,
             Column::Baggage,
         ]);
     }
     let deleted_at_ms = deletion.is_some().then_some(handled_at_ms);
-    let (correlation_id, trace) = deletion
-        .map(|deletion| (deletion.correlation_id, deletion.trace))
-        .unzip();
-    let trace = trace.unwrap_or_default();
+    let (correlation_id, event_id, trace) = match deletion {
+        None => (None, None, TraceContext::default()),
+        Some(deletion) => (
+            Some(deletion.correlation_id),
+            deletion.event_id,
+            deletion.trace,
+        ),
+    };
     let user = Model {
         user_id: heard.user_id.to_string(),
         version: heard.version,
@@ -151,6 +163,7 @@ async fn upsert(
         deleted_at_ms,
         settled_at_ms: None,
         correlation_id,
+        deletion_event_id: event_id.map(|id| id.to_string()),
         traceparent: trace.traceparent,
         tracestate: trace.tracestate,
         baggage: trace.baggage,

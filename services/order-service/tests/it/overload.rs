@@ -54,8 +54,7 @@ async fn when_the_broker_is_back_orders_are_taken_again_and_no_event_is_lost(
     });
     orders.push(again.await);
     eventually_is("every event is published", 0, async || {
-        let pending =
-            "SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL";
+        let pending = "SELECT count(*) FROM angarium_outbox WHERE held_until IS NULL";
         world.count(pending).await
     })
     .await;

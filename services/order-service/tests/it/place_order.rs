@@ -131,14 +131,18 @@ async fn where_the_event_cannot_be_kept_there_is_no_order(
 ) {
     let world = World::new(store).await;
     let user_id = world.known_user().await;
-    world.execute("ALTER TABLE outbox RENAME TO hidden").await;
+    world
+        .execute("ALTER TABLE angarium_outbox RENAME TO hidden")
+        .await;
     let failed = world.place(tea_for(&user_id)).await.unwrap_err();
     assert_eq!(failed.code(), Code::Internal);
     assert_eq!(reason(&failed), "INTERNAL");
     assert_eq!(world.count_orders().await, 0);
     assert_eq!(world.count("SELECT count(*) FROM order_line").await, 0);
 
-    world.execute("ALTER TABLE hidden RENAME TO outbox").await;
+    world
+        .execute("ALTER TABLE hidden RENAME TO angarium_outbox")
+        .await;
     world.place(tea_for(&user_id)).await.unwrap();
     assert_eq!(world.outbox().await.len(), 1);
     world.stop().await;

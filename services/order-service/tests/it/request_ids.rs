@@ -122,7 +122,7 @@ async fn what_somebody_has_written_is_not_kept_with_the_answer(
     world.cancel_by(cancelling).await.unwrap();
     let statement = Statement::from_string(
         world.db.get_database_backend(),
-        "SELECT response FROM idempotency",
+        "SELECT response FROM angarium_idempotency",
     );
     let rows = world.db.query_all_raw(statement).await.unwrap();
     let [kept] = rows.as_slice() else {

@@ -13,15 +13,16 @@ use uuid::Uuid;
 use crate::samples::tea_for;
 use crate::world::World;
 
-const TABLES: [&str; 11] = [
-    "outbox",
-    "relay_lease",
-    "inbox",
-    "position",
-    "dead_letter_decision",
-    "verification_key",
-    "idempotency",
-    "page_token_key",
+const TABLES: [&str; 12] = [
+    "angarium_outbox",
+    "angarium_outbox_history",
+    "angarium_relay_lease",
+    "angarium_inbox",
+    "angarium_position",
+    "angarium_dead_letter_decision",
+    "angarium_verification_key",
+    "angarium_idempotency",
+    "angarium_page_token_key",
     "orders",
     "order_line",
     "known_user",

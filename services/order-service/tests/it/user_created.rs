@@ -37,7 +37,7 @@ async fn a_user_who_is_told_of_again_is_known_once(
     }
     world.settled().await;
     assert_eq!(world.count_users().await, 1);
-    assert_eq!(world.count("SELECT count(*) FROM inbox").await, 1);
+    assert_eq!(world.count("SELECT count(*) FROM angarium_inbox").await, 1);
     let seen = world.inbox(&registered).await;
     assert_eq!(seen, Some(("done".to_owned(), None)));
     world.stop().await;

@@ -303,7 +303,7 @@ impl World {
     /// State and cause of a message in the service's inbox.
     pub(crate) async fn inbox(&self, message: &Message) -> Option<(String, Option<String>)> {
         let id = message.message_id.as_deref().unwrap();
-        let sql = format!("SELECT state, cause FROM inbox WHERE event_id = '{id}'");
+        let sql = format!("SELECT state, cause FROM angarium_inbox WHERE event_id = '{id}'");
         let statement = Statement::from_string(self.db.get_database_backend(), sql);
         let row = self.db.query_one_raw(statement).await.unwrap()?;
         Some((
@@ -321,7 +321,7 @@ impl World {
 
     /// The orders whose timers have not run out.
     pub(crate) async fn timers(&self) -> i64 {
-        self.count("SELECT count(*) FROM outbox WHERE held_until_ms IS NOT NULL")
+        self.count("SELECT count(*) FROM angarium_outbox WHERE held_until IS NOT NULL")
             .await
     }
 

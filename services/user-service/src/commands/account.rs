@@ -162,6 +162,7 @@ impl Commands {
             user_id: user_id.to_string(),
             delete_time: Some(convert::timestamp(now_ms)),
         };
+        outbox::erase(&transaction, &deleted.user_id).await?;
         outbox::enqueue(&transaction, &deleted, user.version + 1, cause)?;
         idempotency::keep(&transaction, call, Vec::new()).await?;
         transaction.commit().await?;

@@ -4,8 +4,7 @@
 
 use sea_orm_migration::prelude::*;
 
-mod m20261123_000001_create_users;
-mod m20261124_000001_create_sessions;
+mod m20261129_000003_create_users;
 
 pub struct Migrator;
 
@@ -13,8 +12,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut migrations = messaging::migrations();
         migrations.extend(runtime::migrations());
-        migrations.push(Box::new(m20261123_000001_create_users::Migration));
-        migrations.push(Box::new(m20261124_000001_create_sessions::Migration));
+        migrations.push(Box::new(m20261129_000003_create_users::Migration));
         migrations
     }
 }

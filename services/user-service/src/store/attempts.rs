@@ -29,7 +29,7 @@ pub async fn lock(
     )
     .await?;
     let select = "SELECT failures, blocked_until_ms, last_at_ms FROM login_attempt
-        WHERE account = $1 AND address = $2 {for_update}";
+        WHERE account = $1 AND address = $2 {for update}";
     let row = sql::query_one(db, select, [account.into(), address.into()]).await?;
     row.map_or(Ok(Attempts::default()), |row| {
         Ok(Attempts {

@@ -60,7 +60,7 @@ pub async fn lock_token(
     digest: &str,
 ) -> Result<Option<KnownToken>, DbErr> {
     let select = "SELECT session_id, user_id, expires_at_ms FROM session
-        WHERE session_id = (SELECT session_id FROM refresh_token WHERE token_digest = $1) {for_update}";
+        WHERE session_id = (SELECT session_id FROM refresh_token WHERE token_digest = $1) {for update}";
     let Some(session) = sql::query_one(db, select, [digest.into()]).await? else {
         return Ok(None);
     };

@@ -40,9 +40,9 @@ pub async fn public_at(
     db: &impl ConnectionTrait,
     now_ms: i64,
 ) -> Result<Vec<(VerificationKey, i64)>, DbErr> {
-    let select = "SELECT signing_key.key_id, public_key, signing_key.expires_at_ms, version
-        FROM signing_key JOIN verification_key ON verification_key.key_id = signing_key.key_id
-        WHERE signing_key.expires_at_ms > $1 ORDER BY signs_from_ms";
+    let select = "SELECT signing_key.key_id, public_key, expires_at_ms, version
+        FROM signing_key JOIN angarium_verification_key AS known ON known.key_id = signing_key.key_id
+        WHERE expires_at_ms > $1 ORDER BY signs_from_ms";
     let rows = sql::query_all(db, select, [now_ms.into()]).await?;
     rows.iter().map(public).collect()
 }
@@ -53,7 +53,8 @@ pub async fn announced_between(
     from_ms: i64,
     until_ms: i64,
 ) -> Result<bool, DbErr> {
-    let select = "SELECT key_id FROM verification_key WHERE announced_at_ms BETWEEN $1 AND $2";
+    let select = "SELECT key_id FROM angarium_verification_key
+        WHERE announced_at BETWEEN {time of $1} AND {time of $2}";
     let row = sql::query_one(db, select, [from_ms.into(), until_ms.into()]).await?;
     Ok(row.is_some())
 }
@@ -96,7 +97,7 @@ fn public(row: &QueryResult) -> Result<(VerificationKey, i64), DbErr> {
     let public_key: Vec<u8> = row.try_get("", "public_key")?;
     let public_key = public_key
         .try_into()
-        .map_err(|_| DbErr::Type("verification_key.public_key holds no key".to_owned()))?;
+        .map_err(|_| DbErr::Type("angarium_verification_key.public_key holds no key".to_owned()))?;
     let key = VerificationKey {
         key_id: row.try_get("", "key_id")?,
         public_key,

@@ -209,12 +209,16 @@ async fn where_the_event_cannot_be_kept_there_is_no_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
-    world.execute("ALTER TABLE outbox RENAME TO hidden").await;
+    world
+        .execute("ALTER TABLE angarium_outbox RENAME TO hidden")
+        .await;
     let failed = world.create(ada()).await.unwrap_err();
     assert_eq!(failed.code(), Code::Internal);
     assert_eq!(world.count_users().await, 0);
 
-    world.execute("ALTER TABLE hidden RENAME TO outbox").await;
+    world
+        .execute("ALTER TABLE hidden RENAME TO angarium_outbox")
+        .await;
     world.create(ada()).await.unwrap();
     assert_eq!(world.outbox().await.len(), 1);
     world.stop().await;

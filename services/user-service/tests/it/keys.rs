@@ -141,7 +141,7 @@ async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(
         assert_eq!(broker.publish(&request()).await, Confirmation::Routed);
     }
     let begun = Instant::now();
-    let done = "SELECT event_id FROM inbox WHERE state = 'done'";
+    let done = "SELECT event_id FROM angarium_inbox WHERE state = 'done'";
     eventually_is("all were answered", 20, async || {
         let statement = Statement::from_string(bench.db.get_database_backend(), done);
         bench.db.query_all_raw(statement).await.unwrap().len()

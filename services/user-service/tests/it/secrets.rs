@@ -82,9 +82,13 @@ async fn no_log_shows_password_address_or_name_whatever_happens() {
         email: format!("other-{EMAIL}"),
         ..marked()
     };
-    world.execute("ALTER TABLE outbox RENAME TO hidden").await;
+    world
+        .execute("ALTER TABLE angarium_outbox RENAME TO hidden")
+        .await;
     world.create(other.clone()).await.unwrap_err();
-    world.execute("ALTER TABLE hidden RENAME TO outbox").await;
+    world
+        .execute("ALTER TABLE hidden RENAME TO angarium_outbox")
+        .await;
     world.execute("ALTER TABLE users RENAME TO hidden").await;
     world.create(other).await.unwrap_err();
     world.execute("ALTER TABLE hidden RENAME TO users").await;

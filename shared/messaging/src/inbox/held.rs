@@ -8,8 +8,8 @@ use std::time::Duration;
 use event::Message;
 use sea_orm::{DbErr, QueryResult, Value};
 
-use super::Held;
-use crate::bounds::Bound;
+use super::{Held, fingerprint};
+use crate::bounds::{Bound, TimeForm};
 use crate::retry::millis;
 use crate::store::Store;
 use crate::stored;
@@ -41,13 +41,12 @@ pub(crate) struct Due {
 }
 
 // `begun > 0` is written out the same way everywhere: SQLite uses a partial index only if the query repeats its condition.
-pub(super) const SUSPECT: &str =
-    "SELECT 1 AS one FROM inbox WHERE consumer = $1 AND due_at_ms <= {now} AND begun > 0 LIMIT 1";
+pub(super) const SUSPECT: &str = "SELECT 1 AS one FROM angarium_inbox WHERE consumer = $1 AND due_at <= {time} AND begun > 0 LIMIT 1";
 
 /// Asks how long until something is due.
 pub(crate) fn due_in_ms(consumer: &str) -> String {
     format!(
-        "SELECT min(due_at_ms) - {{now}} FROM inbox WHERE consumer = {} AND due_at_ms IS NOT NULL",
+        "SELECT {{ms min(due_at)}} - {{now}} FROM angarium_inbox WHERE consumer = {} AND due_at IS NOT NULL",
         sql::text(consumer)
     )
 }
@@ -61,13 +60,11 @@ pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, D
 /// How far ahead a time of these rows may lie: the end of a lease, the next attempt, or the end of a wait.
 pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
     Bound {
-        table: "inbox",
+        table: "angarium_inbox",
         key: "consumer, event_id",
-        column: "due_at_ms",
-        rows: format!(
-            "consumer = {} AND due_at_ms IS NOT NULL",
-            sql::text(consumer)
-        ),
+        column: "due_at",
+        form: TimeForm::Native,
+        rows: format!("consumer = {} AND due_at IS NOT NULL", sql::text(consumer)),
         longest,
         instead: lease,
     }
@@ -77,15 +74,18 @@ pub(super) fn taking_up(suspects: bool) -> String {
     let begun = if suspects { "begun > 0" } else { "begun = 0" };
     format!(
         "WITH taken AS MATERIALIZED (
-             SELECT consumer, event_id FROM inbox
-             WHERE consumer = $1 AND due_at_ms <= {{now}} AND {begun}
-             ORDER BY due_at_ms LIMIT $2 {{skip_locked}})
-         UPDATE inbox SET begun = begun + 1, due_at_ms = {{now}} + $3,
-                          received_at_ms = CASE WHEN received_at_ms > {{now}} THEN {{now}} ELSE received_at_ms END,
-                          first_failed_at_ms = CASE WHEN first_failed_at_ms > {{now}} THEN {{now}} ELSE first_failed_at_ms END
+             SELECT consumer, event_id FROM angarium_inbox
+             WHERE consumer = $1 AND due_at <= {{time}} AND {begun}
+             ORDER BY due_at LIMIT $2 {{skip locked}})
+         UPDATE angarium_inbox
+         SET begun = begun + 1, due_at = {{time + $3}},
+             received_at = CASE WHEN received_at > {{time}} THEN {{time}} ELSE received_at END,
+             first_failed_at = CASE WHEN first_failed_at > {{time}} THEN {{time}} ELSE first_failed_at END
          WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM taken)
-         RETURNING consumer, event_id, state, due_at_ms, attempts, begun, cause, replayed_at_ms, exchange, routing_key,
-                   properties, body, {{now}} - coalesce(first_failed_at_ms, {{now}}) AS failing_for_ms, {{now}} - received_at_ms AS here_for_ms"
+         RETURNING consumer, {{text event_id}} AS event_id, state, {{ms due_at}} AS lease_ends_ms, attempts, begun, cause,
+                   replayed_at IS NOT NULL AS is_replayed, exchange, routing_key, properties, body,
+                   coalesce({{now}} - {{ms first_failed_at}}, 0) AS failing_for_ms,
+                   {{now}} - {{ms received_at}} AS here_for_ms"
     )
 }
 
@@ -119,27 +119,29 @@ pub(crate) async fn keep(
     lease: Duration,
 ) -> Result<Option<Due>, DbErr> {
     let _turn = store.turn_to_write().await?;
-    let sql = format!("UPDATE inbox SET due_at_ms = {{now}} + $4 {OURS} RETURNING due_at_ms");
+    let sql = format!(
+        "UPDATE angarium_inbox SET due_at = {{time + $4}} {OURS} RETURNING {{ms due_at}} AS lease_ends_ms"
+    );
     let values = ours(&due).into_iter().chain([millis(lease).into()]);
     let Some(row) = sql::query_one(store.connection(), &sql, values).await? else {
         return Ok(None);
     };
-    due.lease_ends_ms = row.try_get("", "due_at_ms")?;
+    due.lease_ends_ms = row.try_get("", "lease_ends_ms")?;
     Ok(Some(due))
 }
 
 /// It is done; its message is not needed any more. From here on the row is locked. `false`, as for all below, where somebody else
 /// has it by now.
 pub(crate) async fn settle(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
-    let done = "UPDATE inbox SET state = 'done', begun = 0, settled_at_ms = {now}, due_at_ms = NULL,
+    let done = "UPDATE angarium_inbox SET state = 'done', begun = 0, settled_at = {time}, due_at = NULL,
                                  exchange = NULL, routing_key = NULL, properties = NULL, body = NULL";
     change(transaction, due, done, []).await
 }
 
 /// It is not to be tried until something else happens: an earlier one is done, or its type is known.
 pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Result<bool, DbErr> {
-    let parked = "UPDATE inbox SET state = $4, begun = 0, due_at_ms = NULL,
-                                   settled_at_ms = CASE WHEN $4 = 'skipped' THEN {now} END";
+    let parked = "UPDATE angarium_inbox SET state = $4, begun = 0, due_at = NULL,
+                                   settled_at = CASE WHEN $4 = 'skipped' THEN {time} END";
     change(transaction, due, parked, [held.as_str().into()]).await
 }
 
@@ -149,13 +151,13 @@ pub(crate) async fn leave(
     due: &Due,
     due_in_ms: Option<i64>,
 ) -> Result<bool, DbErr> {
-    let left = "UPDATE inbox SET begun = 0, due_at_ms = {now} + $4";
+    let left = "UPDATE angarium_inbox SET begun = 0, due_at = {time + $4}";
     change(transaction, due, left, [due_in_ms.into()]).await
 }
 
 /// A discarded event has been passed over. It keeps its message for as long as the row is kept.
 pub(crate) async fn pass_over(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
-    let passed = "UPDATE inbox SET begun = 0, settled_at_ms = {now}, due_at_ms = NULL";
+    let passed = "UPDATE angarium_inbox SET begun = 0, settled_at = {time}, due_at = NULL";
     change(transaction, due, passed, []).await
 }
 
@@ -167,17 +169,25 @@ pub(crate) async fn fail(
     cause: &str,
     due_in_ms: Option<i64>,
 ) -> Result<bool, DbErr> {
-    let failed = "UPDATE inbox SET state = $4, cause = $5, due_at_ms = {now} + $6, attempts = attempts + 1, begun = 0,
-                                   first_failed_at_ms = coalesce(first_failed_at_ms, {now}), last_failed_at_ms = {now}";
-    let values = [held.as_str().into(), cause.into(), due_in_ms.into()];
+    let failed = "UPDATE angarium_inbox
+                  SET state = $4, cause = $5, due_at = {time + $6}, fingerprint = $7, attempts = attempts + 1, begun = 0,
+                      first_failed_at = coalesce(first_failed_at, {time}), last_failed_at = {time}";
+    let event_type = due.message.event_type.as_deref();
+    let values = [
+        held.as_str().into(),
+        cause.into(),
+        due_in_ms.into(),
+        fingerprint::of(held, event_type, Some(cause)).into(),
+    ];
     let failed = change(transaction, due, failed, values).await?;
     transaction.wake_on_commit(super::SIGNAL);
     Ok(failed)
 }
 
 /// A row that has been released, taken up again or settled since is due at another time, or never.
-const OURS: &str = "WHERE consumer = $1 AND event_id = $2 AND due_at_ms = $3 AND state <> 'done'
-  AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at_ms IS NULL)";
+const OURS: &str =
+    "WHERE consumer = $1 AND event_id = {uuid $2} AND due_at = {time of $3} AND state <> 'done'
+  AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at IS NULL)";
 
 fn ours(due: &Due) -> [Value; 3] {
     [
@@ -202,14 +212,14 @@ fn due(row: &QueryResult) -> Result<Due, DbErr> {
     Ok(Due {
         consumer: row.try_get("", "consumer")?,
         event_id: row.try_get("", "event_id")?,
-        lease_ends_ms: row.try_get("", "due_at_ms")?,
+        lease_ends_ms: row.try_get("", "lease_ends_ms")?,
         attempts: u32::try_from(row.try_get::<i32>("", "attempts")?).unwrap_or(0),
         never_ended: u32::try_from(row.try_get::<i32>("", "begun")?)
             .map_or(0, |begun| begun.saturating_sub(1)),
         cause: row.try_get("", "cause")?,
         failing_for_ms: row.try_get("", "failing_for_ms")?,
         here_for_ms: row.try_get("", "here_for_ms")?,
-        replayed: row.try_get::<Option<i64>>("", "replayed_at_ms")?.is_some(),
+        replayed: row.try_get("", "is_replayed")?,
         discarded: row.try_get::<String>("", "state")? == Held::Discarded.as_str(),
         message: stored::message(row),
     })

@@ -10,7 +10,7 @@ use crate::dead_letters;
 use store::sql;
 
 /// The number of held and due events, and also of done events.
-const ROWS: u32 = 20_000;
+const ROWS: u32 = 300_000;
 
 struct Migrator;
 
@@ -25,21 +25,25 @@ async fn fill(db: &store::Database) {
     let numbers = format!(
         "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {ROWS})"
     );
-    for (state, due, begun) in [
+    for (kind, (state, due, begun)) in [
         ("done", "NULL", 0),
-        ("deferred", "n", 0),
+        ("deferred", "{time of n}", 0),
         ("waiting", "NULL", 0),
-        ("deferred", "{now} + 30000 + n", 1),
-    ] {
+        ("deferred", "{time + (30000 + n)}", 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let rows = if begun > 0 {
             format!("{numbers} SELECT n FROM number WHERE n <= 20")
         } else {
             format!("{numbers} SELECT n FROM number")
         };
         let filling = format!(
-            "INSERT INTO inbox (consumer, event_id, state, aggregate_type, aggregate_id, aggregate_version,
-                                received_at_ms, due_at_ms, begun)
-             SELECT 'queue', '{state}-{begun}-' || n, '{state}', 'account', '{state}-{begun}-' || n, 1, n, {due}, {begun}
+            "INSERT INTO angarium_inbox (consumer, event_id, state, aggregate_type, aggregate_id, aggregate_version,
+                                         received_at, due_at, begun)
+             SELECT 'queue', {{uuid ('00000000-0000-0000-000{kind}-' || (100000000000 + n))}}, '{state}', 'account',
+                    '{state}-{begun}-' || n, 1, {{time of n}}, {due}, {begun}
              FROM ({rows}) AS numbers"
         );
         sql::execute(db, &filling, []).await.unwrap();
@@ -80,17 +84,17 @@ async fn no_statement_reads_all_that_is_held(
     fill(&db).await;
     let due = held::due_in_ms("queue");
     for (statement, index) in [
-        (held::SUSPECT, "inbox_suspect"),
-        (&held::taking_up(true), "inbox_suspect"),
-        (&held::taking_up(false), "inbox_due"),
-        (&due, "inbox_due"),
-        (RELEASE, "inbox_unsettled"),
-        (LOWEST_HELD, "inbox_unsettled"),
-        (dead_letters::LETTER, "inbox_unsettled"),
+        (held::SUSPECT, "angarium_inbox_suspect"),
+        (&held::taking_up(true), "angarium_inbox_suspect"),
+        (&held::taking_up(false), "angarium_inbox_due"),
+        (&due, "angarium_inbox_due"),
+        (RELEASE, "angarium_inbox_unsettled"),
+        (LOWEST_HELD, "angarium_inbox_unsettled"),
+        (dead_letters::LETTER, "angarium_inbox_unsettled"),
     ] {
         let plan = plan(&db, kind, statement).await;
         assert!(plan.contains(index), "{statement}:\n{plan}");
-        let reads_all = ["Seq Scan on inbox", "SCAN inbox"];
+        let reads_all = ["Seq Scan on angarium_inbox", "SCAN angarium_inbox"];
         let reads_all = reads_all.iter().any(|step| {
             let lines = plan.lines().filter(|line| line.contains(step));
             lines.clone().any(|line| !line.contains("USING"))

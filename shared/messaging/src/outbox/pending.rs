@@ -10,43 +10,28 @@ use event::{Envelope, Message, TraceContext};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{BEHIND, LONGEST_DELAY};
-use crate::bounds::Bound;
-use crate::retry::millis;
+use super::BEHIND;
+use crate::bounds::{Bound, TimeForm};
 use store::sql;
 
 /// Asks how long until the relay has something to do: publish, try again to, or release a timer.
-pub(crate) fn due_in_ms() -> String {
-    DUE_IN_MS.replace("{waits}", &waits("due_at_ms", "{now}"))
-}
-
-const DUE_IN_MS: &str = "
-SELECT CASE
-    WHEN EXISTS (SELECT 1 FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
-                 AND NOT {waits}) THEN 0
-    ELSE (SELECT min(at_ms) - {now} FROM (
-        SELECT min(due_at_ms) AS at_ms FROM outbox
-        WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
-        UNION ALL SELECT min(due_at_ms) FROM outbox
-        WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
-        UNION ALL SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) AS next) END";
-
-/// Whether the next attempt has to wait. A time further ahead than the longest delay was written while the clock was ahead: then
-/// the attempt is due.
-fn waits(due_at_ms: &str, now_ms: &str) -> String {
-    let longest = millis(LONGEST_DELAY);
-    format!("({due_at_ms} > {now_ms} AND {due_at_ms} <= {now_ms} + {longest})")
+pub(crate) fn due_in_ms() -> &'static str {
+    "SELECT CASE
+    WHEN (SELECT min(sequence) FROM angarium_outbox WHERE held_until IS NULL AND set_aside_at IS NULL) IS NOT NULL THEN 0
+    ELSE (SELECT {ms min(at)} - {now} FROM (
+        SELECT min(due_at) AS at FROM angarium_outbox WHERE set_aside_at IS NOT NULL
+        UNION ALL SELECT min(held_until) FROM angarium_outbox WHERE held_until IS NOT NULL) AS next) END"
 }
 
 /// How far ahead the next attempt at a set-aside event may lie. The index cannot find both the due events and those too far
 /// ahead in one search, so a separate worker corrects the latter.
 pub(crate) fn bound() -> Bound {
     Bound {
-        table: "outbox",
+        table: "angarium_outbox",
         key: "sequence",
-        column: "due_at_ms",
-        rows: "published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL"
-            .to_owned(),
+        column: "due_at",
+        form: TimeForm::Native,
+        rows: "set_aside_at IS NOT NULL".to_owned(),
         longest: BEHIND,
         instead: Duration::ZERO,
     }
@@ -103,25 +88,40 @@ pub(crate) struct Look {
     pub(crate) pending: Vec<Pending>,
     /// The sequences of rows that wait behind one that the broker did not take.
     pub(crate) behind: Vec<i64>,
+    /// Rows were left out, because an earlier one of their aggregate lies before the look's beginning. It committed late.
+    pub(crate) has_gaps: bool,
     /// Milliseconds until the next timer is due; negative if it is due. `None` if there is no timer.
     pub(crate) timer_in_ms: Option<i64>,
 }
 
-/// Reads at most `limit` due rows, oldest first, and as many set-aside rows that are due again, all by one reading of the clock.
-/// It leaves out the aggregates in `but`. The same query returns the next timer, so that a relay needs one round trip.
+/// What a look is for.
+pub(crate) struct Wanted {
+    /// The most rows of each kind.
+    pub(crate) limit: usize,
+    /// Only rows after this sequence, except for set-aside ones. Zero for a complete look.
+    pub(crate) after: i64,
+    /// The sequences of the rows that the relay has.
+    pub(crate) except: Vec<i64>,
+    /// The aggregates of which the relay has enough.
+    pub(crate) but: Vec<Aggregate>,
+}
+
+/// Reads the rows that are `wanted`, oldest first: those that are ready, and those that are set aside and due again, all by one reading
+/// of the clock. The same query returns the next timer, so that a relay needs one round trip.
 ///
 /// A row waits behind an earlier one of its aggregate while that one is set aside, due or not, because no event may overtake one
-/// that the broker did not take. The previous release sets nothing aside; it only moves the due time of a row.
+/// that the broker did not take. It is left out while an earlier one, which the relay does not have, lies before the look's beginning.
 pub(crate) async fn look(
     db: &impl ConnectionTrait,
     source: &str,
-    limit: u64,
-    but: &[Aggregate],
+    wanted: &Wanted,
 ) -> Result<Look, DbErr> {
     // Each aggregate is one text, so that any number of them is one parameter.
-    let but = but.iter().map(|(kind, id)| format!("{kind} {id}"));
+    let but = wanted.but.iter().map(|(kind, id)| format!("{kind} {id}"));
     let values = [
-        i64::try_from(limit).unwrap_or(i64::MAX).into(),
+        i64::try_from(wanted.limit).unwrap_or(i64::MAX).into(),
+        wanted.after.into(),
+        sql::numbers(wanted.except.iter().copied()),
         sql::texts(but),
     ];
     let rows = sql::query_all(db, &look_sql(), values).await?;
@@ -129,6 +129,7 @@ pub(crate) async fn look(
         .first()
         .map_or(Ok(None), |row| row.try_get("", "timer_in_ms"))?;
     let (mut pending, mut behind) = (Vec::with_capacity(rows.len()), Vec::new());
+    let mut has_gaps = false;
     for row in &rows {
         // If nothing is pending, one row holds only the timer.
         let Some(sequence) = row.try_get::<Option<i64>>("", "sequence")? else {
@@ -136,6 +137,8 @@ pub(crate) async fn look(
         };
         if row.try_get("", "is_behind")? {
             behind.push(sequence);
+        } else if row.try_get("", "is_after_gap")? {
+            has_gaps = true;
         } else {
             pending.push(read(row, source)?);
         }
@@ -143,45 +146,50 @@ pub(crate) async fn look(
     Ok(Look {
         pending,
         behind,
+        has_gaps,
         timer_in_ms,
     })
 }
 
 const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
-    aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at_ms, attempts,
-    set_aside_at_ms, unroutable_since_ms";
+    aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at, attempts,
+    set_aside_at, unroutable_since";
 
 /// Two searches by two indexes, each with its own limit, so that the search for other rows need not skip set-aside rows.
 const LOOK: &str = "
-WITH clock (now_ms) AS MATERIALIZED (SELECT {now}),
-     ready AS MATERIALIZED (
+WITH ready AS MATERIALIZED (
          SELECT {columns}
-         FROM outbox
-         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NULL
-           AND NOT {waits} AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
+         FROM angarium_outbox
+         WHERE held_until IS NULL AND set_aside_at IS NULL AND sequence > $2
+           AND sequence {not in numbers $3} AND aggregate_type || ' ' || aggregate_id {not in texts $4}
          ORDER BY sequence LIMIT $1),
      again AS MATERIALIZED (
          SELECT {columns}
-         FROM outbox
-         WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
-           AND due_at_ms <= (SELECT now_ms FROM clock) AND aggregate_type || ' ' || aggregate_id NOT IN {texts $2}
-         ORDER BY due_at_ms LIMIT $1)
-SELECT {columns}, set_aside_at_ms IS NOT NULL AS was_aside, now_ms - created_at_ms AS waited_ms,
-       (SELECT min(held_until_ms) FROM outbox WHERE held_until_ms IS NOT NULL) - now_ms AS timer_in_ms,
+         FROM angarium_outbox
+         WHERE set_aside_at IS NOT NULL AND due_at <= {time}
+           AND sequence {not in numbers $3} AND aggregate_type || ' ' || aggregate_id {not in texts $4}
+         ORDER BY due_at LIMIT $1)
+SELECT sequence, {text event_id} AS event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
+       aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, attempts,
+       {ms created_at} AS created_at_ms, {ms unroutable_since} AS unroutable_since_ms,
+       set_aside_at IS NOT NULL AS was_aside, {now} - {ms created_at} AS waited_ms,
+       {ms (SELECT min(held_until) FROM angarium_outbox WHERE held_until IS NOT NULL)} - {now} AS timer_in_ms,
        EXISTS (
-           SELECT 1 FROM outbox AS earlier
-           WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL
-             AND (earlier.set_aside_at_ms IS NOT NULL OR {earlier_waits})
+           SELECT 1 FROM angarium_outbox AS earlier
+           WHERE earlier.set_aside_at IS NOT NULL
              AND earlier.aggregate_type = due.aggregate_type AND earlier.aggregate_id = due.aggregate_id
-             AND earlier.aggregate_version < due.aggregate_version) AS is_behind
-FROM clock LEFT JOIN (
+             AND earlier.aggregate_version < due.aggregate_version) AS is_behind,
+       EXISTS (
+           SELECT 1 FROM angarium_outbox AS earlier
+           WHERE earlier.sequence <= $2 AND earlier.sequence {not in numbers $3}
+             AND earlier.aggregate_type = due.aggregate_type AND earlier.aggregate_id = due.aggregate_id
+             AND earlier.aggregate_version < due.aggregate_version) AS is_after_gap
+FROM (SELECT 1 AS one) AS always LEFT JOIN (
     SELECT {columns} FROM ready UNION ALL SELECT {columns} FROM again) AS due ON true
 ORDER BY sequence";
 
 pub(super) fn look_sql() -> String {
     LOOK.replace("{columns}", COLUMNS)
-        .replace("{waits}", &waits("due_at_ms", "(SELECT now_ms FROM clock)"))
-        .replace("{earlier_waits}", &waits("earlier.due_at_ms", "now_ms"))
 }
 
 fn read(row: &QueryResult, source: &str) -> Result<Pending, DbErr> {

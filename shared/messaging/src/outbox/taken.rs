@@ -5,6 +5,7 @@
 
 use sea_orm::{ConnectionTrait, DbErr};
 
+use super::Aggregate;
 use store::sql;
 
 /// Why the broker did not take an event.
@@ -16,18 +17,6 @@ pub(crate) enum NotTaken {
     Refused,
 }
 
-/// Marks rows as published, in one statement.
-pub(crate) async fn mark_published(
-    db: &impl ConnectionTrait,
-    sequences: impl IntoIterator<Item = i64>,
-) -> Result<(), DbErr> {
-    sql::execute(db, MARK, [sql::list(sequences)]).await?;
-    Ok(())
-}
-
-pub(super) const MARK: &str =
-    "UPDATE outbox SET published_at_ms = {now}, last_error = NULL WHERE sequence IN {list $1}";
-
 /// Sets rows aside that the broker did not take, with the reason, until `delay_ms` from now.
 pub(crate) async fn postpone(
     db: &impl ConnectionTrait,
@@ -38,11 +27,12 @@ pub(crate) async fn postpone(
 ) -> Result<(), DbErr> {
     sql::execute(
         db,
-        "UPDATE outbox SET attempts = attempts + 1, last_error = $2, due_at_ms = {now} + $3, set_aside_at_ms = {now},
-                           unroutable_since_ms = CASE WHEN $4 THEN coalesce(unroutable_since_ms, {now}) END
-         WHERE sequence IN {list $1}",
+        "UPDATE angarium_outbox
+         SET attempts = attempts + 1, last_error = $2, due_at = {time + $3}, set_aside_at = {time},
+             unroutable_since = CASE WHEN $4 THEN coalesce(unroutable_since, {time}) END
+         WHERE sequence {in numbers $1}",
         [
-            sql::list(sequences),
+            sql::numbers(sequences),
             reason.into(),
             delay_ms.into(),
             (why == NotTaken::Unroutable).into(),
@@ -61,14 +51,13 @@ pub(crate) async fn set_aside_behind(
 ) -> Result<(), DbErr> {
     sql::execute(
         db,
-        "UPDATE outbox AS behind SET due_at_ms = {now} + $2, set_aside_at_ms = {now}, unroutable_since_ms = (
-             SELECT earlier.unroutable_since_ms FROM outbox AS earlier
-             WHERE earlier.published_at_ms IS NULL AND earlier.held_until_ms IS NULL
-               AND earlier.aggregate_type = behind.aggregate_type AND earlier.aggregate_id = behind.aggregate_id
+        "UPDATE angarium_outbox AS behind SET due_at = {time + $2}, set_aside_at = {time}, unroutable_since = (
+             SELECT earlier.unroutable_since FROM angarium_outbox AS earlier
+             WHERE earlier.held_until IS NULL AND earlier.aggregate_type = behind.aggregate_type AND earlier.aggregate_id = behind.aggregate_id
                AND earlier.aggregate_version < behind.aggregate_version
              ORDER BY earlier.aggregate_version LIMIT 1)
-         WHERE sequence IN {list $1} AND published_at_ms IS NULL",
-        [sql::list(sequences), delay_ms.into()],
+         WHERE sequence {in numbers $1}",
+        [sql::numbers(sequences), delay_ms.into()],
     )
     .await?;
     Ok(())
@@ -77,25 +66,21 @@ pub(crate) async fn set_aside_behind(
 /// How many rows one statement releases.
 pub(crate) const RELEASED: u64 = 1000;
 
-/// Releases rows that wait behind these rows, which are published now: at most [`RELEASED`], the earliest of each aggregate first.
-/// Returns how many. The released rows do not count as back-pressure before they were tried: their age does not mean that the
+/// Releases rows of these aggregates that wait behind a row that is published now: at most [`RELEASED`], the earliest of each aggregate
+/// first. Returns how many. The released rows do not count as back-pressure before they were tried: their age does not mean that the
 /// broker takes nothing.
 pub(crate) async fn release_behind(
     db: &impl ConnectionTrait,
-    sequences: impl IntoIterator<Item = i64>,
+    aggregates: impl IntoIterator<Item = Aggregate>,
 ) -> Result<u64, DbErr> {
-    let released = sql::execute(
-        db,
-        &format!(
-            "UPDATE outbox SET set_aside_at_ms = NULL, due_at_ms = {{now}} WHERE sequence IN (
-                 SELECT sequence FROM outbox
-                 WHERE published_at_ms IS NULL AND held_until_ms IS NULL AND set_aside_at_ms IS NOT NULL
-                   AND (aggregate_type, aggregate_id) IN (
-                       SELECT aggregate_type, aggregate_id FROM outbox WHERE sequence IN {{list $1}})
-                 ORDER BY aggregate_type, aggregate_id, aggregate_version LIMIT {RELEASED})"
-        ),
-        [sql::list(sequences)],
+    sql::execute(db, &releasing(), [sql::pairs(aggregates)]).await
+}
+
+pub(super) fn releasing() -> String {
+    format!(
+        "UPDATE angarium_outbox SET set_aside_at = NULL, due_at = NULL WHERE sequence IN (
+             SELECT sequence FROM angarium_outbox
+             WHERE set_aside_at IS NOT NULL AND (aggregate_type, aggregate_id) IN {{pairs $1}}
+             ORDER BY aggregate_type, aggregate_id, aggregate_version LIMIT {RELEASED})"
     )
-    .await?;
-    Ok(released)
 }

@@ -1,30 +1,31 @@
 //! Reading what is pending into the window: what the relay may publish next is decided there, from what was found here.
 
+use std::time::Instant;
+
 use sea_orm::DbErr;
 
 use super::Relay;
 use super::lease::{Holder, Lease};
 use super::settling::Confirmed;
 use super::window::Window;
+use crate::faults;
+use crate::outbox::{self, Look, Wanted};
 use crate::retry::millis;
 use crate::timer::Timers;
-use crate::{faults, outbox};
 
 /// So many looks in a row may find only events that wait behind others. Then confirms and the lease have their turn.
 const LOOKS: usize = 5;
 
 impl Relay {
-    /// Reads as much as there is room for, and tells whether there may be more.
+    /// Reads as much as there is room for, and returns whether there may be more.
     pub(super) async fn claim(
         &self,
         window: &mut Window,
         timers: &mut Timers,
         lease: &mut Lease,
     ) -> Result<bool, DbErr> {
-        let limit = window.claim_limit();
-        let (db, service) = (self.store.relay(), &self.config.service);
-        let enough = window.has_enough_of();
-        let mut seen = outbox::look(db, service, limit as u64, &enough).await?;
+        let mut wanted = window.wanted(Instant::now());
+        let mut seen = self.look(window, &wanted).await?;
         for _ in 0..LOOKS {
             if seen.behind.is_empty() {
                 break;
@@ -41,19 +42,27 @@ impl Relay {
                 Holder::Another => break,
             }
             // They filled the whole limit: there may be publishable rows after them.
-            seen = outbox::look(db, service, limit as u64, &enough).await?;
+            wanted = window.wanted(Instant::now());
+            seen = self.look(window, &wanted).await?;
         }
         timers.are_next_in(seen.timer_in_ms);
         let mut rows = seen.pending;
-        let full = rows.len() + seen.behind.len() >= limit;
+        let full = seen.has_gaps || rows.len() + seen.behind.len() >= wanted.limit;
         rows.retain(|row| faults::is_beyond_cursor(row.sequence));
         if faults::broken("mark-before-confirm") {
             let mut confirmed = Confirmed::default();
             confirmed.all.extend(rows.iter().map(|row| row.sequence));
             self.mark(&mut confirmed).await?;
         }
-        window.add(rows, enough);
+        window.add(rows, wanted.but);
         Ok(full)
+    }
+
+    async fn look(&self, window: &mut Window, wanted: &Wanted) -> Result<Look, DbErr> {
+        let begun = Instant::now();
+        let seen = outbox::look(self.store.relay(), &self.config.service, wanted).await?;
+        window.looked(begun, begun.elapsed(), wanted, &seen);
+        Ok(seen)
     }
 
     async fn set_aside(&self, behind: &[i64]) -> Result<(), DbErr> {

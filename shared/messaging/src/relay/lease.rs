@@ -75,7 +75,7 @@ impl Lease {
         let now = Instant::now();
         let left = sql::query_one(
             store.relay(),
-            "SELECT expires_at_ms - {now} AS left_ms FROM relay_lease",
+            "SELECT {ms expires_at} - {now} AS left_ms FROM angarium_relay_lease",
             [],
         )
         .await?;
@@ -107,7 +107,7 @@ impl Lease {
         let asked = Instant::now();
         let renewed = sql::execute(
             store.relay(),
-            "UPDATE relay_lease SET expires_at_ms = {now} + $2 WHERE holder = $1",
+            "UPDATE angarium_relay_lease SET expires_at = {time + $2} WHERE holder = $1",
             [self.holder.as_str().into(), millis(DURATION).into()],
         )
         .await?;
@@ -119,10 +119,10 @@ impl Lease {
         let asked = Instant::now();
         let taken = sql::execute(
             store.relay(),
-            "INSERT INTO relay_lease (name, holder, expires_at_ms) VALUES ('relay', $1, {now} + $2)
-             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at_ms = excluded.expires_at_ms
-             WHERE relay_lease.holder = excluded.holder
-                OR relay_lease.expires_at_ms <= {now} OR relay_lease.expires_at_ms > {now} + $3",
+            "INSERT INTO angarium_relay_lease (name, holder, expires_at) VALUES ('relay', $1, {time + $2})
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+             WHERE angarium_relay_lease.holder = excluded.holder
+                OR angarium_relay_lease.expires_at <= {time} OR angarium_relay_lease.expires_at > {time + $3}",
             [
                 self.holder.as_str().into(),
                 millis(DURATION).into(),
@@ -133,13 +133,13 @@ impl Lease {
         Ok((taken == 1).then_some(asked))
     }
 
-    /// Gives the lease back, so that a standby need not wait for its end.
+    /// Gives the lease back, so that a standby need not wait for its end. The row stays, because moves to the history lock it.
     pub(super) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
         self.renewed = None;
         let _turn = store.turn_to_write().await?;
         sql::execute(
             store.relay(),
-            "DELETE FROM relay_lease WHERE holder = $1",
+            "UPDATE angarium_relay_lease SET holder = '', expires_at = {time} WHERE holder = $1",
             [self.holder.as_str().into()],
         )
         .await?;

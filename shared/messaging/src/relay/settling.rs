@@ -1,6 +1,6 @@
-//! What is made of the broker's answers: rows are marked, or stay pending with the reason.
+//! Acts on the broker's answers: rows move to the history, or stay pending with the reason.
 //!
-//! Guarantee: only a confirm without a return marks a row. Whatever else the broker answers, or does not, leaves it pending.
+//! Guarantee: only a confirm without a return moves a row. Any other answer, or none, leaves it pending.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -12,9 +12,9 @@ use sea_orm::DbErr;
 
 use super::Relay;
 use super::connecting::RelayError;
-use super::window::Window;
+use super::window::{Window, aggregate};
 use crate::faults;
-use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
+use crate::outbox::{self, Aggregate, LONGEST_DELAY, NotTaken, Pending};
 use crate::retry::{delay, millis};
 use crate::transport::{Confirmation, TransportError};
 
@@ -24,12 +24,12 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// What the broker has answered for the row of this sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);
 
-/// Events that the broker has confirmed and that are not yet marked.
+/// Events that the broker has confirmed and that are still in the outbox.
 #[derive(Default)]
 pub(super) struct Confirmed {
     pub(super) all: Vec<i64>,
-    /// Those of them that the broker did not take before: others may wait behind them.
-    pub(super) at_last: Vec<i64>,
+    /// The aggregates of those that the broker did not take before: others may wait behind them.
+    pub(super) at_last: Vec<Aggregate>,
 }
 
 impl Relay {
@@ -68,12 +68,9 @@ impl Relay {
             }
         }
         for sequence in &confirmed.all {
-            if window
-                .confirmed(*sequence)
-                .is_some_and(|row| row.attempts > 0 || row.was_aside)
-            {
-                confirmed.at_last.push(*sequence);
-            }
+            let row = window.confirmed(*sequence);
+            let at_last = row.filter(|row| row.attempts > 0 || row.was_aside);
+            confirmed.at_last.extend(at_last.as_ref().map(aggregate));
         }
         for ((why, reason), rows) in not_taken {
             self.postpone(&rows, why, &reason).await?;
@@ -81,15 +78,19 @@ impl Relay {
         broken.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Marks the confirmed rows, and returns whether that released others.
+    /// Moves the confirmed rows to the history, and returns whether that released others.
     pub(super) async fn mark(&self, confirmed: &mut Confirmed) -> Result<bool, DbErr> {
-        let db = self.store.relay();
         if !confirmed.all.is_empty() {
             faults::point("confirmed");
-            let _turn = self.store.turn_to_write().await?;
-            outbox::mark_published(db, confirmed.all.iter().copied()).await?;
+            let moved = outbox::move_published(&self.store, confirmed.all.clone()).await?;
             faults::point("marked");
             confirmed.all.clear();
+            if moved.refused > 0 {
+                tracing::error!(
+                    events = moved.refused,
+                    "published events are not in the history: it has others with the same version of their aggregate"
+                );
+            }
         }
         if confirmed.at_last.is_empty() {
             return Ok(false);
@@ -97,8 +98,8 @@ impl Relay {
         // Known until it is done: what is not released is read again only a minute later.
         loop {
             let _turn = self.store.turn_to_write().await?;
-            let at_last = confirmed.at_last.iter().copied();
-            if outbox::release_behind(db, at_last).await? < outbox::RELEASED {
+            let at_last = confirmed.at_last.iter().cloned();
+            if outbox::release_behind(self.store.relay(), at_last).await? < outbox::RELEASED {
                 break;
             }
         }

@@ -17,6 +17,7 @@ impl Relay {
     pub(super) async fn wait_for_work(
         &self,
         progress: &mut Progress,
+        complete_look_at: Option<std::time::Instant>,
         stop: &CancellationToken,
     ) -> Result<(), DbErr> {
         let standby = progress.lease.held_by_another_for();
@@ -24,6 +25,10 @@ impl Relay {
             wake::notify(&self.store).await?;
         }
         let ends = standby.map(|left| Instant::now() + left);
+        let ends = ends
+            .into_iter()
+            .chain(complete_look_at.map(Instant::from_std))
+            .min();
         loop {
             let left = ends.map(|ends| ends.saturating_duration_since(Instant::now()));
             let known = left.into_iter().chain(progress.timers.due_in()).min();

@@ -4,8 +4,10 @@
 //! with many events takes no more than its share of the window, so that the others are not kept waiting behind it.
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
-use crate::outbox::{Aggregate, Pending};
+use super::hint::Hint;
+use crate::outbox::{Aggregate, Look, Pending, Wanted};
 
 /// Of one aggregate no more wait here. Its events go one after another, so that more would only be in the way.
 const SHARE: usize = 20;
@@ -17,6 +19,7 @@ pub(super) struct Window {
     /// Those with more events than are here.
     crowded: HashSet<Aggregate>,
     in_flight: HashMap<i64, Pending>,
+    hint: Hint,
 }
 
 impl Window {
@@ -26,6 +29,7 @@ impl Window {
             waiting: Vec::new(),
             crowded: HashSet::new(),
             in_flight: HashMap::new(),
+            hint: Hint::new(),
         }
     }
 
@@ -34,13 +38,45 @@ impl Window {
         self.waiting.len() + self.in_flight.len() <= self.size / 2
     }
 
-    /// How many rows to ask for so that there are new ones among them: those in the window are still pending in the table.
-    pub(super) fn claim_limit(&self) -> usize {
-        self.size + self.waiting.len() + self.in_flight.len()
+    /// What to look for now: as many rows as there is room for, and none that is here.
+    pub(super) fn wanted(&mut self, now: Instant) -> Wanted {
+        if self.left_some() {
+            self.hint.forget();
+        }
+        let here = self.waiting.iter().map(|row| row.sequence);
+        Wanted {
+            limit: self
+                .size
+                .saturating_sub(self.waiting.len() + self.in_flight.len())
+                .max(1),
+            after: self.hint.start(now, self.is_empty()),
+            except: here.chain(self.in_flight.keys().copied()).collect(),
+            but: self.has_enough_of(),
+        }
+    }
+
+    /// A look for what was `wanted`, begun at `now`, took this long.
+    pub(super) fn looked(&mut self, now: Instant, took: Duration, wanted: &Wanted, seen: &Look) {
+        let ready = seen.pending.iter().filter(|row| !row.was_aside);
+        let highest = ready.map(|row| row.sequence).max();
+        self.hint.looked(now, took, wanted.after, highest);
+        if seen.has_gaps {
+            self.hint.forget();
+        }
+    }
+
+    /// Rows before those that were read last have become ready.
+    pub(super) fn look_from_the_beginning(&mut self) {
+        self.hint.forget();
+    }
+
+    /// When a complete look is due, if the last one was none.
+    pub(super) fn complete_look_at(&self) -> Option<Instant> {
+        self.hint.complete_at()
     }
 
     /// Those of which there is enough: none of theirs need be read.
-    pub(super) fn has_enough_of(&self) -> Vec<Aggregate> {
+    fn has_enough_of(&self) -> Vec<Aggregate> {
         let counts = self.counts();
         let enough = |aggregate: &&Aggregate| {
             counts
@@ -80,6 +116,7 @@ impl Window {
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.crowded.clear();
+        self.hint.forget();
     }
 
     /// These events were read and not published: they are read again.
@@ -151,12 +188,13 @@ impl Window {
     pub(super) fn refused(&mut self, sequence: i64) -> Option<Pending> {
         let row = self.in_flight.remove(&sequence)?;
         let refused = aggregate(&row);
+        self.hint.forget();
         self.waiting.retain(|waiting| aggregate(waiting) != refused);
         Some(row)
     }
 }
 
-fn aggregate(row: &Pending) -> Aggregate {
+pub(super) fn aggregate(row: &Pending) -> Aggregate {
     (
         row.aggregate_type.clone(),
         row.envelope.aggregate_id.clone(),
@@ -243,7 +281,8 @@ mod tests {
             window.has_enough_of(),
             [("order".to_owned(), "1".to_owned())]
         );
-        window.add(vec![row(101, 2, 1)], window.has_enough_of());
+        let enough = window.has_enough_of();
+        window.add(vec![row(101, 2, 1)], enough);
         assert_eq!(sequences(&window.publishable()), [1, 101]);
         assert!(!window.left_some(), "there is enough of it for a while");
         for sequence in 1..=10 {

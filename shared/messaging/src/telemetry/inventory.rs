@@ -1,9 +1,10 @@
 //! How much waits in a service's outbox and inbox, counted when somebody collects metrics and at no other time.
 //!
 //! A collection is synchronous and a database is not, so the gauges ask a task of the engine and wait for its answer, for a
-//! moment: a database that is away costs a collection its numbers and nothing else.
+//! moment. A count that takes longer goes on, and the gauges show the one before it. A database that is away costs a collection its
+//! numbers and nothing else.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,10 @@ use store::sql;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Two gauges of one collection share the count.
 const FRESH: Duration = Duration::from_millis(500);
+/// So many times as long as a count has taken, its result is used.
+const REST: u32 = 20;
+/// After this long without an answer, the last one says nothing any more.
+const OLDEST_ANSWER: Duration = Duration::from_secs(60);
 
 const STATES: [&str; 4] = ["waiting", "deferred", "dead", "skipped"];
 
@@ -36,7 +41,7 @@ struct Counted {
 
 /// The gauges of one service, and the task that counts for them.
 pub(crate) struct Inventory {
-    questions: mpsc::Receiver<SyncSender<Counted>>,
+    questions: mpsc::Receiver<SyncSender<Option<Counted>>>,
 }
 
 impl Inventory {
@@ -114,12 +119,12 @@ impl Inventory {
     pub(crate) async fn run(mut self, store: &Store, stop: &CancellationToken) {
         let answering = async {
             while let Some(answer) = self.questions.recv().await {
-                match tokio::time::timeout(PATIENCE, count(store)).await {
-                    // A collection that has given up meanwhile needs no answer.
-                    Ok(Ok(counted)) => drop(answer.try_send(counted)),
-                    Ok(Err(error)) => tracing::debug!(%error, "what waits cannot be counted"),
-                    Err(_) => tracing::debug!("what waits cannot be counted in time"),
+                let counted = count(store).await;
+                if let Err(error) = &counted {
+                    tracing::debug!(%error, "what waits cannot be counted");
                 }
+                // A collection that no longer waits reads it the next time.
+                let _ = answer.try_send(counted.ok());
             }
         };
         stop.run_until_cancelled(answering).await;
@@ -128,41 +133,72 @@ impl Inventory {
 
 /// A collection's side.
 struct Counter {
-    ask: mpsc::Sender<SyncSender<Counted>>,
-    /// When the last answer came, or did not.
-    last: Mutex<Option<(Instant, Option<Counted>)>>,
+    ask: mpsc::Sender<SyncSender<Option<Counted>>>,
+    last: Mutex<Last>,
+}
+
+/// The last answer, and the one that is still to come.
+#[derive(Default)]
+struct Last {
+    counted: Option<Counted>,
+    /// When it was asked for, and how long the answer took.
+    asked: Option<(Instant, Duration)>,
+    coming: Option<(Instant, Receiver<Option<Counted>>)>,
 }
 
 impl Counter {
-    /// `None` where nobody counts (the service has ended) or the answer does not come in time.
+    /// The numbers, at most [`REST`] times as old as counting takes: with a large backlog a collection gets those of the last count
+    /// while the next one is under way. `None` where the database is away, or the service has ended.
     fn count(&self) -> Option<Counted> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, counted)) = *last
-            && at.elapsed() < FRESH
-        {
-            return counted;
+        let is_fresh = |(at, took): (Instant, Duration)| at.elapsed() < FRESH.max(took * REST);
+        if last.coming.is_none() {
+            if last.asked.is_some_and(is_fresh) {
+                return last.counted;
+            }
+            let (answer, answered) = sync_channel(1);
+            self.ask.try_send(answer).ok()?;
+            last.coming = Some((Instant::now(), answered));
         }
-        let (answer, answered) = sync_channel(1);
-        self.ask.try_send(answer).ok()?;
-        let counted = answered.recv_timeout(PATIENCE).ok();
-        *last = Some((Instant::now(), counted));
-        counted
+        last.wait();
+        last.counted
+    }
+}
+
+impl Last {
+    /// Waits a moment for the answer that is coming.
+    fn wait(&mut self) {
+        let Some((asked, answered)) = self.coming.take() else {
+            return;
+        };
+        match answered.recv_timeout(PATIENCE) {
+            Ok(counted) => {
+                self.counted = counted;
+                self.asked = Some((asked, asked.elapsed()));
+            }
+            Err(RecvTimeoutError::Timeout) if asked.elapsed() < OLDEST_ANSWER => {
+                self.coming = Some((asked, answered));
+            }
+            // Nobody counts any more, or the database does not answer.
+            Err(_) => self.counted = None,
+        }
     }
 }
 
 async fn count(store: &Store) -> Result<Counted, DbErr> {
     let db = store.connection();
     let outbox = format!(
-        "SELECT (SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL) AS pending,
-                (SELECT count(*) FROM outbox WHERE published_at_ms IS NULL AND held_until_ms IS NULL
-                 AND set_aside_at_ms IS NOT NULL AND unroutable_since_ms IS NOT NULL) AS unroutable,
-                coalesce({{now}} - ({OLDEST}), 0) AS age_ms"
+        "SELECT (SELECT count(*) FROM angarium_outbox WHERE held_until IS NULL AND set_aside_at IS NULL) AS ready,
+                (SELECT count(*) FROM angarium_outbox WHERE set_aside_at IS NOT NULL) AS aside,
+                (SELECT count(*) FROM angarium_outbox
+                 WHERE set_aside_at IS NOT NULL AND unroutable_since IS NOT NULL) AS unroutable,
+                coalesce({{now}} - {{ms ({OLDEST})}}, 0) AS age_ms"
     );
-    let inbox = "SELECT state, count(*) AS held FROM inbox
+    let inbox = "SELECT state, count(*) AS held FROM angarium_inbox
                  WHERE state <> 'done' AND state IN ('waiting', 'deferred', 'dead', 'skipped') GROUP BY state";
     let mut counted = Counted::default();
     if let Some(row) = sql::query_one(db, &outbox, []).await? {
-        counted.pending = unsigned(row.try_get("", "pending")?);
+        counted.pending = unsigned(row.try_get("", "ready")?) + unsigned(row.try_get("", "aside")?);
         counted.unroutable = unsigned(row.try_get("", "unroutable")?);
         counted.oldest_age_ms = unsigned(row.try_get("", "age_ms")?);
     }

@@ -27,7 +27,7 @@ async fn a_lease_that_ends_in_a_year_is_taken_over(
     world.all_is_published().await;
     // As a process that is killed: nothing is given back.
     world.abort().await;
-    let ahead = "UPDATE relay_lease SET expires_at_ms = expires_at_ms + $1";
+    let ahead = "UPDATE angarium_relay_lease SET expires_at = {time + $1}";
     execute(world.store.connection(), ahead, [YEAR_MS.into()])
         .await
         .unwrap();
@@ -49,7 +49,7 @@ async fn what_was_put_off_by_a_clock_ahead_is_published(
     for version in 1..=3 {
         world.commit(&Changed::of("a"), version).await;
     }
-    let ahead = "UPDATE outbox SET created_at_ms = created_at_ms + $1, due_at_ms = due_at_ms + $1 WHERE aggregate_version = 2";
+    let ahead = "UPDATE angarium_outbox SET created_at = {time + $1} WHERE aggregate_version = 2";
     execute(world.store.connection(), ahead, [HOUR_MS.into()])
         .await
         .unwrap();
@@ -82,8 +82,7 @@ async fn what_is_held_by_a_clock_ahead_is_handled(
     world.run_consumer_as(each_on_its_own(), config());
     world.becomes(&id(&event), "deferred").await;
     world.abort().await;
-    let ahead = "UPDATE inbox SET received_at_ms = received_at_ms + $1, due_at_ms = due_at_ms + $1,
-                                  first_failed_at_ms = first_failed_at_ms + $1, begun = $2";
+    let ahead = "UPDATE angarium_inbox SET received_at = {time + $1}, due_at = {time + $1}, first_failed_at = {time + $1}, begun = $2";
     execute(
         world.store.connection(),
         ahead,
@@ -96,7 +95,7 @@ async fn what_is_held_by_a_clock_ahead_is_handled(
     world.run_consumer_as(each_on_its_own(), config());
     world.becomes(&id(&event), "done").await;
     assert_eq!(world.handled().await, [id(&event)]);
-    let future = "SELECT 1 FROM inbox WHERE received_at_ms > settled_at_ms OR first_failed_at_ms > settled_at_ms";
+    let future = "SELECT 1 FROM angarium_inbox WHERE received_at > settled_at OR first_failed_at > settled_at";
     assert_eq!(world.rows(future, []).await.len(), 0);
     world.stop().await;
 }
@@ -123,7 +122,7 @@ async fn no_event_dies_because_the_clock_is_set_ahead(
     world.run_consumer_as(each_on_its_own(), config(Duration::from_secs(3600)));
     world.becomes(&id(&event), "deferred").await;
     world.abort().await;
-    let before = "UPDATE inbox SET due_at_ms = 0, first_failed_at_ms = first_failed_at_ms - $1";
+    let before = "UPDATE angarium_inbox SET due_at = {time of 0}, first_failed_at = {time - $1}";
     execute(world.store.connection(), before, [(48 * HOUR_MS).into()])
         .await
         .unwrap();
@@ -155,7 +154,7 @@ async fn a_wait_that_is_right_is_left_alone(
     );
     world.becomes(&id(&event), "deferred").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let soon = "SELECT 1 FROM inbox WHERE due_at_ms < received_at_ms + 200000";
+    let soon = "SELECT 1 FROM angarium_inbox WHERE {ms due_at} < {ms received_at} + 200000";
     eventually_is("it waits", 0, async || world.rows(soon, []).await.len()).await;
     assert_eq!(world.handled().await.len(), 0);
     world.stop().await;

@@ -66,10 +66,10 @@ async fn many_events_are_read_and_marked_together() {
     world.run_relay(transport);
     world.all_is_published().await;
     let asked = statements.since(begun);
-    let marked = asked.iter().filter(|one| one.contains("UPDATE outbox SET"));
+    let marked = asked.iter().filter(|one| one.contains("WITH lease"));
     let marked = marked.count();
     assert!((1..=EVENTS / 4).contains(&marked), "{asked:?}");
-    let looks = asked.iter().filter(|one| one.contains("WITH clock"));
+    let looks = asked.iter().filter(|one| one.contains("WITH ready"));
     let looks = looks.count();
     assert!((1..=EVENTS / 4).contains(&looks), "{asked:?}");
     world.stop().await;

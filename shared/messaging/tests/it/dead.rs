@@ -320,7 +320,7 @@ async fn dead_of(world: &World, cause: &str) -> Held {
 
 /// The message as the inbox has it.
 async fn kept(world: &World, event_id: &str) -> Message {
-    let selecting = "SELECT exchange, routing_key, properties, body FROM inbox WHERE event_id = $1";
+    let selecting = "SELECT exchange, routing_key, properties, body FROM angarium_inbox WHERE event_id = {uuid $1}";
     let rows = world.rows(selecting, [event_id.into()]).await;
     let row: &QueryResult = rows.first().unwrap();
     let properties: String = row.try_get("", "properties").unwrap();

@@ -129,7 +129,8 @@ async fn what_was_discarded_before_its_turn_is_passed_over_in_its_turn(
     world.becomes(&id(&third), "waiting").await;
     world.becomes(&id(&second), "waiting").await;
     // The broker gave it up: it is dead before its predecessor has come.
-    let dying = "UPDATE inbox SET state = 'dead', due_at_ms = NULL WHERE aggregate_version = 2";
+    let dying =
+        "UPDATE angarium_inbox SET state = 'dead', due_at = NULL WHERE aggregate_version = 2";
     world.rows(dying, []).await;
     assert!(
         dead_letters(&world)
@@ -138,7 +139,7 @@ async fn what_was_discarded_before_its_turn_is_passed_over_in_its_turn(
             .unwrap()
     );
     eventually_is("it was looked at and left", 1, async || {
-        let left = "SELECT 1 FROM inbox WHERE state = 'discarded' AND due_at_ms > received_at_ms + 1000000";
+        let left = "SELECT 1 FROM angarium_inbox WHERE state = 'discarded' AND {ms due_at} > {ms received_at} + 1000000";
         world.rows(left, []).await.len()
     })
     .await;
@@ -263,15 +264,15 @@ async fn all_of_a_type_are_replayed_once_each_also_where_they_fail_again(
     };
     world.send(&each_on_its_own(), &events).await;
     world.run_consumer_as(each_on_its_own(), one_attempt());
-    let dead = "SELECT 1 FROM inbox WHERE state = 'dead'";
+    let dead = "SELECT 1 FROM angarium_inbox WHERE state = 'dead'";
     eventually_is("all are dead", events.len(), async || {
         world.rows(dead, []).await.len()
     })
     .await;
 
     // As a clock that was ahead leaves them.
-    let ahead = "UPDATE inbox SET received_at_ms = received_at_ms + 31536000000, replayed_at_ms = received_at_ms + 31536000000
-                 WHERE event_id = $1";
+    let ahead = "UPDATE angarium_inbox SET received_at = {time + 31536000000}, replayed_at = {time + 31536000000}
+                 WHERE event_id = {uuid $1}";
     let first = [id(&events[0]).into()];
     execute(world.store.connection(), ahead, first)
         .await

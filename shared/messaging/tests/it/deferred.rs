@@ -129,7 +129,7 @@ async fn a_deferred_event_outlives_a_restart(
     world.stop().await;
     assert_eq!(world.broker.messages(QUEUE).await, 0);
     // Its time comes while nobody runs.
-    let due = "UPDATE inbox SET due_at_ms = 0 WHERE state = 'deferred'";
+    let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
     crate::effects::execute(world.store.connection(), due, [])
         .await
         .unwrap();

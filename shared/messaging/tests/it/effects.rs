@@ -5,6 +5,7 @@ use messaging::{Delivered, HandlerError, Subscriptions, Transaction, outbox};
 use opentelemetry::trace::TraceContextExt as _;
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use sea_orm_migration::prelude::*;
+use store::sql;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::events::{Changed, Echoed, Failure};
@@ -105,9 +106,7 @@ pub(crate) async fn execute(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<(), DbErr> {
-    let backend = db.get_database_backend();
-    let statement = Statement::from_sql_and_values(backend, sql, values);
-    db.execute_raw(statement).await.map(|_| ())
+    sql::execute(db, sql, values).await.map(|_| ())
 }
 
 /// The engine's tables and that of the effects, as a service has them.

@@ -59,7 +59,7 @@ async fn a_held_event_that_ends_each_process_that_handles_it_is_dead_in_the_end(
         .await;
         world.abort().await;
         // As if the lease of who has died had run out.
-        let due = "UPDATE inbox SET due_at_ms = 0 WHERE state = 'deferred'";
+        let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
         execute(world.store.connection(), due, []).await.unwrap();
     }
     world.send(&each_on_its_own(), [&neighbour]).await;
@@ -103,7 +103,7 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
     }
     world.abort().await;
     // Nobody knows which of them it was that ended the process before.
-    let due = "UPDATE inbox SET due_at_ms = 0, begun = 1 WHERE state = 'deferred'";
+    let due = "UPDATE angarium_inbox SET due_at = {time of 0}, begun = 1 WHERE state = 'deferred'";
     execute(world.store.connection(), due, []).await.unwrap();
     loop {
         let before = attempts.load(Ordering::SeqCst);
@@ -121,10 +121,10 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
             break;
         }
         // It is alone: no other attempt is begun and not ended.
-        let begun = "SELECT event_id FROM inbox WHERE begun > 1";
+        let begun = "SELECT event_id FROM angarium_inbox WHERE begun > 1";
         assert_eq!(world.rows(begun, []).await.len(), 1);
         world.abort().await;
-        let due = "UPDATE inbox SET due_at_ms = 0 WHERE state = 'deferred'";
+        let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
         execute(world.store.connection(), due, []).await.unwrap();
     }
     for neighbour in &neighbours {
@@ -192,7 +192,7 @@ async fn held_events_that_take_their_time_do_not_keep_another_one() {
     world.send(&subscriptions(), &slow).await;
     world.run_consumer_as(subscriptions(), config);
     eventually("three are at it, and do not end", async || {
-        let taken = "SELECT event_id FROM inbox WHERE state = 'deferred' AND begun = 1";
+        let taken = "SELECT event_id FROM angarium_inbox WHERE state = 'deferred' AND begun = 1";
         let taken = world.rows(taken, []).await.len();
         if taken == slow.len() {
             Ok(())
@@ -307,10 +307,12 @@ async fn many_held_events_are_all_handled(
     world.becomes(&id(&event), "deferred").await;
     world.stop().await;
     let kept = "consumer, state, event_type, aggregate_type, aggregate_id, aggregate_version, exchange, routing_key,
-                properties, body, received_at_ms, attempts";
+                properties, body, received_at, attempts";
     let copying = format!(
         "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {COPIES})
-         INSERT INTO inbox (event_id, due_at_ms, {kept}) SELECT 'copy-' || n, 0, {kept} FROM inbox, number"
+         INSERT INTO angarium_inbox (event_id, due_at, {kept})
+         SELECT {{uuid ('00000000-0000-0000-0000-' || (100000000000 + n))}}, {{time of 0}}, {kept}
+         FROM angarium_inbox, number"
     );
     execute(world.store.connection(), &copying, [])
         .await

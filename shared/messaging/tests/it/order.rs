@@ -136,7 +136,7 @@ async fn a_dead_event_blocks_its_own_aggregate_and_no_other(
     })
     .await;
     eventually_is("nothing is due", 0, async || {
-        let due = "SELECT 1 FROM inbox WHERE due_at_ms IS NOT NULL";
+        let due = "SELECT 1 FROM angarium_inbox WHERE due_at IS NOT NULL";
         world.rows(due, []).await.len()
     })
     .await;
@@ -286,7 +286,7 @@ fn wait_forever() -> ConsumerConfig {
 }
 
 async fn make_due(world: &World, message: &Message) {
-    let due = "UPDATE inbox SET due_at_ms = 0 WHERE event_id = $1";
+    let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE event_id = {uuid $1}";
     crate::effects::execute(world.store.connection(), due, [id(message).into()])
         .await
         .unwrap();

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use messaging::{Engine, EngineConfig, Participant, Retention};
 use rstest::rstest;
-use testkit::{BrokerKind, Statements, StoreKind, eventually_is};
+use testkit::{BrokerKind, Statements, StoreKind, eventually, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::effects::{QUEUE, each_on_its_own, execute};
+use crate::effects::{each_on_its_own, execute};
 use crate::events::EXCHANGE;
 use crate::world::World;
 
@@ -25,13 +25,8 @@ async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays
 ) {
     let (statements, _listening) = Statements::listen();
     let world = World::new(store, BrokerKind::Embedded).await;
-    for (name, count, published) in [
-        ("old", MANY, Some(OLD)),
-        ("young", 1, Some(YOUNG)),
-        ("pending", 1, None),
-    ] {
-        promised(&world, store, name, count, published).await;
-    }
+    published(&world, store, "old", MANY, OLD).await;
+    published(&world, store, "young", 1, YOUNG).await;
     for (name, count, state, settled) in [
         ("old", MANY, "done", Some(OLD)),
         ("young", 1, "done", Some(YOUNG)),
@@ -61,26 +56,33 @@ async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays
     let mut running = JoinSet::new();
     running.spawn(engine.run(stop.clone(), committed.clone()));
     for (table, left) in [
-        ("outbox", &["pending-1", "young-1"][..]),
-        ("inbox", &["dead-1", "waiting-1", "young-1"]),
+        ("angarium_outbox_history", &["young"][..]),
+        ("angarium_inbox", &["dead", "waiting", "young"]),
     ] {
         let left = left.iter().map(ToString::to_string).collect();
         eventually_is(table, left, async || names(&world, table).await).await;
     }
     // The retention of rows that a clock wrote while it was ahead begins now, not at the time that the clock showed.
-    for stamped in ["outbox WHERE published_at_ms", "inbox WHERE settled_at_ms"] {
-        let ahead = format!("SELECT 1 FROM {stamped} >= {YOUNG}");
+    for stamped in [
+        "angarium_outbox_history WHERE published_at",
+        "angarium_inbox WHERE settled_at",
+    ] {
+        let ahead = format!("SELECT 1 FROM {stamped} >= {{time of {YOUNG}}}");
         eventually_is(stamped, 0, async || world.rows(&ahead, []).await.len()).await;
     }
     if store == StoreKind::Postgres {
-        for table in ["outbox", "inbox"] {
+        for table in ["angarium_outbox_history", "angarium_inbox"] {
             // A statement is told of once its answer is there, which the rows may show a moment earlier.
-            let batches = async || {
+            let batches = || {
                 let asked = statements.since(begun).into_iter();
                 let deleting = format!("DELETE FROM {table}");
                 asked.filter(|one| one.contains(&deleting)).count()
             };
-            eventually_is(&format!("batches of {table}"), 3, batches).await;
+            eventually(&format!("batches of {table}"), async || match batches() {
+                3.. => Ok(()),
+                few => Err(few),
+            })
+            .await;
         }
     }
     stop.cancel();
@@ -88,19 +90,18 @@ async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays
     running.join_next().await.unwrap().unwrap();
 }
 
-async fn promised(world: &World, store: StoreKind, name: &str, count: i64, published: Option<i64>) {
+async fn published(world: &World, store: StoreKind, name: &str, count: i64, at_ms: i64) {
     let bytes = match store {
         StoreKind::Postgres => "bytea",
         StoreKind::Sqlite => "blob",
     };
-    // Not due: what is pending here is not to be published.
     let sql = format!(
-        "{NUMBERS} INSERT INTO outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
-                                       aggregate_id, aggregate_version, payload, correlation_id, created_at_ms, due_at_ms,
-                                       published_at_ms)
-         SELECT $2 || '-' || i, '', '', false, '', '', $2, i, CAST('' AS {bytes}), '', 1, {YOUNG}, CAST($3 AS bigint) FROM numbers"
+        "{NUMBERS} INSERT INTO angarium_outbox_history
+             (sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
+              aggregate_version, payload, correlation_id, created_at, published_at)
+         SELECT i, {ID}, '', '', false, $2, '', $2, i, CAST('' AS {bytes}), '', {{time of 1}}, {{time of $3}} FROM numbers"
     );
-    let values = [count.into(), name.into(), published.into()];
+    let values = [count.into(), name.into(), at_ms.into()];
     execute(world.store.connection(), &sql, values)
         .await
         .unwrap();
@@ -108,8 +109,8 @@ async fn promised(world: &World, store: StoreKind, name: &str, count: i64, publi
 
 async fn seen(world: &World, name: &str, count: i64, state: &str, settled: Option<i64>) {
     let sql = format!(
-        "{NUMBERS} INSERT INTO inbox (consumer, event_id, state, received_at_ms, settled_at_ms)
-         SELECT '{QUEUE}', $2 || '-' || i, $3, 1, CAST($4 AS bigint) FROM numbers"
+        "{NUMBERS} INSERT INTO angarium_inbox (consumer, event_id, state, event_type, received_at, settled_at)
+         SELECT $2, {ID}, $3, $2, {{time of 1}}, {{time of $4}} FROM numbers"
     );
     let values = [count.into(), name.into(), state.into(), settled.into()];
     execute(world.store.connection(), &sql, values)
@@ -117,13 +118,15 @@ async fn seen(world: &World, name: &str, count: i64, state: &str, settled: Optio
         .unwrap();
 }
 
+const ID: &str = "{uuid ('00000000-0000-0000-0000-' || (100000000000 + i))}";
+
 const NUMBERS: &str = "WITH RECURSIVE numbers (i) AS (
     SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM numbers WHERE i < $1)";
 
 async fn names(world: &World, table: &str) -> Vec<String> {
-    let sql = format!("SELECT event_id FROM {table} ORDER BY event_id LIMIT 5");
+    let sql = format!("SELECT event_type FROM {table} ORDER BY event_type LIMIT 5");
     let rows = world.rows(&sql, []).await;
     rows.iter()
-        .map(|row| row.try_get("", "event_id").unwrap())
+        .map(|row| row.try_get("", "event_type").unwrap())
         .collect()
 }

@@ -47,7 +47,7 @@ async fn after_cancelled_begins_each_statement_stands_alone(
         // Each session that comes back is used.
         let statements = (0..SESSIONS).map(async |number| {
             let insert = format!(
-                "INSERT INTO relay_lease (name, holder, expires_at_ms) VALUES ('{round}-{number}', 'test', 0)"
+                "INSERT INTO angarium_relay_lease (name, holder, expires_at) VALUES ('{round}-{number}', 'test', CURRENT_TIMESTAMP)"
             );
             store.connection().execute_unprepared(&insert).await
         });
@@ -57,7 +57,7 @@ async fn after_cancelled_begins_each_statement_stands_alone(
         let seen = beside
             .query_all_raw(Statement::from_string(
                 beside.get_database_backend(),
-                "SELECT name FROM relay_lease",
+                "SELECT name FROM angarium_relay_lease WHERE holder = 'test'",
             ))
             .await
             .unwrap();

@@ -238,9 +238,11 @@ async fn a_damaged_row_of_the_inbox_is_dead_and_others_are_handled(
         world.becomes(&id(held), "deferred").await;
     }
     world.stop().await;
-    let damaging = "UPDATE inbox SET properties = '{' WHERE event_id = $1";
+    let damaging = "UPDATE angarium_inbox SET properties = 'damaged' WHERE event_id = {uuid $1}";
     world.rows(damaging, [id(&damaged).into()]).await;
-    world.rows("UPDATE inbox SET due_at_ms = 0", []).await;
+    world
+        .rows("UPDATE angarium_inbox SET due_at = {time of 0}", [])
+        .await;
     world.run_consumer(each_on_its_own());
     world.becomes(&id(&good), "done").await;
     let dead = world.becomes(&id(&damaged), "dead").await;

@@ -49,11 +49,11 @@ impl Publishing {
 
 /// How many pending events are counted as those that no queue takes, and how many are set aside.
 async fn aside(world: &World) -> (usize, usize) {
-    let of_the_rows = "SELECT unroutable_since_ms FROM outbox
-                       WHERE published_at_ms IS NULL AND set_aside_at_ms IS NOT NULL";
+    let of_the_rows = "SELECT unroutable_since IS NOT NULL AS is_unroutable FROM angarium_outbox
+                       WHERE set_aside_at IS NOT NULL";
     let rows = world.rows(of_the_rows, []).await;
-    let since = |row: &sea_orm::QueryResult| row.try_get::<Option<i64>>("", "unroutable_since_ms");
-    let unroutable = rows.iter().filter(|row| since(row).unwrap().is_some());
+    let is_unroutable = |row: &&sea_orm::QueryResult| row.try_get("", "is_unroutable").unwrap();
+    let unroutable = rows.iter().filter(is_unroutable);
     (unroutable.count(), rows.len())
 }
 
@@ -278,8 +278,8 @@ async fn what_waits_behind_an_event_that_is_gone_is_published(
     eventually_is("both are set aside", 2, async || aside(&world).await.1).await;
     let db = world.store.connection();
     for statement in [
-        "DELETE FROM outbox WHERE aggregate_version = 1",
-        "UPDATE outbox SET due_at_ms = 0",
+        "DELETE FROM angarium_outbox WHERE aggregate_version = 1",
+        "UPDATE angarium_outbox SET due_at = created_at",
     ] {
         db.execute_unprepared(statement).await.unwrap();
     }
@@ -321,8 +321,8 @@ async fn events_behind_go_out_together_where_their_release_was_lost(
         world.commit(&Changed::of("a"), version).await;
     }
     for sql in [
-        "UPDATE outbox SET set_aside_at_ms = created_at_ms, unroutable_since_ms = created_at_ms, due_at_ms = created_at_ms",
-        "UPDATE outbox SET published_at_ms = created_at_ms, attempts = 1 WHERE aggregate_version = 1",
+        "UPDATE angarium_outbox SET set_aside_at = created_at, unroutable_since = created_at, due_at = created_at",
+        "DELETE FROM angarium_outbox WHERE aggregate_version = 1",
     ] {
         let db = world.store.connection();
         db.execute_unprepared(sql).await.unwrap();

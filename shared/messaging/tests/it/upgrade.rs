@@ -10,12 +10,13 @@ use crate::events::{Changed, Failure};
 use crate::world::World;
 
 /// The engine's tables.
-const TABLES: [&str; 5] = [
-    "outbox",
-    "relay_lease",
-    "inbox",
-    "position",
-    "dead_letter_decision",
+const TABLES: [&str; 6] = [
+    "angarium_outbox",
+    "angarium_outbox_history",
+    "angarium_relay_lease",
+    "angarium_inbox",
+    "angarium_position",
+    "angarium_dead_letter_decision",
 ];
 
 /// PostgreSQL refuses a prepared statement whose result changes its columns (`0A000`), on that connection for good.

@@ -8,7 +8,8 @@ use messaging::transport::{Confirmation, Topology, Transport};
 use messaging::{
     Cause, Consumer, ConsumerConfig, Relay, RelayConfig, RetryPolicy, Store, Subscriptions, outbox,
 };
-use sea_orm::{ConnectionTrait as _, QueryResult, Statement, Value};
+use sea_orm::{QueryResult, Value};
+use store::sql;
 use testkit::{Broker, BrokerKind, Database, StoreKind, eventually, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -178,7 +179,7 @@ impl World {
 
     pub(crate) async fn inbox(&self) -> Vec<Held> {
         let rows = self
-            .rows("SELECT event_id, state, attempts, cause, body FROM inbox ORDER BY received_at_ms, event_id", [])
+            .rows("SELECT {text event_id} AS event_id, state, attempts, cause, body FROM angarium_inbox ORDER BY received_at, event_id", [])
             .await;
         let held = |row: &QueryResult| Held {
             event_id: row.try_get("", "event_id").unwrap(),
@@ -209,15 +210,12 @@ impl World {
 
     pub(crate) async fn outbox(&self) -> Vec<Promised> {
         let rows = self
-            .rows("SELECT event_id, event_type, published_at_ms, attempts, last_error FROM outbox ORDER BY sequence", [])
+            .rows("SELECT {text event_id} AS event_id, event_type, state, attempts, last_error FROM angarium_events ORDER BY sequence", [])
             .await;
         let promised = |row: &QueryResult| Promised {
             event_id: row.try_get("", "event_id").unwrap(),
             event_type: row.try_get("", "event_type").unwrap(),
-            published: row
-                .try_get::<Option<i64>>("", "published_at_ms")
-                .unwrap()
-                .is_some(),
+            published: row.try_get::<String>("", "state").unwrap() == "published",
             attempts: row.try_get("", "attempts").unwrap(),
             last_error: row.try_get("", "last_error").unwrap(),
         };
@@ -239,16 +237,14 @@ impl World {
         sql: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Vec<QueryResult> {
-        let db = self.store.connection();
-        let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-        db.query_all_raw(statement).await.unwrap()
+        sql::query_all(self.store.connection(), sql, values)
+            .await
+            .unwrap()
     }
 }
 
 pub(crate) fn cause() -> Cause {
-    Cause {
-        correlation_id: "call-1".to_owned(),
-    }
+    Cause::call("call-1")
 }
 
 /// Retries at once, and nothing happens because of time.

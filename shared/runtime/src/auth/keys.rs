@@ -1,4 +1,4 @@
-//! The table `verification_key`: the public keys that a service has heard of, shared by its replicas.
+//! The table `angarium_verification_key`: the public keys that a service has heard of, shared by its replicas.
 //!
 //! Each service has it in its own database, filled by the event that tells of a key. Nothing in it is secret.
 
@@ -32,8 +32,8 @@ pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(
     ];
     sql::execute(
         db,
-        "INSERT INTO verification_key (key_id, public_key, expires_at_ms) VALUES ($1, $2, $3)
-         ON CONFLICT (key_id) DO UPDATE SET expires_at_ms = excluded.expires_at_ms",
+        "INSERT INTO angarium_verification_key (key_id, public_key, expires_at) VALUES ($1, $2, {time of $3})
+         ON CONFLICT (key_id) DO UPDATE SET expires_at = excluded.expires_at",
         values,
     )
     .await?;
@@ -54,7 +54,7 @@ pub async fn hear(
     learn(db, key).await?;
     sql::execute(
         db,
-        "UPDATE verification_key SET announced_at_ms = $2 WHERE key_id = $1",
+        "UPDATE angarium_verification_key SET announced_at = {time of $2} WHERE key_id = $1",
         [key.key_id.as_str().into(), announced_at_ms.into()],
     )
     .await?;
@@ -63,7 +63,7 @@ pub async fn hear(
 
 /// The query, with the words of [`store::sql`], for the wait before this service requests the keys: null (never) if it has a valid key, zero (now) if it has none.
 pub fn missing_in_ms() -> &'static str {
-    "SELECT CASE WHEN EXISTS (SELECT 1 FROM verification_key WHERE expires_at_ms > {now}) THEN NULL
+    "SELECT CASE WHEN EXISTS (SELECT 1 FROM angarium_verification_key WHERE expires_at > {time}) THEN NULL
      ELSE cast(0 as bigint) END"
 }
 
@@ -71,7 +71,8 @@ pub fn missing_in_ms() -> &'static str {
 pub(super) async fn all(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<(VerificationKey, Option<i64>)>, DbErr> {
-    let select = "SELECT key_id, public_key, expires_at_ms, announced_at_ms FROM verification_key";
+    let select = "SELECT key_id, public_key, {ms expires_at} AS expires_at_ms, {ms announced_at} AS announced_at_ms
+        FROM angarium_verification_key";
     let rows = sql::query_all(db, select, []).await?;
     let read = |row| Ok((key(row)?, row.try_get("", "announced_at_ms")?));
     rows.iter().map(read).collect()
@@ -81,7 +82,7 @@ fn key(row: &QueryResult) -> Result<VerificationKey, DbErr> {
     let public_key: Vec<u8> = row.try_get("", "public_key")?;
     let public_key = public_key
         .try_into()
-        .map_err(|_| DbErr::Type("verification_key.public_key holds no key".to_owned()))?;
+        .map_err(|_| DbErr::Type("angarium_verification_key.public_key holds no key".to_owned()))?;
     Ok(VerificationKey {
         key_id: row.try_get("", "key_id")?,
         public_key,

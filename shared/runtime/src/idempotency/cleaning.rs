@@ -75,9 +75,9 @@ impl Watched {
 /// Where a statement fails.
 pub async fn clean_up(db: &impl ConnectionTrait, stop: &CancellationToken) -> Result<(), DbErr> {
     let bringing_back = format!(
-        "UPDATE idempotency SET created_at_ms = {{now}} WHERE (caller, method, request_id) IN (
-             SELECT caller, method, request_id FROM idempotency
-             WHERE created_at_ms > {{now}} + $1 ORDER BY created_at_ms LIMIT {BATCH})"
+        "UPDATE angarium_idempotency SET created_at = {{time}} WHERE (caller, method, request_id) IN (
+             SELECT caller, method, request_id FROM angarium_idempotency
+             WHERE created_at > {{time + $1}} ORDER BY created_at LIMIT {BATCH})"
     );
     while !stop.is_cancelled() {
         let brought_back = sql::execute(db, &bringing_back, [millis(STEP).into()]).await?;
@@ -86,9 +86,9 @@ pub async fn clean_up(db: &impl ConnectionTrait, stop: &CancellationToken) -> Re
         }
     }
     let delete = format!(
-        "DELETE FROM idempotency WHERE (caller, method, request_id) IN (
-             SELECT caller, method, request_id FROM idempotency
-             WHERE created_at_ms < {{now}} - $1 ORDER BY created_at_ms LIMIT {BATCH})"
+        "DELETE FROM angarium_idempotency WHERE (caller, method, request_id) IN (
+             SELECT caller, method, request_id FROM angarium_idempotency
+             WHERE created_at < {{time - $1}} ORDER BY created_at LIMIT {BATCH})"
     );
     while !stop.is_cancelled() {
         let deleted = sql::execute(db, &delete, [millis(RETENTION).into()]).await?;

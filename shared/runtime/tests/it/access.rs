@@ -353,7 +353,7 @@ async fn while_the_database_is_away_the_known_keys_go_on_to_count() {
     let world = World::new(FOR_USERS).await;
     world.announced(NOW_MS).await;
     assert!(world.call_as(ADA).await.is_ok());
-    let gone = "ALTER TABLE verification_key RENAME TO hidden";
+    let gone = "ALTER TABLE angarium_verification_key RENAME TO hidden";
     world.db.execute_unprepared(gone).await.unwrap();
     let unknown = signer("key-2").issue(ADA, NOW_MS - 1_000).token;
     // Whether that key is ours nobody can say, after at most the pause between two looks.

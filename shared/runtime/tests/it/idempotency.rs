@@ -49,7 +49,7 @@ async fn begin(db: &store::Database) -> Transaction {
 }
 
 async fn count(db: &store::Database) -> i64 {
-    let sql = "SELECT count(*) AS n FROM idempotency";
+    let sql = "SELECT count(*) AS n FROM angarium_idempotency";
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let row = db.query_one_raw(statement).await.unwrap().unwrap();
     row.try_get("", "n").unwrap()
@@ -137,19 +137,19 @@ async fn answers_are_kept_for_a_day_and_deleted_after_it(
     for _ in 0..3 {
         let ids = (0..400).map(|_| new_id());
         let rows: Vec<String> = ids
-            .map(|id| format!("('ada', 'Place', '{id}', '', 1000)"))
+            .map(|id| format!("('ada', 'Place', '{id}', '', {{time of 1000}})"))
             .collect();
         let sql = format!(
-            "INSERT INTO idempotency (caller, method, request_id, request_hash, created_at_ms) VALUES {}",
+            "INSERT INTO angarium_idempotency (caller, method, request_id, request_hash, created_at) VALUES {}",
             rows.join(",")
         );
-        db.execute_unprepared(&sql).await.unwrap();
+        store::sql::execute(&db, &sql, []).await.unwrap();
     }
     let recent = call("ada", &new_id(), "tea");
     let first = perform(&db, recent.as_ref()).await.unwrap();
-    let almost_a_day = "UPDATE idempotency SET created_at_ms = created_at_ms - 23 * 3600 * 1000 \
+    let almost_a_day = "UPDATE angarium_idempotency SET created_at = {time - 82800000} \
                         WHERE response IS NOT NULL";
-    db.execute_unprepared(almost_a_day).await.unwrap();
+    store::sql::execute(&db, almost_a_day, []).await.unwrap();
 
     clean_up(&db, &CancellationToken::new()).await.unwrap();
     assert_eq!(count(&db).await, 1);

@@ -12,9 +12,13 @@ const AGGREGATES: u8 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Its transaction has not committed yet.
+    Late,
     Pending,
     /// The broker did not take it.
     Postponed,
+    /// As that, and it is due again.
+    Again,
     Published,
 }
 
@@ -25,6 +29,8 @@ enum Step {
     IsConfirmed(usize),
     IsRefused(usize),
     TimeComes,
+    /// The next late transaction of this aggregate commits.
+    Commits(u8),
     AnotherTakesOver,
 }
 
@@ -33,22 +39,34 @@ struct Relay {
     size: usize,
     table: BTreeMap<i64, (Pending, State)>,
     in_flight: Vec<i64>,
+    now: Instant,
 }
 
 impl Relay {
-    fn new(size: usize, aggregates: &[u8]) -> Self {
-        let mut versions = HashMap::new();
-        let table = (1_i64..).zip(aggregates).map(|(sequence, aggregate)| {
+    /// Rows of these aggregates in this order, from the one on that is late all of its aggregate.
+    fn new(size: usize, aggregates: &[(u8, bool)]) -> Self {
+        let (mut versions, mut late) = (HashMap::new(), HashSet::new());
+        let table = (1_i64..).zip(aggregates);
+        let table = table.map(|(sequence, (aggregate, is_late))| {
             let version = versions.entry(*aggregate).or_insert(0);
             *version += 1;
             let row = row(sequence, *aggregate, *version);
-            (sequence, (row, State::Pending))
+            // A later transaction of an aggregate waits for the one before.
+            if *is_late {
+                late.insert(*aggregate);
+            }
+            let state = match late.contains(aggregate) {
+                true => State::Late,
+                false => State::Pending,
+            };
+            (sequence, (row, state))
         });
         Self {
             window: Window::new(size),
             size,
             table: table.collect(),
             in_flight: Vec::new(),
+            now: Instant::now(),
         }
     }
 
@@ -59,7 +77,12 @@ impl Relay {
             Step::IsConfirmed(which) => {
                 if let Some(sequence) = self.answered(*which) {
                     self.window.confirmed(sequence);
-                    self.table.get_mut(&sequence).unwrap().1 = State::Published;
+                    let state = &mut self.table.get_mut(&sequence).unwrap().1;
+                    if *state == State::Again {
+                        // What was behind it is released.
+                        self.window.look_from_the_beginning();
+                    }
+                    *state = State::Published;
                 }
             }
             Step::IsRefused(which) => {
@@ -70,6 +93,15 @@ impl Relay {
                 }
             }
             Step::TimeComes => self.time_comes(),
+            Step::Commits(number) => {
+                let of = number.to_string();
+                let is_next = |(row, state): &&mut (Pending, State)| {
+                    *state == State::Late && row.envelope.aggregate_id == of
+                };
+                if let Some((_, state)) = self.table.values_mut().find(is_next) {
+                    *state = State::Pending;
+                }
+            }
             Step::AnotherTakesOver => self.window.forget_waiting(),
         }
     }
@@ -79,18 +111,46 @@ impl Relay {
         if !self.window.wants_more() {
             return;
         }
-        let enough = self.window.has_enough_of();
-        let mut held_back: HashSet<Aggregate> = enough.iter().cloned().collect();
-        let mut rows = Vec::new();
-        for (row, state) in self.table.values() {
+        self.now += Duration::from_millis(150);
+        let wanted = self.window.wanted(self.now);
+        let mut held_back: HashSet<Aggregate> = wanted.but.iter().cloned().collect();
+        let (mut ready, mut again) = (Vec::new(), Vec::new());
+        let mut after_gap = HashSet::new();
+        let mut has_gaps = false;
+        for (sequence, (row, state)) in &self.table {
+            if wanted.except.contains(sequence) || held_back.contains(&aggregate(row)) {
+                continue;
+            }
             match state {
                 State::Postponed => drop(held_back.insert(aggregate(row))),
-                State::Pending if !held_back.contains(&aggregate(row)) => rows.push(row.clone()),
-                _ => (),
+                State::Again => {
+                    held_back.insert(aggregate(row));
+                    again.push(Pending {
+                        was_aside: true,
+                        ..row.clone()
+                    });
+                }
+                State::Pending if *sequence <= wanted.after => {
+                    after_gap.insert(aggregate(row));
+                }
+                State::Pending if after_gap.contains(&aggregate(row)) => has_gaps = true,
+                State::Pending => ready.push(row.clone()),
+                State::Late | State::Published => (),
             }
         }
-        rows.truncate(self.window.claim_limit());
-        self.window.add(rows, enough);
+        ready.truncate(wanted.limit);
+        again.truncate(wanted.limit);
+        ready.extend(again);
+        ready.sort_by_key(|row| row.sequence);
+        let seen = Look {
+            pending: ready,
+            behind: Vec::new(),
+            has_gaps,
+            timer_in_ms: None,
+        };
+        self.window
+            .looked(self.now, Duration::from_millis(1), &wanted, &seen);
+        self.window.add(seen.pending, wanted.but);
     }
 
     fn publish(&mut self) {
@@ -103,7 +163,8 @@ impl Relay {
                 earlier.all(|(_, state)| *state == State::Published),
                 "{row:?}"
             );
-            assert_eq!(self.table[&row.sequence].1, State::Pending);
+            let state = self.table[&row.sequence].1;
+            assert!(matches!(state, State::Pending | State::Again), "{row:?}");
             assert!(!self.in_flight.contains(&row.sequence));
             self.in_flight.push(row.sequence);
         }
@@ -118,7 +179,7 @@ impl Relay {
     fn time_comes(&mut self) {
         for (_, state) in self.table.values_mut() {
             if *state == State::Postponed {
-                *state = State::Pending;
+                *state = State::Again;
             }
         }
     }
@@ -132,8 +193,15 @@ impl Relay {
     /// Everything is confirmed from now on.
     fn comes_to_rest(&mut self) {
         let mut rounds = self.table.len() + 1;
+        for (_, state) in self.table.values_mut() {
+            if *state == State::Late {
+                *state = State::Pending;
+            }
+        }
         while !self.is_done() && rounds > 0 {
             rounds -= 1;
+            // The complete look comes.
+            self.now += Duration::from_secs(1);
             self.time_comes();
             self.claim();
             self.publish();
@@ -151,6 +219,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => any::<usize>().prop_map(Step::IsConfirmed),
         2 => any::<usize>().prop_map(Step::IsRefused),
         1 => Just(Step::TimeComes),
+        2 => (0..AGGREGATES).prop_map(Step::Commits),
         1 => Just(Step::AnotherTakesOver),
     ]
 }
@@ -160,7 +229,7 @@ proptest! {
 
     #[test]
     fn whatever_is_answered_when_each_aggregate_goes_in_its_order(
-        aggregates in proptest::collection::vec(0..AGGREGATES, 1..60),
+        aggregates in proptest::collection::vec((0..AGGREGATES, proptest::bool::weighted(0.1)), 1..60),
         steps in proptest::collection::vec(step(), 0..60),
         size in 1_usize..8,
     ) {

@@ -100,9 +100,9 @@ impl QueueFile {
         let rows = sql::query_all(
             &self.db,
             "SELECT id, exchange, routing_key, properties, body, cast(deliveries AS integer) AS deliveries
-             FROM message WHERE queue = $2 AND id NOT IN {list $1} ORDER BY id LIMIT $3",
+             FROM message WHERE queue = $2 AND id {not in numbers $1} ORDER BY id LIMIT $3",
             [
-                sql::list(taken),
+                sql::numbers(taken),
                 queue.into(),
                 i64::try_from(limit).unwrap_or(i64::MAX).into(),
             ],
@@ -134,9 +134,9 @@ impl QueueFile {
                 .push(message.id);
         }
         let counting = "UPDATE message SET deliveries = $2 + 1
-                        WHERE id IN {list $1} AND cast(deliveries AS integer) = $2";
+                        WHERE id {in numbers $1} AND cast(deliveries AS integer) = $2";
         for (deliveries, ids) in by_count {
-            let values = [sql::list(ids), deliveries.into()];
+            let values = [sql::numbers(ids), deliveries.into()];
             sql::execute(&self.db, counting, values).await?;
         }
         Ok(())
@@ -145,11 +145,11 @@ impl QueueFile {
     /// Moves messages that are delivered too often to the dead-letter queue.
     pub(super) async fn dead_letter(&self, queue: &str, ids: &[i64]) -> Result<(), DbErr> {
         let target = dead_letter_queue(queue);
-        let moving = "UPDATE message SET queue = $2, deliveries = 0 WHERE id IN {list $1}";
+        let moving = "UPDATE message SET queue = $2, deliveries = 0 WHERE id {in numbers $1}";
         sql::execute(
             &self.db,
             moving,
-            [sql::list(ids.iter().copied()), target.as_str().into()],
+            [sql::numbers(ids.iter().copied()), target.as_str().into()],
         )
         .await?;
         self.give_back(ids.iter().copied());
@@ -160,8 +160,8 @@ impl QueueFile {
     pub(super) async fn remove(&self, ids: &[i64]) -> Result<(), DbErr> {
         sql::execute(
             &self.db,
-            "DELETE FROM message WHERE id IN {list $1}",
-            [sql::list(ids.iter().copied())],
+            "DELETE FROM message WHERE id {in numbers $1}",
+            [sql::numbers(ids.iter().copied())],
         )
         .await?;
         self.give_back(ids.iter().copied());

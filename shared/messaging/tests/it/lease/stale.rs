@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::effects::execute;
 use crate::events::Changed;
 use crate::scripted::{Publication, Scripted};
 use crate::world::{World, cause};
@@ -165,9 +166,8 @@ async fn what_was_read_before_the_lease_is_read_again(
     let mut late = Replica::new(&world);
     // While this transaction lasts, the relay can look, but it cannot write its lease.
     let other = late.store.begin().await.unwrap();
-    let lease =
-        "INSERT INTO relay_lease (name, holder, expires_at_ms) VALUES ('relay', 'other', 1)";
-    other.execute_unprepared(lease).await.unwrap();
+    let lease = "UPDATE angarium_relay_lease SET holder = 'other', expires_at = {time of 1}";
+    execute(&other, lease, []).await.unwrap();
     late.run();
     match store {
         StoreKind::Postgres => {
@@ -183,7 +183,7 @@ async fn what_was_read_before_the_lease_is_read_again(
         // It waits inside the process, which no event shows. A too short pause may hide a fault but reports no false one.
         StoreKind::Sqlite => tokio::time::sleep(Duration::from_millis(500)).await,
     }
-    let published = "UPDATE outbox SET published_at_ms = 1";
+    let published = "DELETE FROM angarium_outbox";
     other.execute_unprepared(published).await.unwrap();
     other.commit().await.unwrap();
 

@@ -1,9 +1,23 @@
-//! What users log in with beside their passwords: sessions, codes of mails, counters of attempts, and the keys of tokens.
+//! The users, and what they log in with: passwords, sessions, codes of mails, counters of attempts, and the keys of tokens.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
+
+// The constraint has a name because the store tells by it what is taken.
+const USERS: &str = "
+CREATE TABLE users (
+    user_id        text    PRIMARY KEY,
+    email          text    NOT NULL,
+    email_key      text    NOT NULL CONSTRAINT users_email_key UNIQUE,
+    email_verified boolean NOT NULL,
+    display_name   text    NOT NULL,
+    password_hash  text    NOT NULL,
+    version        bigint  NOT NULL,
+    created_at_ms  bigint  NOT NULL,
+    updated_at_ms  bigint  NOT NULL
+)";
 
 const SESSION: &str = "
 CREATE TABLE session (
@@ -58,14 +72,30 @@ CREATE TABLE signing_key (
     version            bigint  NOT NULL
 )";
 
+// For people: times instead of milliseconds, and no hash and no key.
+const READABLE_USERS: &str = "
+CREATE VIEW readable_users AS
+SELECT user_id, email, email_verified, display_name, version,
+       {readable created_at_ms} AS created_at, {readable updated_at_ms} AS updated_at
+FROM users";
+const READABLE_SESSION: &str = "
+CREATE VIEW readable_session AS
+SELECT session_id, user_id, {readable expires_at_ms} AS expires_at FROM session";
+const READABLE_LOGIN_ATTEMPT: &str = "
+CREATE VIEW readable_login_attempt AS
+SELECT account, address, failures, {readable blocked_until_ms} AS blocked_until, {readable last_at_ms} AS last_at
+FROM login_attempt";
+const READABLE_SIGNING_KEY: &str = "
+CREATE VIEW readable_signing_key AS
+SELECT key_id, version, {readable signs_from_ms} AS signs_from, {readable signs_until_ms} AS signs_until,
+       {readable expires_at_ms} AS expires_at
+FROM signing_key";
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let bytes = match manager.get_database_backend() {
-            sea_orm::DbBackend::Sqlite => "blob",
-            _ => "bytea",
-        };
-        for statement in [
+        let statements = [
+            USERS,
             SESSION,
             SESSION_BY_USER,
             SESSION_BY_EXPIRY,
@@ -77,13 +107,11 @@ impl MigrationTrait for Migration {
             BUCKET,
             BUCKET_BY_TIME,
             SIGNING_KEY,
-        ] {
-            let statement = statement.replace("{bytes}", bytes);
-            manager
-                .get_connection()
-                .execute_unprepared(&statement)
-                .await?;
-        }
-        Ok(())
+            READABLE_USERS,
+            READABLE_SESSION,
+            READABLE_LOGIN_ATTEMPT,
+            READABLE_SIGNING_KEY,
+        ];
+        ::store::create(manager, &statements).await
     }
 }

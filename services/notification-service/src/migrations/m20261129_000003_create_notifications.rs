@@ -1,19 +1,25 @@
 //! Recipients, the mails to them, and which mails they want.
 
-use sea_orm::DbBackend;
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
+// `settled_at_ms` is when nothing was left to be done about a deleted user, `correlation_id` that of the deletion.
 const RECIPIENT: &str = "
 CREATE TABLE recipient (
-    user_id      text   PRIMARY KEY,
-    email        text   NOT NULL,
-    display_name text   NOT NULL,
-    user_version bigint NOT NULL,
-    erased_at_ms bigint
+    user_id           text   PRIMARY KEY,
+    email             text   NOT NULL,
+    display_name      text   NOT NULL,
+    user_version      bigint NOT NULL,
+    erased_at_ms      bigint,
+    settled_at_ms     bigint,
+    correlation_id    text,
+    deletion_event_id text
 )";
+
+const UNSETTLED: &str = "
+CREATE INDEX recipient_unsettled ON recipient (erased_at_ms) WHERE erased_at_ms IS NOT NULL AND settled_at_ms IS NULL";
 
 // `due_at_ms` is when a pending mail is to be taken up; while it is being sent, the end of the lease on it.
 // `attempt_began_at_ms` is there while the outcome of an attempt is not known: during the attempt, and after a crash in it.
@@ -35,6 +41,7 @@ CREATE TABLE notification (
     correlation_id      text    NOT NULL,
     traceparent         text,
     tracestate          text,
+    baggage             text,
     attempts            integer NOT NULL,
     repeats             integer NOT NULL,
     failure             text,
@@ -66,28 +73,35 @@ CREATE TABLE preference (
     updated_at_ms   bigint
 )";
 
+// For people: times instead of milliseconds, and no bodies and no codes.
+const READABLE_RECIPIENT: &str = "
+CREATE VIEW readable_recipient AS
+SELECT user_id, email, display_name, user_version, {readable erased_at_ms} AS erased_at,
+       {readable settled_at_ms} AS settled_at, correlation_id
+FROM recipient";
+const READABLE_NOTIFICATION: &str = "
+CREATE VIEW readable_notification AS
+SELECT notification_id, event_id, user_id, kind, state, email, subject, original_id, correlation_id, attempts, repeats,
+       failure, {readable created_at_ms} AS created_at, {readable due_at_ms} AS due_at,
+       {readable attempt_began_at_ms} AS attempt_began_at, {readable sent_at_ms} AS sent_at,
+       {readable failed_at_ms} AS failed_at
+FROM notification";
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let bytes = match manager.get_database_backend() {
-            DbBackend::Sqlite => "blob",
-            _ => "bytea",
-        };
-        let notification = NOTIFICATION.replace("{bytes}", bytes);
-        for statement in [
+        let statements = [
             RECIPIENT,
-            &notification,
+            UNSETTLED,
+            NOTIFICATION,
             ONE_OF_EVENT,
             COPIES,
             BY_USER,
             DUE,
             PREFERENCE,
-        ] {
-            manager
-                .get_connection()
-                .execute_unprepared(statement)
-                .await?;
-        }
-        Ok(())
+            READABLE_RECIPIENT,
+            READABLE_NOTIFICATION,
+        ];
+        ::store::create(manager, &statements).await
     }
 }

@@ -1,0 +1,137 @@
+//! The words in which the dialects of PostgreSQL and SQLite differ, filled into the text of a statement.
+//!
+//! A word that is not known stays as it is, braces included, so the database refuses the statement and names the word.
+
+use sea_orm::DbBackend;
+
+use crate::clock;
+
+/// The text of `sql` as `backend` understands it.
+pub(crate) fn fill(sql: &str, backend: DbBackend) -> String {
+    let mut filled = String::with_capacity(sql.len() * 2);
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let Some((word, after)) = after.split_once('}') else {
+            filled.push('{');
+            rest = after;
+            break;
+        };
+        match meaning(word, backend) {
+            Some(meaning) => filled.push_str(&meaning),
+            None => filled.extend(["{", word, "}"]),
+        }
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+fn meaning(word: &str, backend: DbBackend) -> Option<String> {
+    match backend {
+        DbBackend::Sqlite => in_sqlite(word),
+        _ => in_postgres(word),
+    }
+}
+
+fn in_sqlite(word: &str) -> Option<String> {
+    let now = || clock::now_sql(DbBackend::Sqlite);
+    Some(match word {
+        "now" | "time" => now(),
+        "for update" | "skip locked" => String::new(),
+        _ => match argument(word)? {
+            ("time +", wait) => format!("({} + {wait})", now()),
+            ("time -", wait) => format!("({} - {wait})", now()),
+            ("in numbers", list) => format!("IN (SELECT value FROM json_each({list}))"),
+            ("not in numbers" | "not in texts", list) => {
+                format!("NOT IN (SELECT value FROM json_each({list}))")
+            }
+            ("pairs", list) => format!(
+                "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each({list}))"
+            ),
+            ("ms" | "uuid" | "text" | "time of", same) => same.to_owned(),
+            _ => return None,
+        },
+    })
+}
+
+fn in_postgres(word: &str) -> Option<String> {
+    let time = || clock::time_sql(DbBackend::Postgres);
+    Some(match word {
+        "now" => clock::now_sql(DbBackend::Postgres),
+        "time" => time(),
+        "for update" => "FOR UPDATE".to_owned(),
+        "skip locked" => "FOR UPDATE SKIP LOCKED".to_owned(),
+        _ => match argument(word)? {
+            ("time +", wait) => format!("({} + {wait} * interval '1 millisecond')", time()),
+            ("time -", wait) => format!("({} - {wait} * interval '1 millisecond')", time()),
+            ("time of", ms) => format!("(timestamptz 'epoch' + {ms} * interval '1 millisecond')"),
+            ("ms", column) => format!("(extract(epoch from {column}) * 1000)::bigint"),
+            ("uuid", text) => format!("{text}::uuid"),
+            ("text", column) => format!("{column}::text"),
+            // An array, because PostgreSQL plans a subquery of unknown size as a join with the whole table.
+            ("in numbers", list) => format!(
+                "= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text({list}::json)))"
+            ),
+            // A subquery, because PostgreSQL hashes it. It would compare each row with each element of an array.
+            ("not in numbers", list) => {
+                format!("NOT IN (SELECT value::bigint FROM json_array_elements_text({list}::json))")
+            }
+            ("not in texts", list) => {
+                format!("NOT IN (SELECT json_array_elements_text({list}::json))")
+            }
+            ("pairs", list) => format!(
+                "(SELECT value->>0, value->>1 FROM json_array_elements({list}::json) AS pair (value))"
+            ),
+            _ => return None,
+        },
+    })
+}
+
+/// A word and what follows it: the longest word first, because `time + $1` begins as `time`.
+fn argument(word: &str) -> Option<(&'static str, &str)> {
+    const WORDS: [&str; 10] = [
+        "time of",
+        "time +",
+        "time -",
+        "ms",
+        "uuid",
+        "text",
+        "in numbers",
+        "not in numbers",
+        "not in texts",
+        "pairs",
+    ];
+    WORDS.into_iter().find_map(|known| {
+        let argument = word.strip_prefix(known)?.strip_prefix(' ')?;
+        Some((known, argument))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_differ_by_store() {
+        let sql = "UPDATE t SET at = {time + $2} WHERE id = {uuid $1} AND n {in numbers $3}";
+        assert_eq!(
+            fill(sql, DbBackend::Postgres),
+            "UPDATE t SET at = (date_trunc('milliseconds', statement_timestamp()) + $2 * interval '1 millisecond') \
+             WHERE id = $1::uuid AND n = ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text($3::json)))"
+        );
+        assert_eq!(
+            fill(sql, DbBackend::Sqlite),
+            "UPDATE t SET at = (cast(unixepoch('subsec') * 1000 as integer) + $2) \
+             WHERE id = $1 AND n IN (SELECT value FROM json_each($3))"
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_stays() {
+        for text in ["SELECT {nwo}", "SELECT '{", "SELECT '{}'", "SELECT {ms}"] {
+            assert_eq!(fill(text, DbBackend::Postgres), text);
+            assert_eq!(fill(text, DbBackend::Sqlite), text);
+        }
+    }
+}
