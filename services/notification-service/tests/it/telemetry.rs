@@ -73,7 +73,8 @@ async fn one_trace_goes_from_the_event_through_the_mail_to_the_event_of_the_mail
     let event_id = world.publish(&registered("ada@example.com", "Ada")).await;
     world.notification(event_id, NotificationState::Sent).await;
 
-    for table in ["notification", "angarium_outbox_history"] {
+    let enqueued = "(SELECT traceparent FROM angarium_outbox UNION ALL SELECT traceparent FROM angarium_outbox_history) AS sent";
+    for table in ["notification", enqueued] {
         let sql = format!("SELECT traceparent FROM {table}");
         let traceparent: String = world.value(&sql).await;
         assert_eq!(trace_id(&traceparent), trace_id(TRACEPARENT), "{table}");

@@ -1,7 +1,7 @@
 //! A user is deleted: their open orders are cancelled, however many there are, what was written about the others is erased,
 //! and no further order is taken.
 
-use contracts::order::v1::{OrderCancelled, OrderState, UserViewState};
+use contracts::order::v1::{OrderState, UserViewState};
 use futures::future::join_all;
 use order_service::store::users;
 use rstest::rstest;
@@ -61,7 +61,8 @@ async fn all_open_orders_of_a_deleted_user_are_cancelled_and_no_other(
     told.retain(|promised| promised.event_type == "angarium.order.v1.OrderCancelled");
     assert_eq!(told.len(), MANY - 1);
     for promised in told {
-        assert_eq!(promised.decode::<OrderCancelled>().user_id, user_id);
+        let id = &promised.aggregate_id;
+        assert!(orders.iter().any(|order| order.order_id == *id), "{id}");
         assert_eq!(
             promised.correlation_id,
             deletion.correlation_id.clone().unwrap()

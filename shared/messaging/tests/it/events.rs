@@ -67,6 +67,10 @@ impl Event for Changed {
     fn aggregate_id(&self) -> &str {
         &self.account
     }
+
+    fn person_id(&self) -> Option<&str> {
+        (!self.note.is_empty()).then_some(self.note.as_str())
+    }
 }
 
 /// Of the same aggregate, and nobody has a handler for it.
