@@ -252,6 +252,7 @@ fn sql_is_written_out_and_its_values_are_bound() {
     let plain = [
         "services/user-service/src/store/signing_keys.rs",
         "shared/store/src/database.rs",
+        "shared/store/src/ddl.rs",
         "shared/store/src/migrate/step.rs",
         "shared/store/src/postgres.rs",
         "shared/store/src/transaction.rs",

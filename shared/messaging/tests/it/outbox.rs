@@ -3,6 +3,7 @@
 use messaging::{Cause, outbox};
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually_is};
+use tokio::task::JoinSet;
 
 use crate::effects::{each_on_its_own, execute};
 use crate::events::{Audited, Changed};
@@ -137,14 +138,15 @@ async fn a_version_that_is_just_being_moved_cannot_be_taken_again() {
     }
     let second = world.store.begin().await.unwrap();
     outbox::enqueue(&second, &Changed::of("a"), 1, &cause()).unwrap();
-    let second = tokio::spawn(second.commit());
+    let mut running = JoinSet::new();
+    running.spawn(second.commit());
     let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     eventually_is("the second waits", 1, async || {
         world.rows(waits, []).await.len()
     })
     .await;
     moving.commit().await.unwrap();
-    let error = second.await.unwrap().unwrap_err();
+    let error = running.join_next().await.unwrap().unwrap().unwrap_err();
     assert!(store::is_unique_violation(&error), "{error}");
 }
 
