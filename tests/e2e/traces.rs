@@ -60,7 +60,9 @@ async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_caus
         let rows = system
             .query(
                 service,
-                "SELECT traceparent, baggage, correlation_id FROM angarium_outbox_history WHERE event_type NOT LIKE '%KeyPublished'",
+                "SELECT traceparent, baggage, correlation_id FROM angarium_outbox WHERE event_type NOT LIKE '%KeyPublished'
+                 UNION ALL
+                 SELECT traceparent, baggage, correlation_id FROM angarium_outbox_history WHERE event_type NOT LIKE '%KeyPublished'",
             )
             .await;
         // Of the user and the mail about the address; of both mails.

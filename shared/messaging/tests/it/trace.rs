@@ -60,7 +60,8 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
     assert_ne!(effect("b").trace_id, trace_id);
 
     // What the handler has published in turn belongs to the same trace and call.
-    let echo = "SELECT traceparent, correlation_id FROM angarium_outbox WHERE event_type = $1";
+    let echo = "SELECT traceparent, correlation_id FROM angarium_outbox WHERE event_type = $1
+                UNION ALL SELECT traceparent, correlation_id FROM angarium_outbox_history WHERE event_type = $1";
     let rows = world.rows(echo, ["test.account.v1.Echoed".into()]).await;
     assert_eq!(rows.len(), 1);
     let parent: String = rows[0].try_get("", "traceparent").unwrap();
@@ -160,7 +161,7 @@ async fn a_trace_that_is_not_sampled_is_carried_as_such_and_stays_one() {
     let trace_id = PARENT.split('-').nth(1).unwrap();
     assert_eq!(effects[0].trace_id, trace_id);
     let rows = world
-        .rows("SELECT traceparent FROM angarium_outbox_history", [])
+        .rows("SELECT traceparent FROM angarium_outbox UNION ALL SELECT traceparent FROM angarium_outbox_history", [])
         .await;
     let carried: String = rows[0].try_get("", "traceparent").unwrap();
     assert!(
