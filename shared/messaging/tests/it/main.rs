@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod columns;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod consumer;
