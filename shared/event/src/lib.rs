@@ -41,7 +41,7 @@ pub trait Event: prost::Message + prost::Name + Default + 'static {
     /// The id of the aggregate that it belongs to: events of one aggregate are delivered in the order of its versions.
     fn aggregate_id(&self) -> &str;
 
-    /// The id of the person whose personal data it holds, if it holds any.
+    /// The id of the person that its personal data belongs to, if it holds any.
     fn person_id(&self) -> Option<&str> {
         None
     }

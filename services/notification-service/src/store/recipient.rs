@@ -19,7 +19,7 @@ pub struct Model {
     pub settled_at_ms: Option<i64>,
     /// What their deletion was caused by, until it is settled.
     pub correlation_id: Option<String>,
-    /// The event that told of their deletion, until it is settled.
+    /// The event of their deletion, until it is settled.
     pub deletion_event_id: Option<String>,
 }
 

@@ -18,7 +18,7 @@ pub struct Model {
     pub settled_at_ms: Option<i64>,
     /// Of the deletion.
     pub correlation_id: Option<String>,
-    /// The event that told of the deletion, until it is settled.
+    /// The event of the deletion, until it is settled.
     pub deletion_event_id: Option<String>,
     /// Its trace.
     pub traceparent: Option<String>,

@@ -5,7 +5,7 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-// The constraint has a name because the store tells by it what is taken.
+// The constraint has a name, by which the store knows what is taken.
 const USERS: &str = "
 CREATE TABLE users (
     user_id        text    PRIMARY KEY,

@@ -82,13 +82,14 @@ impl Relay {
     pub(super) async fn mark(&self, confirmed: &mut Confirmed) -> Result<bool, DbErr> {
         if !confirmed.all.is_empty() {
             faults::point("confirmed");
-            let moved = outbox::move_published(&self.store, confirmed.all.clone()).await?;
+            let refused = outbox::move_published(&self.store, confirmed.all.clone()).await?;
             faults::point("marked");
             confirmed.all.clear();
-            if moved.refused > 0 {
+            if !refused.is_empty() {
                 tracing::error!(
-                    events = moved.refused,
-                    "published events are not in the history: it has others with the same version of their aggregate"
+                    event.ids = refused.join(" "),
+                    "published events are not in the history: it has other events with the same version of their aggregate. \
+                     Check whether the trigger angarium_outbox_used_version is there"
                 );
             }
         }

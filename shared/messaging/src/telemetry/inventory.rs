@@ -179,7 +179,7 @@ impl Last {
             Err(RecvTimeoutError::Timeout) if asked.elapsed() < OLDEST_ANSWER => {
                 self.coming = Some((asked, answered));
             }
-            // Nobody counts any more, or the database does not answer.
+            // The service has ended, or the database does not answer.
             Err(_) => self.counted = None,
         }
     }

@@ -233,8 +233,10 @@ async fn what_was_published_can_be_published_again_in_its_order(
     }
     world.all_is_published().await;
     world.stop().await;
+    // One that is pending stays behind the earlier ones.
+    enqueued.push(world.commit(&Changed::of("a"), 4).await.to_string());
     assert_eq!(outbox::publish_again(&world.store, 0).await.unwrap(), 3);
-    assert_eq!(world.pending().await, 3);
+    assert_eq!(world.pending().await, 4);
     let ids: Vec<String> = world
         .outbox()
         .await
@@ -244,5 +246,30 @@ async fn what_was_published_can_be_published_again_in_its_order(
     assert_eq!(ids, enqueued);
     world.run_relay(world.transport(&each_on_its_own()));
     world.all_is_published().await;
+    world.stop().await;
+}
+
+/// As where the trigger is gone: a version is published a second time, which only the history's own key notices.
+#[rstest]
+#[tokio::test]
+async fn an_event_that_the_history_refuses_is_not_published_for_ever(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let transport = world.transport(&each_on_its_own());
+    transport.declare().await.unwrap();
+    world.commit(&Changed::of("a"), 1).await;
+    let other = "INSERT INTO angarium_outbox_history
+             (sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
+              aggregate_version, payload, correlation_id, created_at, published_at)
+         SELECT sequence, {uuid '00000000-0000-0000-0000-000000000001'}, exchange, routing_key, may_be_unrouted, event_type,
+                aggregate_type, aggregate_id, aggregate_version, payload, correlation_id, created_at, {time}
+         FROM angarium_outbox";
+    execute(world.store.connection(), other, []).await.unwrap();
+    world.commit(&Changed::of("b"), 1).await;
+    world.run_relay(transport);
+    world.all_is_published().await;
+    let history = "SELECT 1 FROM angarium_outbox_history";
+    assert_eq!(world.rows(history, []).await.len(), 2);
     world.stop().await;
 }
