@@ -212,6 +212,8 @@ async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<Stri
             or_none(version.as_deref())
         ),
         format!("attempts     {}", letter.attempts),
+        format!("replays      {}", letter.replays),
+        format!("failure      {}", or_none(letter.fingerprint.as_deref())),
         format!("received     {}", time(letter.received_at_ms)),
         format!(
             "first failed {}",
@@ -221,10 +223,12 @@ async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<Stri
             "published to {} with {}",
             letter.message.exchange, letter.message.routing_key
         ),
+        format!("published by {}", or_none(letter.source.as_deref())),
         format!(
             "correlation  {}",
             or_none(letter.message.correlation_id.as_deref())
         ),
+        format!("trace        {}", or_none(letter.trace_id.as_deref())),
         format!("body         {}", body(&letter)),
     ];
     let headers = letter.message.headers.iter();

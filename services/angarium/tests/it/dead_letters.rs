@@ -76,6 +76,10 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
     .await;
     for part in [
         "attempts     1",
+        "replays      1",
+        "failure      34ebb767aa50",
+        "published by ",
+        "trace        ",
         "header       a: b",
         "2 bytes of a type that is not known here",
         "by ada: mended in 1.2 (was: undecodable: it has no event type)",
