@@ -19,6 +19,7 @@ mod floor;
 mod load;
 mod machine;
 mod ours;
+mod outbox;
 mod phase;
 mod proc;
 mod report;
@@ -91,6 +92,8 @@ struct Compare {
 enum What {
     /// Drain the backlogs of the relay and the inbox, and compare each with its bound
     Drain(drain::Settings),
+    /// Compare the relay's rate on empty tables with that on large ones, and with an old snapshot
+    Outbox(outbox::Settings),
     /// Measure all services in one program, on SQLite and the embedded transport
     Embedded(embedded::Settings),
     /// Send the load alone to another server that speaks the contract
@@ -139,6 +142,12 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
         Some(What::Drain(settings)) => {
             let measured = drain::run(settings, build()).await?;
             println!("{}\n", drain::markdown(&measured));
+            write(json, &measured)?;
+            Ok(code(measured.wrong.is_empty()))
+        }
+        Some(What::Outbox(settings)) => {
+            let measured = outbox::run(settings, build()).await?;
+            println!("{}\n", outbox::markdown(&measured));
             write(json, &measured)?;
             Ok(code(measured.wrong.is_empty()))
         }

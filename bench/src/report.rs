@@ -23,7 +23,7 @@ pub(crate) struct Report {
     pub(crate) rounds: Vec<Round>,
 }
 
-mod numbers;
+pub(crate) mod numbers;
 mod parts;
 
 use self::numbers::{cell, quotient};

@@ -20,6 +20,7 @@ mod bare;
 mod seed;
 mod table;
 
+pub(crate) use self::seed::Template;
 pub(crate) use self::table::markdown;
 
 /// The shortest pause between two checks. A check counts the rows, so the pause grows with the time of a check.
@@ -98,16 +99,18 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
 }
 
 /// The databases and the virtual host after the services ran once: migrations and topology are done, and one user is known.
-struct Backlog {
-    orders: PgPool,
+pub(crate) struct Backlog {
+    pub(crate) orders: PgPool,
     mails: PgPool,
-    user_id: String,
+    pub(crate) user_id: String,
     databases: Vec<Database>,
-    virtual_host: VirtualHost,
+    pub(crate) virtual_host: VirtualHost,
 }
 
 impl Backlog {
-    async fn prepare(servers: &Servers) -> Result<Self> {
+    /// # Errors
+    /// Where a service does not start, or the first order gets no mail.
+    pub(crate) async fn prepare(servers: &Servers) -> Result<Self> {
         let system = ours::start(servers, 1).await?;
         let user_id = sqlx::query_scalar("SELECT user_id FROM orders LIMIT 1")
             .fetch_one(&system.databases.orders)
@@ -159,7 +162,10 @@ impl Backlog {
     }
 
     /// The service at this place of [`ours::SERVICES`].
-    async fn start(&self, service: usize, sink: &Sink) -> Result<Program> {
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub(crate) async fn start(&self, service: usize, sink: &Sink) -> Result<Program> {
         let [address] = children::free_addresses()?;
         let name = ours::SERVICES[service];
         let database = self.databases[service].url().to_owned();

@@ -21,6 +21,14 @@ SELECT event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order
 FROM (SELECT gen_random_uuid() AS event_id, gen_random_uuid()::text AS order_id
       FROM generate_series(1, $1)) AS event";
 
+/// Events that were published before.
+const FILL_HISTORY: &str = "
+INSERT INTO angarium_outbox_history (sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
+                                     aggregate_id, aggregate_version, payload, correlation_id, created_at, published_at)
+SELECT number, event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order_id, 'UTF8') || $6, 'past', now(), now()
+FROM (SELECT number, gen_random_uuid() AS event_id, gen_random_uuid()::text AS order_id
+      FROM generate_series(1, $1) AS number) AS event";
+
 /// An `order.placed` of one user.
 pub(crate) struct Template {
     event: OrderPlaced,
@@ -60,7 +68,22 @@ impl Template {
     /// # Errors
     /// Where the outbox has other columns than expected here.
     pub(crate) async fn fill(&self, orders: &PgPool, rows: u64) -> Result<()> {
-        sqlx::query(FILL)
+        self.write(FILL, orders, rows).await?;
+        // A real backlog grows slowly, and autovacuum keeps up with it; so vacuum here.
+        settle(orders, "VACUUM (ANALYZE) angarium_outbox").await
+    }
+
+    /// Writes `rows` events that were published.
+    ///
+    /// # Errors
+    /// Where the history has other columns than expected here.
+    pub(crate) async fn fill_history(&self, orders: &PgPool, rows: u64) -> Result<()> {
+        self.write(FILL_HISTORY, orders, rows).await?;
+        settle(orders, "VACUUM (ANALYZE) angarium_outbox_history").await
+    }
+
+    async fn write(&self, statement: &'static str, orders: &PgPool, rows: u64) -> Result<()> {
+        sqlx::query(statement)
             .bind(i64::try_from(rows)?)
             .bind(OrderPlaced::EXCHANGE)
             .bind(OrderPlaced::ROUTING_KEY)
@@ -69,10 +92,6 @@ impl Template {
             .bind(&self.after)
             .execute(orders)
             .await?;
-        // A real backlog grows slowly, and autovacuum keeps up with it; so vacuum here.
-        for statement in ["VACUUM (ANALYZE) angarium_outbox", "CHECKPOINT"] {
-            sqlx::query(statement).execute(orders).await?;
-        }
         Ok(())
     }
 
@@ -84,6 +103,14 @@ impl Template {
         };
         (Uuid::now_v7(), event)
     }
+}
+
+/// Vacuums, and writes dirty pages, so that neither is part of what is measured next.
+async fn settle(orders: &PgPool, vacuum: &'static str) -> Result<()> {
+    for statement in [vacuum, "CHECKPOINT"] {
+        sqlx::query(statement).execute(orders).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

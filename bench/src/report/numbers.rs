@@ -1,7 +1,7 @@
 //! Figures of several rounds, as the cells of a table. Pure.
 
 /// The median, and the range of several.
-pub(super) fn cell(values: &[f64], digits: usize) -> String {
+pub(crate) fn cell(values: &[f64], digits: usize) -> String {
     match (median(values), values.len()) {
         (None, _) => "–".to_owned(),
         (Some(only), 1) => format!("{only:.digits$}"),
@@ -24,7 +24,7 @@ pub(super) fn quotient(cells: &[Vec<f64>]) -> String {
     }
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;

@@ -51,6 +51,32 @@ fn a_backlog_is_drained_and_nothing_is_lost() {
 }
 
 #[test]
+fn the_relay_is_measured_on_three_states_of_its_tables() {
+    let args = [
+        "outbox",
+        "--history",
+        "1000",
+        "--pending",
+        "1000",
+        "--events",
+        "300",
+        "--turns",
+        "1",
+        "--snapshot-seconds",
+        "0",
+    ];
+    let Some(table) = said(&args) else {
+        return;
+    };
+    for text in [
+        "1000 events in the history, 1000 pending",
+        "No event was lost",
+    ] {
+        assert!(table.contains(text), "{text} is not in {table}");
+    }
+}
+
+#[test]
 fn the_embedded_default_is_measured() {
     let args = [
         "embedded",

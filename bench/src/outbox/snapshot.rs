@@ -1,0 +1,29 @@
+//! A transaction that only reads once, and stays open: VACUUM keeps every row that was deleted since.
+
+use anyhow::Result;
+use sea_orm::sqlx::{Connection as _, Executor as _, PgConnection};
+
+use crate::drain::Backlog;
+
+/// # Errors
+/// Where the database does not answer.
+pub(super) async fn open(backlog: &Backlog) -> Result<PgConnection> {
+    let options = backlog.orders.connect_options();
+    let mut connection = PgConnection::connect_with(&options).await?;
+    connection
+        .execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await?;
+    connection
+        .execute("SELECT count(*) FROM angarium_outbox")
+        .await?;
+    Ok(connection)
+}
+
+/// Proves that the snapshot was there all the time: the session still has it.
+///
+/// # Errors
+/// Where the session has ended.
+pub(super) async fn close(connection: &mut PgConnection) -> Result<()> {
+    connection.execute("COMMIT").await?;
+    Ok(())
+}
