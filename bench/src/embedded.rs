@@ -14,12 +14,12 @@ use sea_orm::sqlx::{self, SqlitePool};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::children::{self, Program};
 use crate::effects::{self, MailRow};
 use crate::load::{self, Outcome, Shape, Target};
 use crate::proc::{Memory, Processes};
 use crate::system::DRAIN_LIMIT;
 use crate::{machine, ours};
+use scenarios::program::{self, Program};
 
 const LOOK: Duration = Duration::from_millis(100);
 const PREFIX: &str = "embedded-";
@@ -74,7 +74,7 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
         ("GRPC_LISTEN", addresses[0].to_string()),
         ("DATA_DIR", folder.path().display().to_string()),
     ];
-    let path = children::beside("angarium")?;
+    let path = program::beside("angarium")?;
     let mut program = Program::start("angarium", &path, &["serve"], &environment)?;
     for address in addresses {
         program.serving(address).await?;

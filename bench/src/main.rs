@@ -10,7 +10,6 @@
     reason = "the tables are what this program is for, and a long run says how far it is"
 )]
 
-mod children;
 mod drain;
 mod drive;
 mod effects;

@@ -11,12 +11,12 @@ use sea_orm::sqlx::PgPool;
 use sea_orm::sqlx::postgres::PgPoolOptions;
 use testkit::{Database, VirtualHost};
 
-use crate::children::{self, Program};
 use crate::effects::{Databases, Queries};
 use crate::load::Target;
 use crate::servers::Servers;
 use crate::sink::{Manner, Sink};
 use crate::system::{Places, System};
+use scenarios::program::{self, Program};
 
 pub(crate) const SERVICES: [&str; 3] = ["user-service", "order-service", "notification-service"];
 
@@ -40,7 +40,7 @@ pub(crate) async fn start(servers: &Servers, users: usize) -> Result<System> {
     let sink = Sink::start(Manner::Takes).await?;
     let virtual_host =
         VirtualHost::create(servers.rabbitmq.operator(), servers.rabbitmq.url()).await;
-    let addresses: [SocketAddr; 3] = children::free_addresses()?;
+    let addresses: [SocketAddr; 3] = program::free_addresses()?;
     let mut databases = Vec::new();
     let mut programs = Vec::new();
     for (name, address) in SERVICES.into_iter().zip(addresses) {
@@ -49,7 +49,7 @@ pub(crate) async fn start(servers: &Servers, users: usize) -> Result<System> {
         databases.push(database);
         let amqp = virtual_host.url().to_string();
         let environment = environment(address, url, amqp, sink.url());
-        let program = Program::start(name, &children::beside(name)?, &[""; 0], &environment)?;
+        let program = Program::start(name, &program::beside(name)?, &[""; 0], &environment)?;
         programs.push(program);
     }
     for (program, address) in programs.iter_mut().zip(addresses) {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::Result;
 use testkit::{Database, VirtualHost};
 
-use crate::children::Program;
 use crate::effects::Databases;
 use crate::load::Target;
 use crate::proc::{Memory, Processes};
 use crate::servers::Servers;
 use crate::sink::Sink;
+use scenarios::program::Program;
 
 /// How long a system may take to finish what a load has left.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(300);

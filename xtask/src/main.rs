@@ -19,6 +19,7 @@ mod contracts;
 mod faults;
 mod lint;
 mod process;
+mod rollout;
 mod servers;
 mod stop;
 mod test;
@@ -78,6 +79,9 @@ enum Task {
         )]
         args: Vec<OsString>,
     },
+
+    /// Replace an older release by this one under load, replica by replica, and go back
+    Rollout(rollout::Rollout),
 
     /// Build the images, bring docker-compose.yml up, restart and kill every part of it under load, scale it, and take it down
     ComposeTest,
@@ -144,6 +148,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
+        Task::Rollout(rollout) => rollout::run(rollout, stop),
         Task::Bench { args } => bench::run(args, stop),
         Task::ComposeTest => compose::run(stop),
         Task::Contracts(task) => contracts::run(task, stop),

@@ -10,11 +10,11 @@ use sea_orm::sqlx::{self, PgPool};
 use serde::Serialize;
 use testkit::{Database, VirtualHost};
 
-use crate::children::{self, Program};
 use crate::ours;
 use crate::servers::Servers;
 use crate::sink::{Manner, Sink};
 use crate::{floor, machine};
+use scenarios::program::{self, Program};
 
 mod bare;
 mod seed;
@@ -166,13 +166,13 @@ impl Backlog {
     /// # Errors
     /// Where it does not start.
     pub(crate) async fn start(&self, service: usize, sink: &Sink) -> Result<Program> {
-        let [address] = children::free_addresses()?;
+        let [address] = program::free_addresses()?;
         let name = ours::SERVICES[service];
         let database = self.databases[service].url().to_owned();
         let amqp = self.virtual_host.url().to_string();
         let mut environment = ours::environment(address, database, amqp, sink.url());
         environment.push(("SMTP_TIMEOUT", MAIL_TIMEOUT.to_owned()));
-        let mut program = Program::start(name, &children::beside(name)?, &[""; 0], &environment)?;
+        let mut program = Program::start(name, &program::beside(name)?, &[""; 0], &environment)?;
         program.serving(address).await?;
         Ok(program)
     }

@@ -14,12 +14,12 @@ use testkit::{Database, VirtualHost};
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::children::{self, Program};
 use crate::effects::{Databases, Queries};
 use crate::load::Target;
 use crate::ours;
 use crate::servers::Servers;
 use crate::system::{Places, System};
+use scenarios::program::{self, Program};
 
 pub(crate) mod broker;
 mod commands;
@@ -58,13 +58,13 @@ pub(crate) async fn start(servers: &Servers) -> Result<System> {
     let database = Database::create_on(servers.postgres.url()).await;
     let pool = ours::pool(database.url()).await?;
     schema::create(&pool).await?;
-    let [address] = children::free_addresses()?;
+    let [address] = program::free_addresses()?;
     let environment = [
         ("GRPC_LISTEN", address.to_string()),
         ("DATABASE_URL", database.url().to_owned()),
         ("AMQP_URL", virtual_host.url().to_string()),
     ];
-    let program = children::this_program()?;
+    let program = program::this_program()?;
     let mut program = Program::start("floor", &program, &["floor"], &environment)?;
     program.serving(address).await?;
     let databases = Databases {

@@ -10,12 +10,12 @@ use lapin::options::QueuePurgeOptions;
 use sea_orm::sqlx::{self, Executor as _, PgPool};
 use serde::Serialize;
 
-use crate::children::Program;
 use crate::drain::{Backlog, Template};
 use crate::floor::broker;
 use crate::machine;
 use crate::servers::Servers;
 use crate::sink::{Manner, Sink};
+use scenarios::program::Program;
 
 mod snapshot;
 mod table;

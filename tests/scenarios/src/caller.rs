@@ -43,12 +43,18 @@ impl Caller {
         notifications: SocketAddr,
         mailbox: Mailbox,
     ) -> Result<Self> {
-        Ok(Self {
-            users: UserServiceClient::new(channel(users)?),
-            orders: OrderServiceClient::new(channel(orders)?),
-            notifications: NotificationServiceClient::new(channel(notifications)?),
+        let channels = [channel(users)?, channel(orders)?, channel(notifications)?];
+        Ok(Self::over(channels, mailbox))
+    }
+
+    /// Over these channels to users, orders and notifications.
+    pub fn over([users, orders, notifications]: [Channel; 3], mailbox: Mailbox) -> Self {
+        Self {
+            users: UserServiceClient::new(users),
+            orders: OrderServiceClient::new(orders),
+            notifications: NotificationServiceClient::new(notifications),
             mailbox,
-        })
+        }
     }
 
     /// The id of a new user, who has not verified the address yet.

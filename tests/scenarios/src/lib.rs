@@ -10,6 +10,8 @@ pub mod caller;
 pub mod mailbox;
 pub mod ordering;
 pub mod patience;
+pub mod program;
+pub mod workload;
 
 pub use caller::Caller;
 pub use mailbox::{Mail, Mailbox};

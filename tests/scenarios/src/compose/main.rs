@@ -10,18 +10,15 @@
 
 mod containers;
 mod health;
-mod ledger;
-mod load;
 mod replicas;
 mod restarts;
-mod settled;
-mod views;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use scenarios::workload::Admin;
 use scenarios::{Caller, Mailbox, account, ordering};
 use tokio::task::LocalSet;
 
@@ -112,25 +109,4 @@ async fn run(args: Args) -> Result<()> {
         .context("replicas")?;
     println!("replicas: {verdict}");
     Ok(())
-}
-
-/// The one who may confirm and ship.
-struct Admin {
-    email: String,
-}
-
-impl Admin {
-    async fn register(caller: &Caller, email: String) -> Result<Self> {
-        caller.register(&email, "The Admin").await?;
-        caller.verify(&email).await?;
-        Ok(Self { email })
-    }
-
-    /// A fresh one: access tokens do not live for as long as all of this takes.
-    async fn token(&self, caller: &Caller) -> Result<String> {
-        let tokens = caller
-            .log_in(&self.email, scenarios::caller::PASSWORD)
-            .await?;
-        Ok(tokens.access_token)
-    }
 }

@@ -2,12 +2,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use scenarios::Caller;
+use scenarios::workload::{Admin, Verdict, Workload};
 
-use crate::Admin;
 use crate::containers::Containers;
-use crate::ledger::Verdict;
-use crate::load::{Load, Worker};
-use crate::settled;
 
 const USERS: usize = 4;
 
@@ -30,13 +27,7 @@ pub(crate) async fn run(
     admin: &Admin,
     containers: &Containers,
 ) -> Result<Verdict> {
-    let token = admin.token(caller).await?;
-    let mut workers = Vec::new();
-    for number in 0..USERS {
-        let email = format!("restarts-{number}@example.com");
-        workers.push(Worker::register(caller, &token, &email).await?);
-    }
-    let mut load = Load::start(workers);
+    let mut load = Workload::start(caller, admin, "restarts", USERS).await?;
     for part in PARTS {
         load.goes_on(CALLS).await?;
         println!("restarts: {part} is restarted");
@@ -51,18 +42,13 @@ pub(crate) async fn run(
         containers.compose(&["start", part]).await?;
         recovered(&mut load, containers, part, &others).await?;
     }
-    let mut verdict = Verdict::default();
-    for worker in &mut load.end().await? {
-        verdict += settled::judge(worker, &token, 0).await?;
-    }
-    ensure!(verdict.passes(), "{verdict}");
-    Ok(verdict)
+    load.end(true).await
 }
 
 type Starts = std::collections::BTreeMap<String, String>;
 
 async fn recovered(
-    load: &mut Load,
+    load: &mut Workload,
     containers: &Containers,
     part: &str,
     others: &Starts,

@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result, bail};
 use contracts::order::v1::{ConfirmOrderRequest, PlaceOrderRequest, ShipOrderRequest};
 use contracts::user::v1::{UpdateUserRequest, User};
 use prost_types::FieldMask;
-use scenarios::Caller;
-use scenarios::caller::{PASSWORD, authorized, is_passing, line};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::ledger::{Ledger, Step};
+use super::ledger::{Ledger, Step};
+use crate::Caller;
+use crate::caller::{PASSWORD, authorized, is_passing, line};
 
 /// Between two orders of a user.
 const PACE: Duration = Duration::from_secs(1);
@@ -27,26 +27,26 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// No fault of a run lasts as long.
 const HANGS: Duration = Duration::from_secs(180);
 
-pub(crate) struct Load {
+pub(super) struct Load {
     ended: Arc<AtomicBool>,
     calls: Arc<AtomicUsize>,
     workers: JoinSet<Result<Worker>>,
 }
 
 /// A user under load, and what the user was told.
-pub(crate) struct Worker {
-    pub(crate) caller: Caller,
-    pub(crate) user_id: String,
-    pub(crate) email: String,
-    pub(crate) token: String,
+pub(super) struct Worker {
+    pub(super) caller: Caller,
+    pub(super) user_id: String,
+    pub(super) email: String,
+    pub(super) token: String,
     admin: String,
-    pub(crate) ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// How often the name was changed, which stands in it.
-    pub(crate) renamed: usize,
+    pub(super) renamed: usize,
 }
 
 impl Load {
-    pub(crate) fn start(workers: Vec<Worker>) -> Self {
+    pub(super) fn start(workers: Vec<Worker>) -> Self {
         let (ended, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let mut running = JoinSet::new();
         for worker in workers {
@@ -61,7 +61,7 @@ impl Load {
     }
 
     /// Waits for so many more calls to be answered.
-    pub(crate) async fn goes_on(&mut self, calls: usize) -> Result<()> {
+    pub(super) async fn goes_on(&mut self, calls: usize) -> Result<()> {
         let until = self.calls.load(Ordering::Relaxed) + calls;
         let counting = async {
             while self.calls.load(Ordering::Relaxed) < until {
@@ -78,7 +78,7 @@ impl Load {
     }
 
     /// Ends it, and returns what became of each user.
-    pub(crate) async fn end(mut self) -> Result<Vec<Worker>> {
+    pub(super) async fn end(mut self) -> Result<Vec<Worker>> {
         self.ended.store(true, Ordering::Relaxed);
         let mut workers = Vec::new();
         while let Some(worker) = self.workers.join_next().await {
@@ -89,7 +89,7 @@ impl Load {
 }
 
 impl Worker {
-    pub(crate) async fn register(caller: &Caller, admin: &str, email: &str) -> Result<Self> {
+    pub(super) async fn register(caller: &Caller, admin: &str, email: &str) -> Result<Self> {
         let user_id = caller.register(email, &name(0)).await?;
         let token = caller.log_in(email, PASSWORD).await?.access_token;
         let mut worker = Self {
@@ -157,7 +157,7 @@ impl Worker {
     }
 
     /// Places an order with this word, and returns its id.
-    pub(crate) async fn place(&mut self, word: &str) -> Result<String> {
+    pub(super) async fn place(&mut self, word: &str) -> Result<String> {
         let request = PlaceOrderRequest {
             lines: vec![line(word)],
             request_id: Uuid::now_v7().to_string(),
@@ -200,18 +200,18 @@ impl Worker {
     }
 
     /// A word that no other order has.
-    pub(crate) fn word(&self, word: &str) -> String {
+    pub(super) fn word(&self, word: &str) -> String {
         format!("{}/{word}", self.user_id)
     }
 }
 
 /// The name of a user who was renamed so often.
-pub(crate) fn name(renamed: usize) -> String {
+pub(super) fn name(renamed: usize) -> String {
     format!("Number {renamed}")
 }
 
 /// Calls until somebody answers, and fails with an answer that a repetition would not change.
-pub(crate) async fn until_answered<T>(
+pub(super) async fn until_answered<T>(
     method: &str,
     mut call: impl AsyncFnMut() -> Result<T, Status>,
 ) -> Result<T> {

@@ -1,4 +1,4 @@
-//! The programs that are measured, as child processes: started, awaited, ended.
+//! The programs of the services, as child processes: started, awaited, ended.
 //!
 //! Dropping a child kills it, so that no process outlives a failed run. All children stay in the process group of this program,
 //! and `cargo xtask` kills that group at the end.
@@ -23,8 +23,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A program that runs.
-pub(crate) struct Program {
-    pub(crate) name: &'static str,
+pub struct Program {
+    pub name: &'static str,
     child: Child,
     pid: i32,
     log: PathBuf,
@@ -37,7 +37,7 @@ impl Program {
     ///
     /// # Errors
     /// Where there is no such program.
-    pub(crate) fn start<A: AsRef<OsStr>>(
+    pub fn start<A: AsRef<OsStr>>(
         name: &'static str,
         path: &Path,
         args: &[A],
@@ -70,7 +70,8 @@ impl Program {
         })
     }
 
-    pub(crate) fn pid(&self) -> i32 {
+    /// The process id.
+    pub fn pid(&self) -> i32 {
         self.pid
     }
 
@@ -78,7 +79,7 @@ impl Program {
     ///
     /// # Errors
     /// Where the program ends before, or takes too long; with the end of its log.
-    pub(crate) async fn serving(&mut self, address: SocketAddr) -> Result<()> {
+    pub async fn serving(&mut self, address: SocketAddr) -> Result<()> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
         let mut health = HealthClient::new(channel);
         let began = Instant::now();
@@ -101,7 +102,7 @@ impl Program {
 
     /// # Errors
     /// Where the program has ended, with the end of its log.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => bail!("{} ended ({status}): {}", self.name, self.said()),
@@ -112,7 +113,7 @@ impl Program {
     ///
     /// # Errors
     /// Where it does not end in time, or ends with a failure.
-    pub(crate) async fn stop(mut self) -> Result<()> {
+    pub async fn stop(mut self) -> Result<()> {
         if let Some(pid) = Pid::from_raw(self.pid) {
             rustix::process::kill_process(pid, Signal::TERM)
                 .with_context(|| format!("{} cannot be stopped", self.name))?;
@@ -144,13 +145,13 @@ impl Program {
 ///
 /// # Errors
 /// Where this program does not know its own file.
-pub(crate) fn beside(name: &str) -> Result<PathBuf> {
+pub fn beside(name: &str) -> Result<PathBuf> {
     Ok(this_program()?.with_file_name(name))
 }
 
 /// # Errors
 /// Where this program does not know its own file.
-pub(crate) fn this_program() -> Result<PathBuf> {
+pub fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("this program's own file cannot be found")
 }
 
@@ -158,7 +159,7 @@ pub(crate) fn this_program() -> Result<PathBuf> {
 ///
 /// # Errors
 /// Where the system has no free port.
-pub(crate) fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
+pub fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
     let mut held = Vec::new();
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
     for address in &mut addresses {

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contracts::order::v1::GetUserViewRequest;
-use scenarios::Caller;
-use scenarios::caller::authorized;
 use tokio::task::JoinSet;
+
+use crate::Caller;
+use crate::caller::authorized;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-pub(crate) struct Views {
+pub(super) struct Views {
     seen: Arc<Mutex<BTreeMap<String, Seen>>>,
     _watching: JoinSet<()>,
 }
@@ -26,7 +27,7 @@ struct Seen {
 }
 
 impl Views {
-    pub(crate) fn watch(caller: &Caller, admin: String, users: Vec<String>) -> Self {
+    pub(super) fn watch(caller: &Caller, admin: String, users: Vec<String>) -> Self {
         let seen: Arc<Mutex<BTreeMap<String, Seen>>> = Arc::default();
         let mut watching = JoinSet::new();
         let (noting, mut orders) = (Arc::clone(&seen), caller.orders.clone());
@@ -55,7 +56,7 @@ impl Views {
     }
 
     /// How often what was heard of the user went backwards so far.
-    pub(crate) fn inversions(&self, user_id: &str) -> usize {
+    pub(super) fn inversions(&self, user_id: &str) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(user_id).map_or(0, |seen| seen.inversions)
     }

@@ -9,33 +9,33 @@ use std::ops::AddAssign;
 
 /// How far an order has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
+pub(super) enum Step {
     Placed,
     Confirmed,
     Shipped,
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 3] = [Self::Placed, Self::Confirmed, Self::Shipped];
+    pub(super) const ALL: [Self; 3] = [Self::Placed, Self::Confirmed, Self::Shipped];
 }
 
 /// Of one user.
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(super) struct Ledger {
     attempted: BTreeSet<String>,
     acknowledged: BTreeMap<String, Step>,
 }
 
 /// Of one user, in the end.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) orders: Vec<(String, Step)>,
+pub(super) struct Found {
+    pub(super) orders: Vec<(String, Step)>,
     /// Of what each mail tells, and the id of its event.
-    pub(crate) mails: Vec<(Step, String)>,
+    pub(super) mails: Vec<(Step, String)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     acknowledged: usize,
     orders: usize,
     mails: usize,
@@ -50,21 +50,21 @@ pub(crate) struct Verdict {
 }
 
 impl Ledger {
-    pub(crate) fn attempt(&mut self, word: &str) {
+    pub(super) fn attempt(&mut self, word: &str) {
         self.attempted.insert(word.to_owned());
     }
 
-    pub(crate) fn acknowledge(&mut self, word: &str, step: Step) {
+    pub(super) fn acknowledge(&mut self, word: &str, step: Step) {
         self.acknowledged.insert(word.to_owned(), step);
     }
 
     /// Steps that were acknowledged.
-    pub(crate) fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         let steps = self.acknowledged.values().map(|&step| steps_to(step));
         steps.sum()
     }
 
-    pub(crate) fn judge(&self, found: &Found, disorder: usize) -> Verdict {
+    pub(super) fn judge(&self, found: &Found, disorder: usize) -> Verdict {
         let mut orders: BTreeMap<&str, Step> = BTreeMap::new();
         for (word, step) in &found.orders {
             orders.insert(word, *step);
@@ -110,7 +110,7 @@ impl Ledger {
 }
 
 impl Verdict {
-    pub(crate) fn passes(&self) -> bool {
+    pub fn passes(&self) -> bool {
         self.lost + self.doubled + self.ghost + self.disorder == 0 && self.acknowledged > 0
     }
 }

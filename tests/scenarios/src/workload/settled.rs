@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use contracts::notification::v1::{NotificationKind, NotificationState};
 use contracts::order::v1::{GetUserViewRequest, OrderState};
 use contracts::user::v1::GetUserRequest;
-use scenarios::caller::authorized;
-use scenarios::patience::eventually;
 
-use crate::ledger::{Found, Step, Verdict};
-use crate::load::{Worker, name, until_answered};
+use super::ledger::{Found, Step, Verdict};
+use super::load::{Worker, name, until_answered};
+use crate::caller::authorized;
+use crate::patience::eventually;
 
 /// What a backlog may take to drain.
 const DRAINS: Duration = Duration::from_secs(180);
 
 /// The verdict on one user; `inversions` are those that were seen on the way.
-pub(crate) async fn judge(worker: &mut Worker, admin: &str, inversions: usize) -> Result<Verdict> {
+pub(super) async fn judge(worker: &mut Worker, admin: &str, inversions: usize) -> Result<Verdict> {
     let mut found = Found::default();
     let complete = eventually("every order has its mails", DRAINS, async || {
         found = look(worker).await.map_err(|error| format!("{error:#}"))?;
@@ -100,7 +100,7 @@ async fn all_heard(worker: &Worker, admin: &str) -> Result<bool> {
 }
 
 /// The version of the last event of the user that the order service has handled.
-pub(crate) async fn heard_version(worker: &Worker, admin: &str) -> Result<i64> {
+pub(super) async fn heard_version(worker: &Worker, admin: &str) -> Result<i64> {
     let request = GetUserViewRequest {
         user_id: worker.user_id.clone(),
     };
@@ -129,6 +129,27 @@ async fn last_name(worker: &mut Worker) -> Result<()> {
         }
     })
     .await
+}
+
+/// The mails as their recipients have them: for every step of an order one. Where nothing has died, none came twice.
+pub(super) async fn one_mail_each(workers: &[Worker]) -> Result<()> {
+    for worker in workers {
+        let orders = worker.caller.orders_of(&worker.token).await?;
+        let mails = worker.caller.mailbox.mails(&worker.email).await?;
+        for order in orders {
+            let steps = usize::try_from(order.state)?;
+            let about = mails
+                .iter()
+                .filter(|mail| mail.text.contains(&order.order_id));
+            let about = about.count();
+            ensure!(
+                about == steps,
+                "{about} mails of the {steps} steps of order {}",
+                order.order_id
+            );
+        }
+    }
+    Ok(())
 }
 
 fn step_of(state: OrderState) -> Option<Step> {

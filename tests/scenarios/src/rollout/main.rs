@@ -1,0 +1,119 @@
+//! Replaces every replica of every service by another release under load, and then goes back. Both releases share databases and
+//! broker meanwhile.
+//!
+//! Nothing may be lost, duplicated or reordered, and no process may end with a failure. `cargo xtask rollout` builds both releases
+//! and starts this program.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the verdict is what this program is for"
+)]
+
+mod service;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use scenarios::workload::{Admin, Verdict, Workload};
+use scenarios::{Caller, Mailbox};
+use tempfile::TempDir;
+use testkit::{Operator, VirtualHost, amqp_url};
+use tokio::task::LocalSet;
+
+use crate::service::{Release, Service};
+
+const NAMES: [&str; 3] = ["user-service", "order-service", "notification-service"];
+const REPLICAS: usize = 2;
+const USERS: usize = 6;
+const ADMIN: &str = "admin@example.com";
+
+#[derive(Parser)]
+struct Args {
+    /// The folder with the programs of the old release
+    #[arg(long, value_name = "FOLDER")]
+    old: PathBuf,
+    /// The folder with the programs of the new release
+    #[arg(long, value_name = "FOLDER")]
+    new: PathBuf,
+    /// Calls after each replaced replica
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    calls: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match LocalSet::new().run_until(run(Args::parse())).await {
+        Ok(verdict) => {
+            println!("rollout: {verdict}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("rollout: FAIL {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<Verdict> {
+    let mails = TempDir::new()?;
+    let virtual_host = VirtualHost::create(&Operator::of_test_run(), &amqp_url()).await;
+    let environment = vec![
+        ("AMQP_URL", virtual_host.url().to_string()),
+        ("MAIL_DIR", mails.path().display().to_string()),
+        ("ADMIN_EMAILS", ADMIN.to_owned()),
+    ];
+    let old = Release {
+        name: "old",
+        folder: args.old,
+    };
+    let new = Release {
+        name: "new",
+        folder: args.new,
+    };
+
+    let mut services = Vec::new();
+    for name in NAMES {
+        services.push(Service::start(name, &old, REPLICAS, &environment).await?);
+    }
+    for service in &mut services {
+        service.serving().await?;
+    }
+    let [users, orders, notifications] = services.as_slice() else {
+        anyhow::bail!("there are {} services, not {}", services.len(), NAMES.len());
+    };
+    let mailbox = Mailbox::Folder(mails.path().to_owned());
+    let channels = [users, orders, notifications].map(Service::channel);
+    let caller = Caller::over(channels, mailbox);
+    let admin = Admin::register(&caller, ADMIN.to_owned()).await;
+    let admin = admin.context("registering the admin")?;
+    let mut load = Workload::start(&caller, &admin, "rollout", USERS).await?;
+    load.goes_on(args.calls).await?;
+
+    for release in [&new, &old] {
+        for service in &mut services {
+            for replica in 0..REPLICAS {
+                service.replace(replica, release).await?;
+                println!(
+                    "rollout: {} {} runs the {} release",
+                    service.name(),
+                    replica + 1,
+                    release.name
+                );
+                let went_on = load.goes_on(args.calls).await;
+                went_on.with_context(|| {
+                    format!("{} runs the {} release", service.name(), release.name)
+                })?;
+            }
+        }
+    }
+    let verdict = load.end(false).await?;
+    for service in services {
+        service.stop().await?;
+    }
+    ensure!(verdict.passes(), "{verdict}");
+    Ok(verdict)
+}

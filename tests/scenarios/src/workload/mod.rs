@@ -1,0 +1,102 @@
+//! A light load that goes on while things around it change, and the verdict on what is left of it.
+//!
+//! A few users order and rename themselves, an admin confirms and ships. The verdict compares acknowledged calls with the orders and
+//! mails that are there in the end.
+
+use anyhow::{Result, ensure};
+
+use crate::Caller;
+use crate::caller::PASSWORD;
+
+mod ledger;
+mod load;
+mod settled;
+mod views;
+
+pub use self::ledger::Verdict;
+use self::load::{Load, Worker};
+use self::views::Views;
+
+/// The user that may confirm and ship.
+pub struct Admin {
+    email: String,
+}
+
+/// Users under load. It needs a [`LocalSet`](tokio::task::LocalSet).
+pub struct Workload {
+    token: String,
+    views: Views,
+    load: Load,
+}
+
+impl Admin {
+    /// Registers the address, which `ADMIN_EMAILS` has to name, and verifies it.
+    ///
+    /// # Errors
+    /// What the service answers, or where no mail comes.
+    pub async fn register(caller: &Caller, email: String) -> Result<Self> {
+        caller.register(&email, "The Admin").await?;
+        caller.verify(&email).await?;
+        Ok(Self { email })
+    }
+
+    /// A new access token. It works for 15 minutes.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn token(&self, caller: &Caller) -> Result<String> {
+        let tokens = caller.log_in(&self.email, PASSWORD).await?;
+        Ok(tokens.access_token)
+    }
+}
+
+impl Workload {
+    /// Registers `users` users with addresses that begin with `name`, and starts to call.
+    ///
+    /// # Errors
+    /// Where a user cannot register or order.
+    pub async fn start(caller: &Caller, admin: &Admin, name: &str, users: usize) -> Result<Self> {
+        let token = admin.token(caller).await?;
+        let mut workers = Vec::new();
+        for number in 0..users {
+            let email = format!("{name}-{number}@example.com");
+            workers.push(Worker::register(caller, &token, &email).await?);
+        }
+        let users = workers
+            .iter()
+            .map(|worker| worker.user_id.clone())
+            .collect();
+        Ok(Self {
+            views: Views::watch(caller, token.clone(), users),
+            token,
+            load: Load::start(workers),
+        })
+    }
+
+    /// Waits until `calls` more calls are answered.
+    ///
+    /// # Errors
+    /// Where the load stands still, or a call gets an answer that a retry would not change.
+    pub async fn goes_on(&mut self, calls: usize) -> Result<()> {
+        self.load.goes_on(calls).await
+    }
+
+    /// Ends the load, waits for its effects and judges them. `deaths` says whether a process was killed meanwhile: only then may a
+    /// mail come twice.
+    ///
+    /// # Errors
+    /// Where something was lost, duplicated or out of order.
+    pub async fn end(self, deaths: bool) -> Result<Verdict> {
+        let mut workers = self.load.end().await?;
+        let mut verdict = Verdict::default();
+        for worker in &mut workers {
+            let inversions = self.views.inversions(&worker.user_id);
+            verdict += settled::judge(worker, &self.token, inversions).await?;
+        }
+        ensure!(verdict.passes(), "{verdict}");
+        if !deaths {
+            settled::one_mail_each(&workers).await?;
+        }
+        Ok(verdict)
+    }
+}
