@@ -13,6 +13,8 @@ use store::sql;
 const DONE: u32 = 1_000_000;
 /// Events of each kind of held ones.
 const HELD: u32 = 300_000;
+/// The rows of one statement, which has a time limit.
+const CHUNK: usize = 250_000;
 
 struct Migrator;
 
@@ -33,15 +35,18 @@ async fn fill(db: &store::Database) {
     .into_iter()
     .enumerate()
     {
-        let filling = format!(
-            "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {rows})
-             INSERT INTO angarium_inbox (consumer, event_id, state, aggregate_type, aggregate_id, aggregate_version,
-                                         received_at, due_at, begun)
-             SELECT 'queue', {{uuid ('00000000-0000-0000-000{kind}-' || (100000000000 + n))}}, '{state}', 'account',
-                    '{state}-{begun}-' || n, 1, {{time of n}}, {due}, {begun}
-             FROM number"
-        );
-        sql::execute(db, &filling, []).await.unwrap();
+        for before in (0..rows).step_by(CHUNK) {
+            let last = rows.min(before + u32::try_from(CHUNK).unwrap());
+            let filling = format!(
+                "WITH RECURSIVE number (n) AS (SELECT {before} + 1 UNION ALL SELECT n + 1 FROM number WHERE n < {last})
+                 INSERT INTO angarium_inbox (consumer, event_id, state, aggregate_type, aggregate_id, aggregate_version,
+                                             received_at, due_at, begun)
+                 SELECT 'queue', {{uuid ('00000000-0000-0000-000{kind}-' || (100000000000 + n))}}, '{state}', 'account',
+                        '{state}-{begun}-' || n, 1, {{time of n}}, {due}, {begun}
+                 FROM number"
+            );
+            sql::execute(db, &filling, []).await.unwrap();
+        }
     }
     sql::execute(db, "ANALYZE", []).await.unwrap();
 }

@@ -23,13 +23,15 @@ impl MigratorTrait for Migrator {
 
 /// The rows of each kind.
 const MANY: i64 = 1_000_000;
+/// The rows of one statement, which has a time limit.
+const CHUNK: usize = 250_000;
 
-/// `$1` rows of many aggregates. They are `ready`, or set aside, or timers, or in the history.
+/// Rows number `$1` to `$2` of many aggregates. They are `ready`, or set aside, or timers, or in the history.
 const ROWS: &str = "
-WITH RECURSIVE numbers (i) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM numbers WHERE i < $1)
+WITH RECURSIVE numbers (i) AS (SELECT CAST($1 AS bigint) UNION ALL SELECT i + 1 FROM numbers WHERE i < $2)
 INSERT INTO {table} (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
                      aggregate_version, payload, correlation_id, created_at, {more})
-SELECT {uuid '00000000-0000-0000-0000-000000000001'}, '', '', false, '', $2, '' || (i % 5000), i, CAST('' AS {bytes}), '',
+SELECT {uuid '00000000-0000-0000-0000-000000000001'}, '', '', false, '', $3, '' || (i % 5000), i, CAST('' AS {bytes}), '',
        {time of i}, {values}
 FROM numbers";
 
@@ -64,10 +66,11 @@ async fn filled(database: &Database) -> store::Database {
             .replace("{bytes}", bytes)
             .replace("{more}", more)
             .replace("{values}", values);
-        let values = [Value::from(count), name.into()];
-        db.execute_raw(sql::statement(&db, &rows, values))
-            .await
-            .unwrap();
+        for before in (0..count).step_by(CHUNK) {
+            let last = count.min(before + i64::try_from(CHUNK).unwrap());
+            let values = [Value::from(before + 1), last.into(), name.into()];
+            sql::execute(&db, &rows, values).await.unwrap();
+        }
     }
     sql::execute(&db, "ANALYZE", []).await.unwrap();
     db
