@@ -1,10 +1,14 @@
-//! What a consumer has seen, and what it holds back: the statements on `angarium_inbox` and `angarium_position`. Those on what is held and has
-//! become due are in `held.rs`.
+//! What a consumer has seen, and what it holds back: the statements on `angarium_inbox`. Those on what is held and has become due are in
+//! `held.rs`.
 //!
 //! Guarantee: an event is `done` if and only if its effect is committed. What is not done keeps its message, as it arrived.
 
+use std::collections::HashMap;
+
 use event::{Envelope, Message};
 use sea_orm::{DbErr, Value};
+use serde_json::json;
+use uuid::Uuid;
 
 use crate::transaction::Transaction;
 use crate::{faults, stored};
@@ -14,18 +18,13 @@ mod fingerprint;
 pub(crate) mod held;
 #[cfg(test)]
 mod plans;
+pub(crate) mod positions;
 
 pub(crate) use held::Due;
 
 /// The signal that something held may have become due.
 pub(crate) const SIGNAL: &str = "inbox";
 
-// `state <> 'done'` stands here word for word: SQLite uses a partial index only where it finds its condition again, and without
-// it would read all that the consumer has ever seen, for each event.
-const RELEASE: &str = "
-UPDATE angarium_inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at = {time}
-WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND aggregate_version = $4
-  AND state <> 'done' AND (state = 'waiting' OR state = 'discarded' AND settled_at IS NULL)";
 const LOWEST_HELD: &str = "
 SELECT min(aggregate_version) AS version FROM angarium_inbox
 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
@@ -69,36 +68,62 @@ pub(crate) struct Entry<'a> {
     pub(crate) message: &'a Message,
 }
 
-/// Notes that the event is done, and tells when it came (Unix milliseconds), or `None` where it was seen before.
-pub(crate) async fn first_time(
+/// An event that is handled in this transaction.
+pub(crate) struct Handled<'a> {
+    pub(crate) envelope: &'a Envelope,
+    pub(crate) aggregate_type: &'a str,
+}
+
+const DONE: &str = "
+INSERT INTO angarium_inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
+                            source, correlation_id, trace_id, received_at, settled_at)
+SELECT $1, {uuid list.event_id}, 'done', list.event_type, list.aggregate_type, list.aggregate_id, list.version,
+       list.source, list.correlation_id, list.trace_id, {time}, {time}
+FROM {list $2: event_id text, event_type text, aggregate_type text, aggregate_id text, version bigint, source text, correlation_id text, trace_id text}
+WHERE true
+ON CONFLICT (consumer, event_id) DO NOTHING
+RETURNING {text event_id} AS event_id, {ms received_at} AS received_at_ms";
+
+/// Notes that the events are done. Returns when each came (Unix milliseconds), by its id; one that was seen before is not among them.
+pub(crate) async fn first_times(
     transaction: &Transaction,
     consumer: &str,
-    envelope: &Envelope,
-    aggregate_type: &str,
-) -> Result<Option<i64>, DbErr> {
-    let inserted = sql::query_one(
-        transaction,
-        "INSERT INTO angarium_inbox (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version,
-                                     source, correlation_id, trace_id, received_at, settled_at)
-         VALUES ($1, {uuid $2}, 'done', $3, $4, $5, $6, $7, $8, $9, {time}, {time})
-         ON CONFLICT (consumer, event_id) DO NOTHING RETURNING {ms received_at} AS received_at_ms",
-        [
-            consumer.into(),
-            envelope.id.to_string().into(),
-            envelope.event_type.as_str().into(),
-            aggregate_type.into(),
-            envelope.aggregate_id.as_str().into(),
-            envelope.aggregate_version.into(),
-            envelope.source.as_str().into(),
-            envelope.correlation_id.as_str().into(),
-            envelope.trace.trace_id().into(),
-        ],
-    )
-    .await?;
-    match inserted {
-        Some(row) => row.try_get("", "received_at_ms").map(Some),
-        None if faults::broken("no-inbox") => Ok(Some(envelope.time_ms)),
-        None => Ok(None),
+    events: &[Handled<'_>],
+) -> Result<HashMap<Uuid, i64>, DbErr> {
+    if events.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let values = [consumer.into(), sql::list(events.iter().map(Handled::row))];
+    let mut came = HashMap::new();
+    for row in sql::query_all(transaction, DONE, values).await? {
+        let id: String = row.try_get("", "event_id")?;
+        let id = Uuid::parse_str(&id).map_err(|error| DbErr::Type(error.to_string()))?;
+        came.insert(id, row.try_get("", "received_at_ms")?);
+    }
+    if faults::broken("no-inbox") {
+        for event in events {
+            came.entry(event.envelope.id)
+                .or_insert(event.envelope.time_ms);
+        }
+    }
+    Ok(came)
+}
+
+impl Handled<'_> {
+    fn row(&self) -> serde_json::Map<String, serde_json::Value> {
+        let envelope = self.envelope;
+        let columns = [
+            ("event_id", json!(envelope.id.to_string())),
+            ("event_type", json!(envelope.event_type)),
+            ("aggregate_type", json!(self.aggregate_type)),
+            ("aggregate_id", json!(envelope.aggregate_id)),
+            ("version", json!(envelope.aggregate_version)),
+            ("source", json!(envelope.source)),
+            ("correlation_id", json!(envelope.correlation_id)),
+            ("trace_id", json!(envelope.trace.trace_id())),
+        ];
+        let columns = columns.map(|(name, value)| (name.to_owned(), value));
+        columns.into_iter().collect()
     }
 }
 
@@ -198,80 +223,6 @@ fn columns(
         fingerprint::of(held, message.event_type.as_deref(), cause).into(),
         due_in_ms.into(),
     ]
-}
-
-/// The version of the aggregate that was handled last, locked until the transaction ends, so that an aggregate's events are
-/// handled one at a time by all replicas together. `None` where none was.
-pub(crate) async fn position(
-    transaction: &Transaction,
-    consumer: &str,
-    aggregate_type: &str,
-    aggregate_id: &str,
-) -> Result<Option<i64>, DbErr> {
-    let key = || [consumer.into(), aggregate_type.into(), aggregate_id.into()];
-    let existing = sql::query_one(
-        transaction,
-        "SELECT version FROM angarium_position
-         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 {for update}",
-        key(),
-    )
-    .await?;
-    // A row that is not there cannot be locked: the first one to come makes it, and the others wait for that.
-    let row = match existing {
-        Some(row) => Some(row),
-        None => {
-            sql::query_one(
-                transaction,
-                "INSERT INTO angarium_position (consumer, aggregate_type, aggregate_id, version) VALUES ($1, $2, $3, 0)
-                 ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET version = angarium_position.version
-                 RETURNING version",
-                key(),
-            )
-            .await?
-        }
-    };
-    let version = row
-        .map(|row| row.try_get::<i64>("", "version"))
-        .transpose()?;
-    Ok(version.filter(|version| *version > 0))
-}
-
-/// Moves the position, which [`position`] has locked, to `version`, and makes the event that waits for it due. It never moves
-/// back: what an operator has handled out of its turn leaves it where it is.
-pub(crate) async fn advance(
-    transaction: &Transaction,
-    consumer: &str,
-    aggregate_type: &str,
-    aggregate_id: &str,
-    version: i64,
-) -> Result<(), DbErr> {
-    sql::execute(
-        transaction,
-        "UPDATE angarium_position SET version = $4
-         WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND version < $4",
-        [
-            consumer.into(),
-            aggregate_type.into(),
-            aggregate_id.into(),
-            version.into(),
-        ],
-    )
-    .await?;
-    let released = sql::execute(
-        transaction,
-        RELEASE,
-        [
-            consumer.into(),
-            aggregate_type.into(),
-            aggregate_id.into(),
-            (version + 1).into(),
-        ],
-    )
-    .await?;
-    if released > 0 {
-        transaction.wake_on_commit(SIGNAL);
-    }
-    Ok(())
 }
 
 /// The lowest version of the aggregate that is held.

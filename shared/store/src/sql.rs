@@ -11,6 +11,7 @@
 //! | `{uuid $1}`, `{text column}` | a column's value for a UUID's text, and its text |
 //! | `{in numbers $1}`, `{not in numbers $1}`, `{not in texts $1}` | a comparison with a list of any length, see [`numbers`] |
 //! | `{pairs $1}` | the rows of a list of pairs, see [`pairs`] |
+//! | `{list $1: id text, version bigint}` | the rows of a list of objects, as a table `list` with these columns, see [`list`] |
 //! | `{for update}`, `{skip locked}` | row locks, where there are any |
 //!
 //! PostgreSQL has `timestamptz` and `uuid` for times and ids; SQLite has Unix milliseconds and text.
@@ -74,6 +75,21 @@ pub fn texts(texts: impl IntoIterator<Item = String>) -> Value {
 pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Value {
     let pairs = pairs.into_iter().map(|(one, other)| vec![one, other]);
     serde_json::Value::from_iter(pairs).to_string().into()
+}
+
+/// As [`numbers`], of objects, for `FROM {list $1: id text, version bigint}`. Each row has a value for each column.
+pub fn list(rows: impl IntoIterator<Item = serde_json::Map<String, serde_json::Value>>) -> Value {
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    let texts = rows.iter_mut().flat_map(serde_json::Map::values_mut);
+    for text in texts {
+        // PostgreSQL refuses NUL also where JSON writes it as an escape.
+        if let serde_json::Value::String(text) = text
+            && text.contains('\0')
+        {
+            *text = text.replace('\0', "\u{fffd}");
+        }
+    }
+    serde_json::Value::from_iter(rows).to_string().into()
 }
 
 /// A text that is part of the statement, for one that takes no parameters. Of the program's own, never of a sender's.

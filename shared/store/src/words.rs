@@ -49,6 +49,18 @@ fn in_sqlite(word: &str) -> Option<String> {
             ("pairs", list) => format!(
                 "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each({list}))"
             ),
+            ("list", list) => {
+                let (list, columns) = list.split_once(": ")?;
+                let columns = columns.split(", ").map(|column| {
+                    let name = column.split(' ').next().unwrap_or(column);
+                    format!("value->>'{name}' AS {name}")
+                });
+                let columns: Vec<String> = columns.collect();
+                format!(
+                    "(SELECT {} FROM json_each({list})) AS list",
+                    columns.join(", ")
+                )
+            }
             ("ms" | "uuid" | "text" | "time of", same) => same.to_owned(),
             _ => return None,
         },
@@ -83,6 +95,10 @@ fn in_postgres(word: &str) -> Option<String> {
             ("pairs", list) => format!(
                 "(SELECT value->>0, value->>1 FROM json_array_elements({list}::json) AS pair (value))"
             ),
+            ("list", list) => {
+                let (list, columns) = list.split_once(": ")?;
+                format!("json_to_recordset({list}::json) AS list ({columns})")
+            }
             _ => return None,
         },
     })
@@ -90,7 +106,7 @@ fn in_postgres(word: &str) -> Option<String> {
 
 /// A word and what follows it: the longest word first, because `time + $1` begins as `time`.
 fn argument(word: &str) -> Option<(&'static str, &str)> {
-    const WORDS: [&str; 10] = [
+    const WORDS: [&str; 11] = [
         "time of",
         "time +",
         "time -",
@@ -101,6 +117,7 @@ fn argument(word: &str) -> Option<(&'static str, &str)> {
         "not in numbers",
         "not in texts",
         "pairs",
+        "list",
     ];
     WORDS.into_iter().find_map(|known| {
         let argument = word.strip_prefix(known)?.strip_prefix(' ')?;
@@ -124,6 +141,19 @@ mod tests {
             fill(sql, DbBackend::Sqlite),
             "UPDATE t SET at = (cast(unixepoch('subsec') * 1000 as integer) + $2) \
              WHERE id = $1 AND n IN (SELECT value FROM json_each($3))"
+        );
+    }
+
+    #[test]
+    fn a_list_has_columns_with_types_on_postgres() {
+        let sql = "SELECT list.id FROM {list $1: id text, version bigint}";
+        assert_eq!(
+            fill(sql, DbBackend::Postgres),
+            "SELECT list.id FROM json_to_recordset($1::json) AS list (id text, version bigint)"
+        );
+        assert_eq!(
+            fill(sql, DbBackend::Sqlite),
+            "SELECT list.id FROM (SELECT value->>'id' AS id, value->>'version' AS version FROM json_each($1)) AS list"
         );
     }
 

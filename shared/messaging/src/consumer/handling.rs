@@ -13,16 +13,19 @@ use sea_orm::DbErr;
 use super::decision::{Arrival, Turn, arrived, turn};
 use super::processing;
 use crate::faults;
-use crate::inbox::{self, Held};
+use crate::inbox::{self, Handled, Held, positions};
 use crate::retry::{RetryPolicy, millis};
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
 use crate::telemetry::{Instruments, System};
 use crate::transaction::Transaction;
 use store::Class;
 
+mod batch;
 mod discarded;
 mod due;
 mod keeping;
+
+pub(super) use batch::Batch;
 
 pub(super) struct Handling {
     pub(super) subscriptions: Subscriptions,
@@ -143,12 +146,15 @@ impl Handling {
         message: &Message,
         envelope: Envelope,
     ) -> Result<Outcome, Failure> {
-        let aggregate = aggregate_type(&message.routing_key);
-        let came = inbox::first_time(transaction, self.consumer(), &envelope, aggregate).await?;
-        let Some(came_ms) = came else {
+        let event = Handled {
+            envelope: &envelope,
+            aggregate_type: aggregate_type(&message.routing_key),
+        };
+        let came = inbox::first_times(transaction, self.consumer(), &[event]).await?;
+        let Some(came_ms) = came.get(&envelope.id) else {
             return Ok(Outcome::Duplicate);
         };
-        processing::note_queue_wait(message, came_ms);
+        processing::note_queue_wait(message, *came_ms);
         faults::point("seen");
         self.handle(transaction, message, envelope, 1).await?;
         Ok(Outcome::Handled)
@@ -162,18 +168,29 @@ impl Handling {
         attempt: u32,
     ) -> Result<(), Failure> {
         let delivered = Delivered { envelope, attempt };
+        self.call(transaction, message, &delivered, self.handler_time_out)
+            .await?;
+        let aggregate = aggregate_type(&message.routing_key);
+        self.advance(transaction, aggregate, &delivered.envelope)
+            .await
+    }
+
+    /// Calls the event's handler.
+    async fn call(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+        delivered: &Delivered,
+        limit: Duration,
+    ) -> Result<(), Failure> {
         let handling = self
             .subscriptions
-            .handle(transaction, message.body.clone(), &delivered);
+            .handle(transaction, message.body.clone(), delivered);
         // A handler that panics or hangs is a handler that failed: neither may take the consumer with it.
-        let outcome = tokio::time::timeout(
-            self.handler_time_out,
-            AssertUnwindSafe(handling).catch_unwind(),
-        )
-        .await;
+        let outcome = tokio::time::timeout(limit, AssertUnwindSafe(handling).catch_unwind()).await;
         match outcome {
             Err(_) => {
-                let cause = format!("no end within {:?}", self.handler_time_out);
+                let cause = format!("no end within {limit:?}");
                 return Err(Failure::TimedOut(HandlerError::retry(cause)));
             }
             Ok(Err(panic)) => {
@@ -183,9 +200,6 @@ impl Handling {
             Ok(Ok(result)) => result.map_err(Failure::of)?,
         }
         faults::point("handled");
-        let aggregate = aggregate_type(&message.routing_key);
-        self.advance(transaction, aggregate, &delivered.envelope)
-            .await?;
         Ok(())
     }
 
@@ -199,9 +213,20 @@ impl Handling {
         let Some(version) = self.version(aggregate, envelope)? else {
             return Ok(Turn::Now);
         };
-        let (consumer, id) = (self.consumer(), &envelope.aggregate_id);
-        let position = inbox::position(transaction, consumer, aggregate, id).await?;
+        let position = self.position(transaction, aggregate, envelope).await?;
         Ok(turn(position, version))
+    }
+
+    /// The version of the aggregate that was handled last; `None` where none was. It is locked from here on.
+    async fn position(
+        &self,
+        transaction: &Transaction,
+        aggregate: &str,
+        envelope: &Envelope,
+    ) -> Result<Option<i64>, DbErr> {
+        let aggregate = (aggregate.to_owned(), envelope.aggregate_id.clone());
+        let locked = positions::lock(transaction, self.consumer(), [aggregate]).await?;
+        Ok(locked.into_values().next())
     }
 
     /// Moves the position past the event, where order is kept.
@@ -214,15 +239,8 @@ impl Handling {
         let Some(version) = self.version(aggregate, envelope)? else {
             return Ok(());
         };
-        let aggregate_id = &envelope.aggregate_id;
-        inbox::advance(
-            transaction,
-            self.consumer(),
-            aggregate,
-            aggregate_id,
-            version,
-        )
-        .await?;
+        let aggregate = (aggregate.to_owned(), envelope.aggregate_id.clone());
+        positions::advance(transaction, self.consumer(), [(&aggregate, version)]).await?;
         Ok(())
     }
 

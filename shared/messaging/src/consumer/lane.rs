@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::attempt::attempt;
-use super::handling::{Failure, Handling};
+use super::handling::{Batch, Failure, Handling};
 use super::processing::{self, Processing};
 use crate::faults;
 use crate::reconnect::Reconnect;
@@ -24,7 +24,7 @@ use crate::transport::Delivery;
 
 /// The most that shares one transaction.
 const TOGETHER: usize = 50;
-/// For how long what shares one is added to: others wait for the rows that it has locked.
+/// How long a transaction may take before the next ones get fewer: others wait for the rows that it has locked.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);
 
 pub(super) struct Lane {
@@ -51,67 +51,79 @@ impl Lane {
         mut deliveries: mpsc::Receiver<Delivery>,
         stop: CancellationToken,
     ) {
-        let mut batch = Vec::with_capacity(TOGETHER);
+        let (mut batch, mut most) = (Vec::with_capacity(TOGETHER), TOGETHER);
         while deliveries.recv_many(&mut batch, TOGETHER).await > 0 {
             if stop.is_cancelled() {
                 // Not begun, so not ours: they go back to the queue with the connection.
                 return;
             }
             batch.sort_by_cached_key(turn);
-            self.take_up(&batch, &stop).await;
+            self.take_up(&batch, &mut most, &stop).await;
             batch.clear();
         }
     }
 
-    async fn take_up(&self, batch: &[Delivery], stop: &CancellationToken) {
+    async fn take_up(&self, batch: &[Delivery], most: &mut usize, stop: &CancellationToken) {
         for delivery in batch {
             processing::count_delivery(&self.handling, &delivery.message);
         }
         let mut rest = batch;
-        while rest.len() > 1 {
-            let Ok(taken_up) = self.together(rest).await else {
-                break;
-            };
-            let (done, later) = rest.split_at(taken_up);
-            self.settle(done);
-            rest = later;
-        }
-        for delivery in rest {
-            let mut reconnect = Reconnect::default();
-            while let Err(error) = self.alone(delivery).await {
-                tracing::warn!(%error, "consuming pauses for the database");
-                reconnect.pause(stop).await;
-                if stop.is_cancelled() {
-                    return;
+        while !rest.is_empty() {
+            let (group, later) = rest.split_at(rest.len().min(*most));
+            let begun = Instant::now();
+            if group.len() == 1 || !self.together(group).await.unwrap_or(false) {
+                for delivery in group {
+                    if !self.until_taken_up(delivery, stop).await {
+                        return;
+                    }
                 }
+            } else {
+                self.settle(group);
             }
-            self.settle(std::slice::from_ref(delivery));
+            *most = next_most(*most, begun.elapsed());
+            rest = later;
         }
     }
 
-    /// Tells how many of them shared the transaction.
-    async fn together(&self, batch: &[Delivery]) -> Result<usize, Failure> {
+    /// Takes up one delivery and settles it, as soon as the store is there. `false` where it was not there until `stop`.
+    async fn until_taken_up(&self, delivery: &Delivery, stop: &CancellationToken) -> bool {
+        let mut reconnect = Reconnect::default();
+        while let Err(error) = self.alone(delivery).await {
+            tracing::warn!(%error, "consuming pauses for the database");
+            reconnect.pause(stop).await;
+            if stop.is_cancelled() {
+                return false;
+            }
+        }
+        self.settle(std::slice::from_ref(delivery));
+        true
+    }
+
+    /// Takes up all of them in one transaction. `false` where each has to be taken up alone.
+    async fn together(&self, group: &[Delivery]) -> Result<bool, Failure> {
+        let messages: Vec<_> = group.iter().map(|delivery| &delivery.message).collect();
         let transaction = self.store.begin().await?;
-        let begun = Instant::now();
-        let mut taken_up = Vec::with_capacity(batch.len());
-        for delivery in batch {
+        let Some(Batch { steps, end }) = self.handling.prepare(&transaction, &messages).await?
+        else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
+        let mut taken_up = Vec::with_capacity(group.len());
+        for (delivery, step) in group.iter().zip(steps) {
             let processing = self.processing(delivery);
             let outcome = self
                 .handling
-                .arrived(&transaction, &delivery.message)
+                .carry_out(&transaction, &delivery.message, step, &end)
                 .instrument(processing.span())
                 .await?;
             taken_up.push((processing, outcome));
-            if begun.elapsed() >= TOGETHER_FOR {
-                break;
-            }
         }
+        self.handling.finish(&transaction, end).await?;
         transaction.commit().await?;
-        let count = taken_up.len();
         for (processing, outcome) in taken_up {
             processing.end(&outcome);
         }
-        Ok(count)
+        Ok(true)
     }
 
     async fn alone(&self, delivery: &Delivery) -> Result<(), DbErr> {
@@ -138,6 +150,15 @@ impl Lane {
         let _ = self
             .settled
             .send(batch.iter().map(|delivery| delivery.tag).collect());
+    }
+}
+
+/// How many share the next transaction, after one of at most `most` took this long.
+fn next_most(most: usize, took: Duration) -> usize {
+    if took > TOGETHER_FOR {
+        (most / 2).max(1)
+    } else {
+        (most * 2).min(TOGETHER)
     }
 }
 

@@ -2,10 +2,13 @@
 //! stores, and with many rows, they find their rows by an index.
 
 use rstest::rstest;
+use sea_orm::QueryResult;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use serde_json::json;
 use testkit::{Database, StoreKind};
 
-use super::{LOWEST_HELD, RELEASE, held};
+use super::positions::{LOCK, RELEASE};
+use super::{LOWEST_HELD, held};
 use crate::dead_letters;
 use store::sql;
 
@@ -48,14 +51,17 @@ async fn fill(db: &store::Database) {
             sql::execute(db, &filling, []).await.unwrap();
         }
     }
+    let positions = format!(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {HELD})
+         INSERT INTO angarium_position (consumer, aggregate_type, aggregate_id, version)
+         SELECT 'queue', 'account', 'waiting-0-' || n, 1 FROM number"
+    );
+    sql::execute(db, &positions, []).await.unwrap();
     sql::execute(db, "ANALYZE", []).await.unwrap();
 }
 
 async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String {
-    let (explain, column) = match kind {
-        StoreKind::Postgres => ("EXPLAIN", "QUERY PLAN"),
-        StoreKind::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
-    };
+    let (explain, _) = explain(kind);
     let mut statement = statement.to_owned();
     for (parameter, value) in [
         ("$1", "'queue'"),
@@ -69,7 +75,19 @@ async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String 
         statement = statement.replace(parameter, value);
     }
     let rows = sql::query_all(db, &format!("{explain} {statement}"), []).await;
-    let rows = rows.unwrap();
+    steps(&rows.unwrap(), kind)
+}
+
+/// How a store explains a statement, and in which column.
+fn explain(kind: StoreKind) -> (&'static str, &'static str) {
+    match kind {
+        StoreKind::Postgres => ("EXPLAIN", "QUERY PLAN"),
+        StoreKind::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
+    }
+}
+
+fn steps(rows: &[QueryResult], kind: StoreKind) -> String {
+    let (_, column) = explain(kind);
     let steps = rows.iter().map(|row| row.try_get("", column).unwrap());
     steps.collect::<Vec<String>>().join("\n")
 }
@@ -88,7 +106,6 @@ async fn no_statement_reads_all_that_is_held(
         (&held::taking_up(true), "angarium_inbox_suspect"),
         (&held::taking_up(false), "angarium_inbox_due"),
         (&due, "angarium_inbox_due"),
-        (RELEASE, "angarium_inbox_unsettled"),
         (LOWEST_HELD, "angarium_inbox_unsettled"),
         (dead_letters::LETTER, "angarium_inbox_unsettled"),
     ] {
@@ -100,6 +117,31 @@ async fn no_statement_reads_all_that_is_held(
             lines.clone().any(|line| !line.contains("USING"))
         });
         assert!(!reads_all, "{statement}:\n{plan}");
+    }
+    let account = |id: &str| ("account".to_owned(), id.to_owned());
+    let position =
+        json!({"aggregate_type": "account", "aggregate_id": "waiting-0-7", "version": 0});
+    for (statement, value, index) in [
+        (
+            LOCK,
+            sql::pairs([account("waiting-0-7"), account("new")]),
+            "angarium_position",
+        ),
+        (
+            RELEASE,
+            sql::list(position.as_object().cloned()),
+            "angarium_inbox_unsettled",
+        ),
+    ] {
+        let (explain, _) = explain(kind);
+        let statement = format!("{explain} {statement}");
+        let rows = sql::query_all(&db, &statement, ["queue".into(), value]).await;
+        let plan = steps(&rows.unwrap(), kind);
+        assert!(plan.contains(index), "{statement}:\n{plan}");
+        for table in ["angarium_inbox", "angarium_position"] {
+            assert!(!plan.contains(&format!("Seq Scan on {table}")), "{plan}");
+            assert!(!plan.contains(&format!("SCAN {table}\n")), "{plan}");
+        }
     }
     if kind == StoreKind::Postgres {
         a_look_for_suspects_reads_none_of_those_that_are_due(&db).await;

@@ -67,9 +67,9 @@ async fn a_batch_of_unordered_events_stays_within_its_round_trips() {
     consumed(each_on_its_own).await.assert_within(
         "consumer, a batch of 20 unordered events",
         Limits {
-            round_trips: 44,
+            round_trips: 26,
             pings_after: 0,
-            statements: 40,
+            statements: 22,
         },
     );
 }
@@ -79,9 +79,9 @@ async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
     consumed(in_order).await.assert_within(
         "consumer, a batch of 20 events in order",
         Limits {
-            round_trips: 105,
+            round_trips: 32,
             pings_after: 0,
-            statements: 101,
+            statements: 28,
         },
     );
 }

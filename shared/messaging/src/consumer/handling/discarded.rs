@@ -7,7 +7,7 @@ use event::{Envelope, aggregate_type};
 use super::due::held_on;
 use super::{Failure, Handling, Outcome};
 use crate::consumer::decision::{Passing, discarded, turn};
-use crate::inbox::{self, Due, Held, held};
+use crate::inbox::{Due, Held, held};
 use crate::retry::millis;
 use crate::transaction::Transaction;
 
@@ -34,8 +34,7 @@ impl Handling {
         let Some((aggregate, envelope, version)) = self.in_its_order(due) else {
             return Ok(Passing::Now);
         };
-        let id = &envelope.aggregate_id;
-        let position = inbox::position(transaction, self.consumer(), aggregate, id).await?;
+        let position = self.position(transaction, aggregate, &envelope).await?;
         let turn = turn(position, version);
         let is_lowest = self
             .is_lowest(turn, transaction, aggregate, &envelope)
@@ -43,7 +42,7 @@ impl Handling {
         let here_for = Duration::from_millis(u64::try_from(due.here_for_ms).unwrap_or(0));
         let passing = discarded(turn, is_lowest, here_for, self.baseline_wait);
         if passing == Passing::Now {
-            inbox::advance(transaction, self.consumer(), aggregate, id, version).await?;
+            self.advance(transaction, aggregate, &envelope).await?;
         }
         Ok(passing)
     }

@@ -1,0 +1,110 @@
+//! How far a consumer has handled each aggregate whose events it takes in order: the statements on `angarium_position`.
+//!
+//! Guarantee: a position is locked until its transaction ends, so one aggregate's events are handled one at a time by all replicas
+//! together. Who locks several does so in one order, so no two wait for each other.
+
+use std::collections::HashMap;
+
+use sea_orm::DbErr;
+use serde_json::{Map, json};
+use store::sql;
+
+use super::SIGNAL;
+use crate::transaction::Transaction;
+
+/// The type and the id of an aggregate.
+pub(crate) type Aggregate = (String, String);
+
+/// A row that is not there cannot be locked, so it is made first. Others that make it meanwhile wait here.
+const MAKE: &str = "
+INSERT INTO angarium_position (consumer, aggregate_type, aggregate_id, version)
+SELECT $1, list.aggregate_type, list.aggregate_id, 0 FROM {list $2: aggregate_type text, aggregate_id text}
+WHERE true ORDER BY list.aggregate_type, list.aggregate_id
+ON CONFLICT (consumer, aggregate_type, aggregate_id) DO NOTHING";
+
+pub(super) const LOCK: &str = "
+SELECT aggregate_type, aggregate_id, version FROM angarium_position
+WHERE consumer = $1 AND (aggregate_type, aggregate_id) IN {pairs $2}
+ORDER BY aggregate_type, aggregate_id {for update}";
+
+const MOVE: &str = "
+UPDATE angarium_position SET version = list.version
+FROM {list $2: aggregate_type text, aggregate_id text, version bigint}
+WHERE consumer = $1 AND angarium_position.aggregate_type = list.aggregate_type
+  AND angarium_position.aggregate_id = list.aggregate_id AND angarium_position.version < list.version";
+
+// `state <> 'done'` stands here word for word: SQLite uses a partial index only where it finds its condition again, and without
+// it would read all that the consumer has ever seen, for each event.
+pub(super) const RELEASE: &str = "
+UPDATE angarium_inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at = {time}
+FROM {list $2: aggregate_type text, aggregate_id text, version bigint}
+WHERE consumer = $1 AND angarium_inbox.aggregate_type = list.aggregate_type
+  AND angarium_inbox.aggregate_id = list.aggregate_id AND angarium_inbox.aggregate_version = list.version + 1
+  AND state <> 'done' AND (state = 'waiting' OR state = 'discarded' AND settled_at IS NULL)";
+
+/// Locks the positions of these aggregates. Returns the version of each that was handled last; an aggregate of which none was is not
+/// among them.
+pub(crate) async fn lock(
+    transaction: &Transaction,
+    consumer: &str,
+    aggregates: impl IntoIterator<Item = Aggregate>,
+) -> Result<HashMap<Aggregate, i64>, DbErr> {
+    let aggregates: Vec<Aggregate> = aggregates.into_iter().collect();
+    if aggregates.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = aggregates.iter().map(|aggregate| row(aggregate, None));
+    sql::execute(transaction, MAKE, [consumer.into(), sql::list(rows)]).await?;
+    let locking = [consumer.into(), sql::pairs(aggregates)];
+    let mut positions = HashMap::new();
+    for row in sql::query_all(transaction, LOCK, locking).await? {
+        let version: i64 = row.try_get("", "version")?;
+        let aggregate = (
+            row.try_get("", "aggregate_type")?,
+            row.try_get("", "aggregate_id")?,
+        );
+        if version > 0 {
+            positions.insert(aggregate, version);
+        }
+    }
+    Ok(positions)
+}
+
+/// Moves the positions, which [`lock`] has locked, and makes the events that wait for them due. No position moves back: what an
+/// operator has handled out of its turn leaves it where it is.
+pub(crate) async fn advance<'a>(
+    transaction: &Transaction,
+    consumer: &str,
+    moved: impl IntoIterator<Item = (&'a Aggregate, i64)>,
+) -> Result<(), DbErr> {
+    let rows: Vec<_> = moved
+        .into_iter()
+        .map(|(aggregate, version)| row(aggregate, Some(version)))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let values = || [consumer.into(), sql::list(rows.clone())];
+    let released = if sql::is_sqlite(transaction) {
+        sql::execute(transaction, MOVE, values()).await?;
+        sql::execute(transaction, RELEASE, values()).await?
+    } else {
+        // Both in one round trip.
+        let both = format!("WITH moved AS ({MOVE}) {RELEASE}");
+        sql::execute(transaction, &both, values()).await?
+    };
+    if released > 0 {
+        transaction.wake_on_commit(SIGNAL);
+    }
+    Ok(())
+}
+
+fn row((kind, id): &Aggregate, version: Option<i64>) -> Map<String, serde_json::Value> {
+    let mut row = Map::new();
+    row.insert("aggregate_type".to_owned(), json!(kind));
+    row.insert("aggregate_id".to_owned(), json!(id));
+    if let Some(version) = version {
+        row.insert("version".to_owned(), json!(version));
+    }
+    row
+}
