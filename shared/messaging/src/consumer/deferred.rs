@@ -1,8 +1,9 @@
 //! Takes up held events when their time has come: retries, and events whose predecessor is done.
 //!
-//! Asleep until the earliest is due; woken when something is held or released. A few are taken up side by side, so that one that
-//! takes its time does not keep the others. Each is in one worker's hands under a lease, and has a transaction of its own. One
-//! whose last attempt never ended is taken up alone: where it ends the process again, it takes no other one with it.
+//! Asleep until the earliest is due; woken when something is held or released. Those that are due together share a transaction; where
+//! that fails, a few are taken up side by side, each in its own, so that one that takes its time does not keep the others. Each is in
+//! one worker's hands under a lease. One whose last attempt never ended is taken up alone: where it ends the process again, it takes
+//! no other one with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::attempt::attempt;
-use super::handling::Handling;
+use super::handling::{Handling, TOGETHER};
+use super::lane::turn;
 use super::processing::Processing;
 use crate::bounds::Bound;
 use crate::due::Due as DueTimes;
@@ -33,15 +35,15 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 pub(super) struct Deferred {
     store: Store,
     handling: Arc<Handling>,
-    /// How many are taken up side by side.
+    /// How many transactions run side by side.
     most: usize,
 }
 
 /// What is in this process's hands.
 #[derive(Default)]
 struct Hands {
-    running: JoinSet<Option<Due>>,
-    /// The database was away; they are tried again, as the same attempt.
+    running: JoinSet<Vec<Due>>,
+    /// Each is to be tried alone, as the same attempt: they could not share a transaction, or the database was away.
     again: Vec<Due>,
     /// There may be more that is due than there was room for.
     more: bool,
@@ -98,11 +100,13 @@ impl Deferred {
     async fn take_up(&self, due: &DueTimes, hands: &mut Hands) -> Result<Option<Duration>, DbErr> {
         let (store, consumer) = (&self.store, self.handling.consumer());
         let lease = self.lease();
-        while let Some(again) = hands.again.last() {
+        while let Some(again) = hands.again.last()
+            && hands.running.len() < self.most
+        {
             // Before anything else is taken up: it may be due again by now, and is not to be counted twice.
             let kept = held::keep(store, again.clone(), lease).await?;
             hands.again.pop();
-            hands.take(self, kept);
+            hands.take(self, kept.into_iter().collect());
         }
         loop {
             let room = self.most.saturating_sub(hands.running.len());
@@ -125,8 +129,9 @@ impl Deferred {
                 hands.take(self, suspect);
                 return Ok((!hands.suspect).then_some(PAUSE));
             }
-            let taken = held::take_up(store, consumer, false, room, lease).await?;
-            hands.more = taken.len() == room;
+            let mut taken = held::take_up(store, consumer, false, TOGETHER, lease).await?;
+            hands.more = taken.len() == TOGETHER;
+            taken.sort_by_cached_key(|due| turn(&due.message));
             if taken.is_empty() {
                 return Ok(Some(PAUSE));
             }
@@ -134,14 +139,30 @@ impl Deferred {
         }
     }
 
-    /// Answers the event where the database was away.
-    async fn attempt(self, due: Due) -> Option<Due> {
+    /// Returns what has to be tried again, each alone.
+    async fn attempt(self, mut taken: Vec<Due>) -> Vec<Due> {
+        faults::point("taken");
+        if taken.len() > 1 {
+            let done = self.handling.due_together(&self.store, &taken).await;
+            if done.unwrap_or(false) {
+                taken.clear();
+            }
+            return taken;
+        }
+        let mut again = Vec::new();
+        for due in taken {
+            again.extend(self.attempt_alone(due).await);
+        }
+        again
+    }
+
+    /// Returns the event where the database was away.
+    async fn attempt_alone(&self, due: Due) -> Option<Due> {
         let (handling, queue) = (&self.handling, self.handling.consumer());
         let message = &due.message;
         let processing =
             Processing::begin(handling, queue, message, &due.event_id, due.attempts + 1);
         let attempting = async {
-            faults::point("taken");
             let transaction = self.store.begin().await?;
             attempt(handling, &self.store, transaction, message, Some(&due)).await
         };
@@ -159,13 +180,13 @@ impl Deferred {
 }
 
 impl Hands {
-    fn take(&mut self, deferred: &Deferred, taken: impl IntoIterator<Item = Due>) {
-        for due in taken {
-            self.running.spawn(deferred.clone().attempt(due));
+    fn take(&mut self, deferred: &Deferred, taken: Vec<Due>) {
+        if !taken.is_empty() {
+            self.running.spawn(deferred.clone().attempt(taken));
         }
     }
 
-    fn ended(&mut self, ended: Result<Option<Due>, JoinError>) {
+    fn ended(&mut self, ended: Result<Vec<Due>, JoinError>) {
         self.suspect &= !self.running.is_empty();
         match ended {
             Ok(again) => self.again.extend(again),

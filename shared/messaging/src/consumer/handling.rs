@@ -25,7 +25,7 @@ mod discarded;
 mod due;
 mod keeping;
 
-pub(super) use batch::Batch;
+pub(super) use batch::TOGETHER;
 
 pub(super) struct Handling {
     pub(super) subscriptions: Subscriptions,

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event::Message;
 use sea_orm::DbErr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,15 +16,13 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::attempt::attempt;
-use super::handling::{Batch, Failure, Handling};
+use super::handling::{Handling, TOGETHER};
 use super::processing::{self, Processing};
 use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::transport::Delivery;
 
-/// The most that shares one transaction.
-const TOGETHER: usize = 50;
 /// How long a transaction may take before the next ones get fewer: others wait for the rows that it has locked.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);
 
@@ -57,7 +56,7 @@ impl Lane {
                 // Not begun, so not ours: they go back to the queue with the connection.
                 return;
             }
-            batch.sort_by_cached_key(turn);
+            batch.sort_by_cached_key(|delivery| turn(&delivery.message));
             self.take_up(&batch, &mut most, &stop).await;
             batch.clear();
         }
@@ -71,14 +70,14 @@ impl Lane {
         while !rest.is_empty() {
             let (group, later) = rest.split_at(rest.len().min(*most));
             let begun = Instant::now();
-            if group.len() == 1 || !self.together(group).await.unwrap_or(false) {
+            if group.len() > 1 && self.together(group).await {
+                self.settle(group);
+            } else {
                 for delivery in group {
                     if !self.until_taken_up(delivery, stop).await {
                         return;
                     }
                 }
-            } else {
-                self.settle(group);
             }
             *most = next_most(*most, begun.elapsed());
             rest = later;
@@ -99,31 +98,11 @@ impl Lane {
         true
     }
 
-    /// Takes up all of them in one transaction. `false` where each has to be taken up alone.
-    async fn together(&self, group: &[Delivery]) -> Result<bool, Failure> {
+    /// Whether all of them were taken up in one transaction. Otherwise each has to be taken up alone, whatever the reason.
+    async fn together(&self, group: &[Delivery]) -> bool {
         let messages: Vec<_> = group.iter().map(|delivery| &delivery.message).collect();
-        let transaction = self.store.begin().await?;
-        let Some(Batch { steps, end }) = self.handling.prepare(&transaction, &messages).await?
-        else {
-            transaction.rollback().await?;
-            return Ok(false);
-        };
-        let mut taken_up = Vec::with_capacity(group.len());
-        for (delivery, step) in group.iter().zip(steps) {
-            let processing = self.processing(delivery);
-            let outcome = self
-                .handling
-                .carry_out(&transaction, &delivery.message, step, &end)
-                .instrument(processing.span())
-                .await?;
-            taken_up.push((processing, outcome));
-        }
-        self.handling.finish(&transaction, end).await?;
-        transaction.commit().await?;
-        for (processing, outcome) in taken_up {
-            processing.end(&outcome);
-        }
-        Ok(true)
+        let done = self.handling.arrived_together(&self.store, &messages).await;
+        done.unwrap_or(false)
     }
 
     async fn alone(&self, delivery: &Delivery) -> Result<(), DbErr> {
@@ -162,10 +141,12 @@ fn next_most(most: usize, took: Duration) -> usize {
     }
 }
 
-/// Where a delivery stands in what it shares a transaction with.
-fn turn(delivery: &Delivery) -> (String, Option<i64>, Uuid) {
-    let message = &delivery.message;
+/// Where an event stands among those with which it shares a transaction.
+pub(super) fn turn(message: &Message) -> (String, Option<i64>, Uuid) {
     let aggregate = event::partition_key(message).to_owned();
-    let event_id = event::event_id(message);
-    (aggregate, event::sequence(message), event_id)
+    (
+        aggregate,
+        event::sequence(message),
+        event::event_id(message),
+    )
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use event::Message;
 use sea_orm::{DbErr, QueryResult, Value};
+use serde_json::json;
 
 use super::{Held, fingerprint};
 use crate::bounds::{Bound, TimeForm};
@@ -133,9 +134,25 @@ pub(crate) async fn keep(
 /// It is done; its message is not needed any more. From here on the row is locked. `false`, as for all below, where somebody else
 /// has it by now.
 pub(crate) async fn settle(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
-    let done = "UPDATE angarium_inbox SET state = 'done', begun = 0, settled_at = {time}, due_at = NULL,
-                                 exchange = NULL, routing_key = NULL, properties = NULL, body = NULL";
-    change(transaction, due, done, []).await
+    settle_all(transaction, &[due]).await
+}
+
+/// As [`settle`], of all of them. `false` where one is in other hands by now: then the transaction is to be rolled back.
+pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Result<bool, DbErr> {
+    let Some(first) = all.first() else {
+        return Ok(true);
+    };
+    let rows = all.iter().map(|due| {
+        let columns = [
+            ("event_id", json!(due.event_id)),
+            ("lease_ends_ms", json!(due.lease_ends_ms)),
+        ];
+        let columns = columns.map(|(name, value)| (name.to_owned(), value));
+        columns.into_iter().collect()
+    });
+    let values = [first.consumer.as_str().into(), sql::list(rows)];
+    let settled = sql::execute(transaction, SETTLE_ALL, values).await?;
+    Ok(usize::try_from(settled).ok() == Some(all.len()))
 }
 
 /// It is not to be tried until something else happens: an earlier one is done, or its type is known.
@@ -183,6 +200,13 @@ pub(crate) async fn fail(
     transaction.wake_on_commit(super::SIGNAL);
     Ok(failed)
 }
+
+pub(super) const SETTLE_ALL: &str = "
+UPDATE angarium_inbox SET state = 'done', begun = 0, settled_at = {time}, due_at = NULL,
+                          exchange = NULL, routing_key = NULL, properties = NULL, body = NULL
+FROM {list $2: event_id text, lease_ends_ms bigint}
+WHERE consumer = $1 AND angarium_inbox.event_id = {uuid list.event_id} AND due_at = {time of list.lease_ends_ms}
+  AND state IN ('waiting', 'deferred')";
 
 /// A row that has been released, taken up again or settled since is due at another time, or never.
 const OURS: &str =

@@ -35,11 +35,13 @@ WHERE consumer = $1 AND angarium_position.aggregate_type = list.aggregate_type
 
 // `state <> 'done'` stands here word for word: SQLite uses a partial index only where it finds its condition again, and without
 // it would read all that the consumer has ever seen, for each event.
+//
+// More than the next event goes: a backlog of one aggregate is handled a batch at a time. One behind a gap among them waits again.
 pub(super) const RELEASE: &str = "
 UPDATE angarium_inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at = {time}
 FROM {list $2: aggregate_type text, aggregate_id text, version bigint}
 WHERE consumer = $1 AND angarium_inbox.aggregate_type = list.aggregate_type
-  AND angarium_inbox.aggregate_id = list.aggregate_id AND angarium_inbox.aggregate_version = list.version + 1
+  AND angarium_inbox.aggregate_id = list.aggregate_id AND angarium_inbox.aggregate_version BETWEEN list.version + 1 AND list.version + 50
   AND state <> 'done' AND (state = 'waiting' OR state = 'discarded' AND settled_at IS NULL)";
 
 /// Locks the positions of these aggregates. Returns the version of each that was handled last; an aggregate of which none was is not

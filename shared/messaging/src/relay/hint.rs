@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 const TRAIL: Duration = Duration::from_millis(200);
 /// Between two complete looks.
 const COMPLETE: Duration = Duration::from_secs(1);
-/// A complete look takes at most a tenth of the time, also if an old snapshot makes it slow.
-const SHARE: u32 = 9;
+/// A complete look takes at most a twentieth of the time, also if an old snapshot makes it slow.
+const SHARE: u32 = 19;
 /// A complete look that takes longer is not repeated each time that the window is empty.
 const CHEAP: Duration = Duration::from_millis(20);
 
@@ -124,11 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn complete_looks_take_a_tenth_of_the_time_at_most() {
+    fn complete_looks_take_a_twentieth_of_the_time_at_most() {
         let (mut hint, begun) = (Hint::new(), Instant::now());
         hint.looked(begun, 400 * MS, 0, Some(500));
-        assert_eq!(hint.start(begun + 3_999 * MS, false), 500);
-        assert_eq!(hint.start(begun + 4_000 * MS, false), 0);
+        assert_eq!(hint.start(begun + 7_999 * MS, false), 500);
+        assert_eq!(hint.start(begun + 8_000 * MS, false), 0);
     }
 
     #[test]

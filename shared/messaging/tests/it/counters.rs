@@ -64,19 +64,21 @@ async fn a_relay_batch_stays_within_its_round_trips() {
 
 #[tokio::test]
 async fn a_batch_of_unordered_events_stays_within_its_round_trips() {
-    consumed(each_on_its_own).await.assert_within(
-        "consumer, a batch of 20 unordered events",
-        Limits {
-            round_trips: 26,
-            pings_after: 0,
-            statements: 22,
-        },
-    );
+    consumed(each_on_its_own, Coming::InOrder)
+        .await
+        .assert_within(
+            "consumer, a batch of 20 unordered events",
+            Limits {
+                round_trips: 26,
+                pings_after: 0,
+                statements: 22,
+            },
+        );
 }
 
 #[tokio::test]
 async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
-    consumed(in_order).await.assert_within(
+    consumed(in_order, Coming::InOrder).await.assert_within(
         "consumer, a batch of 20 events in order",
         Limits {
             round_trips: 32,
@@ -86,9 +88,28 @@ async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
     );
 }
 
+#[tokio::test]
+async fn a_batch_of_held_events_stays_within_its_round_trips() {
+    // The first one comes last, and releases all others.
+    consumed(in_order, Coming::Backwards).await.assert_within(
+        "consumer, 20 events that come in reverse order",
+        Limits {
+            round_trips: 40,
+            pings_after: 0,
+            statements: 34,
+        },
+    );
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Coming {
+    InOrder,
+    Backwards,
+}
+
 /// An aggregate's events, which share a lane: the first one alone, and all others in one transaction. What the consumer looks for at
 /// its start is left out.
-async fn consumed(subscriptions: fn() -> Subscriptions) -> Counted {
+async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Counted {
     let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let (trips, store) = counted(&world).await;
     let transport = world.transport(&subscriptions());
@@ -96,9 +117,12 @@ async fn consumed(subscriptions: fn() -> Subscriptions) -> Counted {
     trips
         .least_of(TRIES, async || {
             let account = Uuid::now_v7().to_string();
-            let messages: Vec<_> = (1..=i64::from(CONSUMED))
+            let mut messages: Vec<_> = (1..=i64::from(CONSUMED))
                 .map(|version| message(&Changed::of(&account), version))
                 .collect();
+            if coming == Coming::Backwards {
+                messages.reverse();
+            }
             // All of them wait in the queue before the consumer begins.
             world.send(&subscriptions(), &messages).await;
             let config = ConsumerConfig {

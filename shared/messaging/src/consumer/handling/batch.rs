@@ -1,246 +1,197 @@
-//! Events that have just arrived, in one transaction: their positions locked first and in one order, their inbox rows written in one
-//! statement, then their handlers one by one, and last the positions moved in one statement.
+//! Several events in one transaction: their positions locked first and in one order, their inbox rows written in one statement, then
+//! their handlers one by one, and last the positions moved in one statement.
 //!
-//! Guarantee: as for one event alone. Whoever meets something out of the ordinary rolls all of it back, and takes each up alone.
+//! Guarantee: as for one event alone. Anything out of the ordinary rolls all of it back, and each event is taken up alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use event::{Envelope, Message, aggregate_type};
+use event::{Message, aggregate_type};
+use tracing::Instrument as _;
 
-use super::{Failure, Handling, OVERTAKEN, Outcome, undecodable};
-use crate::consumer::decision::{Arrival, Turn, arrived, turn};
-use crate::consumer::processing;
+use super::{Failure, Handling, Outcome};
+use crate::consumer::processing::{self, Processing};
 use crate::faults;
 use crate::inbox::positions::{self, Aggregate};
-use crate::inbox::{self, Handled, Held};
-use crate::retry::millis;
+use crate::inbox::{self, Due, Handled, Held, held};
+use crate::store::Store;
 use crate::subscription::Delivered;
 use crate::transaction::Transaction;
 
-/// How long all handlers of a batch may take. One that hangs costs its lane no more than this beside its own time-out.
+mod arrived;
+mod due;
+
+/// The most events that share a transaction.
+pub(in crate::consumer) const TOGETHER: usize = 50;
+/// How long all handlers of a batch may take. One that hangs costs no more than this beside its own time-out.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// What to do with the events of a batch, in their order.
-pub(in crate::consumer) struct Batch {
-    pub(in crate::consumer) steps: Vec<Step>,
-    pub(in crate::consumer) end: BatchEnd,
-}
-
-/// What is to be done after the last step, and by when.
-pub(in crate::consumer) struct BatchEnd {
+/// What to do with the events of a batch, in their order, and where the positions are after it.
+struct Batch<'a> {
+    steps: Vec<Step<'a>>,
     moved: HashMap<Aggregate, i64>,
-    at: Instant,
 }
 
-pub(in crate::consumer) enum Step {
-    /// And when it came, in Unix milliseconds.
-    Handle(Delivered, i64),
+struct Step<'a> {
+    message: &'a Message,
+    event_id: String,
+    attempt: u32,
+    action: Action<'a>,
+}
+
+enum Action<'a> {
+    Handle(Delivered, Origin<'a>),
     /// It was seen before.
     Duplicate,
     Hold {
-        event_id: String,
-        envelope: Option<Envelope>,
         held: Held,
         cause: Option<String>,
         due_in_ms: Option<i64>,
     },
+    /// Held already, and its turn has not come.
+    WaitAgain(&'a Due),
 }
 
-/// An event that can be read, and its version where its aggregate's events are taken in order.
-struct Readable {
-    envelope: Envelope,
-    aggregate: Aggregate,
-    version: Option<i64>,
+/// Where an event that is handled comes from.
+enum Origin<'a> {
+    /// From the broker, and when, in Unix milliseconds.
+    Arrived(i64),
+    Held(&'a Due),
 }
 
 impl Handling {
-    /// Locks the positions of all events, decides on each, and writes the inbox rows of those to be handled. `None` where they have to
-    /// be taken up one by one.
-    pub(in crate::consumer) async fn prepare(
+    /// Takes up messages that have just arrived, in one transaction. `false` where each has to be taken up alone.
+    pub(in crate::consumer) async fn arrived_together(
         &self,
-        transaction: &Transaction,
+        store: &Store,
         messages: &[&Message],
-    ) -> Result<Option<Batch>, Failure> {
-        let mut events = Vec::with_capacity(messages.len());
-        for message in messages {
-            events.push(self.read(message)?);
-        }
-        let ordered = events.iter().flatten().filter(|it| it.version.is_some());
-        let aggregates: HashSet<Aggregate> = ordered.map(|it| it.aggregate.clone()).collect();
-        let mut last = positions::lock(transaction, self.consumer(), aggregates).await?;
-        let mut moved = HashMap::new();
-
-        let mut steps = Vec::with_capacity(events.len());
-        for (event, message) in events.into_iter().zip(messages) {
-            let step = match event {
-                Ok(event) => self.step(event, &mut last, &mut moved),
-                Err(cause) => Step::Hold {
-                    event_id: event::event_id(message).to_string(),
-                    envelope: None,
-                    held: Held::Dead,
-                    cause: Some(cause),
-                    due_in_ms: None,
-                },
-            };
-            if matches!(
-                &step,
-                Step::Hold {
-                    held: Held::Skipped,
-                    ..
-                }
-            ) {
-                // Only its own row says whether the position moves past it.
-                return Ok(None);
-            }
-            steps.push(step);
-        }
-        let is_complete = self.note(transaction, messages, &mut steps).await?;
-        let at = Instant::now() + LIMIT;
-        Ok(is_complete.then_some(Batch {
-            steps,
-            end: BatchEnd { moved, at },
-        }))
-    }
-
-    /// Does what was decided on one event.
-    pub(in crate::consumer) async fn carry_out(
-        &self,
-        transaction: &Transaction,
-        message: &Message,
-        step: Step,
-        end: &BatchEnd,
-    ) -> Result<Outcome, Failure> {
-        match step {
-            Step::Handle(delivered, came_ms) => {
-                processing::note_queue_wait(message, came_ms);
-                let left = end.at.saturating_duration_since(Instant::now());
-                let limit = left.min(self.handler_time_out);
-                self.call(transaction, message, &delivered, limit).await?;
-                Ok(Outcome::Handled)
-            }
-            Step::Duplicate => Ok(Outcome::Duplicate),
-            Step::Hold {
-                event_id,
-                envelope,
-                held,
-                cause,
-                due_in_ms,
-            } => {
-                let entry = self.entry(&event_id, envelope.as_ref(), message);
-                self.hold(transaction, &entry, held, cause.as_deref(), due_in_ms)
-                    .await
-            }
-        }
-    }
-
-    /// Moves the positions past all that was handled.
-    pub(in crate::consumer) async fn finish(
-        &self,
-        transaction: &Transaction,
-        end: BatchEnd,
-    ) -> Result<(), Failure> {
-        let moved = end
-            .moved
-            .iter()
-            .map(|(aggregate, version)| (aggregate, *version));
-        Ok(positions::advance(transaction, self.consumer(), moved).await?)
-    }
-
-    /// The event, or why it cannot be read.
-    fn read(&self, message: &Message) -> Result<Result<Readable, String>, Failure> {
-        let envelope = match Envelope::from_message(message) {
-            Ok(envelope) => envelope,
-            Err(error) => return Ok(Err(undecodable(&error))),
-        };
-        let aggregate = aggregate_type(&message.routing_key);
-        let version = self.version(aggregate, &envelope)?;
-        Ok(Ok(Readable {
-            aggregate: (aggregate.to_owned(), envelope.aggregate_id.clone()),
-            envelope,
-            version,
-        }))
-    }
-
-    /// What to do with an event, given the versions that are handled before it, earlier ones of the batch included.
-    fn step(
-        &self,
-        event: Readable,
-        last: &mut HashMap<Aggregate, i64>,
-        moved: &mut HashMap<Aggregate, i64>,
-    ) -> Step {
-        let Readable {
-            envelope,
-            aggregate,
-            version,
-        } = event;
-        let turn = version.map_or(Turn::Now, |version| {
-            turn(last.get(&aggregate).copied(), version)
-        });
-        let (held, cause, due_in_ms) =
-            match arrived(turn, self.subscriptions.knows(&envelope.event_type)) {
-                Arrival::Handle => {
-                    if let Some(version) = version {
-                        last.insert(aggregate.clone(), version);
-                        moved.insert(aggregate, version);
-                    }
-                    let delivered = Delivered {
-                        envelope,
-                        attempt: 1,
-                    };
-                    return Step::Handle(delivered, 0);
-                }
-                Arrival::Skip => (Held::Skipped, None, None),
-                Arrival::Wait => (Held::Waiting, None, None),
-                Arrival::WaitForTheBeginning => {
-                    (Held::Waiting, None, Some(millis(self.baseline_wait)))
-                }
-                Arrival::Overtaken => (Held::Dead, Some(OVERTAKEN.to_owned()), None),
-            };
-        Step::Hold {
-            event_id: envelope.id.to_string(),
-            envelope: Some(envelope),
-            held,
-            cause,
-            due_in_ms,
-        }
-    }
-
-    /// Writes the inbox rows of the events to be handled. `false` where an event in order was seen before: whether it was handled, and so
-    /// what comes after it, is not decided here.
-    async fn note(
-        &self,
-        transaction: &Transaction,
-        messages: &[&Message],
-        steps: &mut [Step],
     ) -> Result<bool, Failure> {
-        let events: Vec<Handled<'_>> = messages
-            .iter()
-            .zip(&*steps)
-            .filter_map(|(message, step)| match step {
-                Step::Handle(delivered, _) => Some(Handled {
+        let transaction = store.begin().await?;
+        let batch = self.decide_arrived(&transaction, messages).await?;
+        self.carry_out(transaction, batch).await
+    }
+
+    /// Takes up held events that are due, in one transaction. `false` where each has to be taken up alone.
+    pub(in crate::consumer) async fn due_together(
+        &self,
+        store: &Store,
+        due: &[Due],
+    ) -> Result<bool, Failure> {
+        let transaction = store.begin().await?;
+        let batch = self.decide_due(&transaction, due).await?;
+        self.carry_out(transaction, batch).await
+    }
+
+    async fn carry_out(
+        &self,
+        transaction: Transaction,
+        batch: Option<Batch<'_>>,
+    ) -> Result<bool, Failure> {
+        let Some(batch) = self.noted(&transaction, batch).await? else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
+        let ends_at = Instant::now() + LIMIT;
+        let mut done = Vec::with_capacity(batch.steps.len());
+        for step in &batch.steps {
+            let (message, event_id) = (step.message, &step.event_id);
+            let processing =
+                Processing::begin(self, self.consumer(), message, event_id, step.attempt);
+            let outcome = self
+                .take(&transaction, step, ends_at)
+                .instrument(processing.span())
+                .await?;
+            done.push((processing, outcome));
+        }
+        let moved = batch.moved.iter();
+        let moved = moved.map(|(aggregate, version)| (aggregate, *version));
+        positions::advance(&transaction, self.consumer(), moved).await?;
+        transaction.commit().await?;
+        for (processing, outcome) in done {
+            processing.end(&outcome);
+        }
+        Ok(true)
+    }
+
+    /// Writes the inbox rows of the events to be handled. `None` where one in order was seen before, or a held one is in other hands:
+    /// then it is not decided here what comes after it.
+    async fn noted<'a>(
+        &self,
+        transaction: &Transaction,
+        batch: Option<Batch<'a>>,
+    ) -> Result<Option<Batch<'a>>, Failure> {
+        let Some(mut batch) = batch else {
+            return Ok(None);
+        };
+        let (mut arrived, mut due) = (Vec::new(), Vec::new());
+        for step in &batch.steps {
+            match &step.action {
+                Action::Handle(delivered, Origin::Arrived(_)) => arrived.push(Handled {
                     envelope: &delivered.envelope,
-                    aggregate_type: aggregate_type(&message.routing_key),
+                    aggregate_type: aggregate_type(&step.message.routing_key),
                 }),
-                _ => None,
-            })
-            .collect();
-        let mut came = inbox::first_times(transaction, self.consumer(), &events).await?;
-        faults::point("seen");
-        for (message, step) in messages.iter().zip(steps) {
-            let Step::Handle(Delivered { envelope, .. }, came_ms) = step else {
+                Action::Handle(_, Origin::Held(one)) => due.push(*one),
+                _ => {}
+            }
+        }
+        if !held::settle_all(transaction, &due).await? {
+            return Ok(None);
+        }
+        let mut came = inbox::first_times(transaction, self.consumer(), &arrived).await?;
+        if !arrived.is_empty() {
+            faults::point("seen");
+        }
+        for step in &mut batch.steps {
+            let Action::Handle(Delivered { envelope, .. }, Origin::Arrived(came_ms)) =
+                &mut step.action
+            else {
                 continue;
             };
             if let Some(now) = came.remove(&envelope.id) {
                 *came_ms = now;
                 continue;
             }
-            let aggregate = aggregate_type(&message.routing_key);
+            let aggregate = aggregate_type(&step.message.routing_key);
             if self.version(aggregate, envelope)?.is_some() {
-                return Ok(false);
+                return Ok(None);
             }
-            *step = Step::Duplicate;
+            step.action = Action::Duplicate;
         }
-        Ok(true)
+        Ok(Some(batch))
+    }
+
+    async fn take(
+        &self,
+        transaction: &Transaction,
+        step: &Step<'_>,
+        ends_at: Instant,
+    ) -> Result<Outcome, Failure> {
+        match &step.action {
+            Action::Handle(delivered, origin) => {
+                if let Origin::Arrived(came_ms) = origin {
+                    processing::note_queue_wait(step.message, *came_ms);
+                }
+                let left = ends_at.saturating_duration_since(Instant::now());
+                let limit = left.min(self.handler_time_out);
+                self.call(transaction, step.message, delivered, limit)
+                    .await?;
+                Ok(Outcome::Handled)
+            }
+            Action::Duplicate => Ok(Outcome::Duplicate),
+            Action::Hold {
+                held,
+                cause,
+                due_in_ms,
+            } => {
+                let envelope = event::Envelope::from_message(step.message).ok();
+                let entry = self.entry(&step.event_id, envelope.as_ref(), step.message);
+                self.hold(transaction, &entry, *held, cause.as_deref(), *due_in_ms)
+                    .await
+            }
+            Action::WaitAgain(due) => {
+                let parked = held::park(transaction, due, Held::Waiting).await?;
+                Ok(super::due::held_on(parked, Held::Waiting))
+            }
+        }
     }
 }
