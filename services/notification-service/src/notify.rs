@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::mailer;
 use crate::notification::{Content, Kind, Letter, Recipient, SealedCode};
-use crate::store::{self, preferences, recipients};
+use crate::store::{self, recipients};
 use crate::templates::one_line;
 
 /// Writes the mail that `content` makes for the user's name, where there is somebody to write to.
@@ -26,10 +26,10 @@ pub async fn user(
     content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
     let user_id = parse(user_id)?;
-    let Some(recipient) = recipients::find(transaction, user_id).await? else {
+    let Some((recipient, wanted)) = recipients::find_with_preferences(transaction, user_id).await?
+    else {
         return Ok(());
     };
-    let wanted = preferences::find(transaction, user_id).await?.wanted;
     if !wanted.includes(kind) {
         tracing::debug!(?kind, "the user wants no such mails");
         return Ok(());
@@ -87,7 +87,7 @@ pub async fn enqueue(
         html: content.html,
         code,
         original_id: None,
-        created_at_ms: ::store::now_ms(transaction).await?,
+        created_at_ms: delivered.now_ms,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
         attempt: 0,

@@ -240,6 +240,8 @@ pub struct Delivered {
     pub envelope: Envelope,
     /// 1, and one more after each failure.
     pub attempt: u32,
+    /// When it was taken up, by the database's clock, in Unix milliseconds: a handler needs no statement for the time.
+    pub now_ms: i64,
 }
 
 impl Delivered {

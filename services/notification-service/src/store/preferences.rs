@@ -13,7 +13,7 @@ use crate::preferences::{Preferences, Wanted};
 /// The user's preferences, which are those of everybody until the user changes them.
 pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Preferences, DbErr> {
     let row = Entity::find_by_id(user_id.to_string()).one(db).await?;
-    Ok(preferences(user_id, row))
+    Ok(of(user_id, row))
 }
 
 /// As [`find`], locked until the transaction ends: two changes at once would take the same version.
@@ -25,7 +25,7 @@ pub async fn lock(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Preference
         .exec_without_returning(db)
         .await?;
     let locked = Entity::find_by_id(user_id.to_string()).lock_exclusive();
-    Ok(preferences(user_id, locked.one(db).await?))
+    Ok(of(user_id, locked.one(db).await?))
 }
 
 /// Writes preferences that were locked.
@@ -54,7 +54,8 @@ fn row(preferences: &Preferences) -> Model {
     }
 }
 
-fn preferences(user_id: Uuid, row: Option<Model>) -> Preferences {
+/// The user's, where `row` is what is stored of them.
+pub(super) fn of(user_id: Uuid, row: Option<Model>) -> Preferences {
     let Some(row) = row else {
         return Preferences::unchanged(user_id);
     };

@@ -6,16 +6,17 @@
 use messaging::Cause;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, JoinType,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait, Select,
 };
 use store::now_sql;
 use uuid::Uuid;
 
 use super::recipient::{Column, Entity, Model};
-use super::stored_id;
+use super::{preference, preferences, stored_id};
 use crate::error::Error;
 use crate::notification::Recipient;
+use crate::preferences::Wanted;
 
 /// The version of a user of whom no event of their own has told yet.
 pub const UNTOLD: i64 = 0;
@@ -59,11 +60,32 @@ pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Rec
         .one(db)
         .await?
         .ok_or(Error::RecipientUnknown(user_id))?;
-    Ok(row.erased_at_ms.is_none().then_some(Recipient {
-        user_id,
-        email: row.email,
-        display_name: row.display_name,
-    }))
+    Ok(known(user_id, row))
+}
+
+/// As [`find`], with the mails that the user wants.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_with_preferences(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+) -> Result<Option<(Recipient, Wanted)>, Error> {
+    let preference = Entity::belongs_to(preference::Entity)
+        .from(Column::UserId)
+        .to(preference::Column::UserId)
+        .into();
+    let mut rows = Entity::find_by_id(user_id.to_string())
+        .select_also(preference::Entity)
+        .join(JoinType::LeftJoin, preference);
+    // The recipient alone: preferences that are not there cannot be locked.
+    QueryTrait::query(&mut rows).lock_with_tables(LockType::Share, [Entity]);
+    let (row, preference) = rows
+        .one(db)
+        .await?
+        .ok_or(Error::RecipientUnknown(user_id))?;
+    let wanted = preferences::of(user_id, preference).wanted;
+    Ok(known(user_id, row).map(|recipient| (recipient, wanted)))
 }
 
 /// Erases the user, and answers who it was: `None` where nobody has told of them, or they were erased before. Waits for
@@ -182,4 +204,12 @@ async fn insert(
         .exec_without_returning(db)
         .await?;
     Ok(())
+}
+
+fn known(user_id: Uuid, row: Model) -> Option<Recipient> {
+    row.erased_at_ms.is_none().then_some(Recipient {
+        user_id,
+        email: row.email,
+        display_name: row.display_name,
+    })
 }

@@ -28,7 +28,6 @@ pub async fn handle(
     let change = Change::Cancel {
         reason: REASON.to_owned(),
     };
-    let now_ms = ::store::now_ms(transaction).await?;
-    changes::apply(transaction, &mut order, change, now_ms, &delivered.cause()).await?;
+    changes::apply(transaction, &mut order, change, delivered.now_ms, &delivered.cause()).await?;
     Ok(())
 }

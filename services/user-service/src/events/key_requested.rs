@@ -14,7 +14,7 @@ pub async fn handle(
     event: KeyRequested,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let now_ms = ::store::now_ms(transaction).await?;
+    let now_ms = delivered.now_ms;
     signing_keys::lock_all(transaction).await?;
     if signing_keys::announced_between(transaction, now_ms - PAUSE_MS, now_ms).await? {
         return Ok(());

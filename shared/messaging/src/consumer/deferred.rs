@@ -6,7 +6,7 @@
 //! no other one with it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
 use tokio::task::{JoinError, JoinSet};
@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use super::attempt::attempt;
 use super::handling::{Handling, TOGETHER};
-use super::lane::turn;
+use super::lane::{next_most, turn};
 use super::processing::Processing;
 use crate::bounds::Bound;
 use crate::due::Due as DueTimes;
@@ -39,12 +39,21 @@ pub(super) struct Deferred {
     most: usize,
 }
 
+/// What became of those that were taken up.
+struct Attempted {
+    /// To be tried again, each alone.
+    again: Vec<Due>,
+    /// Whether they went well in one transaction, and how long that took; `None` for one alone.
+    together: Option<(bool, Duration)>,
+}
+
 /// What is in this process's hands.
-#[derive(Default)]
 struct Hands {
-    running: JoinSet<Vec<Due>>,
+    running: JoinSet<Attempted>,
     /// Each is to be tried alone, as the same attempt: they could not share a transaction, or the database was away.
     again: Vec<Due>,
+    /// How many may share the next transaction.
+    together: usize,
     /// There may be more that is due than there was room for.
     more: bool,
     /// What is running may end the process, and runs alone.
@@ -129,31 +138,43 @@ impl Deferred {
                 hands.take(self, suspect);
                 return Ok((!hands.suspect).then_some(PAUSE));
             }
-            let mut taken = held::take_up(store, consumer, false, TOGETHER, lease).await?;
-            hands.more = taken.len() == TOGETHER;
+            let limit = hands.together * room;
+            let mut taken = held::take_up(store, consumer, false, limit, lease).await?;
+            hands.more = taken.len() == limit;
             taken.sort_by_cached_key(|due| turn(&due.message));
             if taken.is_empty() {
                 return Ok(Some(PAUSE));
             }
-            hands.take(self, taken);
+            while !taken.is_empty() {
+                let rest = taken.split_off(taken.len().min(hands.together));
+                hands.take(self, std::mem::replace(&mut taken, rest));
+            }
         }
     }
 
     /// Returns what has to be tried again, each alone.
-    async fn attempt(self, mut taken: Vec<Due>) -> Vec<Due> {
+    async fn attempt(self, mut taken: Vec<Due>) -> Attempted {
         faults::point("taken");
+        let began = Instant::now();
         if taken.len() > 1 {
             let done = self.handling.due_together(&self.store, &taken).await;
-            if done.unwrap_or(false) {
+            let went_well = done.unwrap_or(false);
+            if went_well {
                 taken.clear();
             }
-            return taken;
+            return Attempted {
+                again: taken,
+                together: Some((went_well, began.elapsed())),
+            };
         }
         let mut again = Vec::new();
         for due in taken {
             again.extend(self.attempt_alone(due).await);
         }
-        again
+        Attempted {
+            again,
+            together: None,
+        }
     }
 
     /// Returns the event where the database was away.
@@ -179,6 +200,18 @@ impl Deferred {
     }
 }
 
+impl Default for Hands {
+    fn default() -> Self {
+        Self {
+            running: JoinSet::new(),
+            again: Vec::new(),
+            together: TOGETHER,
+            more: false,
+            suspect: false,
+        }
+    }
+}
+
 impl Hands {
     fn take(&mut self, deferred: &Deferred, taken: Vec<Due>) {
         if !taken.is_empty() {
@@ -186,10 +219,18 @@ impl Hands {
         }
     }
 
-    fn ended(&mut self, ended: Result<Vec<Due>, JoinError>) {
+    fn ended(&mut self, ended: Result<Attempted, JoinError>) {
         self.suspect &= !self.running.is_empty();
         match ended {
-            Ok(again) => self.again.extend(again),
+            Ok(attempted) => {
+                let is_done = attempted.again.is_empty();
+                self.again.extend(attempted.again);
+                if let Some((went_well, took)) = attempted.together {
+                    self.together = next_most(self.together, went_well, took);
+                } else if is_done && self.together == 1 {
+                    self.together = 2;
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "an attempt broke; its event comes again once its lease has ended");
             }

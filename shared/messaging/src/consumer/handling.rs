@@ -13,7 +13,8 @@ use sea_orm::DbErr;
 use super::decision::{Arrival, Turn, arrived, turn};
 use super::processing;
 use crate::faults;
-use crate::inbox::{self, Handled, Held, positions};
+use crate::inbox::positions::{self, Moved};
+use crate::inbox::{self, Handled, Held};
 use crate::retry::{RetryPolicy, millis};
 use crate::subscription::{Delivered, HandlerError, Subscriptions};
 use crate::telemetry::{Instruments, System};
@@ -151,12 +152,17 @@ impl Handling {
             aggregate_type: aggregate_type(&message.routing_key),
         };
         let came = inbox::first_times(transaction, self.consumer(), &[event]).await?;
-        let Some(came_ms) = came.get(&envelope.id) else {
+        let Some(&now_ms) = came.get(&envelope.id) else {
             return Ok(Outcome::Duplicate);
         };
-        processing::note_queue_wait(message, *came_ms);
+        processing::note_queue_wait(message, now_ms);
         faults::point("seen");
-        self.handle(transaction, message, envelope, 1).await?;
+        let delivered = Delivered {
+            envelope,
+            attempt: 1,
+            now_ms,
+        };
+        self.handle(transaction, message, &delivered).await?;
         Ok(Outcome::Handled)
     }
 
@@ -164,11 +170,9 @@ impl Handling {
         &self,
         transaction: &Transaction,
         message: &Message,
-        envelope: Envelope,
-        attempt: u32,
+        delivered: &Delivered,
     ) -> Result<(), Failure> {
-        let delivered = Delivered { envelope, attempt };
-        self.call(transaction, message, &delivered, self.handler_time_out)
+        self.call(transaction, message, delivered, self.handler_time_out)
             .await?;
         let aggregate = aggregate_type(&message.routing_key);
         self.advance(transaction, aggregate, &delivered.envelope)
@@ -240,7 +244,8 @@ impl Handling {
             return Ok(());
         };
         let aggregate = (aggregate.to_owned(), envelope.aggregate_id.clone());
-        positions::advance(transaction, self.consumer(), [(&aggregate, version)]).await?;
+        let moved = Moved { version, events: 1 };
+        positions::advance(transaction, self.consumer(), [(&aggregate, &moved)]).await?;
         Ok(())
     }
 

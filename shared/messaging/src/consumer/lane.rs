@@ -70,7 +70,8 @@ impl Lane {
         while !rest.is_empty() {
             let (group, later) = rest.split_at(rest.len().min(*most));
             let begun = Instant::now();
-            if group.len() > 1 && self.together(group).await {
+            let together = group.len() > 1 && self.together(group).await;
+            if together {
                 self.settle(group);
             } else {
                 for delivery in group {
@@ -79,7 +80,8 @@ impl Lane {
                     }
                 }
             }
-            *most = next_most(*most, begun.elapsed());
+            let went_well = together || group.len() == 1;
+            *most = next_most(*most, went_well, begun.elapsed());
             rest = later;
         }
     }
@@ -132,12 +134,13 @@ impl Lane {
     }
 }
 
-/// How many share the next transaction, after one of at most `most` took this long.
-fn next_most(most: usize, took: Duration) -> usize {
-    if took > TOGETHER_FOR {
-        (most / 2).max(1)
-    } else {
+/// How many share the next transaction, after one of at most `most` that took this long. Where events fail, the work for those beside
+/// them is in vain, so they get fewer.
+pub(super) fn next_most(most: usize, went_well: bool, took: Duration) -> usize {
+    if went_well && took <= TOGETHER_FOR {
         (most * 2).min(TOGETHER)
+    } else {
+        (most / 2).max(1)
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Due {
     pub(crate) event_id: String,
     /// When the lease ends, by the database's clock. In the row it says in whose hands the event is.
     lease_ends_ms: i64,
+    /// When it was taken up, by the database's clock.
+    pub(crate) now_ms: i64,
     /// How often it has failed.
     pub(crate) attempts: u32,
     /// How many attempts before this one were begun and never came to an end.
@@ -86,7 +88,7 @@ pub(super) fn taking_up(suspects: bool) -> String {
          RETURNING consumer, {{text event_id}} AS event_id, state, {{ms due_at}} AS lease_ends_ms, attempts, begun, cause,
                    replayed_at IS NOT NULL AS is_replayed, exchange, routing_key, properties, body,
                    coalesce({{now}} - {{ms first_failed_at}}, 0) AS failing_for_ms,
-                   {{now}} - {{ms received_at}} AS here_for_ms"
+                   {{now}} - {{ms received_at}} AS here_for_ms, {{now}} AS now_ms"
     )
 }
 
@@ -121,13 +123,14 @@ pub(crate) async fn keep(
 ) -> Result<Option<Due>, DbErr> {
     let _turn = store.turn_to_write().await?;
     let sql = format!(
-        "UPDATE angarium_inbox SET due_at = {{time + $4}} {OURS} RETURNING {{ms due_at}} AS lease_ends_ms"
+        "UPDATE angarium_inbox SET due_at = {{time + $4}} {OURS} RETURNING {{ms due_at}} AS lease_ends_ms, {{now}} AS now_ms"
     );
     let values = ours(&due).into_iter().chain([millis(lease).into()]);
     let Some(row) = sql::query_one(store.connection(), &sql, values).await? else {
         return Ok(None);
     };
     due.lease_ends_ms = row.try_get("", "lease_ends_ms")?;
+    due.now_ms = row.try_get("", "now_ms")?;
     Ok(Some(due))
 }
 
@@ -237,6 +240,7 @@ fn due(row: &QueryResult) -> Result<Due, DbErr> {
         consumer: row.try_get("", "consumer")?,
         event_id: row.try_get("", "event_id")?,
         lease_ends_ms: row.try_get("", "lease_ends_ms")?,
+        now_ms: row.try_get("", "now_ms")?,
         attempts: u32::try_from(row.try_get::<i32>("", "attempts")?).unwrap_or(0),
         never_ended: u32::try_from(row.try_get::<i32>("", "begun")?)
             .map_or(0, |begun| begun.saturating_sub(1)),

@@ -119,8 +119,7 @@ async fn no_statement_reads_all_that_is_held(
         assert!(!reads_all, "{statement}:\n{plan}");
     }
     let account = |id: &str| ("account".to_owned(), id.to_owned());
-    let position =
-        json!({"aggregate_type": "account", "aggregate_id": "waiting-0-7", "version": 0});
+    let position = json!({"aggregate_type": "account", "aggregate_id": "waiting-0-7", "version": 0, "ahead": 1});
     for (statement, value, index) in [
         (
             LOCK,

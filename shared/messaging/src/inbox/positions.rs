@@ -36,12 +36,13 @@ WHERE consumer = $1 AND angarium_position.aggregate_type = list.aggregate_type
 // `state <> 'done'` stands here word for word: SQLite uses a partial index only where it finds its condition again, and without
 // it would read all that the consumer has ever seen, for each event.
 //
-// More than the next event goes: a backlog of one aggregate is handled a batch at a time. One behind a gap among them waits again.
+// `ahead` is more than one after a batch, so that the backlog of an aggregate is handled in batches. What turns out to be behind a gap
+// waits again.
 pub(super) const RELEASE: &str = "
 UPDATE angarium_inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at = {time}
-FROM {list $2: aggregate_type text, aggregate_id text, version bigint}
+FROM {list $2: aggregate_type text, aggregate_id text, version bigint, ahead bigint}
 WHERE consumer = $1 AND angarium_inbox.aggregate_type = list.aggregate_type
-  AND angarium_inbox.aggregate_id = list.aggregate_id AND angarium_inbox.aggregate_version BETWEEN list.version + 1 AND list.version + 50
+  AND angarium_inbox.aggregate_id = list.aggregate_id AND angarium_inbox.aggregate_version BETWEEN list.version + 1 AND list.version + list.ahead
   AND state <> 'done' AND (state = 'waiting' OR state = 'discarded' AND settled_at IS NULL)";
 
 /// Locks the positions of these aggregates. Returns the version of each that was handled last; an aggregate of which none was is not
@@ -72,16 +73,34 @@ pub(crate) async fn lock(
     Ok(positions)
 }
 
+/// The most events of an aggregate that one move releases.
+const MOST_AHEAD: i64 = 50;
+
+/// How far an aggregate has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) version: i64,
+    /// How many of its events are handled in this transaction.
+    pub(crate) events: i64,
+}
+
+impl Moved {
+    /// Twice as many as went well together now. So where one fails, few were released in vain.
+    fn ahead(self) -> i64 {
+        (2 * self.events).min(MOST_AHEAD)
+    }
+}
+
 /// Moves the positions, which [`lock`] has locked, and makes the events that wait for them due. No position moves back: what an
 /// operator has handled out of its turn leaves it where it is.
 pub(crate) async fn advance<'a>(
     transaction: &Transaction,
     consumer: &str,
-    moved: impl IntoIterator<Item = (&'a Aggregate, i64)>,
+    moved: impl IntoIterator<Item = (&'a Aggregate, &'a Moved)>,
 ) -> Result<(), DbErr> {
     let rows: Vec<_> = moved
         .into_iter()
-        .map(|(aggregate, version)| row(aggregate, Some(version)))
+        .map(|(aggregate, moved)| row(aggregate, Some(*moved)))
         .collect();
     if rows.is_empty() {
         return Ok(());
@@ -101,12 +120,13 @@ pub(crate) async fn advance<'a>(
     Ok(())
 }
 
-fn row((kind, id): &Aggregate, version: Option<i64>) -> Map<String, serde_json::Value> {
+fn row((kind, id): &Aggregate, moved: Option<Moved>) -> Map<String, serde_json::Value> {
     let mut row = Map::new();
     row.insert("aggregate_type".to_owned(), json!(kind));
     row.insert("aggregate_id".to_owned(), json!(id));
-    if let Some(version) = version {
-        row.insert("version".to_owned(), json!(version));
+    if let Some(moved) = moved {
+        row.insert("version".to_owned(), json!(moved.version));
+        row.insert("ahead".to_owned(), json!(moved.ahead()));
     }
     row
 }

@@ -10,9 +10,10 @@ use event::{Message, aggregate_type};
 use tracing::Instrument as _;
 
 use super::{Failure, Handling, Outcome};
+use crate::consumer::decision::{Turn, turn};
 use crate::consumer::processing::{self, Processing};
 use crate::faults;
-use crate::inbox::positions::{self, Aggregate};
+use crate::inbox::positions::{self, Aggregate, Moved};
 use crate::inbox::{self, Due, Handled, Held, held};
 use crate::store::Store;
 use crate::subscription::Delivered;
@@ -29,7 +30,39 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// What to do with the events of a batch, in their order, and where the positions are after it.
 struct Batch<'a> {
     steps: Vec<Step<'a>>,
-    moved: HashMap<Aggregate, i64>,
+    moved: HashMap<Aggregate, Moved>,
+}
+
+/// How far each aggregate is while a batch is decided on.
+struct Progress {
+    last: HashMap<Aggregate, i64>,
+    moved: HashMap<Aggregate, Moved>,
+}
+
+impl Progress {
+    fn from(last: HashMap<Aggregate, i64>) -> Self {
+        Self {
+            last,
+            moved: HashMap::new(),
+        }
+    }
+
+    /// What it means to the event that earlier ones, of the batch included, are handled.
+    fn turn(&self, order: Option<&(Aggregate, i64)>) -> Turn {
+        order.map_or(Turn::Now, |(aggregate, version)| {
+            turn(self.last.get(aggregate).copied(), *version)
+        })
+    }
+
+    fn handled(&mut self, order: Option<(Aggregate, i64)>) {
+        let Some((aggregate, version)) = order else {
+            return;
+        };
+        self.last.insert(aggregate.clone(), version);
+        let moved = self.moved.entry(aggregate).or_default();
+        moved.version = version;
+        moved.events += 1;
+    }
 }
 
 struct Step<'a> {
@@ -40,7 +73,8 @@ struct Step<'a> {
 }
 
 enum Action<'a> {
-    Handle(Delivered, Origin<'a>),
+    /// One that has just arrived, or a held one.
+    Handle(Delivered, Option<&'a Due>),
     /// It was seen before.
     Duplicate,
     Hold {
@@ -50,13 +84,6 @@ enum Action<'a> {
     },
     /// Held already, and its turn has not come.
     WaitAgain(&'a Due),
-}
-
-/// Where an event that is handled comes from.
-enum Origin<'a> {
-    /// From the broker, and when, in Unix milliseconds.
-    Arrived(i64),
-    Held(&'a Due),
 }
 
 impl Handling {
@@ -103,9 +130,7 @@ impl Handling {
                 .await?;
             done.push((processing, outcome));
         }
-        let moved = batch.moved.iter();
-        let moved = moved.map(|(aggregate, version)| (aggregate, *version));
-        positions::advance(&transaction, self.consumer(), moved).await?;
+        positions::advance(&transaction, self.consumer(), &batch.moved).await?;
         transaction.commit().await?;
         for (processing, outcome) in done {
             processing.end(&outcome);
@@ -126,11 +151,11 @@ impl Handling {
         let (mut arrived, mut due) = (Vec::new(), Vec::new());
         for step in &batch.steps {
             match &step.action {
-                Action::Handle(delivered, Origin::Arrived(_)) => arrived.push(Handled {
+                Action::Handle(delivered, None) => arrived.push(Handled {
                     envelope: &delivered.envelope,
                     aggregate_type: aggregate_type(&step.message.routing_key),
                 }),
-                Action::Handle(_, Origin::Held(one)) => due.push(*one),
+                Action::Handle(_, Some(one)) => due.push(*one),
                 _ => {}
             }
         }
@@ -142,17 +167,15 @@ impl Handling {
             faults::point("seen");
         }
         for step in &mut batch.steps {
-            let Action::Handle(Delivered { envelope, .. }, Origin::Arrived(came_ms)) =
-                &mut step.action
-            else {
+            let Action::Handle(delivered, None) = &mut step.action else {
                 continue;
             };
-            if let Some(now) = came.remove(&envelope.id) {
-                *came_ms = now;
+            if let Some(now_ms) = came.remove(&delivered.envelope.id) {
+                delivered.now_ms = now_ms;
                 continue;
             }
             let aggregate = aggregate_type(&step.message.routing_key);
-            if self.version(aggregate, envelope)?.is_some() {
+            if self.version(aggregate, &delivered.envelope)?.is_some() {
                 return Ok(None);
             }
             step.action = Action::Duplicate;
@@ -167,9 +190,9 @@ impl Handling {
         ends_at: Instant,
     ) -> Result<Outcome, Failure> {
         match &step.action {
-            Action::Handle(delivered, origin) => {
-                if let Origin::Arrived(came_ms) = origin {
-                    processing::note_queue_wait(step.message, *came_ms);
+            Action::Handle(delivered, due) => {
+                if due.is_none() {
+                    processing::note_queue_wait(step.message, delivered.now_ms);
                 }
                 let left = ends_at.saturating_duration_since(Instant::now());
                 let limit = left.min(self.handler_time_out);

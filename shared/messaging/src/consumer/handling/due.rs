@@ -8,7 +8,7 @@ use sea_orm::DbErr;
 use super::{Failure, Handling, OVERTAKEN, Outcome, undecodable};
 use crate::consumer::decision::{Release, Turn, released};
 use crate::inbox::{self, Due, Held, held};
-use crate::subscription::HandlerError;
+use crate::subscription::{Delivered, HandlerError};
 use crate::transaction::Transaction;
 
 impl Handling {
@@ -50,8 +50,12 @@ impl Handling {
         if !held::settle(transaction, due).await? {
             return Ok(Outcome::Duplicate);
         }
-        self.handle(transaction, &due.message, envelope, due.attempts + 1)
-            .await?;
+        let delivered = Delivered {
+            envelope,
+            attempt: due.attempts + 1,
+            now_ms: due.now_ms,
+        };
+        self.handle(transaction, &due.message, &delivered).await?;
         Ok(handled)
     }
 

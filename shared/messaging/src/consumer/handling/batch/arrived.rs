@@ -1,11 +1,11 @@
 //! What to do with messages that have just arrived, given the positions of their aggregates.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use event::{Envelope, Message, aggregate_type, event_id};
 
-use super::{Action, Batch, Origin, Step};
-use crate::consumer::decision::{Arrival, Turn, arrived, turn};
+use super::{Action, Batch, Progress, Step};
+use crate::consumer::decision::{Arrival, arrived};
 use crate::consumer::handling::{Failure, Handling, OVERTAKEN, undecodable};
 use crate::inbox::Held;
 use crate::inbox::positions::{self, Aggregate};
@@ -30,12 +30,12 @@ impl Handling {
             ordered.extend(order.iter().map(|(aggregate, _)| aggregate.clone()));
             events.push((*message, envelope, order));
         }
-        let mut last = positions::lock(transaction, self.consumer(), ordered).await?;
-        let mut moved = HashMap::new();
+        let last = positions::lock(transaction, self.consumer(), ordered).await?;
+        let mut progress = Progress::from(last);
         let mut steps = Vec::with_capacity(events.len());
         for (message, envelope, order) in events {
             let action = match envelope {
-                Ok(envelope) => self.on_arrival(envelope, order, &mut last, &mut moved),
+                Ok(envelope) => self.on_arrival(envelope, order, &mut progress),
                 Err(cause) => Action::Hold {
                     held: Held::Dead,
                     cause: Some(cause),
@@ -54,7 +54,10 @@ impl Handling {
                 action,
             });
         }
-        Ok(Some(Batch { steps, moved }))
+        Ok(Some(Batch {
+            steps,
+            moved: progress.moved,
+        }))
     }
 
     /// The event's aggregate and version, where its aggregate's events are taken in order.
@@ -71,29 +74,24 @@ impl Handling {
         }))
     }
 
-    /// `last` has the versions that are handled before this event, earlier ones of the batch included.
     fn on_arrival(
         &self,
         envelope: Envelope,
         order: Option<(Aggregate, i64)>,
-        last: &mut HashMap<Aggregate, i64>,
-        moved: &mut HashMap<Aggregate, i64>,
+        progress: &mut Progress,
     ) -> Action<'static> {
-        let turn = order.as_ref().map_or(Turn::Now, |(aggregate, version)| {
-            turn(last.get(aggregate).copied(), *version)
-        });
+        let turn = progress.turn(order.as_ref());
         let is_known = self.subscriptions.knows(&envelope.event_type);
         let (held, cause, due_in_ms) = match arrived(turn, is_known) {
             Arrival::Handle => {
-                if let Some((aggregate, version)) = order {
-                    last.insert(aggregate.clone(), version);
-                    moved.insert(aggregate, version);
-                }
+                progress.handled(order);
                 let delivered = Delivered {
                     envelope,
                     attempt: 1,
+                    // Its inbox row, which is written later, has the time.
+                    now_ms: 0,
                 };
-                return Action::Handle(delivered, Origin::Arrived(0));
+                return Action::Handle(delivered, None);
             }
             Arrival::Skip => (Held::Skipped, None, None),
             Arrival::Wait => (Held::Waiting, None, None),

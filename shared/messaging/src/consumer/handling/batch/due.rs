@@ -1,11 +1,11 @@
 //! What to do with held events that are due, given the positions of their aggregates.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use event::Envelope;
 
-use super::{Action, Batch, Origin, Step};
-use crate::consumer::decision::{Release, Turn, released, turn};
+use super::{Action, Batch, Progress, Step};
+use crate::consumer::decision::{Release, Turn, released};
 use crate::consumer::handling::{Failure, Handling};
 use crate::inbox::Due;
 use crate::inbox::positions;
@@ -32,13 +32,11 @@ impl Handling {
             ordered.extend(order.iter().map(|(aggregate, _)| aggregate.clone()));
             events.push((due, envelope, order));
         }
-        let mut last = positions::lock(transaction, self.consumer(), ordered).await?;
-        let mut moved = HashMap::new();
+        let last = positions::lock(transaction, self.consumer(), ordered).await?;
+        let mut progress = Progress::from(last);
         let mut steps = Vec::with_capacity(events.len());
         for (due, envelope, order) in events {
-            let turn = order.as_ref().map_or(Turn::Now, |(aggregate, version)| {
-                turn(last.get(aggregate).copied(), *version)
-            });
+            let turn = progress.turn(order.as_ref());
             if turn == Turn::Unknown {
                 return Ok(None);
             }
@@ -46,11 +44,14 @@ impl Handling {
             let attempt = due.attempts + 1;
             let action = match released(turn, false, false, is_known) {
                 Release::Handle => {
-                    if let Some((aggregate, version)) = order {
-                        last.insert(aggregate.clone(), version);
-                        moved.insert(aggregate, version);
-                    }
-                    Action::Handle(Delivered { envelope, attempt }, Origin::Held(due))
+                    progress.handled(order);
+                    let now_ms = due.now_ms;
+                    let delivered = Delivered {
+                        envelope,
+                        attempt,
+                        now_ms,
+                    };
+                    Action::Handle(delivered, Some(due))
                 }
                 Release::Wait => Action::WaitAgain(due),
                 Release::Begin | Release::Skip | Release::Overtaken => return Ok(None),
@@ -62,6 +63,9 @@ impl Handling {
                 action,
             });
         }
-        Ok(Some(Batch { steps, moved }))
+        Ok(Some(Batch {
+            steps,
+            moved: progress.moved,
+        }))
     }
 }
