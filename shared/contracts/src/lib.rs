@@ -66,6 +66,8 @@ pub struct EventInfo {
     pub type_name: &'static str,
     /// The exchange that it is published to, such as `order_events`.
     pub exchange: &'static str,
+    /// What it is about, such as `order`.
+    pub aggregate: &'static str,
     /// The routing key, such as `order.placed`.
     pub routing_key: &'static str,
     /// The field that holds the aggregate's id, such as `order_id`.

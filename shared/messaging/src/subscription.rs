@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use event::{Envelope, Event, aggregate_type};
+use event::{Envelope, Event};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
@@ -24,7 +24,7 @@ pub struct Subscriptions {
     last: String,
     limits: HashMap<String, Limits>,
     /// The aggregates whose events are taken in order: all of them, or versions would have gaps.
-    in_order: HashSet<String>,
+    in_order: HashSet<&'static str>,
     /// Event types that this build knows, with or without a handler.
     known: HashSet<&'static str>,
     bindings: BTreeSet<Binding>,
@@ -64,6 +64,7 @@ impl Subscriptions {
     /// Handles each `E` on its own, in whatever order they come.
     #[must_use]
     pub fn on<E: Event>(mut self, handler: impl Handle<E>) -> Self {
+        const { event::check::<E>() }
         self.bind(E::EXCHANGE, E::ROUTING_KEY.to_owned());
         self.known.insert(
             E::SIBLINGS
@@ -80,9 +81,10 @@ impl Subscriptions {
     /// those without a line in the table only move the position.
     #[must_use]
     pub fn in_order<E: Event>(mut self, handler: impl Handle<E>) -> Self {
-        let aggregate = aggregate_type(E::ROUTING_KEY);
-        self.bind(E::EXCHANGE, format!("{aggregate}.#"));
-        self.in_order.insert(aggregate.to_owned());
+        const { event::check::<E>() }
+        // Not one binding for each known event: a newer producer's events take their turn in the versions as well.
+        self.bind(E::EXCHANGE, format!("{}.#", E::AGGREGATE));
+        self.in_order.insert(E::AGGREGATE);
         self.known.extend(E::SIBLINGS);
         self.insert(handler);
         self

@@ -24,6 +24,7 @@ fn user_created_goes_where_its_option_says() {
     };
     assert_eq!(UserCreated::full_name(), "angarium.user.v1.UserCreated");
     assert_eq!(UserCreated::EXCHANGE, "user_events");
+    assert_eq!(UserCreated::AGGREGATE, "user");
     assert_eq!(UserCreated::ROUTING_KEY, "user.created");
     let of_users = [
         "angarium.user.v1.UserCreated",
@@ -91,6 +92,7 @@ fn the_descriptor_set_keeps_options_comments_and_imports() -> anyhow::Result<()>
     for info in EVENTS {
         let option = event_option(&pool, info.type_name)?;
         assert_eq!(option("exchange").as_deref(), Some(info.exchange));
+        assert_eq!(option("aggregate").as_deref(), Some(info.aggregate));
         assert_eq!(option("routing_key").as_deref(), Some(info.routing_key));
         assert_eq!(
             option("aggregate_id_field").as_deref(),
@@ -186,6 +188,7 @@ fn assert_listed<E: Event>(aggregate_id_field: &str) {
     let is_listed = EVENTS.iter().any(|info: &EventInfo| {
         info.type_name == E::full_name()
             && info.exchange == E::EXCHANGE
+            && info.aggregate == E::AGGREGATE
             && info.routing_key == E::ROUTING_KEY
             && info.aggregate_id_field == aggregate_id_field
             && info.may_be_unrouted == E::MAY_BE_UNROUTED
