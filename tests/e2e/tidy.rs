@@ -58,27 +58,47 @@ fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
         ),
     ] {
         let subscriptions = participant.subscriptions.unwrap();
-        for event_type in subscriptions.event_types() {
-            let event = contracts::EVENTS
-                .iter()
-                .find(|event| event.type_name == event_type)
-                .unwrap();
-            let file = format!("events/{}.rs", event.routing_key.replace('.', "_"));
-            assert!(
-                root()
-                    .join("services")
-                    .join(service)
-                    .join("src")
-                    .join(&file)
-                    .exists(),
-                "{service}: {file}"
-            );
-            assert!(
-                architecture.contains(&format!("{service}: `{file}`")),
-                "the catalogue lacks {service}: {file}"
-            );
+        let handled = subscriptions.event_types().map(|event_type| {
+            let name = event(event_type).routing_key.replace('.', "_");
+            (event_type, name)
+        });
+        let observed = subscriptions
+            .observed_types()
+            .map(|event_type| (event_type, event(event_type).aggregate.to_owned()));
+        for (event_type, name) in handled.chain(observed) {
+            let file = format!("events/{name}.rs");
+            let source = format!("services/{service}/src/{file}");
+            assert!(root().join(&source).exists(), "{source}");
+            let row = consumers(&architecture, event(event_type).routing_key);
+            let named = row.iter().any(|cell| {
+                let (named, files) = cell.split_once(": ").unwrap_or((cell, ""));
+                named == service && files.contains(&format!("`{file}`"))
+            });
+            assert!(named, "{event_type}: the catalogue lacks {service}: {file}");
         }
     }
+}
+
+fn event(event_type: &str) -> &'static contracts::EventInfo {
+    let mut events = contracts::EVENTS.iter();
+    events
+        .find(|event| event.type_name == event_type)
+        .unwrap_or_else(|| panic!("{event_type} is no event of the contracts"))
+}
+
+/// The cells *consumed by* of one event's rows.
+fn consumers<'a>(architecture: &'a str, routing_key: &str) -> Vec<&'a str> {
+    let first = format!("| `{routing_key}` ");
+    let rows = architecture
+        .lines()
+        .skip_while(|line| !line.starts_with(&first));
+    let more = rows
+        .clone()
+        .skip(1)
+        .take_while(|line| line.starts_with("| | "));
+    let cells = rows.take(1).chain(more);
+    let cells = cells.filter_map(|row| row.split('|').nth(3));
+    cells.map(str::trim).collect()
 }
 
 #[test]
