@@ -10,6 +10,7 @@ mod access;
 mod counters;
 mod deployment;
 mod duplicates;
+mod erasure;
 mod faults;
 mod flow;
 mod identity;

@@ -34,7 +34,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<EventMessage>, Vec<Strin
             && message.parent_message().is_none();
         match options.event(&message) {
             Some(option) if is_place_for_events => {
-                let is_personal = message.fields().any(|field| options.is_sensitive(&field));
+                let is_personal = options.holds_sensitive(&message);
                 let event = EventMessage::new(message, &option, is_personal);
                 mistakes.extend(alone(&event));
                 events.push(event);
@@ -73,7 +73,7 @@ pub(crate) fn to_rust(events: &[EventMessage]) -> String {
         let _ = writeln!(
             code,
             "crate::EventInfo {{ type_name: {:?}, exchange: {:?}, aggregate: {:?}, routing_key: {:?}, aggregate_id_field: {:?}, \
-             may_be_unrouted: {:?}, \
+             person_id_field: {:?}, may_be_unrouted: {:?}, \
              show: |bytes| Ok(format!(\"{{:?}}\", <{path} as ::prost::Message>::decode(bytes)?)), \
              reencode: |bytes| Ok(::prost::Message::encode_to_vec(&<{path} as ::prost::Message>::decode(bytes)?)) }},",
             event.message.full_name(),
@@ -81,6 +81,7 @@ pub(crate) fn to_rust(events: &[EventMessage]) -> String {
             event.aggregate,
             event.routing_key,
             event.aggregate_id_field,
+            Some(&event.person_id_field).filter(|name| !name.is_empty()),
             event.may_be_unrouted,
             path = rust::path(&event.message),
         );

@@ -72,6 +72,9 @@ pub struct EventInfo {
     pub routing_key: &'static str,
     /// The field that holds the aggregate's id, such as `order_id`.
     pub aggregate_id_field: &'static str,
+    /// The field that holds the id of the person whose personal data it holds. Each event with a sensitive field has one, and its
+    /// publisher erases it with the person.
+    pub person_id_field: Option<&'static str>,
     /// Whether publishing succeeds although no queue takes the event.
     pub may_be_unrouted: bool,
     /// Reads an event and shows it as a log or an operator may see it: without what is sensitive.

@@ -273,6 +273,40 @@ fn siblings_that_name_their_aggregate_differently_are_refused() -> anyhow::Resul
     )
 }
 
+/// At any depth: what nothing erases would be kept for as long as the history.
+#[test]
+fn sensitive_fields_without_a_person_are_refused() -> anyhow::Result<()> {
+    let own = event(
+        "OrderPlaced",
+        PLACED,
+        &format!("{ID} string note = 2 [(angarium.event.v1.sensitive) = true];"),
+    );
+    let inside = event(
+        "OrderPlaced",
+        PLACED,
+        &format!("{ID} repeated Line lines = 2;"),
+    );
+    let line = (
+        "angarium/order/v1/order.proto",
+        "message Line { Note note = 1; Line other = 2; }
+        message Note { string text = 1 [(angarium.event.v1.sensitive) = true]; }",
+    );
+    let import = "import \"angarium/order/v1/order.proto\";\n";
+    for (body, more) in [(own, None), (format!("{import}{inside}"), Some(line))] {
+        let files: Vec<(&str, &str)> = [Some((EVENTS, body.as_str())), more]
+            .into_iter()
+            .flatten()
+            .collect();
+        let [mistake] = <[String; 1]>::try_from(mistakes(&files)?)
+            .map_err(|mistakes| anyhow::anyhow!("expected one mistake, got {mistakes:#?}"))?;
+        assert!(
+            mistake.contains("message OrderPlaced: it has sensitive fields and no person_id_field"),
+            "{mistake}"
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn all_mistakes_are_named_at_once() -> anyhow::Result<()> {
     let body = event("OrderPlaced", "", ID) + "message OrderCancelled {}";
