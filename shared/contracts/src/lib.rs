@@ -15,9 +15,9 @@ mod validation;
 
 pub use event::Event;
 pub use readable::{Readable, Reading};
-#[doc(hidden)]
-pub use validation::Findings;
 pub use validation::{FieldViolation, Validate};
+#[doc(hidden)]
+pub use validation::{Findings, Form};
 
 /// The user service: users, [`UserService`](user::v1::user_service_server::UserService), and their events.
 pub mod user {
