@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod catalogue;
 mod counters;
 mod deployment;
 mod duplicates;
