@@ -6,6 +6,8 @@
 
 #[path = "build/checks.rs"]
 mod checks;
+#[path = "build/event_checks.rs"]
+mod event_checks;
 #[path = "build/events.rs"]
 mod events;
 #[path = "build/options.rs"]

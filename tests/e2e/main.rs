@@ -7,9 +7,11 @@
 )]
 
 mod access;
+mod catalogue;
 mod counters;
 mod deployment;
 mod duplicates;
+mod erasure;
 mod faults;
 mod flow;
 mod identity;

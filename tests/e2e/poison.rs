@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use contracts::Event as _;
 use contracts::notification::v1::NotificationKind;
-use contracts::user::v1::UserCreated;
+use contracts::user::v1::UserDeleted;
 use event::Message;
 use rstest::rstest;
 use testkit::{Stack, eventually};
@@ -20,11 +20,11 @@ async fn an_undecodable_message_is_dead_with_its_cause_while_the_queue_goes_on(
     let garbage = Bytes::from_static(&[0xff, 0xfe, 0xfd]);
     let not_protobuf = Message {
         body: garbage.clone(),
-        ..message(Uuid::now_v7(), &UserCreated::default())
+        ..message(Uuid::now_v7(), &UserDeleted::default())
     };
     let not_even_an_envelope = Message {
-        exchange: UserCreated::EXCHANGE.to_owned(),
-        routing_key: UserCreated::ROUTING_KEY.to_owned(),
+        exchange: UserDeleted::EXCHANGE.to_owned(),
+        routing_key: UserDeleted::ROUTING_KEY.to_owned(),
         body: garbage.clone(),
         ..Message::default()
     };

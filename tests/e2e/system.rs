@@ -17,7 +17,7 @@ use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
 use event::{Envelope, Message, TraceContext};
 use messaging::transport::{self, Confirmation};
-use messaging::{ConsumerConfig, EngineConfig, RetryPolicy};
+use messaging::{ConsumerConfig, EngineConfig, Participant, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
 use order_service::config::OrderConfig;
 use runtime::Shutdown;
@@ -245,7 +245,11 @@ impl Running {
 
     /// Rows of a service's own database.
     pub(crate) async fn query(&self, service: &str, sql: &str) -> Vec<QueryResult> {
-        query(&connect(&self.config, service).await, sql).await
+        query(&self.database(service).await, sql).await
+    }
+
+    pub(crate) async fn database(&self, service: &str) -> store::Database {
+        connect(&self.config, service).await
     }
 }
 
@@ -303,18 +307,19 @@ fn impatient() -> RetryPolicy {
     }
 }
 
-fn services() -> [&'static str; 3] {
+/// What each service publishes and consumes.
+pub(crate) fn participants() -> [Participant; 3] {
     [
-        user_service::NAME,
-        order_service::NAME,
-        notification_service::NAME,
+        user_service::app::participant(),
+        order_service::app::participant(),
+        notification_service::app::participant(),
     ]
 }
 
-fn topologies() -> Vec<transport::Topology> {
-    vec![
-        user_service::app::participant().topology(),
-        order_service::app::participant().topology(),
-        notification_service::app::participant().topology(),
-    ]
+fn services() -> [&'static str; 3] {
+    participants().map(|participant| participant.service)
+}
+
+fn topologies() -> [transport::Topology; 3] {
+    participants().map(|participant| participant.topology())
 }

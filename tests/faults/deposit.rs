@@ -39,6 +39,7 @@ impl prost::Name for Deposited {
 
 impl Event for Deposited {
     const EXCHANGE: &'static str = EXCHANGE;
+    const AGGREGATE: &'static str = "account";
     const ROUTING_KEY: &'static str = "account.deposited";
     const MAY_BE_UNROUTED: bool = false;
     const SIBLINGS: &'static [&'static str] = &["faults.ledger.v1.Deposited"];

@@ -33,6 +33,7 @@ impl prost::Name for Withdrawn {
 
 impl Event for Withdrawn {
     const EXCHANGE: &'static str = Deposited::EXCHANGE;
+    const AGGREGATE: &'static str = "withdrawal";
     const ROUTING_KEY: &'static str = "withdrawal.made";
     const MAY_BE_UNROUTED: bool = false;
     const SIBLINGS: &'static [&'static str] = &["faults.ledger.v1.Withdrawn"];

@@ -103,20 +103,25 @@ impl Commands {
     }
 }
 
-/// What is kept of an answer: all but the reason, which somebody has written and which may have to be erased earlier.
+/// What is kept of an answer: all but what somebody has written and what may have to be erased earlier.
 fn kept(answer: &OrderMessage) -> Vec<u8> {
     let kept = OrderMessage {
         cancellation_reason: String::new(),
+        tracking_number: String::new(),
         ..answer.clone()
     };
     kept.encode_to_vec()
 }
 
-/// What the first call was answered. This one has the same content, so it brings the reason along.
+/// What the first call was answered. This one has the same content, so it brings along what was not kept.
 fn answered(first: &[u8], change: Change) -> Result<OrderMessage, Error> {
     let mut answer = decode(first)?;
-    if let Change::Cancel { reason } = change {
-        answer.cancellation_reason = reason;
+    match change {
+        Change::Cancel { reason } => answer.cancellation_reason = reason,
+        Change::Ship {
+            tracking_number, ..
+        } => answer.tracking_number = tracking_number,
+        Change::Confirm => {}
     }
     Ok(answer)
 }

@@ -179,17 +179,6 @@ impl OrderService for Orders {
             &mut violations,
         );
         let target = target(caller, &request.order_id, request.etag, &mut violations);
-        for (field, text) in [
-            ("carrier", &request.carrier),
-            ("tracking_number", &request.tracking_number),
-        ] {
-            if text.contains(char::is_control) {
-                violations.add(
-                    field,
-                    "must have no control characters, such as line breaks",
-                );
-            }
-        }
         violations.into_result()?;
 
         let change = Change::Ship {
@@ -218,12 +207,6 @@ impl OrderService for Orders {
             &mut violations,
         );
         let target = target(caller, &request.order_id, request.etag, &mut violations);
-        if request.reason.contains(is_no_part_of_text) {
-            violations.add(
-                "reason",
-                "must have no control characters but line breaks and tabs",
-            );
-        }
         violations.into_result()?;
 
         let change = Change::Cancel {
@@ -319,9 +302,4 @@ fn target(caller: Caller, order_id: &str, etag: String, violations: &mut Violati
         owner: caller.owner(),
         etag,
     }
-}
-
-/// Control characters have no place in a text that people read, and PostgreSQL cannot even keep a zero.
-fn is_no_part_of_text(character: char) -> bool {
-    character.is_control() && !matches!(character, '\n' | '\r' | '\t')
 }

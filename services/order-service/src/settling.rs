@@ -95,6 +95,6 @@ async fn cancel_some(transaction: &Transaction, user: &Unsettled) -> Result<bool
 
 /// Whether there may be more.
 async fn erase_some(transaction: &Transaction, user: &Unsettled) -> Result<bool, Error> {
-    let erased = settling::erase_reasons(transaction, user.user_id, REASON, ERASED_AT_ONCE).await?;
+    let erased = settling::erase_texts(transaction, user.user_id, REASON, ERASED_AT_ONCE).await?;
     Ok(erased > 0)
 }

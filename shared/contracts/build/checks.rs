@@ -70,9 +70,9 @@ fn of_value(
     let least = |min: u64| min.max(is_required.into());
     let (call, is_given) = match &rules.check {
         None | Some(Check::List { .. }) => return String::new(),
-        Some(Check::Text { min, max, is_uuid }) => (
+        Some(Check::Text { min, max, form }) => (
             format!(
-                "found.text({path}, {value}.as_str(), {}, {}, {is_uuid});",
+                "found.text({path}, {value}.as_str(), {}, {}, crate::Form::{form:?});",
                 least(*min),
                 most(*max)
             ),

@@ -1,12 +1,12 @@
 //! Which messages are events and where they go, as their options say, and the `impl Event` of each.
 //!
-//! Guarantees that every event that compiles has an exchange, a key and an aggregate that fit its package and its
-//! siblings: a mistake there would otherwise show as an event that goes nowhere, or that overtakes another.
+//! `event_checks.rs` holds the rules: an event that breaks one ends the build.
 
 use std::fmt::Write;
 
-use prost_reflect::{Cardinality, DescriptorPool, DynamicMessage, Kind, MessageDescriptor};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
+use crate::event_checks::{alone, conflicts};
 use crate::options::{Options, mistake};
 use crate::rust;
 
@@ -14,11 +14,13 @@ use crate::rust;
 pub(crate) struct EventMessage {
     pub(crate) message: MessageDescriptor,
     pub(crate) exchange: String,
+    pub(crate) aggregate: String,
     pub(crate) routing_key: String,
     pub(crate) aggregate_id_field: String,
+    pub(crate) own_versions: bool,
     pub(crate) may_be_unrouted: bool,
     pub(crate) person_id_field: String,
-    has_sensitive_fields: bool,
+    pub(crate) has_sensitive_fields: bool,
 }
 
 /// All events of the files, or every mistake in them.
@@ -32,9 +34,9 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<EventMessage>, Vec<Strin
             && message.parent_message().is_none();
         match options.event(&message) {
             Some(option) if is_place_for_events => {
-                let is_personal = message.fields().any(|field| options.is_sensitive(&field));
+                let is_personal = options.holds_sensitive(&message);
                 let event = EventMessage::new(message, &option, is_personal);
-                mistakes.extend(event.mistakes());
+                mistakes.extend(alone(&event));
                 events.push(event);
             }
             Some(_) => mistakes.push(mistake(
@@ -70,14 +72,16 @@ pub(crate) fn to_rust(events: &[EventMessage]) -> String {
     for event in events {
         let _ = writeln!(
             code,
-            "crate::EventInfo {{ type_name: {:?}, exchange: {:?}, routing_key: {:?}, aggregate_id_field: {:?}, \
-             may_be_unrouted: {:?}, \
+            "crate::EventInfo {{ type_name: {:?}, exchange: {:?}, aggregate: {:?}, routing_key: {:?}, aggregate_id_field: {:?}, \
+             person_id_field: {:?}, may_be_unrouted: {:?}, \
              show: |bytes| Ok(format!(\"{{:?}}\", <{path} as ::prost::Message>::decode(bytes)?)), \
              reencode: |bytes| Ok(::prost::Message::encode_to_vec(&<{path} as ::prost::Message>::decode(bytes)?)) }},",
             event.message.full_name(),
             event.exchange,
+            event.aggregate,
             event.routing_key,
             event.aggregate_id_field,
+            Some(&event.person_id_field).filter(|name| !name.is_empty()),
             event.may_be_unrouted,
             path = rust::path(&event.message),
         );
@@ -104,74 +108,14 @@ impl EventMessage {
         Self {
             message,
             exchange: text(option, "exchange"),
+            aggregate: text(option, "aggregate"),
             routing_key: text(option, "routing_key"),
             aggregate_id_field: text(option, "aggregate_id_field"),
-            may_be_unrouted: option
-                .get_field_by_name("may_be_unrouted")
-                .and_then(|value| value.as_bool())
-                == Some(true),
+            own_versions: is_set(option, "own_versions"),
+            may_be_unrouted: is_set(option, "may_be_unrouted"),
             person_id_field: text(option, "person_id_field"),
             has_sensitive_fields,
         }
-    }
-
-    /// What is wrong with the event, looked at alone.
-    fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
-        match owner(self.message.package_name()) {
-            Some(owner) if self.exchange != format!("{owner}_events") => mistakes.push(format!(
-                "its exchange is {:?}; the events of the package {} go to \"{owner}_events\"",
-                self.exchange,
-                self.message.package_name(),
-            )),
-            Some(_) => {}
-            None => mistakes.push(format!(
-                "its package {:?} names no owner of the exchange; call it angarium.<owner>.v1",
-                self.message.package_name(),
-            )),
-        }
-        if !is_routing_key(&self.routing_key) {
-            mistakes.push(format!(
-                "its routing_key is {:?}; write <noun>.<past participle> in lower case, such as \"order.placed\"",
-                self.routing_key,
-            ));
-        }
-        mistakes.extend(self.id_mistake("aggregate_id_field", &self.aggregate_id_field));
-        mistakes.extend(self.person_mistake());
-        mistakes
-            .iter()
-            .map(|what| mistake(&self.message, what))
-            .collect()
-    }
-
-    fn person_mistake(&self) -> Option<String> {
-        match (self.has_sensitive_fields, self.person_id_field.is_empty()) {
-            (true, true) => Some(
-                "it has sensitive fields and no person_id_field; name the field with the id of the person, \
-                 so that they can be erased"
-                    .to_owned(),
-            ),
-            (_, false) => self.id_mistake("person_id_field", &self.person_id_field),
-            (false, true) => None,
-        }
-    }
-
-    fn id_mistake(&self, option: &str, name: &str) -> Option<String> {
-        let Some(field) = self.message.get_field_by_name(name) else {
-            return Some(format!(
-                "its {option} is {name:?}; name one of its own fields"
-            ));
-        };
-        let is_plain_string = field.kind() == Kind::String
-            && field.cardinality() != Cardinality::Repeated
-            && !field.supports_presence();
-        if is_plain_string {
-            return None;
-        }
-        Some(format!(
-            "its {option} {name:?} is not a plain string; \
-             it must be neither repeated, optional nor in a oneof"
-        ))
     }
 
     fn person_function(&self) -> String {
@@ -183,8 +127,8 @@ impl EventMessage {
     }
 
     /// The same kind of aggregate: one numbering of versions, and what a consumer that keeps the order takes whole.
-    fn is_sibling_of(&self, other: &Self) -> bool {
-        self.exchange == other.exchange && noun(&self.routing_key) == noun(&other.routing_key)
+    pub(crate) fn is_sibling_of(&self, other: &Self) -> bool {
+        self.exchange == other.exchange && self.aggregate == other.aggregate
     }
 
     fn write_impl(&self, all: &[Self], code: &mut String) {
@@ -197,6 +141,7 @@ impl EventMessage {
             code,
             "impl ::event::Event for {path} {{\n\
              const EXCHANGE: &'static str = {exchange:?};\n\
+             const AGGREGATE: &'static str = {aggregate:?};\n\
              const ROUTING_KEY: &'static str = {routing_key:?};\n\
              const MAY_BE_UNROUTED: bool = {may_be_unrouted:?};\n\
              const SIBLINGS: &'static [&'static str] = &{siblings:?};\n\
@@ -205,44 +150,13 @@ impl EventMessage {
              }}\n",
             path = rust::path(&self.message),
             exchange = self.exchange,
+            aggregate = self.aggregate,
             routing_key = self.routing_key,
             may_be_unrouted = self.may_be_unrouted,
             field = rust::identifier(&self.aggregate_id_field),
             person = self.person_function(),
         );
     }
-}
-
-/// What is wrong between events, each named at the later of the two.
-fn conflicts(events: &[EventMessage]) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    for (position, event) in events.iter().enumerate() {
-        let earlier = &events[..position];
-        if let Some(twin) = earlier.iter().find(|other| {
-            other.exchange == event.exchange && other.routing_key == event.routing_key
-        }) {
-            let what = format!(
-                "it goes to {:?} with {:?}, as {} does already; give it a routing_key of its own",
-                event.exchange,
-                event.routing_key,
-                twin.message.full_name(),
-            );
-            mistakes.push(mistake(&event.message, &what));
-        }
-        if let Some(sibling) = earlier.iter().find(|other| {
-            other.is_sibling_of(event) && other.aggregate_id_field != event.aggregate_id_field
-        }) {
-            let what = format!(
-                "its aggregate_id_field is {:?}, that of {} is {:?}; the events of one noun are about one aggregate, \
-                 so name the field alike, or choose another noun",
-                event.aggregate_id_field,
-                sibling.message.full_name(),
-                sibling.aggregate_id_field,
-            );
-            mistakes.push(mistake(&event.message, &what));
-        }
-    }
-    mistakes
 }
 
 fn text(option: &DynamicMessage, field: &str) -> String {
@@ -252,25 +166,7 @@ fn text(option: &DynamicMessage, field: &str) -> String {
         .unwrap_or_default()
 }
 
-/// `order` of `angarium.order.v1`.
-fn owner(package: &str) -> Option<&str> {
-    package.rsplit('.').nth(1)
-}
-
-/// `order` of `order.placed`.
-fn noun(routing_key: &str) -> &str {
-    routing_key.split('.').next().unwrap_or(routing_key)
-}
-
-fn is_routing_key(key: &str) -> bool {
-    let Some((noun, participle)) = key.split_once('.') else {
-        return false;
-    };
-    let is_letter = |letter: char| letter.is_ascii_lowercase();
-    !noun.is_empty()
-        && noun.chars().all(is_letter)
-        && !participle.is_empty()
-        && participle
-            .chars()
-            .all(|letter| is_letter(letter) || letter == '_')
+fn is_set(option: &DynamicMessage, field: &str) -> bool {
+    let value = option.get_field_by_name(field);
+    value.and_then(|value| value.as_bool()) == Some(true)
 }

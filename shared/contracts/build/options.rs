@@ -1,7 +1,9 @@
 //! Reads our own options (angarium/event/v1/event.proto) from the descriptors.
 
+use std::collections::BTreeSet;
+
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor,
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
 };
 
 /// The two options, as the compiled files define them.
@@ -36,6 +38,26 @@ impl Options {
     pub(crate) fn is_sensitive(&self, field: &FieldDescriptor) -> bool {
         let options = field.options();
         options.get_extension(&self.sensitive).as_bool() == Some(true)
+    }
+
+    /// Whether the message has a sensitive field, at any depth.
+    pub(crate) fn holds_sensitive(&self, message: &MessageDescriptor) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut messages = vec![message.clone()];
+        while let Some(message) = messages.pop() {
+            if !seen.insert(message.full_name().to_owned()) {
+                continue;
+            }
+            for field in message.fields() {
+                if self.is_sensitive(&field) {
+                    return true;
+                }
+                if let Kind::Message(inner) = field.kind() {
+                    messages.push(inner);
+                }
+            }
+        }
+        false
     }
 }
 

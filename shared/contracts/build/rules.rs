@@ -10,6 +10,10 @@ const ONEOF: &str = "buf.validate.oneof";
 // The values of `buf.validate.Ignore`.
 const IF_ZERO_VALUE: i32 = 1;
 const ALWAYS: i32 = 3;
+/// The patterns that the generated checks know. They are matched as text: no regular expression runs at a request.
+const ONE_LINE: &str = r"^\P{Cc}*$";
+const PADDED_LINE: &str = r"^\s*\P{Cc}*\s*$";
+const LINES: &str = r"^[\P{Cc}\t\n\r]*$";
 
 /// What one field must be.
 #[derive(Default)]
@@ -34,7 +38,7 @@ pub(crate) enum Check {
     Text {
         min: u64,
         max: Option<u64>,
-        is_uuid: bool,
+        form: Form,
     },
     Bytes {
         min: u64,
@@ -55,11 +59,21 @@ pub(crate) enum Check {
     },
 }
 
+/// What the characters of a text are: the names of `Form` in `src/validation.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Any,
+    Uuid,
+    OneLine,
+    PaddedLine,
+    Lines,
+}
+
 impl Check {
     /// Whether it keeps a caller from sending as much as fits into a message.
     pub(crate) fn is_bounded(&self) -> bool {
         match self {
-            Self::Text { max, is_uuid, .. } => max.is_some() || *is_uuid,
+            Self::Text { max, form, .. } => max.is_some() || *form == Form::Uuid,
             Self::Bytes { max, .. } => max.is_some(),
             Self::Number { min, max } => min.is_some() || max.is_some(),
             Self::Enum { defined_only, .. } => *defined_only,
@@ -133,16 +147,41 @@ fn of_kind(rules: &DynamicMessage, kind: &Kind) -> Result<Check, String> {
 }
 
 fn text(rules: &DynamicMessage) -> Result<Check, String> {
-    let (mut min, mut max, mut is_uuid) = (0, None, false);
+    let (mut min, mut max, mut is_uuid, mut pattern) = (0, None, false, None);
     for (rule, value) in set(rules)? {
         match (rule.as_str(), value) {
             ("min_len", Value::U64(characters)) => min = characters,
             ("max_len", Value::U64(characters)) => max = Some(characters),
             ("uuid", Value::Bool(uuid)) => is_uuid = uuid,
+            ("pattern", Value::String(text)) => pattern = Some(text),
             _ => return Err(unknown(&format!("string.{rule}"))),
         }
     }
-    Ok(Check::Text { min, max, is_uuid })
+    let form = match (is_uuid, pattern) {
+        (false, None) => Form::Any,
+        (true, None) => Form::Uuid,
+        (false, Some(pattern)) => form(&pattern)?,
+        (true, Some(_)) => {
+            return Err(
+                "it has string.uuid and string.pattern; a UUID needs no pattern, so remove it"
+                    .to_owned(),
+            );
+        }
+    };
+    Ok(Check::Text { min, max, form })
+}
+
+fn form(pattern: &str) -> Result<Form, String> {
+    match pattern {
+        ONE_LINE => Ok(Form::OneLine),
+        PADDED_LINE => Ok(Form::PaddedLine),
+        LINES => Ok(Form::Lines),
+        other => Err(format!(
+            "its string.pattern is {other}, which is not one that the build can check; write {ONE_LINE} (no control \
+             characters), {PADDED_LINE} (none but in the space around it) or {LINES} (none but line breaks and tabs), each \\ twice in the proto file, or teach it to \
+             shared/contracts/build/rules.rs"
+        )),
+    }
 }
 
 fn bytes(rules: &DynamicMessage) -> Result<Check, String> {

@@ -15,9 +15,9 @@ mod validation;
 
 pub use event::Event;
 pub use readable::{Readable, Reading};
-#[doc(hidden)]
-pub use validation::Findings;
 pub use validation::{FieldViolation, Validate};
+#[doc(hidden)]
+pub use validation::{Findings, Form};
 
 /// The user service: users, [`UserService`](user::v1::user_service_server::UserService), and their events.
 pub mod user {
@@ -66,10 +66,15 @@ pub struct EventInfo {
     pub type_name: &'static str,
     /// The exchange that it is published to, such as `order_events`.
     pub exchange: &'static str,
+    /// What it is about, such as `order`.
+    pub aggregate: &'static str,
     /// The routing key, such as `order.placed`.
     pub routing_key: &'static str,
     /// The field that holds the aggregate's id, such as `order_id`.
     pub aggregate_id_field: &'static str,
+    /// The field that holds the id of the person whose personal data it holds. Each event with a sensitive field has one, and its
+    /// publisher erases it with the person.
+    pub person_id_field: Option<&'static str>,
     /// Whether publishing succeeds although no queue takes the event.
     pub may_be_unrouted: bool,
     /// Reads an event and shows it as a log or an operator may see it: without what is sensitive.

@@ -37,6 +37,21 @@ pub trait Validate {
     fn check(&self, found: &mut Findings);
 }
 
+/// What the characters of a text must be.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Any,
+    Uuid,
+    /// No control characters: such a text goes into one line of a mail.
+    OneLine,
+    /// As that, without the space around it, which its reader drops.
+    PaddedLine,
+    /// No control characters but line breaks and tabs. The others have no place in a text that people read, and PostgreSQL cannot
+    /// keep a zero.
+    Lines,
+}
+
 /// The violations so far, and where in the request the message stands that is being looked at.
 #[doc(hidden)]
 #[derive(Default)]
@@ -53,18 +68,15 @@ impl Findings {
     }
 
     /// Lengths are counted in characters.
-    pub fn text(&mut self, field: &str, value: &str, min: u64, max: u64, is_uuid: bool) {
+    pub fn text(&mut self, field: &str, value: &str, min: u64, max: u64, form: Form) {
         if value.is_empty() && min == 1 {
             return self.required(field, false);
         }
         let characters = u64::try_from(value.chars().count()).unwrap_or(u64::MAX);
         if !(min..=max).contains(&characters) {
             self.add(field, format!("must have {} characters", range(min, max)));
-        } else if is_uuid && !is_uuid_text(value) {
-            self.add(
-                field,
-                "must be a UUID in lower case with hyphens".to_owned(),
-            );
+        } else if let Some(description) = wrong_form(value, form) {
+            self.add(field, description.to_owned());
         }
     }
 
@@ -153,6 +165,25 @@ fn range(min: u64, max: u64) -> String {
     }
 }
 
+fn wrong_form(text: &str, form: Form) -> Option<&'static str> {
+    let is_break = |character| matches!(character, '\n' | '\r' | '\t');
+    // What `\s` matches in a pattern.
+    let trimmed = text.trim_matches(['\t', '\n', '\u{c}', '\r', ' ']);
+    match form {
+        Form::Uuid if !is_uuid_text(text) => Some("must be a UUID in lower case with hyphens"),
+        Form::OneLine if text.contains(char::is_control) => {
+            Some("must have no control characters, such as line breaks")
+        }
+        Form::PaddedLine if trimmed.contains(char::is_control) => {
+            Some("must have no control characters, such as line breaks")
+        }
+        Form::Lines if text.contains(|c: char| c.is_control() && !is_break(c)) => {
+            Some("must have no control characters but line breaks and tabs")
+        }
+        _ => None,
+    }
+}
+
 /// In any case, as `buf.validate` has it.
 fn is_uuid_text(text: &str) -> bool {
     text.len() == 36
@@ -179,7 +210,7 @@ mod tests {
     #[test]
     fn text_is_measured_in_characters_and_its_limits_are_taken() {
         for (text, min, max) in [("ßß", 2, 2), ("🫖", 1, 1), ("", 0, 5), ("abc", 0, u64::MAX)] {
-            assert!(found(|it| it.text("a", text, min, max, false)).is_empty());
+            assert!(found(|it| it.text("a", text, min, max, Form::Any)).is_empty());
         }
         for (text, min, max, said) in [
             ("", 1, 5, "a is required"),
@@ -189,14 +220,39 @@ mod tests {
             ("ßßß", 0, 2, "a must have at most 2 characters"),
             ("ß", 2, u64::MAX, "a must have at least 2 characters"),
         ] {
-            assert_eq!(found(|it| it.text("a", text, min, max, false)), [said]);
+            assert_eq!(found(|it| it.text("a", text, min, max, Form::Any)), [said]);
+        }
+    }
+
+    #[test]
+    fn a_line_has_no_control_characters_and_lines_have_none_but_breaks_and_tabs() {
+        let said = |text: &str, form| found(|it| it.text("a", text, 0, u64::MAX, form));
+        let in_line = ["a must have no control characters, such as line breaks"];
+        let in_lines = ["a must have no control characters but line breaks and tabs"];
+        for text in ["", "Ada Lovelace", "ß🫖", "a\u{2028}b"] {
+            assert_eq!(said(text, Form::OneLine), [""; 0], "{text:?}");
+            assert_eq!(said(text, Form::Lines), [""; 0], "{text:?}");
+        }
+        for text in ["a\nb", "a\r\n", "\t"] {
+            assert_eq!(said(text, Form::OneLine), in_line, "{text:?}");
+            assert_eq!(said(text, Form::Lines), [""; 0], "{text:?}");
+        }
+        for text in ["\n Ada Lovelace\t", " \r\n", "Ada"] {
+            assert_eq!(said(text, Form::PaddedLine), [""; 0], "{text:?}");
+        }
+        for text in ["Ada\nLovelace", "Ada\0", " \u{7} "] {
+            assert_eq!(said(text, Form::PaddedLine), in_line, "{text:?}");
+        }
+        for text in ["a\0", "\u{7}", "\u{1b}[31m", "\u{7f}", "a\u{85}b"] {
+            assert_eq!(said(text, Form::OneLine), in_line, "{text:?}");
+            assert_eq!(said(text, Form::Lines), in_lines, "{text:?}");
         }
     }
 
     #[test]
     fn a_uuid_has_its_hyphens_and_nothing_else() {
         let uuid = "01890a5d-ac96-774b-bcce-B302099A8057";
-        assert!(found(|it| it.text("a", uuid, 0, u64::MAX, true)).is_empty());
+        assert!(found(|it| it.text("a", uuid, 0, u64::MAX, Form::Uuid)).is_empty());
         let simple = uuid.replace('-', "");
         let braced = format!("{{{uuid}}}");
         let shifted = uuid.replace("d-a", "-da");
@@ -209,7 +265,7 @@ mod tests {
             &uuid.replace('a', "g"),
         ] {
             assert_eq!(
-                found(|it| it.text("a", text, 0, u64::MAX, true)).len(),
+                found(|it| it.text("a", text, 0, u64::MAX, Form::Uuid)).len(),
                 1,
                 "{text}"
             );

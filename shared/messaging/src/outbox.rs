@@ -96,6 +96,7 @@ pub(crate) fn collect<E: Event>(
     cause: &Cause,
     held_until_ms: Option<i64>,
 ) -> Result<Uuid, DbErr> {
+    const { event::check::<E>() }
     let payload = event.encode_to_vec();
     if payload.len() > MAX_BODY_BYTES {
         return Err(DbErr::Custom(format!(
@@ -112,7 +113,7 @@ pub(crate) fn collect<E: Event>(
         routing_key: E::ROUTING_KEY,
         may_be_unrouted: E::MAY_BE_UNROUTED,
         event_type: E::full_name(),
-        aggregate_type: event::aggregate_type(E::ROUTING_KEY),
+        aggregate_type: E::AGGREGATE,
         aggregate_id: event.aggregate_id().to_owned(),
         version,
         payload,

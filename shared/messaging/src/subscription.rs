@@ -3,28 +3,33 @@
 //! The queue's bindings follow from the table, so they cannot differ from it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use event::{Envelope, Event, aggregate_type};
+use event::{Envelope, Event};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use sea_orm::DbErr;
 
-use crate::outbox::Cause;
 use crate::retry::RetryPolicy;
 use crate::transaction::Transaction;
 use crate::transport::{Binding, Queue};
+
+mod handler;
+
+pub use handler::{Advanced, Call, Delivered, Handle, HandlerError};
 
 /// A queue and the handler of each event that comes through it.
 pub struct Subscriptions {
     queue: &'static str,
     handlers: HashMap<String, Handler>,
+    /// By the type of each event of the aggregates that are observed.
+    observers: HashMap<&'static str, Arc<dyn Handle<Advanced>>>,
     /// The event of the last line.
     last: String,
     limits: HashMap<String, Limits>,
     /// The aggregates whose events are taken in order: all of them, or versions would have gaps.
-    in_order: HashSet<String>,
+    in_order: HashSet<&'static str>,
     /// Event types that this build knows, with or without a handler.
     known: HashSet<&'static str>,
     bindings: BTreeSet<Binding>,
@@ -52,6 +57,7 @@ impl Subscriptions {
         Self {
             queue,
             handlers: HashMap::new(),
+            observers: HashMap::new(),
             last: String::new(),
             limits: HashMap::new(),
             in_order: HashSet::new(),
@@ -64,6 +70,7 @@ impl Subscriptions {
     /// Handles each `E` on its own, in whatever order they come.
     #[must_use]
     pub fn on<E: Event>(mut self, handler: impl Handle<E>) -> Self {
+        const { event::check::<E>() }
         self.bind(E::EXCHANGE, E::ROUTING_KEY.to_owned());
         self.known.insert(
             E::SIBLINGS
@@ -80,11 +87,21 @@ impl Subscriptions {
     /// those without a line in the table only move the position.
     #[must_use]
     pub fn in_order<E: Event>(mut self, handler: impl Handle<E>) -> Self {
-        let aggregate = aggregate_type(E::ROUTING_KEY);
-        self.bind(E::EXCHANGE, format!("{aggregate}.#"));
-        self.in_order.insert(aggregate.to_owned());
-        self.known.extend(E::SIBLINGS);
+        self.take_whole::<E>();
         self.insert(handler);
+        self
+    }
+
+    /// Calls `observer` for every event of `E`'s aggregate that this build knows, in the order of the versions and in the event's
+    /// transaction, before the event's own handler if it has one. `E` is any of these events. For a view that keeps the
+    /// aggregate's version: an event that the contracts gain later moves it without a further line.
+    #[must_use]
+    pub fn observe<E: Event>(mut self, observer: impl Handle<Advanced>) -> Self {
+        self.take_whole::<E>();
+        let observer: Arc<dyn Handle<Advanced>> = Arc::new(observer);
+        for event_type in E::SIBLINGS.iter().copied() {
+            self.observers.insert(event_type, Arc::clone(&observer));
+        }
         self
     }
 
@@ -111,6 +128,11 @@ impl Subscriptions {
         self.handlers.keys().map(String::as_str)
     }
 
+    /// The event types that an observer of their aggregate sees.
+    pub fn observed_types(&self) -> impl Iterator<Item = &str> {
+        self.observers.keys().copied()
+    }
+
     pub(crate) fn consumer(&self) -> &'static str {
         self.queue
     }
@@ -134,17 +156,31 @@ impl Subscriptions {
         self.in_order.contains(aggregate_type)
     }
 
-    /// Runs the handler of the event's type, if it has one.
+    /// Runs the observer of the event's aggregate and the handler of its type, as far as there are any.
     pub(crate) async fn handle(
         &self,
         transaction: &Transaction,
         body: Bytes,
         delivered: &Delivered,
     ) -> Result<(), HandlerError> {
-        match self.handlers.get(&delivered.envelope.event_type) {
+        let event_type = delivered.envelope.event_type.as_str();
+        if let Some(observer) = self.observers.get(event_type) {
+            let advanced = advanced(&delivered.envelope)?;
+            observer.handle(transaction, advanced, delivered).await?;
+        }
+        match self.handlers.get(event_type) {
             None => Ok(()),
             Some(handler) => handler(transaction, body, delivered).await,
         }
+    }
+
+    /// All events of the aggregate, and each in its turn.
+    fn take_whole<E: Event>(&mut self) {
+        const { event::check::<E>() }
+        // Not one binding for each known event: a newer producer's events take their turn in the versions as well.
+        self.bind(E::EXCHANGE, format!("{}.#", E::AGGREGATE));
+        self.in_order.insert(E::AGGREGATE);
+        self.known.extend(E::SIBLINGS);
     }
 
     fn bind(&mut self, exchange: &str, pattern: String) {
@@ -179,118 +215,11 @@ fn decode<E: Event>(body: Bytes, envelope: &Envelope) -> Result<E, HandlerError>
     Ok(event)
 }
 
-/// An `async fn(&Transaction, E, &Delivered) -> Result<(), HandlerError>`: implemented for all such functions.
-///
-/// The transaction has the inbox row in it already: whatever the handler writes through it happens exactly once for the
-/// event. What it does outside of it does not, so it does nothing outside.
-pub trait Handle<E>: Send + Sync + 'static {
-    /// Calls the function.
-    fn handle<'a>(
-        &self,
-        transaction: &'a Transaction,
-        event: E,
-        delivered: &'a Delivered,
-    ) -> BoxFuture<'a, Result<(), HandlerError>>;
-}
-
-impl<E, F> Handle<E> for F
-where
-    F: for<'a> Call<'a, E> + Send + Sync + 'static,
-{
-    fn handle<'a>(
-        &self,
-        transaction: &'a Transaction,
-        event: E,
-        delivered: &'a Delivered,
-    ) -> BoxFuture<'a, Result<(), HandlerError>> {
-        self.call(transaction, event, delivered).boxed()
-    }
-}
-
-/// Names the future that an `async fn` returns for one lifetime, which `Fn` alone cannot.
-pub trait Call<'a, E> {
-    /// The future.
-    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
-
-    /// Calls the function.
-    fn call(
-        &self,
-        transaction: &'a Transaction,
-        event: E,
-        delivered: &'a Delivered,
-    ) -> Self::Future;
-}
-
-impl<'a, E, F, R> Call<'a, E> for F
-where
-    F: Fn(&'a Transaction, E, &'a Delivered) -> R,
-    R: Future<Output = Result<(), HandlerError>> + Send + 'a,
-{
-    type Future = R;
-
-    fn call(&self, transaction: &'a Transaction, event: E, delivered: &'a Delivered) -> R {
-        self(transaction, event, delivered)
-    }
-}
-
-/// An event's circumstances, for its handler.
-#[derive(Clone, Debug)]
-pub struct Delivered {
-    /// What travelled beside the event.
-    pub envelope: Envelope,
-    /// 1, and one more after each failure.
-    pub attempt: u32,
-    /// When it was taken up, by the database's clock, in Unix milliseconds: a handler needs no statement for the time.
-    pub now_ms: i64,
-}
-
-impl Delivered {
-    /// The cause of what the handler enqueues in turn.
-    pub fn cause(&self) -> Cause {
-        Cause {
-            correlation_id: self.envelope.correlation_id.clone(),
-            event_id: Some(self.envelope.id),
-        }
-    }
-}
-
-/// Why a handler could not do its work, and what is to become of the event. Either way its transaction is rolled back.
-#[derive(Debug, thiserror::Error)]
-pub enum HandlerError {
-    /// It may work later: the event is deferred, until its attempts or its age are used up.
-    #[error("{0}")]
-    Retry(Box<dyn std::error::Error + Send + Sync>),
-    /// It will never work: the event is dead until somebody replays it.
-    #[error("{0}")]
-    Reject(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl HandlerError {
-    /// Try again later.
-    pub fn retry(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Retry(cause.into())
-    }
-
-    /// What the database has answered, where that is the cause and says nothing of the statement: it was away, or has given the
-    /// transaction up for the sake of another one.
-    pub(crate) fn store_failure(&self) -> Option<DbErr> {
-        let Self::Retry(cause) = self else {
-            return None;
-        };
-        let error = cause.downcast_ref::<DbErr>()?;
-        store::is_transient(error).then(|| error.clone())
-    }
-
-    /// Give up on this event.
-    pub fn reject(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Reject(cause.into())
-    }
-}
-
-/// A statement that failed may work on another day. Hand a database's error on as it is: where the database was away, the event is
-/// taken up again without an attempt being spent.
-impl From<DbErr> for HandlerError {
-    fn from(error: DbErr) -> Self {
-        Self::retry(error)
-    }
+fn advanced(envelope: &Envelope) -> Result<Advanced, HandlerError> {
+    let version = envelope.aggregate_version;
+    let version = version.ok_or_else(|| HandlerError::reject("it has no cloudEvents_sequence"))?;
+    Ok(Advanced {
+        aggregate_id: envelope.aggregate_id.clone(),
+        version,
+    })
 }

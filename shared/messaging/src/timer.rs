@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use event::{Event, aggregate_type};
+use event::Event;
 use sea_orm::DbErr;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -40,9 +40,8 @@ pub fn set<E: Event>(
 /// # Errors
 /// Where the database refuses.
 pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<bool, DbErr> {
-    let kind = aggregate_type(E::ROUTING_KEY);
     let is_meant = |row: &Enqueued| {
-        row.held_until_ms.is_some() && row.aggregate_type == kind && row.aggregate_id == id
+        row.held_until_ms.is_some() && row.aggregate_type == E::AGGREGATE && row.aggregate_id == id
     };
     if transaction.take_back(is_meant) {
         return Ok(true);
@@ -50,7 +49,7 @@ pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<boo
     let deleted = sql::execute(
         transaction,
         "DELETE FROM angarium_outbox WHERE aggregate_type = $1 AND aggregate_id = $2 AND held_until IS NOT NULL",
-        [kind.into(), id.into()],
+        [E::AGGREGATE.into(), id.into()],
     )
     .await?;
     Ok(deleted > 0)

@@ -28,6 +28,13 @@ pub async fn handle(
     let change = Change::Cancel {
         reason: REASON.to_owned(),
     };
-    changes::apply(transaction, &mut order, change, delivered.now_ms, &delivered.cause()).await?;
+    changes::apply(
+        transaction,
+        &mut order,
+        change,
+        delivered.now_ms,
+        &delivered.cause(),
+    )
+    .await?;
     Ok(())
 }

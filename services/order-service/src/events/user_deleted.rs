@@ -4,7 +4,7 @@
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction, trace};
 
-use super::heard;
+use super::user_id;
 use crate::settling;
 use crate::store::users::{self, Deletion};
 
@@ -13,13 +13,12 @@ pub async fn handle(
     event: UserDeleted,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let heard = heard(&event.user_id, delivered)?;
     let deletion = Deletion {
         correlation_id: delivered.envelope.correlation_id.clone(),
         event_id: Some(delivered.envelope.id),
         trace: trace::current(),
     };
-    users::heard_of_deletion(transaction, &heard, deletion).await?;
+    users::mark_deleted(transaction, user_id(&event.user_id)?, deletion).await?;
     transaction.wake_on_commit(settling::SIGNAL);
     Ok(())
 }

@@ -21,12 +21,6 @@ pub(super) fn parse(lines: Vec<OrderLine>, violations: &mut Violations) -> Optio
 }
 
 fn parse_line(path: &str, line: OrderLine, violations: &mut Violations) -> Option<Line> {
-    if line.sku.contains(char::is_control) {
-        violations.add(
-            format!("{path}.sku"),
-            "must have no control characters, such as line breaks",
-        );
-    }
     let unit_price = parse_price(&format!("{path}.unit_price"), line.unit_price, violations);
     Some(Line {
         sku: line.sku,

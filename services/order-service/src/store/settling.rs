@@ -29,24 +29,37 @@ pub async fn lock_open_orders(
     all_with_lines(db, rows).await
 }
 
-/// Erases at most `limit` reasons that somebody has written for the user's orders, but `ours`. Answers how many.
-pub async fn erase_reasons(
+/// Erases what somebody has written about the user's orders, at most `limit` texts of each kind: reasons but `ours`, and numbers of
+/// parcels. Answers how many.
+pub async fn erase_texts(
     db: &impl ConnectionTrait,
     user_id: Uuid,
     ours: &str,
+    limit: u64,
+) -> Result<u64, DbErr> {
+    let reasons = erase(db, user_id, Column::CancellationReason, ours, limit).await?;
+    let parcels = erase(db, user_id, Column::TrackingNumber, "", limit).await?;
+    Ok(reasons + parcels)
+}
+
+async fn erase(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    text: Column,
+    kept: &str,
     limit: u64,
 ) -> Result<u64, DbErr> {
     let written: Vec<String> = Entity::find()
         .select_only()
         .column(Column::OrderId)
         .filter(Column::UserId.eq(user_id.to_string()))
-        .filter(Column::CancellationReason.is_not_in(["", ours]))
+        .filter(text.is_not_in(["", kept]))
         .limit(limit)
         .into_tuple()
         .all(db)
         .await?;
     let erased = Entity::update_many()
-        .col_expr(Column::CancellationReason, Expr::value(""))
+        .col_expr(text, Expr::value(""))
         .filter(Column::OrderId.is_in(written))
         .exec(db)
         .await?;

@@ -4,8 +4,7 @@ use messaging::trace::TraceContext;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
-    Select, Set,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Set,
 };
 use store::now_ms;
 use uuid::Uuid;
@@ -33,18 +32,47 @@ pub struct Deletion {
     pub trace: TraceContext,
 }
 
-/// This user exists: from now on orders are taken for them.
+/// This user exists: from now on orders are taken for them. Where order is kept, what is there is of an earlier event; what was
+/// said of a deletion stays.
 pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(), DbErr> {
-    upsert(db, heard, None).await
+    let user = ActiveModel {
+        user_id: Set(heard.user_id.to_string()),
+        version: Set(heard.version),
+        event_at_ms: Set(heard.event_at_ms),
+        handled_at_ms: Set(now_ms(db).await?),
+        ..Default::default()
+    };
+    let newer = [Column::Version, Column::EventAtMs, Column::HandledAtMs];
+    Entity::insert(user)
+        .on_conflict(
+            OnConflict::column(Column::UserId)
+                .update_columns(newer)
+                .to_owned(),
+        )
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
 }
 
-/// This user has been deleted: from now on no orders are taken for them.
-pub async fn heard_of_deletion(
+/// This user, of whom the event was heard already, has been deleted: from now on no orders are taken for them.
+pub async fn mark_deleted(
     db: &impl ConnectionTrait,
-    heard: &Heard,
+    id: Uuid,
     deletion: Deletion,
 ) -> Result<(), DbErr> {
-    upsert(db, heard, Some(deletion)).await
+    let trace = deletion.trace;
+    let deleted = ActiveModel {
+        user_id: Set(id.to_string()),
+        deleted_at_ms: Set(Some(now_ms(db).await?)),
+        correlation_id: Set(Some(deletion.correlation_id)),
+        deletion_event_id: Set(deletion.event_id.map(|id| id.to_string())),
+        traceparent: Set(trace.traceparent),
+        tracestate: Set(trace.tracestate),
+        baggage: Set(trace.baggage),
+        ..Default::default()
+    };
+    deleted.update(db).await?;
+    Ok(())
 }
 
 /// The user as the events have told, locked against a change until the transaction ends: an order that is placed now is
@@ -126,55 +154,4 @@ fn unsettled() -> Select<Entity> {
     Entity::find()
         .filter(Column::DeletedAtMs.is_not_null())
         .filter(Column::SettledAtMs.is_null())
-}
-
-/// Where order is kept an event is later than what is there; what was said of a deletion stays.
-async fn upsert(
-    db: &impl ConnectionTrait,
-    heard: &Heard,
-    deletion: Option<Deletion>,
-) -> Result<(), DbErr> {
-    let handled_at_ms = now_ms(db).await?;
-    let mut columns = vec![Column::Version, Column::EventAtMs, Column::HandledAtMs];
-    if deletion.is_some() {
-        columns.extend([
-            Column::DeletedAtMs,
-            Column::CorrelationId,
-            Column::DeletionEventId,
-            Column::Traceparent,
-            Column::Tracestate,
-            Column::Baggage,
-        ]);
-    }
-    let deleted_at_ms = deletion.is_some().then_some(handled_at_ms);
-    let (correlation_id, event_id, trace) = match deletion {
-        None => (None, None, TraceContext::default()),
-        Some(deletion) => (
-            Some(deletion.correlation_id),
-            deletion.event_id,
-            deletion.trace,
-        ),
-    };
-    let user = Model {
-        user_id: heard.user_id.to_string(),
-        version: heard.version,
-        event_at_ms: heard.event_at_ms,
-        handled_at_ms,
-        deleted_at_ms,
-        settled_at_ms: None,
-        correlation_id,
-        deletion_event_id: event_id.map(|id| id.to_string()),
-        traceparent: trace.traceparent,
-        tracestate: trace.tracestate,
-        baggage: trace.baggage,
-    };
-    Entity::insert(user.into_active_model())
-        .on_conflict(
-            OnConflict::column(Column::UserId)
-                .update_columns(columns)
-                .to_owned(),
-        )
-        .exec_without_returning(db)
-        .await?;
-    Ok(())
 }

@@ -58,13 +58,13 @@ async fn every_invalid_field_is_named_at_once_by_its_path_and_nothing_is_written
             "lines[2].quantity",
             "lines[3].quantity",
             "lines[4].quantity",
+            "lines[5].sku",
             "lines[7].sku",
             "lines[7].quantity",
             "lines[7].unit_price",
             "lines[2].unit_price",
             "lines[3].unit_price",
             "lines[4].unit_price",
-            "lines[5].sku",
             "lines[5].unit_price",
         ]
     );

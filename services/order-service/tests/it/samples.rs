@@ -1,10 +1,12 @@
 //! What tests order, and how users come to be known.
 
-use contracts::Event;
 use contracts::money::Money;
 use contracts::order::v1::{OrderLine, PlaceOrderRequest, ShipOrderRequest};
 use contracts::user::v1::{UserCreated, UserDeleted, UserUpdated};
+use contracts::{Event, EventInfo, FILE_DESCRIPTOR_SET};
 use event::{Envelope, Message, TraceContext};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use uuid::Uuid;
 
 /// When every event happened that tests send, in Unix seconds.
@@ -45,16 +47,45 @@ pub(crate) fn deleted(user_id: &str, version: i64) -> Message {
 
 pub(crate) fn message<E: Event>(event: &E, version: i64) -> Message {
     let envelope = Envelope {
-        id: Uuid::now_v7(),
         event_type: E::full_name(),
+        ..envelope(event.aggregate_id(), version)
+    };
+    envelope.to_message(E::EXCHANGE, E::ROUTING_KEY, event.encode_to_vec().into())
+}
+
+fn envelope(aggregate_id: &str, version: i64) -> Envelope {
+    Envelope {
+        id: Uuid::now_v7(),
+        event_type: String::new(),
         source: "test".to_owned(),
         time_ms: EVENT_SECONDS * 1000,
-        aggregate_id: event.aggregate_id().to_owned(),
+        aggregate_id: aggregate_id.to_owned(),
         aggregate_version: Some(version),
         correlation_id: "registration-7".to_owned(),
         trace: TraceContext::default(),
+    }
+}
+
+/// An event of the contracts that holds nothing but the id of its aggregate.
+pub(crate) fn bare(info: &EventInfo, aggregate_id: &str, version: i64) -> Message {
+    let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let mut messages = set.file.iter().flat_map(|file| {
+        let package = file.package();
+        let named = move |name: &str| format!("{package}.{name}");
+        let messages = file.message_type.iter();
+        messages.map(move |message| (named(message.name()), message))
+    });
+    let (_, descriptor) = messages.find(|(name, _)| name == info.type_name).unwrap();
+    let mut fields = descriptor.field.iter();
+    let field = fields.find(|field| field.name() == info.aggregate_id_field);
+    let number = field.unwrap().number().unsigned_abs();
+    let mut body = Vec::new();
+    prost::encoding::string::encode(number, &aggregate_id.to_owned(), &mut body);
+    let envelope = Envelope {
+        event_type: info.type_name.to_owned(),
+        ..envelope(aggregate_id, version)
     };
-    envelope.to_message(E::EXCHANGE, E::ROUTING_KEY, event.encode_to_vec().into())
+    envelope.to_message(info.exchange, info.routing_key, body.into())
 }
 
 pub(crate) fn money(currency_code: &str, units: i64, nanos: i32) -> Money {

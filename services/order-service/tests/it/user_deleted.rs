@@ -48,7 +48,9 @@ async fn all_open_orders_of_a_deleted_user_are_cancelled_and_no_other(
     for order in &orders {
         let now = world.get(&order.order_id).await.unwrap();
         if order.order_id == shipped.order_id {
-            assert_eq!(now, shipped);
+            let mut erased = shipped.clone();
+            erased.tracking_number.clear();
+            assert_eq!(now, erased);
             continue;
         }
         assert_eq!(now.state(), OrderState::Cancelled);

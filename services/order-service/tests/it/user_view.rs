@@ -1,11 +1,14 @@
 //! What the service knows of users, and how far behind it says that it is.
 
 use contracts::order::v1::{UserView, UserViewState};
+use contracts::user::v1::UserDeleted;
+use contracts::{EVENTS, Event as _, EventInfo};
+use prost::Name as _;
 use prost_types::Timestamp;
 use rstest::rstest;
 use testkit::{StoreKind, eventually_is, violated_fields};
 
-use crate::samples::{EVENT_SECONDS, created, new_id};
+use crate::samples::{EVENT_SECONDS, bare, created, new_id};
 use crate::world::World;
 
 #[rstest]
@@ -47,6 +50,33 @@ async fn a_user_is_shown_with_the_last_event_its_time_and_when_it_was_handled(
     assert!(handled.seconds > EVENT_SECONDS, "{handled:?}");
     assert_eq!(answer.latest_event_time, Some(event_time));
     assert_eq!(answer.latest_handle_time, Some(handled));
+    world.stop().await;
+}
+
+/// One that the contracts gain later included: it has no line in the table, and yet moves the version and keeps nothing waiting.
+#[rstest]
+#[tokio::test]
+async fn every_event_of_a_user_moves_the_version_that_is_shown(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = new_id();
+    let is_of_a_user = |event: &&EventInfo| {
+        event.exchange == UserDeleted::EXCHANGE && event.aggregate == UserDeleted::AGGREGATE
+    };
+    let mut events: Vec<&EventInfo> = EVENTS.iter().filter(is_of_a_user).collect();
+    // Nothing follows a deletion.
+    events.sort_by_key(|event| event.type_name == UserDeleted::full_name());
+    assert!(events.len() >= 3, "{events:?}");
+    for (version, event) in (1..).zip(&events) {
+        let message = bare(event, &user_id, version);
+        world.send(&message).await;
+        world.becomes(&message, "done").await;
+        let view = world.user_view(&user_id).await.unwrap().user_view.unwrap();
+        assert_eq!(view.user_version, version, "{event:?}");
+    }
+    let view = world.user_view(&user_id).await.unwrap().user_view.unwrap();
+    assert_eq!(view.state(), UserViewState::Deleted);
     world.stop().await;
 }
 

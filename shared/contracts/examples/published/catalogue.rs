@@ -37,11 +37,12 @@ fn section(pool: &DescriptorPool, event: &EventInfo, page: &mut String) -> Resul
     };
     write!(
         page,
-        "\n## `{}`\n\n{}\n\n`{}` on exchange `{}`; ordered by `{}`.{unrouted}\n\n| field | type | |\n| --- | --- | --- |\n",
+        "\n## `{}`\n\n{}\n\n`{}` on exchange `{}`; aggregate `{}`, ordered by `{}`.{unrouted}\n\n| field | type | |\n| --- | --- | --- |\n",
         event.routing_key,
         comments::of_message(&message),
         event.type_name,
         event.exchange,
+        event.aggregate,
         event.aggregate_id_field,
     )?;
     for field in message.fields() {

@@ -4,11 +4,12 @@ use crate::events;
 use crate::protos::{compile, event};
 
 const EVENTS: &str = "angarium/order/v1/order_events.proto";
-const PLACED: &str =
-    r#"exchange: "order_events" routing_key: "order.placed" aggregate_id_field: "order_id""#;
-const CANCELLED: &str =
-    r#"exchange: "order_events" routing_key: "order.cancelled" aggregate_id_field: "order_id""#;
+const PLACED: &str = r#"exchange: "order_events" aggregate: "order" routing_key: "order.placed" aggregate_id_field: "order_id""#;
+const CANCELLED: &str = r#"exchange: "order_events" aggregate: "order" routing_key: "order.cancelled" aggregate_id_field: "order_id""#;
 const ID: &str = "string order_id = 1;";
+const USER_EVENTS: &str = "angarium/user/v1/user_events.proto";
+const USER_DELETED: &str = r#"exchange: "user_events" aggregate: "user" routing_key: "user.deleted" aggregate_id_field: "user_id""#;
+const USER_ID: &str = "string user_id = 1;";
 
 /// What the build says about these files.
 fn mistakes(files: &[(&str, &str)]) -> anyhow::Result<Vec<String>> {
@@ -31,7 +32,7 @@ fn assert_refused(body: &str, message: &str, what: &str) -> anyhow::Result<()> {
 
 #[test]
 fn right_options_are_accepted_and_siblings_found() -> anyhow::Result<()> {
-    let refunded = r#"exchange: "order_events" routing_key: "refund.paid_out" aggregate_id_field: "refund_id" may_be_unrouted: true"#;
+    let refunded = r#"exchange: "order_events" aggregate: "refund" routing_key: "refund.paid_out" aggregate_id_field: "refund_id" may_be_unrouted: true"#;
     let body = event("OrderPlaced", PLACED, ID)
         + &event("OrderCancelled", CANCELLED, ID)
         + &event("RefundPaidOut", refunded, "string refund_id = 1;");
@@ -52,7 +53,96 @@ fn right_options_are_accepted_and_siblings_found() -> anyhow::Result<()> {
         "{code}"
     );
     assert!(code.contains("MAY_BE_UNROUTED: bool = true"), "{code}");
+    for aggregate in ["order", "refund"] {
+        let named = format!("AGGREGATE: &'static str = {aggregate:?};");
+        assert!(code.contains(&named), "{code}");
+    }
     Ok(())
+}
+
+#[test]
+fn an_event_that_names_no_aggregate_is_refused() -> anyhow::Result<()> {
+    for aggregate in ["", "Order", "order.line", "order_line", "order1"] {
+        let options = PLACED.replace("aggregate: \"order\"", &format!("aggregate: {aggregate:?}"));
+        assert_refused(
+            &event("OrderPlaced", &options, ID),
+            "OrderPlaced",
+            &format!(
+                "its aggregate is {aggregate:?}; name what the event is about by a noun in lower case"
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+/// Its version would be missing in the queue of a consumer that binds `user.#`, so `UserDeleted` would wait for it.
+#[test]
+fn an_event_with_the_routing_key_of_another_aggregate_is_refused() -> anyhow::Result<()> {
+    let changed = r#"exchange: "user_events" aggregate: "user" routing_key: "password.changed" aggregate_id_field: "user_id""#;
+    let body =
+        event("UserDeleted", USER_DELETED, USER_ID) + &event("PasswordChanged", changed, USER_ID);
+    let [mistake] = <[String; 1]>::try_from(mistakes(&[(USER_EVENTS, &body)])?)
+        .map_err(|mistakes| anyhow::anyhow!("expected one mistake, got {mistakes:#?}"))?;
+    assert!(
+        mistake.starts_with(&format!("proto/{USER_EVENTS}: message PasswordChanged: ")),
+        "{mistake}"
+    );
+    for what in [
+        r#"its aggregate is "user" and its routing_key "password.changed""#,
+        r#"write routing_key: "user.password_changed", or aggregate: "password" if"#,
+    ] {
+        assert!(mistake.contains(what), "{mistake}");
+    }
+    let named = changed.replace("password.changed", "user.password_changed");
+    let body =
+        event("UserDeleted", USER_DELETED, USER_ID) + &event("PasswordChanged", &named, USER_ID);
+    assert_eq!(mistakes(&[(USER_EVENTS, &body)])?, [""; 0]);
+    Ok(())
+}
+
+/// Whichever of the two stands first.
+#[test]
+fn an_event_with_the_id_of_another_aggregate_is_refused_unless_it_has_versions_of_its_own()
+-> anyhow::Result<()> {
+    let changed = r#"exchange: "user_events" aggregate: "password" routing_key: "password.changed" aggregate_id_field: "user_id""#;
+    let (deleted, changed, apart) = (
+        event("UserDeleted", USER_DELETED, USER_ID),
+        event("PasswordChanged", changed, USER_ID),
+        event(
+            "PasswordChanged",
+            &format!("{changed} own_versions: true"),
+            USER_ID,
+        ),
+    );
+    for body in [format!("{deleted}{changed}"), format!("{changed}{deleted}")] {
+        let [mistake] = <[String; 1]>::try_from(mistakes(&[(USER_EVENTS, &body)])?)
+            .map_err(|mistakes| anyhow::anyhow!("expected one mistake, got {mistakes:#?}"))?;
+        assert!(
+            mistake.starts_with(&format!("proto/{USER_EVENTS}: message PasswordChanged: ")),
+            "{mistake}"
+        );
+        for what in [
+            r#"its aggregate is "password", but its aggregate_id_field "user_id" is that of the aggregate "user" (angarium.user.v1.UserDeleted)"#,
+            r#"write aggregate: "user" and routing_key: "user.password_changed""#,
+            "write own_versions: true",
+        ] {
+            assert!(mistake.contains(what), "{mistake}");
+        }
+    }
+    for body in [format!("{deleted}{apart}"), format!("{apart}{deleted}")] {
+        assert_eq!(mistakes(&[(USER_EVENTS, &body)])?, [""; 0]);
+    }
+    Ok(())
+}
+
+#[test]
+fn versions_of_its_own_are_refused_where_the_id_is_that_of_no_other_aggregate() -> anyhow::Result<()>
+{
+    assert_refused(
+        &event("OrderPlaced", &format!("{PLACED} own_versions: true"), ID),
+        "OrderPlaced",
+        r#"no other aggregate of "order_events" has its id in "order_id"; remove own_versions"#,
+    )
 }
 
 #[test]
@@ -92,7 +182,8 @@ fn the_option_on_a_nested_message_is_refused() -> anyhow::Result<()> {
 
 #[test]
 fn a_missing_exchange_is_refused() -> anyhow::Result<()> {
-    let options = r#"routing_key: "order.placed" aggregate_id_field: "order_id""#;
+    let options =
+        r#"aggregate: "order" routing_key: "order.placed" aggregate_id_field: "order_id""#;
     assert_refused(
         &event("OrderPlaced", options, ID),
         "OrderPlaced",
@@ -127,7 +218,7 @@ fn a_routing_key_of_another_form_is_refused() -> anyhow::Result<()> {
         assert_refused(
             &event("OrderPlaced", &options, ID),
             "OrderPlaced",
-            &format!("its routing_key is {key:?}; write <noun>.<past participle>"),
+            &format!("its routing_key is {key:?}; write <aggregate>.<past participle>"),
         )?;
     }
     Ok(())
@@ -180,6 +271,40 @@ fn siblings_that_name_their_aggregate_differently_are_refused() -> anyhow::Resul
         "OrderCancelled",
         r#"its aggregate_id_field is "user_id", that of angarium.order.v1.OrderPlaced is "order_id""#,
     )
+}
+
+/// At any depth: what nothing erases would be kept for as long as the history.
+#[test]
+fn sensitive_fields_without_a_person_are_refused() -> anyhow::Result<()> {
+    let own = event(
+        "OrderPlaced",
+        PLACED,
+        &format!("{ID} string note = 2 [(angarium.event.v1.sensitive) = true];"),
+    );
+    let inside = event(
+        "OrderPlaced",
+        PLACED,
+        &format!("{ID} repeated Line lines = 2;"),
+    );
+    let line = (
+        "angarium/order/v1/order.proto",
+        "message Line { Note note = 1; Line other = 2; }
+        message Note { string text = 1 [(angarium.event.v1.sensitive) = true]; }",
+    );
+    let import = "import \"angarium/order/v1/order.proto\";\n";
+    for (body, more) in [(own, None), (format!("{import}{inside}"), Some(line))] {
+        let files: Vec<(&str, &str)> = [Some((EVENTS, body.as_str())), more]
+            .into_iter()
+            .flatten()
+            .collect();
+        let [mistake] = <[String; 1]>::try_from(mistakes(&files)?)
+            .map_err(|mistakes| anyhow::anyhow!("expected one mistake, got {mistakes:#?}"))?;
+        assert!(
+            mistake.contains("message OrderPlaced: it has sensitive fields and no person_id_field"),
+            "{mistake}"
+        );
+    }
+    Ok(())
 }
 
 #[test]

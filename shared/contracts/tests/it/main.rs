@@ -11,6 +11,8 @@ mod validation_rules;
 // The build script's own modules: a test cannot reach them otherwise.
 #[path = "../../build/checks.rs"]
 mod checks;
+#[path = "../../build/event_checks.rs"]
+mod event_checks;
 #[path = "../../build/events.rs"]
 mod events;
 #[path = "../../build/options.rs"]

@@ -50,15 +50,18 @@ fn each_rule_becomes_one_check() -> anyhow::Result<()> {
         Inner inner = 10 [(buf.validate.field).required = true];
         repeated Inner inners = 11 [(buf.validate.field).repeated.max_items = 2];
         string shown = 12 [(buf.validate.field).ignore = IGNORE_ALWAYS];
-        bool flag = 13;";
+        bool flag = 13;
+        string line = 14 [(buf.validate.field).string = {max_len: 9, pattern: \"^\\\\P{Cc}*$\"}];
+        string padded = 16 [(buf.validate.field).string = {max_len: 9, pattern: \"^\\\\s*\\\\P{Cc}*\\\\s*$\"}];
+        string lines = 15 [(buf.validate.field).string = {max_len: 9, pattern: \"^[\\\\P{Cc}\\\\t\\\\n\\\\r]*$\"}];";
     let others = "message Inner { string a = 1 [(buf.validate.field).string.max_len = 1]; }
         enum State { STATE_UNSPECIFIED = 0; STATE_ON = 1; }";
     let code = generated(&(request(fields) + others))?;
     for check in [
-        r#"found.text("type", self.r#type.as_str(), 1, 64, false);"#,
-        r#"if !self.r#id.is_empty() { found.text("id", self.r#id.as_str(), 0, 18446744073709551615, true); }"#,
+        r#"found.text("type", self.r#type.as_str(), 1, 64, crate::Form::Any);"#,
+        r#"if !self.r#id.is_empty() { found.text("id", self.r#id.as_str(), 0, 18446744073709551615, crate::Form::Uuid); }"#,
         r#"found.required("note", self.r#note.is_some());"#,
-        "if let Some(value) = &self.r#note {\nfound.text(\"note\", value.as_str(), 0, 9, false);\n}",
+        "if let Some(value) = &self.r#note {\nfound.text(\"note\", value.as_str(), 0, 9, crate::Form::Any);\n}",
         r#"found.bytes("key", self.r#key.as_slice(), 1, 32);"#,
         r#"found.number("count", self.r#count.into(), Some(1), Some(9));"#,
         "if let Some(value) = self.r#size {\nfound.number(\"size\", value.into(), None, Some(7));\n}",
@@ -67,11 +70,14 @@ fn each_rule_becomes_one_check() -> anyhow::Result<()> {
          found.choice(&format!(\"states[{index}]\"), item, &[(0, \"STATE_UNSPECIFIED\"), (1, \"STATE_ON\")]);\n}",
         r#"found.list("tags", self.r#tags.len(), 1, 3);"#,
         "for (index, item) in self.r#tags.iter().enumerate() {\n\
-         found.text(&format!(\"tags[{index}]\"), item.as_str(), 0, 5, false);\n}",
+         found.text(&format!(\"tags[{index}]\"), item.as_str(), 0, 5, crate::Form::Any);\n}",
         r#"found.required("inner", self.r#inner.is_some());"#,
         r#"found.inner("inner", self.r#inner.as_ref());"#,
         r#"found.each("inners", &self.r#inners);"#,
         "impl crate::Validate for crate::order::v1::Inner {",
+        r#"found.text("line", self.r#line.as_str(), 0, 9, crate::Form::OneLine);"#,
+        r#"found.text("padded", self.r#padded.as_str(), 0, 9, crate::Form::PaddedLine);"#,
+        r#"found.text("lines", self.r#lines.as_str(), 0, 9, crate::Form::Lines);"#,
     ] {
         assert!(code.contains(check), "{check}\nis not in\n{code}");
     }
@@ -85,8 +91,8 @@ fn each_rule_becomes_one_check() -> anyhow::Result<()> {
 fn a_rule_that_is_not_known_is_refused_with_its_place_and_name() -> anyhow::Result<()> {
     for (field, rule) in [
         (
-            "string a = 1 [(buf.validate.field).string = {max_len: 9, pattern: \"x\"}];",
-            "string.pattern",
+            "string a = 1 [(buf.validate.field).string = {max_len: 9, suffix: \"x\"}];",
+            "string.suffix",
         ),
         (
             "bytes a = 1 [(buf.validate.field).bytes = {max_len: 9, prefix: \"x\"}];",
@@ -122,6 +128,23 @@ fn a_rule_that_is_not_known_is_refused_with_its_place_and_name() -> anyhow::Resu
         assert_refused(&body, "Request", &what)?;
     }
     Ok(())
+}
+
+#[test]
+fn a_pattern_that_is_not_known_is_refused_with_those_that_are() -> anyhow::Result<()> {
+    let body = request(
+        "string a = 1 [(buf.validate.field).string = {max_len: 9, pattern: \"^[a-z]+$\"}];",
+    );
+    for what in [
+        "field a: its string.pattern is ^[a-z]+$, which is not one that the build can check",
+        r"write ^\P{Cc}*$ (no control characters), ^\s*\P{Cc}*\s*$ (none but in the space around it) or ^[\P{Cc}\t\n\r]*$",
+    ] {
+        assert_refused(&body, "Request", what)?;
+    }
+    let body = request(
+        "string a = 1 [(buf.validate.field).string = {uuid: true, pattern: \"^\\\\P{Cc}*$\"}];",
+    );
+    assert_refused(&body, "Request", "it has string.uuid and string.pattern")
 }
 
 #[test]

@@ -60,6 +60,7 @@ impl prost::Name for Changed {
 
 impl Event for Changed {
     const EXCHANGE: &'static str = EXCHANGE;
+    const AGGREGATE: &'static str = "account";
     const ROUTING_KEY: &'static str = "account.changed";
     const MAY_BE_UNROUTED: bool = false;
     const SIBLINGS: &'static [&'static str] = SIBLINGS;
@@ -87,6 +88,7 @@ impl prost::Name for Audited {
 
 impl Event for Audited {
     const EXCHANGE: &'static str = EXCHANGE;
+    const AGGREGATE: &'static str = "account";
     const ROUTING_KEY: &'static str = "account.audited";
     const MAY_BE_UNROUTED: bool = false;
     const SIBLINGS: &'static [&'static str] = SIBLINGS;
@@ -110,6 +112,7 @@ impl prost::Name for Echoed {
 
 impl Event for Echoed {
     const EXCHANGE: &'static str = "echo_events";
+    const AGGREGATE: &'static str = "echo";
     const ROUTING_KEY: &'static str = "echo.echoed";
     const MAY_BE_UNROUTED: bool = true;
     const SIBLINGS: &'static [&'static str] = &["test.account.v1.Echoed"];

@@ -41,6 +41,8 @@ mod identity;
 #[cfg(test)]
 mod lease;
 #[cfg(test)]
+mod observing;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod outbox;

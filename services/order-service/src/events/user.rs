@@ -1,0 +1,20 @@
+//! Any event of a user, whatever it says: from now on orders are taken for them, and the view shows their version.
+
+use messaging::{Advanced, Delivered, HandlerError, Transaction};
+
+use super::user_id;
+use crate::store::users::{self, Heard};
+
+pub async fn advanced(
+    transaction: &Transaction,
+    user: Advanced,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let heard = Heard {
+        user_id: user_id(&user.aggregate_id)?,
+        version: user.version,
+        event_at_ms: delivered.envelope.time_ms,
+    };
+    users::heard_of_user(transaction, &heard).await?;
+    Ok(())
+}

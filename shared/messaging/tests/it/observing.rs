@@ -1,0 +1,105 @@
+//! An observer of an aggregate sees each of its events once and in order, with and without a handler.
+
+use messaging::transport::Binding;
+use messaging::{Advanced, Delivered, HandlerError, Subscriptions, Transaction};
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually_is};
+
+use crate::effects::{QUEUE, change, execute};
+use crate::events::{Audited, Changed, EXCHANGE, Failure, id, message};
+use crate::world::World;
+
+const OBSERVED: &str = "observed";
+
+/// `Changed` has a handler, `Audited` has none.
+fn observed() -> Subscriptions {
+    Subscriptions::new(QUEUE)
+        .in_order::<Changed>(change)
+        .observe::<Audited>(observe)
+}
+
+async fn observe(
+    transaction: &Transaction,
+    account: Advanced,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let values = [
+        delivered.envelope.id.to_string().into(),
+        account.aggregate_id.into(),
+        account.version.into(),
+        OBSERVED.into(),
+    ];
+    let inserting =
+        "INSERT INTO effect (event_id, account, version, note, attempt, correlation_id, trace_id)
+                     VALUES ($1, $2, $3, $4, 1, '', '')";
+    execute(transaction, inserting, values).await?;
+    Ok(())
+}
+
+/// The notes and versions of account `a`, in the order of their effects.
+async fn effects(world: &World) -> Vec<(String, i64)> {
+    let written = "SELECT note, version FROM effect WHERE account = 'a' ORDER BY position";
+    let rows = world.rows(written, []).await;
+    let effect = |row: &sea_orm::QueryResult| {
+        let note: String = row.try_get("", "note").unwrap();
+        (note, row.try_get("", "version").unwrap())
+    };
+    rows.iter().map(effect).collect()
+}
+
+fn handled(version: i64) -> (String, i64) {
+    (String::new(), version)
+}
+
+fn seen(version: i64) -> (String, i64) {
+    (OBSERVED.to_owned(), version)
+}
+
+#[rstest]
+#[tokio::test]
+async fn each_event_of_the_aggregate_is_observed_in_its_turn_before_its_handler(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values([0, 1, 2], [2, 1, 0])] arrival: [usize; 3],
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let audited = Audited {
+        account: "a".to_owned(),
+    };
+    let events = [
+        message(&Changed::of("a"), 1),
+        message(&audited, 2),
+        message(&Changed::of("a"), 3),
+    ];
+    let arriving = arrival.map(|index| &events[index]);
+    world.send(&observed(), arriving).await;
+    world.run_consumer(observed());
+    let expected = vec![seen(1), handled(1), seen(2), seen(3), handled(3)];
+    eventually_is("all are observed", expected, async || effects(&world).await).await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_an_observer_wrote_is_undone_with_a_handler_that_fails(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let event = message(&Changed::failing("a", 2, Failure::Retry), 1);
+    world.send(&observed(), [&event]).await;
+    world.run_consumer(observed());
+    world.becomes(&id(&event), "done").await;
+    assert_eq!(effects(&world).await, [seen(1), handled(1)]);
+    world.stop().await;
+}
+
+/// Also those that no line of the table names.
+#[test]
+fn an_observer_alone_binds_all_events_of_its_aggregate() {
+    let subscriptions = Subscriptions::new(QUEUE).observe::<Audited>(observe);
+    let whole = Binding {
+        exchange: EXCHANGE.to_owned(),
+        pattern: "account.#".to_owned(),
+    };
+    let bindings: Vec<Binding> = subscriptions.queue().bindings.into_iter().collect();
+    assert_eq!(bindings, [whole]);
+}

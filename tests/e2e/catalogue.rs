@@ -1,0 +1,110 @@
+//! The event catalogue of ARCHITECTURE.md, and who consumes what, compared with the contracts and the subscription tables.
+
+use std::collections::BTreeSet;
+
+use contracts::key::v1::KeyRequested;
+use contracts::user::v1::KeyPublished;
+use prost::Name as _;
+
+use crate::system::participants;
+use crate::tidy::{read, root};
+
+#[test]
+fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
+    let architecture = read("ARCHITECTURE.md");
+    let (_, catalogue) = architecture.split_once("## Event catalogue").unwrap();
+    let (catalogue, _) = catalogue.split_once("\n## ").unwrap();
+    let named: BTreeSet<&str> = catalogue
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split_once('`').map(|(event, _)| event))
+        .collect();
+    let published: BTreeSet<&str> = contracts::EVENTS
+        .iter()
+        .map(|event| event.routing_key)
+        .collect();
+    assert_eq!(named, published);
+}
+
+#[test]
+fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
+    let architecture = read("ARCHITECTURE.md");
+    for participant in participants() {
+        let service = participant.service;
+        let subscriptions = participant.subscriptions.unwrap();
+        let handled = subscriptions.event_types().map(|event_type| {
+            let name = event(event_type).routing_key.replace('.', "_");
+            (event_type, name)
+        });
+        let observed = subscriptions
+            .observed_types()
+            .map(|event_type| (event_type, event(event_type).aggregate.to_owned()));
+        for (event_type, name) in handled.chain(observed) {
+            let file = format!("events/{name}.rs");
+            let source = format!("services/{service}/src/{file}");
+            assert!(root().join(&source).exists(), "{source}");
+            let row = consumers(&architecture, event(event_type).routing_key);
+            let named = row.iter().any(|cell| {
+                let (named, files) = cell.split_once(": ").unwrap_or((cell, ""));
+                named == service && files.contains(&format!("`{file}`"))
+            });
+            assert!(named, "{event_type}: the catalogue lacks {service}: {file}");
+        }
+    }
+}
+
+fn event(event_type: &str) -> &'static contracts::EventInfo {
+    let mut events = contracts::EVENTS.iter();
+    events
+        .find(|event| event.type_name == event_type)
+        .unwrap_or_else(|| panic!("{event_type} is no event of the contracts"))
+}
+
+/// The cells *consumed by* of one event's rows.
+fn consumers<'a>(architecture: &'a str, routing_key: &str) -> Vec<&'a str> {
+    let first = format!("| `{routing_key}` ");
+    let rows = architecture
+        .lines()
+        .skip_while(|line| !line.starts_with(&first));
+    let more = rows
+        .clone()
+        .skip(1)
+        .take_while(|line| line.starts_with("| | "));
+    let cells = rows.take(1).chain(more);
+    let cells = cells.filter_map(|row| row.split('|').nth(3));
+    cells.map(str::trim).collect()
+}
+
+/// An event that has to reach a queue and that nobody takes would stay in its outbox for good, and others behind it.
+#[test]
+fn what_nobody_consumes_may_go_unrouted_and_so_may_what_is_published_again_anyway() {
+    let queues = participants().map(|participant| participant.subscriptions.unwrap().queue());
+    let bindings: Vec<_> = queues.iter().flat_map(|queue| &queue.bindings).collect();
+    let published_again = [KeyPublished::full_name(), KeyRequested::full_name()];
+    for event in contracts::EVENTS {
+        let whole = format!("{}.#", event.aggregate);
+        let is_consumed = bindings.iter().any(|binding| {
+            binding.exchange == event.exchange
+                && [event.routing_key, &whole].contains(&binding.pattern.as_str())
+        });
+        let comes_again = published_again.iter().any(|name| name == event.type_name);
+        assert_eq!(
+            event.may_be_unrouted,
+            comes_again || !is_consumed,
+            "{event:?}, consumed: {is_consumed}"
+        );
+    }
+}
+
+#[test]
+fn every_exchange_of_the_contracts_has_a_publisher_and_no_service_publishes_to_another() {
+    let of_contracts: BTreeSet<&str> = contracts::EVENTS
+        .iter()
+        .map(|event| event.exchange)
+        .collect();
+    let published: BTreeSet<&str> = participants()
+        .iter()
+        .flat_map(|participant| participant.exchanges.iter().copied())
+        .collect();
+    assert_eq!(published, of_contracts);
+}

@@ -1,0 +1,413 @@
+//! What is sensitive in the contracts is erased with its person: the lists of fields and of events come from the descriptors, so a
+//! new field that nothing erases fails here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::notification::v1::NotificationKind;
+use contracts::order::v1::{CancelOrderRequest, ConfirmOrderRequest, ShipOrderRequest};
+use contracts::user::v1::{
+    AuthenticateRequest, ChangePasswordRequest, CreateUserRequest, DeleteUserRequest,
+    RefreshTokenRequest, RequestPasswordResetRequest, ResetPasswordRequest, RevokeTokenRequest,
+    Tokens, UpdateUserRequest, User, VerifyEmailRequest,
+};
+use contracts::{EVENTS, EventInfo, FILE_DESCRIPTOR_SET};
+use prost::{Message, Name};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
+use rstest::rstest;
+use scenarios::Caller;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use store::sql;
+use testkit::{Stack, authorized, eventually, eventually_is};
+use uuid::Uuid;
+
+use crate::system::{Running, participants};
+
+const SENSITIVE: &str = "angarium.event.v1.sensitive";
+
+/// Every sensitive field that a request can hold is sent, with values that are nowhere else, and looked for in every table.
+#[rstest]
+#[tokio::test]
+async fn after_a_deletion_no_table_holds_a_sensitive_value_of_any_request(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let system = Running::start(stack).await;
+    let mut said = Said::new();
+    let user_id = live(&system, &mut said).await;
+    assert_eq!(
+        said.fields(),
+        sensitive_fields_of_requests(&said.pool),
+        "the story lacks a request with a sensitive field, or has one too many"
+    );
+    let personal = ["email", "display_name", "tracking_number", "reason"];
+    for (field, values) in &said.values {
+        if personal
+            .iter()
+            .any(|name| field.ends_with(&format!(".{name}")))
+        {
+            let kept = found(&system, values).await;
+            assert!(!kept.is_empty(), "the search does not find {field}");
+        }
+    }
+
+    let request = DeleteUserRequest {
+        user_id: user_id.clone(),
+        ..DeleteUserRequest::default()
+    };
+    let request = authorized(&system.token(&user_id), request);
+    system.users.clone().delete_user(request).await.unwrap();
+    let values: BTreeSet<String> = said.values.into_values().flatten().collect();
+    eventually("nothing sensitive is left", async || {
+        let found = found(&system, &values).await;
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    })
+    .await;
+    system.stop().await;
+}
+
+/// Each is put into its publisher's history, whether or not the publisher knows how to make it.
+#[rstest]
+#[tokio::test]
+async fn with_a_person_every_publisher_erases_all_its_events_with_sensitive_fields(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let system = Running::start(stack).await;
+    let user_id = system.register("ada@example.com").await;
+    // Every service has heard of the user, so that each has somebody to delete.
+    system.order(&user_id).await;
+    system.sent(&user_id, NotificationKind::Welcome).await;
+    let mut kept: BTreeMap<&str, usize> = BTreeMap::new();
+    for event in EVENTS
+        .iter()
+        .filter(|event| event.person_id_field.is_some())
+    {
+        let mut publishers = participants().into_iter();
+        let publisher = publishers.find(|one| one.exchanges.contains(&event.exchange));
+        let publisher = publisher.unwrap_or_else(|| panic!("nobody publishes {event:?}"));
+        keep(&system, publisher.service, event, &user_id).await;
+        *kept.entry(publisher.service).or_default() += 1;
+    }
+    assert!(kept.values().sum::<usize>() >= 6, "{kept:?}");
+
+    let request = DeleteUserRequest {
+        user_id: user_id.clone(),
+        ..DeleteUserRequest::default()
+    };
+    let request = authorized(&system.token(&user_id), request);
+    system.users.clone().delete_user(request).await.unwrap();
+    for service in kept.keys() {
+        let left = format!(
+            "SELECT event_type FROM angarium_outbox_history WHERE person_id = '{user_id}' AND length(payload) > 0"
+        );
+        let what = format!("{service} has erased all of them");
+        eventually_is(&what, Vec::<String>::new(), async || {
+            let rows = system.query(service, &left).await;
+            let types = rows.iter().map(|row| row.try_get("", "event_type"));
+            types.collect::<Result<_, _>>().unwrap()
+        })
+        .await;
+    }
+    system.stop().await;
+}
+
+/// As the relay leaves a published event.
+async fn keep(system: &Running, service: &str, event: &EventInfo, person_id: &str) {
+    let keeping = "INSERT INTO angarium_outbox_history
+        (sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
+         aggregate_version, payload, person_id, correlation_id, created_at, published_at)
+        VALUES (0, {uuid $1}, $2, $3, false, $4, $5, $6, 1, $7, $8, 'call-1', {time}, {time})";
+    let values = [
+        Uuid::now_v7().to_string().into(),
+        event.exchange.into(),
+        event.routing_key.into(),
+        event.type_name.into(),
+        event.aggregate.into(),
+        // An aggregate of its own: the version is free.
+        Uuid::now_v7().to_string().into(),
+        b"personal".to_vec().into(),
+        person_id.into(),
+    ];
+    let db = system.database(service).await;
+    sql::execute(&db, keeping, values).await.unwrap();
+}
+
+/// The sensitive values of all requests, by the full names of their fields.
+struct Said {
+    pool: DescriptorPool,
+    values: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Said {
+    fn new() -> Self {
+        Self {
+            pool: DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// The request, noted.
+    fn note<R: Message + Name>(&mut self, request: R) -> R {
+        let descriptor = self.pool.get_message_by_name(&R::full_name()).unwrap();
+        let bytes = request.encode_to_vec();
+        let message = DynamicMessage::decode(descriptor, bytes.as_slice()).unwrap();
+        self.gather(&message);
+        request
+    }
+
+    fn gather(&mut self, message: &DynamicMessage) {
+        for (field, value) in message.fields() {
+            if let Some(inner) = value.as_message() {
+                self.gather(inner);
+            } else if is_sensitive(&self.pool, &field) {
+                let value = value.as_str().unwrap().to_owned();
+                let values = self.values.entry(field.full_name().to_owned());
+                values.or_default().insert(value);
+            }
+        }
+    }
+
+    fn fields(&self) -> BTreeSet<String> {
+        self.values.keys().cloned().collect()
+    }
+}
+
+fn is_sensitive(pool: &DescriptorPool, field: &FieldDescriptor) -> bool {
+    let option = pool.get_extension_by_name(SENSITIVE).unwrap();
+    field.options().get_extension(&option).as_bool() == Some(true)
+}
+
+fn sensitive_fields_of_requests(pool: &DescriptorPool) -> BTreeSet<String> {
+    let methods = pool.services().flat_map(|service| {
+        let methods: Vec<_> = service.methods().collect();
+        methods
+    });
+    let mut messages: Vec<MessageDescriptor> = methods.map(|method| method.input()).collect();
+    let (mut seen, mut sensitive) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(message) = messages.pop() {
+        if !seen.insert(message.full_name().to_owned()) {
+            continue;
+        }
+        for field in message.fields() {
+            if let Kind::Message(inner) = field.kind() {
+                messages.push(inner);
+            } else if is_sensitive(pool, &field) {
+                sensitive.insert(field.full_name().to_owned());
+            }
+        }
+    }
+    sensitive
+}
+
+const EMAIL: &str = "zyzzyva@example.com";
+const MOVED: &str = "moved.syzygy@example.org";
+const PASSWORDS: [&str; 3] = [
+    "quetzal-7-vermilion",
+    "quetzal-9-cerulean",
+    "quetzal-10-magenta",
+];
+
+/// One account, from its registration to orders in every state: all that its user can tell the services. Answers the user's id.
+async fn live(system: &Running, said: &mut Said) -> String {
+    let (mut users, caller) = (system.users.clone(), system.caller());
+    let request = said.note(CreateUserRequest {
+        email: EMAIL.to_owned(),
+        password: PASSWORDS[0].to_owned(),
+        display_name: "Xanthippe".to_owned(),
+        request_id: request_id(),
+    });
+    let answer = users.create_user(request).await.unwrap().into_inner();
+    let user_id = answer.user.unwrap().user_id;
+    let first = verify(system, &caller, said, EMAIL, &[]).await;
+
+    let tokens = log_in(system, said).await;
+    let request = said.note(RevokeTokenRequest {
+        refresh_token: tokens.refresh_token,
+    });
+    users.revoke_token(request).await.unwrap();
+    let tokens = log_in(system, said).await;
+    let request = said.note(RefreshTokenRequest {
+        refresh_token: tokens.refresh_token,
+    });
+    users.refresh_token(request).await.unwrap();
+
+    let token = system.token(&user_id);
+    let request = said.note(ChangePasswordRequest {
+        current_password: PASSWORDS[0].to_owned(),
+        new_password: PASSWORDS[1].to_owned(),
+        request_id: request_id(),
+    });
+    let request = authorized(&token, request);
+    users.change_password(request).await.unwrap();
+    let request = said.note(UpdateUserRequest {
+        user: Some(User {
+            user_id: user_id.clone(),
+            email: MOVED.to_owned(),
+            display_name: "Calliope".to_owned(),
+            ..User::default()
+        }),
+        current_password: PASSWORDS[1].to_owned(),
+        request_id: request_id(),
+        ..UpdateUserRequest::default()
+    });
+    users
+        .update_user(authorized(&token, request))
+        .await
+        .unwrap();
+    let second = verify(system, &caller, said, MOVED, &[&first]).await;
+    let request = said.note(RequestPasswordResetRequest {
+        email: MOVED.to_owned(),
+        request_id: request_id(),
+    });
+    users.request_password_reset(request).await.unwrap();
+    let code = next_code(&caller, MOVED, &[&first, &second]).await;
+    let request = said.note(ResetPasswordRequest {
+        code,
+        new_password: PASSWORDS[2].to_owned(),
+        request_id: request_id(),
+    });
+    users.reset_password(request).await.unwrap();
+    order(system, said, &user_id).await;
+    user_id
+}
+
+/// One order stays open, one is cancelled and one is shipped; and the mails about them are sent.
+async fn order(system: &Running, said: &mut Said, user_id: &str) {
+    let mut orders = system.orders.clone();
+    system.order(user_id).await;
+    let cancelled = system.order(user_id).await.order_id;
+    let request = said.note(CancelOrderRequest {
+        order_id: cancelled,
+        reason: "my neighbour Polyhymnia has one".to_owned(),
+        request_id: request_id(),
+        ..CancelOrderRequest::default()
+    });
+    let request = authorized(&system.token(user_id), request);
+    orders.cancel_order(request).await.unwrap();
+    let shipped = system.order(user_id).await.order_id;
+    let request = ConfirmOrderRequest {
+        order_id: shipped.clone(),
+        ..ConfirmOrderRequest::default()
+    };
+    let request = authorized(&system.tokens.admin(), request);
+    orders.confirm_order(request).await.unwrap();
+    let request = said.note(ShipOrderRequest {
+        order_id: shipped,
+        carrier: "Royal Road".to_owned(),
+        tracking_number: "ECBATANA-4711".to_owned(),
+        request_id: request_id(),
+        ..ShipOrderRequest::default()
+    });
+    let request = authorized(&system.tokens.admin(), request);
+    orders.ship_order(request).await.unwrap();
+    for kind in [
+        NotificationKind::OrderCancelled,
+        NotificationKind::OrderShipped,
+    ] {
+        system.sent(user_id, kind).await;
+    }
+}
+
+async fn log_in(system: &Running, said: &mut Said) -> Tokens {
+    let request = said.note(AuthenticateRequest {
+        email: EMAIL.to_owned(),
+        password: PASSWORDS[0].to_owned(),
+    });
+    let answer = system.users.clone().authenticate(request).await.unwrap();
+    answer.into_inner().tokens.unwrap()
+}
+
+/// Verifies the address by the code of the mail that goes there, and answers the code.
+async fn verify(
+    system: &Running,
+    caller: &Caller,
+    said: &mut Said,
+    email: &str,
+    known: &[&String],
+) -> String {
+    let code = next_code(caller, email, known).await;
+    let request = said.note(VerifyEmailRequest {
+        code: code.clone(),
+        request_id: request_id(),
+    });
+    system.users.clone().verify_email(request).await.unwrap();
+    code
+}
+
+async fn next_code(caller: &Caller, email: &str, known: &[&String]) -> String {
+    let known = known.iter().map(|code| (*code).clone()).collect();
+    caller.mailbox.next_code(email, &known).await.unwrap()
+}
+
+fn request_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// Where one of these values is, in any table of any service.
+async fn found(system: &Running, values: &BTreeSet<String>) -> Vec<String> {
+    let mut places = Vec::new();
+    for participant in participants() {
+        let db = system.database(participant.service).await;
+        for table in tables(&db).await {
+            let row = row_as_text(&db, &table).await;
+            let held = |value: &String| format!("{} THEN '{value}'", holds(&db, &row, value));
+            let cases: Vec<String> = values.iter().map(held).collect();
+            let held = format!(
+                "SELECT DISTINCT held FROM (SELECT CASE WHEN {} END AS held FROM {table}) AS looked WHERE held IS NOT NULL",
+                cases.join(" WHEN ")
+            );
+            for value in texts(&db, &held).await {
+                places.push(format!("{}: {table}: {value}", participant.service));
+            }
+        }
+    }
+    places
+}
+
+async fn tables(db: &store::Database) -> Vec<String> {
+    let tables = match db.get_database_backend() {
+        DbBackend::Sqlite => {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        }
+        _ => {
+            "SELECT table_name::text FROM information_schema.tables
+             WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
+        }
+    };
+    let tables = texts(db, tables).await;
+    assert!(tables.len() > 8, "{tables:?}");
+    tables
+}
+
+/// An expression for all columns of a row.
+async fn row_as_text(db: &store::Database, table: &str) -> String {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return format!("{table}::text");
+    }
+    let columns = texts(
+        db,
+        &format!("SELECT name FROM pragma_table_info('{table}')"),
+    )
+    .await;
+    let columns = columns
+        .iter()
+        .map(|name| format!("hex(coalesce(\"{name}\", ''))"));
+    columns.collect::<Vec<_>>().join(" || ' ' || ")
+}
+
+/// PostgreSQL shows bytes in hexadecimal and text as it is, `hex` of SQLite shows both in hexadecimal.
+fn holds(db: &store::Database, row: &str, value: &str) -> String {
+    let bytes = value.bytes();
+    if db.get_database_backend() == DbBackend::Sqlite {
+        let hex: String = bytes.map(|byte| format!("{byte:02X}")).collect();
+        return format!("instr({row}, '{hex}') > 0");
+    }
+    let hex: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+    format!("(position('{value}' in {row}) > 0 OR position('{hex}' in {row}) > 0)")
+}
+
+/// The first column of all rows.
+async fn texts(db: &store::Database, sql: &str) -> Vec<String> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let rows = db.query_all_raw(statement).await.unwrap();
+    let texts = rows.iter().map(|row| row.try_get_by_index(0));
+    texts.collect::<Result<_, _>>().unwrap()
+}
