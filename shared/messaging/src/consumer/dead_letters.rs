@@ -17,16 +17,19 @@ impl Consumer {
         let queue = dead_letter_queue(self.handling.consumer());
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
-            let receiving = async {
-                let mut receiver = self
-                    .transport
-                    .receiver(&queue, self.config.prefetch)
-                    .await?;
-                reconnect.connected();
-                let _up = self.dead_letters.up();
-                self.take_in(&mut *receiver, stop).await
+            let connecting = self.transport.receiver(&queue, self.config.prefetch);
+            let Some(connected) = stop.run_until_cancelled(connecting).await else {
+                return;
             };
-            if let Some(Err(error)) = stop.run_until_cancelled(receiving).await {
+            let ended = match connected {
+                Ok(mut receiver) => {
+                    reconnect.connected();
+                    let _up = self.dead_letters.up();
+                    self.take_in(&mut *receiver, stop).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
                 tracing::warn!(queue, %error, "taking in dead letters starts over; nothing is lost");
                 reconnect.pause(stop).await;
             }
@@ -38,15 +41,20 @@ impl Consumer {
         receiver: &mut dyn Receiver,
         stop: &CancellationToken,
     ) -> Result<(), TransportError> {
-        loop {
-            let delivery = receiver.receive().await?;
+        // What was received before the stop is acknowledged, or it would come again.
+        while let Some(received) = stop.run_until_cancelled(receiver.receive()).await {
+            let delivery = received?;
             let mut reconnect = Reconnect::default();
             while let Err(error) = self.keep(&delivery).await {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
                 tracing::warn!(%error, "taking in dead letters pauses for the database");
                 reconnect.pause(stop).await;
             }
             receiver.acknowledge(Ack::One(delivery.tag)).await?;
         }
+        Ok(())
     }
 
     async fn keep(&self, delivery: &Delivery) -> Result<(), DbErr> {
