@@ -1,6 +1,6 @@
 //! Generates the crate from proto/, without protoc: compiles the files, checks what their options say, and writes the
-//! messages, the clients and servers, `impl Event`, `impl Validate`, the redacting `impl Debug` and the descriptor set into
-//! OUT_DIR.
+//! messages, the clients and servers, `impl Event`, `impl Validate`, `impl GrpcServer`, the redacting `impl Debug` and the
+//! descriptor set into OUT_DIR.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,8 @@ mod redaction;
 mod rules;
 #[path = "build/rust.rs"]
 mod rust;
+#[path = "build/servers.rs"]
+mod servers;
 #[path = "build/validation.rs"]
 mod validation;
 
@@ -58,6 +60,7 @@ fn generate() -> Result<()> {
 
     fs::write(out_dir.join("events.rs"), events::to_rust(&events))?;
     fs::write(out_dir.join("redaction.rs"), redaction::to_rust(&redacted))?;
+    fs::write(out_dir.join("servers.rs"), servers::to_rust(&pool))?;
     fs::write(
         out_dir.join("validation.rs"),
         validation::to_rust(&validated),

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use angarium::registry::{Registered, SERVICES};
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -13,6 +15,11 @@ fn root() -> PathBuf {
 fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names of all services.
+fn services() -> impl Iterator<Item = &'static str> {
+    SERVICES.iter().map(|service| service.definition.name)
 }
 
 /// All Rust files below `folder`.
@@ -49,20 +56,22 @@ fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
 #[test]
 fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
     let architecture = read("ARCHITECTURE.md");
-    for (service, participant) in [
-        (user_service::NAME, user_service::app::participant()),
-        (order_service::NAME, order_service::app::participant()),
-        (
-            notification_service::NAME,
-            notification_service::app::participant(),
-        ),
-    ] {
-        let subscriptions = participant.subscriptions.unwrap();
+    for Registered { definition, .. } in SERVICES {
+        let service = definition.name;
+        let subscriptions = (definition.subscriptions)();
         for event_type in subscriptions.event_types() {
             let event = contracts::EVENTS
                 .iter()
                 .find(|event| event.type_name == event_type)
                 .unwrap();
+            // The one handler that services share.
+            if event.routing_key == "key.published" {
+                assert!(
+                    architecture.contains(&format!("{service}: the chassis")),
+                    "the catalogue lacks {service}: the chassis"
+                );
+                continue;
+            }
             let file = format!("events/{}.rs", event.routing_key.replace('.', "_"));
             assert!(
                 root()
@@ -88,21 +97,16 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
         ("contracts", &["event"]),
         ("messaging", &["event", "store"]),
         ("runtime", &["store"]),
+        ("service", &["contracts", "messaging", "runtime", "store"]),
         ("store", &[]),
         ("testkit", &["event", "messaging", "runtime", "store"]),
     ];
-    let ours = [
-        "event",
-        "contracts",
-        "messaging",
-        "runtime",
-        "store",
-        "testkit",
-        "user-service",
-        "order-service",
-        "notification-service",
-        "angarium",
-    ];
+    let shared = allowed.map(|(name, _)| name);
+    let ours: Vec<&str> = shared
+        .into_iter()
+        .chain(services())
+        .chain(["angarium"])
+        .collect();
     for (name, may) in allowed {
         let manifest = read(format!("shared/{name}/Cargo.toml"));
         let (_, dependencies) = manifest.split_once("[dependencies]").unwrap();
@@ -114,9 +118,9 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
             assert!(!knows, "shared/{name} depends on {other}");
         }
     }
-    for service in ["user-service", "order-service", "notification-service"] {
+    for service in services() {
         let manifest = read(format!("services/{service}/Cargo.toml"));
-        for other in ["user-service", "order-service", "notification-service"] {
+        for other in services() {
             assert!(
                 other == service || !manifest.contains(&format!("{other}.workspace")),
                 "{service} depends on {other}"
@@ -131,6 +135,7 @@ fn lapin_is_known_to_messaging_tests_and_bench_only() {
         "shared/runtime",
         "shared/contracts",
         "shared/event",
+        "shared/service",
         "services/angarium",
     ] {
         assert!(
@@ -138,7 +143,7 @@ fn lapin_is_known_to_messaging_tests_and_bench_only() {
             "{package}"
         );
     }
-    for service in ["user-service", "order-service", "notification-service"] {
+    for service in services() {
         assert!(
             !read(format!("services/{service}/Cargo.toml")).contains("lapin"),
             "{service}"

@@ -59,6 +59,17 @@ pub const READABLE_REQUESTS: &[Readable] = generated::READABLE_REQUESTS;
 /// Every event there is, to be read by its name.
 pub const READABLE_EVENTS: &[Readable] = generated::READABLE_EVENTS;
 
+/// A generated gRPC server, with what is set on all of them.
+pub trait GrpcServer {
+    /// Adds it to `routes`, with the most bytes of a request and of a response, and gzip in both directions.
+    #[must_use]
+    fn add_to(
+        self,
+        routes: tonic::service::Routes,
+        most_bytes: (usize, usize),
+    ) -> tonic::service::Routes;
+}
+
 /// What the contract says about an event: for those who have to know events without naming their types.
 #[derive(Clone, Copy, Debug)]
 pub struct EventInfo {
@@ -87,6 +98,7 @@ pub struct EventInfo {
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/events.rs"));
     include!(concat!(env!("OUT_DIR"), "/redaction.rs"));
+    include!(concat!(env!("OUT_DIR"), "/servers.rs"));
     include!(concat!(env!("OUT_DIR"), "/validation.rs"));
 
     pub(crate) mod angarium {

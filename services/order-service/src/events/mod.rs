@@ -1,16 +1,14 @@
 //! What this service reacts to: one line an event; the handler's file has the event's name.
 
-use contracts::key::v1::KeyRequested;
 use contracts::order::v1::ExpiryElapsed;
 use contracts::user::v1::{KeyPublished, UserCreated, UserDeleted, UserUpdated};
 use messaging::{Delivered, HandlerError, Subscriptions};
+use service::keys;
 use uuid::Uuid;
 
-use crate::NAME;
 use crate::store::users::Heard;
 
 pub mod expiry_elapsed;
-pub mod key_published;
 pub mod user_created;
 pub mod user_deleted;
 pub mod user_updated;
@@ -23,16 +21,8 @@ pub fn subscriptions() -> Subscriptions {
         .in_order::<UserCreated>(user_created::handle)
         .in_order::<UserUpdated>(user_updated::handle)
         .in_order::<UserDeleted>(user_deleted::handle)
-        .on::<KeyPublished>(key_published::handle)
+        .on::<KeyPublished>(keys::published)
         .on::<ExpiryElapsed>(expiry_elapsed::handle)
-}
-
-/// Asks the user service to announce the keys.
-pub fn key_request() -> KeyRequested {
-    KeyRequested {
-        request_id: Uuid::now_v7().to_string(),
-        service: NAME.to_owned(),
-    }
 }
 
 /// What any event about a user tells of them.

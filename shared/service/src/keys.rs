@@ -1,10 +1,17 @@
-//! The user service has told of a key: from now on tokens that it has signed are accepted.
+//! The keys of access tokens, for services that verify tokens of another one: the request, and the handler of the answer.
 
+use contracts::key::v1::KeyRequested;
 use contracts::user::v1::KeyPublished;
 use messaging::{Delivered, HandlerError, Transaction};
 use runtime::auth::{self, VerificationKey};
+use uuid::Uuid;
 
-pub async fn handle(
+/// Handles `key.published`: from now on tokens that the key has signed are accepted. A service with
+/// [`Keys::Announced`](crate::Keys::Announced) has it in its subscriptions.
+///
+/// # Errors
+/// *Reject* where the event holds no key.
+pub async fn published(
     transaction: &Transaction,
     event: KeyPublished,
     delivered: &Delivered,
@@ -20,4 +27,12 @@ pub async fn handle(
     };
     auth::hear(transaction, &key, delivered.envelope.time_ms).await?;
     Ok(())
+}
+
+/// Asks the issuer to announce the keys.
+pub(crate) fn request(service: &str) -> KeyRequested {
+    KeyRequested {
+        request_id: Uuid::now_v7().to_string(),
+        service: service.to_owned(),
+    }
 }
