@@ -6,6 +6,7 @@
 
 use contracts::notification::v1::NotificationFailed;
 use messaging::{Cause, Store, Transaction, outbox, trace};
+use service::CommonError;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -42,7 +43,7 @@ impl Settling {
         let due = self.store.due(SIGNAL, question);
         let failed = |error| match error {
             // Told where it begins and ends.
-            Error::Overloaded(_) => {}
+            Error::Common(CommonError::Overloaded(_)) => {}
             error => {
                 tracing::warn!(%error, "the mails to deleted users cannot be looked after, trying again");
             }
@@ -55,7 +56,8 @@ impl Settling {
     /// # Errors
     /// Where the database is away, or too much waits to be published.
     pub async fn settle_some(&self) -> Result<bool, Error> {
-        let transaction = self.store.begin_command().await?;
+        let begun = self.store.begin_command().await;
+        let transaction = begun.map_err(CommonError::from)?;
         let Some(user) = recipients::lock_unsettled(&transaction).await? else {
             return Ok(false);
         };

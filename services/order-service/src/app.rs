@@ -35,7 +35,7 @@ impl Service for App {
         let (most, of_caller) = (config.max_watchers, config.max_watchers_per_caller);
         let watchers = Watchers::new(base.store.clone(), most, of_caller);
         let commands = Commands::new(
-            base.store.clone(),
+            base.commands(),
             base.clock.clone(),
             config.confirmation_time,
         );

@@ -5,6 +5,7 @@
 //! process that dies leaves it for the next. While events cannot be published this waits as commands do.
 
 use messaging::{Cause, Store, Transaction, outbox, trace};
+use service::CommonError;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -38,7 +39,7 @@ impl Settling {
         let due = self.store.due(SIGNAL, question);
         let failed = |error| match error {
             // Told where it begins and ends.
-            Error::Overloaded(_) => {}
+            Error::Common(CommonError::Overloaded(_)) => {}
             error => {
                 tracing::warn!(%error, "the orders of deleted users cannot be looked after, trying again");
             }
@@ -48,7 +49,8 @@ impl Settling {
 
     /// One transaction's worth of work; the answer is whether there was some that nobody else is at.
     async fn settle_some(&self) -> Result<bool, Error> {
-        let transaction = self.store.begin_command().await?;
+        let begun = self.store.begin_command().await;
+        let transaction = begun.map_err(CommonError::from)?;
         let Some(user) = users::lock_unsettled(&transaction).await? else {
             return Ok(false);
         };

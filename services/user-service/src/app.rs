@@ -50,7 +50,7 @@ impl Service for App {
         let keys = Arc::new(keys.await.context("the signing keys cannot be used")?);
         let throttle = Throttle::new(store.clone(), secret_key, clock.clone());
         let commands = Commands {
-            store: store.clone(),
+            store: base.commands(),
             hasher: Hasher::new(Limits::of_this_machine()),
             clock: clock.clone(),
             keys: Arc::clone(&keys),

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::user::v1::{EmailVerificationRequested, UserUpdated};
-use messaging::{Cause, Store, Transaction, outbox};
+use messaging::{Cause, Transaction, outbox};
 use runtime::Clock;
 use runtime::auth::{Caller, Role};
 use runtime::sealed::{MailCodes, Purpose};
 use sea_orm::{ConnectionTrait, DbErr};
 use secrecy::SecretString;
+use service::CommandStore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -43,7 +44,7 @@ pub const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
 /// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
-    pub store: Store,
+    pub store: CommandStore,
     pub hasher: Hasher,
     pub clock: Arc<dyn Clock>,
     pub keys: Arc<Keys>,

@@ -7,8 +7,10 @@
 #![warn(missing_docs)]
 
 mod args;
+mod commands;
 mod config;
 mod definition;
+mod error;
 mod host;
 pub mod keys;
 mod parts;
@@ -18,8 +20,10 @@ use std::process::ExitCode;
 use sea_orm_migration::MigrationTrait;
 
 pub use args::{Args, CommonArgs, Known, OwnArgs};
+pub use commands::{AnsweredCommand, Begun, Command, CommandStore};
 pub use config::{Common, Config};
 pub use definition::{Definition, Keys, Schema};
+pub use error::CommonError;
 pub use host::Host;
 pub use parts::{Base, Parts};
 

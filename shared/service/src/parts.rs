@@ -11,6 +11,8 @@ use runtime::{Clock, PageTokens};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::CommandStore;
+
 /// What a service is built on.
 pub struct Base {
     /// Its database. The schema is ready.
@@ -23,6 +25,11 @@ pub struct Base {
 }
 
 impl Base {
+    /// Its database, for commands.
+    pub fn commands(&self) -> CommandStore {
+        CommandStore::new(self.store.clone())
+    }
+
     /// The routes of `server`, with the limits of the configuration and gzip in both directions.
     pub fn serve<S: GrpcServer>(&self, server: S) -> Parts {
         let limits = (self.grpc.max_request_bytes, self.grpc.max_response_bytes);

@@ -7,6 +7,7 @@ use messaging::Store;
 use runtime::auth::{Caller, Role};
 use runtime::sealed::{MailCodes, MasterKey};
 use runtime::{PageTokens, TestClock};
+use service::CommandStore;
 use testkit::{Database, StoreKind};
 use tonic::Request;
 use user_service::address::AddressSource;
@@ -49,7 +50,7 @@ impl Bench {
         let keys = Arc::new(keys.unwrap());
         let throttle = Throttle::new(store.clone(), &secret_key, Arc::clone(&shared));
         let commands = Commands {
-            store: store.clone(),
+            store: CommandStore::new(store.clone()),
             hasher,
             clock: shared,
             keys: Arc::clone(&keys),
