@@ -95,6 +95,7 @@ fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
     let allowed = [
         ("event", &[][..]),
         ("contracts", &["event"]),
+        ("mail-codes", &["runtime"]),
         ("messaging", &["event", "store"]),
         ("runtime", &["store"]),
         ("service", &["contracts", "messaging", "runtime", "store"]),
@@ -324,5 +325,18 @@ fn every_test_that_the_failure_table_names_exists() {
             source.contains(&format!("fn {name}(")),
             "{test} is not a test"
         );
+    }
+}
+
+/// A command that begins elsewhere could forget the call that it answers.
+#[test]
+fn commands_begin_in_the_chassis_alone() {
+    for service in services() {
+        for file in sources(&root().join("services").join(service).join("src")) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for call in ["begin_command(", "idempotency::claim", "idempotency::keep"] {
+                assert!(!text.contains(call), "{}: {call}", file.display());
+            }
+        }
     }
 }

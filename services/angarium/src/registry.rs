@@ -6,9 +6,10 @@
 use std::pin::Pin;
 
 use clap::CommandFactory as _;
+use mail_codes::MailSealingKeyArgs;
 use notification_service::config::{MailArgs, MailConfig, NotificationConfig};
 use order_service::config::{OrderArgs, OrderConfig};
-use runtime::config::{MailSealingKeyArgs, Problems, SecretKeyArgs};
+use runtime::config::{Problems, SecretKeyArgs};
 use runtime::sealed::MasterKey;
 use service::{Common, Config, Definition, Host, Known, Service};
 use user_service::config::{IdentityArgs, IdentityConfig, UserConfig};

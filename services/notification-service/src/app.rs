@@ -1,13 +1,13 @@
 //! What the notification service is, and what it is made of. The [`Host`](service::Host) does the rest.
 
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
-use runtime::sealed::MailCodes;
-use service::{Base, Definition, Keys, Parts, Schema, Service};
+use mail_codes::MailCodes;
+use service::{Base, Definition, Keys, Parts, Schema, Service, settling};
 
 use crate::config::{NotificationArgs, NotificationConfig};
 use crate::mailer::Mailer;
 use crate::migrations::Migrator;
-use crate::settling::Settling;
+use crate::settling::Mails;
 use crate::{access, events, grpc, sender};
 
 /// What the notification service is.
@@ -37,11 +37,10 @@ impl Service for App {
         config.mail_sealing_key.warn_if_well_known();
         let codes = MailCodes::new(&config.mail_sealing_key);
         let mailer = Mailer::new(store.clone(), sender, mail.from, codes, mail.timeout);
-        let settling = Settling::new(store.clone());
-        let notifications = grpc::Notifications::new(store, base.page_tokens.clone());
+        let notifications = grpc::Notifications::new(store.clone(), base.page_tokens.clone());
         Ok(base
             .serve(NotificationServiceServer::new(notifications))
-            .beside("settling", |stop| settling.run(stop))
+            .beside("settling", |stop| settling::run::<Mails>(store, stop))
             .beside("mailer", |stop| mailer.run(stop)))
     }
 }

@@ -1,12 +1,12 @@
 //! What the order service is, and what it is made of. The [`Host`](service::Host) does the rest.
 
 use contracts::order::v1::order_service_server::OrderServiceServer;
-use service::{Base, Definition, Keys, Parts, Schema, Service};
+use service::{Base, Definition, Keys, Parts, Schema, Service, settling};
 
 use crate::commands::Commands;
 use crate::config::{OrderArgs, OrderConfig};
 use crate::migrations::Migrator;
-use crate::settling::Settling;
+use crate::settling::Orders;
 use crate::watch::Watchers;
 use crate::{access, events, grpc};
 
@@ -40,11 +40,10 @@ impl Service for App {
             config.confirmation_time,
         );
         let (store, tokens) = (base.store.clone(), base.page_tokens.clone());
-        let orders = grpc::Orders::new(store, commands, watchers.clone(), tokens);
-        let settling = Settling::new(base.store.clone());
+        let orders = grpc::Orders::new(store.clone(), commands, watchers.clone(), tokens);
         Ok(base
             .serve(OrderServiceServer::new(orders))
             .beside("watchers", |stop| watchers.run(stop))
-            .beside("settling", |stop| settling.run(stop)))
+            .beside("settling", |stop| settling::run::<Orders>(store, stop)))
     }
 }

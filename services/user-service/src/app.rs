@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use contracts::user::v1::user_service_server::UserServiceServer;
-use runtime::sealed::MailCodes;
+use mail_codes::MailCodes;
 use service::{Base, Definition, Parts, Schema, Service};
 
 use crate::commands::Commands;

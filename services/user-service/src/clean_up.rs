@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail_codes::Purpose;
 use messaging::Store;
-use runtime::sealed::Purpose;
 use runtime::{Clock, millis};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;

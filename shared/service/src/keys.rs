@@ -6,6 +6,8 @@ use messaging::{Delivered, HandlerError, Transaction};
 use runtime::auth::{self, VerificationKey};
 use uuid::Uuid;
 
+use crate::time;
+
 /// Handles `key.published`: from now on tokens that the key has signed are accepted. A service with
 /// [`Keys::Announced`](crate::Keys::Announced) has it in its subscriptions.
 ///
@@ -19,11 +21,10 @@ pub async fn published(
     let public_key = event.public_key.try_into();
     let public_key = public_key
         .map_err(|_| HandlerError::reject("public_key does not have the 32 bytes of a key"))?;
-    let expires = event.expire_time.unwrap_or_default();
     let key = VerificationKey {
         key_id: event.key_id,
         public_key,
-        expires_at_ms: expires.seconds.saturating_mul(1000),
+        expires_at_ms: time::unix_ms(event.expire_time),
     };
     auth::hear(transaction, &key, delivered.envelope.time_ms).await?;
     Ok(())

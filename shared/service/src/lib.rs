@@ -14,6 +14,8 @@ mod error;
 mod host;
 pub mod keys;
 mod parts;
+pub mod settling;
+pub mod time;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! What this service can be told beyond what every service can: where mails go, and the key of the codes in them.
 
-use runtime::config::{MailSealingKeyArgs, Problems};
+use mail_codes::MailSealingKeyArgs;
+use runtime::config::Problems;
 use runtime::sealed::MasterKey;
 use service::{Known, OwnArgs};
 

@@ -3,9 +3,9 @@
 
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction, trace};
+use service::settling;
 
 use super::heard;
-use crate::settling;
 use crate::store::users::{self, Deletion};
 
 pub async fn handle(
@@ -15,11 +15,10 @@ pub async fn handle(
 ) -> Result<(), HandlerError> {
     let heard = heard(&event.user_id, delivered)?;
     let deletion = Deletion {
-        correlation_id: delivered.envelope.correlation_id.clone(),
-        event_id: Some(delivered.envelope.id),
+        cause: delivered.cause(),
         trace: trace::current(),
     };
     users::heard_of_deletion(transaction, &heard, deletion).await?;
-    transaction.wake_on_commit(settling::SIGNAL);
+    settling::wake(transaction);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The table `known_user`: the view of users that their events have made, and the users whose deletion is to be settled.
 
+use messaging::Cause;
 use messaging::trace::TraceContext;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
@@ -20,16 +21,9 @@ pub struct Heard {
     pub event_at_ms: i64,
 }
 
-/// A user who was deleted, and whose orders remain to be looked after.
-pub struct Unsettled {
-    pub user_id: Uuid,
-    pub deletion: Deletion,
-}
-
 /// What has deleted a user, for what has to be done about it later.
 pub struct Deletion {
-    pub correlation_id: String,
-    pub event_id: Option<Uuid>,
+    pub cause: Cause,
     pub trace: TraceContext,
 }
 
@@ -68,8 +62,8 @@ pub async fn latest_user(db: &impl ConnectionTrait) -> Result<Option<Model>, DbE
         .await
 }
 
-/// The user who has waited longest, locked. One that another replica has locked is not waited for.
-pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettled>, DbErr> {
+/// The user who has waited longest, locked, with the deletion. One that another replica has locked is not waited for.
+pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<(Uuid, Deletion)>, DbErr> {
     let row = unsettled()
         .order_by_asc(Column::DeletedAtMs)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -78,22 +72,19 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
     let Some(row) = row else {
         return Ok(None);
     };
-    Ok(Some(Unsettled {
-        user_id: stored_id(&row.user_id)?,
-        deletion: Deletion {
+    let event_id = row.deletion_event_id.as_deref().map(stored_id);
+    let deletion = Deletion {
+        cause: Cause {
             correlation_id: row.correlation_id.unwrap_or_default(),
-            event_id: row
-                .deletion_event_id
-                .as_deref()
-                .map(stored_id)
-                .transpose()?,
-            trace: TraceContext {
-                traceparent: row.traceparent,
-                tracestate: row.tracestate,
-                baggage: row.baggage,
-            },
+            event_id: event_id.transpose()?,
         },
-    }))
+        trace: TraceContext {
+            traceparent: row.traceparent,
+            tracestate: row.tracestate,
+            baggage: row.baggage,
+        },
+    };
+    Ok(Some((stored_id(&row.user_id)?, deletion)))
 }
 
 /// Asks whether there is one at all, locked or not: then it is due now.
@@ -150,8 +141,8 @@ async fn upsert(
     let (correlation_id, event_id, trace) = match deletion {
         None => (None, None, TraceContext::default()),
         Some(deletion) => (
-            Some(deletion.correlation_id),
-            deletion.event_id,
+            Some(deletion.cause.correlation_id),
+            deletion.cause.event_id,
             deletion.trace,
         ),
     };

@@ -1,16 +1,15 @@
 //! What users do with their accounts, and admins with anybody's.
 
 use contracts::user::v1::UserDeleted;
+use mail_codes::Purpose;
 use messaging::{Cause, outbox};
 use runtime::auth::Caller;
 use runtime::etag;
 use runtime::idempotency::Call;
-use runtime::sealed::Purpose;
-use service::Begun;
+use service::{Begun, time};
 use uuid::Uuid;
 
 use super::{Commands, answered_user, missing, write_change};
-use crate::convert;
 use crate::error::Error;
 use crate::password::{Attempt, Password};
 use crate::store::{self, codes, sessions};
@@ -155,7 +154,7 @@ impl Commands {
         store::delete_user(&*command, user_id).await?;
         let deleted = UserDeleted {
             user_id: user_id.to_string(),
-            delete_time: Some(convert::timestamp(now_ms)),
+            delete_time: Some(time::timestamp(now_ms)),
         };
         outbox::erase(&command, &deleted.user_id).await?;
         outbox::enqueue(&command, &deleted, user.version + 1, cause)?;

@@ -5,21 +5,21 @@
 use std::time::Duration;
 
 use contracts::user::v1::PasswordResetRequested;
+use mail_codes::Purpose;
 use messaging::{Cause, outbox};
 use runtime::idempotency::Call;
-use runtime::sealed::Purpose;
 use secrecy::SecretString;
-use service::Begun;
+use service::{Begun, time};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Commands, account_of};
 use crate::error::Error;
 use crate::password::Password;
+use crate::secret;
 use crate::store::{self, codes, sessions};
 use crate::throttle::{CODES, RESETS};
 use crate::user::Email;
-use crate::{convert, secret};
 
 /// How long the code of a reset works.
 pub const RESET_CODE: Duration = Duration::from_secs(3600);
@@ -111,7 +111,7 @@ impl Commands {
                 email: user.email.as_given().to_owned(),
                 display_name: user.display_name.as_str().to_owned(),
                 sealed_code: self.mail_codes.seal(purpose, user.id, &code)?,
-                expire_time: Some(convert::timestamp(expires_at_ms)),
+                expire_time: Some(time::timestamp(expires_at_ms)),
             };
             outbox::enqueue(&command, &requested, 1, cause)?;
         }

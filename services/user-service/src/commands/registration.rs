@@ -1,12 +1,12 @@
 //! Registering, and proving that an address is one's own.
 
 use contracts::user::v1::UserCreated;
+use mail_codes::Purpose;
 use messaging::{Cause, outbox};
 use runtime::auth::Caller;
 use runtime::idempotency::Call;
-use runtime::sealed::Purpose;
 use secrecy::SecretString;
-use service::Begun;
+use service::{Begun, time};
 use uuid::Uuid;
 
 use super::{Commands, account_of, answered_user, missing, write_change};
@@ -15,7 +15,7 @@ use crate::password::Password;
 use crate::store::codes;
 use crate::throttle::{CODES, MAILS, REGISTRATIONS};
 use crate::user::{DisplayName, Email, User};
-use crate::{convert, secret, store};
+use crate::{secret, store};
 
 impl Commands {
     /// Registers a user whose address nobody else has. The answer to a `call` that is made again is the user of the first.
@@ -53,7 +53,7 @@ impl Commands {
             user_id: user.id.to_string(),
             email: user.email.as_given().to_owned(),
             display_name: user.display_name.as_str().to_owned(),
-            create_time: Some(convert::timestamp(user.created_at_ms)),
+            create_time: Some(time::timestamp(user.created_at_ms)),
         };
         outbox::enqueue(&command, &created, user.version, cause)?;
         self.request_verification(&command, &user, cause).await?;

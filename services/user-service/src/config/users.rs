@@ -1,6 +1,7 @@
 //! What this service can be told beyond what every service can: its keys, and who is who.
 
-use runtime::config::{MailSealingKeyArgs, Problems, SecretKeyArgs};
+use mail_codes::MailSealingKeyArgs;
+use runtime::config::{Problems, SecretKeyArgs};
 use runtime::sealed::MasterKey;
 use service::{Known, OwnArgs};
 

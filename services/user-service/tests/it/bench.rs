@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail_codes::MailCodes;
 use messaging::Store;
 use runtime::auth::{Caller, Role};
-use runtime::sealed::{MailCodes, MasterKey};
+use runtime::sealed::MasterKey;
 use runtime::{PageTokens, TestClock};
 use service::CommandStore;
 use testkit::{Database, StoreKind};
