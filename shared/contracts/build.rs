@@ -10,6 +10,8 @@ mod checks;
 mod events;
 #[path = "build/options.rs"]
 mod options;
+#[path = "build/packages.rs"]
+mod packages;
 #[path = "build/redaction.rs"]
 mod redaction;
 #[path = "build/rules.rs"]
@@ -59,6 +61,8 @@ fn generate() -> Result<()> {
     generator.compile_fds_with_config(compiler.file_descriptor_set(), prost)?;
 
     fs::write(out_dir.join("events.rs"), events::to_rust(&events))?;
+    fs::write(out_dir.join("packages.rs"), packages::generated(&pool))?;
+    fs::write(out_dir.join("shown.rs"), packages::shown(&pool))?;
     fs::write(out_dir.join("redaction.rs"), redaction::to_rust(&redacted))?;
     fs::write(out_dir.join("servers.rs"), servers::to_rust(&pool))?;
     fs::write(
