@@ -25,7 +25,9 @@ keep() { # NAME VALUE
 }
 
 keep postgres-superuser "$(random)"
-for service in user-service order-service notification-service; do
+# A service is what has a folder of that name.
+for service in "$(dirname "$0")"/../services/*-service; do
+    service=${service##*/}
     name=$(printf '%s' "$service" | tr - _)
     keep "postgres-$service" "$(random)"
     keep "rabbitmq-$service" "$(random)"

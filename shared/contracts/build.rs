@@ -1,6 +1,6 @@
 //! Generates the crate from proto/, without protoc: compiles the files, checks what their options say, and writes the
-//! messages, the clients and servers, `impl Event`, `impl Validate`, the redacting `impl Debug` and the descriptor set into
-//! OUT_DIR.
+//! messages, the clients and servers, `impl Event`, `impl Validate`, `impl GrpcServer`, the redacting `impl Debug` and the
+//! descriptor set into OUT_DIR.
 
 #![forbid(unsafe_code)]
 
@@ -12,12 +12,16 @@ mod event_checks;
 mod events;
 #[path = "build/options.rs"]
 mod options;
+#[path = "build/packages.rs"]
+mod packages;
 #[path = "build/redaction.rs"]
 mod redaction;
 #[path = "build/rules.rs"]
 mod rules;
 #[path = "build/rust.rs"]
 mod rust;
+#[path = "build/servers.rs"]
+mod servers;
 #[path = "build/validation.rs"]
 mod validation;
 
@@ -59,7 +63,10 @@ fn generate() -> Result<()> {
     generator.compile_fds_with_config(compiler.file_descriptor_set(), prost)?;
 
     fs::write(out_dir.join("events.rs"), events::to_rust(&events))?;
+    fs::write(out_dir.join("packages.rs"), packages::generated(&pool))?;
+    fs::write(out_dir.join("shown.rs"), packages::shown(&pool))?;
     fs::write(out_dir.join("redaction.rs"), redaction::to_rust(&redacted))?;
+    fs::write(out_dir.join("servers.rs"), servers::to_rust(&pool))?;
     fs::write(
         out_dir.join("validation.rs"),
         validation::to_rust(&validated),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use angarium::registry::SERVICES;
 use contracts::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
 use rstest::rstest;
@@ -15,18 +16,10 @@ use crate::system::Running;
 
 /// Each service's rules, by the full name of its gRPC service.
 fn rules() -> BTreeMap<&'static str, Rules> {
-    [
-        ("angarium.user.v1.UserService", user_service::access::RULES),
-        (
-            "angarium.order.v1.OrderService",
-            order_service::access::RULES,
-        ),
-        (
-            "angarium.notification.v1.NotificationService",
-            notification_service::access::RULES,
-        ),
-    ]
-    .into()
+    let services = SERVICES.iter().map(|service| &service.definition);
+    services
+        .map(|service| (service.grpc_service, service.rules))
+        .collect()
 }
 
 /// The methods of each service of ours, as the descriptor set has them.

@@ -9,19 +9,18 @@ use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{ConfirmOrderRequest, Order, PlaceOrderRequest};
 use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
-use messaging::EngineConfig;
 use messaging::transport::{Broker, RabbitMqConfig};
-use notification_service::config::{Delivery, MailConfig};
+use notification_service::config::{Delivery, MailConfig, NotificationConfig};
 use order_service::config::OrderConfig;
-use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, Statement};
+use service::{Common, Config, Host};
 use tempfile::TempDir;
 use testkit::{
     Database, Limits, RoundTrips, Running, StoreKind, Tokens, any_port, authorized, eventually_is,
 };
 use tonic::transport::Channel;
-use user_service::config::IdentityConfig;
+use user_service::config::{IdentityConfig, UserConfig};
 use uuid::Uuid;
 
 use crate::system::{PASSWORD, line};
@@ -34,16 +33,13 @@ const MAILS: i64 = 8;
 #[tokio::test]
 async fn create_user_stays_within_its_round_trips() {
     let (_database, trips) = counted().await;
-    let app = user_service::App::build(user_service::Config {
-        secret_key: MasterKey::well_known("SECRET_KEY"),
-        mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
-        identity: IdentityConfig::default(),
-        grpc: any_port(),
-        database: trips.config(),
-        broker: out_of_reach(),
-        engine: EngineConfig::default(),
-        telemetry: TelemetryConfig::default(),
-        lifecycle: LifecycleConfig::default(),
+    let app = Host::build::<user_service::App>(Config {
+        common: Common::new(any_port(), trips.config(), out_of_reach()),
+        own: UserConfig {
+            secret_key: MasterKey::well_known("SECRET_KEY"),
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
+            identity: IdentityConfig::default(),
+        },
     });
     let app = app.await.unwrap();
     let running = Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await;
@@ -133,19 +129,16 @@ async fn confirm_order_stays_within_its_round_trips() {
 async fn a_batch_of_mails_stays_within_its_round_trips() {
     let (database, trips) = counted().await;
     let folder = TempDir::new().unwrap();
-    let app = notification_service::App::build(notification_service::Config {
-        grpc: any_port(),
-        database: trips.config(),
-        broker: out_of_reach(),
-        engine: EngineConfig::default(),
-        mail: MailConfig {
-            from: "Angarium <noreply@localhost>".parse().unwrap(),
-            delivery: Delivery::Folder(folder.path().join("mails")),
-            timeout: Duration::from_secs(10),
+    let app = Host::build::<notification_service::App>(Config {
+        common: Common::new(any_port(), trips.config(), out_of_reach()),
+        own: NotificationConfig {
+            mail: MailConfig {
+                from: "Angarium <noreply@localhost>".parse().unwrap(),
+                delivery: Delivery::Folder(folder.path().join("mails")),
+                timeout: Duration::from_secs(10),
+            },
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
         },
-        mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
-        telemetry: TelemetryConfig::default(),
-        lifecycle: LifecycleConfig::default(),
     });
     let app = app.await.unwrap();
     let running = Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await;
@@ -187,14 +180,9 @@ struct Orders {
 impl Orders {
     async fn start() -> Self {
         let (database, trips) = counted().await;
-        let app = order_service::App::build(order_service::Config {
-            grpc: any_port(),
-            database: trips.config(),
-            broker: out_of_reach(),
-            engine: EngineConfig::default(),
-            orders: OrderConfig::default(),
-            telemetry: TelemetryConfig::default(),
-            lifecycle: LifecycleConfig::default(),
+        let app = Host::build::<order_service::App>(Config {
+            common: Common::new(any_port(), trips.config(), out_of_reach()),
+            own: OrderConfig::default(),
         });
         let app = app.await.unwrap();
         let running = Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await;

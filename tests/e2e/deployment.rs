@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use runtime::Settings;
+use angarium::registry::{Registered, SERVICES};
 use runtime::config::LifecycleConfig;
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(file(path)).unwrap()
 }
 
@@ -33,22 +33,22 @@ fn compose() -> Value {
 }
 
 /// The containers by their names, with what they have in common merged in.
-fn containers() -> BTreeMap<String, Value> {
+pub(crate) fn containers() -> BTreeMap<String, Value> {
     serde_json::from_value(compose()["services"].clone()).unwrap()
 }
 
-fn strings(value: &Value) -> Vec<&str> {
+pub(crate) fn strings(value: &Value) -> Vec<&str> {
     let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
     list.iter().map(|one| one.as_str().unwrap()).collect()
 }
 
-fn environment(container: &Value) -> BTreeMap<String, String> {
+pub(crate) fn environment(container: &Value) -> BTreeMap<String, String> {
     let given = container.get("environment").cloned();
     serde_json::from_value(given.unwrap_or(Value::Object(serde_json::Map::new()))).unwrap()
 }
 
 /// The names of the files in `/run/secrets`.
-fn secrets(container: &Value) -> BTreeSet<String> {
+pub(crate) fn secrets(container: &Value) -> BTreeSet<String> {
     let given = container["secrets"].as_array().cloned().unwrap_or_default();
     let name = |secret: Value| match secret {
         Value::String(name) => name,
@@ -73,7 +73,8 @@ const OTHERS: u32 = 20;
 fn all_replicas_fit_on_the_connections_of_postgresql() {
     let containers = containers();
     let mut needed = OTHERS;
-    for service in ["user-service", "order-service", "notification-service"] {
+    for Registered { definition, .. } in SERVICES {
+        let service = definition.name;
         let environment = environment(&containers[service]);
         let pool: u32 = environment["DATABASE_POOL_MAX"].parse().unwrap();
         needed += REPLICAS * (pool + OWN_CONNECTIONS);
@@ -165,8 +166,12 @@ fn published_are_grpc_and_two_web_pages_and_on_the_loopback_interface_only() {
             published.insert(name, ports.join(" "));
         }
     }
+    let ports = SERVICES
+        .iter()
+        .map(|service| service.definition.default_port.to_string());
+    let ports = ports.collect::<Vec<String>>().join(" ");
     let expected = [
-        ("gateway", "50051 50052 50053"),
+        ("gateway", ports.as_str()),
         ("grafana", "3000"),
         ("maildev", "1080"),
     ];
@@ -275,13 +280,12 @@ fn the_broker_gets_its_users_from_the_definitions_alone() {
 #[test]
 fn every_variable_of_a_service_is_one_of_its_settings() {
     let all = containers();
-    known_to::<user_service::Args>(&all["user-service"]);
-    known_to::<order_service::Args>(&all["order-service"]);
-    known_to::<notification_service::Args>(&all["notification-service"]);
+    for service in SERVICES {
+        known_to(&(service.settings)(), &all[service.definition.name]);
+    }
 }
 
-fn known_to<S: Settings>(container: &Value) {
-    let command = S::command();
+fn known_to(command: &clap::Command, container: &Value) {
     let settings: BTreeSet<&str> = command
         .get_arguments()
         .filter_map(|argument| argument.get_env()?.to_str())

@@ -6,18 +6,17 @@ use contracts::order::v1::ListOrdersRequest;
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::user::v1::user_service_client::UserServiceClient;
 use contracts::user::v1::{AuthenticateRequest, CreateUserRequest};
-use messaging::EngineConfig;
 use messaging::transport::{self, RabbitMqConfig};
 use order_service::config::OrderConfig;
 use rstest::rstest;
-use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
+use service::{Common, Config, Host};
 use store::DatabaseConfig;
 use testkit::{
     Broker, BrokerKind, Database, Proxy, Running, Stack, any_port, authorized, eventually, reason,
 };
 use tonic::{Code, Status};
-use user_service::config::IdentityConfig;
+use user_service::config::{IdentityConfig, UserConfig};
 
 use crate::system::PASSWORD;
 
@@ -37,8 +36,8 @@ async fn a_service_that_joins_late_gets_the_keys_within_seconds(
         Database::create(stack.store()).await,
     ];
     let reached = broker.of_services([
-        &user_service::app::participant().topology(),
-        &order_service::app::participant().topology(),
+        &user_service::DEFINITION.participant().topology(),
+        &order_service::DEFINITION.participant().topology(),
     ]);
     let users = users(databases[0].config(), reached.clone()).await;
     let (user_id, token) = logged_in(&users).await;
@@ -68,8 +67,8 @@ async fn services_that_start_without_the_broker_share_the_keys_once_it_is_there(
         Database::create(Stack::Servers.store()).await,
     ];
     let reached = broker.of_services([
-        &user_service::app::participant().topology(),
-        &order_service::app::participant().topology(),
+        &user_service::DEFINITION.participant().topology(),
+        &order_service::DEFINITION.participant().topology(),
     ]);
     let transport::Broker::RabbitMq(direct) = reached else {
         panic!("only a server has a proxy before it");
@@ -135,30 +134,22 @@ async fn logged_in(users: &Running) -> (String, String) {
 }
 
 async fn users(database: DatabaseConfig, broker: transport::Broker) -> Running {
-    let app = user_service::App::build(user_service::Config {
-        secret_key: MasterKey::well_known("SECRET_KEY"),
-        mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
-        identity: IdentityConfig::default(),
-        grpc: any_port(),
-        database,
-        broker,
-        engine: EngineConfig::default(),
-        telemetry: TelemetryConfig::default(),
-        lifecycle: LifecycleConfig::default(),
+    let app = Host::build::<user_service::App>(Config {
+        common: Common::new(any_port(), database, broker),
+        own: UserConfig {
+            secret_key: MasterKey::well_known("SECRET_KEY"),
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
+            identity: IdentityConfig::default(),
+        },
     });
     let app = app.await.unwrap();
     Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await
 }
 
 async fn orders(database: DatabaseConfig, broker: transport::Broker) -> Running {
-    let app = order_service::App::build(order_service::Config {
-        grpc: any_port(),
-        database,
-        broker,
-        engine: EngineConfig::default(),
-        orders: OrderConfig::default(),
-        telemetry: TelemetryConfig::default(),
-        lifecycle: LifecycleConfig::default(),
+    let app = Host::build::<order_service::App>(Config {
+        common: Common::new(any_port(), database, broker),
+        own: OrderConfig::default(),
     });
     let app = app.await.unwrap();
     Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await

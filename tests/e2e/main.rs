@@ -21,6 +21,7 @@ mod late_recipient;
 mod named_columns;
 mod observability;
 mod poison;
+mod registered;
 mod system;
 mod tidy;
 mod traces;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use angarium::registry::{OwnConfig, SERVICES};
 use angarium::system::Addresses;
 use angarium::{Command, Config, System};
 use bytes::Bytes;
@@ -61,9 +62,6 @@ impl Running {
         let config = Config {
             command: Command::Serve,
             data_dir: folder.path().to_owned(),
-            secret_key: MasterKey::well_known("SECRET_KEY"),
-            identity: IdentityConfig::default(),
-            orders: OrderConfig::default(),
             grpc: any_port(),
             database: database.as_ref().map(Database::config),
             migrate: Migrate::Auto,
@@ -78,18 +76,24 @@ impl Running {
                 },
                 ..EngineConfig::default()
             },
-            mail: MailConfig {
-                from: "Angarium <noreply@localhost>".parse().unwrap(),
-                delivery: Delivery::Folder(folder.path().join("mails")),
-                timeout: Duration::from_secs(10),
+            own: OwnConfig {
+                secret_key: MasterKey::well_known("SECRET_KEY"),
+                mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
+                identity: IdentityConfig::default(),
+                orders: OrderConfig::default(),
+                mail: MailConfig {
+                    from: "Angarium <noreply@localhost>".parse().unwrap(),
+                    delivery: Delivery::Folder(folder.path().join("mails")),
+                    timeout: Duration::from_secs(10),
+                },
             },
-            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
             telemetry: TelemetryConfig::default(),
             lifecycle: LifecycleConfig::default(),
         };
         let system = System::build_on(&config, handle).await.unwrap();
         let addresses = system.addresses();
-        let channel = |address| {
+        let channel = |name| {
+            let address = addresses.of(name).unwrap();
             let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
             endpoint.connect_lazy()
         };
@@ -100,9 +104,9 @@ impl Running {
         let shutdown = Shutdown::new(Duration::from_secs(20));
         let stop = shutdown.clone();
         Self {
-            users: UserServiceClient::new(channel(addresses.users)),
-            orders: OrderServiceClient::new(channel(addresses.orders)),
-            notifications: NotificationServiceClient::new(channel(addresses.notifications)),
+            users: UserServiceClient::new(channel(user_service::NAME)),
+            orders: OrderServiceClient::new(channel(order_service::NAME)),
+            notifications: NotificationServiceClient::new(channel(notification_service::NAME)),
             running: tokio::spawn(async move {
                 system.run(stop).await.map_err(|error| format!("{error:#}"))
             }),
@@ -118,24 +122,22 @@ impl Running {
 
     /// To the server of the gRPC service with this full name.
     pub(crate) fn channel(&self, service: &str) -> Channel {
-        let address = match service {
-            "angarium.user.v1.UserService" => self.addresses.users,
-            "angarium.order.v1.OrderService" => self.addresses.orders,
-            "angarium.notification.v1.NotificationService" => self.addresses.notifications,
-            other => panic!("nothing serves {other}"),
-        };
+        let mut addresses = self.addresses.iter();
+        let (_, address) = addresses
+            .find(|(one, _)| one.definition.grpc_service == service)
+            .unwrap_or_else(|| panic!("nothing serves {service}"));
         let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
         endpoint.connect_lazy()
     }
 
     /// Somebody outside, who reads the mails.
     pub(crate) fn caller(&self) -> Caller {
-        let addresses = &self.addresses;
+        let address = |name| self.addresses.of(name).unwrap();
         let mailbox = Mailbox::Folder(self.folder.path().join("mails"));
         Caller::new(
-            addresses.users,
-            addresses.orders,
-            addresses.notifications,
+            address(user_service::NAME),
+            address(order_service::NAME),
+            address(notification_service::NAME),
             mailbox,
         )
         .unwrap()
@@ -308,18 +310,18 @@ fn impatient() -> RetryPolicy {
 }
 
 /// What each service publishes and consumes.
-pub(crate) fn participants() -> [Participant; 3] {
-    [
-        user_service::app::participant(),
-        order_service::app::participant(),
-        notification_service::app::participant(),
-    ]
+pub(crate) fn participants() -> Vec<Participant> {
+    let services = SERVICES.iter().map(|service| &service.definition);
+    services
+        .map(|definition| definition.participant())
+        .collect()
 }
 
-fn services() -> [&'static str; 3] {
-    participants().map(|participant| participant.service)
+fn services() -> impl Iterator<Item = &'static str> {
+    SERVICES.iter().map(|service| service.definition.name)
 }
 
-fn topologies() -> [transport::Topology; 3] {
-    participants().map(|participant| participant.topology())
+fn topologies() -> Vec<transport::Topology> {
+    let participants = participants();
+    participants.iter().map(Participant::topology).collect()
 }

@@ -4,20 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use messaging::EngineConfig;
 use messaging::transport::RabbitMqConfig;
-use messaging::{BrokerArgs, EngineArgs, EngineConfig};
-use notification_service::config::{MailArgs, MailConfig};
-use order_service::config::{OrderArgs, OrderConfig};
-use runtime::config::{
-    DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, MailSealingKeyArgs, Mode,
-    ModeArgs, Problems, SecretKeyArgs, TelemetryArgs, TelemetryConfig,
-};
+use runtime::config::{DatabaseArgs, GrpcConfig, LifecycleConfig, Mode, Problems, TelemetryConfig};
 use runtime::healthcheck;
-use runtime::sealed::MasterKey;
+use service::{CommonArgs, Known, OwnArgs as _};
 use store::{DatabaseConfig, Migrate};
-use user_service::config::{IdentityArgs, IdentityConfig};
 
 use crate::dead_letters;
+use crate::registry::{OwnArgs, OwnConfig, SERVICES};
 use crate::topology::Topology;
 
 const DATABASE_URL: &str = "postgres://user:password@host/database; DATABASE_URL_FILE names a file that holds it [default: a SQLite file for each service in --data-dir]";
@@ -44,29 +39,9 @@ pub struct Args {
     data_dir: PathBuf,
 
     #[command(flatten)]
-    mode: ModeArgs,
+    common: CommonArgs,
     #[command(flatten)]
-    secret_key: SecretKeyArgs,
-    #[command(flatten)]
-    identity: IdentityArgs,
-    #[command(flatten)]
-    grpc: GrpcArgs,
-    #[command(flatten)]
-    database: DatabaseArgs,
-    #[command(flatten)]
-    broker: BrokerArgs,
-    #[command(flatten)]
-    engine: EngineArgs,
-    #[command(flatten)]
-    orders: OrderArgs,
-    #[command(flatten)]
-    mail: MailArgs,
-    #[command(flatten)]
-    mail_sealing_key: MailSealingKeyArgs,
-    #[command(flatten)]
-    telemetry: TelemetryArgs,
-    #[command(flatten)]
-    lifecycle: LifecycleArgs,
+    own: OwnArgs,
 }
 
 /// What to do.
@@ -91,9 +66,7 @@ pub enum Command {
 pub struct Config {
     pub command: Command,
     pub data_dir: PathBuf,
-    pub secret_key: MasterKey,
-    pub identity: IdentityConfig,
-    /// Of the user service; the others listen on the ports after it.
+    /// Of the first service; the others listen on the ports after it.
     pub grpc: GrpcConfig,
     /// `None`: a SQLite file for each service, in the data folder.
     pub database: Option<DatabaseConfig>,
@@ -102,9 +75,8 @@ pub struct Config {
     /// `None`: the embedded transport, in the data folder.
     pub rabbitmq: Option<RabbitMqConfig>,
     pub engine: EngineConfig,
-    pub orders: OrderConfig,
-    pub mail: MailConfig,
-    pub mail_sealing_key: MasterKey,
+    /// What the services have beyond what every service has.
+    pub own: OwnConfig,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
 }
@@ -112,78 +84,57 @@ pub struct Config {
 impl runtime::Settings for Args {
     type Config = Config;
 
-    const SECRETS: &'static [&'static str] = &[
-        "database_url",
-        "amqp_url",
-        "smtp_url",
-        "secret_key",
-        "mail_sealing_key",
-    ];
+    const DEFAULT_PORT: u16 = SERVICES[0].definition.default_port;
 
-    const DEFAULT_PORT: u16 = user_service::config::DEFAULT_PORT;
+    fn secrets() -> Vec<&'static str> {
+        [&CommonArgs::SECRETS, OwnArgs::SECRETS].concat()
+    }
 
-    fn check(mut self, problems: &mut Problems) -> Option<Config> {
+    fn check(self, problems: &mut Problems) -> Option<Config> {
+        let (mut common, data_dir) = (self.common, self.data_dir);
         let mut command = self.command.unwrap_or(Command::Serve);
         if let Command::Topology(Topology::Export(export)) = &mut command {
-            export.prefix.clone_from(&self.broker.amqp_prefix);
+            export.prefix.clone_from(&common.broker.amqp_prefix);
         }
-        let mode = self.mode.check(problems);
-        let secret_key = self.secret_key.check(mode, problems);
-        let identity = self.identity.check(problems);
+        let mode = common.mode.check(problems);
         // What only looks at the databases needs no certificate.
         let mode_of_server = match command {
             Command::Serve | Command::Demo => mode,
             _ => Mode::Development,
         };
-        let grpc = self
+        let grpc = common
             .grpc
             .check(Self::DEFAULT_PORT, mode_of_server, problems);
         let grpc = grpc.filter(|grpc| has_room_for_all(grpc.listen, problems));
-        let given = self.database.database_url.is_some();
-        if self
-            .database
-            .database_url
-            .as_deref()
-            .is_some_and(|url| url.starts_with("sqlite:"))
-        {
-            problems.add_secret(
-                "DATABASE_URL",
-                "a PostgreSQL server here: without one each service has a file in --data-dir",
-            );
-        }
-        // Its other settings are checked whether or not a server is named.
-        self.database
-            .database_url
-            .get_or_insert_with(|| "sqlite://unused".to_owned());
-        let database = self.database.check(problems);
+        let (database, given) = check_database(common.database, problems);
         let mut problem =
             |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);
-        let rabbitmq = self.broker.check(&mut problem);
-        let engine = self.engine.check(&mut problem);
-        let orders = self.orders.check(grpc.as_ref(), problems);
-        let mail = self.mail.check(&self.data_dir.join("mails"), problems);
-        let mail_sealing_key = self.mail_sealing_key.check(mode, problems);
+        let rabbitmq = common.broker.check(&mut problem);
+        let engine = common.engine.check(&mut problem);
+        let known = Known {
+            mode,
+            grpc: grpc.clone(),
+            folder: data_dir.clone(),
+        };
+        let own = self.own.check(&known, problems);
         if command != Command::Serve {
             // Their output is what is to be seen; whoever wants the log as well asks for it.
-            self.telemetry
+            common
+                .telemetry
                 .log_filter
                 .get_or_insert_with(|| "warn".to_owned());
         }
-        let telemetry = self.telemetry.check(problems);
-        let lifecycle = self.lifecycle.check(problems);
+        let telemetry = common.telemetry.check(problems);
+        let lifecycle = common.lifecycle.check(problems);
         Some(Config {
             command,
-            data_dir: self.data_dir,
-            secret_key: secret_key?,
-            identity: identity?,
+            data_dir,
             grpc: grpc?,
             migrate: database.as_ref()?.migrate,
             database: Some(database?).filter(|_| given),
             rabbitmq: rabbitmq?,
             engine: engine?,
-            orders: orders?,
-            mail: mail?,
-            mail_sealing_key: mail_sealing_key?,
+            own: own?,
             telemetry: telemetry?,
             lifecycle: lifecycle?,
         })
@@ -198,13 +149,34 @@ impl runtime::Settings for Args {
     }
 }
 
+/// The checked section, and whether a server was named. Without one the other settings are checked all the same.
+fn check_database(
+    mut args: DatabaseArgs,
+    problems: &mut Problems,
+) -> (Option<DatabaseConfig>, bool) {
+    let given = args.database_url.is_some();
+    let url = args
+        .database_url
+        .get_or_insert_with(|| "sqlite://unused".to_owned());
+    if given && url.starts_with("sqlite:") {
+        problems.add_secret(
+            "DATABASE_URL",
+            "a PostgreSQL server here: without one each service has a file in --data-dir",
+        );
+    }
+    (args.check(problems), given)
+}
+
 fn has_room_for_all(listen: SocketAddr, problems: &mut Problems) -> bool {
-    let fits = listen.port() <= u16::MAX - 2;
+    let others = u16::try_from(SERVICES.len() - 1).unwrap_or(u16::MAX);
+    let last = u16::MAX - others;
+    let fits = listen.port() <= last;
     if !fits {
+        let below = u32::from(last) + 1;
         problems.add(
             "GRPC_LISTEN",
             &listen.to_string(),
-            "a port below 65534: the services take it and the two after it",
+            &format!("a port below {below}: the services take it and the {others} after it"),
         );
     }
     fits

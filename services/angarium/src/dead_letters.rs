@@ -7,10 +7,12 @@ use std::io::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use messaging::Store;
 use messaging::dead_letters::{DeadLetter, DeadLetters};
 
 use crate::args::Config;
+use crate::registry::{self, SERVICES};
 use crate::system;
 
 /// Rows a page, when all are listed.
@@ -33,23 +35,12 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Place {
     /// The service that has given up
-    #[arg(value_enum)]
-    service: Service,
+    #[arg(value_parser = PossibleValuesParser::new(services()))]
+    service: String,
 
     /// DATABASE_URL is this service's own database, and not the one that all services share
     #[arg(long)]
     own_database: bool,
-}
-
-/// The services that consume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Service {
-    /// users_queue
-    UserService,
-    /// orders_queue
-    OrderService,
-    /// notifications_queue
-    NotificationService,
 }
 
 /// What to list.
@@ -138,16 +129,18 @@ pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
 }
 
+/// The services, each with its queue.
+fn services() -> Vec<PossibleValue> {
+    let services = SERVICES.iter().map(|service| &service.definition);
+    services
+        .map(|service| PossibleValue::new(service.name).help(service.queue()))
+        .collect()
+}
+
 impl Place {
     async fn open(&self, config: &Config) -> anyhow::Result<DeadLetters> {
-        let (name, queue) = match self.service {
-            Service::UserService => (user_service::NAME, user_service::events::QUEUE),
-            Service::OrderService => (order_service::NAME, order_service::events::QUEUE),
-            Service::NotificationService => (
-                notification_service::NAME,
-                notification_service::events::QUEUE,
-            ),
-        };
+        let name = self.service.as_str();
+        let service = registry::named(name).context("there is no such service")?;
         let at = match &config.database {
             Some(own) if self.own_database => own.clone(),
             Some(_) => system::database(config, name),
@@ -164,7 +157,10 @@ impl Place {
             }
         };
         let db = store::connect(&at, "angarium dead-letters").await?;
-        Ok(DeadLetters::new(Store::new(db), queue))
+        Ok(DeadLetters::new(
+            Store::new(db),
+            &service.definition.queue(),
+        ))
     }
 }
 

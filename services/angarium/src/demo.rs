@@ -28,7 +28,7 @@ use story::Story;
 pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     config.data_dir = config.data_dir.join("demo");
     let mails = config.data_dir.join("mails");
-    config.mail = config.mail.in_folder(&mails);
+    config.own.mail = config.own.mail.in_folder(&mails);
     config.grpc = config
         .grpc
         .with_listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
@@ -43,7 +43,7 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
     );
 
     let telling = async {
-        let told = Story::connect(addresses, Mailbox::in_folder(&mails))?
+        let told = Story::connect(&addresses, Mailbox::in_folder(&mails))?
             .tell(|step| println!("{step}"))
             .await;
         shutdown.trigger();
@@ -52,6 +52,9 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
     let (told, ran) = tokio::join!(telling, system.run(shutdown.clone()));
     told?;
     ran?;
-    println!("\nEvery step of it was seen from outside. {}", config.mail);
+    println!(
+        "\nEvery step of it was seen from outside. {}",
+        config.own.mail
+    );
     Ok(())
 }

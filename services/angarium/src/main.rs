@@ -4,14 +4,12 @@
 
 use std::process::ExitCode;
 
-use angarium::{Args, Command, dead_letters, demo, migrate, serve, topology};
+use angarium::{Args, Command, dead_letters, demo, migrate, registry, serve, topology};
 use runtime::{Settings as _, healthcheck};
 
-/// Users, orders and notifications: each has a server of its own.
-const SERVERS: u16 = 3;
-
 fn main() -> ExitCode {
-    if let Some(code) = healthcheck::asked(std::env::args_os(), Args::DEFAULT_PORT, SERVERS) {
+    let servers = u16::try_from(registry::SERVICES.len()).unwrap_or(u16::MAX);
+    if let Some(code) = healthcheck::asked(std::env::args_os(), Args::DEFAULT_PORT, servers) {
         return code;
     }
     let config = match runtime::config::load::<Args>(std::env::args_os()) {

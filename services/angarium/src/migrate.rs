@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use runtime::Shutdown;
 
 use crate::args::Config;
+use crate::registry::SERVICES;
 use crate::system::database;
 
 /// Migrates one service after the other, until `shutdown`.
@@ -16,7 +17,10 @@ pub async fn migrate(config: &Config, shutdown: Shutdown) -> anyhow::Result<()> 
 }
 
 async fn migrate_all(config: &Config) -> anyhow::Result<()> {
-    user_service::App::migrate(&database(config, user_service::NAME)).await?;
-    order_service::App::migrate(&database(config, order_service::NAME)).await?;
-    notification_service::App::migrate(&database(config, notification_service::NAME)).await
+    for service in SERVICES {
+        let definition = &service.definition;
+        let database = database(config, definition.name);
+        definition.migrate(&database).await?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `angarium serve`: starts everything and tells how to call it.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use runtime::Shutdown;
@@ -13,33 +14,29 @@ use crate::system::{Addresses, System};
 /// Where a service cannot start, or fails.
 pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let system = System::build(&config).await?;
+    let greeting = greeting(&config, &system.addresses())?;
     // Whoever started it may not listen: that is no reason to stop.
-    let _ = writeln!(
-        std::io::stdout(),
-        "{}",
-        greeting(&config, system.addresses())
-    );
+    let _ = writeln!(std::io::stdout(), "{greeting}");
     system.run(shutdown).await
 }
 
-fn greeting(config: &Config, addresses: Addresses) -> String {
-    let Addresses {
-        users,
-        orders,
-        notifications,
-    } = addresses;
+fn greeting(config: &Config, addresses: &Addresses) -> anyhow::Result<String> {
+    let mut listed = String::new();
+    for (service, address) in addresses.iter() {
+        writeln!(listed, "  {:<13}  {address}", service.title)?;
+    }
+    let users = addresses.of(user_service::NAME)?;
+    let orders = addresses.of(order_service::NAME)?;
+    let notifications = addresses.of(notification_service::NAME)?;
     let user = r#"{"email": "ada@example.com", "password": "correct horse battery", "display_name": "Ada"}"#;
     let login = r#"{"email": "ada@example.com", "password": "correct horse battery"}"#;
     let order = r#"{"user_id": "USER_ID", "lines": [{"sku": "TEA-1", "quantity": 2, "unit_price": {"currency_code": "EUR", "units": 4, "nanos": 500000000}}]}"#;
     let mails = r#"{"user_id": "USER_ID"}"#;
     let token = "'authorization: Bearer TOKEN'";
-    format!(
+    Ok(format!(
         "Angarium serves, on {stores}. Ctrl-C stops it; nothing is lost.
 
-  users          {users}
-  orders         {orders}
-  notifications  {notifications}
-
+{listed}
 Register somebody, and log them in:
 
   grpcurl -plaintext -d '{user}' {users} angarium.user.v1.UserService/CreateUser
@@ -58,7 +55,7 @@ The same with buf:
   buf curl --protocol grpc --http2-prior-knowledge -H {token} -d '{mails}' http://{notifications}/angarium.notification.v1.NotificationService/ListNotifications
 ",
         stores = stores(config),
-    )
+    ))
 }
 
 /// What holds the data, for a person.

@@ -1,4 +1,4 @@
-//! The three services in one process, each with a database of its own, over one broker.
+//! All services in one process, each with a database of its own, over one broker.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,23 +7,36 @@ use anyhow::Context as _;
 use messaging::transport::{Broker, Embedded};
 use runtime::config::GrpcConfig;
 use runtime::{Shutdown, Tasks};
+use service::{Common, Host};
 use store::DatabaseConfig;
 
 use crate::args::Config;
+use crate::registry::{Registered, SERVICES};
 
 /// All services, bound and ready to run.
 pub struct System {
-    users: user_service::App,
-    orders: order_service::App,
-    notifications: notification_service::App,
+    hosts: Vec<(&'static Registered, Host)>,
 }
 
 /// Where the services take calls.
-#[derive(Clone, Copy, Debug)]
-pub struct Addresses {
-    pub users: SocketAddr,
-    pub orders: SocketAddr,
-    pub notifications: SocketAddr,
+#[derive(Clone)]
+pub struct Addresses(Vec<(&'static Registered, SocketAddr)>);
+
+impl Addresses {
+    /// The address of the service with this name.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn of(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        let named = self.0.iter().find(|(one, _)| one.definition.name == name);
+        let (_, address) = named.with_context(|| format!("no service is called {name}"))?;
+        Ok(*address)
+    }
+
+    /// Each service with its address.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Registered, SocketAddr)> {
+        self.0.iter().copied()
+    }
 }
 
 impl System {
@@ -40,55 +53,32 @@ impl System {
     /// # Errors
     /// Where a database or a port cannot be had.
     pub async fn build_on(config: &Config, broker: Broker) -> anyhow::Result<Self> {
-        let users = user_service::App::build(user_service::Config {
-            secret_key: config.secret_key.clone(),
-            mail_sealing_key: config.mail_sealing_key.clone(),
-            identity: config.identity.clone(),
-            grpc: grpc(config, 0),
-            database: database(config, user_service::NAME),
-            broker: broker.clone(),
-            engine: config.engine.clone(),
-            telemetry: config.telemetry.clone(),
-            lifecycle: config.lifecycle.clone(),
-        })
-        .await
-        .context("the user service cannot start")?;
-        let orders = order_service::App::build(order_service::Config {
-            grpc: grpc(config, 1),
-            database: database(config, order_service::NAME),
-            broker: broker.clone(),
-            engine: config.engine.clone(),
-            orders: config.orders.clone(),
-            telemetry: config.telemetry.clone(),
-            lifecycle: config.lifecycle.clone(),
-        })
-        .await
-        .context("the order service cannot start")?;
-        let notifications = notification_service::App::build(notification_service::Config {
-            grpc: grpc(config, 2),
-            database: database(config, notification_service::NAME),
-            broker,
-            engine: config.engine.clone(),
-            mail: config.mail.clone(),
-            mail_sealing_key: config.mail_sealing_key.clone(),
-            telemetry: config.telemetry.clone(),
-            lifecycle: config.lifecycle.clone(),
-        })
-        .await
-        .context("the notification service cannot start")?;
-        Ok(Self {
-            users,
-            orders,
-            notifications,
-        })
+        let mut hosts = Vec::new();
+        for (service, index) in SERVICES.iter().zip(0..) {
+            let name = service.definition.name;
+            let common = Common {
+                grpc: grpc(config, index),
+                database: database(config, name),
+                broker: broker.clone(),
+                engine: config.engine.clone(),
+                telemetry: config.telemetry.clone(),
+                lifecycle: config.lifecycle.clone(),
+            };
+            let host = (service.build)(common, &config.own)
+                .await
+                .with_context(|| format!("the {} cannot start", name.replace('-', " ")))?;
+            hosts.push((service, host));
+        }
+        Ok(Self { hosts })
     }
 
     pub fn addresses(&self) -> Addresses {
-        Addresses {
-            users: self.users.grpc_addr(),
-            orders: self.orders.grpc_addr(),
-            notifications: self.notifications.grpc_addr(),
-        }
+        let hosts = self.hosts.iter();
+        Addresses(
+            hosts
+                .map(|(service, host)| (*service, host.grpc_addr()))
+                .collect(),
+        )
     }
 
     /// Serves until `shutdown`, and returns when everything in flight is done.
@@ -97,12 +87,9 @@ impl System {
     /// The first service that failed, by name.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let mut tasks = Tasks::new(&shutdown);
-        tasks.spawn(user_service::NAME, self.users.run(shutdown.clone()));
-        tasks.spawn(order_service::NAME, self.orders.run(shutdown.clone()));
-        tasks.spawn(
-            notification_service::NAME,
-            self.notifications.run(shutdown.clone()),
-        );
+        for (service, host) in self.hosts {
+            tasks.spawn(service.definition.name, host.run(shutdown.clone()));
+        }
         tasks.join().await
     }
 }

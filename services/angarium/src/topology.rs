@@ -11,6 +11,8 @@ use anyhow::Context as _;
 use messaging::Participant;
 use messaging::definitions::{Account, Definitions};
 
+use crate::registry::SERVICES;
+
 mod passwords;
 
 /// What to do with the topology.
@@ -82,11 +84,10 @@ fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 fn accounts(all_in_one: bool) -> Vec<Account> {
-    let services = [
-        user_service::app::participant(),
-        order_service::app::participant(),
-        notification_service::app::participant(),
-    ];
+    let services = SERVICES
+        .iter()
+        .map(|service| service.definition.participant());
+    let services: Vec<Participant> = services.collect();
     if all_in_one {
         return vec![account("angarium", &services)];
     }

@@ -1,11 +1,12 @@
 //! What callers change: each command is one transaction that holds the change and the answer to a call that may be made again.
 
 use contracts::notification::v1::Preferences as PreferencesMessage;
-use messaging::{Cause, Store, trace};
+use messaging::{Cause, trace};
 use prost::Message as _;
-use runtime::idempotency::{self, Call};
+use runtime::idempotency::Call;
 use runtime::{FieldMask, etag};
 use sea_orm::{ConnectionTrait, DbErr};
+use service::{Begun, CommandStore};
 use uuid::Uuid;
 
 use crate::error::{Error, NotResendable};
@@ -20,11 +21,11 @@ const MOST_COPIES: u64 = 5;
 /// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
-    store: Store,
+    store: CommandStore,
 }
 
 impl Commands {
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: CommandStore) -> Self {
         Self { store }
     }
 
@@ -36,11 +37,11 @@ impl Commands {
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<Notification, Error> {
-        let transaction = self.store.begin_command().await?;
-        let db = &transaction;
-        if let Some(first) = idempotency::claim(db, call).await? {
-            return copy(db, &first, owner).await;
-        }
+        let command = match self.store.begin(call).await? {
+            Begun::Replay(first) => return copy(self.store.connection(), &first, owner).await,
+            Begun::Fresh(command) => command,
+        };
+        let db = &*command;
         let named = store::find(db, id, owner).await?;
         let named = named.ok_or_else(|| Error::no_notification(id, owner))?;
         let refused = |why| Err(Error::NotResendable { id, why });
@@ -71,12 +72,11 @@ impl Commands {
             ..original
         };
         store::insert_letter(db, &letter).await?;
-        mailer::wake(&transaction);
-        // The id and no more: what is personal stands in one place, from where it can be erased.
-        idempotency::keep(db, call, letter.id.as_bytes().to_vec()).await?;
+        mailer::wake(&command);
         let copy = store::find(db, letter.id, owner).await?;
         let copy = copy.ok_or_else(|| Error::no_notification(letter.id, owner))?;
-        transaction.commit().await?;
+        // The id and no more: what is personal stands in one place, from where it can be erased.
+        command.commit_with(letter.id.as_bytes().to_vec()).await?;
         Ok(copy)
     }
 
@@ -95,20 +95,21 @@ impl Commands {
         etag: &str,
         call: Option<&Call>,
     ) -> Result<PreferencesMessage, Error> {
-        let transaction = self.store.begin_command().await?;
-        let db = &transaction;
-        if let Some(first) = idempotency::claim(db, call).await? {
-            return PreferencesMessage::decode(first.as_slice())
-                .map_err(|_| DbErr::Type("idempotency.response is none".to_owned()).into());
-        }
+        let command = match self.store.begin(call).await? {
+            Begun::Replay(first) => {
+                return PreferencesMessage::decode(first.as_slice())
+                    .map_err(|_| DbErr::Type("idempotency.response is none".to_owned()).into());
+            }
+            Begun::Fresh(command) => command,
+        };
+        let db = &*command;
         must_be_there(recipients::find(db, user_id).await, user_id, is_own)?;
         let mut preferences = preferences::lock(db, user_id).await?;
         etag::check(etag, preferences.version)?;
         preferences.change(given, mask, ::store::now_ms(db).await?);
         preferences::update(db, &preferences).await?;
         let answer = convert::preferences(&preferences);
-        idempotency::keep(db, call, answer.encode_to_vec()).await?;
-        transaction.commit().await?;
+        command.commit_with(answer.encode_to_vec()).await?;
         Ok(answer)
     }
 }

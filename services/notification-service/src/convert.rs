@@ -4,8 +4,8 @@ use contracts::notification::v1::{
     Notification as NotificationMessage, NotificationKind, NotificationState,
     Preferences as PreferencesMessage,
 };
-use prost_types::Timestamp;
 use runtime::etag;
+use service::time::timestamp;
 
 use crate::notification::{Kind, Notification, State};
 use crate::preferences::Preferences;
@@ -52,14 +52,6 @@ pub fn preferences(preferences: &Preferences) -> PreferencesMessage {
         order_cancelled_mails: Some(wanted.order_cancelled),
         etag: etag::of(preferences.version),
         update_time: preferences.updated_at_ms.map(timestamp),
-    }
-}
-
-pub fn timestamp(unix_ms: i64) -> Timestamp {
-    let nanos = unix_ms.rem_euclid(1000) * 1_000_000;
-    Timestamp {
-        seconds: unix_ms.div_euclid(1000),
-        nanos: i32::try_from(nanos).unwrap_or_default(),
     }
 }
 

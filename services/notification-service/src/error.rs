@@ -1,17 +1,12 @@
 //! What can go wrong, and what it means to either side: to a caller, and to an event's handler.
 
-use std::time::Duration;
-
-use messaging::{BeginError, HandlerError, OverBudget};
+use messaging::HandlerError;
 use runtime::etag::EtagMismatch;
-use runtime::idempotency::{ClaimError, Reused};
 use runtime::status;
 use sea_orm::DbErr;
+use service::CommonError;
 use tonic::Status;
 use uuid::Uuid;
-
-/// By then an outbox that drains has made room.
-const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,13 +21,7 @@ pub enum Error {
     #[error("the event's user_id is not a UUID")]
     NotAUser,
     #[error(transparent)]
-    EtagMismatch(#[from] EtagMismatch),
-    #[error(transparent)]
-    RequestIdReused(#[from] Reused),
-    #[error(transparent)]
-    Overloaded(#[from] OverBudget),
-    #[error(transparent)]
-    Database(#[from] DbErr),
+    Common(#[from] CommonError),
 }
 
 /// Why a mail cannot be sent once more.
@@ -69,21 +58,15 @@ impl Error {
     }
 }
 
-impl From<BeginError> for Error {
-    fn from(error: BeginError) -> Self {
-        match error {
-            BeginError::OverBudget(over) => Self::Overloaded(over),
-            BeginError::Database(error) => Self::Database(error),
-        }
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Common(error.into())
     }
 }
 
-impl From<ClaimError> for Error {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
-            ClaimError::Database(error) => Self::Database(error),
-        }
+impl From<EtagMismatch> for Error {
+    fn from(mismatch: EtagMismatch) -> Self {
+        Self::Common(mismatch.into())
     }
 }
 
@@ -110,12 +93,7 @@ impl From<Error> for Status {
                 &id.to_string(),
                 message,
             ),
-            Error::EtagMismatch(mismatch) => mismatch.into(),
-            Error::RequestIdReused(reused) => reused.into(),
-            Error::Overloaded(over) => {
-                status::resource_exhausted(over.reason(), RETRY_WHEN_OVERLOADED)
-            }
-            Error::Database(error) => status::database(&error),
+            Error::Common(error) => error.into(),
             // Only events name users by what is no id: a call that ends here is a bug of ours.
             Error::NotAUser => {
                 tracing::error!("a call ended with an error of events: {message}");
@@ -129,15 +107,11 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             // What is not there yet may come: events of different aggregates arrive in any order.
-            Error::RecipientUnknown(_) | Error::NotificationNotFound(_) | Error::Overloaded(_) => {
-                Self::retry(error)
+            Error::RecipientUnknown(_) | Error::NotificationNotFound(_) => Self::retry(error),
+            Error::Common(error) => error.into(),
+            Error::NotAUser | Error::PermissionDenied | Error::NotResendable { .. } => {
+                Self::reject(error)
             }
-            Error::Database(error) => error.into(),
-            Error::NotAUser
-            | Error::PermissionDenied
-            | Error::NotResendable { .. }
-            | Error::EtagMismatch(_)
-            | Error::RequestIdReused(_) => Self::reject(error),
         }
     }
 }

@@ -17,6 +17,7 @@ use runtime::grpc::correlation_id;
 use runtime::idempotency::Call;
 use runtime::status::Violations;
 use runtime::{FieldMask, Page, PageTokens};
+use service::CommandStore;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -33,7 +34,7 @@ pub struct Notifications {
 
 impl Notifications {
     pub fn new(store: Store, tokens: PageTokens) -> Self {
-        let commands = Commands::new(store.clone());
+        let commands = Commands::new(CommandStore::new(store.clone()));
         Self {
             store,
             commands,

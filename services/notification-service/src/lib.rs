@@ -29,8 +29,8 @@ pub mod settling;
 pub mod store;
 pub mod templates;
 
-pub use app::App;
+pub use app::{App, DEFINITION};
 pub use config::{Args, Config};
 
 /// What this service is called in logs, events and connections.
-pub const NAME: &str = "notification-service";
+pub const NAME: &str = DEFINITION.name;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
+use mail_codes::MailCodes;
 use messaging::{Due, Store, Transaction};
-use runtime::sealed::MailCodes;
 use sea_orm::DbErr;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;

@@ -2,8 +2,8 @@
 //!
 //! What holds an address or a name has no `Debug`, so that no log can show it by accident.
 
+use mail_codes::Purpose;
 use messaging::trace::TraceContext;
-use runtime::sealed::Purpose;
 use uuid::Uuid;
 
 /// What a mail is about.

@@ -4,7 +4,6 @@
 //! is no mail, or after, and then it erases this one as well.
 
 use messaging::{Delivered, HandlerError, Transaction, trace};
-use prost_types::Timestamp;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
@@ -104,11 +103,4 @@ pub async fn enqueue(
 /// *Reject*: it will be none the next time either.
 pub fn parse(user_id: &str) -> Result<Uuid, Error> {
     Uuid::parse_str(user_id).map_err(|_| Error::NotAUser)
-}
-
-/// A point in time of an event, in Unix milliseconds.
-pub fn millis(time: Option<Timestamp>) -> i64 {
-    let time = time.unwrap_or_default();
-    let below = i64::from(time.nanos) / 1_000_000;
-    time.seconds.saturating_mul(1000).saturating_add(below)
 }

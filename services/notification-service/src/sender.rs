@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 
 use crate::config::Delivery;
@@ -32,9 +33,17 @@ pub trait MailSender: Send + Sync {
 ///
 /// # Errors
 /// Where the folder cannot be made. A mail server that is away is no error: mails wait for it.
-pub async fn open(delivery: &Delivery) -> io::Result<Arc<dyn MailSender>> {
+pub async fn open(delivery: &Delivery) -> anyhow::Result<Arc<dyn MailSender>> {
     Ok(match delivery {
-        Delivery::Folder(folder) => Arc::new(Files::open(folder).await?),
+        Delivery::Folder(folder) => {
+            let files = Files::open(folder).await.with_context(|| {
+                format!(
+                    "the folder of mails {} cannot be made; choose another one with MAIL_DIR",
+                    folder.display()
+                )
+            })?;
+            Arc::new(files)
+        }
         Delivery::Smtp(server) => Arc::new(Smtp::new(server.clone())),
     })
 }

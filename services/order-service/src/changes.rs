@@ -6,6 +6,7 @@ use contracts::order::v1::{
 };
 use messaging::{Cause, Transaction, outbox, timer};
 use sea_orm::DbErr;
+use service::time;
 
 use crate::convert;
 use crate::error::Error;
@@ -51,7 +52,7 @@ pub async fn apply(
 async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
     transaction.wake_on_commit(watch::SIGNAL);
     let (order_id, user_id) = (order.id.to_string(), order.user_id.to_string());
-    let time = Some(convert::timestamp(order.updated_at_ms));
+    let time = Some(time::timestamp(order.updated_at_ms));
     let version = order.version;
     match order.state {
         State::Placed => {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::order::v1::Order as OrderMessage;
-use messaging::{Cause, Store};
+use messaging::Cause;
 use prost::Message as _;
-use runtime::idempotency::{self, Call};
+use runtime::idempotency::Call;
 use runtime::{Clock, etag};
 use sea_orm::DbErr;
+use service::{Begun, CommandStore};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -20,7 +21,7 @@ use crate::{changes, convert};
 /// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
-    store: Store,
+    store: CommandStore,
     clock: Arc<dyn Clock>,
     confirmation_time: Duration,
 }
@@ -37,7 +38,7 @@ pub struct Target {
 
 impl Commands {
     /// An order that is not confirmed within `confirmation_time` is cancelled.
-    pub fn new(store: Store, clock: Arc<dyn Clock>, confirmation_time: Duration) -> Self {
+    pub fn new(store: CommandStore, clock: Arc<dyn Clock>, confirmation_time: Duration) -> Self {
         Self {
             store,
             clock,
@@ -58,18 +59,18 @@ impl Commands {
         let expires_at_ms = now_ms.saturating_add(patience_ms);
         let order = Order::place(Uuid::now_v7(), user_id, lines, now_ms, expires_at_ms);
         let answer = convert::order(&order);
-        let transaction = self.store.begin_command().await?;
-        let first = idempotency::claim_with(&transaction, call, || answer.encode_to_vec()).await?;
-        if let Some(first) = first {
-            return decode(&first);
-        }
-        let user = store::users::share_user(&transaction, user_id).await?;
+        let kept = || answer.encode_to_vec();
+        let command = match self.store.begin_answered(call, kept).await? {
+            Begun::Replay(first) => return decode(&first),
+            Begun::Fresh(command) => command,
+        };
+        let user = store::users::share_user(&*command, user_id).await?;
         let user = user.ok_or(Error::UserUnknown(user_id))?;
         if user.deleted_at_ms.is_some() {
             return Err(Error::UserDeleted(user_id));
         }
-        changes::place(&transaction, &order, cause).await?;
-        transaction.commit().await?;
+        changes::place(&command, &order, cause).await?;
+        command.commit().await?;
         Ok(answer)
     }
 
@@ -86,19 +87,18 @@ impl Commands {
             owner,
             etag,
         } = target;
-        let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&transaction, call).await? {
-            return answered(&first, change);
-        }
-        let mut order = store::lock_order(&transaction, order_id, owner)
+        let command = match self.store.begin(call).await? {
+            Begun::Replay(first) => return answered(&first, change),
+            Begun::Fresh(command) => command,
+        };
+        let mut order = store::lock_order(&*command, order_id, owner)
             .await?
             .ok_or(Error::no_order(order_id, owner))?;
         etag::check(&etag, order.version)?;
         let now_ms = self.clock.now_ms();
-        changes::apply(&transaction, &mut order, change, now_ms, cause).await?;
+        changes::apply(&command, &mut order, change, now_ms, cause).await?;
         let answer = convert::order(&order);
-        idempotency::keep(&transaction, call, kept(&answer)).await?;
-        transaction.commit().await?;
+        command.commit_with(kept(&answer)).await?;
         Ok(answer)
     }
 }

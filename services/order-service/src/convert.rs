@@ -1,8 +1,8 @@
 //! Between the domain and the contract, for answers and events alike.
 
 use contracts::order::v1::{Order as OrderMessage, OrderLine, OrderState, UserView, UserViewState};
-use prost_types::Timestamp;
 use runtime::etag;
+use service::time::timestamp;
 use uuid::Uuid;
 
 use crate::money::Money;
@@ -67,14 +67,6 @@ pub fn money(money: &Money) -> contracts::money::Money {
     }
 }
 
-pub fn timestamp(unix_ms: i64) -> Timestamp {
-    let nanos = unix_ms.rem_euclid(1000) * 1_000_000;
-    Timestamp {
-        seconds: unix_ms.div_euclid(1000),
-        nanos: i32::try_from(nanos).unwrap_or_default(),
-    }
-}
-
 /// `None` for what is no state of an order.
 pub fn state_of(state: OrderState) -> Option<State> {
     match state {
@@ -92,22 +84,5 @@ fn state(state: State) -> OrderState {
         State::Confirmed => OrderState::Confirmed,
         State::Shipped => OrderState::Shipped,
         State::Cancelled => OrderState::Cancelled,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_point_in_time_keeps_its_milliseconds_before_1970_as_well() {
-        let parts = |unix_ms| {
-            let Timestamp { seconds, nanos } = timestamp(unix_ms);
-            (seconds, nanos)
-        };
-        assert_eq!(parts(1_700_000_000_123), (1_700_000_000, 123_000_000));
-        assert_eq!(parts(0), (0, 0));
-        // Nanos count forward, always.
-        assert_eq!(parts(-1), (-1, 999_000_000));
     }
 }

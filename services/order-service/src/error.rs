@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use messaging::{BeginError, HandlerError, OverBudget};
+use messaging::HandlerError;
 use runtime::etag::EtagMismatch;
-use runtime::idempotency::{ClaimError, Reused};
 use runtime::status;
 use sea_orm::DbErr;
+use service::CommonError;
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::order::{IllegalTransition, State, Step};
 
-/// By then an outbox that drains has made room.
-const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
+/// By then somebody has stopped to watch.
+const RETRY_WHEN_WATCHED: Duration = Duration::from_secs(5);
 /// By then an event of a moment ago has come.
 const RETRY_WHEN_UNKNOWN: Duration = Duration::from_millis(200);
 /// Watching goes on elsewhere, or on what is started next.
@@ -34,8 +34,6 @@ pub enum Error {
         order_id: Uuid,
         illegal: IllegalTransition,
     },
-    #[error(transparent)]
-    EtagMismatch(#[from] EtagMismatch),
     #[error("as many orders are watched as this server takes")]
     TooManyWatchers,
     #[error("user {user_id} watches as many orders as one caller may, {most}")]
@@ -45,11 +43,7 @@ pub enum Error {
     #[error("the server ends")]
     ShuttingDown,
     #[error(transparent)]
-    RequestIdReused(#[from] Reused),
-    #[error(transparent)]
-    Overloaded(#[from] OverBudget),
-    #[error(transparent)]
-    Database(#[from] DbErr),
+    Common(#[from] CommonError),
 }
 
 impl Error {
@@ -62,21 +56,15 @@ impl Error {
     }
 }
 
-impl From<ClaimError> for Error {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
-            ClaimError::Database(error) => Self::Database(error),
-        }
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Common(error.into())
     }
 }
 
-impl From<BeginError> for Error {
-    fn from(error: BeginError) -> Self {
-        match error {
-            BeginError::OverBudget(over) => Self::Overloaded(over),
-            BeginError::Database(error) => Self::Database(error),
-        }
+impl From<EtagMismatch> for Error {
+    fn from(mismatch: EtagMismatch) -> Self {
+        Self::Common(mismatch.into())
     }
 }
 
@@ -109,23 +97,18 @@ impl From<Error> for Status {
                 &order_id.to_string(),
                 message,
             ),
-            Error::RequestIdReused(reused) => reused.into(),
-            Error::EtagMismatch(mismatch) => mismatch.into(),
             Error::TooManyWatchers => {
-                status::resource_exhausted("TOO_MANY_WATCHERS", RETRY_WHEN_OVERLOADED)
+                status::resource_exhausted("TOO_MANY_WATCHERS", RETRY_WHEN_WATCHED)
             }
             Error::TooManyOfCaller { user_id, most } => status::quota_exceeded(
                 "TOO_MANY_WATCHERS_OF_CALLER",
                 &format!("user:{user_id}"),
                 &format!("{most} orders watched at a time"),
-                RETRY_WHEN_OVERLOADED,
+                RETRY_WHEN_WATCHED,
             ),
             Error::WatchedLongEnough(limit) => status::deadline_exceeded(limit),
             Error::ShuttingDown => status::unavailable("SHUTTING_DOWN", RETRY_WHEN_ENDING),
-            Error::Overloaded(over) => {
-                status::resource_exhausted(over.reason(), RETRY_WHEN_OVERLOADED)
-            }
-            Error::Database(error) => status::database(&error),
+            Error::Common(error) => error.into(),
         }
     }
 }
@@ -134,8 +117,8 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             // What is not there yet may come: events of different aggregates arrive in any order.
-            Error::UserUnknown(_) | Error::Overloaded(_) => Self::retry(error),
-            Error::Database(error) => error.into(),
+            Error::UserUnknown(_) => Self::retry(error),
+            Error::Common(error) => error.into(),
             // Only callers are watchers.
             Error::TooManyWatchers
             | Error::TooManyOfCaller { .. }
@@ -145,9 +128,7 @@ impl From<Error> for HandlerError {
             Error::OrderNotFound(_)
             | Error::PermissionDenied
             | Error::UserDeleted(_)
-            | Error::State { .. }
-            | Error::EtagMismatch(_)
-            | Error::RequestIdReused(_) => Self::reject(error),
+            | Error::State { .. } => Self::reject(error),
         }
     }
 }
@@ -185,9 +166,7 @@ mod tests {
     fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
         for may_come in [
             Error::UserUnknown(Uuid::nil()),
-            Error::Overloaded(OverBudget::Age),
-            Error::Overloaded(OverBudget::Pending),
-            Error::Database(DbErr::Custom("away".to_owned())),
+            Error::from(DbErr::Custom("away".to_owned())),
         ] {
             let error = HandlerError::from(may_come);
             assert!(matches!(error, HandlerError::Retry(_)), "{error}");

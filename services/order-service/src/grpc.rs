@@ -17,6 +17,7 @@ use runtime::grpc::{client_deadline, correlation_id};
 use runtime::idempotency::Call;
 use runtime::status::Violations;
 use runtime::{Page, PageTokens};
+use service::time;
 use tonic::{Request, Response, Status};
 
 use crate::commands::{Commands, Target};
@@ -254,9 +255,8 @@ impl OrderService for Orders {
         // Before the user: so that what is said of the latest event holds for what is said of the user.
         let latest = users::latest_user(db).await.map_err(Error::from)?;
         let user = users::find_user(db, user_id).await.map_err(Error::from)?;
-        let time = |at_ms: fn(&known_user::Model) -> i64| {
-            latest.as_ref().map(at_ms).map(convert::timestamp)
-        };
+        let time =
+            |at_ms: fn(&known_user::Model) -> i64| latest.as_ref().map(at_ms).map(time::timestamp);
         Ok(Response::new(GetUserViewResponse {
             user_view: Some(convert::user_view(user_id, user.as_ref())),
             latest_event_time: time(|user| user.event_at_ms),

@@ -26,8 +26,8 @@ pub mod settling;
 pub mod store;
 pub mod watch;
 
-pub use app::App;
+pub use app::{App, DEFINITION};
 pub use config::{Args, Config};
 
 /// What this service is called in logs, events and connections.
-pub const NAME: &str = "order-service";
+pub const NAME: &str = DEFINITION.name;

@@ -4,12 +4,6 @@
 
 use std::process::ExitCode;
 
-use order_service::{App, Args};
-
 fn main() -> ExitCode {
-    runtime::main_with_database::<Args, _, _>(
-        order_service::NAME,
-        async |config| App::migrate(&config.database).await,
-        async |config, shutdown| App::build(config).await?.run(shutdown).await,
-    )
+    service::main::<order_service::App>()
 }

@@ -1,9 +1,10 @@
 //! Deletes what has run out: sessions, codes, and counters that can decide nothing any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use mail_codes::Purpose;
 use messaging::Store;
-use runtime::sealed::Purpose;
 use runtime::{Clock, millis};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::throttle::Throttle;
 const INTERVAL: Duration = Duration::from_secs(600);
 
 /// Cleans up every ten minutes, until `stop`.
-pub async fn run(store: Store, throttle: Throttle, clock: impl Clock, stop: CancellationToken) {
+pub async fn run(store: Store, throttle: Throttle, clock: Arc<dyn Clock>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = clean_up(&store, &throttle, clock.now_ms(), &stop).await {
             tracing::warn!(%error, "old sessions were not deleted; the next round tries again");

@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::user::v1::{EmailVerificationRequested, UserUpdated};
-use messaging::{Cause, Store, Transaction, outbox};
+use mail_codes::{MailCodes, Purpose};
+use messaging::{Cause, Transaction, outbox};
 use runtime::Clock;
 use runtime::auth::{Caller, Role};
-use runtime::sealed::{MailCodes, Purpose};
 use sea_orm::{ConnectionTrait, DbErr};
 use secrecy::SecretString;
+use service::{CommandStore, time};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::convert;
 use crate::error::Error;
 use crate::hasher::{HashError, Hasher, Verdict};
 use crate::keys::Keys;
@@ -43,7 +43,7 @@ pub const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
 /// The commands of this service.
 #[derive(Clone)]
 pub struct Commands {
-    pub store: Store,
+    pub store: CommandStore,
     pub hasher: Hasher,
     pub clock: Arc<dyn Clock>,
     pub keys: Arc<Keys>,
@@ -162,7 +162,7 @@ impl Commands {
             sealed_code: self
                 .mail_codes
                 .seal(Purpose::EmailVerification, user.id, &code)?,
-            expire_time: Some(convert::timestamp(expires_at_ms)),
+            expire_time: Some(time::timestamp(expires_at_ms)),
         };
         outbox::enqueue(transaction, &requested, 1, cause)?;
         Ok(())
@@ -198,7 +198,7 @@ async fn write_change(transaction: &Transaction, user: &User, cause: &Cause) -> 
         user_id: user.id.to_string(),
         email: user.email.as_given().to_owned(),
         display_name: user.display_name.as_str().to_owned(),
-        update_time: Some(convert::timestamp(user.updated_at_ms)),
+        update_time: Some(time::timestamp(user.updated_at_ms)),
     };
     outbox::enqueue(transaction, &updated, user.version, cause)?;
     Ok(())

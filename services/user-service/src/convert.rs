@@ -1,10 +1,10 @@
 //! Between the domain and the contract, for answers and events alike.
 
 use contracts::user::v1::{Tokens as TokensMessage, User as UserMessage, UserRole};
-use prost_types::Timestamp;
 use runtime::auth::Role;
 use runtime::etag;
 use secrecy::ExposeSecret as _;
+use service::time::timestamp;
 
 use crate::commands::Tokens;
 use crate::user::User;
@@ -32,13 +32,5 @@ pub fn tokens(tokens: &Tokens) -> TokensMessage {
         access_token_expire_time: Some(timestamp(tokens.access.expires_at_ms)),
         refresh_token: tokens.refresh.expose_secret().to_owned(),
         refresh_token_expire_time: Some(timestamp(tokens.refresh_expires_at_ms)),
-    }
-}
-
-pub fn timestamp(unix_ms: i64) -> Timestamp {
-    let nanos = unix_ms.rem_euclid(1000) * 1_000_000;
-    Timestamp {
-        seconds: unix_ms.div_euclid(1000),
-        nanos: i32::try_from(nanos).unwrap_or_default(),
     }
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use messaging::{BeginError, OverBudget};
 use runtime::etag::EtagMismatch;
-use runtime::idempotency::{ClaimError, Reused};
 use runtime::sealed::SealError;
 use runtime::status::{self, Violation};
 use sea_orm::DbErr;
+use service::CommonError;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -18,8 +17,6 @@ use crate::throttle::{ThrottleError, Wait};
 
 /// By then much of the queue has been hashed.
 const RETRY_WHEN_HASHING: Duration = Duration::from_secs(1);
-/// By then an outbox that drains has made room.
-const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
 /// By then somebody has looked for the key again.
 const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(30);
 
@@ -53,10 +50,6 @@ pub enum Error {
     #[error("the user was changed at the same time; read it again and repeat the change")]
     Raced,
     #[error(transparent)]
-    EtagMismatch(#[from] EtagMismatch),
-    #[error(transparent)]
-    RequestIdReused(#[from] Reused),
-    #[error(transparent)]
     TooManyAttempts(#[from] Wait),
     #[error("no key signs tokens at this time")]
     NoSigningKey,
@@ -67,17 +60,18 @@ pub enum Error {
     #[error(transparent)]
     Hashing(#[from] HashError),
     #[error(transparent)]
-    Overloaded(#[from] OverBudget),
-    #[error(transparent)]
-    Database(#[from] DbErr),
+    Common(#[from] CommonError),
 }
 
-impl From<BeginError> for Error {
-    fn from(error: BeginError) -> Self {
-        match error {
-            BeginError::OverBudget(over) => Self::Overloaded(over),
-            BeginError::Database(error) => Self::Database(error),
-        }
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Common(error.into())
+    }
+}
+
+impl From<EtagMismatch> for Error {
+    fn from(mismatch: EtagMismatch) -> Self {
+        Self::Common(mismatch.into())
     }
 }
 
@@ -85,16 +79,7 @@ impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::EmailTaken => Self::EmailTaken,
-            WriteError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl From<ClaimError> for Error {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            ClaimError::Reused(reused) => Self::RequestIdReused(reused),
-            ClaimError::Database(error) => Self::Database(error),
+            WriteError::Database(error) => error.into(),
         }
     }
 }
@@ -103,7 +88,7 @@ impl From<ThrottleError> for Error {
     fn from(error: ThrottleError) -> Self {
         match error {
             ThrottleError::Wait(wait) => Self::TooManyAttempts(wait),
-            ThrottleError::Database(error) => Self::Database(error),
+            ThrottleError::Database(error) => error.into(),
         }
     }
 }
@@ -139,8 +124,6 @@ impl From<Error> for Status {
                 status::failed_precondition("EMAIL_VERIFIED", "EMAIL_STATE", "email", message)
             }
             Error::Raced => status::aborted("USER_CHANGED", message),
-            Error::EtagMismatch(mismatch) => mismatch.into(),
-            Error::RequestIdReused(reused) => reused.into(),
             Error::TooManyAttempts(Wait(wait)) => status::too_many_attempts(wait),
             Error::NoSigningKey => {
                 tracing::error!("{message}");
@@ -153,10 +136,7 @@ impl From<Error> for Status {
                 tracing::error!("{message}");
                 status::internal()
             }
-            Error::Overloaded(over) => {
-                status::resource_exhausted(over.reason(), RETRY_WHEN_OVERLOADED)
-            }
-            Error::Database(error) => status::database(&error),
+            Error::Common(error) => error.into(),
         }
     }
 }

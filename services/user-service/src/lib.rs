@@ -30,8 +30,8 @@ pub mod store;
 pub mod throttle;
 pub mod user;
 
-pub use app::App;
+pub use app::{App, DEFINITION};
 pub use config::{Args, Config};
 
 /// What this service is called in logs, events and connections.
-pub const NAME: &str = "user-service";
+pub const NAME: &str = DEFINITION.name;

@@ -4,12 +4,6 @@
 
 use std::process::ExitCode;
 
-use user_service::{App, Args};
-
 fn main() -> ExitCode {
-    runtime::main_with_database::<Args, _, _>(
-        user_service::NAME,
-        async |config| App::migrate(&config.database).await,
-        async |config, shutdown| App::build(config).await?.run(shutdown).await,
-    )
+    service::main::<user_service::App>()
 }

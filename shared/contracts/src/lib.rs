@@ -5,7 +5,7 @@
 //! sensitive fields do not show them in `Debug`.
 //! Nothing generated is kept in the repository, and no protoc is needed.
 //!
-//! A new package needs a module in `generated` and one beside [`user`]; everything else follows from its files.
+//! A new package below `proto/angarium` is a module here, as [`user`] is; everything follows from its files.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -19,26 +19,7 @@ pub use validation::{FieldViolation, Validate};
 #[doc(hidden)]
 pub use validation::{Findings, Form};
 
-/// The user service: users, [`UserService`](user::v1::user_service_server::UserService), and their events.
-pub mod user {
-    pub use crate::generated::angarium::user::v1;
-}
-
-/// The order service: orders, [`OrderService`](order::v1::order_service_server::OrderService), and their events.
-pub mod order {
-    pub use crate::generated::angarium::order::v1;
-}
-
-/// The notification service: mails,
-/// [`NotificationService`](notification::v1::notification_service_server::NotificationService), and their events.
-pub mod notification {
-    pub use crate::generated::angarium::notification::v1;
-}
-
-/// What services ask of the issuer of access tokens.
-pub mod key {
-    pub use crate::generated::angarium::key::v1;
-}
+include!(concat!(env!("OUT_DIR"), "/shown.rs"));
 
 /// Amounts of money, as `google.type.Money` defines them.
 pub mod money {
@@ -58,6 +39,17 @@ pub const READABLE_REQUESTS: &[Readable] = generated::READABLE_REQUESTS;
 
 /// Every event there is, to be read by its name.
 pub const READABLE_EVENTS: &[Readable] = generated::READABLE_EVENTS;
+
+/// A generated gRPC server, with what is set on all of them.
+pub trait GrpcServer {
+    /// Adds it to `routes`, with the most bytes of a request and of a response, and gzip in both directions.
+    #[must_use]
+    fn add_to(
+        self,
+        routes: tonic::service::Routes,
+        most_bytes: (usize, usize),
+    ) -> tonic::service::Routes;
+}
 
 /// What the contract says about an event: for those who have to know events without naming their types.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +75,7 @@ pub struct EventInfo {
     pub reencode: fn(&[u8]) -> Result<Vec<u8>, prost::DecodeError>,
 }
 
-/// The modules nest as the packages do, because the generated code finds its neighbours by relative paths.
+/// What the build has written.
 #[expect(
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
@@ -92,34 +84,10 @@ pub struct EventInfo {
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/events.rs"));
     include!(concat!(env!("OUT_DIR"), "/redaction.rs"));
+    include!(concat!(env!("OUT_DIR"), "/servers.rs"));
     include!(concat!(env!("OUT_DIR"), "/validation.rs"));
 
-    pub(crate) mod angarium {
-        pub(crate) mod key {
-            /// The package `angarium.key.v1`.
-            pub mod v1 {
-                tonic::include_proto!("angarium.key.v1");
-            }
-        }
-        pub(crate) mod notification {
-            /// The package `angarium.notification.v1`.
-            pub mod v1 {
-                tonic::include_proto!("angarium.notification.v1");
-            }
-        }
-        pub(crate) mod order {
-            /// The package `angarium.order.v1`.
-            pub mod v1 {
-                tonic::include_proto!("angarium.order.v1");
-            }
-        }
-        pub(crate) mod user {
-            /// The package `angarium.user.v1`.
-            pub mod v1 {
-                tonic::include_proto!("angarium.user.v1");
-            }
-        }
-    }
+    include!(concat!(env!("OUT_DIR"), "/packages.rs"));
 
     pub(crate) mod google {
         pub(crate) mod r#type {

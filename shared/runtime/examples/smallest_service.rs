@@ -44,8 +44,11 @@ struct Config {
 
 impl Settings for Args {
     type Config = Config;
-    const SECRETS: &'static [&'static str] = &["smallest_token"];
     const DEFAULT_PORT: u16 = 50051;
+
+    fn secrets() -> Vec<&'static str> {
+        vec!["smallest_token"]
+    }
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let grpc = self.grpc.check(50051, Mode::Development, problems);

@@ -18,7 +18,7 @@ mod tls;
 pub use clients::{ClientArgs, ClientConfig};
 pub use database::DatabaseArgs;
 pub use grpc::{GrpcArgs, GrpcConfig};
-pub use keys::{MailSealingKeyArgs, SecretKeyArgs};
+pub use keys::{SecretKeyArgs, master_key};
 pub use lifecycle::{LifecycleArgs, LifecycleConfig};
 pub use load::{ConfigError, load};
 pub use mode::{Mode, ModeArgs};
@@ -31,11 +31,11 @@ pub trait Settings: clap::Parser {
     /// The checked form: what the service is built from. Tests build it in code.
     type Config;
 
-    /// Argument ids (the fields' names) of this struct that may also come from the file named by `<VARIABLE>_FILE`.
-    const SECRETS: &'static [&'static str];
-
     /// The port unless another one is given.
     const DEFAULT_PORT: u16;
+
+    /// Argument ids (the fields' names) of this struct that may also come from the file named by `<VARIABLE>_FILE`.
+    fn secrets() -> Vec<&'static str>;
 
     /// Turns raw strings into the configuration. Goes on after a mistake, so that all are found; `None` where any was.
     fn check(self, problems: &mut Problems) -> Option<Self::Config>;

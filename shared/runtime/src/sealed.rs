@@ -3,15 +3,11 @@
 //! Each purpose has a key of its own (HKDF-SHA256), and what is sealed is bound to what it is for: moved to another place, it
 //! cannot be opened there. What was changed cannot be opened at all.
 
-mod mail_code;
-
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
-
-pub use mail_code::{MailCodes, Purpose};
 
 /// The first byte. Another layout gets another number.
 const VERSION: u8 = 1;

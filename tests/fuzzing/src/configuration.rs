@@ -37,8 +37,11 @@ struct Config {
 
 impl Settings for Args {
     type Config = Config;
-    const SECRETS: &'static [&'static str] = &["database_url", "amqp_url"];
     const DEFAULT_PORT: u16 = 50051;
+
+    fn secrets() -> Vec<&'static str> {
+        vec!["database_url", "amqp_url"]
+    }
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let mode = self.mode.check(problems);

@@ -57,16 +57,18 @@ impl fmt::Display for Step {
 }
 
 impl Story {
-    pub(super) fn connect(addresses: Addresses, mailbox: Mailbox) -> anyhow::Result<Self> {
+    pub(super) fn connect(addresses: &Addresses, mailbox: Mailbox) -> anyhow::Result<Self> {
         let channel = |address| -> anyhow::Result<Channel> {
             Ok(Endpoint::from_shared(format!("http://{address}"))?
                 .timeout(PATIENCE)
                 .connect_lazy())
         };
         Ok(Self {
-            users: UserServiceClient::new(channel(addresses.users)?),
-            orders: OrderServiceClient::new(channel(addresses.orders)?),
-            notifications: NotificationServiceClient::new(channel(addresses.notifications)?),
+            users: UserServiceClient::new(channel(addresses.of(user_service::NAME)?)?),
+            orders: OrderServiceClient::new(channel(addresses.of(order_service::NAME)?)?),
+            notifications: NotificationServiceClient::new(channel(
+                addresses.of(notification_service::NAME)?,
+            )?),
             mailbox,
             access_token: String::new(),
         })

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use angarium::registry::SERVICES;
 use contracts::notification::v1::notification_service_client::NotificationServiceClient;
 use contracts::notification::v1::{ListNotificationsRequest, Notification};
 use contracts::user::v1::user_service_client::UserServiceClient;
@@ -167,11 +168,10 @@ pub(crate) fn run(command: &mut Command) -> Output {
 
 /// `AMQP_URL` and `AMQP_PREFIX` of a test's RabbitMQ, which removes what the services make on it.
 pub(crate) fn broker_settings(broker: &Broker) -> (String, String) {
-    let topologies = [
-        user_service::app::participant().topology(),
-        order_service::app::participant().topology(),
-        notification_service::app::participant().topology(),
-    ];
+    let services = SERVICES.iter().map(|service| &service.definition);
+    let topologies: Vec<transport::Topology> = services
+        .map(|service| service.participant().topology())
+        .collect();
     match broker.of_services(&topologies) {
         transport::Broker::RabbitMq(config) => (config.url.to_string(), config.prefix),
         transport::Broker::Embedded(_) => panic!("an embedded broker has no URL"),

@@ -4,18 +4,14 @@
 
 use std::time::Duration;
 
-use contracts::key::v1::KeyRequested;
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
 use contracts::user::v1::{
     EmailVerificationRequested, KeyPublished, PasswordResetRequested, UserCreated, UserDeleted,
     UserUpdated,
 };
 use messaging::Subscriptions;
-use uuid::Uuid;
+use service::keys;
 
-use crate::NAME;
-
-pub mod key_published;
 pub mod order_cancelled;
 pub mod order_confirmed;
 pub mod order_placed;
@@ -41,17 +37,9 @@ pub fn subscriptions() -> Subscriptions {
         .on::<EmailVerificationRequested>(verification_requested::handle)
         .on::<PasswordResetRequested>(reset_requested::handle)
         .giving_up_after(ATTEMPTS_AT_A_CODE, RESET_CODE)
-        .on::<KeyPublished>(key_published::handle)
+        .on::<KeyPublished>(keys::published)
         .on::<OrderPlaced>(order_placed::handle)
         .on::<OrderConfirmed>(order_confirmed::handle)
         .on::<OrderShipped>(order_shipped::handle)
         .on::<OrderCancelled>(order_cancelled::handle)
-}
-
-/// Asks the user service to announce the keys.
-pub fn key_request() -> KeyRequested {
-    KeyRequested {
-        request_id: Uuid::now_v7().to_string(),
-        service: NAME.to_owned(),
-    }
 }

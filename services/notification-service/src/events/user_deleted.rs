@@ -1,12 +1,13 @@
 //! A user has deleted their account: who it was is erased here, and one last mail says so. What was written to them is looked
-//! after by [`settling`], as it has no bound. The last mail is erased too once it was sent or given up.
+//! after by [`settling`](crate::settling), as it has no bound. The last mail is erased too once it was sent or given up.
 
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction};
+use service::settling;
 
 use crate::notification::Kind;
 use crate::store::{preferences, recipients};
-use crate::{notify, settling, templates};
+use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,

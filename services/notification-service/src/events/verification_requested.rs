@@ -2,6 +2,7 @@
 
 use contracts::user::v1::EmailVerificationRequested;
 use messaging::{Delivered, HandlerError, Transaction};
+use service::time;
 
 use crate::notification::{Kind, Recipient, SealedCode};
 use crate::{notify, templates};
@@ -18,7 +19,7 @@ pub async fn handle(
     };
     let code = SealedCode {
         sealed: event.sealed_code,
-        expires_at_ms: notify::millis(event.expire_time),
+        expires_at_ms: time::unix_ms(event.expire_time),
     };
     notify::of_code(
         transaction,

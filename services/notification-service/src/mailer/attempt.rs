@@ -7,6 +7,7 @@ use contracts::notification::v1::{NotificationFailed, NotificationSent};
 use messaging::{Cause, outbox, trace};
 use sea_orm::DbErr;
 use secrecy::SecretString;
+use service::time;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -156,7 +157,7 @@ impl Mailer {
                 user_id: letter.user_id.to_string(),
                 kind: convert::kind(letter.kind).into(),
                 event_id: letter.event_id.to_string(),
-                send_time: Some(convert::timestamp(now_ms)),
+                send_time: Some(time::timestamp(now_ms)),
             };
             outbox::enqueue(&transaction, &event, VERSION, &cause(letter))?;
             erasure::erase_last(&transaction, letter).await?;
@@ -177,7 +178,7 @@ impl Mailer {
                 kind: convert::kind(letter.kind).into(),
                 event_id: letter.event_id.to_string(),
                 failure: failure.clone(),
-                fail_time: Some(convert::timestamp(now_ms)),
+                fail_time: Some(time::timestamp(now_ms)),
             };
             outbox::enqueue(&transaction, &event, VERSION, &cause(letter))?;
             erasure::erase_last(&transaction, letter).await?;

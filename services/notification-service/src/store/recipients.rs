@@ -9,7 +9,9 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, JoinType,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait, Select,
 };
+use service::settling::Deleted;
 use store::now_sql;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::recipient::{Column, Entity, Model};
@@ -20,13 +22,6 @@ use crate::preferences::Wanted;
 
 /// The version of a user of whom no event of their own has told yet.
 pub const UNTOLD: i64 = 0;
-
-/// A user who was deleted, and the mails to whom remain to be looked after.
-pub struct Unsettled {
-    pub user_id: Uuid,
-    pub correlation_id: String,
-    pub event_id: Option<Uuid>,
-}
 
 /// From now on the user has this address and this name, unless what is known is newer.
 pub async fn learn(
@@ -133,7 +128,7 @@ pub async fn erase(
 }
 
 /// The user who has waited longest, locked. One that another replica has locked is not waited for.
-pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettled>, DbErr> {
+pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Deleted>, DbErr> {
     let row = unsettled()
         .order_by_asc(Column::ErasedAtMs)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -142,14 +137,14 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
     let Some(row) = row else {
         return Ok(None);
     };
-    Ok(Some(Unsettled {
+    let event_id = row.deletion_event_id.as_deref().map(stored_id);
+    Ok(Some(Deleted {
         user_id: stored_id(&row.user_id)?,
-        correlation_id: row.correlation_id.unwrap_or_default(),
-        event_id: row
-            .deletion_event_id
-            .as_deref()
-            .map(stored_id)
-            .transpose()?,
+        cause: Cause {
+            correlation_id: row.correlation_id.unwrap_or_default(),
+            event_id: event_id.transpose()?,
+        },
+        span: Span::none(),
     }))
 }
 

@@ -9,10 +9,11 @@ use messaging::{Cause, Store};
 use notification_service::config::Delivery;
 use notification_service::migrations::Migrator;
 use notification_service::notification::{Kind, Letter, State};
-use notification_service::settling::Settling;
+use notification_service::settling::Mails;
 use notification_service::store::{self, pending, recipients};
 use rstest::rstest;
 use sea_orm::ConnectionTrait as _;
+use service::settling::settle_some;
 use testkit::{Database, StoreKind, eventually_is, outbox};
 use uuid::Uuid;
 
@@ -236,7 +237,7 @@ async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there
 
     let mut steps = Vec::new();
     // Each is another worker, as if the one before had died.
-    while Settling::new(store.clone()).settle_some().await.unwrap() {
+    while settle_some::<Mails>(&store).await.unwrap() {
         steps.push(left().await);
     }
     let expected = [

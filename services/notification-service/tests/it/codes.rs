@@ -1,9 +1,9 @@
 //! Mails with codes: opened for the mail that goes out, and for nothing that is stored.
 
 use contracts::notification::v1::{NotificationKind, NotificationState};
+use mail_codes::Purpose;
 use prost_types::Timestamp;
 use rstest::rstest;
-use runtime::sealed::Purpose;
 use testkit::{StoreKind, eventually_is};
 
 use crate::mails::{html, parsed, text, to};

@@ -24,10 +24,13 @@ fn load(arguments: &[&str]) -> Result<Config, ConfigError> {
 #[test]
 fn mails_go_into_a_folder_unless_a_server_is_named() {
     let config = load(&[]).unwrap();
-    assert_eq!(config.mail.to_string(), "The mails are in mails/.");
-    assert_eq!(config.mail.from.to_string(), "Angarium <noreply@localhost>");
+    assert_eq!(config.own.mail.to_string(), "The mails are in mails/.");
+    assert_eq!(
+        config.own.mail.from.to_string(),
+        "Angarium <noreply@localhost>"
+    );
     let config = load(&["--mail-dir", "/var/mails"]).unwrap();
-    assert_eq!(config.mail.to_string(), "The mails are in /var/mails/.");
+    assert_eq!(config.own.mail.to_string(), "The mails are in /var/mails/.");
 }
 
 #[test]
@@ -38,7 +41,7 @@ fn a_mail_server_goes_before_a_folder_and_is_shown_without_its_password() {
         "--smtp-url",
         "smtps://angarium:hunter2@mail.example.com",
     ]);
-    let mail = config.unwrap().mail;
+    let mail = config.unwrap().own.mail;
     assert!(matches!(mail.delivery, Delivery::Smtp(_)));
     assert_eq!(mail.to_string(), "The mails went to mail.example.com:465.");
     let mail = mail.in_folder("demo".as_ref());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail_codes::MailCodes;
 use messaging::Store;
 use messaging::trace::TraceContext;
 use notification_service::mailer::Mailer;
@@ -10,7 +11,6 @@ use notification_service::migrations::Migrator;
 use notification_service::notification::{Kind, Letter};
 use notification_service::sender::MailSender;
 use notification_service::store;
-use runtime::sealed::MailCodes;
 use sea_orm::{ConnectionTrait as _, TryGetable};
 use testkit::{Database, StoreKind, eventually_is};
 use tokio::task::JoinSet;

@@ -5,8 +5,8 @@ use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderLine, OrderPlace
 use contracts::user::v1::{
     EmailVerificationRequested, PasswordResetRequested, UserCreated, UserDeleted, UserUpdated,
 };
+use mail_codes::{MailCodes, Purpose};
 use prost_types::Timestamp;
-use runtime::sealed::{MailCodes, Purpose};
 use secrecy::SecretString;
 use uuid::Uuid;
 

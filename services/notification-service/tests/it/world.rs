@@ -11,11 +11,11 @@ use contracts::user::v1::UserCreated;
 use event::{Envelope, TraceContext};
 use messaging::EngineConfig;
 use messaging::transport::Confirmation;
-use notification_service::config::{Delivery, MailConfig};
-use notification_service::{App, Config, app};
-use runtime::config::{LifecycleConfig, TelemetryConfig};
+use notification_service::config::{Delivery, MailConfig, NotificationConfig};
+use notification_service::{App, Config, DEFINITION};
 use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, Statement, TryGetable};
+use service::{Common, Host};
 use store::DatabaseConfig;
 use tempfile::TempDir;
 use testkit::{
@@ -204,19 +204,18 @@ impl World {
 async fn run(broker: &Broker, database: DatabaseConfig, delivery: Delivery) -> Running {
     let mut engine = EngineConfig::default();
     engine.consumer.retry.first_delay = Duration::from_millis(20);
-    let app = App::build(Config {
-        grpc: testkit::any_port(),
-        database,
-        broker: broker.of_services([&app::participant().topology()]),
-        engine,
-        mail: MailConfig {
-            from: FROM.parse().unwrap(),
-            delivery,
-            timeout: Duration::from_secs(30),
+    let reached = broker.of_services([&DEFINITION.participant().topology()]);
+    let common = Common::new(testkit::any_port(), database, reached);
+    let app = Host::build::<App>(Config {
+        common: common.with_engine(engine),
+        own: NotificationConfig {
+            mail: MailConfig {
+                from: FROM.parse().unwrap(),
+                delivery,
+                timeout: Duration::from_secs(30),
+            },
+            mail_sealing_key: sealing_key(),
         },
-        mail_sealing_key: sealing_key(),
-        telemetry: TelemetryConfig::default(),
-        lifecycle: LifecycleConfig::default(),
     });
     let app = app.await.unwrap();
     Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await

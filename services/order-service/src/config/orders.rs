@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use runtime::config::{GrpcConfig, Problems};
+use runtime::config::Problems;
+use service::{Known, OwnArgs};
 
 /// Named at each flag: a heading for what follows would also take in the settings of whoever flattens these.
 const HEADING: &str = "Orders";
@@ -34,16 +35,19 @@ pub struct OrderArgs {
     order_max_watchers_per_caller: Option<String>,
 }
 
-impl OrderArgs {
-    /// The checked section. Each watcher holds one of the calls that the server works on at a time, so some are left for
-    /// everybody else.
-    pub fn check(self, grpc: Option<&GrpcConfig>, problems: &mut Problems) -> Option<OrderConfig> {
+impl OwnArgs for OrderArgs {
+    type Config = OrderConfig;
+
+    const SECRETS: &'static [&'static str] = &[];
+
+    /// Each watcher holds one of the calls that the server works on at a time, so some are left for everybody else.
+    fn check(self, known: &Known, problems: &mut Problems) -> Option<OrderConfig> {
         let confirmation_time = problems.duration_within(
             "ORDER_CONFIRMATION_TIME",
             &self.order_confirmation_time,
             (Duration::from_secs(1), Duration::from_secs(366 * 24 * 3600)),
         );
-        let calls = grpc?.max_in_flight;
+        let calls = known.grpc.as_ref()?.max_in_flight;
         let max_watchers = match self.order_max_watchers {
             None => Some(calls / 2),
             Some(given) => problems.number("ORDER_MAX_WATCHERS", &given, (0, calls - 1)),

@@ -1,15 +1,12 @@
 //! What this service reacts to: one line an event; the handler's file has the event's name, an observer's that of the aggregate.
 
-use contracts::key::v1::KeyRequested;
 use contracts::order::v1::ExpiryElapsed;
 use contracts::user::v1::{KeyPublished, UserCreated, UserDeleted};
 use messaging::{HandlerError, Subscriptions};
+use service::keys;
 use uuid::Uuid;
 
-use crate::NAME;
-
 pub mod expiry_elapsed;
-pub mod key_published;
 pub mod user;
 pub mod user_deleted;
 
@@ -20,16 +17,8 @@ pub fn subscriptions() -> Subscriptions {
     Subscriptions::new(QUEUE)
         .observe::<UserCreated>(user::advanced)
         .in_order::<UserDeleted>(user_deleted::handle)
-        .on::<KeyPublished>(key_published::handle)
+        .on::<KeyPublished>(keys::published)
         .on::<ExpiryElapsed>(expiry_elapsed::handle)
-}
-
-/// Asks the user service to announce the keys.
-pub fn key_request() -> KeyRequested {
-    KeyRequested {
-        request_id: Uuid::now_v7().to_string(),
-        service: NAME.to_owned(),
-    }
 }
 
 fn user_id(text: &str) -> Result<Uuid, HandlerError> {

@@ -3,9 +3,9 @@
 
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction, trace};
+use service::settling;
 
 use super::user_id;
-use crate::settling;
 use crate::store::users::{self, Deletion};
 
 pub async fn handle(
@@ -14,11 +14,10 @@ pub async fn handle(
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     let deletion = Deletion {
-        correlation_id: delivered.envelope.correlation_id.clone(),
-        event_id: Some(delivered.envelope.id),
+        cause: delivered.cause(),
         trace: trace::current(),
     };
     users::mark_deleted(transaction, user_id(&event.user_id)?, deletion).await?;
-    transaction.wake_on_commit(settling::SIGNAL);
+    settling::wake(transaction);
     Ok(())
 }

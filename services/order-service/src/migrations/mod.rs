@@ -10,8 +10,7 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations = messaging::migrations();
-        migrations.extend(runtime::migrations());
+        let mut migrations = service::migrations();
         migrations.push(Box::new(m20261129_000003_create_orders::Migration));
         migrations
     }

@@ -1,5 +1,6 @@
 //! The table `known_user`: the view of users that their events have made, and the users whose deletion is to be settled.
 
+use messaging::Cause;
 use messaging::trace::TraceContext;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
@@ -19,16 +20,9 @@ pub struct Heard {
     pub event_at_ms: i64,
 }
 
-/// A user who was deleted, and whose orders remain to be looked after.
-pub struct Unsettled {
-    pub user_id: Uuid,
-    pub deletion: Deletion,
-}
-
 /// What has deleted a user, for what has to be done about it later.
 pub struct Deletion {
-    pub correlation_id: String,
-    pub event_id: Option<Uuid>,
+    pub cause: Cause,
     pub trace: TraceContext,
 }
 
@@ -64,8 +58,8 @@ pub async fn mark_deleted(
     let deleted = ActiveModel {
         user_id: Set(id.to_string()),
         deleted_at_ms: Set(Some(now_ms(db).await?)),
-        correlation_id: Set(Some(deletion.correlation_id)),
-        deletion_event_id: Set(deletion.event_id.map(|id| id.to_string())),
+        correlation_id: Set(Some(deletion.cause.correlation_id)),
+        deletion_event_id: Set(deletion.cause.event_id.map(|id| id.to_string())),
         traceparent: Set(trace.traceparent),
         tracestate: Set(trace.tracestate),
         baggage: Set(trace.baggage),
@@ -96,8 +90,8 @@ pub async fn latest_user(db: &impl ConnectionTrait) -> Result<Option<Model>, DbE
         .await
 }
 
-/// The user who has waited longest, locked. One that another replica has locked is not waited for.
-pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettled>, DbErr> {
+/// The user who has waited longest, locked, with the deletion. One that another replica has locked is not waited for.
+pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<(Uuid, Deletion)>, DbErr> {
     let row = unsettled()
         .order_by_asc(Column::DeletedAtMs)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -106,22 +100,19 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Unsettle
     let Some(row) = row else {
         return Ok(None);
     };
-    Ok(Some(Unsettled {
-        user_id: stored_id(&row.user_id)?,
-        deletion: Deletion {
+    let event_id = row.deletion_event_id.as_deref().map(stored_id);
+    let deletion = Deletion {
+        cause: Cause {
             correlation_id: row.correlation_id.unwrap_or_default(),
-            event_id: row
-                .deletion_event_id
-                .as_deref()
-                .map(stored_id)
-                .transpose()?,
-            trace: TraceContext {
-                traceparent: row.traceparent,
-                tracestate: row.tracestate,
-                baggage: row.baggage,
-            },
+            event_id: event_id.transpose()?,
         },
-    }))
+        trace: TraceContext {
+            traceparent: row.traceparent,
+            tracestate: row.tracestate,
+            baggage: row.baggage,
+        },
+    };
+    Ok(Some((stored_id(&row.user_id)?, deletion)))
 }
 
 /// Asks whether there is one at all, locked or not: then it is due now.

@@ -21,29 +21,29 @@ fn load(arguments: &[&str]) -> Result<Config, ConfigError> {
 #[test]
 fn the_settings_defaults_are_those_of_the_code() {
     let config = load(&[]).unwrap();
-    assert_eq!(config.orders, OrderConfig::default());
+    assert_eq!(config.own, OrderConfig::default());
 }
 
 #[test]
 fn an_order_waits_as_long_as_it_is_told_to() {
     let config = load(&["--order-confirmation-time", "90min"]).unwrap();
-    assert_eq!(config.orders.confirmation_time.as_secs(), 90 * 60);
+    assert_eq!(config.own.confirmation_time.as_secs(), 90 * 60);
 }
 
 /// Whoever watches holds one of the calls that the server works on at a time.
 #[test]
 fn watchers_leave_calls_to_others() {
     let config = load(&["--grpc-max-in-flight", "100"]).unwrap();
-    assert_eq!(config.orders.max_watchers, 50);
+    assert_eq!(config.own.max_watchers, 50);
     let most = load(&["--order-max-watchers", "511"]).unwrap();
-    assert_eq!(most.orders.max_watchers, 511);
+    assert_eq!(most.own.max_watchers, 511);
 }
 
 #[test]
 fn one_caller_watches_an_eighth_of_them_unless_it_is_said() {
     let of_caller = |arguments: &[&str]| {
         let config = load(arguments).unwrap();
-        config.orders.max_watchers_per_caller
+        config.own.max_watchers_per_caller
     };
     assert_eq!(of_caller(&["--order-max-watchers", "80"]), 10);
     assert_eq!(of_caller(&["--order-max-watchers", "1"]), 1);

@@ -15,6 +15,7 @@ use order_service::watch::Watchers;
 use runtime::auth::{Caller, Role};
 use runtime::{PageTokens, TestClock};
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _};
+use service::CommandStore;
 use testkit::{Database, Proxy, StoreKind, eventually, reason};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
@@ -60,7 +61,11 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let database = Database::create(StoreKind::Sqlite).await;
     let store = Store::new(database.migrated::<Migrator>().await);
     let clock = Arc::new(TestClock::at(1_000));
-    let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
+    let commands = Commands::new(
+        CommandStore::new(store.clone()),
+        clock,
+        Duration::from_secs(3600),
+    );
     let tokens = PageTokens::open(store.connection()).await.unwrap();
     let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1, 1), tokens);
     let other = database.connect().await;
@@ -96,7 +101,11 @@ async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
     config.pool_max = 1;
     let store = Store::connect(&config, "test").await.unwrap();
     let clock = Arc::new(TestClock::at(1_000));
-    let commands = Commands::new(store.clone(), clock, Duration::from_secs(3600));
+    let commands = Commands::new(
+        CommandStore::new(store.clone()),
+        clock,
+        Duration::from_secs(3600),
+    );
     let tokens = PageTokens::open(store.connection()).await.unwrap();
     let watchers = Watchers::new(store.clone(), 1, 1);
     let orders = Orders::new(store.clone(), commands, watchers, tokens);

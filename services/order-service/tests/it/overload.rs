@@ -5,7 +5,7 @@ use std::time::Duration;
 use contracts::order::v1::{Order, OrderPlaced};
 use event::Message;
 use messaging::transport::{self, RabbitMqConfig};
-use order_service::app::participant;
+use order_service::DEFINITION;
 use prost::Message as _;
 use rstest::rstest;
 use testkit::{Broker, BrokerKind, Proxy, StoreKind, eventually, eventually_is, reason};
@@ -70,7 +70,8 @@ async fn when_the_broker_is_back_orders_are_taken_again_and_no_event_is_lost(
 
 /// A way to the RabbitMQ of the test that can be cut, and how a service takes it.
 async fn by_way_of_a_proxy(broker: &Broker) -> (Proxy, transport::Broker) {
-    let transport::Broker::RabbitMq(direct) = broker.of_services([&participant().topology()])
+    let transport::Broker::RabbitMq(direct) =
+        broker.of_services([&DEFINITION.participant().topology()])
     else {
         panic!("only a server has a proxy before it");
     };

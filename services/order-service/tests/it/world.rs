@@ -10,15 +10,14 @@ use contracts::order::v1::{
 use event::Message;
 use messaging::EngineConfig;
 use messaging::transport::{self, Confirmation, RabbitMqConfig};
-use order_service::app::participant;
 use order_service::config::OrderConfig;
 use order_service::events::QUEUE;
 use order_service::store::users::{self, Heard};
 use order_service::store::{known_user, orders};
-use order_service::{App, Config};
+use order_service::{App, Config, DEFINITION};
 use prost::Name as _;
-use runtime::config::{LifecycleConfig, TelemetryConfig};
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _, Statement};
+use service::{Common, Host};
 use store::DatabaseConfig;
 use testkit::{
     Broker, BrokerKind, Database, Promised, Running, StoreKind, Tokens, authorized, eventually_is,
@@ -58,7 +57,7 @@ impl Settings {
         subscriber::declare(&broker).await;
         Self {
             database: database.config(),
-            reached: broker.of_services([&participant().topology()]),
+            reached: broker.of_services([&DEFINITION.participant().topology()]),
             broker,
             engine: EngineConfig::default(),
             orders: OrderConfig::default(),
@@ -66,14 +65,11 @@ impl Settings {
     }
 
     async fn start(&self) -> Running {
-        let app = App::build(Config {
-            grpc: testkit::any_port(),
-            database: self.database.clone(),
-            broker: self.reached.clone(),
-            engine: self.engine.clone(),
-            orders: self.orders.clone(),
-            telemetry: TelemetryConfig::default(),
-            lifecycle: LifecycleConfig::default(),
+        let (database, reached) = (self.database.clone(), self.reached.clone());
+        let common = Common::new(testkit::any_port(), database, reached);
+        let app = Host::build::<App>(Config {
+            common: common.with_engine(self.engine.clone()),
+            own: self.orders.clone(),
         });
         let app = app.await.unwrap();
         Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await

@@ -1,15 +1,15 @@
 //! What users do with their accounts, and admins with anybody's.
 
 use contracts::user::v1::UserDeleted;
+use mail_codes::Purpose;
 use messaging::{Cause, outbox};
 use runtime::auth::Caller;
 use runtime::etag;
-use runtime::idempotency::{self, Call};
-use runtime::sealed::Purpose;
+use runtime::idempotency::Call;
+use service::{Begun, time};
 use uuid::Uuid;
 
 use super::{Commands, answered_user, missing, write_change};
-use crate::convert;
 use crate::error::Error;
 use crate::password::{Attempt, Password};
 use crate::store::{self, codes, sessions};
@@ -38,7 +38,7 @@ impl Commands {
         cause: &Cause,
     ) -> Result<User, Error> {
         let db = self.store.connection();
-        if let Some(first) = idempotency::answered(db, call).await? {
+        if let Some(first) = self.store.answered(call).await? {
             return answered_user(db, &first).await;
         }
         let Changes {
@@ -68,11 +68,12 @@ impl Commands {
             self.throttle.take(MOVES, &user_id.to_string()).await?;
         }
 
-        let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&transaction, call).await? {
-            return answered_user(&transaction, &first).await;
-        }
-        let locked = store::lock_user(&transaction, user_id).await?;
+        let answer = || user_id.as_bytes().to_vec();
+        let command = match self.store.begin_answered(call, answer).await? {
+            Begun::Replay(first) => return answered_user(db, &first).await,
+            Begun::Fresh(command) => command,
+        };
+        let locked = store::lock_user(&*command, user_id).await?;
         let mut user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(&etag, user.version)?;
         // What the password was asked for must be what is changed now.
@@ -80,18 +81,14 @@ impl Commands {
             return Err(Error::Raced);
         }
         if user.update(email, display_name, self.clock.now_ms()) {
-            write_change(&transaction, &user, cause).await?;
+            write_change(&command, &user, cause).await?;
         }
         if moves {
-            codes::delete(&transaction, Purpose::PasswordReset, user_id).await?;
-            self.request_verification(&transaction, &user, cause)
-                .await?;
+            codes::delete(&*command, Purpose::PasswordReset, user_id).await?;
+            self.request_verification(&command, &user, cause).await?;
+            self.count_mail_to(&command, &user.email).await?;
         }
-        idempotency::keep(&transaction, call, user.id.as_bytes().to_vec()).await?;
-        if moves {
-            self.count_mail_to(&transaction, &user.email).await?;
-        }
-        transaction.commit().await?;
+        command.commit().await?;
         if moves {
             tracing::info!(target: "security", event = "email_changed", %user_id, address);
         }
@@ -108,7 +105,7 @@ impl Commands {
         call: Option<&Call>,
     ) -> Result<(), Error> {
         let db = self.store.connection();
-        if idempotency::answered(db, call).await?.is_some() {
+        if self.store.answered(call).await?.is_some() {
             return Ok(());
         }
         let user_id = caller.user_id;
@@ -118,20 +115,18 @@ impl Commands {
         self.check_password(&before.user, before.password_hash, current, address)
             .await?;
         let hash = self.hasher.hash(new).await?;
-        let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&transaction, call).await?.is_some() {
+        let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
-        }
-        let locked = store::lock_user(&transaction, user_id).await?;
+        };
+        let locked = store::lock_user(&*command, user_id).await?;
         let locked = locked.ok_or_else(|| missing(caller, user_id))?;
         if locked.password_hash.expose() != checked {
             return Err(Error::Raced);
         }
-        store::write_password(&transaction, user_id, &hash).await?;
-        codes::delete(&transaction, Purpose::PasswordReset, user_id).await?;
-        let ended = sessions::delete_of_user(&transaction, user_id).await?;
-        idempotency::keep(&transaction, call, Vec::new()).await?;
-        transaction.commit().await?;
+        store::write_password(&*command, user_id, &hash).await?;
+        codes::delete(&*command, Purpose::PasswordReset, user_id).await?;
+        let ended = sessions::delete_of_user(&*command, user_id).await?;
+        command.commit().await?;
         tracing::info!(target: "security", event = "password_changed", %user_id, address, ended);
         Ok(())
     }
@@ -146,26 +141,24 @@ impl Commands {
         cause: &Cause,
     ) -> Result<(), Error> {
         let now_ms = self.clock.now_ms();
-        let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&transaction, call).await?.is_some() {
+        let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
-        }
-        let locked = store::lock_user(&transaction, user_id).await?;
+        };
+        let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(etag, user.version)?;
-        sessions::delete_of_user(&transaction, user_id).await?;
+        sessions::delete_of_user(&*command, user_id).await?;
         for purpose in [Purpose::EmailVerification, Purpose::PasswordReset] {
-            codes::delete(&transaction, purpose, user_id).await?;
+            codes::delete(&*command, purpose, user_id).await?;
         }
-        store::delete_user(&transaction, user_id).await?;
+        store::delete_user(&*command, user_id).await?;
         let deleted = UserDeleted {
             user_id: user_id.to_string(),
-            delete_time: Some(convert::timestamp(now_ms)),
+            delete_time: Some(time::timestamp(now_ms)),
         };
-        outbox::erase(&transaction, &deleted.user_id).await?;
-        outbox::enqueue(&transaction, &deleted, user.version + 1, cause)?;
-        idempotency::keep(&transaction, call, Vec::new()).await?;
-        transaction.commit().await?;
+        outbox::erase(&command, &deleted.user_id).await?;
+        outbox::enqueue(&command, &deleted, user.version + 1, cause)?;
+        command.commit().await?;
         tracing::info!(target: "security", event = "user_deleted", %user_id, by = %caller.user_id);
         Ok(())
     }

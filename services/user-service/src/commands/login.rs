@@ -65,7 +65,7 @@ impl Commands {
             return Err(Error::CredentialsInvalid);
         };
         let now_ms = self.clock.now_ms();
-        let transaction = self.store.begin().await?;
+        let transaction = self.store.begin_unrepeatable().await?;
         // Locked, and read again: a password that was changed meanwhile has ended all sessions, and this one is not to
         // come after.
         let current = store::lock_user(&transaction, user.id).await?;
@@ -90,7 +90,7 @@ impl Commands {
     pub async fn refresh(&self, token: &SecretString, address: &str) -> Result<Tokens, Error> {
         let digest = secret::token_digest(token);
         let now_ms = self.clock.now_ms();
-        let transaction = self.store.begin().await?;
+        let transaction = self.store.begin_unrepeatable().await?;
         let known = sessions::lock_token(&transaction, &digest).await?;
         let known = known.ok_or(Error::RefreshTokenInvalid)?;
         let user_id = known.user_id;
@@ -121,7 +121,7 @@ impl Commands {
     /// Ends the session of a refresh token, if it has one.
     pub async fn revoke(&self, token: &SecretString, address: &str) -> Result<(), Error> {
         let digest = secret::token_digest(token);
-        let transaction = self.store.begin().await?;
+        let transaction = self.store.begin_unrepeatable().await?;
         let Some(known) = sessions::lock_token(&transaction, &digest).await? else {
             return Ok(());
         };

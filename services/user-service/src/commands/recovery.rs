@@ -5,20 +5,21 @@
 use std::time::Duration;
 
 use contracts::user::v1::PasswordResetRequested;
+use mail_codes::Purpose;
 use messaging::{Cause, outbox};
-use runtime::idempotency::{self, Call};
-use runtime::sealed::Purpose;
+use runtime::idempotency::Call;
 use secrecy::SecretString;
+use service::{Begun, time};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Commands, account_of};
 use crate::error::Error;
 use crate::password::Password;
+use crate::secret;
 use crate::store::{self, codes, sessions};
 use crate::throttle::{CODES, RESETS};
 use crate::user::Email;
-use crate::{convert, secret};
 
 /// How long the code of a reset works.
 pub const RESET_CODE: Duration = Duration::from_secs(3600);
@@ -49,7 +50,7 @@ impl Commands {
         call: Option<&Call>,
     ) -> Result<(), Error> {
         let db = self.store.connection();
-        if idempotency::answered(db, call).await?.is_some() {
+        if self.store.answered(call).await?.is_some() {
             return Ok(());
         }
         self.throttle.take(CODES, address).await?;
@@ -62,22 +63,20 @@ impl Commands {
             return Err(Error::CodeInvalid);
         };
         let hash = self.hasher.hash(new).await?;
-        let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&transaction, call).await?.is_some() {
+        let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
-        }
-        let locked = store::lock_user(&transaction, user_id).await?;
+        };
+        let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or(Error::CodeInvalid)?.user;
         // The lock has waited for whoever used it first.
-        let found = codes::find(&transaction, purpose, &digest, now_ms).await?;
+        let found = codes::find(&*command, purpose, &digest, now_ms).await?;
         if found.is_none_or(|(_, sent_to)| sent_to != user.email.key()) {
             return Err(Error::CodeInvalid);
         }
-        codes::delete(&transaction, purpose, user_id).await?;
-        store::write_password(&transaction, user_id, &hash).await?;
-        let ended = sessions::delete_of_user(&transaction, user_id).await?;
-        idempotency::keep(&transaction, call, Vec::new()).await?;
-        transaction.commit().await?;
+        codes::delete(&*command, purpose, user_id).await?;
+        store::write_password(&*command, user_id, &hash).await?;
+        let ended = sessions::delete_of_user(&*command, user_id).await?;
+        command.commit().await?;
         tracing::info!(target: "security", event = "password_reset", %user_id, address, ended);
         Ok(())
     }
@@ -89,39 +88,34 @@ impl Commands {
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<(), Error> {
-        let db = self.store.connection();
-        if idempotency::answered(db, call).await?.is_some() {
+        if self.store.answered(call).await?.is_some() {
             return Ok(());
         }
         self.throttle.take(CODES, address).await?;
         self.throttle.take(RESETS, account_of(email)).await?;
-        let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&transaction, call).await?.is_some() {
+        let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
-        }
-        let found = store::find_by_email(&transaction, email.key()).await?;
+        };
+        let found = store::find_by_email(&*command, email.key()).await?;
         let locked = match found {
             // Two who ask at once shall not both write its one code.
-            Some(found) => store::lock_user(&transaction, found.user.id).await?,
+            Some(found) => store::lock_user(&*command, found.user.id).await?,
             None => None,
         };
         if let Some(locked) = locked {
             let (user, purpose) = (locked.user, Purpose::PasswordReset);
-            let (code, expires_at_ms) = self
-                .new_code(&transaction, purpose, &user, RESET_CODE)
-                .await?;
+            let (code, expires_at_ms) = self.new_code(&command, purpose, &user, RESET_CODE).await?;
             let requested = PasswordResetRequested {
                 reset_id: Uuid::now_v7().to_string(),
                 user_id: user.id.to_string(),
                 email: user.email.as_given().to_owned(),
                 display_name: user.display_name.as_str().to_owned(),
                 sealed_code: self.mail_codes.seal(purpose, user.id, &code)?,
-                expire_time: Some(convert::timestamp(expires_at_ms)),
+                expire_time: Some(time::timestamp(expires_at_ms)),
             };
-            outbox::enqueue(&transaction, &requested, 1, cause)?;
+            outbox::enqueue(&command, &requested, 1, cause)?;
         }
-        idempotency::keep(&transaction, call, Vec::new()).await?;
-        transaction.commit().await?;
+        command.commit().await?;
         let account = self.throttle.digest(email.key());
         tracing::info!(target: "security", event = "password_reset_requested", account, address);
         Ok(())

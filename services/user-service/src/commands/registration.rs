@@ -1,11 +1,12 @@
 //! Registering, and proving that an address is one's own.
 
 use contracts::user::v1::UserCreated;
+use mail_codes::Purpose;
 use messaging::{Cause, outbox};
 use runtime::auth::Caller;
-use runtime::idempotency::{self, Call};
-use runtime::sealed::Purpose;
+use runtime::idempotency::Call;
 use secrecy::SecretString;
+use service::{Begun, time};
 use uuid::Uuid;
 
 use super::{Commands, account_of, answered_user, missing, write_change};
@@ -14,7 +15,7 @@ use crate::password::Password;
 use crate::store::codes;
 use crate::throttle::{CODES, MAILS, REGISTRATIONS};
 use crate::user::{DisplayName, Email, User};
-use crate::{convert, secret, store};
+use crate::{secret, store};
 
 impl Commands {
     /// Registers a user whose address nobody else has. The answer to a `call` that is made again is the user of the first.
@@ -28,22 +29,22 @@ impl Commands {
         cause: &Cause,
     ) -> Result<User, Error> {
         let db = self.store.connection();
-        if let Some(first) = idempotency::answered(db, call).await? {
+        if let Some(first) = self.store.answered(call).await? {
             return answered_user(db, &first).await;
         }
         self.throttle.check(REGISTRATIONS, address).await?;
         // Before the transaction begins, because it takes long: a connection, or SQLite's only writer, must not wait for it.
         let password_hash = self.hasher.hash(password).await?;
         let user = User::register(Uuid::now_v7(), email, display_name, self.clock.now_ms());
-        let transaction = self.store.begin_command().await?;
         // The id and no more: what is personal stands in one place, from where it can be erased.
         let answer = || user.id.as_bytes().to_vec();
-        if let Some(first) = idempotency::claim_with(&transaction, call, answer).await? {
-            return answered_user(&transaction, &first).await;
-        }
-        if let Err(error) = store::insert_user(&transaction, &user, &password_hash).await {
+        let command = match self.store.begin_answered(call, answer).await? {
+            Begun::Replay(first) => return answered_user(db, &first).await,
+            Begun::Fresh(command) => command,
+        };
+        if let Err(error) = store::insert_user(&*command, &user, &password_hash).await {
             // Nothing of it stays but that it was tried, because this answer tells something.
-            transaction.rollback().await?;
+            command.rollback().await?;
             self.throttle.take(REGISTRATIONS, address).await?;
             tracing::warn!(target: "security", event = "registration_refused", address, %error);
             return Err(error.into());
@@ -52,16 +53,15 @@ impl Commands {
             user_id: user.id.to_string(),
             email: user.email.as_given().to_owned(),
             display_name: user.display_name.as_str().to_owned(),
-            create_time: Some(convert::timestamp(user.created_at_ms)),
+            create_time: Some(time::timestamp(user.created_at_ms)),
         };
-        outbox::enqueue(&transaction, &created, user.version, cause)?;
-        self.request_verification(&transaction, &user, cause)
-            .await?;
-        self.count_mail_to(&transaction, &user.email).await?;
+        outbox::enqueue(&command, &created, user.version, cause)?;
+        self.request_verification(&command, &user, cause).await?;
+        self.count_mail_to(&command, &user.email).await?;
         self.throttle
-            .take_in(&transaction, REGISTRATIONS, address)
+            .take_in(&command, REGISTRATIONS, address)
             .await?;
-        transaction.commit().await?;
+        command.commit().await?;
         tracing::info!(target: "security", event = "user_registered", user_id = %user.id, address);
         Ok(user)
     }
@@ -73,27 +73,23 @@ impl Commands {
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<(), Error> {
-        let db = self.store.connection();
-        if idempotency::answered(db, call).await?.is_some() {
+        if self.store.answered(call).await?.is_some() {
             return Ok(());
         }
         let user = self.get_user(caller, caller.user_id).await?;
         self.throttle.take(MAILS, account_of(&user.email)).await?;
-        let transaction = self.store.begin_command().await?;
-        if idempotency::claim(&transaction, call).await?.is_some() {
+        let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
-        }
-        let user = store::lock_user(&transaction, caller.user_id)
+        };
+        let user = store::lock_user(&*command, caller.user_id)
             .await?
             .ok_or_else(|| missing(caller, caller.user_id))?
             .user;
         if user.email_verified {
             return Err(Error::EmailVerified);
         }
-        self.request_verification(&transaction, &user, cause)
-            .await?;
-        idempotency::keep(&transaction, call, Vec::new()).await?;
-        transaction.commit().await?;
+        self.request_verification(&command, &user, cause).await?;
+        command.commit().await?;
         Ok(())
     }
 
@@ -106,32 +102,31 @@ impl Commands {
         cause: &Cause,
     ) -> Result<User, Error> {
         let db = self.store.connection();
-        if let Some(first) = idempotency::answered(db, call).await? {
+        if let Some(first) = self.store.answered(call).await? {
             return answered_user(db, &first).await;
         }
         self.throttle.take(CODES, address).await?;
         let digest = secret::code_digest(code);
         let now_ms = self.clock.now_ms();
-        let transaction = self.store.begin_command().await?;
-        if let Some(first) = idempotency::claim(&transaction, call).await? {
-            return answered_user(&transaction, &first).await;
-        }
+        let command = match self.store.begin(call).await? {
+            Begun::Replay(first) => return answered_user(db, &first).await,
+            Begun::Fresh(command) => command,
+        };
         let purpose = Purpose::EmailVerification;
-        let found = codes::find(&transaction, purpose, &digest, now_ms).await?;
+        let found = codes::find(&*command, purpose, &digest, now_ms).await?;
         let (user_id, sent_to) = found.ok_or(Error::CodeInvalid)?;
-        let locked = store::lock_user(&transaction, user_id).await?;
+        let locked = store::lock_user(&*command, user_id).await?;
         let mut user = locked.ok_or(Error::CodeInvalid)?.user;
         // The lock has waited for whoever used it first.
-        let is_left = codes::find(&transaction, purpose, &digest, now_ms).await?;
+        let is_left = codes::find(&*command, purpose, &digest, now_ms).await?;
         if is_left.is_none() || user.email.key() != sent_to {
             return Err(Error::CodeInvalid);
         }
-        codes::delete(&transaction, purpose, user_id).await?;
+        codes::delete(&*command, purpose, user_id).await?;
         if user.verify_email(now_ms) {
-            write_change(&transaction, &user, cause).await?;
+            write_change(&command, &user, cause).await?;
         }
-        idempotency::keep(&transaction, call, user.id.as_bytes().to_vec()).await?;
-        transaction.commit().await?;
+        command.commit_with(user.id.as_bytes().to_vec()).await?;
         tracing::info!(target: "security", event = "email_verified", %user_id, address);
         Ok(user)
     }

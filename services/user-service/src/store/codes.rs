@@ -1,6 +1,6 @@
 //! `mail_code`: what was sent to users by mail, as digests. A user has at most one code for each purpose.
 
-use runtime::sealed::Purpose;
+use mail_codes::Purpose;
 use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
 use uuid::Uuid;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail_codes::MailCodes;
 use messaging::Store;
 use runtime::auth::{Caller, Role};
-use runtime::sealed::{MailCodes, MasterKey};
+use runtime::sealed::MasterKey;
 use runtime::{PageTokens, TestClock};
+use service::CommandStore;
 use testkit::{Database, StoreKind};
 use tonic::Request;
 use user_service::address::AddressSource;
@@ -49,7 +51,7 @@ impl Bench {
         let keys = Arc::new(keys.unwrap());
         let throttle = Throttle::new(store.clone(), &secret_key, Arc::clone(&shared));
         let commands = Commands {
-            store: store.clone(),
+            store: CommandStore::new(store.clone()),
             hasher,
             clock: shared,
             keys: Arc::clone(&keys),

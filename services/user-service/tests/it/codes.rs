@@ -2,7 +2,8 @@
 
 use contracts::Event;
 use contracts::user::v1::{EmailVerificationRequested, PasswordResetRequested};
-use runtime::sealed::{MailCodes, MasterKey, Purpose};
+use mail_codes::{MailCodes, Purpose};
+use runtime::sealed::MasterKey;
 use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret as _;
 

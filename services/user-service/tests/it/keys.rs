@@ -20,7 +20,7 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use testkit::{Broker, BrokerKind, Database, StoreKind, eventually, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use user_service::app::participant;
+use user_service::DEFINITION;
 use user_service::keys::Keys;
 use user_service::migrations::Migrator;
 use user_service::store::signing_keys;
@@ -127,11 +127,11 @@ async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(
 ) {
     let bench = Bench::new(store).await;
     let broker = Broker::create(broker).await;
-    let reached = broker.of_services([&participant().topology()]);
+    let reached = broker.of_services([&DEFINITION.participant().topology()]);
     let engine = Engine::new(
         &bench.store,
         &reached,
-        participant(),
+        DEFINITION.participant(),
         EngineConfig::default(),
     );
     engine.declare().await.unwrap();

@@ -89,7 +89,7 @@ fn grpc_config(arguments: &[&str]) -> GrpcConfig {
     ];
     let arguments = arguments.iter().chain(&given).map(OsString::from);
     let config = runtime::config::load::<Args>(arguments);
-    config.unwrap_or_else(|error| panic!("{error}")).grpc
+    config.unwrap_or_else(|error| panic!("{error}")).common.grpc
 }
 
 #[tokio::test]

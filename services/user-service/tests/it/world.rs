@@ -10,20 +10,20 @@ use contracts::user::v1::{
     VerifyEmailRequest,
 };
 use event::Message;
-use messaging::transport::{Ack, Queue, Topology};
+use messaging::transport::{self, Ack, Queue, Topology};
 use messaging::{Delivered, EngineConfig, HandlerError, Subscriptions, Transaction};
-use runtime::config::{GrpcConfig, LifecycleConfig, TelemetryConfig};
+use runtime::config::GrpcConfig;
 use runtime::sealed::MasterKey;
 use sea_orm::{ConnectionTrait as _, Statement};
+use service::{Common, Host};
 use store::DatabaseConfig;
 use testkit::{
     Broker, BrokerKind, Database, Promised, Running, StoreKind, Tokens, authorized, eventually,
 };
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
-use user_service::app::participant;
-use user_service::config::IdentityConfig;
-use user_service::{App, Config};
+use user_service::config::{IdentityConfig, UserConfig};
+use user_service::{App, Config, DEFINITION};
 use uuid::Uuid;
 
 use crate::codes;
@@ -48,13 +48,8 @@ impl World {
     /// Its broker cannot be reached, and no event may wait to be published.
     pub(crate) async fn with_overdue_events(store: StoreKind) -> Self {
         let database = Database::create(store).await;
-        let config = Config {
-            engine: EngineConfig {
-                outbox_budget: Duration::ZERO,
-                ..EngineConfig::default()
-            },
-            ..config_on(database.config())
-        };
+        let mut config = config_on(database.config());
+        config.common.engine.outbox_budget = Duration::ZERO;
         Self::run(database, config, Broker::create(BrokerKind::Embedded).await).await
     }
 
@@ -71,11 +66,9 @@ impl World {
     pub(crate) async fn with_grpc(grpc: GrpcConfig) -> Self {
         let database = Database::create(StoreKind::Sqlite).await;
         let broker = Broker::create(BrokerKind::Embedded).await;
-        let config = Config {
-            grpc,
-            broker: broker.of_services([&participant().topology()]),
-            ..config_on(database.config())
-        };
+        let mut config = config_on(database.config());
+        config.common.grpc = grpc;
+        config.common.broker = reached(&broker);
         Self::run(database, config, broker).await
     }
 
@@ -85,16 +78,14 @@ impl World {
         engine: EngineConfig,
         broker: Broker,
     ) -> Self {
-        let config = Config {
-            broker: broker.of_services([&participant().topology()]),
-            engine,
-            ..config_on(config)
-        };
+        let mut config = config_on(config);
+        config.common.broker = reached(&broker);
+        config.common.engine = engine;
         Self::run(database, config, broker).await
     }
 
     async fn run(database: Database, config: Config, broker: Broker) -> Self {
-        let app = App::build(config).await.unwrap();
+        let app = Host::build::<App>(config).await.unwrap();
         let running = Running::start(app.grpc_addr(), |shutdown| app.run(shutdown)).await;
         let db = database.connect().await;
         let tokens = Tokens::accepted_by(&db).await;
@@ -270,22 +261,22 @@ pub(crate) fn new_id() -> String {
 /// On a broker that nobody reaches.
 pub(crate) fn config_on(database: DatabaseConfig) -> Config {
     let nowhere = "amqp://127.0.0.1:1".parse().unwrap();
+    let broker = transport::Broker::RabbitMq(transport::RabbitMqConfig::new(nowhere));
     Config {
-        secret_key: MasterKey::well_known("SECRET_KEY"),
-        mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
-        identity: IdentityConfig {
-            admins: [ADMIN.to_lowercase()].into(),
-            ..IdentityConfig::default()
+        common: Common::new(testkit::any_port(), database, broker),
+        own: UserConfig {
+            secret_key: MasterKey::well_known("SECRET_KEY"),
+            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
+            identity: IdentityConfig {
+                admins: [ADMIN.to_lowercase()].into(),
+                ..IdentityConfig::default()
+            },
         },
-        grpc: testkit::any_port(),
-        database,
-        broker: messaging::transport::Broker::RabbitMq(messaging::transport::RabbitMqConfig::new(
-            nowhere,
-        )),
-        engine: EngineConfig::default(),
-        telemetry: TelemetryConfig::default(),
-        lifecycle: LifecycleConfig::default(),
     }
+}
+
+fn reached(broker: &Broker) -> transport::Broker {
+    broker.of_services([&DEFINITION.participant().topology()])
 }
 
 const SUBSCRIBER: &str = "subscriber";

@@ -66,7 +66,7 @@ fn load_with<S: Settings>(
         let is_flag = !arg.is_positional();
         arg.global(is_flag)
     });
-    for secret in S::SECRETS {
+    for secret in S::secrets() {
         command = with_secret_file(command, secret, environment, &mut problems);
     }
     let settings = command

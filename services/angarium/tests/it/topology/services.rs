@@ -1,7 +1,9 @@
-//! The three services as three processes would be: each with its own database and its own user of the broker.
+//! The services as processes of their own would be: each with its own database and its own user of the broker.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use angarium::registry::{OwnConfig, SERVICES};
 use contracts::money::Money;
 use contracts::notification::v1::notification_service_client::NotificationServiceClient;
 use contracts::notification::v1::{ListNotificationsRequest, NotificationState};
@@ -9,12 +11,11 @@ use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{CancelOrderRequest, OrderLine, PlaceOrderRequest};
 use contracts::user::v1::user_service_client::UserServiceClient;
 use contracts::user::v1::{AuthenticateRequest, CreateUserRequest};
-use messaging::EngineConfig;
 use messaging::transport::{Broker, RabbitMqConfig};
 use notification_service::config::{Delivery, MailConfig};
 use order_service::config::OrderConfig;
-use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
+use service::{Common, Definition};
 use store::DatabaseConfig;
 use tempfile::TempDir;
 use testkit::{LockedDown, Running, any_port, authorized, eventually};
@@ -33,9 +34,8 @@ pub(super) struct Account {
 }
 
 pub(super) struct Services {
-    users: Running,
-    orders: Running,
-    notifications: Running,
+    /// By their names.
+    running: BTreeMap<&'static str, Running>,
     _folder: TempDir,
 }
 
@@ -50,50 +50,29 @@ impl Services {
                 ..RabbitMqConfig::new(exported.url(locked_down, service).parse().unwrap())
             })
         };
-        let users = user_service::App::build(user_service::Config {
+        let common = |service: &Definition| {
+            Common::new(any_port(), database(service.name), broker(service.name))
+        };
+        let own = OwnConfig {
             secret_key: MasterKey::well_known("SECRET_KEY"),
             mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
             identity: IdentityConfig::default(),
-            grpc: any_port(),
-            database: database(user_service::NAME),
-            broker: broker(user_service::NAME),
-            engine: EngineConfig::default(),
-            telemetry: TelemetryConfig::default(),
-            lifecycle: LifecycleConfig::default(),
-        });
-        let users = users.await.unwrap();
-        let orders = order_service::App::build(order_service::Config {
-            grpc: any_port(),
-            database: database(order_service::NAME),
-            broker: broker(order_service::NAME),
-            engine: EngineConfig::default(),
             orders: OrderConfig::default(),
-            telemetry: TelemetryConfig::default(),
-            lifecycle: LifecycleConfig::default(),
-        });
-        let orders = orders.await.unwrap();
-        let notifications = notification_service::App::build(notification_service::Config {
-            grpc: any_port(),
-            database: database(notification_service::NAME),
-            broker: broker(notification_service::NAME),
-            engine: EngineConfig::default(),
             mail: MailConfig {
                 from: "Angarium <noreply@localhost>".parse().unwrap(),
                 delivery: Delivery::Folder(folder.path().join("mails")),
                 timeout: Duration::from_secs(10),
             },
-            mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
-            telemetry: TelemetryConfig::default(),
-            lifecycle: LifecycleConfig::default(),
-        });
-        let notifications = notifications.await.unwrap();
+        };
+        let mut running = BTreeMap::new();
+        for service in SERVICES {
+            let host = (service.build)(common(&service.definition), &own);
+            let host = host.await.unwrap();
+            let started = Running::start(host.grpc_addr(), |shutdown| host.run(shutdown));
+            running.insert(service.definition.name, started.await);
+        }
         Self {
-            users: Running::start(users.grpc_addr(), |shutdown| users.run(shutdown)).await,
-            orders: Running::start(orders.grpc_addr(), |shutdown| orders.run(shutdown)).await,
-            notifications: Running::start(notifications.grpc_addr(), |shutdown| {
-                notifications.run(shutdown)
-            })
-            .await,
+            running,
             _folder: folder,
         }
     }
@@ -106,7 +85,7 @@ impl Services {
             display_name: "Ada".to_owned(),
             ..CreateUserRequest::default()
         };
-        let mut users = UserServiceClient::new(self.users.channel());
+        let mut users = UserServiceClient::new(self.channel(user_service::NAME));
         let created = users.create_user(request).await.unwrap().into_inner();
         let request = AuthenticateRequest {
             email: email.to_owned(),
@@ -161,7 +140,8 @@ impl Services {
             user_id: account.user_id.clone(),
             ..Default::default()
         };
-        let mut notifications = NotificationServiceClient::new(self.notifications.channel());
+        let mut notifications =
+            NotificationServiceClient::new(self.channel(notification_service::NAME));
         eventually("the mails are sent", async || {
             let request = authorized(&account.token, request.clone());
             let mut mails = match notifications.list_notifications(request).await {
@@ -180,13 +160,17 @@ impl Services {
     }
 
     fn orders(&self) -> OrderServiceClient<Channel> {
-        OrderServiceClient::new(self.orders.channel())
+        OrderServiceClient::new(self.channel(order_service::NAME))
+    }
+
+    fn channel(&self, service: &str) -> Channel {
+        self.running[service].channel()
     }
 
     pub(super) async fn stop(self) {
-        self.users.stop().await;
-        self.orders.stop().await;
-        self.notifications.stop().await;
+        for service in self.running.into_values() {
+            service.stop().await;
+        }
     }
 }
 

@@ -40,8 +40,11 @@ struct Config {
 
 impl Settings for Example {
     type Config = Config;
-    const SECRETS: &'static [&'static str] = &["database_url"];
     const DEFAULT_PORT: u16 = 50051;
+
+    fn secrets() -> Vec<&'static str> {
+        vec!["database_url"]
+    }
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let grpc = self.grpc.check(50051, Mode::Development, problems);

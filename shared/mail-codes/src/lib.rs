@@ -1,12 +1,18 @@
 //! Codes that reach a user by mail: sealed by the service that makes them, opened by the one that writes the mail.
 //!
 //! A code is bound to its user and to what it is good for. Whoever has the event, a dead letter or a copy of either database
-//! has no code.
+//! has no code. Both services have the key in common ([`MailSealingKeyArgs`]).
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod args;
+
+use runtime::sealed::{MasterKey, SealError, SealingKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{MasterKey, SealError, SealingKey};
+pub use args::MailSealingKeyArgs;
 
 /// What a code is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

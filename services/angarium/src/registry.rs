@@ -1,0 +1,168 @@
+//! The services of this system, in the order of their ports: the one list of them.
+//!
+//! The commands, the topology, the health check, the greeting and the tests loop over [`SERVICES`]. What differs between the
+//! services in one process stands here: what each can be told ([`OwnArgs`]), and its name in the greeting.
+
+use std::pin::Pin;
+
+use clap::CommandFactory as _;
+use mail_codes::MailSealingKeyArgs;
+use notification_service::config::{MailArgs, MailConfig, NotificationConfig};
+use order_service::config::{OrderArgs, OrderConfig};
+use runtime::config::{Problems, SecretKeyArgs};
+use runtime::sealed::MasterKey;
+use service::{Common, Config, Definition, Host, Known, Service};
+use user_service::config::{IdentityArgs, IdentityConfig, UserConfig};
+
+/// All services.
+pub const SERVICES: &[Registered] = &[
+    registered::<user_service::App>(),
+    registered::<order_service::App>(),
+    registered::<notification_service::App>(),
+];
+
+/// One service of the system.
+pub struct Registered {
+    /// What it is.
+    pub definition: Definition,
+    /// What it is about, as the greeting calls it.
+    pub title: &'static str,
+    /// What it can be told as a process of its own.
+    pub settings: fn() -> clap::Command,
+    /// Builds it.
+    pub build: for<'a> fn(Common, &'a OwnConfig) -> Building<'a>,
+}
+
+/// A service that is being built.
+pub type Building<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Host>> + Send + 'a>>;
+
+/// A service, as a part of this system.
+trait Member: Service {
+    const TITLE: &'static str;
+
+    fn own(all: &OwnConfig) -> <Self::Args as service::OwnArgs>::Config;
+}
+
+impl Member for user_service::App {
+    const TITLE: &'static str = "users";
+
+    fn own(all: &OwnConfig) -> UserConfig {
+        UserConfig {
+            secret_key: all.secret_key.clone(),
+            mail_sealing_key: all.mail_sealing_key.clone(),
+            identity: all.identity.clone(),
+        }
+    }
+}
+
+impl Member for order_service::App {
+    const TITLE: &'static str = "orders";
+
+    fn own(all: &OwnConfig) -> OrderConfig {
+        all.orders.clone()
+    }
+}
+
+impl Member for notification_service::App {
+    const TITLE: &'static str = "notifications";
+
+    fn own(all: &OwnConfig) -> NotificationConfig {
+        NotificationConfig {
+            mail: all.mail.clone(),
+            mail_sealing_key: all.mail_sealing_key.clone(),
+        }
+    }
+}
+
+/// What the services can be told beyond what every service can. What two of them share stands here once.
+#[derive(clap::Args)]
+pub struct OwnArgs {
+    #[command(flatten)]
+    secret_key: SecretKeyArgs,
+    #[command(flatten)]
+    mail_sealing_key: MailSealingKeyArgs,
+    #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
+    orders: OrderArgs,
+    #[command(flatten)]
+    mail: MailArgs,
+}
+
+/// The checked form.
+#[derive(Clone)]
+pub struct OwnConfig {
+    pub secret_key: MasterKey,
+    pub mail_sealing_key: MasterKey,
+    pub identity: IdentityConfig,
+    pub orders: OrderConfig,
+    pub mail: MailConfig,
+}
+
+impl service::OwnArgs for OwnArgs {
+    type Config = OwnConfig;
+
+    const SECRETS: &'static [&'static str] = &["smtp_url", "secret_key", "mail_sealing_key"];
+
+    fn check(self, known: &Known, problems: &mut Problems) -> Option<OwnConfig> {
+        let secret_key = self.secret_key.check(known.mode, problems);
+        let mail_sealing_key = self.mail_sealing_key.check(known.mode, problems);
+        let identity = self.identity.check(problems);
+        let orders = self.orders.check(known, problems);
+        let mail = self.mail.check(&known.folder.join("mails"), problems);
+        Some(OwnConfig {
+            secret_key: secret_key?,
+            mail_sealing_key: mail_sealing_key?,
+            identity: identity?,
+            orders: orders?,
+            mail: mail?,
+        })
+    }
+}
+
+/// The service that is called `name` in logs and commands.
+pub fn named(name: &str) -> Option<&'static Registered> {
+    SERVICES
+        .iter()
+        .find(|service| service.definition.name == name)
+}
+
+const fn registered<S: Member + 'static>() -> Registered {
+    Registered {
+        definition: S::DEFINITION,
+        title: S::TITLE,
+        settings: service::Args::<S>::command,
+        build: |common, all| {
+            let own = S::own(all);
+            Box::pin(Host::build::<S>(Config { common, own }))
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ports_follow_one_another_as_those_of_one_process_do() {
+        for (service, port) in SERVICES.iter().zip(SERVICES[0].definition.default_port..) {
+            let name = service.definition.name;
+            assert_eq!(service.definition.default_port, port, "{name}");
+        }
+    }
+
+    #[test]
+    fn who_takes_announced_keys_may_request_them() {
+        for Registered { definition, .. } in SERVICES {
+            let participant = definition.participant();
+            let subscriptions = participant.subscriptions.unwrap();
+            let hears = subscriptions
+                .event_types()
+                .any(|event| event == "angarium.user.v1.KeyPublished");
+            let announced = definition.keys == service::Keys::Announced;
+            assert_eq!(hears, announced, "{}", definition.name);
+            let requests = definition.exchanges.contains(&"key_events");
+            assert_eq!(requests, announced, "{}", definition.name);
+        }
+    }
+}

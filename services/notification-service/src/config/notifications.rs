@@ -1,0 +1,45 @@
+//! What this service can be told beyond what every service can: where mails go, and the key of the codes in them.
+
+use mail_codes::MailSealingKeyArgs;
+use runtime::config::Problems;
+use runtime::sealed::MasterKey;
+use service::{Known, OwnArgs};
+
+use super::{MailArgs, MailConfig};
+
+/// The folder of mails unless another one is given.
+const DEFAULT_FOLDER: &str = "mails";
+
+/// Flags and variables. No `Debug`: there are secrets among them.
+#[derive(clap::Args)]
+pub struct NotificationArgs {
+    #[command(flatten)]
+    mail: MailArgs,
+    #[command(flatten)]
+    mail_sealing_key: MailSealingKeyArgs,
+}
+
+/// The checked form.
+#[derive(Clone)]
+pub struct NotificationConfig {
+    pub mail: MailConfig,
+    /// Under which the codes in mails come sealed.
+    pub mail_sealing_key: MasterKey,
+}
+
+impl OwnArgs for NotificationArgs {
+    type Config = NotificationConfig;
+
+    const SECRETS: &'static [&'static str] = &["smtp_url", "mail_sealing_key"];
+
+    fn check(self, known: &Known, problems: &mut Problems) -> Option<NotificationConfig> {
+        let mail = self
+            .mail
+            .check(&known.folder.join(DEFAULT_FOLDER), problems);
+        let mail_sealing_key = self.mail_sealing_key.check(known.mode, problems);
+        Some(NotificationConfig {
+            mail: mail?,
+            mail_sealing_key: mail_sealing_key?,
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! The modules of the packages, nested as the packages are, because the generated code finds its neighbours by relative paths.
+//! A new package needs no line anywhere.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use prost_reflect::DescriptorPool;
+
+/// Where the generated code of each package of ours stands.
+pub(crate) fn generated(pool: &DescriptorPool) -> String {
+    let mut code = String::from("pub(crate) mod angarium {\n");
+    for noun in nouns(pool) {
+        let _ = write!(
+            code,
+            "pub(crate) mod {noun} {{\n\
+             /// The package `angarium.{noun}.v1`.\n\
+             pub mod v1 {{ tonic::include_proto!(\"angarium.{noun}.v1\"); }}\n}}\n"
+        );
+    }
+    code.push_str("}\n");
+    code
+}
+
+/// What the crate shows of them: `contracts::user::v1`.
+pub(crate) fn shown(pool: &DescriptorPool) -> String {
+    let mut code = String::new();
+    for noun in nouns(pool) {
+        let _ = write!(
+            code,
+            "/// What the files in `proto/angarium/{noun}` declare.\n\
+             pub mod {noun} {{ pub use crate::generated::angarium::{noun}::v1; }}\n"
+        );
+    }
+    code
+}
+
+/// `user` for `angarium.user.v1`. A file that declares options is none for services.
+fn nouns(pool: &DescriptorPool) -> BTreeSet<String> {
+    let files = pool
+        .files()
+        .filter(|file| file.extensions().next().is_none());
+    files
+        .filter_map(|file| {
+            let noun = file.package_name().strip_prefix("angarium.")?;
+            Some(noun.strip_suffix(".v1")?.to_owned())
+        })
+        .collect()
+}

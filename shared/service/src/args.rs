@@ -1,0 +1,140 @@
+//! The flags and variables of a service: those of every service, and its own.
+//!
+//! All mistakes are found in one go, the service's own among them.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use messaging::transport::Broker;
+use messaging::{BrokerArgs, EngineArgs};
+use runtime::Settings;
+use runtime::config::{
+    DatabaseArgs, GrpcArgs, GrpcConfig, LifecycleArgs, LifecycleConfig, Mode, ModeArgs, Problems,
+    TelemetryArgs, TelemetryConfig,
+};
+
+use crate::{Common, Config, Service};
+
+/// What every service can be told.
+#[derive(clap::Args)]
+pub struct CommonArgs {
+    /// What the process is for.
+    #[command(flatten)]
+    pub mode: ModeArgs,
+    /// The gRPC server.
+    #[command(flatten)]
+    pub grpc: GrpcArgs,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The broker.
+    #[command(flatten)]
+    pub broker: BrokerArgs,
+    /// How events are handled and kept.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// Logs, traces and metrics.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+    /// How the process ends.
+    #[command(flatten)]
+    pub lifecycle: LifecycleArgs,
+}
+
+/// What a service's own settings may depend on.
+pub struct Known {
+    /// What the process is for.
+    pub mode: Mode,
+    /// The server, unless its settings are wrong.
+    pub grpc: Option<GrpcConfig>,
+    /// The folder of what the service keeps in files, where it is not told another one.
+    pub folder: PathBuf,
+}
+
+/// What one service can be told beyond [`CommonArgs`].
+pub trait OwnArgs: clap::Args {
+    /// The checked form.
+    type Config: Clone + Send + Sync + 'static;
+
+    /// The clap ids (the fields' names) of what may also come from the file that `<VARIABLE>_FILE` names.
+    const SECRETS: &'static [&'static str];
+
+    /// The checked form; `None` where anything is wrong, which is in `problems` then.
+    fn check(self, known: &Known, problems: &mut Problems) -> Option<Self::Config>;
+}
+
+impl CommonArgs {
+    /// The clap ids of what may also come from a file.
+    pub const SECRETS: [&'static str; 2] = ["database_url", "amqp_url"];
+
+    /// The checked form, for a service in a process of its own: with a server for its database, and one for its broker.
+    pub fn check(self, default_port: u16, problems: &mut Problems) -> (Known, Option<Common>) {
+        let mode = self.mode.check(problems);
+        let grpc = self.grpc.check(default_port, mode, problems);
+        let database = self.database.check(problems);
+        let mut problem =
+            |setting: &str, given: &str, expected: &str| problems.add(setting, given, expected);
+        let broker = self.broker.required(&mut problem);
+        let engine = self.engine.check(&mut problem);
+        let telemetry = self.telemetry.check(problems);
+        let lifecycle = self.lifecycle.check(problems);
+        let known = Known {
+            mode,
+            grpc: grpc.clone(),
+            folder: PathBuf::new(),
+        };
+        let common = || {
+            Some(Common {
+                grpc: grpc?,
+                database: database?,
+                broker: Broker::RabbitMq(broker?),
+                engine: engine?,
+                telemetry: telemetry?,
+                lifecycle: lifecycle?,
+            })
+        };
+        (known, common())
+    }
+}
+
+/// All that the service `S` can be told, as a process of its own.
+#[derive(Parser)]
+#[command(
+    name = S::DEFINITION.name,
+    about = S::DEFINITION.about,
+    version,
+    after_help = runtime::run::HINT
+)]
+pub struct Args<S: Service> {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    own: S::Args,
+}
+
+impl<S: Service> Settings for Args<S> {
+    type Config = Config<<S::Args as OwnArgs>::Config>;
+
+    const DEFAULT_PORT: u16 = S::DEFINITION.default_port;
+
+    fn secrets() -> Vec<&'static str> {
+        [&CommonArgs::SECRETS, <S::Args as OwnArgs>::SECRETS].concat()
+    }
+
+    fn check(self, problems: &mut Problems) -> Option<Self::Config> {
+        let (known, common) = self.common.check(Self::DEFAULT_PORT, problems);
+        let own = self.own.check(&known, problems);
+        Some(Config {
+            common: common?,
+            own: own?,
+        })
+    }
+
+    fn telemetry(config: &Self::Config) -> &TelemetryConfig {
+        &config.common.telemetry
+    }
+
+    fn lifecycle(config: &Self::Config) -> &LifecycleConfig {
+        &config.common.lifecycle
+    }
+}

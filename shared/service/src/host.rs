@@ -1,0 +1,115 @@
+//! Builds, serves and drains a service.
+//!
+//! [`Host::build`] does all that can fail and takes the port; [`Host::run`] returns when drained: calls and workers end first, and
+//! what they have committed is published before the process ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use messaging::{Engine, Store};
+use runtime::auth::{self, Guard, Verifier};
+use runtime::{ExitWith, GrpcServer, PageTokens, Serving, Shutdown, SystemClock, idempotency};
+
+use crate::parts::{Base, Parts};
+use crate::{Config, Definition, Keys, OwnArgs, Service, keys};
+
+/// A service, ready to run.
+pub struct Host {
+    definition: Definition,
+    server: GrpcServer,
+    parts: Parts,
+    store: Store,
+    engine: Engine,
+}
+
+impl Host {
+    /// Connects, migrates, declares and binds.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or migrated, the broker lacks what the service may not declare, the port is taken, or
+    /// the service lacks something of its own. A broker that is away is not an error: events wait in the outbox until it is back.
+    pub async fn build<S: Service>(
+        config: Config<<S::Args as OwnArgs>::Config>,
+    ) -> anyhow::Result<Self> {
+        let Config { common, own } = config;
+        let definition = S::DEFINITION;
+        let store = Store::connect(&common.database, definition.name).await?;
+        (definition.schema.ready)(store.connection(), &common.database).await?;
+
+        let participant = definition.participant();
+        let engine = Engine::new(&store, &common.broker, participant, common.engine);
+        engine.declare().await.map_err(ExitWith::misconfigured)?;
+
+        let base = Base {
+            page_tokens: PageTokens::open(store.connection()).await?,
+            store,
+            clock: Arc::new(SystemClock),
+            grpc: common.grpc,
+        };
+        let parts = S::parts(own, &base).await?;
+        let server = GrpcServer::bind(&base.grpc)
+            .await
+            .context("the gRPC server cannot start")?;
+        Ok(Self {
+            definition,
+            server,
+            parts,
+            store: base.store,
+            engine,
+        })
+    }
+
+    /// Where calls are taken.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Serves until `shutdown`, and returns when everything in flight is done.
+    ///
+    /// # Errors
+    /// Where a part ended that should not, or had to be cut off.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self {
+            definition,
+            server,
+            parts,
+            store,
+            engine,
+        } = self;
+        let database = store.connection().clone();
+        let clock = Arc::new(SystemClock);
+        let verifier = match definition.keys {
+            Keys::Issued => Verifier::of_issuer(database.clone(), clock),
+            Keys::Announced => Verifier::new(database.clone(), clock),
+        };
+        let service = runtime::Service {
+            name: definition.grpc_service,
+            routes: parts.routes,
+            guard: Guard::new(definition.rules, verifier),
+            descriptor_set: definition.descriptor_set,
+            database: database.clone(),
+            doubt: store.doubt(),
+        };
+        let stop = &shutdown.soft;
+        let mut serving = Serving::start(server, service, &shutdown);
+        serving.tell_of("broker", engine.connected());
+        if definition.keys == Keys::Announced {
+            let asking = messaging::ask_until_answered(
+                store,
+                engine.connected(),
+                auth::missing_in_ms(),
+                move || keys::request(definition.name),
+                stop.clone(),
+            );
+            serving.beside("keys", asking);
+        }
+        serving.beside("answers", idempotency::clean(database, stop.clone()));
+        for worker in parts.workers {
+            serving.beside(worker.name, (worker.start)(stop.clone()));
+        }
+        serving
+            .finish_with("messaging", |stop, committed| engine.run(stop, committed))
+            .await
+    }
+}

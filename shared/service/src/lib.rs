@@ -1,0 +1,129 @@
+//! The chassis of every service: the one place where contracts, messaging and runtime meet.
+//!
+//! A service is a [`Definition`] and a function that returns its routes and workers ([`Service`]). The [`Host`] does what all
+//! services do alike: it connects, migrates, declares, binds, serves and drains. [`main`] is the whole life of such a process.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod args;
+mod commands;
+mod config;
+mod definition;
+mod error;
+mod host;
+pub mod keys;
+mod parts;
+pub mod settling;
+pub mod time;
+
+use std::process::ExitCode;
+
+use sea_orm_migration::MigrationTrait;
+
+pub use args::{Args, CommonArgs, Known, OwnArgs};
+pub use commands::{AnsweredCommand, Begun, Command, CommandStore};
+pub use config::{Common, Config};
+pub use definition::{Definition, Keys, Schema};
+pub use error::CommonError;
+pub use host::Host;
+pub use parts::{Base, Parts};
+
+/// A service: what it is, what it can be told, and what it is made of.
+///
+/// ```
+/// use contracts::user::v1::KeyPublished;
+/// use messaging::Subscriptions;
+/// use runtime::config::Problems;
+/// use sea_orm_migration::prelude::*;
+/// use service::{Base, Definition, Keys, Known, OwnArgs, Parts, Schema, Service};
+///
+/// struct App;
+///
+/// impl Service for App {
+///     const DEFINITION: Definition = Definition {
+///         name: "echo-service",
+///         about: "Echoes: gRPC in, nothing out",
+///         grpc_service: "angarium.echo.v1.EchoService",
+///         default_port: 50059,
+///         exchanges: &["key_events"],
+///         subscriptions: || Subscriptions::new("echoes_queue").on::<KeyPublished>(service::keys::published),
+///         rules: &[],
+///         keys: Keys::Announced,
+///         descriptor_set: contracts::FILE_DESCRIPTOR_SET,
+///         schema: Schema::of::<Migrator>(),
+///     };
+///     type Args = EchoArgs;
+///
+///     async fn parts(loudness: u8, _base: &Base) -> anyhow::Result<Parts> {
+///         Ok(Parts::default().beside("echoes", move |stop| async move {
+///             let _ = loudness;
+///             stop.cancelled().await;
+///         }))
+///     }
+/// }
+///
+/// /// What it can be told beyond what every service can.
+/// #[derive(clap::Args)]
+/// struct EchoArgs {
+///     /// How loud the echo is, from 1 to 11
+///     #[arg(long, env = "LOUDNESS", default_value = "5")]
+///     loudness: String,
+/// }
+///
+/// impl OwnArgs for EchoArgs {
+///     type Config = u8;
+///     const SECRETS: &'static [&'static str] = &[];
+///
+///     fn check(self, _: &Known, problems: &mut Problems) -> Option<u8> {
+///         problems.number("LOUDNESS", &self.loudness, (1, 11))
+///     }
+/// }
+///
+/// struct Migrator;
+///
+/// impl MigratorTrait for Migrator {
+///     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+///         service::migrations()
+///     }
+/// }
+///
+/// // The whole `main.rs`.
+/// fn main() -> std::process::ExitCode {
+///     # if true { return std::process::ExitCode::SUCCESS; }
+///     service::main::<App>()
+/// }
+/// ```
+pub trait Service {
+    /// What it is.
+    const DEFINITION: Definition;
+
+    /// What it can be told beyond [`CommonArgs`].
+    type Args: OwnArgs;
+
+    /// What it is made of. Its database is migrated and its queue is declared by then; nothing is served yet.
+    ///
+    /// # Errors
+    /// Where something that it needs cannot be had: the process does not start then.
+    fn parts(
+        config: <Self::Args as OwnArgs>::Config,
+        base: &Base,
+    ) -> impl Future<Output = anyhow::Result<Parts>> + Send;
+}
+
+/// The whole life of a process that is the service `S`, with the commands `healthcheck` and `migrate`. Exit codes as
+/// [`runtime::run`] has them.
+pub fn main<S: Service>() -> ExitCode {
+    runtime::main_with_database::<Args<S>, _, _>(
+        S::DEFINITION.name,
+        async |config| S::DEFINITION.migrate(&config.common.database).await,
+        async |config, shutdown| Host::build::<S>(config).await?.run(shutdown).await,
+    )
+}
+
+/// The tables of the engine and of the platform, for each service to put before its own migrations.
+pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+    let mut migrations = messaging::migrations();
+    migrations.extend(runtime::migrations());
+    migrations
+}
