@@ -313,7 +313,7 @@ fn impatient() -> RetryPolicy {
 pub(crate) fn participants() -> Vec<Participant> {
     let services = SERVICES.iter().map(|service| &service.definition);
     services
-        .map(|definition| definition.participant())
+        .map(service::Definition::participant)
         .collect()
 }
 
