@@ -312,9 +312,7 @@ fn impatient() -> RetryPolicy {
 /// What each service publishes and consumes.
 pub(crate) fn participants() -> Vec<Participant> {
     let services = SERVICES.iter().map(|service| &service.definition);
-    services
-        .map(service::Definition::participant)
-        .collect()
+    services.map(service::Definition::participant).collect()
 }
 
 fn services() -> impl Iterator<Item = &'static str> {
