@@ -1,5 +1,5 @@
 #!/bin/sh
-# One database and one user a service, when the server starts for the first time. Nobody gets into another one's. A service is
+# One database and one user a service, when the server starts for the first time. No user gets into another one's. A service is
 # what has a password among the secrets: postgres-order-service.
 set -eu
 

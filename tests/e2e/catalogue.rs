@@ -78,7 +78,7 @@ fn consumers<'a>(architecture: &'a str, routing_key: &str) -> Vec<&'a str> {
     cells.map(str::trim).collect()
 }
 
-/// An event that has to reach a queue and that nobody takes would stay in its outbox for good, and others behind it.
+/// An event that has to reach a queue and that no queue takes would stay in its outbox for good, and others behind it.
 #[test]
 fn what_nobody_consumes_may_go_unrouted_and_so_may_what_is_published_again_anyway() {
     let queues = participants().into_iter();

@@ -72,7 +72,7 @@ async fn with_a_person_every_publisher_erases_all_its_events_with_sensitive_fiel
 ) {
     let system = Running::start(stack).await;
     let user_id = system.register("ada@example.com").await;
-    // Every service has heard of the user, so that each has somebody to delete.
+    // Every service has heard of the user, so that each has a person to delete.
     system.order(&user_id).await;
     system.sent(&user_id, NotificationKind::Welcome).await;
     let mut kept: BTreeMap<&str, usize> = BTreeMap::new();
@@ -82,7 +82,7 @@ async fn with_a_person_every_publisher_erases_all_its_events_with_sensitive_fiel
     {
         let mut publishers = participants().into_iter();
         let publisher = publishers.find(|one| one.exchanges.contains(&event.exchange));
-        let publisher = publisher.unwrap_or_else(|| panic!("nobody publishes {event:?}"));
+        let publisher = publisher.unwrap_or_else(|| panic!("no service publishes {event:?}"));
         keep(&system, publisher.service, event, &user_id).await;
         *kept.entry(publisher.service).or_default() += 1;
     }

@@ -6,7 +6,7 @@ use service::Definition;
 
 use crate::deployment::{containers, environment, read, secrets, strings};
 
-/// Asserts that `file` has a line for the service, whatever stands before and after it.
+/// Asserts that `file` has a line for the service, with any text before and after it.
 fn assert_named(file: &str, line: &str, definition: &Definition) {
     assert!(
         read(file).contains(line),

@@ -1,7 +1,7 @@
 //! The services of this system, in the order of their ports: the one list of them.
 //!
 //! The commands, the topology, the health check, the greeting and the tests loop over [`SERVICES`]. What differs between the
-//! services in one process stands here: what each can be told ([`OwnArgs`]), and its name in the greeting.
+//! services in one process stands here: the settings of each ([`OwnArgs`]), and its name in the greeting.
 
 use std::pin::Pin;
 
@@ -27,7 +27,7 @@ pub struct Registered {
     pub definition: Definition,
     /// What it is about, as the greeting calls it.
     pub title: &'static str,
-    /// What it can be told as a process of its own.
+    /// Its settings as a process of its own.
     pub settings: fn() -> clap::Command,
     /// Builds it.
     pub build: for<'a> fn(Common, &'a OwnConfig) -> Building<'a>,
@@ -74,7 +74,7 @@ impl Member for notification_service::App {
     }
 }
 
-/// What the services can be told beyond what every service can. What two of them share stands here once.
+/// The settings of the services beyond the common ones. A setting that two of them share stands here once.
 #[derive(clap::Args)]
 pub struct OwnArgs {
     #[command(flatten)]

@@ -103,7 +103,7 @@ impl Commands {
     }
 }
 
-/// What is kept of an answer: all but what somebody has written and what may have to be erased earlier.
+/// The part of an answer that is kept: all but texts that a person wrote, because they may have to be erased earlier.
 fn kept(answer: &OrderMessage) -> Vec<u8> {
     let kept = OrderMessage {
         cancellation_reason: String::new(),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::order::{IllegalTransition, State, Step};
 
-/// By then somebody has stopped to watch.
+/// By then another call has ended its watch.
 const RETRY_WHEN_WATCHED: Duration = Duration::from_secs(5);
 /// By then an event of a moment ago has come.
 const RETRY_WHEN_UNKNOWN: Duration = Duration::from_millis(200);

@@ -141,7 +141,7 @@ fn other_id_field(event: &EventMessage, other: &EventMessage) -> Option<String> 
     })
 }
 
-/// An event about a user that names another aggregate takes a version from the user's numbering, and nobody who consumes users
+/// An event about a user that names another aggregate takes a version from the user's numbering, and no consumer of users
 /// gets it.
 fn shared_id(event: &EventMessage, other: &EventMessage) -> Option<String> {
     let id = &event.aggregate_id_field;

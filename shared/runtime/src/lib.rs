@@ -1,7 +1,7 @@
 //! The platform under every service: configuration, telemetry, lifecycle, gRPC server, access, health and database.
 //!
 //! It knows no service, no event and no broker. The crate `service` joins it to the others, and flattens the sections of
-//! [`config`] into what every service can be told.
+//! [`config`] into the settings of every service.
 #![forbid(unsafe_code)]
 
 pub mod auth;

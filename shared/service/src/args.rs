@@ -15,7 +15,7 @@ use runtime::config::{
 
 use crate::{Common, Config, Service};
 
-/// What every service can be told.
+/// The settings of every service.
 #[derive(clap::Args)]
 pub struct CommonArgs {
     /// What the process is for.
@@ -47,11 +47,11 @@ pub struct Known {
     pub mode: Mode,
     /// The server, unless its settings are wrong.
     pub grpc: Option<GrpcConfig>,
-    /// The folder of what the service keeps in files, where it is not told another one.
+    /// The folder of what the service keeps in files, unless a setting names another one.
     pub folder: PathBuf,
 }
 
-/// What one service can be told beyond [`CommonArgs`].
+/// The settings of one service beyond [`CommonArgs`].
 pub trait OwnArgs: clap::Args {
     /// The checked form.
     type Config: Clone + Send + Sync + 'static;
@@ -97,7 +97,7 @@ impl CommonArgs {
     }
 }
 
-/// All that the service `S` can be told, as a process of its own.
+/// All settings of the service `S` as a process of its own.
 #[derive(Parser)]
 #[command(
     name = S::DEFINITION.name,

@@ -29,7 +29,7 @@ pub use error::CommonError;
 pub use host::Host;
 pub use parts::{Base, Parts};
 
-/// A service: what it is, what it can be told, and what it is made of.
+/// A service: its definition, its settings, and its parts.
 ///
 /// ```
 /// use contracts::user::v1::KeyPublished;
@@ -63,7 +63,7 @@ pub use parts::{Base, Parts};
 ///     }
 /// }
 ///
-/// /// What it can be told beyond what every service can.
+/// /// Its settings beyond the common ones.
 /// #[derive(clap::Args)]
 /// struct EchoArgs {
 ///     /// How loud the echo is, from 1 to 11
@@ -98,7 +98,7 @@ pub trait Service {
     /// What it is.
     const DEFINITION: Definition;
 
-    /// What it can be told beyond [`CommonArgs`].
+    /// Its settings beyond [`CommonArgs`].
     type Args: OwnArgs;
 
     /// What it is made of. Its database is migrated and its queue is declared by then; nothing is served yet.

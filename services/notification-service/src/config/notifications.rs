@@ -1,4 +1,4 @@
-//! What this service can be told beyond what every service can: where mails go, and the key of the codes in them.
+//! The settings of this service beyond the common ones: where mails go, and the key of the codes in them.
 
 use mail_codes::MailSealingKeyArgs;
 use runtime::config::Problems;

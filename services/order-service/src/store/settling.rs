@@ -29,7 +29,7 @@ pub async fn lock_open_orders(
     all_with_lines(db, rows).await
 }
 
-/// Erases what somebody has written about the user's orders, at most `limit` texts of each kind: reasons but `ours`, and numbers of
+/// Erases what people have written about the user's orders, at most `limit` texts of each kind: reasons but `ours`, and numbers of
 /// parcels. Answers how many.
 pub async fn erase_texts(
     db: &impl ConnectionTrait,

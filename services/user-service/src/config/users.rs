@@ -1,4 +1,4 @@
-//! What this service can be told beyond what every service can: its keys, and who is who.
+//! The settings of this service beyond the common ones: its keys, and which users are admins.
 
 use mail_codes::MailSealingKeyArgs;
 use runtime::config::{Problems, SecretKeyArgs};

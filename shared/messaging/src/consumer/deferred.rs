@@ -158,7 +158,10 @@ impl Deferred {
         let began = Instant::now();
         if taken.len() > 1 {
             let done = self.handling.due_together(&self.store, &taken).await;
-            let went_well = done.unwrap_or(false);
+            let went_well = done.unwrap_or_else(|error| {
+                tracing::debug!(%error, events = taken.len(), "a batch is rolled back; each of its events is taken up alone");
+                false
+            });
             if went_well {
                 taken.clear();
             }

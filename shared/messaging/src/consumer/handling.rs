@@ -75,6 +75,15 @@ pub(super) enum Failure {
     Store(DbErr),
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Handler(error) | Self::TimedOut(error) => error.fmt(formatter),
+            Self::Store(error) => error.fmt(formatter),
+        }
+    }
+}
+
 impl Failure {
     /// A handler hands on what the store has answered: where that was nothing about its statement, it is nobody's failure.
     fn of(error: HandlerError) -> Self {

@@ -100,11 +100,15 @@ impl Lane {
         true
     }
 
-    /// Whether all of them were taken up in one transaction. Otherwise each has to be taken up alone, whatever the reason.
+    /// Whether all of them were taken up in one transaction. Otherwise each has to be taken up alone.
     async fn together(&self, group: &[Delivery]) -> bool {
         let messages: Vec<_> = group.iter().map(|delivery| &delivery.message).collect();
         let done = self.handling.arrived_together(&self.store, &messages).await;
-        done.unwrap_or(false)
+        done.unwrap_or_else(|error| {
+            // The attempt alone says which event it was, and counts.
+            tracing::debug!(%error, events = group.len(), "a batch is rolled back; each of its events is taken up alone");
+            false
+        })
     }
 
     async fn alone(&self, delivery: &Delivery) -> Result<(), DbErr> {

@@ -12,7 +12,7 @@ use crate::transaction::Transaction;
 
 /// An `async fn(&Transaction, E, &Delivered) -> Result<(), HandlerError>`: implemented for all such functions.
 ///
-/// The transaction has the inbox row in it already: whatever the handler writes through it happens exactly once for the
+/// The transaction has the inbox row in it already: what the handler writes through it happens exactly once for the
 /// event. What it does outside of it does not, so it does nothing outside.
 pub trait Handle<E>: Send + Sync + 'static {
     /// Calls the function.
@@ -100,7 +100,7 @@ pub enum HandlerError {
     /// It may work later: the event is deferred, until its attempts or its age are used up.
     #[error("{0}")]
     Retry(Box<dyn std::error::Error + Send + Sync>),
-    /// It will never work: the event is dead until somebody replays it.
+    /// It will never work: the event is dead until an operator replays it.
     #[error("{0}")]
     Reject(Box<dyn std::error::Error + Send + Sync>),
 }
