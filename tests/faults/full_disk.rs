@@ -13,8 +13,9 @@ use crate::broker::RECOVERY;
 use crate::checker::Verdict;
 use crate::load::{self, Load};
 use crate::summary::Outcome;
+use crate::tables;
 use crate::watch::{Recovery, Watch};
-use crate::world::World;
+use crate::world::{QUEUE_FILE, World};
 
 /// Three files with their logs, which grow to 4 MB each.
 const MEGABYTES: u32 = 48;
@@ -86,6 +87,9 @@ async fn all_files(
 }
 
 /// Commands go on, and their events wait in the outbox.
+///
+/// A queue gives the room of its messages back, and SQLite writes its log over: a file that has grown far enough needs no more room,
+/// and a full disk does not show. So its log is empty whenever the disk gets full.
 async fn queue_file(
     disk: &SmallDisk,
     (rounds, span): Plan,
@@ -97,8 +101,13 @@ async fn queue_file(
     let run = format!("{seed}-queue");
     let (mut load, mut watch) = begin(&world, &run, patience).await?;
     let mut longest = Recovery::none();
+    let queue = Database::in_folder(disk.path(), QUEUE_FILE).connect().await;
     let begun = Instant::now();
     for _ in 0..rounds {
+        until("the queue file's log is empty", async || {
+            Ok(tables::number(&queue, "PRAGMA wal_checkpoint(TRUNCATE)").await? == 0)
+        })
+        .await?;
         disk.fill();
         until(
             "events wait",
@@ -109,6 +118,7 @@ async fn queue_file(
         disk.free();
         watch.recovers(&mut load, RECOVERY, &mut longest).await?;
     }
+    queue.close().await?;
     watch.calls(&load, begun, "while the queue file had no room, and after");
     watch.recovered("it has room again", longest);
     end(&mut world, load, watch, &run, patience).await

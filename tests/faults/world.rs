@@ -24,6 +24,9 @@ use crate::tables::{self, Migrator};
 use crate::wire::{self, Recorded};
 use crate::{deposit, text};
 
+/// The embedded broker's file, in its folder.
+pub(crate) const QUEUE_FILE: &str = "queue.db";
+
 /// Longer than a child's own patience: past it, it hangs.
 const HANGS: Duration = Duration::from_secs(180);
 
@@ -84,7 +87,7 @@ impl World {
             producer,
             consumer,
             broker,
-            queue_file: folder.path().join("queue.db"),
+            queue_file: folder.path().join(QUEUE_FILE),
             folder,
             known: Known::default(),
             way: Way::default(),
@@ -98,7 +101,7 @@ impl World {
 
     /// The embedded broker's file is there from here on.
     pub(crate) fn keep_queue_in(&mut self, folder: &Path) {
-        self.queue_file = folder.join("queue.db");
+        self.queue_file = folder.join(QUEUE_FILE);
     }
 
     /// The broker before any process is there, which alone may have an embedded one's file open.
