@@ -16,23 +16,26 @@ use crate::subscription::Subscriptions;
 use crate::telemetry::Instruments;
 use crate::transport::{Ack, Receiver, Transport, TransportError};
 
-mod acknowledgements;
-mod attempt;
+mod acks;
+mod calls;
 mod config;
 mod dead_letters;
-mod decision;
-mod deferred;
-mod handling;
+mod decide;
 mod lane;
 mod lanes;
-mod processing;
+mod observe;
+mod outcome;
+mod park;
+mod plan;
+mod retry_worker;
+mod transaction;
 
-use acknowledgements::Done;
+use acks::Done;
 pub use config::ConsumerConfig;
-use deferred::Deferred;
-use handling::Handling;
 use lane::Lane;
 use lanes::Lanes;
+use retry_worker::RetryWorker;
+use transaction::Pipeline;
 
 /// With how many a connection begins. What comes first may have ended the process that had it before: where it does so again,
 /// it ends alone, and no neighbour is counted as delivered in vain each time, until the broker gives that up as well.
@@ -42,7 +45,7 @@ const NARROW: u16 = 1;
 pub struct Consumer {
     store: Store,
     transport: Arc<dyn Transport>,
-    handling: Arc<Handling>,
+    pipeline: Arc<Pipeline>,
     config: ConsumerConfig,
     link: Link,
     /// That of the dead letters.
@@ -57,11 +60,12 @@ impl Consumer {
         subscriptions: Subscriptions,
         config: ConsumerConfig,
     ) -> Self {
-        let handling = Arc::new(Handling {
+        let pipeline = Arc::new(Pipeline {
             subscriptions,
             retry: config.retry.clone(),
             handler_time_out: config.handler_time_out,
             baseline_wait: config.baseline_wait,
+            unknown_wait: config.unknown_wait,
             system: transport.system(),
             instruments: Instruments::new(),
         });
@@ -69,7 +73,7 @@ impl Consumer {
         Self {
             store,
             transport,
-            handling,
+            pipeline,
             config,
             link: connections.link(),
             dead_letters: connections.link(),
@@ -85,21 +89,21 @@ impl Consumer {
 
     /// Runs until `stop`, then finishes what it has begun. It does not fail: it reconnects.
     pub async fn run(self, stop: CancellationToken) {
-        let deferred = Deferred::new(
+        let retries = RetryWorker::new(
             self.store.clone(),
-            Arc::clone(&self.handling),
+            Arc::clone(&self.pipeline),
             self.config.lanes,
         );
         tokio::join!(
             self.receive(&stop),
             self.take_in_dead_letters(&stop),
-            deferred.run(&stop),
-            deferred.bound().keep(self.store.clone(), stop.clone()),
+            retries.run(&stop),
+            retries.keep_bounds(&stop),
         );
     }
 
     async fn receive(&self, stop: &CancellationToken) {
-        let queue = self.handling.consumer();
+        let queue = self.pipeline.consumer();
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
             let connecting = self.transport.receiver(queue, NARROW);
@@ -176,7 +180,7 @@ impl Consumer {
         let lane = || {
             Lane::new(
                 self.store.clone(),
-                Arc::clone(&self.handling),
+                Arc::clone(&self.pipeline),
                 settled.clone(),
             )
         };

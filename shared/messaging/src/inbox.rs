@@ -4,12 +4,14 @@
 //! Guarantee: an event is `done` if and only if its effect is committed. What is not done keeps its message, as it arrived.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use event::{Envelope, Message};
 use sea_orm::{DbErr, Value};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::retry::millis;
 use crate::transaction::Transaction;
 use crate::{faults, stored};
 use store::sql;
@@ -42,7 +44,7 @@ pub(crate) enum Held {
     Deferred,
     /// Until somebody replays or discards it.
     Dead,
-    /// Of a type that this build does not know.
+    /// Of a type that no build has known in time.
     Skipped,
     /// Given up for good by an operator; passed over when its turn comes.
     Discarded,
@@ -152,6 +154,21 @@ pub(crate) async fn hold(
         transaction.wake_on_commit(SIGNAL);
     }
     Ok(is_new)
+}
+
+/// Keeps an event until a process takes it up that knows its type, or for `left`. One that is there already stays as it is.
+pub(crate) async fn await_type(
+    transaction: &Transaction,
+    entry: &Entry<'_>,
+    left: Duration,
+) -> Result<bool, DbErr> {
+    if !hold(transaction, entry, Held::Waiting, None, Some(millis(left))).await? {
+        return Ok(false);
+    }
+    let unknown = "UPDATE angarium_inbox SET unknown_until = due_at WHERE consumer = $1 AND event_id = {uuid $2}";
+    let values = [entry.consumer.into(), entry.event_id.into()];
+    sql::execute(transaction, unknown, values).await?;
+    Ok(true)
 }
 
 /// Notes a failed attempt at an event that has just arrived. Where it has failed elsewhere in the same moment, that counts as well.

@@ -46,6 +46,9 @@ pub use outbox::Cause;
 pub use relay::{Relay, RelayConfig};
 pub use retention::{Retention, RetentionTooShort};
 pub use retry::RetryPolicy;
-pub use subscription::{Advanced, Call, Delivered, Handle, HandlerError, Subscriptions};
+pub use subscription::{
+    Advanced, Call, CallBatch, Delivered, Handle, HandleBatch, HandlerError, Received,
+    Subscriptions,
+};
 pub use telemetry::System;
 pub use transaction::Transaction;

@@ -3,28 +3,30 @@
 //! The queue's bindings follow from the table, so they cannot differ from it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use event::{Envelope, Event};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tracing::{Instrument as _, Span};
 
 use crate::retry::RetryPolicy;
 use crate::transaction::Transaction;
 use crate::transport::{Binding, Queue};
 
+mod batch;
 mod handler;
 
+pub use batch::{CallBatch, HandleBatch, Received};
 pub use handler::{Advanced, Call, Delivered, Handle, HandlerError};
 
 /// A queue and the handler of each event that comes through it.
 pub struct Subscriptions {
     queue: &'static str,
     handlers: HashMap<String, Handler>,
-    /// By the type of each event of the aggregates that are observed.
-    observers: HashMap<&'static str, Arc<dyn Handle<Advanced>>>,
+    /// By the aggregate.
+    observers: HashMap<&'static str, Observer>,
     /// The event of the last line.
     last: String,
     limits: HashMap<String, Limits>,
@@ -41,11 +43,37 @@ struct Limits {
     age: Duration,
 }
 
-type Handler = Box<
+enum Handler {
+    One(OneByOne),
+    Batch(ByBatch),
+}
+
+type OneByOne = Box<
     dyn for<'a> Fn(&'a Transaction, Bytes, &'a Delivered) -> BoxFuture<'a, Result<(), HandlerError>>
         + Send
         + Sync,
 >;
+
+type ByBatch = Box<
+    dyn for<'a> Fn(&'a Transaction, Vec<Given<'a>>) -> BoxFuture<'a, Result<(), HandlerError>>
+        + Send
+        + Sync,
+>;
+
+struct Observer {
+    observer: Box<dyn Handle<Advanced>>,
+    /// The types of its aggregate's events.
+    types: &'static [&'static str],
+}
+
+/// An event on its way to its handler.
+pub(crate) struct Given<'a> {
+    pub(crate) aggregate_type: &'a str,
+    pub(crate) body: Bytes,
+    pub(crate) delivered: &'a Delivered,
+    /// Inside of which it is handled.
+    pub(crate) span: Span,
+}
 
 /// How often the broker delivers a message again because the process that had it died. Generous, because neighbours that
 /// were merely prefetched are counted too.
@@ -71,15 +99,18 @@ impl Subscriptions {
     #[must_use]
     pub fn on<E: Event>(mut self, handler: impl Handle<E>) -> Self {
         const { event::check::<E>() }
-        self.bind(E::EXCHANGE, E::ROUTING_KEY.to_owned());
-        self.known.insert(
-            E::SIBLINGS
-                .iter()
-                .copied()
-                .find(|name| **name == *E::full_name())
-                .unwrap_or_default(),
-        );
+        self.take_one::<E>();
         self.insert(handler);
+        self
+    }
+
+    /// As [`Self::on`], with those that have arrived together in one call: for a handler that writes them in one statement. All
+    /// succeed together; where the call fails, each event comes again in a call of its own.
+    #[must_use]
+    pub fn on_batch<E: Event>(mut self, handler: impl HandleBatch<E>) -> Self {
+        const { event::check::<E>() }
+        self.take_one::<E>();
+        self.insert_batch(handler);
         self
     }
 
@@ -92,16 +123,26 @@ impl Subscriptions {
         self
     }
 
-    /// Calls `observer` for every event of `E`'s aggregate that this build knows, in the order of the versions and in the event's
-    /// transaction, before the event's own handler if it has one. `E` is any of these events. For a view that keeps the
-    /// aggregate's version: an event that the contracts gain later moves it without a further line.
+    /// As [`Self::in_order`], with those that have arrived together in one call, as for [`Self::on_batch`]. Each aggregate's events
+    /// are in the order of its versions there.
+    #[must_use]
+    pub fn in_order_batch<E: Event>(mut self, handler: impl HandleBatch<E>) -> Self {
+        self.take_whole::<E>();
+        self.insert_batch(handler);
+        self
+    }
+
+    /// Calls `observer` for every event of `E`'s aggregate, in the order of the versions and in the event's transaction, before the
+    /// event's own handler if it has one. `E` is any of these events. For a view that keeps the aggregate's version: an event that
+    /// the contracts gain later moves it without a further line, also one that is skipped because its type stays unknown.
     #[must_use]
     pub fn observe<E: Event>(mut self, observer: impl Handle<Advanced>) -> Self {
         self.take_whole::<E>();
-        let observer: Arc<dyn Handle<Advanced>> = Arc::new(observer);
-        for event_type in E::SIBLINGS.iter().copied() {
-            self.observers.insert(event_type, Arc::clone(&observer));
-        }
+        let observer = Observer {
+            observer: Box::new(observer),
+            types: E::SIBLINGS,
+        };
+        self.observers.insert(E::AGGREGATE, observer);
         self
     }
 
@@ -130,7 +171,8 @@ impl Subscriptions {
 
     /// The event types that an observer of their aggregate sees.
     pub fn observed_types(&self) -> impl Iterator<Item = &str> {
-        self.observers.keys().copied()
+        let types = self.observers.values().map(|observer| observer.types);
+        types.flatten().copied()
     }
 
     pub(crate) fn consumer(&self) -> &'static str {
@@ -156,22 +198,52 @@ impl Subscriptions {
         self.in_order.contains(aggregate_type)
     }
 
-    /// Runs the observer of the event's aggregate and the handler of its type, as far as there are any.
+    /// The event types that this build knows, sorted.
+    pub(crate) fn known_types(&self) -> Vec<&'static str> {
+        let mut types: Vec<_> = self.known.iter().copied().collect();
+        types.sort_unstable();
+        types
+    }
+
+    /// Whether events of this type may reach their handler in one call.
+    pub(crate) fn takes_batches(&self, event_type: &str) -> bool {
+        matches!(self.handlers.get(event_type), Some(Handler::Batch(_)))
+    }
+
+    /// Runs the observers of the events' aggregates and the handler of their type, as far as there are any. All are of one type.
     pub(crate) async fn handle(
         &self,
         transaction: &Transaction,
-        body: Bytes,
-        delivered: &Delivered,
+        events: Vec<Given<'_>>,
     ) -> Result<(), HandlerError> {
-        let event_type = delivered.envelope.event_type.as_str();
-        if let Some(observer) = self.observers.get(event_type) {
-            let advanced = advanced(&delivered.envelope)?;
-            observer.handle(transaction, advanced, delivered).await?;
+        for event in &events {
+            if let Some(of) = self.observers.get(event.aggregate_type) {
+                let advanced = advanced(&event.delivered.envelope)?;
+                let observing = of.observer.handle(transaction, advanced, event.delivered);
+                observing.instrument(event.span.clone()).await?;
+            }
         }
-        match self.handlers.get(event_type) {
+        let Some(first) = events.first() else {
+            return Ok(());
+        };
+        match self.handlers.get(&first.delivered.envelope.event_type) {
             None => Ok(()),
-            Some(handler) => handler(transaction, body, delivered).await,
+            Some(Handler::Batch(call)) => call(transaction, events).await,
+            Some(Handler::One(call)) => {
+                for event in events {
+                    call(transaction, event.body, event.delivered).await?;
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// Events of this type, each on its own.
+    fn take_one<E: Event>(&mut self) {
+        self.bind(E::EXCHANGE, E::ROUTING_KEY.to_owned());
+        let name = E::full_name();
+        let known = E::SIBLINGS.iter().copied().find(|it| **it == *name);
+        self.known.extend(known);
     }
 
     /// All events of the aggregate, and each in its turn.
@@ -191,13 +263,34 @@ impl Subscriptions {
     }
 
     fn insert<E: Event>(&mut self, handle: impl Handle<E>) {
-        let handler: Handler = Box::new(move |transaction, body, delivered| {
+        let call: OneByOne = Box::new(move |transaction, body, delivered| {
             let event = match decode::<E>(body, &delivered.envelope) {
                 Ok(event) => event,
                 Err(error) => return std::future::ready(Err(error)).boxed(),
             };
             handle.handle(transaction, event, delivered)
         });
+        self.insert_handler::<E>(Handler::One(call));
+    }
+
+    fn insert_batch<E: Event>(&mut self, handle: impl HandleBatch<E>) {
+        let call: ByBatch = Box::new(move |transaction, events| {
+            let received = events.into_iter().map(|given| {
+                Ok(Received {
+                    event: decode::<E>(given.body, &given.delivered.envelope)?,
+                    delivered: given.delivered,
+                    span: given.span,
+                })
+            });
+            match received.collect() {
+                Ok(events) => handle.handle(transaction, events),
+                Err(error) => std::future::ready(Err(error)).boxed(),
+            }
+        });
+        self.insert_handler::<E>(Handler::Batch(call));
+    }
+
+    fn insert_handler<E: Event>(&mut self, handler: Handler) {
         self.last = E::full_name();
         self.handlers.insert(self.last.clone(), handler);
     }

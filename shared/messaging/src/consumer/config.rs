@@ -18,6 +18,8 @@ pub struct ConsumerConfig {
     /// How long the first event to arrive of an unknown aggregate waits for earlier ones, where order is kept. Longer than
     /// a replica that has one of those can keep it: until its heartbeat or its handlers' time is over.
     pub baseline_wait: Duration,
+    /// How long an event of a type that this build does not know waits for a process that knows it. Then it is skipped.
+    pub unknown_wait: Duration,
 }
 
 impl Default for ConsumerConfig {
@@ -28,6 +30,7 @@ impl Default for ConsumerConfig {
             handler_time_out: Duration::from_secs(30),
             retry: RetryPolicy::default(),
             baseline_wait: Duration::from_secs(120),
+            unknown_wait: Duration::from_secs(3600),
         }
     }
 }

@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::Consumer;
-use super::processing::Processing;
+use super::observe::Processing;
+use super::plan::Item;
 use crate::reconnect::Reconnect;
 use crate::transport::{Ack, Delivery, Receiver, TransportError, dead_letter_queue};
 
 impl Consumer {
     pub(super) async fn take_in_dead_letters(&self, stop: &CancellationToken) {
-        let queue = dead_letter_queue(self.handling.consumer());
+        let queue = dead_letter_queue(self.pipeline.consumer());
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
             let connecting = self.transport.receiver(&queue, self.config.prefetch);
@@ -59,12 +60,11 @@ impl Consumer {
 
     async fn keep(&self, delivery: &Delivery) -> Result<(), DbErr> {
         let message = &delivery.message;
-        let queue = dead_letter_queue(self.handling.consumer());
-        let event_id = event::event_id(message).to_string();
-        let processing = Processing::begin(&self.handling, &queue, message, &event_id, 1);
+        let queue = dead_letter_queue(self.pipeline.consumer());
+        let processing = Processing::begin(&self.pipeline, &queue, Item::arrived(message));
         let keeping = async {
             let transaction = self.store.begin().await?;
-            let outcome = self.handling.dead_lettered(&transaction, message).await?;
+            let outcome = self.pipeline.dead_lettered(&transaction, message).await?;
             transaction.commit().await.map(|()| outcome)
         };
         let outcome = keeping.instrument(processing.span()).await?;

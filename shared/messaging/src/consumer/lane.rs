@@ -9,15 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::Message;
-use sea_orm::DbErr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::attempt::attempt;
-use super::handling::{Handling, TOGETHER};
-use super::processing::{self, Processing};
+use super::observe;
+use super::plan::Item;
+use super::transaction::{Pipeline, TOGETHER};
 use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
@@ -28,19 +26,19 @@ const TOGETHER_FOR: Duration = Duration::from_millis(100);
 
 pub(super) struct Lane {
     store: Store,
-    handling: Arc<Handling>,
+    pipeline: Arc<Pipeline>,
     settled: mpsc::UnboundedSender<Vec<u64>>,
 }
 
 impl Lane {
     pub(super) fn new(
         store: Store,
-        handling: Arc<Handling>,
+        pipeline: Arc<Pipeline>,
         settled: mpsc::UnboundedSender<Vec<u64>>,
     ) -> Self {
         Self {
             store,
-            handling,
+            pipeline,
             settled,
         }
     }
@@ -64,13 +62,19 @@ impl Lane {
 
     async fn take_up(&self, batch: &[Delivery], most: &mut usize, stop: &CancellationToken) {
         for delivery in batch {
-            processing::count_delivery(&self.handling, &delivery.message);
+            observe::count_delivery(&self.pipeline, &delivery.message);
         }
         let mut rest = batch;
         while !rest.is_empty() {
             let (group, later) = rest.split_at(rest.len().min(*most));
             let begun = Instant::now();
-            let together = group.len() > 1 && self.together(group).await;
+            let together = group.len() > 1 && {
+                let items: Vec<_> = group
+                    .iter()
+                    .map(|delivery| Item::arrived(&delivery.message))
+                    .collect();
+                self.pipeline.together(&self.store, &items).await
+            };
             if together {
                 self.settle(group);
             } else {
@@ -89,7 +93,8 @@ impl Lane {
     /// Takes up one delivery and settles it, as soon as the store is there. `false` where it was not there until `stop`.
     async fn until_taken_up(&self, delivery: &Delivery, stop: &CancellationToken) -> bool {
         let mut reconnect = Reconnect::default();
-        while let Err(error) = self.alone(delivery).await {
+        let item = Item::arrived(&delivery.message);
+        while let Err(error) = self.pipeline.alone(&self.store, item).await {
             tracing::warn!(%error, "consuming pauses for the database");
             reconnect.pause(stop).await;
             if stop.is_cancelled() {
@@ -98,35 +103,6 @@ impl Lane {
         }
         self.settle(std::slice::from_ref(delivery));
         true
-    }
-
-    /// Whether all of them were taken up in one transaction. Otherwise each has to be taken up alone.
-    async fn together(&self, group: &[Delivery]) -> bool {
-        let messages: Vec<_> = group.iter().map(|delivery| &delivery.message).collect();
-        let done = self.handling.arrived_together(&self.store, &messages).await;
-        done.unwrap_or_else(|error| {
-            // The attempt alone says which event it was, and counts.
-            tracing::debug!(%error, events = group.len(), "a batch is rolled back; each of its events is taken up alone");
-            false
-        })
-    }
-
-    async fn alone(&self, delivery: &Delivery) -> Result<(), DbErr> {
-        let (message, processing) = (&delivery.message, self.processing(delivery));
-        let attempting = async {
-            let transaction = self.store.begin().await?;
-            attempt(&self.handling, &self.store, transaction, message, None).await
-        };
-        let outcome = attempting.instrument(processing.span()).await?;
-        processing.end(&outcome);
-        Ok(())
-    }
-
-    fn processing<'a>(&'a self, delivery: &'a Delivery) -> Processing<'a> {
-        let queue = self.handling.consumer();
-        let message = &delivery.message;
-        let event_id = event::event_id(message).to_string();
-        Processing::begin(&self.handling, queue, message, &event_id, 1)
     }
 
     fn settle(&self, batch: &[Delivery]) {

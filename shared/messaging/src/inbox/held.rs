@@ -40,17 +40,41 @@ pub(crate) struct Due {
     pub(crate) replayed: bool,
     /// An operator wants it passed over.
     pub(crate) discarded: bool,
+    /// How long it still waits for a process that knows its type, in milliseconds; `None` where it does not.
+    pub(crate) unknown_left_ms: Option<i64>,
     pub(crate) message: Message,
 }
 
 // `begun > 0` is written out the same way everywhere: SQLite uses a partial index only if the query repeats its condition.
 pub(super) const SUSPECT: &str = "SELECT 1 AS one FROM angarium_inbox WHERE consumer = $1 AND due_at <= {time} AND begun > 0 LIMIT 1";
 
-/// Asks how long until something is due.
-pub(crate) fn due_in_ms(consumer: &str) -> String {
+/// Asks how long until something is due. What waits for a process that knows its type is due at once for one that does.
+pub(crate) fn due_in_ms(consumer: &str, known: &[&str]) -> String {
+    let adoptable = adoptable(consumer, known);
     format!(
-        "SELECT {{ms min(due_at)}} - {{now}} FROM angarium_inbox WHERE consumer = {} AND due_at IS NOT NULL",
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM angarium_inbox {adoptable}) THEN 0
+                     ELSE (SELECT {{ms min(due_at)}} - {{now}} FROM angarium_inbox
+                           WHERE consumer = {} AND due_at IS NOT NULL) END",
         sql::text(consumer)
+    )
+}
+
+/// Makes events due that wait for a process which knows one of these types. Returns how many.
+pub(crate) async fn adopt(store: &Store, consumer: &str, known: &[&str]) -> Result<u64, DbErr> {
+    let _turn = store.turn_to_write().await?;
+    let adoptable = adoptable(consumer, known);
+    // The time moves too: a worker that has one of them under a lease has it no more.
+    let adopt =
+        format!("UPDATE angarium_inbox SET due_at = {{time}}, unknown_until = NULL {adoptable}");
+    sql::execute(store.connection(), &adopt, []).await
+}
+
+pub(super) fn adoptable(consumer: &str, known: &[&str]) -> String {
+    let types: Vec<String> = known.iter().map(|name| sql::text(name)).collect();
+    format!(
+        "WHERE consumer = {} AND unknown_until IS NOT NULL AND event_type IN ({}) AND state IN ('waiting', 'deferred')",
+        sql::text(consumer),
+        types.join(", ")
     )
 }
 
@@ -62,14 +86,26 @@ pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, D
 
 /// How far ahead a time of these rows may lie: the end of a lease, the next attempt, or the end of a wait.
 pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
+    bound_of("due_at", consumer, longest, lease)
+}
+
+/// How far ahead the end of a wait for a process that knows the type may lie.
+pub(crate) fn bound_of_unknown(consumer: &str, longest: Duration) -> Bound {
+    bound_of("unknown_until", consumer, longest, longest)
+}
+
+fn bound_of(column: &'static str, consumer: &str, longest: Duration, instead: Duration) -> Bound {
     Bound {
         table: "angarium_inbox",
         key: "consumer, event_id",
-        column: "due_at",
+        column,
         form: TimeForm::Native,
-        rows: format!("consumer = {} AND due_at IS NOT NULL", sql::text(consumer)),
+        rows: format!(
+            "consumer = {} AND {column} IS NOT NULL",
+            sql::text(consumer)
+        ),
         longest,
-        instead: lease,
+        instead,
     }
 }
 
@@ -88,7 +124,8 @@ pub(super) fn taking_up(suspects: bool) -> String {
          RETURNING consumer, {{text event_id}} AS event_id, state, {{ms due_at}} AS lease_ends_ms, attempts, begun, cause,
                    replayed_at IS NOT NULL AS is_replayed, exchange, routing_key, properties, body,
                    coalesce({{now}} - {{ms first_failed_at}}, 0) AS failing_for_ms,
-                   {{now}} - {{ms received_at}} AS here_for_ms, {{now}} AS now_ms"
+                   {{now}} - {{ms received_at}} AS here_for_ms, {{now}} AS now_ms,
+                   {{ms unknown_until}} - {{now}} AS unknown_left_ms"
     )
 }
 
@@ -134,13 +171,8 @@ pub(crate) async fn keep(
     Ok(Some(due))
 }
 
-/// It is done; its message is not needed any more. From here on the row is locked. `false`, as for all below, where somebody else
-/// has it by now.
-pub(crate) async fn settle(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
-    settle_all(transaction, &[due]).await
-}
-
-/// As [`settle`], of all of them. `false` where one is in other hands by now: then the transaction is to be rolled back.
+/// They are done; their messages are not needed any more. From here on the rows are locked. `false` where another worker has one of
+/// them by now: then the transaction is to be rolled back.
 pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Result<bool, DbErr> {
     let Some(first) = all.first() else {
         return Ok(true);
@@ -158,11 +190,23 @@ pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Resul
     Ok(usize::try_from(settled).ok() == Some(all.len()))
 }
 
-/// It is not to be tried until something else happens: an earlier one is done, or its type is known.
+/// It is not tried until an earlier one is done.
 pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Result<bool, DbErr> {
-    let parked = "UPDATE angarium_inbox SET state = $4, begun = 0, due_at = NULL,
+    let parked =
+        "UPDATE angarium_inbox SET state = $4, begun = 0, due_at = NULL, unknown_until = NULL,
                                    settled_at = CASE WHEN $4 = 'skipped' THEN {time} END";
     change(transaction, due, parked, [held.as_str().into()]).await
+}
+
+/// It waits for a process that knows its type, and is looked at again after `left` at the latest.
+pub(crate) async fn await_type(
+    transaction: &Transaction,
+    due: &Due,
+    left: Duration,
+) -> Result<bool, DbErr> {
+    let waits = "UPDATE angarium_inbox SET state = 'waiting', begun = 0, due_at = {time + $4},
+                                   unknown_until = coalesce(unknown_until, {time + $4})";
+    change(transaction, due, waits, [millis(left).into()]).await
 }
 
 /// It stays as it is, and is looked at again in `due_in_ms`; without that when an earlier one is done.
@@ -191,6 +235,7 @@ pub(crate) async fn fail(
 ) -> Result<bool, DbErr> {
     let failed = "UPDATE angarium_inbox
                   SET state = $4, cause = $5, due_at = {time + $6}, fingerprint = $7, attempts = attempts + 1, begun = 0,
+                      unknown_until = NULL,
                       first_failed_at = coalesce(first_failed_at, {time}), last_failed_at = {time}";
     let event_type = due.message.event_type.as_deref();
     let values = [
@@ -205,7 +250,7 @@ pub(crate) async fn fail(
 }
 
 pub(super) const SETTLE_ALL: &str = "
-UPDATE angarium_inbox SET state = 'done', begun = 0, settled_at = {time}, due_at = NULL,
+UPDATE angarium_inbox SET state = 'done', begun = 0, settled_at = {time}, due_at = NULL, unknown_until = NULL,
                           exchange = NULL, routing_key = NULL, properties = NULL, body = NULL
 FROM {list $2: event_id text, lease_ends_ms bigint}
 WHERE consumer = $1 AND angarium_inbox.event_id = {uuid list.event_id} AND due_at = {time of list.lease_ends_ms}
@@ -249,6 +294,7 @@ fn due(row: &QueryResult) -> Result<Due, DbErr> {
         here_for_ms: row.try_get("", "here_for_ms")?,
         replayed: row.try_get("", "is_replayed")?,
         discarded: row.try_get::<String>("", "state")? == Held::Discarded.as_str(),
+        unknown_left_ms: row.try_get("", "unknown_left_ms")?,
         message: stored::message(row),
     })
 }

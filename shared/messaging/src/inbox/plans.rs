@@ -100,12 +100,18 @@ async fn no_statement_reads_all_that_is_held(
     let database = Database::create(kind).await;
     let db = database.migrated::<Migrator>().await;
     fill(&db).await;
-    let due_in_ms = held::due_in_ms("queue");
+    let known = ["acme.user.v1.Created", "acme.user.v1.Renamed"];
+    let due_in_ms = held::due_in_ms("queue", &known);
+    let adoptable = format!(
+        "SELECT event_id FROM angarium_inbox {}",
+        held::adoptable("queue", &known)
+    );
     for (statement, index) in [
         (held::SUSPECT, "angarium_inbox_suspect"),
         (&held::taking_up(true), "angarium_inbox_suspect"),
         (&held::taking_up(false), "angarium_inbox_due"),
         (&due_in_ms, "angarium_inbox_due"),
+        (&adoptable, "angarium_inbox_unknown"),
         (LOWEST_HELD, "angarium_inbox_unsettled"),
         (dead_letters::LETTER, "angarium_inbox_unsettled"),
     ] {

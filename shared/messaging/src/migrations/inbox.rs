@@ -91,3 +91,10 @@ const DECISION_OF: &str = "
 CREATE INDEX angarium_dead_letter_decision_of ON angarium_dead_letter_decision (consumer, event_id)";
 const DECIDED: &str = "
 CREATE INDEX angarium_dead_letter_decision_age ON angarium_dead_letter_decision (decided_at)";
+
+// An event whose type no running build knows yet waits until then. Not a state: the previous release knows only its own.
+pub(super) const UNKNOWN_TYPES: &[&str] = &[UNKNOWN_UNTIL, UNKNOWN];
+
+const UNKNOWN_UNTIL: &str = "ALTER TABLE angarium_inbox ADD COLUMN unknown_until {time}";
+const UNKNOWN: &str = "
+CREATE INDEX angarium_inbox_unknown ON angarium_inbox (consumer, unknown_until) WHERE unknown_until IS NOT NULL";

@@ -7,9 +7,13 @@ use sea_orm_migration::prelude::*;
 
 mod inbox;
 mod m20261129_000001_create_engine;
+mod m20261129_000002_await_types;
 mod outbox;
 
 /// In the order in which they are applied.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m20261129_000001_create_engine::Migration)]
+    vec![
+        Box::new(m20261129_000001_create_engine::Migration),
+        Box::new(m20261129_000002_await_types::Migration),
+    ]
 }

@@ -258,6 +258,7 @@ pub(crate) fn consumer_config() -> ConsumerConfig {
             longest_age: NEVER,
         },
         baseline_wait: NEVER,
+        unknown_wait: Duration::ZERO,
         ..ConsumerConfig::default()
     }
 }

@@ -1,7 +1,7 @@
-//! What to do with an event, decided from what is known of it. Pure, so that every case can be tried.
+//! What to do with an event, decided from what is known of it. Pure, so that tests try every case.
 //!
-//! Whether it was seen before is not asked here: whatever is decided is written with the event's row in the inbox, and where there
-//! is one already, it is a duplicate, and nothing is done.
+//! Whether it was seen before is not asked here: each decision is written with the event's row in the inbox. Where there is a row
+//! already, the event is a duplicate, and nothing is done.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ pub(super) fn turn(position: Option<i64>, version: i64) -> Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     Handle,
-    /// This build does not know its type; what comes after it goes on.
-    Skip,
+    /// Until a process that knows its type takes it up, or for this long.
+    Unknown(Duration),
     /// Until an earlier one is done.
     Wait,
     /// As that; and for a bounded time, because an earlier one may never come.
@@ -50,13 +50,23 @@ pub(super) enum Arrival {
     Overtaken,
 }
 
-pub(super) fn arrived(turn: Turn, is_known: bool) -> Arrival {
-    match turn {
-        Turn::Past => Arrival::Overtaken,
-        Turn::Later => Arrival::Wait,
-        Turn::Unknown => Arrival::WaitForTheBeginning,
-        Turn::Now if is_known => Arrival::Handle,
-        Turn::Now => Arrival::Skip,
+/// Whether this build knows an event's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Yes,
+    /// It does not; the event waits for so long yet, for a process that does.
+    No {
+        left: Duration,
+    },
+}
+
+pub(super) fn arrived(turn: Turn, known: Known) -> Arrival {
+    match (turn, known) {
+        (Turn::Past, _) => Arrival::Overtaken,
+        (Turn::Later, _) => Arrival::Wait,
+        (Turn::Unknown, _) => Arrival::WaitForTheBeginning,
+        (Turn::Now, Known::Yes) => Arrival::Handle,
+        (Turn::Now, Known::No { left }) => Arrival::Unknown(left),
     }
 }
 
@@ -66,20 +76,24 @@ pub(super) enum Release {
     Handle,
     /// As that; and the order of its aggregate begins with it.
     Begin,
+    /// Until a process that knows its type takes it up, or for this long.
+    Unknown(Duration),
+    /// No process has known its type in time; what comes after it goes on.
     Skip,
     Wait,
     Overtaken,
 }
 
 /// `is_lowest`: nothing earlier of its aggregate is held. `replayed`: an operator wants it handled, also where its turn is over.
-pub(super) fn released(turn: Turn, is_lowest: bool, replayed: bool, is_known: bool) -> Release {
-    match turn {
-        Turn::Past if !replayed => Release::Overtaken,
-        Turn::Later => Release::Wait,
-        Turn::Unknown if !is_lowest => Release::Wait,
-        _ if !is_known => Release::Skip,
-        Turn::Unknown => Release::Begin,
-        Turn::Now | Turn::Past => Release::Handle,
+pub(super) fn released(turn: Turn, is_lowest: bool, replayed: bool, known: Known) -> Release {
+    match (turn, known) {
+        (Turn::Past, _) if !replayed => Release::Overtaken,
+        (Turn::Later, _) => Release::Wait,
+        (Turn::Unknown, _) if !is_lowest => Release::Wait,
+        (_, Known::No { left }) if left.is_zero() => Release::Skip,
+        (_, Known::No { left }) => Release::Unknown(left),
+        (Turn::Unknown, Known::Yes) => Release::Begin,
+        (Turn::Now | Turn::Past, Known::Yes) => Release::Handle,
     }
 }
 
@@ -157,8 +171,8 @@ mod tests {
 
     #[test]
     fn what_comes_too_late_is_handled_only_where_an_operator_says_so() {
-        assert_eq!(arrived(Turn::Past, true), Arrival::Overtaken);
-        let late = |replayed| released(Turn::Past, false, replayed, true);
+        assert_eq!(arrived(Turn::Past, Known::Yes), Arrival::Overtaken);
+        let late = |replayed| released(Turn::Past, false, replayed, Known::Yes);
         assert_eq!(
             (late(false), late(true)),
             (Release::Overtaken, Release::Handle)

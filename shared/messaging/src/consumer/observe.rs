@@ -1,7 +1,7 @@
 //! One event being taken up, as traces, metrics and the log see it: a span in the event's own trace, a measurement, one line.
 //!
-//! What became of it is told once that is committed, and at no other time: a batch that is rolled back leaves spans without
-//! an outcome, and its events are taken up again.
+//! Its outcome is reported after the commit and at no other time: a batch that is rolled back leaves spans without an outcome, and
+//! its events are taken up again.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,9 @@ use opentelemetry::KeyValue;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::handling::{Handling, Outcome};
+use super::outcome::Outcome;
+use super::plan::Item;
+use super::transaction::Pipeline;
 use crate::inbox::Held;
 use crate::telemetry::{self, DESTINATION, OUTCOME};
 use crate::trace;
@@ -19,23 +21,18 @@ const OPERATION: (&str, &str) = ("process", "process");
 
 pub(super) struct Processing<'a> {
     span: Span,
-    handling: &'a Handling,
+    pipeline: &'a Pipeline,
     message: &'a Message,
     destination: String,
     begun: Instant,
 }
 
 impl<'a> Processing<'a> {
-    /// Begins with a message that came through `queue`. `event_id` is what the inbox knows it by.
-    pub(super) fn begin(
-        handling: &'a Handling,
-        queue: &str,
-        message: &'a Message,
-        event_id: &str,
-        attempt: u32,
-    ) -> Self {
+    /// Begins with an event that came through `queue`.
+    pub(super) fn begin(pipeline: &'a Pipeline, queue: &str, item: Item<'a>) -> Self {
+        let (message, event_id, attempt) = (item.message, item.event_id(), item.attempt());
         let aggregate_id = partition_key(message);
-        let correlation_id = message.correlation_id(event_id);
+        let correlation_id = message.correlation_id(&event_id);
         // Its level is ERROR only so that a quiet log filter does not take the ids from the few lines that are left.
         let span = tracing::error_span!(
             parent: None,
@@ -47,15 +44,15 @@ impl<'a> Processing<'a> {
             aggregate.id = aggregate_id,
             attempt,
         );
-        let known = handling.knows(message);
+        let known = pipeline.knows(message);
         let destination = telemetry::source(message, queue, known);
-        handling
+        pipeline
             .system
             .describe(&span, message, OPERATION, &destination);
         trace::continue_in(&span, &message.trace());
         Self {
             span,
-            handling,
+            pipeline,
             message,
             destination,
             begun: Instant::now(),
@@ -72,10 +69,10 @@ impl<'a> Processing<'a> {
         let (name, error) = named(outcome);
         let took = self.begun.elapsed();
         let attributes = self
-            .handling
+            .pipeline
             .system
             .attributes(OPERATION, &self.destination, error);
-        let instruments = &self.handling.instruments;
+        let instruments = &self.pipeline.instruments;
         instruments.process.record(took.as_secs_f64(), &attributes);
         let destination = KeyValue::new(DESTINATION, self.destination.clone());
         instruments
@@ -111,9 +108,14 @@ impl<'a> Processing<'a> {
                 duration_ms,
                 "baseline: no earlier event of this aggregate has come, so its order begins here"
             ),
+            Outcome::Unknown(left) => tracing::warn!(
+                event.r#type = event_type,
+                ?left,
+                "unknown: this build does not know the type; the event waits for one that does"
+            ),
             Outcome::Held(Held::Skipped, _) => tracing::warn!(
                 event.r#type = event_type,
-                "skipped: this build does not know the type"
+                "skipped: no build has known the type in time"
             ),
             _ => tracing::info!(event.r#type = event_type, duration_ms, "{name}"),
         }
@@ -121,25 +123,25 @@ impl<'a> Processing<'a> {
 }
 
 /// One delivery of the broker's, whatever becomes of it.
-pub(super) fn count_delivery(handling: &Handling, message: &Message) {
-    let queue = handling.consumer();
-    let source = telemetry::source(message, queue, handling.knows(message));
+pub(super) fn count_delivery(pipeline: &Pipeline, message: &Message) {
+    let queue = pipeline.consumer();
+    let source = telemetry::source(message, queue, pipeline.knows(message));
     let attributes = [
-        KeyValue::new(telemetry::SYSTEM, handling.system.name),
+        KeyValue::new(telemetry::SYSTEM, pipeline.system.name),
         KeyValue::new(telemetry::OPERATION_NAME, OPERATION.0),
         KeyValue::new(DESTINATION, source),
     ];
-    handling.instruments.consumed.add(1, &attributes);
+    pipeline.instruments.consumed.add(1, &attributes);
 }
 
-/// How long the message was in the queue: for the current span.
-pub(super) fn note_queue_wait(message: &Message, came_ms: i64) {
+/// How long the message was in the queue: for its span.
+pub(super) fn note_queue_wait(span: &Span, message: &Message, came_ms: i64) {
     let wait_ms = message.published_ms().map(|published| came_ms - published);
     // The clocks of two databases may differ by more than a message takes.
     let wait = wait_ms.and_then(|wait_ms| u64::try_from(wait_ms).ok());
     if let Some(wait) = wait {
         let wait = Duration::from_millis(wait).as_secs_f64();
-        Span::current().set_attribute("angarium.queue.wait", wait);
+        span.set_attribute("angarium.queue.wait", wait);
     }
 }
 
@@ -149,6 +151,7 @@ fn named(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
         Outcome::Handled => ("handled", None),
         Outcome::Baseline => ("baseline", None),
         Outcome::Duplicate => ("duplicate", None),
+        Outcome::Unknown(_) => ("unknown", None),
         Outcome::Deferred(..) => ("deferred", Some("deferred")),
         Outcome::Held(Held::Dead, _) => ("dead", Some("dead")),
         Outcome::Held(held, _) => (held.as_str(), None),

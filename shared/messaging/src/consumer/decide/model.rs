@@ -10,6 +10,7 @@ use super::*;
 
 const VERSIONS: i64 = 8;
 const BASELINE_WAIT: Duration = Duration::from_secs(120);
+const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -28,6 +29,8 @@ struct Row {
     is_due: bool,
     replayed: bool,
     attempts: u32,
+    /// It waits for a process that knows its type.
+    is_unknown: bool,
 }
 
 /// How the handler ends.
@@ -44,6 +47,8 @@ enum Step {
     TimeComes(i64, Duration, End),
     IsReplayed(i64),
     IsDiscarded(i64),
+    /// A process starts that knows its type.
+    BecomesKnown(i64),
 }
 
 #[derive(Default)]
@@ -61,6 +66,7 @@ impl Inbox {
             Step::TimeComes(version, here_for, end) => self.time_comes(version, here_for, end),
             Step::IsReplayed(version) => self.is_replayed(version),
             Step::IsDiscarded(version) => self.is_discarded(version),
+            Step::BecomesKnown(version) => self.becomes_known(version),
         }
     }
 
@@ -68,9 +74,15 @@ impl Inbox {
         if self.rows.contains_key(&version) {
             return;
         }
-        match arrived(turn(self.position, version), self.knows(version)) {
+        match arrived(
+            turn(self.position, version),
+            self.knows(version, Duration::ZERO),
+        ) {
             Arrival::Handle => self.attempt(version, end),
-            Arrival::Skip => self.skip(version),
+            Arrival::Unknown(left) => {
+                assert_eq!(left, UNKNOWN_WAIT);
+                self.keep_unknown(version);
+            }
             Arrival::Wait => self.keep(version, State::Waiting, false),
             Arrival::WaitForTheBeginning => self.keep(version, State::Waiting, true),
             Arrival::Overtaken => self.keep(version, State::Dead, false),
@@ -79,7 +91,7 @@ impl Inbox {
 
     fn time_comes(&mut self, version: i64, here_for: Duration, end: End) {
         let (turn, is_lowest) = (turn(self.position, version), self.is_lowest(version));
-        let is_known = self.knows(version);
+        let known = self.knows(version, here_for);
         let Some(row) = self.rows.get_mut(&version).filter(|row| row.is_due) else {
             return;
         };
@@ -94,8 +106,9 @@ impl Inbox {
             }
             return;
         }
-        match released(turn, is_lowest, row.replayed, is_known) {
+        match released(turn, is_lowest, row.replayed, known) {
             Release::Handle | Release::Begin => self.attempt(version, end),
+            Release::Unknown(_) => self.keep_unknown(version),
             Release::Skip => self.skip(version),
             Release::Wait => self.keep(version, State::Waiting, false),
             Release::Overtaken => panic!("{version} was overtaken while it was held"),
@@ -139,8 +152,21 @@ impl Inbox {
             is_due,
             replayed: false,
             attempts: 0,
+            is_unknown: false,
         });
-        (row.state, row.is_due) = (state, is_due);
+        (row.state, row.is_due, row.is_unknown) = (state, is_due, false);
+    }
+
+    fn keep_unknown(&mut self, version: i64) {
+        self.keep(version, State::Waiting, true);
+        self.rows.get_mut(&version).unwrap().is_unknown = true;
+    }
+
+    fn becomes_known(&mut self, version: i64) {
+        self.unknown.retain(|unknown| *unknown != version);
+        if let Some(row) = self.rows.get_mut(&version).filter(|row| row.is_unknown) {
+            (row.is_due, row.is_unknown) = (true, false);
+        }
     }
 
     fn advance(&mut self, version: i64) {
@@ -175,6 +201,7 @@ impl Inbox {
                 is_due: true,
                 replayed: true,
                 attempts: 0,
+                is_unknown: false,
             };
         }
     }
@@ -197,8 +224,17 @@ impl Inbox {
         lowest.is_some_and(|(lowest, _)| *lowest == version)
     }
 
-    fn knows(&self, version: i64) -> bool {
-        !self.unknown.contains(&version)
+    /// One that is not known yet waits from its first look on.
+    fn knows(&self, version: i64, here_for: Duration) -> Known {
+        if !self.unknown.contains(&version) {
+            return Known::Yes;
+        }
+        let waits = self.rows.get(&version).is_some_and(|row| row.is_unknown);
+        let left = match waits {
+            true => UNKNOWN_WAIT.saturating_sub(here_for),
+            false => UNKNOWN_WAIT,
+        };
+        Known::No { left }
     }
 
     /// All arrive once more, nothing fails any more, and an operator replays what is dead.
@@ -228,7 +264,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (version.clone(), end.clone()).prop_map(|(version, end)| Step::Arrives(version, end)),
         4 => (version.clone(), here_for, end).prop_map(|(version, here_for, end)| Step::TimeComes(version, here_for, end)),
         1 => version.clone().prop_map(Step::IsReplayed),
-        1 => version.prop_map(Step::IsDiscarded),
+        1 => version.clone().prop_map(Step::IsDiscarded),
+        1 => version.prop_map(Step::BecomesKnown),
     ]
 }
 

@@ -11,13 +11,10 @@ use std::time::{Duration, Instant};
 use sea_orm::DbErr;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
-use super::attempt::attempt;
-use super::handling::{Handling, TOGETHER};
 use super::lane::{next_most, turn};
-use super::processing::Processing;
-use crate::bounds::Bound;
+use super::plan::Item;
+use super::transaction::{Pipeline, TOGETHER};
 use crate::due::Due as DueTimes;
 use crate::faults;
 use crate::inbox::{self, Due, held};
@@ -28,13 +25,15 @@ use crate::store::Store;
 const MARGIN: Duration = Duration::from_secs(5);
 /// Before the next look, where another replica is just taking up what is due: short, and still no spinning.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks for events that waited for a process which knows their type, while others are taken up without an end.
+const ADOPTING: Duration = Duration::from_secs(5);
 /// Where the database has failed an attempt; give or take a half.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
-pub(super) struct Deferred {
+pub(super) struct RetryWorker {
     store: Store,
-    handling: Arc<Handling>,
+    pipeline: Arc<Pipeline>,
     /// How many transactions run side by side.
     most: usize,
 }
@@ -58,31 +57,40 @@ struct Hands {
     more: bool,
     /// What is running may end the process, and runs alone.
     suspect: bool,
+    adopts_at: Instant,
 }
 
-impl Deferred {
-    pub(super) fn new(store: Store, handling: Arc<Handling>, most: usize) -> Self {
+impl RetryWorker {
+    pub(super) fn new(store: Store, pipeline: Arc<Pipeline>, most: usize) -> Self {
         Self {
             store,
-            handling,
+            pipeline,
             most: most.max(1),
         }
     }
 
-    /// How far ahead the times of held events may lie.
-    pub(super) fn bound(&self) -> Bound {
-        let (lease, handling) = (self.lease(), &self.handling);
-        let delay = handling.retry.longest_delay.max(handling.baseline_wait);
-        held::bound(handling.consumer(), lease.max(delay), lease)
+    /// Corrects times of held events that lie too far ahead, until `stop`.
+    pub(super) async fn keep_bounds(&self, stop: &CancellationToken) {
+        let (lease, pipeline) = (self.lease(), &self.pipeline);
+        let (consumer, unknown_wait) = (pipeline.consumer(), pipeline.unknown_wait);
+        let waits = pipeline.baseline_wait.max(unknown_wait);
+        let longest = lease.max(pipeline.retry.longest_delay).max(waits);
+        let due = held::bound(consumer, longest, lease);
+        let unknown = held::bound_of_unknown(consumer, unknown_wait);
+        tokio::join!(
+            due.keep(self.store.clone(), stop.clone()),
+            unknown.keep(self.store.clone(), stop.clone()),
+        );
     }
 
     fn lease(&self) -> Duration {
-        self.handling.handler_time_out.saturating_add(MARGIN)
+        self.pipeline.handler_time_out.saturating_add(MARGIN)
     }
 
     /// Runs until `stop`, then finishes what it has begun.
     pub(super) async fn run(&self, stop: &CancellationToken) {
-        let question = held::due_in_ms(self.handling.consumer());
+        let known = self.pipeline.subscriptions.known_types();
+        let question = held::due_in_ms(self.pipeline.consumer(), &known);
         let mut due = self.store.due(inbox::SIGNAL, question);
         let (mut hands, mut reconnect) = (Hands::default(), Reconnect::default());
         while !stop.is_cancelled() {
@@ -107,7 +115,7 @@ impl Deferred {
     /// Takes up what is due, as far as there is room, and tells how long nothing more will be. Where nothing is, that costs one
     /// query.
     async fn take_up(&self, due: &DueTimes, hands: &mut Hands) -> Result<Option<Duration>, DbErr> {
-        let (store, consumer) = (&self.store, self.handling.consumer());
+        let (store, consumer) = (&self.store, self.pipeline.consumer());
         let lease = self.lease();
         while let Some(again) = hands.again.last()
             && hands.running.len() < self.most
@@ -142,7 +150,14 @@ impl Deferred {
             let mut taken = held::take_up(store, consumer, false, limit, lease).await?;
             hands.more = taken.len() == limit;
             taken.sort_by_cached_key(|due| turn(&due.message));
-            if taken.is_empty() {
+            if taken.is_empty() || hands.adopts_at <= Instant::now() {
+                hands.adopts_at = Instant::now() + ADOPTING;
+                let adopted =
+                    held::adopt(store, consumer, &self.pipeline.subscriptions.known_types())
+                        .await?;
+                hands.more |= adopted > 0;
+            }
+            if taken.is_empty() && !hands.more {
                 return Ok(Some(PAUSE));
             }
             while !taken.is_empty() {
@@ -153,53 +168,33 @@ impl Deferred {
     }
 
     /// Returns what has to be tried again, each alone.
-    async fn attempt(self, mut taken: Vec<Due>) -> Attempted {
+    async fn attempt(self, taken: Vec<Due>) -> Attempted {
         faults::point("taken");
-        let began = Instant::now();
-        if taken.len() > 1 {
-            let done = self.handling.due_together(&self.store, &taken).await;
-            let went_well = done.unwrap_or_else(|error| {
-                tracing::debug!(%error, events = taken.len(), "a batch is rolled back; each of its events is taken up alone");
-                false
-            });
-            if went_well {
-                taken.clear();
-            }
+        if let [due] = &taken[..] {
+            let failed = !self.attempt_alone(due).await;
             return Attempted {
-                again: taken,
-                together: Some((went_well, began.elapsed())),
+                again: if failed { taken } else { Vec::new() },
+                together: None,
             };
         }
-        let mut again = Vec::new();
-        for due in taken {
-            again.extend(self.attempt_alone(due).await);
-        }
+        let began = Instant::now();
+        let items: Vec<_> = taken.iter().map(Item::held).collect();
+        let went_well = self.pipeline.together(&self.store, &items).await;
         Attempted {
-            again,
-            together: None,
+            again: if went_well { Vec::new() } else { taken },
+            together: Some((went_well, began.elapsed())),
         }
     }
 
-    /// Returns the event where the database was away.
-    async fn attempt_alone(&self, due: Due) -> Option<Due> {
-        let (handling, queue) = (&self.handling, self.handling.consumer());
-        let message = &due.message;
-        let processing =
-            Processing::begin(handling, queue, message, &due.event_id, due.attempts + 1);
-        let attempting = async {
-            let transaction = self.store.begin().await?;
-            attempt(handling, &self.store, transaction, message, Some(&due)).await
+    /// `false` where the database was away.
+    async fn attempt_alone(&self, due: &Due) -> bool {
+        let Err(error) = self.pipeline.alone(&self.store, Item::held(due)).await else {
+            return true;
         };
-        match attempting.instrument(processing.span()).await {
-            Ok(outcome) => processing.end(&outcome),
-            Err(error) => {
-                tracing::warn!(%error, event.id = due.event_id, "a deferred event waits for the database");
-                // The same may fail again at once, as where transactions get into each other's way.
-                tokio::time::sleep(AFTER_FAILURE.mul_f64(0.5 + fastrand::f64())).await;
-                return Some(due);
-            }
-        }
-        None
+        tracing::warn!(%error, event.id = due.event_id, "a held event waits for the database");
+        // The same may fail again at once, as where transactions get into each other's way.
+        tokio::time::sleep(AFTER_FAILURE.mul_f64(0.5 + fastrand::f64())).await;
+        false
     }
 }
 
@@ -211,12 +206,13 @@ impl Default for Hands {
             together: TOGETHER,
             more: false,
             suspect: false,
+            adopts_at: Instant::now() + ADOPTING,
         }
     }
 }
 
 impl Hands {
-    fn take(&mut self, deferred: &Deferred, taken: Vec<Due>) {
+    fn take(&mut self, deferred: &RetryWorker, taken: Vec<Due>) {
         if !taken.is_empty() {
             self.running.spawn(deferred.clone().attempt(taken));
         }

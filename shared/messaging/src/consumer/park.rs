@@ -1,0 +1,233 @@
+//! Keeps in the inbox what cannot be handled now, with the reason.
+//!
+//! Guarantee: what is kept is written before the delivery is acknowledged, and metrics and log lines report it after the commit.
+
+use std::time::Duration;
+
+use event::{Envelope, Message, event_id};
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+
+use super::decide::{AfterFailure, Passing, after_failure, failing_for};
+use super::outcome::{Failure, Outcome};
+use super::plan::{Action, Item, Step, undecodable};
+use super::transaction::Pipeline;
+use crate::faults;
+use crate::inbox::{self, Entry, Held, held};
+use crate::reconnect::Reconnect;
+use crate::retry::millis;
+use crate::store::Store;
+use crate::subscription::HandlerError;
+use crate::transaction::Transaction;
+
+/// Why RabbitMQ has dead-lettered a message.
+const DEATH_REASON: &str = "x-first-death-reason";
+/// How often to note that a handler did not end: what it waits for may be what noting waits for, for as long as the database lets
+/// a statement run.
+const NOTING: usize = 3;
+
+impl Pipeline {
+    /// Writes what was decided about an event that is not handled now.
+    pub(super) async fn park(
+        &self,
+        transaction: &Transaction,
+        step: &Step<'_>,
+    ) -> Result<Outcome, Failure> {
+        let outcome = match &step.action {
+            Action::Hold { held, cause, .. } => Outcome::Held(*held, cause.clone()),
+            Action::HoldUnknown(left) => Outcome::Unknown(*left),
+            Action::WaitAgain | Action::PassOver(Passing::In(_) | Passing::AfterAnEarlierOne) => {
+                Outcome::Held(Held::Waiting, None)
+            }
+            Action::PassOver(Passing::Now) => Outcome::Held(Held::Discarded, None),
+            Action::GiveUp => Outcome::Held(Held::Dead, never_ended(&step.item)),
+            Action::Handle(_) | Action::Begin(_) | Action::Skip(_) | Action::Duplicate => {
+                Outcome::Duplicate
+            }
+        };
+        let is_written = match step.item.due {
+            None => self.park_arrived(transaction, step).await?,
+            Some(due) => match &step.action {
+                Action::HoldUnknown(left) => held::await_type(transaction, due, *left).await?,
+                Action::WaitAgain => held::park(transaction, due, Held::Waiting).await?,
+                Action::PassOver(Passing::Now) => held::pass_over(transaction, due).await?,
+                Action::PassOver(Passing::In(left)) => {
+                    held::leave(transaction, due, Some(millis(*left))).await?
+                }
+                Action::PassOver(Passing::AfterAnEarlierOne) => {
+                    held::leave(transaction, due, None).await?
+                }
+                Action::GiveUp => {
+                    let cause = outcome.cause().unwrap_or_default();
+                    held::fail(transaction, due, Held::Dead, cause, None).await?
+                }
+                _ => false,
+            },
+        };
+        // Where nothing was written it was seen before, or is in other hands by now.
+        Ok(if is_written {
+            outcome
+        } else {
+            Outcome::Duplicate
+        })
+    }
+
+    async fn park_arrived(
+        &self,
+        transaction: &Transaction,
+        step: &Step<'_>,
+    ) -> Result<bool, DbErr> {
+        let event_id = step.item.event_id();
+        let envelope = Envelope::from_message(step.item.message).ok();
+        let entry = self.entry(&event_id, envelope.as_ref(), step.item.message);
+        match &step.action {
+            Action::Hold {
+                held,
+                cause,
+                due_in_ms,
+            } => inbox::hold(transaction, &entry, *held, cause.as_deref(), *due_in_ms).await,
+            Action::HoldUnknown(left) => inbox::await_type(transaction, &entry, *left).await,
+            _ => Ok(false),
+        }
+    }
+
+    /// No process has known its type in time. `false` where the event is in other hands by now.
+    pub(super) async fn skip(
+        &self,
+        transaction: &Transaction,
+        item: Item<'_>,
+    ) -> Result<bool, DbErr> {
+        match item.due {
+            Some(due) => held::park(transaction, due, Held::Skipped).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Notes that an attempt has failed.
+    ///
+    /// # Errors
+    /// Where the store is away: then no attempt is spent.
+    pub(super) async fn note(
+        &self,
+        store: &Store,
+        item: Item<'_>,
+        failure: Failure,
+    ) -> Result<Outcome, DbErr> {
+        let (error, times) = match failure {
+            Failure::Store(error) => return Err(error),
+            Failure::Handler(error) => (error, 1),
+            Failure::Apart => (HandlerError::retry(Failure::Apart.to_string()), 1),
+            // An event that never ends must not be tried for ever without being counted.
+            Failure::TimedOut(error) => (error, NOTING),
+        };
+        let (mut reconnect, stop) = (Reconnect::default(), CancellationToken::new());
+        for _ in 1..times {
+            if let Ok(outcome) = self.note_once(store, item, &error).await {
+                return Ok(outcome);
+            }
+            reconnect.pause(&stop).await;
+        }
+        self.note_once(store, item, &error).await
+    }
+
+    /// In a transaction of its own: the attempt's own one was rolled back.
+    async fn note_once(
+        &self,
+        store: &Store,
+        item: Item<'_>,
+        error: &HandlerError,
+    ) -> Result<Outcome, DbErr> {
+        let transaction = store.begin().await?;
+        let outcome = self.failed(&transaction, item, error).await?;
+        transaction.commit().await?;
+        faults::point("noted");
+        Ok(outcome)
+    }
+
+    async fn failed(
+        &self,
+        transaction: &Transaction,
+        item: Item<'_>,
+        error: &HandlerError,
+    ) -> Result<Outcome, DbErr> {
+        let policy = self.policy(item.message);
+        let longest_each = policy.longest_delay.saturating_add(self.handler_time_out);
+        let failing_for = item.due.map_or(Duration::ZERO, |due| {
+            failing_for(due.failing_for_ms, due.attempts, longest_each)
+        });
+        let random = fastrand::f64();
+        let (outcome, held, due_in_ms) =
+            match after_failure(error, item.attempt(), failing_for, &policy, random) {
+                AfterFailure::Defer(delay) => {
+                    let deferred = Outcome::Deferred(delay, error.to_string());
+                    (deferred, Held::Deferred, Some(millis(delay)))
+                }
+                AfterFailure::GiveUp(cause) => {
+                    (Outcome::Held(Held::Dead, Some(cause)), Held::Dead, None)
+                }
+            };
+        let cause = outcome.cause().unwrap_or_default();
+        let Some(due) = item.due else {
+            let event_id = item.event_id();
+            let envelope = Envelope::from_message(item.message).ok();
+            let entry = self.entry(&event_id, envelope.as_ref(), item.message);
+            inbox::fail(transaction, &entry, held, cause, due_in_ms).await?;
+            return Ok(outcome);
+        };
+        match held::fail(transaction, due, held, cause, due_in_ms).await? {
+            true => Ok(outcome),
+            false => Ok(Outcome::Duplicate),
+        }
+    }
+
+    /// Keeps what the broker has given up on.
+    pub(super) async fn dead_lettered(
+        &self,
+        transaction: &Transaction,
+        message: &Message,
+    ) -> Result<Outcome, DbErr> {
+        let reason = message
+            .headers
+            .get(DEATH_REASON)
+            .map_or("delivery_limit", String::as_str);
+        let mut cause =
+            format!("the broker gave it up ({reason}): it was delivered and never acknowledged");
+        let event_id = event_id(message).to_string();
+        let envelope = Envelope::from_message(message);
+        if let Err(error) = &envelope {
+            cause = format!("{cause}; {}", undecodable(error));
+        }
+        let entry = self.entry(&event_id, envelope.as_ref().ok(), message);
+        if !inbox::hold(transaction, &entry, Held::Dead, Some(&cause), None).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        Ok(Outcome::Held(Held::Dead, Some(cause)))
+    }
+
+    fn entry<'a>(
+        &self,
+        event_id: &'a str,
+        envelope: Option<&'a Envelope>,
+        message: &'a Message,
+    ) -> Entry<'a> {
+        Entry {
+            consumer: self.consumer(),
+            event_id,
+            envelope,
+            message,
+        }
+    }
+}
+
+/// Why an event is given up on that has ended each process which began to handle it.
+fn never_ended(item: &Item<'_>) -> Option<String> {
+    let due = item.due?;
+    let times = due.never_ended;
+    let before = due
+        .cause
+        .as_deref()
+        .unwrap_or("it has not failed otherwise");
+    Some(format!(
+        "{times} attempts in a row did not end: the process that handled it did ({before})"
+    ))
+}

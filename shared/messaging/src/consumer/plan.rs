@@ -1,0 +1,374 @@
+//! What to do with a group of events that share a transaction, fresh ones and held ones alike.
+//!
+//! Guarantee: the positions of all aggregates are locked before any inbox row, in one order, so no two transactions wait for each
+//! other. After [`Pipeline::plan`] the inbox rows of the events to be handled are written; only the handlers are still to run.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use event::{Envelope, Message, aggregate_type};
+
+use super::decide::{self, Arrival, Known, Passing, Release, Turn, turn};
+use super::outcome::Failure;
+use super::transaction::Pipeline;
+use crate::faults;
+use crate::inbox::positions::{self, Aggregate, Moved};
+use crate::inbox::{self, Due, Handled, Held, held};
+use crate::retry::millis;
+use crate::subscription::{Delivered, HandlerError};
+use crate::transaction::Transaction;
+
+/// The cause of an event that came after later ones of its aggregate had been handled.
+const OVERTAKEN: &str = "it came after the event with which the order of its aggregate begins here";
+
+/// An event to take up: one that has just arrived, or a held one that is due.
+#[derive(Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) message: &'a Message,
+    pub(super) due: Option<&'a Due>,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn arrived(message: &'a Message) -> Self {
+        Self { message, due: None }
+    }
+
+    pub(super) fn held(due: &'a Due) -> Self {
+        Self {
+            message: &due.message,
+            due: Some(due),
+        }
+    }
+
+    /// What the inbox knows it by.
+    pub(super) fn event_id(&self) -> String {
+        match self.due {
+            Some(due) => due.event_id.clone(),
+            None => event::event_id(self.message).to_string(),
+        }
+    }
+
+    /// 1, and one more after each failure.
+    pub(super) fn attempt(&self) -> u32 {
+        self.due.map_or(0, |due| due.attempts) + 1
+    }
+
+    /// An operator or an attempt that never ended has a hand in it.
+    fn is_special(&self) -> bool {
+        self.due
+            .is_some_and(|due| due.discarded || due.replayed || due.never_ended > 0)
+    }
+}
+
+/// What to do with the events, in their order, and how far their aggregates are after it.
+pub(super) struct Plan<'a> {
+    pub(super) steps: Vec<Step<'a>>,
+    pub(super) moved: HashMap<Aggregate, Moved>,
+}
+
+pub(super) struct Step<'a> {
+    pub(super) item: Item<'a>,
+    pub(super) action: Action,
+    /// Where its aggregate's events are taken in order.
+    pub(super) aggregate: Option<Aggregate>,
+}
+
+pub(super) enum Action {
+    Handle(Delivered),
+    /// As that; and the order of its aggregate begins with it.
+    Begin(Delivered),
+    /// Its type stayed unknown for too long: only observers of its aggregate see it.
+    Skip(Delivered),
+    /// It was seen before, or is in other hands by now.
+    Duplicate,
+    /// Only for one that has just arrived.
+    Hold {
+        held: Held,
+        cause: Option<String>,
+        due_in_ms: Option<i64>,
+    },
+    /// Until a process knows its type, or for this long.
+    HoldUnknown(Duration),
+    /// It is held already, and its turn has not come.
+    WaitAgain,
+    /// An operator has discarded it; `In` and `AfterAnEarlierOne` say when to look again.
+    PassOver(Passing),
+    /// Its last attempts have all ended their process.
+    GiveUp,
+}
+
+/// A message as far as it can be read.
+struct Read<'a> {
+    item: Item<'a>,
+    envelope: Result<Envelope, String>,
+    /// The aggregate and the version, where order is kept.
+    order: Option<(Aggregate, i64)>,
+}
+
+/// How far each aggregate is while a group is decided on.
+struct Progress {
+    last: HashMap<Aggregate, i64>,
+    moved: HashMap<Aggregate, Moved>,
+}
+
+impl Progress {
+    /// What the event's version means, given those that are handled and those of the group that come before it.
+    fn turn(&self, order: Option<&(Aggregate, i64)>) -> Turn {
+        order.map_or(Turn::Now, |(aggregate, version)| {
+            turn(self.last.get(aggregate).copied(), *version)
+        })
+    }
+
+    fn passes(&mut self, order: Option<(Aggregate, i64)>) {
+        let Some((aggregate, version)) = order else {
+            return;
+        };
+        self.last.insert(aggregate.clone(), version);
+        let moved = self.moved.entry(aggregate).or_default();
+        moved.version = version;
+        moved.events += 1;
+    }
+}
+
+impl Pipeline {
+    /// Decides what to do with the events of `group`, and writes the inbox rows of those to be handled.
+    ///
+    /// # Errors
+    /// [`Failure::Apart`] where one of several needs a transaction of its own.
+    pub(super) async fn plan<'a>(
+        &self,
+        transaction: &Transaction,
+        group: &[Item<'a>],
+    ) -> Result<Plan<'a>, Failure> {
+        let is_alone = group.len() == 1;
+        let mut read = Vec::with_capacity(group.len());
+        for item in group {
+            if !is_alone && item.is_special() {
+                return Err(Failure::Apart);
+            }
+            read.push(self.read(*item)?);
+        }
+        let ordered: HashSet<Aggregate> = read
+            .iter()
+            .filter_map(|read| read.order.as_ref())
+            .map(|(aggregate, _)| aggregate.clone())
+            .collect();
+        let mut progress = Progress {
+            last: positions::lock(transaction, self.consumer(), ordered).await?,
+            moved: HashMap::new(),
+        };
+        let mut steps = Vec::with_capacity(read.len());
+        for read in read {
+            let (item, aggregate) = (read.item, read.order.as_ref());
+            let aggregate = aggregate.map(|(aggregate, _)| aggregate.clone());
+            let action = match item.due {
+                None => self.on_arrival(read, &mut progress),
+                Some(due) => {
+                    let turn = progress.turn(read.order.as_ref());
+                    if turn == Turn::Unknown && !is_alone {
+                        return Err(Failure::Apart);
+                    }
+                    let lowest = self.is_lowest(transaction, turn, &read).await?;
+                    self.on_release(due, read, turn, lowest, &mut progress)?
+                }
+            };
+            steps.push(Step {
+                item,
+                action,
+                aggregate,
+            });
+        }
+        self.write_rows(transaction, &mut steps).await?;
+        Ok(Plan {
+            steps,
+            moved: progress.moved,
+        })
+    }
+
+    fn read<'a>(&self, item: Item<'a>) -> Result<Read<'a>, Failure> {
+        let envelope = Envelope::from_message(item.message);
+        let order = match &envelope {
+            Ok(envelope) => self.order(item.message, envelope),
+            Err(_) => Ok(None),
+        };
+        // An operator discards also what cannot be put in order.
+        let is_discarded = item.due.is_some_and(|due| due.discarded);
+        Ok(Read {
+            item,
+            envelope: envelope.map_err(|error| undecodable(&error)),
+            order: if is_discarded {
+                order.unwrap_or(None)
+            } else {
+                order?
+            },
+        })
+    }
+
+    /// The event's aggregate and version, where its aggregate's events are taken in order.
+    fn order(
+        &self,
+        message: &Message,
+        envelope: &Envelope,
+    ) -> Result<Option<(Aggregate, i64)>, HandlerError> {
+        let aggregate = aggregate_type(&message.routing_key);
+        if !self.subscriptions.takes_in_order(aggregate) || faults::broken("no-version-guard") {
+            return Ok(None);
+        }
+        let version = envelope.aggregate_version.ok_or_else(|| {
+            HandlerError::reject(
+                "undecodable: it has no cloudEvents_sequence, so it cannot be put in order",
+            )
+        })?;
+        let aggregate = (aggregate.to_owned(), envelope.aggregate_id.clone());
+        Ok(Some((aggregate, version)))
+    }
+
+    fn on_arrival(&self, read: Read<'_>, progress: &mut Progress) -> Action {
+        let turn = progress.turn(read.order.as_ref());
+        let hold = |held, cause, due_in_ms| Action::Hold {
+            held,
+            cause,
+            due_in_ms,
+        };
+        let envelope = match read.envelope {
+            Ok(envelope) => envelope,
+            Err(cause) => return hold(Held::Dead, Some(cause), None),
+        };
+        match decide::arrived(turn, self.known(&envelope, None)) {
+            Arrival::Handle => {
+                progress.passes(read.order);
+                Action::Handle(Delivered {
+                    envelope,
+                    attempt: 1,
+                    // The inbox row, which is written later, has the time.
+                    now_ms: 0,
+                })
+            }
+            Arrival::Unknown(left) => Action::HoldUnknown(left),
+            Arrival::Wait => hold(Held::Waiting, None, None),
+            Arrival::WaitForTheBeginning => {
+                hold(Held::Waiting, None, Some(millis(self.baseline_wait)))
+            }
+            Arrival::Overtaken => hold(Held::Dead, Some(OVERTAKEN.to_owned()), None),
+        }
+    }
+
+    fn on_release(
+        &self,
+        due: &Due,
+        read: Read<'_>,
+        turn: Turn,
+        is_lowest: bool,
+        progress: &mut Progress,
+    ) -> Result<Action, Failure> {
+        if due.discarded {
+            let here_for = Duration::from_millis(u64::try_from(due.here_for_ms).unwrap_or(0));
+            let passing = decide::discarded(turn, is_lowest, here_for, self.baseline_wait);
+            if passing == Passing::Now {
+                progress.passes(read.order);
+            }
+            return Ok(Action::PassOver(passing));
+        }
+        if due.never_ended >= self.policy(&due.message).attempts {
+            return Ok(Action::GiveUp);
+        }
+        let envelope = read.envelope.map_err(HandlerError::reject)?;
+        let known = self.known(&envelope, due.unknown_left_ms);
+        let decided = decide::released(turn, is_lowest, due.replayed, known);
+        let delivered = Delivered {
+            envelope,
+            attempt: read.item.attempt(),
+            now_ms: due.now_ms,
+        };
+        let action = match decided {
+            Release::Handle => Action::Handle(delivered),
+            Release::Begin => Action::Begin(delivered),
+            Release::Skip => Action::Skip(delivered),
+            Release::Unknown(left) => return Ok(Action::HoldUnknown(left)),
+            Release::Wait => return Ok(Action::WaitAgain),
+            Release::Overtaken => return Err(HandlerError::reject(OVERTAKEN).into()),
+        };
+        progress.passes(read.order);
+        Ok(action)
+    }
+
+    /// Whether nothing earlier of its aggregate is held. That matters only where nothing else is known of the aggregate.
+    async fn is_lowest(
+        &self,
+        transaction: &Transaction,
+        turn: Turn,
+        read: &Read<'_>,
+    ) -> Result<bool, Failure> {
+        let (Turn::Unknown, Some(((kind, id), version))) = (turn, &read.order) else {
+            return Ok(false);
+        };
+        let lowest = inbox::lowest_held(transaction, self.consumer(), kind, id).await?;
+        Ok(lowest == Some(*version))
+    }
+
+    /// `left_ms`: how long the event still waits for a process that knows its type, where it does already.
+    fn known(&self, envelope: &Envelope, left_ms: Option<i64>) -> Known {
+        if self.subscriptions.knows(&envelope.event_type) {
+            return Known::Yes;
+        }
+        let left = left_ms.map_or(self.unknown_wait, |left_ms| {
+            let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+            // Not longer where the clock was set back.
+            left.min(self.unknown_wait)
+        });
+        Known::No { left }
+    }
+
+    /// Writes the inbox rows of the events to be handled, in one statement for those that have arrived and in one for the held ones.
+    async fn write_rows(
+        &self,
+        transaction: &Transaction,
+        steps: &mut [Step<'_>],
+    ) -> Result<(), Failure> {
+        let is_alone = steps.len() == 1;
+        let (mut arrived, mut due) = (Vec::new(), Vec::new());
+        for step in &*steps {
+            match (&step.action, step.item.due) {
+                (Action::Handle(delivered), None) => arrived.push(Handled {
+                    envelope: &delivered.envelope,
+                    aggregate_type: aggregate_type(&step.item.message.routing_key),
+                }),
+                (Action::Handle(_) | Action::Begin(_), Some(one)) => due.push(one),
+                _ => {}
+            }
+        }
+        if !held::settle_all(transaction, &due).await? {
+            if !is_alone {
+                return Err(Failure::Apart);
+            }
+            for step in &mut *steps {
+                step.action = Action::Duplicate;
+            }
+            return Ok(());
+        }
+        let mut came = inbox::first_times(transaction, self.consumer(), &arrived).await?;
+        if !arrived.is_empty() {
+            faults::point("seen");
+        }
+        for step in steps {
+            let (Action::Handle(delivered), None) = (&mut step.action, step.item.due) else {
+                continue;
+            };
+            if let Some(now_ms) = came.remove(&delivered.envelope.id) {
+                delivered.now_ms = now_ms;
+                continue;
+            }
+            if step.aggregate.is_some() && !is_alone {
+                // What comes after it was decided as if it were handled now.
+                return Err(Failure::Apart);
+            }
+            step.action = Action::Duplicate;
+        }
+        Ok(())
+    }
+}
+
+/// The same words for a message that cannot be read, in each place that finds it.
+pub(super) fn undecodable(error: &impl std::fmt::Display) -> String {
+    format!("undecodable: {error}")
+}

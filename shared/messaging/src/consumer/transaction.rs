@@ -1,0 +1,251 @@
+//! The consumer's transactions: what is decided, written and handled together is committed together.
+//!
+//! Guarantee: an effect and the fact that its event was seen are committed together or not at all. Several events share a transaction
+//! while all goes well; anything out of the ordinary rolls it back, and each event is then taken up alone.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use event::Message;
+use futures::FutureExt as _;
+use sea_orm::DbErr;
+use tracing::{Instrument as _, Span};
+
+use super::calls::calls;
+use super::observe::Processing;
+use super::outcome::{Failure, Outcome};
+use super::plan::{Action, Item, Plan, Step};
+use crate::faults;
+use crate::inbox::positions;
+use crate::retry::RetryPolicy;
+use crate::store::Store;
+use crate::subscription::{Given, HandlerError, Subscriptions};
+use crate::telemetry::{Instruments, System};
+use crate::transaction::Transaction;
+
+/// The most events that share a transaction.
+pub(super) const TOGETHER: usize = 50;
+/// How long all handlers of a shared transaction may take. One that hangs costs no more than this beside its own time-out.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// The way of an event from the queue or the inbox to its handler.
+pub(super) struct Pipeline {
+    pub(super) subscriptions: Subscriptions,
+    pub(super) retry: RetryPolicy,
+    pub(super) handler_time_out: Duration,
+    pub(super) baseline_wait: Duration,
+    pub(super) unknown_wait: Duration,
+    pub(super) system: System,
+    pub(super) instruments: Instruments,
+}
+
+impl Pipeline {
+    /// Takes up the events in one transaction. `false` where that does not work: then each has to be taken up alone.
+    pub(super) async fn together(&self, store: &Store, group: &[Item<'_>]) -> bool {
+        match self.try_together(store, group).await {
+            Ok(done) => {
+                for (processing, outcome) in done {
+                    processing.end(&outcome);
+                }
+                true
+            }
+            Err(error) => {
+                // The attempt alone says which event it was, and counts.
+                tracing::debug!(%error, events = group.len(), "a batch is rolled back; each of its events is taken up alone");
+                false
+            }
+        }
+    }
+
+    /// Takes up one event in a transaction of its own. A failure of its handler is noted, and no error here.
+    ///
+    /// # Errors
+    /// Where the store is away: then nothing has changed, and no attempt is spent.
+    pub(super) async fn alone(&self, store: &Store, item: Item<'_>) -> Result<(), DbErr> {
+        let processing = Processing::begin(self, self.consumer(), item);
+        let attempt = self.attempt(store, item).instrument(processing.span());
+        let outcome = attempt.await?;
+        processing.end(&outcome);
+        Ok(())
+    }
+
+    async fn try_together<'a>(
+        &'a self,
+        store: &Store,
+        group: &[Item<'a>],
+    ) -> Result<Vec<(Processing<'a>, Outcome)>, Failure> {
+        let transaction = store.begin().await?;
+        match self.take_up_several(&transaction, group).await {
+            Ok(done) => {
+                transaction.commit().await?;
+                Ok(done)
+            }
+            Err(failure @ (Failure::Handler(_) | Failure::Apart)) => {
+                transaction.rollback().await?;
+                Err(failure)
+            }
+            // Nothing waits for a database that does not answer: the transaction ends with its connection.
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn take_up_several<'a>(
+        &'a self,
+        transaction: &Transaction,
+        group: &[Item<'a>],
+    ) -> Result<Vec<(Processing<'a>, Outcome)>, Failure> {
+        let plan = self.plan(transaction, group).await?;
+        let ends_at = Instant::now() + LIMIT;
+        let mut done = Vec::with_capacity(plan.steps.len());
+        for call in calls(&plan.steps, &self.subscriptions) {
+            let begin = |step: &Step<'a>| Processing::begin(self, self.consumer(), step.item);
+            let begun: Vec<_> = call.iter().map(|step| begin(step)).collect();
+            let left = ends_at.saturating_duration_since(Instant::now());
+            let limit = left.min(self.handler_time_out);
+            if let ([step], [processing]) = (&call[..], &begun[..]) {
+                let taking = self.take(transaction, step, limit);
+                let outcome = taking.instrument(processing.span()).await?;
+                if outcome == Outcome::Duplicate && step.item.due.is_some() {
+                    // Another replica has it, so what comes after it is decided anew.
+                    return Err(Failure::Apart);
+                }
+                done.extend(begun.into_iter().map(|one| (one, outcome.clone())));
+                continue;
+            }
+            let given = call.iter().zip(&begun);
+            let given = given.filter_map(|(step, processing)| given_of(step, processing.span()));
+            self.call(transaction, given.collect(), limit).await?;
+            done.extend(begun.into_iter().map(|one| (one, Outcome::Handled)));
+        }
+        positions::advance(transaction, self.consumer(), &plan.moved).await?;
+        Ok(done)
+    }
+
+    async fn attempt(&self, store: &Store, item: Item<'_>) -> Result<Outcome, DbErr> {
+        let transaction = store.begin().await?;
+        let failure = match self.take_up_one(&transaction, item).await {
+            Ok(outcome) => match transaction.commit().await {
+                Ok(()) => return Ok(outcome),
+                Err(error) => Failure::from(error),
+            },
+            // A store that does not answer is not asked to roll back: that ends with the connection.
+            Err(Failure::Store(error)) => return Err(error),
+            Err(failure @ Failure::TimedOut(_)) => {
+                // Where it is at a statement still, that is undone with its connection.
+                let _ = transaction.rollback().await;
+                failure
+            }
+            Err(failure) => {
+                // Where this fails, the store has failed the handler: no attempt is spent.
+                transaction.rollback().await?;
+                failure
+            }
+        };
+        self.note(store, item, failure).await
+    }
+
+    async fn take_up_one(
+        &self,
+        transaction: &Transaction,
+        item: Item<'_>,
+    ) -> Result<Outcome, Failure> {
+        let Plan { steps, moved } = self.plan(transaction, &[item]).await?;
+        let mut outcome = Outcome::Duplicate;
+        for step in &steps {
+            outcome = self.take(transaction, step, self.handler_time_out).await?;
+        }
+        if outcome != Outcome::Duplicate {
+            positions::advance(transaction, self.consumer(), &moved).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Does what was decided about one event, inside of its span.
+    async fn take(
+        &self,
+        transaction: &Transaction,
+        step: &Step<'_>,
+        limit: Duration,
+    ) -> Result<Outcome, Failure> {
+        if matches!(step.action, Action::Skip(_)) && !self.skip(transaction, step.item).await? {
+            return Ok(Outcome::Duplicate);
+        }
+        let outcome = match &step.action {
+            Action::Handle(_) => Outcome::Handled,
+            Action::Begin(_) => Outcome::Baseline,
+            Action::Skip(_) => Outcome::skipped(),
+            _ => return self.park(transaction, step).await,
+        };
+        let given = given_of(step, Span::current());
+        self.call(transaction, given.into_iter().collect(), limit)
+            .await?;
+        Ok(outcome)
+    }
+
+    /// Calls the handler of events of one type.
+    async fn call(
+        &self,
+        transaction: &Transaction,
+        given: Vec<Given<'_>>,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let handling = self.subscriptions.handle(transaction, given);
+        // A handler that panics or hangs is a handler that failed: neither may take the consumer with it.
+        let outcome = tokio::time::timeout(limit, AssertUnwindSafe(handling).catch_unwind()).await;
+        match outcome {
+            Err(_) => {
+                let cause = format!("no end within {limit:?}");
+                return Err(Failure::TimedOut(HandlerError::retry(cause)));
+            }
+            Ok(Err(panic)) => {
+                let cause = format!("panicked: {}", panic_text(&*panic));
+                return Err(Failure::Handler(HandlerError::retry(cause)));
+            }
+            Ok(Ok(result)) => result?,
+        }
+        faults::point("handled");
+        Ok(())
+    }
+
+    pub(super) fn consumer(&self) -> &'static str {
+        self.subscriptions.consumer()
+    }
+
+    /// When it is tried again, and given up on.
+    pub(super) fn policy(&self, message: &Message) -> RetryPolicy {
+        let event_type = message.event_type.as_deref();
+        self.subscriptions.policy(event_type, &self.retry)
+    }
+
+    /// Whether the message says that it is an event which this build knows.
+    pub(super) fn knows(&self, message: &Message) -> bool {
+        let event_type = message.event_type.as_deref();
+        event_type.is_some_and(|event_type| self.subscriptions.knows(event_type))
+    }
+}
+
+/// What the handler of the step's event gets. `None` where no handler is called.
+fn given_of<'a>(step: &'a Step<'_>, span: Span) -> Option<Given<'a>> {
+    let (Action::Handle(delivered) | Action::Begin(delivered) | Action::Skip(delivered)) =
+        &step.action
+    else {
+        return None;
+    };
+    if step.item.due.is_none() {
+        super::observe::note_queue_wait(&span, step.item.message, delivered.now_ms);
+    }
+    Some(Given {
+        aggregate_type: event::aggregate_type(&step.item.message.routing_key),
+        body: step.item.message.body.clone(),
+        delivered,
+        span,
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or(panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
