@@ -28,6 +28,7 @@ mod outcome;
 mod park;
 mod plan;
 mod retry_worker;
+mod step;
 mod transaction;
 
 use acks::Done;

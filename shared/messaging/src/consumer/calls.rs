@@ -3,7 +3,7 @@
 //! Guarantee: an ordered aggregate's events reach their handlers in the order of its versions, also where a batch handler takes events
 //! of several aggregates at once.
 
-use super::plan::{Action, Step};
+use super::step::{Action, Step};
 use crate::inbox::positions::Aggregate;
 use crate::subscription::Subscriptions;
 

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::Consumer;
 use super::observe::Processing;
-use super::plan::Item;
+use super::step::Item;
 use crate::reconnect::Reconnect;
 use crate::transport::{Ack, Delivery, Receiver, TransportError, dead_letter_queue};
 

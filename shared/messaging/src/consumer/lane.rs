@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::observe;
-use super::plan::Item;
+use super::step::Item;
 use super::transaction::{Pipeline, TOGETHER};
 use crate::faults;
 use crate::reconnect::Reconnect;

@@ -11,7 +11,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::outcome::Outcome;
-use super::plan::Item;
+use super::step::Item;
 use super::transaction::Pipeline;
 use crate::inbox::Held;
 use crate::telemetry::{self, DESTINATION, OUTCOME};

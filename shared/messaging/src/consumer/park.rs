@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::decide::{AfterFailure, Passing, after_failure, failing_for};
 use super::outcome::{Failure, Outcome};
-use super::plan::{Action, Item, Step, undecodable};
+use super::plan::undecodable;
+use super::step::{Action, Item, Step};
 use super::transaction::Pipeline;
 use crate::faults;
 use crate::inbox::{self, Entry, Held, held};

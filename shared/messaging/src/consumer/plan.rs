@@ -10,6 +10,7 @@ use event::{Envelope, Message, aggregate_type};
 
 use super::decide::{self, Arrival, Known, Passing, Release, Turn, turn};
 use super::outcome::Failure;
+use super::step::{Action, Item, Plan, Step};
 use super::transaction::Pipeline;
 use crate::faults;
 use crate::inbox::positions::{self, Aggregate, Moved};
@@ -20,82 +21,6 @@ use crate::transaction::Transaction;
 
 /// The cause of an event that came after later ones of its aggregate had been handled.
 const OVERTAKEN: &str = "it came after the event with which the order of its aggregate begins here";
-
-/// An event to take up: one that has just arrived, or a held one that is due.
-#[derive(Clone, Copy)]
-pub(super) struct Item<'a> {
-    pub(super) message: &'a Message,
-    pub(super) due: Option<&'a Due>,
-}
-
-impl<'a> Item<'a> {
-    pub(super) fn arrived(message: &'a Message) -> Self {
-        Self { message, due: None }
-    }
-
-    pub(super) fn held(due: &'a Due) -> Self {
-        Self {
-            message: &due.message,
-            due: Some(due),
-        }
-    }
-
-    /// What the inbox knows it by.
-    pub(super) fn event_id(&self) -> String {
-        match self.due {
-            Some(due) => due.event_id.clone(),
-            None => event::event_id(self.message).to_string(),
-        }
-    }
-
-    /// 1, and one more after each failure.
-    pub(super) fn attempt(&self) -> u32 {
-        self.due.map_or(0, |due| due.attempts) + 1
-    }
-
-    /// An operator or an attempt that never ended has a hand in it.
-    fn is_special(&self) -> bool {
-        self.due
-            .is_some_and(|due| due.discarded || due.replayed || due.never_ended > 0)
-    }
-}
-
-/// What to do with the events, in their order, and how far their aggregates are after it.
-pub(super) struct Plan<'a> {
-    pub(super) steps: Vec<Step<'a>>,
-    pub(super) moved: HashMap<Aggregate, Moved>,
-}
-
-pub(super) struct Step<'a> {
-    pub(super) item: Item<'a>,
-    pub(super) action: Action,
-    /// Where its aggregate's events are taken in order.
-    pub(super) aggregate: Option<Aggregate>,
-}
-
-pub(super) enum Action {
-    Handle(Delivered),
-    /// As that; and the order of its aggregate begins with it.
-    Begin(Delivered),
-    /// Its type stayed unknown for too long: only observers of its aggregate see it.
-    Skip(Delivered),
-    /// It was seen before, or is in other hands by now.
-    Duplicate,
-    /// Only for one that has just arrived.
-    Hold {
-        held: Held,
-        cause: Option<String>,
-        due_in_ms: Option<i64>,
-    },
-    /// Until a process knows its type, or for this long.
-    HoldUnknown(Duration),
-    /// It is held already, and its turn has not come.
-    WaitAgain,
-    /// An operator has discarded it; `In` and `AfterAnEarlierOne` say when to look again.
-    PassOver(Passing),
-    /// Its last attempts have all ended their process.
-    GiveUp,
-}
 
 /// A message as far as it can be read.
 struct Read<'a> {

@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{next_most, turn};
-use super::plan::Item;
+use super::step::Item;
 use super::transaction::{Pipeline, TOGETHER};
 use crate::due::Due as DueTimes;
 use crate::faults;

@@ -14,7 +14,7 @@ use tracing::{Instrument as _, Span};
 use super::calls::calls;
 use super::observe::Processing;
 use super::outcome::{Failure, Outcome};
-use super::plan::{Action, Item, Plan, Step};
+use super::step::{Action, Item, Plan, Step};
 use crate::faults;
 use crate::inbox::positions;
 use crate::retry::RetryPolicy;

@@ -4,11 +4,13 @@
 
 use messaging::transport::Confirmation;
 use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store, Subscriptions};
+use rstest::rstest;
 use testkit::{BrokerKind, Counted, Limits, RoundTrips, StoreKind, eventually_is};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::batch::{each_in_batches, in_order_in_batches};
 use crate::effects::{each_on_its_own, in_order};
 use crate::events::{Changed, message};
 use crate::scripted::Scripted;
@@ -86,6 +88,27 @@ async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
             statements: 28,
         },
     );
+}
+
+/// The first event comes alone, so these are two batches.
+#[rstest]
+#[case(each_in_batches, 8)]
+#[case(in_order_in_batches, 14)]
+#[tokio::test]
+async fn a_batch_handler_stays_within_its_round_trips(
+    #[case] subscriptions: fn() -> Subscriptions,
+    #[case] round_trips: usize,
+) {
+    consumed(subscriptions, Coming::InOrder)
+        .await
+        .assert_within(
+            "consumer, 20 events with a batch handler",
+            Limits {
+                round_trips,
+                pings_after: 0,
+                statements: round_trips - 4,
+            },
+        );
 }
 
 #[tokio::test]

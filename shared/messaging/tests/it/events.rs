@@ -98,6 +98,42 @@ impl Event for Audited {
     }
 }
 
+/// Of the same aggregate, in the next release: the other events do not know it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Renamed {
+    #[prost(string, tag = "1")]
+    pub(crate) account: String,
+}
+
+impl Renamed {
+    pub(crate) fn of(account: &str) -> Self {
+        Self {
+            account: account.to_owned(),
+        }
+    }
+}
+
+impl prost::Name for Renamed {
+    const NAME: &'static str = "Renamed";
+    const PACKAGE: &'static str = PACKAGE;
+}
+
+impl Event for Renamed {
+    const EXCHANGE: &'static str = EXCHANGE;
+    const AGGREGATE: &'static str = "account";
+    const ROUTING_KEY: &'static str = "account.renamed";
+    const MAY_BE_UNROUTED: bool = false;
+    const SIBLINGS: &'static [&'static str] = &[
+        "test.account.v1.Changed",
+        "test.account.v1.Audited",
+        "test.account.v1.Renamed",
+    ];
+
+    fn aggregate_id(&self) -> &str {
+        &self.account
+    }
+}
+
 /// What a handler publishes in turn. It may go nowhere.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Echoed {

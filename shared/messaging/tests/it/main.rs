@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod batch;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod columns;
@@ -62,6 +64,8 @@ mod timer;
 mod tls;
 #[cfg(test)]
 mod trace;
+#[cfg(test)]
+mod unknown;
 #[cfg(test)]
 mod unreadable;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually_is};
 
 use crate::effects::{QUEUE, change, execute};
-use crate::events::{Audited, Changed, EXCHANGE, Failure, id, message};
+use crate::events::{Audited, Changed, EXCHANGE, Failure, Renamed, id, message};
 use crate::world::World;
 
 const OBSERVED: &str = "observed";
@@ -102,4 +102,23 @@ fn an_observer_alone_binds_all_events_of_its_aggregate() {
     };
     let bindings: Vec<Binding> = subscriptions.queue().bindings.into_iter().collect();
     assert_eq!(bindings, [whole]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_skipped_event_of_an_unknown_type_is_observed(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let unknown = message(&Renamed::of("a"), 1);
+    let after = message(&Changed::of("a"), 2);
+    world.send(&observed(), [&unknown, &after]).await;
+    world.run_consumer(observed());
+    let expected = vec![seen(1), seen(2), handled(2)];
+    eventually_is("both are observed", expected, async || {
+        effects(&world).await
+    })
+    .await;
+    world.becomes(&id(&unknown), "skipped").await;
+    world.stop().await;
 }

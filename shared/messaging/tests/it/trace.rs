@@ -1,5 +1,7 @@
 //! One trace and one correlation id from the call to the last effect, over the wire, retries and replays.
 
+use std::sync::OnceLock;
+
 use messaging::Subscriptions;
 use messaging::dead_letters::DeadLetters;
 use messaging::trace::{self, TraceContext};
@@ -8,8 +10,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually};
-use tracing::Instrument as _;
 use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Instrument as _};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -174,7 +176,11 @@ async fn a_trace_that_is_not_sampled_is_carried_as_such_and_stays_one() {
 
 /// For this thread, which is the one that a test's tasks run on. SQLite works on a thread of its own, which knows nothing of
 /// it: spans that it entered never end, so who asks for spans that have ended uses PostgreSQL.
-fn tracing_to_memory() -> (InMemorySpanExporter, DefaultGuard) {
+pub(crate) fn tracing_to_memory() -> (InMemorySpanExporter, DefaultGuard) {
+    // Where there is only one subscriber, `tracing` asks the thread that comes first to a span whether it is of interest, and that
+    // may be another test's. A second one makes it ask all subscribers.
+    static SECOND: OnceLock<Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let spans = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone());
