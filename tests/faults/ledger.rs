@@ -254,6 +254,8 @@ impl Services {
                 attempts: ledger.attempts,
                 ..RetryPolicy::default()
             },
+            // No other release runs beside this one.
+            unknown_wait: Duration::ZERO,
             ..ConsumerConfig::default()
         };
         let (store, subscriptions) = (self.consumer.clone(), deposit::subscriptions(ledger.each));

@@ -3,7 +3,7 @@
 //! The recipient is locked while the mail is written: a deletion of the account at the same time comes before, and then there
 //! is no mail, or after, and then it erases this one as well.
 
-use messaging::{Delivered, HandlerError, Transaction, trace};
+use messaging::{Delivered, HandlerError, Received, Transaction, trace};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
@@ -35,6 +35,43 @@ pub async fn user(
     }
     let content = content(&recipient.display_name);
     enqueue(transaction, &recipient, kind, content, None, delivered).await?;
+    Ok(())
+}
+
+/// Writes the mails that `content` makes of events that arrived together, in one statement, where there is somebody to write to.
+///
+/// # Errors
+/// *Retry* where one of the users is not known yet, *reject* where an id is none.
+pub async fn users<E>(
+    transaction: &Transaction,
+    events: &[Received<'_, E>],
+    kind: Kind,
+    user_id: impl Fn(&E) -> Result<Uuid, Error>,
+    content: impl Fn(&str, &E) -> Content,
+) -> Result<(), HandlerError> {
+    let ids: Result<Vec<Uuid>, Error> = events.iter().map(|it| user_id(&it.event)).collect();
+    let ids = ids?;
+    let known = recipients::find_all_with_preferences(transaction, &ids).await?;
+    let mut letters = Vec::with_capacity(events.len());
+    for (received, user_id) in events.iter().zip(ids) {
+        let (recipient, wanted) = known
+            .get(&user_id)
+            .ok_or(Error::RecipientUnknown(user_id))?;
+        let Some(recipient) = recipient else {
+            continue;
+        };
+        if !wanted.includes(kind) {
+            received.in_scope(|| tracing::debug!(?kind, "the user wants no such mails"));
+            continue;
+        }
+        let content = content(&recipient.display_name, &received.event);
+        let letter = || letter(recipient, kind, content, None, received.delivered);
+        letters.push(received.in_scope(letter));
+    }
+    if !letters.is_empty() {
+        store::insert_letters(transaction, &letters).await?;
+        mailer::wake(transaction);
+    }
     Ok(())
 }
 
@@ -74,7 +111,20 @@ pub async fn enqueue(
     code: Option<SealedCode>,
     delivered: &Delivered,
 ) -> Result<(), DbErr> {
-    let letter = Letter {
+    let letter = letter(recipient, kind, content, code, delivered);
+    store::insert_letter(transaction, &letter).await?;
+    mailer::wake(transaction);
+    Ok(())
+}
+
+fn letter(
+    recipient: &Recipient,
+    kind: Kind,
+    content: Content,
+    code: Option<SealedCode>,
+    delivered: &Delivered,
+) -> Letter {
+    Letter {
         id: Uuid::now_v7(),
         user_id: recipient.user_id,
         kind,
@@ -91,10 +141,7 @@ pub async fn enqueue(
         trace: trace::current(),
         attempt: 0,
         repeated: false,
-    };
-    store::insert_letter(transaction, &letter).await?;
-    mailer::wake(transaction);
-    Ok(())
+    }
 }
 
 /// The id of the user whom an event names.

@@ -24,7 +24,21 @@ pub mod recipients;
 
 /// Writes a mail that is to be sent at once. Where the event has one to this user already, that one stays.
 pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result<(), DbErr> {
-    let row = notification::Model {
+    insert_letters(db, std::slice::from_ref(letter)).await
+}
+
+/// As [`insert_letter`], of several in one statement.
+pub async fn insert_letters(db: &impl ConnectionTrait, letters: &[Letter]) -> Result<(), DbErr> {
+    let rows = letters.iter().map(|letter| row(letter).into_active_model());
+    notification::Entity::insert_many(rows)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
+}
+
+fn row(letter: &Letter) -> notification::Model {
+    notification::Model {
         notification_id: letter.id.to_string(),
         event_id: letter.event_id.to_string(),
         user_id: letter.user_id.to_string(),
@@ -50,12 +64,7 @@ pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result
         attempt_began_at_ms: None,
         sent_at_ms: None,
         failed_at_ms: None,
-    };
-    notification::Entity::insert(row.into_active_model())
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_without_returning(db)
-        .await?;
-    Ok(())
+    }
 }
 
 /// The notification, where it is one of `owner`'s or nobody asks whose it is.

@@ -7,25 +7,9 @@
 //! on the number counts all pending events.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sea_orm::DbErr;
-use tokio_util::sync::CancellationToken;
-
-use crate::retry::millis;
-use crate::store::Store;
-use store::sql;
-
-/// How often to check whether commands can be taken again.
-const INTERVAL: Duration = Duration::from_secs(2);
-/// So many times as long as a count has taken, its result is used.
-const REST: u32 = 20;
-/// No transaction raises this signal: events grow old by themselves.
-const SIGNAL: &str = "backlog";
-
-/// The creation of the oldest event that counts against the budget.
-pub(crate) const OLDEST: &str = "SELECT min(created_at) FROM angarium_outbox
-    WHERE held_until IS NULL AND unroutable_since IS NULL";
+pub(crate) mod watch;
 
 /// Whether a database's outbox is within its budget. Clones share it.
 #[derive(Clone, Default)]
@@ -73,31 +57,7 @@ impl Backlog {
         over.map_or(Ok(()), Err)
     }
 
-    /// Follows the outbox until `stop`. Asleep until it may have passed `budget`, except for the look that all workers share.
-    pub(crate) async fn watch(&self, store: &Store, budget: Budget, stop: &CancellationToken) {
-        let mut due = store.due(SIGNAL, question(budget));
-        let mut count = Count::default();
-        while !stop.is_cancelled() {
-            let left = due.ask().await;
-            let pause = match left {
-                Ok(Some(Duration::ZERO)) => {
-                    // It is away for commands as well, which say so themselves.
-                    if let Ok(over) = is_over(store, budget, &mut count).await {
-                        self.set(over, budget);
-                    }
-                    Some(INTERVAL)
-                }
-                Ok(left) => {
-                    self.set(None, budget);
-                    left
-                }
-                Err(_) => Some(INTERVAL),
-            };
-            let _ = stop.run_until_cancelled(due.sleep(pause)).await;
-        }
-    }
-
-    fn set(&self, now: Option<OverBudget>, budget: Budget) {
+    pub(super) fn set(&self, now: Option<OverBudget>, budget: Budget) {
         let before = {
             let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *over, now)
@@ -113,75 +73,4 @@ impl Backlog {
             _ => (),
         }
     }
-}
-
-/// Asks how long until commands may have to be refused. It finds the answer by the ends of indexes: the number of rows is at most the
-/// distance between the first and the last sequence.
-pub(crate) fn question(budget: Budget) -> String {
-    format!(
-        "SELECT CASE WHEN {} + {} > {} THEN 0 ELSE {} - ({{now}} - {{ms ({OLDEST})}}) END",
-        at_most("held_until IS NULL AND set_aside_at IS NULL"),
-        at_most("set_aside_at IS NOT NULL"),
-        budget.pending,
-        millis(budget.age)
-    )
-}
-
-fn at_most(rows: &str) -> String {
-    let end = |end| format!("(SELECT {end}(sequence) FROM angarium_outbox WHERE {rows})");
-    format!("coalesce({} - {} + 1, 0)", end("max"), end("min"))
-}
-
-/// The last count, which is not repeated before twenty times its duration has passed: the more rows there are, the less often they
-/// are counted.
-#[derive(Default)]
-struct Count {
-    last: Option<(Instant, Duration, i64)>,
-}
-
-impl Count {
-    async fn pending(&mut self, store: &Store, budget: Budget) -> Result<i64, DbErr> {
-        if let Some((at, took, pending)) = self.last
-            && at.elapsed() < took * REST
-        {
-            return Ok(pending);
-        }
-        let begun = Instant::now();
-        let counted = sql::query_one(store.connection(), &counting(budget), []).await?;
-        let pending = counted.map_or(Ok(0), |row| row.try_get::<i64>("", "pending"))?;
-        let now = Instant::now();
-        self.last = Some((now, now - begun, pending));
-        Ok(pending)
-    }
-}
-
-/// Counts no further than it matters.
-pub(crate) fn counting(budget: Budget) -> String {
-    let limit = i64::from(budget.pending) + 1;
-    let count = |rows| {
-        format!(
-            "(SELECT count(*) FROM (SELECT 1 FROM angarium_outbox WHERE {rows} LIMIT {limit}) AS counted)"
-        )
-    };
-    format!(
-        "SELECT {} + {} AS pending",
-        count("held_until IS NULL AND set_aside_at IS NULL"),
-        count("set_aside_at IS NOT NULL")
-    )
-}
-
-/// Which of the two limits is exceeded, if any.
-async fn is_over(
-    store: &Store,
-    budget: Budget,
-    count: &mut Count,
-) -> Result<Option<OverBudget>, DbErr> {
-    let age = format!("SELECT {{now}} - {{ms ({OLDEST})}} AS age_ms");
-    let oldest = sql::query_one(store.connection(), &age, []).await?;
-    let age_ms: Option<i64> = oldest.map_or(Ok(None), |row| row.try_get("", "age_ms"))?;
-    if count.pending(store, budget).await? > i64::from(budget.pending) {
-        return Ok(Some(OverBudget::Pending));
-    }
-    let is_old = age_ms.is_some_and(|age_ms| age_ms >= millis(budget.age));
-    Ok(is_old.then_some(OverBudget::Age))
 }

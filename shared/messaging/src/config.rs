@@ -109,6 +109,10 @@ pub struct EngineArgs {
     )]
     pub retry_longest_age: String,
 
+    /// How long an event of a type that this release does not know waits for a process that knows it; then it is skipped
+    #[arg(long, env = "UNKNOWN_WAIT", default_value = "1h", value_name = "TIME")]
+    pub unknown_wait: String,
+
     /// How long the oldest event may wait to be published before commands answer RESOURCE_EXHAUSTED
     #[arg(
         long,
@@ -158,6 +162,7 @@ impl EngineArgs {
             problem,
         );
         let longest_age = time("RETRY_LONGEST_AGE", &self.retry_longest_age, problem);
+        let unknown_wait = time("UNKNOWN_WAIT", &self.unknown_wait, problem);
         let outbox_budget = time("OUTBOX_BUDGET", &self.outbox_budget, problem);
         let max_pending = number(
             "OUTBOX_MAX_PENDING",
@@ -190,6 +195,7 @@ impl EngineArgs {
             consumer: ConsumerConfig {
                 prefetch: prefetch?,
                 retry,
+                unknown_wait: unknown_wait?,
                 ..ConsumerConfig::default()
             },
             outbox_budget: outbox_budget?,
@@ -240,6 +246,7 @@ mod tests {
             prefetch: "20".into(),
             retry_attempts: "12".into(),
             retry_longest_age: "1day".into(),
+            unknown_wait: "1h".into(),
             outbox_budget: "15min".into(),
             outbox_max_pending: "1000000".into(),
             outbox_retention: "7days".into(),

@@ -26,6 +26,7 @@ mod lanes;
 mod observe;
 mod outcome;
 mod park;
+mod pipeline;
 mod plan;
 mod retry_worker;
 mod step;
@@ -35,8 +36,8 @@ use acks::Done;
 pub use config::ConsumerConfig;
 use lane::Lane;
 use lanes::Lanes;
+use pipeline::Pipeline;
 use retry_worker::RetryWorker;
-use transaction::Pipeline;
 
 /// With how many a connection begins. What comes first may have ended the process that had it before: where it does so again,
 /// it ends alone, and no neighbour is counted as delivered in vain each time, until the broker gives that up as well.

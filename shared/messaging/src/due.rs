@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::DbErr;
+use store::Database;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::reconnect::Reconnect;
-use crate::store::Store;
 
 mod looks;
 
@@ -36,7 +36,8 @@ pub enum Woken {
 
 /// One worker's view of when it has something to do. Made by [`Store::due`].
 pub struct Due {
-    store: Store,
+    db: Database,
+    looks: Looks,
     id: u64,
     question: String,
     committed: Arc<Notify>,
@@ -44,11 +45,17 @@ pub struct Due {
 }
 
 impl Due {
-    pub(crate) fn new(store: &Store, signal: &'static str, question: String) -> Self {
-        let (id, seen) = store.looks().take_part(question.clone());
+    pub(crate) fn new(
+        db: Database,
+        looks: Looks,
+        committed: Arc<Notify>,
+        question: String,
+    ) -> Self {
+        let (id, seen) = looks.take_part(question.clone());
         Self {
-            committed: store.signal(signal),
-            store: store.clone(),
+            db,
+            looks,
+            committed,
             id,
             question,
             seen,
@@ -60,7 +67,7 @@ impl Due {
     /// # Errors
     /// Where the database is away.
     pub async fn ask(&self) -> Result<Option<Duration>, DbErr> {
-        looks::ask_one(self.store.connection(), &self.question).await
+        looks::ask_one(&self.db, &self.question).await
     }
 
     /// Sleeps for as long as `known` says that nothing is to be done (`None`: for good), or until it is woken before.
@@ -68,7 +75,7 @@ impl Due {
         // What was seen before is older than what the worker knows.
         self.seen.mark_unchanged();
         let mut until = known.map(|known| Instant::now() + known);
-        let looks = self.store.looks().clone();
+        let looks = self.looks.clone();
         loop {
             tokio::select! {
                 biased;
@@ -84,7 +91,7 @@ impl Due {
                     }
                     until = Some(until.map_or(due, |until| until.min(due)));
                 }
-                () = looks.next(self.store.connection()) => {}
+                () = looks.next(&self.db) => {}
             }
         }
     }
@@ -141,7 +148,7 @@ impl Due {
 
 impl Drop for Due {
     fn drop(&mut self) {
-        self.store.looks().leave(self.id);
+        self.looks.leave(self.id);
     }
 }
 

@@ -24,6 +24,7 @@ mod reconnect;
 mod relay;
 mod retention;
 mod retry;
+mod signals;
 mod store;
 mod stored;
 mod subscription;

@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
-use event::{Event, MAX_BODY_BYTES, TraceContext};
-use sea_orm::{ConnectionTrait, DbErr, Value};
+use event::{Event, MAX_BODY_BYTES};
+use sea_orm::DbErr;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 use crate::transaction::Transaction;
-use crate::{faults, telemetry, trace};
-use store::sql;
+use crate::{telemetry, trace};
 
+pub(crate) mod enqueued;
 mod erasure;
 mod history;
 mod pending;
@@ -23,37 +23,18 @@ mod pending;
 mod plans;
 mod taken;
 
+pub use enqueued::Cause;
+pub(crate) use enqueued::{Enqueued, SIGNAL};
 pub use erasure::erase;
 pub(crate) use history::move_published;
 pub use history::publish_again;
 pub(crate) use pending::{Aggregate, Look, Pending, Wanted, bound, due_in_ms, look};
 pub(crate) use taken::{NotTaken, RELEASED, postpone, release_behind, set_aside_behind};
 
-/// The signal that a committed event raises, and a timer.
-pub(crate) const SIGNAL: &str = "outbox";
 /// The longest delay before the next attempt.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// How long an event that waits behind a set-aside one is not read again, unless that one is published first.
 pub(crate) const BEHIND: Duration = Duration::from_secs(60);
-
-/// What made a change: a call from outside, or an event. All that it causes carries the same correlation id.
-#[derive(Clone, Debug)]
-pub struct Cause {
-    /// Printable text of at most 128 characters.
-    pub correlation_id: String,
-    /// The event that caused the change; none for a call.
-    pub event_id: Option<Uuid>,
-}
-
-impl Cause {
-    /// A call from outside, or a worker that goes on with the work of one.
-    pub fn call(correlation_id: impl Into<String>) -> Self {
-        Self {
-            correlation_id: correlation_id.into(),
-            event_id: None,
-        }
-    }
-}
 
 /// Publishes `event` if and when `transaction` commits, and returns its id.
 ///
@@ -70,23 +51,6 @@ pub fn enqueue<E: Event>(
     cause: &Cause,
 ) -> Result<Uuid, DbErr> {
     collect(transaction, event, version, cause, None)
-}
-
-/// A row that a transaction writes at its commit.
-pub(crate) struct Enqueued {
-    id: Uuid,
-    exchange: &'static str,
-    routing_key: &'static str,
-    may_be_unrouted: bool,
-    event_type: String,
-    pub(crate) aggregate_type: &'static str,
-    pub(crate) aggregate_id: String,
-    version: i64,
-    payload: Vec<u8>,
-    person_id: Option<String>,
-    cause: Cause,
-    trace: TraceContext,
-    pub(crate) held_until_ms: Option<i64>,
 }
 
 pub(crate) fn collect<E: Event>(
@@ -123,75 +87,6 @@ pub(crate) fn collect<E: Event>(
         held_until_ms,
     });
     Ok(id)
-}
-
-/// Rows in one statement. More take several: each number of rows is a statement text of its own, and a session keeps a plan for each.
-const ROWS: usize = 16;
-
-/// Writes the events, with as few statements as possible.
-pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> Result<(), DbErr> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let mut events = events.into_iter();
-    loop {
-        let rows: Vec<Enqueued> = events.by_ref().take(ROWS).collect();
-        if rows.is_empty() {
-            break;
-        }
-        let statement = format!("{INSERT}{}", placeholders(rows.len()));
-        let values = rows.into_iter().flat_map(Enqueued::into_values);
-        sql::execute(db, &statement, values).await?;
-    }
-    faults::point("enqueued");
-    Ok(())
-}
-
-const INSERT: &str = "INSERT INTO angarium_outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
-    aggregate_id, aggregate_version, payload, person_id, correlation_id, causation_id, traceparent, tracestate, baggage,
-    held_until, created_at) VALUES ";
-/// Of each row; the time of its creation follows.
-const PARAMETERS: usize = 16;
-/// The places of the two ids, and that of the time.
-const EVENT_ID: usize = 1;
-const CAUSATION_ID: usize = 12;
-const HELD_UNTIL: usize = PARAMETERS;
-
-fn placeholders(rows: usize) -> String {
-    let row = |row: usize| {
-        let value = |place: usize| match (place, row * PARAMETERS + place) {
-            (EVENT_ID | CAUSATION_ID, number) => format!("{{uuid ${number}}}"),
-            (HELD_UNTIL, number) => format!("{{time of ${number}}}"),
-            (_, number) => format!("${number}"),
-        };
-        let values: Vec<String> = (1..=PARAMETERS).map(value).collect();
-        format!("({}, {{time}})", values.join(", "))
-    };
-    let rows: Vec<String> = (0..rows).map(row).collect();
-    rows.join(", ")
-}
-
-impl Enqueued {
-    fn into_values(self) -> [Value; PARAMETERS] {
-        [
-            self.id.to_string().into(),
-            self.exchange.into(),
-            self.routing_key.into(),
-            self.may_be_unrouted.into(),
-            self.event_type.into(),
-            self.aggregate_type.into(),
-            self.aggregate_id.into(),
-            self.version.into(),
-            self.payload.into(),
-            self.person_id.into(),
-            self.cause.correlation_id.into(),
-            self.cause.event_id.map(|id| id.to_string()).into(),
-            self.trace.traceparent.into(),
-            self.trace.tracestate.into(),
-            self.trace.baggage.into(),
-            self.held_until_ms.into(),
-        ]
-    }
 }
 
 /// The span whose context travels with the event: whatever is done with it, wherever and however late, is done in its trace.

@@ -3,8 +3,7 @@
 //! Guarantee: a command waits for at most two seconds to begin, and is refused while the outbox is over its budget. The relay has a
 //! connection of its own, so an overload of commands cannot starve it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sea_orm::{ConnAcquireErr, DbErr};
@@ -15,6 +14,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::backlog::{Backlog, OverBudget};
 use crate::due::{Due, Looks};
+use crate::signals::Signals;
 use crate::telemetry::System;
 use crate::transaction::Transaction;
 use crate::{faults, telemetry};
@@ -34,7 +34,7 @@ pub struct Store {
     db: Database,
     /// The relay's own.
     relay: Database,
-    signals: Arc<Mutex<BTreeMap<&'static str, Arc<Notify>>>>,
+    signals: Signals,
     /// SQLite has one writer. Waiting here is fair and costs no pooled connection; waiting in SQLite is neither.
     writers: Option<Arc<Semaphore>>,
     looks: Looks,
@@ -83,7 +83,7 @@ impl Store {
         Self {
             relay: db.clone(),
             db,
-            signals: Arc::default(),
+            signals: Signals::default(),
             writers,
             looks: Looks::new(LOOK),
             backlog: Backlog::default(),
@@ -122,7 +122,14 @@ impl Store {
         let writer = self.turn_to_write().await?;
         let begun = store::Transaction::begin(&self.db).await;
         let inner = begun.inspect_err(|_| self.doubt.raise())?;
-        Ok(Transaction::new(inner, self.clone(), writer))
+        let (signals, doubt) = (self.signals.clone(), self.doubt());
+        Ok(Transaction::new(
+            inner,
+            signals,
+            doubt,
+            self.system().cloned(),
+            writer,
+        ))
     }
 
     /// As [`begin`](Self::begin), for what a caller asks for: refused while the outbox is over its budget.
@@ -182,16 +189,12 @@ impl Store {
     /// `{now}` in it is the time. It is asked every 5 s together with those of all other workers, so it has to find its answer by
     /// an index.
     pub fn due(&self, signal: &'static str, question: impl Into<String>) -> Due {
-        Due::new(self, signal, question.into())
-    }
-
-    pub(crate) fn looks(&self) -> &Looks {
-        &self.looks
+        let (db, looks) = (self.db.clone(), self.looks.clone());
+        Due::new(db, looks, self.signal(signal), question.into())
     }
 
     /// The signal that [`Transaction::wake_on_commit`] raises under `name`, for a worker that waits for rows.
     pub fn signal(&self, name: &'static str) -> Arc<Notify> {
-        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(signals.entry(name).or_default())
+        self.signals.of(name)
     }
 }

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use store::Doubt;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::outbox::{self, Enqueued};
-use crate::store::Store;
+use crate::outbox::enqueued::{self, Enqueued};
+use crate::signals::Signals;
 use crate::telemetry::{self, System};
 
 /// A writing transaction. Made by [`Store::begin`] and [`Store::begin_command`]; dropping it rolls it back.
@@ -20,7 +21,9 @@ use crate::telemetry::{self, System};
 /// Queries through sea-orm take it as `&transaction`. It cannot be nested.
 pub struct Transaction {
     inner: store::Transaction,
-    store: Store,
+    signals: Signals,
+    doubt: Doubt,
+    system: Option<System>,
     collected: Mutex<Collected>,
     /// Of a command; none of what the engine does by itself, which is traced by event.
     span: Span,
@@ -38,12 +41,16 @@ struct Collected {
 impl Transaction {
     pub(crate) fn new(
         inner: store::Transaction,
-        store: Store,
+        signals: Signals,
+        doubt: Doubt,
+        system: Option<System>,
         writer: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
             inner,
-            store,
+            signals,
+            doubt,
+            system,
             collected: Mutex::default(),
             span: Span::none(),
             _writer: writer,
@@ -64,25 +71,27 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), DbErr> {
         let Self {
             inner,
-            store,
+            signals,
+            doubt,
             collected,
             span,
+            system: _,
             _writer,
         } = self;
         let Collected { events, wakes } = collected
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         let committing = async {
-            outbox::insert(&inner, events).await?;
+            enqueued::insert(&inner, events).await?;
             inner.commit().await
         };
         committing.instrument(span.clone()).await.inspect_err(|_| {
-            store.doubt().raise();
+            doubt.raise();
             telemetry::fail(&span, "not_committed");
         })?;
         span.set_attribute(telemetry::OUTCOME, "committed");
         for name in wakes {
-            store.signal(name).notify_one();
+            signals.of(name).notify_one();
         }
         Ok(())
     }
@@ -94,7 +103,7 @@ impl Transaction {
     #[doc(hidden)]
     pub async fn write_early(&self) -> Result<(), DbErr> {
         let events = std::mem::take(&mut self.collected().events);
-        outbox::insert(&self.inner, events).await
+        enqueued::insert(&self.inner, events).await
     }
 
     /// Undoes everything, and waits until it is undone.
@@ -113,7 +122,7 @@ impl Transaction {
     /// Writes `event` right before the commit.
     pub(crate) fn collect(&self, event: Enqueued) {
         let mut collected = self.collected();
-        collected.wakes.insert(outbox::SIGNAL);
+        collected.wakes.insert(enqueued::SIGNAL);
         collected.events.push(event);
     }
 
@@ -126,7 +135,7 @@ impl Transaction {
     }
 
     pub(crate) fn system(&self) -> Option<&System> {
-        self.store.system()
+        self.system.as_ref()
     }
 
     /// The span of the command that this transaction is; none elsewhere.

@@ -18,7 +18,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::run::install_tls_provider;
+use crate::tls_provider::install_tls_provider;
 
 /// For the `--help` of a program that has it.
 pub const HINT: &str = "With `healthcheck` as its first argument it asks a running server whether it serves, and ends; see `healthcheck --help`.";

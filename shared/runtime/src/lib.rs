@@ -23,6 +23,7 @@ pub mod sealed;
 pub mod serving;
 pub mod status;
 pub mod telemetry;
+mod tls_provider;
 
 pub use clock::{Clock, SystemClock, TestClock, millis};
 pub use config::Settings;
@@ -36,3 +37,4 @@ pub use page::Page;
 pub use page_token::PageTokens;
 pub use run::{main, main_with_database};
 pub use serving::{Service, Serving};
+pub use tls_provider::install_tls_provider;

@@ -19,6 +19,7 @@ use crate::exit::ExitWith;
 use crate::healthcheck;
 use crate::lifecycle::Shutdown;
 use crate::telemetry;
+use crate::tls_provider::install_tls_provider;
 
 /// The command of a service that applies the missing migrations.
 const MIGRATE: &str = "migrate";
@@ -138,12 +139,6 @@ pub fn runtime() -> std::io::Result<Runtime> {
         .worker_threads(cores.max(2))
         .enable_all()
         .build()
-}
-
-/// Makes `ring` the TLS provider of the process. Several libraries bring rustls; without a decision the first
-/// connection panics. Deciding twice is harmless.
-pub fn install_tls_provider() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn prepare(

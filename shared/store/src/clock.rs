@@ -2,9 +2,7 @@
 //!
 //! Within a statement it stands still, so an index can answer a comparison with it.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
-
-use crate::sql;
+use sea_orm::DbBackend;
 
 /// Names a file that holds how many milliseconds the clock is ahead. It may change at any moment. Only builds with the feature
 /// `faults` read it.
@@ -12,17 +10,7 @@ pub const AHEAD: &str = "ANGARIUM_CLOCK";
 
 const ARMED: bool = cfg!(all(feature = "faults", debug_assertions));
 
-/// The time.
-///
-/// # Errors
-/// Where the database is away.
-pub async fn now_ms(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let row = sql::query_one(db, "SELECT {now} AS now_ms", []).await?;
-    row.ok_or_else(|| DbErr::Type("the clock answers nothing".to_owned()))?
-        .try_get("", "now_ms")
-}
-
-/// The expression for the time in Unix milliseconds, for statements that a builder makes. Others write `{now}`, see [`sql`].
+/// The expression for the time in Unix milliseconds, for statements that a builder makes. Others write `{now}`, see [`sql`](crate::sql).
 pub fn now_sql(backend: DbBackend) -> String {
     let now = match backend {
         DbBackend::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",

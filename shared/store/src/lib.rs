@@ -7,10 +7,12 @@
 #![warn(missing_docs)]
 
 mod answer;
+mod backoff;
 pub mod clock;
 mod config;
 mod connect;
 mod database;
+mod database_error;
 mod ddl;
 mod doubt;
 mod errors;
@@ -27,10 +29,11 @@ mod transaction;
 mod words;
 mod writable;
 
-pub use clock::{now_ms, now_sql};
+pub use clock::now_sql;
 pub use config::{DatabaseConfig, Location, Migrate, is_plain_identifier, is_supported};
-pub use connect::{DatabaseError, connect, connect_watched, ping};
+pub use connect::{connect, connect_watched, ping};
 pub use database::Database;
+pub use database_error::DatabaseError;
 pub use ddl::create;
 pub use doubt::Doubt;
 pub use errors::{
@@ -39,5 +42,6 @@ pub use errors::{
 };
 pub use migrate::{migrate, migrate_at, ready_schema};
 pub use rotation::read_secret;
+pub use sql::now_ms;
 pub use transaction::Transaction;
 pub use writable::Writable;

@@ -13,8 +13,9 @@ use sea_orm_migration::MigratorTrait;
 use tokio::time::Instant;
 
 use crate::config::{DatabaseConfig, Migrate};
-use crate::connect::{DatabaseError, connect};
+use crate::connect::connect;
 use crate::database::Database;
+use crate::database_error::DatabaseError;
 use crate::errors::is_transient;
 
 mod known;

@@ -1,19 +1,18 @@
 //! PostgreSQL: a bounded pool, and optionally a schema of our own in a database that we share.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::doubt::Doubt;
 use sea_orm::SqlxPostgresConnector;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor};
-use secrecy::ExposeSecret;
 
-use crate::config::{DatabaseConfig, is_plain_identifier};
-use crate::connect::DatabaseError;
+use crate::config::DatabaseConfig;
 use crate::database::Database;
 use crate::pooler::lends_sessions;
 use crate::sessions::Sessions;
+
+pub(crate) mod options;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// No statement of ours takes long. One that hangs must not keep its connection: a caller who gives up cannot take it back.
@@ -28,23 +27,6 @@ const LOST_CLIENT: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_inte
     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000";
 /// Any number, but the same in every replica; see [`create_schema`].
 const SCHEMA_LOCK: i64 = 0x616e_6761_7269_0001;
-
-pub(crate) fn options(
-    config: &DatabaseConfig,
-    application_name: &str,
-) -> Result<PgConnectOptions, DatabaseError> {
-    let schema = config.schema.as_deref();
-    if let Some(schema) = schema.filter(|schema| !is_plain_identifier(schema)) {
-        let reason = format!("{schema:?} is no name for a schema");
-        return Err(DatabaseError::Invalid(reason));
-    }
-    let options = PgConnectOptions::from_str(config.url.expose_secret());
-    // The parser's own words may repeat parts of the URL.
-    let options = options.map_err(|_| DatabaseError::Invalid("its URL is malformed".to_owned()))?;
-    // PgBouncer refuses this start-up parameter by default. Numbers travel in binary, so it changes nothing for us.
-    let options = options.extra_float_digits(None);
-    Ok(options.application_name(application_name))
-}
 
 /// The result of the check at the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

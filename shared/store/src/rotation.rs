@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::DatabaseConfig;
-use crate::postgres;
+use crate::postgres::options;
 
 /// The file, and the URL that is in use. Clones share it.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Rotation {
             url: url.into(),
             ..(*self.config).clone()
         };
-        match postgres::options(&config, &self.application_name) {
+        match options::of(&config, &self.application_name) {
             Ok(options) => {
                 db.get_postgres_connection_pool()
                     .set_connect_options(options);

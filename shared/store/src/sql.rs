@@ -57,6 +57,16 @@ pub async fn query_one(
     db.query_one_raw(statement(db, sql, values)).await
 }
 
+/// The time.
+///
+/// # Errors
+/// Where the database is away.
+pub async fn now_ms(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let row = query_one(db, "SELECT {now} AS now_ms", []).await?;
+    row.ok_or_else(|| DbErr::Type("the clock answers nothing".to_owned()))?
+        .try_get("", "now_ms")
+}
+
 /// A list as one bound parameter, for `{in numbers $1}`: the statement's text, and so its plan, stays the same for every length.
 pub fn numbers(numbers: impl IntoIterator<Item = i64>) -> Value {
     let numbers: Vec<String> = numbers

@@ -12,9 +12,10 @@ use sea_orm::sqlx::sqlite::{
 };
 use sea_orm::{SqlxSqliteConnector, sqlx};
 
+use crate::backoff::backoff;
 use crate::config::DatabaseConfig;
-use crate::connect::{self, DatabaseError};
 use crate::database::Database;
+use crate::database_error::DatabaseError;
 use crate::sessions::Sessions;
 use crate::{errors, guarded};
 
@@ -46,7 +47,7 @@ pub(crate) async fn connect(
     // While another process turns WAL on, SQLite says busy at once: this one lock does not know the time-out. One that
     // recovers the file after a crash may hold it for longer than a pool waits.
     let pool = open
-        .retry(connect::backoff(config.patience))
+        .retry(backoff(config.patience))
         .when(|error| errors::is_sqlite_lock(error) || matches!(error, sqlx::Error::PoolTimedOut))
         .await
         .map_err(|error| DatabaseError::File {

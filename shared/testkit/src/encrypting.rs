@@ -38,7 +38,7 @@ impl Encrypting {
     /// # Panics
     /// Where `url` is neither PostgreSQL's nor RabbitMQ's.
     pub async fn before(url: &str, identity: &Identity, clients: Option<&Authority>) -> Self {
-        runtime::run::install_tls_provider();
+        runtime::install_tls_provider();
         let mut url: Url = url.parse().expect("a URL");
         let is_postgres = url.scheme().starts_with("postgres");
         let default_port = if is_postgres { 5432 } else { 5672 };

@@ -38,8 +38,8 @@ pub fn subscriptions() -> Subscriptions {
         .on::<PasswordResetRequested>(reset_requested::handle)
         .giving_up_after(ATTEMPTS_AT_A_CODE, RESET_CODE)
         .on::<KeyPublished>(keys::published)
-        .on::<OrderPlaced>(order_placed::handle)
-        .on::<OrderConfirmed>(order_confirmed::handle)
-        .on::<OrderShipped>(order_shipped::handle)
-        .on::<OrderCancelled>(order_cancelled::handle)
+        .on_batch::<OrderPlaced>(order_placed::handle)
+        .on_batch::<OrderConfirmed>(order_confirmed::handle)
+        .on_batch::<OrderShipped>(order_shipped::handle)
+        .on_batch::<OrderCancelled>(order_cancelled::handle)
 }

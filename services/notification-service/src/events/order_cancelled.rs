@@ -1,22 +1,22 @@
-//! An order has been cancelled: its user is told, with the reason that was given.
+//! An order has been cancelled: the mail gives the reason.
 
 use contracts::order::v1::OrderCancelled;
-use messaging::{Delivered, HandlerError, Transaction};
+use messaging::{HandlerError, Received, Transaction};
 
 use crate::notification::Kind;
 use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,
-    event: OrderCancelled,
-    delivered: &Delivered,
+    events: Vec<Received<'_, OrderCancelled>>,
 ) -> Result<(), HandlerError> {
-    notify::user(
+    let to = |order: &OrderCancelled| notify::parse(&order.user_id);
+    notify::users(
         transaction,
-        &event.user_id,
+        &events,
         Kind::OrderCancelled,
-        delivered,
-        |name| templates::order_cancelled(name, &event),
+        to,
+        templates::order_cancelled,
     )
     .await
 }

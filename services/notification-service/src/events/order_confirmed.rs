@@ -1,22 +1,22 @@
-//! An order has been confirmed: its user is told that it will come.
+//! An order has been confirmed: the mail says that it will come.
 
 use contracts::order::v1::OrderConfirmed;
-use messaging::{Delivered, HandlerError, Transaction};
+use messaging::{HandlerError, Received, Transaction};
 
 use crate::notification::Kind;
 use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,
-    event: OrderConfirmed,
-    delivered: &Delivered,
+    events: Vec<Received<'_, OrderConfirmed>>,
 ) -> Result<(), HandlerError> {
-    notify::user(
+    let to = |order: &OrderConfirmed| notify::parse(&order.user_id);
+    notify::users(
         transaction,
-        &event.user_id,
+        &events,
         Kind::OrderConfirmed,
-        delivered,
-        |name| templates::order_confirmed(name, &event),
+        to,
+        templates::order_confirmed,
     )
     .await
 }

@@ -1,22 +1,22 @@
-//! A user has placed an order: they are told that we have it, and what is in it.
+//! A user has placed an order: the mail says that we have it, and what is in it.
 
 use contracts::order::v1::OrderPlaced;
-use messaging::{Delivered, HandlerError, Transaction};
+use messaging::{HandlerError, Received, Transaction};
 
 use crate::notification::Kind;
 use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,
-    event: OrderPlaced,
-    delivered: &Delivered,
+    events: Vec<Received<'_, OrderPlaced>>,
 ) -> Result<(), HandlerError> {
-    notify::user(
+    let to = |order: &OrderPlaced| notify::parse(&order.user_id);
+    notify::users(
         transaction,
-        &event.user_id,
+        &events,
         Kind::OrderPlaced,
-        delivered,
-        |name| templates::order_placed(name, &event),
+        to,
+        templates::order_placed,
     )
     .await
 }

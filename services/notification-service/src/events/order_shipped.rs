@@ -1,22 +1,22 @@
-//! An order is on its way: its user is told who brings it, and under which number.
+//! An order is on its way: the mail names the carrier and the tracking number.
 
 use contracts::order::v1::OrderShipped;
-use messaging::{Delivered, HandlerError, Transaction};
+use messaging::{HandlerError, Received, Transaction};
 
 use crate::notification::Kind;
 use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,
-    event: OrderShipped,
-    delivered: &Delivered,
+    events: Vec<Received<'_, OrderShipped>>,
 ) -> Result<(), HandlerError> {
-    notify::user(
+    let to = |order: &OrderShipped| notify::parse(&order.user_id);
+    notify::users(
         transaction,
-        &event.user_id,
+        &events,
         Kind::OrderShipped,
-        delivered,
-        |name| templates::order_shipped(name, &event),
+        to,
+        templates::order_shipped,
     )
     .await
 }

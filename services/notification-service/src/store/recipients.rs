@@ -3,6 +3,8 @@
 //! Events of one user may come in any order, so each row has the version of the user that it shows and never goes back. A
 //! user whose account was deleted stays as a row with nothing but the id: whatever still comes about them finds it.
 
+use std::collections::HashMap;
+
 use messaging::Cause;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
@@ -66,21 +68,37 @@ pub async fn find_with_preferences(
     db: &impl ConnectionTrait,
     user_id: Uuid,
 ) -> Result<Option<(Recipient, Wanted)>, Error> {
+    let mut found = find_all_with_preferences(db, &[user_id]).await?;
+    let found = found.remove(&user_id);
+    let (recipient, wanted) = found.ok_or(Error::RecipientUnknown(user_id))?;
+    Ok(recipient.map(|recipient| (recipient, wanted)))
+}
+
+/// Those of the users that are known, with the mails that they want. They stay as they are until the transaction ends; there is no
+/// recipient where the account was deleted.
+pub async fn find_all_with_preferences(
+    db: &impl ConnectionTrait,
+    user_ids: &[Uuid],
+) -> Result<HashMap<Uuid, (Option<Recipient>, Wanted)>, DbErr> {
     let preference = Entity::belongs_to(preference::Entity)
         .from(Column::UserId)
         .to(preference::Column::UserId)
         .into();
-    let mut rows = Entity::find_by_id(user_id.to_string())
+    let mut rows = Entity::find()
+        .filter(Column::UserId.is_in(user_ids.iter().map(Uuid::to_string)))
+        // In one order, so that no two transactions wait for each other.
+        .order_by_asc(Column::UserId)
         .select_also(preference::Entity)
         .join(JoinType::LeftJoin, preference);
     // The recipient alone: preferences that are not there cannot be locked.
     QueryTrait::query(&mut rows).lock_with_tables(LockType::Share, [Entity]);
-    let (row, preference) = rows
-        .one(db)
-        .await?
-        .ok_or(Error::RecipientUnknown(user_id))?;
-    let wanted = preferences::of(user_id, preference).wanted;
-    Ok(known(user_id, row).map(|recipient| (recipient, wanted)))
+    let mut found = HashMap::new();
+    for (row, preference) in rows.all(db).await? {
+        let user_id = stored_id(&row.user_id)?;
+        let wanted = preferences::of(user_id, preference).wanted;
+        found.insert(user_id, (known(user_id, row), wanted));
+    }
+    Ok(found)
 }
 
 /// Erases the user, and answers who it was: `None` where nobody has told of them, or they were erased before. Waits for

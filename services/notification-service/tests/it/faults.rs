@@ -18,7 +18,7 @@ async fn while_the_database_is_away_calls_say_so_at_once_and_events_wait() {
     let database = Database::create(StoreKind::Postgres).await;
     let proxy = Proxy::before(database.url()).await;
     let config = DatabaseConfig {
-        acquire_timeout: Duration::from_millis(500),
+        acquire_timeout: Duration::from_secs(2),
         ..DatabaseConfig::new(proxy.url())
     };
     let delivery = |folder: &tempfile::TempDir| Delivery::Folder(folder.path().join("mails"));
@@ -84,7 +84,7 @@ async fn a_mail_whose_lease_runs_out_while_the_database_is_away_is_not_sent_twic
     let mut post = Post::new(StoreKind::Postgres).await;
     let proxy = Proxy::before(post.database.url()).await;
     let config = DatabaseConfig {
-        acquire_timeout: Duration::from_millis(500),
+        acquire_timeout: Duration::from_secs(2),
         ..DatabaseConfig::new(proxy.url())
     };
     let db = store::connect(&config, "test").await.unwrap();

@@ -64,10 +64,10 @@ async fn an_event_that_overtakes_waits_for_the_one_before_it(
     world.stop().await;
 }
 
-/// The user service will say more of users than it does today.
+/// A later release of user-service may publish more events about users.
 #[rstest]
 #[tokio::test]
-async fn what_else_is_told_of_a_user_leaves_no_gap(
+async fn a_users_event_of_an_unknown_type_leaves_no_gap(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

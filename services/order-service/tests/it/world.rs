@@ -8,8 +8,8 @@ use contracts::order::v1::{
     GetUserViewResponse, Order, PlaceOrderRequest, ShipOrderRequest,
 };
 use event::Message;
-use messaging::EngineConfig;
 use messaging::transport::{self, Confirmation, RabbitMqConfig};
+use messaging::{ConsumerConfig, EngineConfig};
 use order_service::config::OrderConfig;
 use order_service::events::QUEUE;
 use order_service::store::users::{self, Heard};
@@ -59,7 +59,14 @@ impl Settings {
             database: database.config(),
             reached: broker.of_services([&DEFINITION.participant().topology()]),
             broker,
-            engine: EngineConfig::default(),
+            engine: EngineConfig {
+                // No other release runs beside this one.
+                consumer: ConsumerConfig {
+                    unknown_wait: Duration::ZERO,
+                    ..ConsumerConfig::default()
+                },
+                ..EngineConfig::default()
+            },
             orders: OrderConfig::default(),
         }
     }

@@ -20,7 +20,7 @@ async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself(
     let proxy = Proxy::before(database.url()).await;
     let mut config = database.config();
     config.url = proxy.url().into();
-    config.acquire_timeout = Duration::from_millis(300);
+    config.acquire_timeout = Duration::from_secs(2);
     let world = World::on(database, config).await;
     let user = world.create(ada()).await.unwrap();
     let get = || async {

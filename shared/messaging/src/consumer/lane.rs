@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::observe;
+use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
-use super::transaction::{Pipeline, TOGETHER};
 use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::store::Store;

@@ -11,8 +11,8 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::outcome::Outcome;
+use super::pipeline::Pipeline;
 use super::step::Item;
-use super::transaction::Pipeline;
 use crate::inbox::Held;
 use crate::telemetry::{self, DESTINATION, OUTCOME};
 use crate::trace;

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::decide::{AfterFailure, Passing, after_failure, failing_for};
 use super::outcome::{Failure, Outcome};
+use super::pipeline::Pipeline;
 use super::plan::undecodable;
 use super::step::{Action, Item, Step};
-use super::transaction::Pipeline;
 use crate::faults;
 use crate::inbox::{self, Entry, Held, held};
 use crate::reconnect::Reconnect;

@@ -10,8 +10,8 @@ use event::{Envelope, Message, aggregate_type};
 
 use super::decide::{self, Arrival, Known, Passing, Release, Turn, turn};
 use super::outcome::Failure;
+use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
-use super::transaction::Pipeline;
 use crate::faults;
 use crate::inbox::positions::{self, Aggregate, Moved};
 use crate::inbox::{self, Due, Handled, Held, held};

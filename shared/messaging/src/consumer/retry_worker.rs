@@ -13,8 +13,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{next_most, turn};
+use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
-use super::transaction::{Pipeline, TOGETHER};
 use crate::due::Due as DueTimes;
 use crate::faults;
 use crate::inbox::{self, Due, held};

@@ -6,7 +6,6 @@
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use event::Message;
 use futures::FutureExt as _;
 use sea_orm::DbErr;
 use tracing::{Instrument as _, Span};
@@ -14,30 +13,16 @@ use tracing::{Instrument as _, Span};
 use super::calls::calls;
 use super::observe::Processing;
 use super::outcome::{Failure, Outcome};
+use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
 use crate::faults;
 use crate::inbox::positions;
-use crate::retry::RetryPolicy;
 use crate::store::Store;
-use crate::subscription::{Given, HandlerError, Subscriptions};
-use crate::telemetry::{Instruments, System};
+use crate::subscription::{Given, HandlerError};
 use crate::transaction::Transaction;
 
-/// The most events that share a transaction.
-pub(super) const TOGETHER: usize = 50;
 /// How long all handlers of a shared transaction may take. One that hangs costs no more than this beside its own time-out.
 const LIMIT: Duration = Duration::from_secs(1);
-
-/// The way of an event from the queue or the inbox to its handler.
-pub(super) struct Pipeline {
-    pub(super) subscriptions: Subscriptions,
-    pub(super) retry: RetryPolicy,
-    pub(super) handler_time_out: Duration,
-    pub(super) baseline_wait: Duration,
-    pub(super) unknown_wait: Duration,
-    pub(super) system: System,
-    pub(super) instruments: Instruments,
-}
 
 impl Pipeline {
     /// Takes up the events in one transaction. `false` where that does not work: then each has to be taken up alone.
@@ -205,22 +190,6 @@ impl Pipeline {
         }
         faults::point("handled");
         Ok(())
-    }
-
-    pub(super) fn consumer(&self) -> &'static str {
-        self.subscriptions.consumer()
-    }
-
-    /// When it is tried again, and given up on.
-    pub(super) fn policy(&self, message: &Message) -> RetryPolicy {
-        let event_type = message.event_type.as_deref();
-        self.subscriptions.policy(event_type, &self.retry)
-    }
-
-    /// Whether the message says that it is an event which this build knows.
-    pub(super) fn knows(&self, message: &Message) -> bool {
-        let event_type = message.event_type.as_deref();
-        event_type.is_some_and(|event_type| self.subscriptions.knows(event_type))
     }
 }
 

@@ -9,7 +9,8 @@ use super::erasure::{ERASE, ERASE_LATER};
 use super::history::{copying, moving};
 use super::pending::{due_in_ms, look_sql};
 use super::taken::releasing;
-use crate::backlog::{Budget, OLDEST, question};
+use crate::backlog::Budget;
+use crate::backlog::watch::{OLDEST, question};
 use crate::retention::HISTORY;
 use store::sql;
 

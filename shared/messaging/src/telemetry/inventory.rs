@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::SERVICE;
-use crate::backlog::OLDEST;
+use crate::backlog::watch::OLDEST;
 use crate::store::Store;
 use store::sql;
 
@@ -28,7 +28,7 @@ const REST: u32 = 20;
 /// After this long without an answer, the last one says nothing any more.
 const OLDEST_ANSWER: Duration = Duration::from_secs(60);
 
-const STATES: [&str; 4] = ["waiting", "deferred", "dead", "skipped"];
+const STATES: [&str; 5] = ["waiting", "unknown", "deferred", "dead", "skipped"];
 
 /// What waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,8 +194,8 @@ async fn count(store: &Store) -> Result<Counted, DbErr> {
                  WHERE set_aside_at IS NOT NULL AND unroutable_since IS NOT NULL) AS unroutable,
                 coalesce({{now}} - {{ms ({OLDEST})}}, 0) AS age_ms"
     );
-    let inbox = "SELECT state, count(*) AS held FROM angarium_inbox
-                 WHERE state <> 'done' AND state IN ('waiting', 'deferred', 'dead', 'skipped') GROUP BY state";
+    let inbox = "SELECT CASE WHEN unknown_until IS NULL THEN state ELSE 'unknown' END AS state, count(*) AS held FROM angarium_inbox
+                 WHERE state <> 'done' AND state IN ('waiting', 'deferred', 'dead', 'skipped') GROUP BY 1";
     let mut counted = Counted::default();
     if let Some(row) = sql::query_one(db, &outbox, []).await? {
         counted.pending = unsigned(row.try_get("", "ready")?) + unsigned(row.try_get("", "aside")?);

@@ -19,7 +19,7 @@ pub(crate) struct Encrypted {
 
 impl Encrypted {
     pub(crate) async fn with(identity: &Identity, client_ca: Option<&Authority>) -> Self {
-        runtime::run::install_tls_provider();
+        runtime::install_tls_provider();
         let folder = tempfile::tempdir().unwrap();
         let config = tls(identity, client_ca, &folder);
         let change = |grpc: &mut GrpcConfig| grpc.tls = Some(config);
@@ -148,7 +148,7 @@ async fn a_new_certificate_that_cannot_be_used_changes_nothing_until_it_can() {
 
 #[tokio::test]
 async fn certificates_that_cannot_be_used_fail_the_start_and_the_file_is_named() {
-    runtime::run::install_tls_provider();
+    runtime::install_tls_provider();
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let identity = authority.server("127.0.0.1");
     let start = async |tls: TlsConfig| {

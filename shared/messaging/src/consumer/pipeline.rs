@@ -1,0 +1,41 @@
+//! What an event needs on its way from the queue or the inbox to its handler. `plan.rs`, `transaction.rs` and `park.rs` have the steps.
+
+use std::time::Duration;
+
+use event::Message;
+
+use crate::retry::RetryPolicy;
+use crate::subscription::Subscriptions;
+use crate::telemetry::{Instruments, System};
+
+/// The most events that share a transaction.
+pub(super) const TOGETHER: usize = 50;
+
+/// The way of an event from the queue or the inbox to its handler.
+pub(super) struct Pipeline {
+    pub(super) subscriptions: Subscriptions,
+    pub(super) retry: RetryPolicy,
+    pub(super) handler_time_out: Duration,
+    pub(super) baseline_wait: Duration,
+    pub(super) unknown_wait: Duration,
+    pub(super) system: System,
+    pub(super) instruments: Instruments,
+}
+
+impl Pipeline {
+    pub(super) fn consumer(&self) -> &'static str {
+        self.subscriptions.consumer()
+    }
+
+    /// When it is tried again, and given up on.
+    pub(super) fn policy(&self, message: &Message) -> RetryPolicy {
+        let event_type = message.event_type.as_deref();
+        self.subscriptions.policy(event_type, &self.retry)
+    }
+
+    /// Whether the message says that it is an event which this build knows.
+    pub(super) fn knows(&self, message: &Message) -> bool {
+        let event_type = message.event_type.as_deref();
+        event_type.is_some_and(|event_type| self.subscriptions.knows(event_type))
+    }
+}

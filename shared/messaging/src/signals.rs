@@ -1,0 +1,21 @@
+//! How a commit wakes the workers of its process: by the name of what it has written.
+//!
+//! A signal is a hint. A worker that misses one finds its work at its next look at the database.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+/// The signals of a service's database. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Signals {
+    by_name: Arc<Mutex<BTreeMap<&'static str, Arc<Notify>>>>,
+}
+
+impl Signals {
+    pub(crate) fn of(&self, name: &'static str) -> Arc<Notify> {
+        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(by_name.entry(name).or_default())
+    }
+}

@@ -1,0 +1,15 @@
+//! How a start goes on trying to reach its database.
+
+use std::time::Duration;
+
+use backon::ExponentialBuilder;
+
+/// From 100 ms to 2 s, with jitter so that replicas do not knock together.
+pub(crate) fn backoff(patience: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(2))
+        .with_total_delay(Some(patience))
+        .without_max_times()
+        .with_jitter()
+}

@@ -1,0 +1,70 @@
+//! Why a service has no database: what is wrong, where, and who can change it.
+
+use std::time::Duration;
+
+use sea_orm::{DbErr, sqlx};
+
+use crate::config::Location;
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Not a URL that we can use. The URL itself is a secret.
+    #[error("the database cannot be used: {0}")]
+    Invalid(String),
+    /// The file cannot be opened or created.
+    #[error("cannot open the SQLite file {path}: {source}")]
+    File {
+        /// The file, or its folder.
+        path: String,
+        /// What the system or SQLite says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It was away for as long as we were willing to wait.
+    #[error("{location} could not be reached within {waited:?}: {source}")]
+    Unreachable {
+        /// Where it should be.
+        location: Location,
+        /// How long was tried.
+        waited: Duration,
+        /// The last attempt's failure.
+        source: sqlx::Error,
+    },
+    /// The database is reachable, but its set-up does not fit: an operator has to change it.
+    #[error("{location} cannot be used: {cause}")]
+    Unfit {
+        /// Where it is.
+        location: Location,
+        /// What to change.
+        cause: &'static str,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the migrations failed: {0}")]
+    Migration(#[source] DbErr),
+    /// The schema lacks migrations, and this process waits for the operator to apply them.
+    #[error(
+        "the schema still lacks {missing} after {patience:?}; run the command `migrate`, or set MIGRATE=auto"
+    )]
+    SchemaMissing {
+        /// Their names.
+        missing: String,
+        /// How long it waited.
+        patience: Duration,
+    },
+    /// The schema lacks these migrations, and this process only checks.
+    #[error("the schema lacks {0}; run the command `migrate`, or set MIGRATE=auto")]
+    SchemaOutdated(String),
+    /// A newer release has changed the schema so that this one cannot use it. A restart does not help.
+    #[error("the schema is too new for this release: {0}")]
+    SchemaTooNew(String),
+}
+
+impl DatabaseError {
+    /// Whether an operator has to change something first. A restart does not help.
+    pub fn is_misconfiguration(&self) -> bool {
+        matches!(
+            self,
+            Self::Unfit { .. } | Self::SchemaOutdated(_) | Self::SchemaTooNew(_)
+        )
+    }
+}
