@@ -16,6 +16,7 @@ mod faults;
 mod flow;
 mod identity;
 mod idle;
+mod imports;
 mod keys;
 mod late_recipient;
 mod named_columns;

@@ -23,7 +23,7 @@ fn services() -> impl Iterator<Item = &'static str> {
 }
 
 /// All Rust files below `folder`.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -37,7 +37,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The names of the folders in `place`.
-fn folders(place: &str) -> BTreeSet<String> {
+pub(crate) fn folders(place: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(root().join(place)).unwrap();
     let folders = entries
         .map(Result::unwrap)

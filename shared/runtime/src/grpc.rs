@@ -45,9 +45,6 @@ pub use tls::TlsError;
 
 /// How long clients have to leave after the last call.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Whoever decides whether to restart us must get an answer, however full we are and however often they ask.
-const EXEMPT: &str = "grpc.health.v1.Health/";
-
 /// What the server reads from the headers of a call.
 #[doc(hidden)]
 pub struct ReadHeaders {

@@ -22,9 +22,10 @@ use tracing::Instrument;
 
 use super::correlation::{self, CORRELATION_HEADER};
 use super::outcome::{self, NoFault, Outcome};
+use super::rates::EXEMPT;
 use super::reply::Watched;
 use super::unread::Unread;
-use super::{EXEMPT, deadline, remap, trace};
+use super::{deadline, remap, trace};
 use crate::auth::{self, Rules};
 use crate::config::GrpcConfig;
 use crate::status;

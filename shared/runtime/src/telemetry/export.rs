@@ -17,7 +17,7 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
-use super::TelemetryError;
+use super::error::TelemetryError;
 
 /// When the process ends: what a collector has not taken by then is lost.
 const FLUSH: Duration = Duration::from_secs(3);
