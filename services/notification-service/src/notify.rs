@@ -89,8 +89,6 @@ pub async fn enqueue(
         created_at_ms: delivered.now_ms,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
-        attempt: 0,
-        repeated: false,
     };
     store::insert_letter(transaction, &letter).await?;
     mailer::wake(transaction);
