@@ -92,7 +92,9 @@ impl Mailer {
             sleep(LEASE / 3).await;
             match self.extend(attempt).await {
                 Ok(true) => {}
-                Ok(false) => tracing::warn!("another replica sends this mail as well"),
+                Ok(false) => tracing::warn!(
+                    "the lease on a mail is lost: another replica may send the mail as well, or it has ended"
+                ),
                 Err(error) => tracing::warn!(%error, "the lease on a mail cannot be extended"),
             }
         }

@@ -10,9 +10,10 @@ use messaging::{Cause, Store, Transaction, outbox};
 use sea_orm::DbErr;
 use service::time;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task;
 use tracing::Span;
 
-use super::{IN_FLIGHT, VERSION};
+use super::VERSION;
 use crate::convert;
 use crate::notification::{Attempt, End, Kind};
 use crate::store::{ended, erasure};
@@ -28,14 +29,12 @@ pub(super) struct Ended {
     pub(super) span: Span,
 }
 
+/// What has ended, with the place for the answer.
+pub(super) type Ends = mpsc::UnboundedReceiver<(Ended, oneshot::Sender<()>)>;
+
 /// Records what comes, until nothing can come any more. Each is answered once it is recorded; without an answer it is not.
-pub(super) async fn record_all(
-    store: &Store,
-    mut queue: mpsc::UnboundedReceiver<(Ended, oneshot::Sender<()>)>,
-) {
-    let mut group = Vec::with_capacity(IN_FLIGHT);
-    while queue.recv_many(&mut group, IN_FLIGHT).await > 0 {
-        let (ended, answers): (Vec<_>, Vec<_>) = group.drain(..).unzip();
+pub(super) async fn record_all(store: &Store, mut ends: Ends) {
+    while let Some((ended, answers)) = next_group(&mut ends).await {
         match record(store, &ended).await {
             Ok(()) => answers.into_iter().for_each(|answer| {
                 // It is of no interest to an attempt that was given up.
@@ -47,6 +46,16 @@ pub(super) async fn record_all(
             }
         }
     }
+}
+
+async fn next_group(ends: &mut Ends) -> Option<(Vec<Ended>, Vec<oneshot::Sender<()>>)> {
+    let mut group = vec![ends.recv().await?];
+    // Tasks that are ready run first, so those that have ended at the same moment are in. This waits for nothing else.
+    task::yield_now().await;
+    while let Ok(ended) = ends.try_recv() {
+        group.push(ended);
+    }
+    Some(group.into_iter().unzip())
 }
 
 /// Records these ends, in one transaction.

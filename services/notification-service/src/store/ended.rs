@@ -29,7 +29,8 @@ pub async fn record<'a>(
     recorded.collect()
 }
 
-/// The rows are locked by their ids, as a deletion locks them, so that neither waits for the other in a circle.
+/// The rows are locked by their ids, as a deletion locks them, so that neither waits for the other in a circle. A comparison with
+/// `pending` would let PostgreSQL walk the partial index of all pending mails instead of looking up these.
 const RECORD: &str = "
 UPDATE notification
 SET state = end_state, failure = end_failure, attempt_began_at_ms = NULL,
@@ -41,9 +42,9 @@ FROM (SELECT notification.notification_id AS end_id, list.state AS end_state, li
       FROM notification
       JOIN {list $1: id text, attempt bigint, state text, failure text, delay_ms bigint}
         ON list.id = notification.notification_id
-      WHERE notification.state = 'pending' AND (list.state = 'sent' OR list.attempt = notification.attempts)
+      WHERE notification.state NOT IN ('sent', 'failed') AND (list.state = 'sent' OR list.attempt = notification.attempts)
       ORDER BY notification.notification_id {for update}) AS ended
-WHERE notification_id = end_id AND notification.state = 'pending'
+WHERE notification_id = end_id
 RETURNING notification_id, coalesce(sent_at_ms, failed_at_ms, 0) AS recorded_at_ms";
 
 fn listed<'a>(ends: impl IntoIterator<Item = (&'a Attempt, End)>) -> Value {

@@ -93,7 +93,7 @@ pub async fn extend_lease(
     let extended = sql::execute(
         db,
         "UPDATE notification SET due_at_ms = {now} + $3
-         WHERE notification_id = $1 AND attempts = $2 AND state = 'pending'",
+         WHERE notification_id = $1 AND attempts = $2 AND state NOT IN ('sent', 'failed')",
         [
             attempt.letter.id.to_string().into(),
             attempt.number.into(),
@@ -108,11 +108,11 @@ pub async fn extend_lease(
 /// a user whose account was deleted is about to be dropped, except for the mail about the deletion.
 fn is_ours() -> String {
     let kinds = Kind::ALL.map(|kind| sql::text(kind_name(kind)));
-    // The state is written out, because the planner uses the partial index only if it sees the condition of it.
+    // The state is written out, because the planner uses the partial index only if it sees the condition of it. The recipient is
+    // asked for by a value, because PostgreSQL answers EXISTS with a hash of the whole table.
     format!(
-        "state = 'pending' AND kind IN ({}) AND (kind = {} OR NOT EXISTS (
-             SELECT 1 FROM recipient
-             WHERE recipient.user_id = notification.user_id AND recipient.erased_at_ms IS NOT NULL))",
+        "state = 'pending' AND kind IN ({}) AND (kind = {} OR (
+             SELECT recipient.erased_at_ms FROM recipient WHERE recipient.user_id = notification.user_id) IS NULL)",
         kinds.join(", "),
         sql::text(kind_name(Kind::AccountDeleted))
     )
