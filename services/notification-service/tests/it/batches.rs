@@ -11,6 +11,7 @@ use notification_service::sender::{Failure, Files, MailSender, SendError};
 use notification_service::store::{pending, recipients};
 use rstest::rstest;
 use testkit::{Limits, RoundTrips, StoreKind, eventually_is, outbox};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::mails::Folder;
@@ -244,6 +245,30 @@ async fn replicas_that_lease_at_once_never_get_the_same_mail(
     assert_eq!(different.len(), ids.len(), "a mail was leased twice");
     let leased = i64::try_from(ids.len()).unwrap();
     assert_eq!(post.count("attempts = 1").await, leased);
+}
+
+/// On PostgreSQL, where two may write at the same time.
+#[tokio::test]
+async fn mails_that_another_replica_is_leasing_are_passed_over() {
+    let post = Post::new(StoreKind::Postgres).await;
+    for _ in 0..24 {
+        post.write().await;
+    }
+    let leasing = ::store::Transaction::begin(&post.db).await.unwrap();
+    let locked = "SELECT notification_id FROM notification ORDER BY due_at_ms LIMIT 8 FOR UPDATE";
+    let locked = ::store::sql::query_all(&leasing, locked, []).await.unwrap();
+    let none = HashSet::new();
+    let take_up = || pending::take_up(&post.store, Duration::from_secs(10), 8, &none);
+    let leased = futures::future::join(take_up(), take_up());
+    let (one, other) = timeout(Duration::from_secs(10), leased).await.unwrap();
+    leasing.rollback().await.unwrap();
+    let attempts = one.unwrap().into_iter().chain(other.unwrap());
+    let ids: Vec<String> = attempts
+        .map(|attempt| attempt.letter.id.to_string())
+        .collect();
+    let locked = locked.iter().map(|row| row.try_get_by_index(0).unwrap());
+    let all: HashSet<String> = locked.chain(ids.iter().cloned()).collect();
+    assert_eq!((ids.len(), all.len()), (16, 24), "a mail was leased twice");
 }
 
 #[tokio::test]

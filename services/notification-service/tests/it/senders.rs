@@ -114,7 +114,7 @@ pub(crate) struct HangsAt(pub(crate) Uuid);
 impl MailSender for HangsAt {
     async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         if mail.notification_id == self.0 {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Ok(())
     }
