@@ -10,7 +10,7 @@ const FIRST_DELAY: Duration = Duration::from_secs(10);
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(4 * 3600);
 /// After this many a mail is given up.
 const ATTEMPTS: i32 = 10;
-/// A mail that is older is given up when it fails, whatever its attempts: nobody wants yesterday's confirmation.
+/// A mail that is older is given up when it fails, after any number of attempts: a confirmation of yesterday is of no use.
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// What becomes of the mail of an attempt with this outcome.

@@ -1,7 +1,7 @@
 //! The mailer's view of the table: what is due, and which attempt has it. How attempts end is recorded by [`super::ended`].
 //!
 //! A mail is leased: its due time moves into the future, in a statement that stands alone. So no transaction is open while a mail
-//! server is talked to, no two replicas send the same mail, and a mail whose sender has died is due again when the lease ends.
+//! server is talked to, no two replicas send the same mail, and the mail of a sender that died is due again when its lease ends.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ fn taking_up() -> String {
     )
 }
 
-/// Keeps a mail whose sending or recording takes its time from becoming due to others. Returns whether the lease was still that of
+/// Keeps a mail out of sight of others while its sending or recording takes its time. Returns whether the lease was still that of
 /// this attempt.
 pub async fn extend_lease(
     db: &impl ConnectionTrait,
@@ -105,7 +105,7 @@ pub async fn extend_lease(
 }
 
 /// Pending, and of a kind that this release knows: others wait for the release that wrote them, and hold up nothing. What goes to
-/// a user whose account was deleted is about to be dropped, except for the mail about the deletion.
+/// a user without an account any more is about to be dropped, except for the mail about the deletion.
 fn is_ours() -> String {
     let kinds = Kind::ALL.map(|kind| sql::text(kind_name(kind)));
     // The state is written out, because the planner uses the partial index only if it sees the condition of it. The recipient is

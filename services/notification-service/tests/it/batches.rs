@@ -6,18 +6,15 @@ use std::time::Duration;
 
 use contracts::notification::v1::{NotificationFailed, NotificationSent};
 use messaging::{Cause, Store, outbox::enqueue};
-use notification_service::mail::Mail;
-use notification_service::sender::{Failure, Files, MailSender, SendError};
+use notification_service::sender::{Failure, SendError};
 use notification_service::store::{pending, recipients};
 use rstest::rstest;
 use testkit::{Limits, RoundTrips, StoreKind, eventually_is, outbox};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::mails::Folder;
 use crate::post::Post;
 use crate::senders::{Gate, HangsAt, Scripted, Silent};
-use crate::smtp::mail;
 
 /// With the search for more and with the driver's pings.
 #[tokio::test]
@@ -68,20 +65,20 @@ async fn a_batch_has_an_event_for_each_mail_however_it_ends(
     .await;
     let promised = outbox(&post.db).await;
     assert_eq!(promised.len(), 7);
-    let mut told = HashSet::new();
+    let mut named = HashSet::new();
     let mut failures = Vec::new();
     for event in &promised {
         if event.event_type.ends_with("NotificationSent") {
-            told.insert(event.decode::<NotificationSent>().notification_id);
+            named.insert(event.decode::<NotificationSent>().notification_id);
         } else {
             let failed: NotificationFailed = event.decode();
-            told.insert(failed.notification_id);
+            named.insert(failed.notification_id);
             failures.push(failed.failure);
         }
     }
     assert_eq!(failures, ["the mail server refused the mail (550)"]);
-    assert_eq!(told.len(), 7);
-    assert!(told.is_subset(&written));
+    assert_eq!(named.len(), 7);
+    assert!(named.is_subset(&written));
     post.end().await;
 }
 
@@ -269,41 +266,4 @@ async fn mails_that_another_replica_is_leasing_are_passed_over() {
     let locked = locked.iter().map(|row| row.try_get_by_index(0).unwrap());
     let all: HashSet<String> = locked.chain(ids.iter().cloned()).collect();
     assert_eq!((ids.len(), all.len()), (16, 24), "a mail was leased twice");
-}
-
-#[tokio::test]
-async fn a_file_that_cannot_be_written_takes_no_other_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let files = Files::open(folder.path()).await.unwrap();
-    let mails: Vec<Mail> = (0..8).map(|_| mail()).collect();
-    // A folder stands in the way of the first file.
-    let taken = format!("{}.eml", mails[0].notification_id);
-    std::fs::create_dir(folder.path().join(&taken)).unwrap();
-    let sent = futures::future::join_all(mails.iter().map(|mail| files.send(mail))).await;
-    assert!(sent[0].is_err());
-    assert!(sent[1..].iter().all(Result::is_ok), "{sent:?}");
-    let mut expected: Vec<String> = mails
-        .iter()
-        .map(|mail| format!("{}.eml", mail.notification_id))
-        .collect();
-    expected.sort();
-    let folder = Folder::new(folder.path().to_owned());
-    assert_eq!(folder.names(), expected);
-    for mail in &mails[1..] {
-        assert_eq!(folder.bytes(&mail.notification_id.to_string()), mail.bytes);
-    }
-}
-
-#[tokio::test]
-async fn a_caller_that_is_cut_off_takes_no_other_mail_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let files = Files::open(folder.path()).await.unwrap();
-    let (cut_off, other) = (mail(), mail());
-    {
-        let mut sending = std::pin::pin!(files.send(&cut_off));
-        assert!(futures::poll!(&mut sending).is_pending());
-    }
-    files.send(&other).await.unwrap();
-    let folder = Folder::new(folder.path().to_owned());
-    assert_eq!(folder.names(), [format!("{}.eml", other.notification_id)]);
 }

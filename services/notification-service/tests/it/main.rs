@@ -18,6 +18,8 @@ mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod full_folder;
 #[cfg(test)]
 mod list;
