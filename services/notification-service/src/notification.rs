@@ -2,9 +2,13 @@
 //!
 //! What holds an address or a name has no `Debug`, so that no log can show it by accident.
 
+use std::time::{Duration, Instant};
+
 use mail_codes::Purpose;
 use messaging::trace::TraceContext;
 use uuid::Uuid;
+
+use crate::sender::Failure;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +113,35 @@ pub struct Letter {
     pub correlation_id: String,
     /// Of the span that wrote the notification.
     pub trace: TraceContext,
-    /// This attempt: 1, and one more each time.
-    pub attempt: i32,
-    /// Nobody knows how the attempt before this one ended: the mail may have been sent then.
+}
+
+/// One attempt to send a notification, from the moment that it was leased.
+pub struct Attempt {
+    pub letter: Letter,
+    /// 1, and one more each time.
+    pub number: i32,
+    /// How an earlier attempt ended is not known: the mail may have been sent then.
     pub repeated: bool,
+    /// By the database's clock.
+    pub began_at_ms: i64,
+    /// The same moment, by the clock of this process.
+    pub began: Instant,
+}
+
+impl Attempt {
+    /// The database's time, without asking it again.
+    pub fn now_ms(&self) -> i64 {
+        let since = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.began_at_ms.saturating_add(since)
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The mail was handed over.
+    Sent,
+    /// The mail is tried again after this time.
+    Postponed(Failure, Duration),
+    GivenUp(Failure),
 }

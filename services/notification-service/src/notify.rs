@@ -139,8 +139,6 @@ fn letter(
         created_at_ms: delivered.now_ms,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
-        attempt: 0,
-        repeated: false,
     }
 }
 

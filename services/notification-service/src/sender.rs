@@ -18,7 +18,7 @@ mod smtp;
 pub use files::Files;
 pub use smtp::{Smtp, SmtpServer};
 
-/// Hands mails over. The caller bounds the time: a call that takes too long is dropped, and must leave nothing behind that a
+/// Hands mails over, several at the same time. The caller bounds the time: a call that takes too long is dropped, and must leave nothing behind that a
 /// later call could trip over.
 #[async_trait]
 pub trait MailSender: Send + Sync {

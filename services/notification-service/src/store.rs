@@ -1,4 +1,4 @@
-//! The table `notification` and the queries on it; [`pending`] has those of the mailer, [`recipients`] and [`preferences`] the
+//! The table `notification` and the queries on it; [`pending`] and [`ended`] have those of the mailer, [`recipients`] and [`preferences`] the
 //! other tables.
 //!
 //! Plain functions over a connection or a transaction, so that what is committed together is visible where it is committed.
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::notification::{Kind, Letter, Notification, State};
 
 pub mod copies;
+pub mod ended;
 pub mod erasure;
 pub mod notification;
 pub mod pending;

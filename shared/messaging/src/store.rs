@@ -174,8 +174,12 @@ impl Store {
         &self.backlog
     }
 
-    /// Waits for this caller's turn to write, where the store has a single writer. For a statement that stands alone.
-    pub(crate) async fn turn_to_write(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
+    /// Waits for this caller's turn to write, where the store has a single writer. For a statement that stands alone; the turn ends
+    /// when what this returns is dropped.
+    ///
+    /// # Errors
+    /// Never while the store is in use.
+    pub async fn turn_to_write(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
         let Some(writers) = &self.writers else {
             return Ok(None);
         };

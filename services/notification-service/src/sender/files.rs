@@ -1,20 +1,35 @@
 //! Mails as files: `<folder>/<notification_id>.eml`, which every mail program opens.
 //!
-//! A file appears whole or not at all, and sending a mail twice leaves one.
+//! A file appears whole or not at all, and sending a mail twice leaves one. A mail counts as sent once its folder is on the disk.
+//! The mails that come while a group is written are the next group, which syncs the folder once.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use async_trait::async_trait;
-use tokio::fs;
-use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{Mutex as Turn, oneshot};
+use tokio::task;
+use uuid::Uuid;
 
 use super::{Failure, MailSender, SendError};
 use crate::mail::Mail;
 
 /// A folder that takes mails.
 pub struct Files {
-    folder: PathBuf,
+    folder: Arc<Path>,
+    waiting: Mutex<Vec<Waiting>>,
+    /// Of the one that writes a group.
+    turn: Arc<Turn<()>>,
+}
+
+/// A mail that is not in the folder yet.
+struct Waiting {
+    id: Uuid,
+    bytes: Vec<u8>,
+    written: oneshot::Sender<io::Result<()>>,
 }
 
 impl Files {
@@ -23,33 +38,94 @@ impl Files {
     /// # Errors
     /// Where it cannot be.
     pub async fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path).await?;
+        tokio::fs::create_dir_all(path).await?;
         Ok(Self {
-            folder: path.to_owned(),
+            folder: path.into(),
+            waiting: Mutex::default(),
+            turn: Arc::default(),
         })
     }
 
     async fn write(&self, mail: &Mail) -> io::Result<()> {
-        let id = mail.notification_id;
-        // The same name each time, so that the next attempt overwrites the remains of a crash.
-        let unfinished = self.folder.join(format!(".{id}.unfinished"));
-        if let Err(error) = write_whole(&unfinished, &mail.bytes).await {
-            // Remove the partial mail, because the disk may be full.
-            let _ = fs::remove_file(&unfinished).await;
-            return Err(error);
+        let (written, mut answer) = oneshot::channel();
+        self.waiting().push(Waiting {
+            id: mail.notification_id,
+            bytes: mail.bytes.clone(),
+            written,
+        });
+        // Mails that are sent at this very moment come into the same group.
+        task::yield_now().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        // The group before may have had this mail.
+        if let Ok(written) = answer.try_recv() {
+            return written;
         }
-        fs::rename(&unfinished, self.folder.join(format!("{id}.eml"))).await?;
-        // The name is on the disk only once its folder is.
-        fs::File::open(&self.folder).await?.sync_all().await
+        let group = std::mem::take(&mut *self.waiting());
+        let folder = Arc::clone(&self.folder);
+        // It goes on for the others where this caller is cut off.
+        task::spawn_blocking(move || {
+            write_group(&folder, group);
+            drop(turn);
+        });
+        answer
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the mail was not written")))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path).await?;
-    file.write_all(bytes).await?;
-    // `write_all` only hands the bytes to another thread. Only the next flush returns its error.
-    file.flush().await?;
-    file.sync_all().await
+/// Writes the mails, and answers each. A mail that cannot be written takes no other with it.
+fn write_group(folder: &Path, mut group: Vec<Waiting>) {
+    // Those that were cut off meanwhile are tried again later.
+    group.retain(|mail| !mail.written.is_closed());
+    let written = write_side_by_side(folder, &group);
+    // The names are on the disk only once their folder is.
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    for (mail, written) in group.into_iter().zip(written) {
+        let synced = synced.as_ref().map_err(|error| error.kind().into());
+        let _ = mail.written.send(written.and(synced.copied()));
+    }
+}
+
+/// Each file waits for the disk: together they wait for about half as long as one after the other.
+fn write_side_by_side(folder: &Path, group: &[Waiting]) -> Vec<io::Result<()>> {
+    if let [mail] = group {
+        return vec![write_one(folder, mail)];
+    }
+    thread::scope(|scope| {
+        let writing = group.iter().map(|mail| {
+            let thread = thread::Builder::new();
+            thread.spawn_scoped(scope, move || write_one(folder, mail))
+        });
+        let writing: Vec<_> = writing.collect();
+        let written = writing.into_iter().map(|thread| {
+            let died = |_| Err(io::Error::other("the thread that wrote the mail died"));
+            thread?.join().unwrap_or_else(died)
+        });
+        written.collect()
+    })
+}
+
+fn write_one(folder: &Path, mail: &Waiting) -> io::Result<()> {
+    let id = mail.id;
+    // The same name each time, so that the next attempt overwrites the remains of a crash.
+    let unfinished = folder.join(format!(".{id}.unfinished"));
+    let written = write_whole(&unfinished, &mail.bytes)
+        .and_then(|()| fs::rename(&unfinished, folder.join(format!("{id}.eml"))));
+    if written.is_err() {
+        // Remove the partial mail, because the disk may be full.
+        let _ = fs::remove_file(&unfinished);
+    }
+    written
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 #[async_trait]

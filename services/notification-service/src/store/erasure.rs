@@ -70,13 +70,11 @@ fn is_not_the_last() -> Expr {
     Column::Kind.ne(kind_name(Kind::AccountDeleted))
 }
 
-/// Erases the last mail to a user, once it has ended.
-pub async fn erase_last(db: &impl ConnectionTrait, letter: &Letter) -> Result<(), DbErr> {
-    if letter.kind != Kind::AccountDeleted {
-        return Ok(());
-    }
+/// Erases last mails to users, once they have ended.
+pub async fn erase_last(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<(), DbErr> {
+    let ids = ids.iter().map(Uuid::to_string);
     erased(Entity::update_many())
-        .filter(Column::NotificationId.eq(letter.id.to_string()))
+        .filter(Column::NotificationId.is_in(ids))
         .exec(db)
         .await?;
     Ok(())

@@ -1,37 +1,30 @@
-//! The mailer's view of the table: what is due, who has it, and how it ended.
+//! The mailer's view of the table: what is due, and which attempt has it. How attempts end is recorded by [`super::ended`].
 //!
-//! Taking up a mail is a short transaction of its own that pushes its due time into the future, as a lease: no transaction is
-//! open while a mail server is talked to, no two replicas send the same mail, and a mail whose sender has died is simply due
-//! again.
+//! A mail is leased: its due time moves into the future, in a statement that stands alone. So no transaction is open while a mail
+//! server is talked to, no two replicas send the same mail, and the mail of a sender that died is due again when its lease ends.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messaging::trace::TraceContext;
-use messaging::{Bound, TimeForm, Transaction};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, LockType};
+use messaging::{Bound, Store, TimeForm};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _, UpdateResult,
+    ConnectionTrait, DbErr, FromQueryResult as _, IdenStatic as _, Iterable as _, QueryResult,
 };
-use store::now_sql;
+use store::sql;
 use uuid::Uuid;
 
-use super::notification::{Column, Entity, Model};
-use super::{kind_name, state_name, stored_id, stored_kind};
-use crate::notification::{Kind, Letter, SealedCode, State};
+use super::notification::{Column, Model};
+use super::{kind_name, stored_id, stored_kind, unreadable};
+use crate::notification::{Attempt, Kind, Letter, SealedCode};
 
 /// Asks how long until the next pending mail is due.
-pub fn due_in_ms(db: &impl ConnectionTrait) -> String {
-    let wait_ms = Expr::col(Column::DueAtMs)
-        .min()
-        .sub(Expr::cust(now_sql(db.get_database_backend())));
-    Entity::find()
-        .select_only()
-        .expr_as(wait_ms, "wait_ms")
-        .filter(is_ours())
-        .build(db.get_database_backend())
-        .to_string()
+pub fn due_in_ms() -> String {
+    format!(
+        "SELECT min(due_at_ms) - {{now}} FROM notification WHERE {}",
+        is_ours()
+    )
 }
 
 /// How far ahead the time of a pending mail may lie: that of its next attempt, or the end of a lease.
@@ -47,140 +40,82 @@ pub fn bound(longest_delay: Duration, lease: Duration) -> Bound {
     }
 }
 
-/// Takes up at most `limit` mails that are due, for as long as `lease`, and counts the attempts that begin with it. Mails
-/// that another replica is just taking up are passed over. So are those `in_flight` in this process: where their leases have
-/// run out, they get new ones, and nothing is counted.
+/// Leases at most `limit` mails that are due, until `lease` is over, and counts the attempts that begin with it. All in one
+/// statement, which is a transaction of its own. Mails that another replica is just leasing are passed over. So are those
+/// `in_flight` in this process, also where their leases have run out.
 pub async fn take_up(
-    transaction: &Transaction,
+    store: &Store,
     lease: Duration,
     limit: usize,
     in_flight: &HashSet<Uuid>,
-) -> Result<Vec<Letter>, DbErr> {
-    let db = transaction;
-    // In the same query, so that those in flight are passed over as well while their outcomes are just being recorded.
-    let enough = limit.saturating_add(in_flight.len());
-    let rows = Entity::find()
-        .filter(is_ours())
-        .filter(Expr::col(Column::DueAtMs).lte(Expr::cust(now_sql(db.get_database_backend()))))
-        .order_by_asc(Column::DueAtMs)
-        .limit(u64::try_from(enough).unwrap_or(u64::MAX))
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .all(db)
-        .await?;
-    let letters: Vec<Letter> = rows.into_iter().map(letter).collect::<Result<_, _>>()?;
-    let (ours, mut letters): (Vec<_>, Vec<_>) = letters
-        .into_iter()
-        .partition(|letter| in_flight.contains(&letter.id));
-    if !ours.is_empty() {
-        Entity::update_many()
-            .col_expr(Column::DueAtMs, in_the_future(db, lease))
-            .filter(Column::NotificationId.is_in(ids(&ours)))
-            .exec(db)
-            .await?;
-    }
-
-    letters.truncate(limit);
-    let repeats = CaseStatement::new()
-        .case(
-            Column::AttemptBeganAtMs.is_not_null(),
-            Expr::col(Column::Repeats).add(1),
-        )
-        .finally(Expr::col(Column::Repeats));
-    Entity::update_many()
-        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
-        .col_expr(Column::Repeats, repeats.into())
-        .col_expr(
-            Column::AttemptBeganAtMs,
-            Expr::cust(now_sql(db.get_database_backend())),
-        )
-        .col_expr(Column::DueAtMs, in_the_future(db, lease))
-        .filter(Column::NotificationId.is_in(ids(&letters)))
-        .exec(db)
-        .await?;
-    Ok(letters)
+) -> Result<Vec<Attempt>, DbErr> {
+    let values = [
+        sql::texts(in_flight.iter().map(Uuid::to_string)),
+        i64::try_from(limit).unwrap_or(i64::MAX).into(),
+        runtime::millis(lease).into(),
+    ];
+    let _turn = store.turn_to_write().await?;
+    let rows = sql::query_all(store.connection(), &taking_up(), values).await?;
+    let attempts = rows.iter().map(attempt);
+    // The lease of a row that cannot be read runs out again and again. It must not keep the others from being sent.
+    let readable = attempts.filter_map(|attempt| {
+        attempt
+            .inspect_err(|error| tracing::error!(%error, "a pending mail cannot be read"))
+            .ok()
+    });
+    Ok(readable.collect())
 }
 
-/// Keeps a mail whose sending takes its time from becoming due to others. Tells whether it still was ours.
+fn taking_up() -> String {
+    let columns: Vec<&str> = Column::iter().map(|column| column.as_str()).collect();
+    format!(
+        "WITH due AS MATERIALIZED (
+             SELECT notification_id AS due_id FROM notification
+             WHERE {} AND due_at_ms <= {{now}} AND notification_id {{not in texts $1}}
+             ORDER BY due_at_ms LIMIT $2 {{skip locked}})
+         UPDATE notification
+         SET attempts = attempts + 1, attempt_began_at_ms = {{now}}, due_at_ms = {{now}} + $3,
+             repeats = repeats + CASE WHEN attempt_began_at_ms IS NULL THEN 0 ELSE 1 END
+         FROM due WHERE notification_id = due_id
+         RETURNING {}",
+        is_ours(),
+        columns.join(", ")
+    )
+}
+
+/// Keeps a mail out of sight of others while its sending or recording takes its time. Returns whether the lease was still that of
+/// this attempt.
 pub async fn extend_lease(
     db: &impl ConnectionTrait,
-    letter: &Letter,
+    attempt: &Attempt,
     lease: Duration,
 ) -> Result<bool, DbErr> {
-    let extended = Entity::update_many()
-        .col_expr(Column::DueAtMs, in_the_future(db, lease))
-        .filter(is_attempt(letter))
-        .exec(db)
-        .await?;
-    Ok(any(&extended))
-}
-
-/// The mail was handed over. `false` where that has been recorded already. It does not matter whose attempt it was: sent is
-/// sent, and nobody is to send it again.
-pub async fn record_sent(
-    db: &impl ConnectionTrait,
-    id: Uuid,
-    sent_at_ms: i64,
-) -> Result<bool, DbErr> {
-    let recorded = Entity::update_many()
-        .col_expr(Column::State, Expr::value(state_name(State::Sent)))
-        .col_expr(Column::SentAtMs, Expr::value(sent_at_ms))
-        .col_expr(Column::Failure, Expr::value(None::<String>))
-        .col_expr(Column::AttemptBeganAtMs, Expr::value(None::<i64>))
-        .filter(Column::NotificationId.eq(id.to_string()))
-        .filter(is_pending())
-        .exec(db)
-        .await?;
-    Ok(any(&recorded))
-}
-
-/// The mail is given up. `false` where the attempt is not the last one any more.
-pub async fn record_failed(
-    db: &impl ConnectionTrait,
-    letter: &Letter,
-    failure: &str,
-    failed_at_ms: i64,
-) -> Result<bool, DbErr> {
-    let recorded = Entity::update_many()
-        .col_expr(Column::State, Expr::value(state_name(State::Failed)))
-        .col_expr(Column::FailedAtMs, Expr::value(failed_at_ms))
-        .col_expr(Column::Failure, Expr::value(failure))
-        .col_expr(Column::AttemptBeganAtMs, Expr::value(None::<i64>))
-        .filter(is_attempt(letter))
-        .exec(db)
-        .await?;
-    Ok(any(&recorded))
-}
-
-/// The attempt failed, and another one is to be made after `delay`. `false` where it is not the last one any more.
-pub async fn postpone(
-    db: &impl ConnectionTrait,
-    letter: &Letter,
-    failure: &str,
-    delay: Duration,
-) -> Result<bool, DbErr> {
-    let recorded = Entity::update_many()
-        .col_expr(Column::Failure, Expr::value(failure))
-        .col_expr(Column::DueAtMs, in_the_future(db, delay))
-        .col_expr(Column::AttemptBeganAtMs, Expr::value(None::<i64>))
-        .filter(is_attempt(letter))
-        .exec(db)
-        .await?;
-    Ok(any(&recorded))
+    let extended = sql::execute(
+        db,
+        "UPDATE notification SET due_at_ms = {now} + $3
+         WHERE notification_id = $1 AND attempts = $2 AND state NOT IN ('sent', 'failed')",
+        [
+            attempt.letter.id.to_string().into(),
+            attempt.number.into(),
+            runtime::millis(lease).into(),
+        ],
+    )
+    .await?;
+    Ok(extended > 0)
 }
 
 /// Pending, and of a kind that this release knows: others wait for the release that wrote them, and hold up nothing. What goes to
-/// somebody whose account was deleted is about to be dropped, but for the mail that says so.
-fn is_ours() -> Expr {
-    let deleted = "EXISTS (SELECT 1 FROM recipient
-        WHERE recipient.user_id = notification.user_id AND recipient.erased_at_ms IS NOT NULL)";
-    Column::Kind
-        .is_in(Kind::ALL.map(kind_name))
-        .and(is_pending())
-        .and(
-            Column::Kind
-                .eq(kind_name(Kind::AccountDeleted))
-                .or(Expr::cust(deleted).not()),
-        )
+/// a user without an account any more is about to be dropped, except for the mail about the deletion.
+fn is_ours() -> String {
+    let kinds = Kind::ALL.map(|kind| sql::text(kind_name(kind)));
+    // The state is written out, because the planner uses the partial index only if it sees the condition of it. The recipient is
+    // asked for by a value, because PostgreSQL answers EXISTS with a hash of the whole table.
+    format!(
+        "state = 'pending' AND kind IN ({}) AND (kind = {} OR (
+             SELECT recipient.erased_at_ms FROM recipient WHERE recipient.user_id = notification.user_id) IS NULL)",
+        kinds.join(", "),
+        sql::text(kind_name(Kind::AccountDeleted))
+    )
 }
 
 pub(super) fn is_pending() -> Expr {
@@ -188,28 +123,19 @@ pub(super) fn is_pending() -> Expr {
     Expr::cust("state = 'pending'")
 }
 
-/// Whoever has lost the lease has nothing to say any more: the attempt has another number by then.
-fn is_attempt(letter: &Letter) -> Expr {
-    Column::NotificationId
-        .eq(letter.id.to_string())
-        .and(Column::Attempts.eq(letter.attempt))
-        .and(is_pending())
+/// The row as it is with this attempt.
+fn attempt(row: &QueryResult) -> Result<Attempt, DbErr> {
+    let row = Model::from_query_result(row, "")?;
+    let began_at_ms = row.attempt_began_at_ms;
+    Ok(Attempt {
+        number: row.attempts,
+        repeated: row.repeats > 0,
+        began_at_ms: began_at_ms.ok_or_else(|| unreadable("notification.attempt_began_at_ms"))?,
+        began: Instant::now(),
+        letter: letter(row)?,
+    })
 }
 
-fn ids(letters: &[Letter]) -> Vec<String> {
-    letters.iter().map(|letter| letter.id.to_string()).collect()
-}
-
-fn in_the_future(db: &impl ConnectionTrait, by: Duration) -> Expr {
-    let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    Expr::cust(now_sql(db.get_database_backend())).add(by_ms)
-}
-
-fn any(updated: &UpdateResult) -> bool {
-    updated.rows_affected > 0
-}
-
-/// The row as it was when it was locked, before this attempt was counted.
 pub(super) fn letter(row: Model) -> Result<Letter, DbErr> {
     let code = row.sealed_code.map(|sealed| SealedCode {
         sealed,
@@ -234,7 +160,5 @@ pub(super) fn letter(row: Model) -> Result<Letter, DbErr> {
             tracestate: row.tracestate,
             baggage: row.baggage,
         },
-        attempt: row.attempts.saturating_add(1),
-        repeated: row.attempt_began_at_ms.is_some(),
     })
 }

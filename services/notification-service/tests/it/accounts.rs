@@ -202,8 +202,6 @@ async fn mails_in_state(db: &::store::Database, user_id: Uuid, state: State, how
             created_at_ms: 0,
             correlation_id: String::new(),
             trace: TraceContext::default(),
-            attempt: 0,
-            repeated: false,
         };
         store::insert_letter(db, &letter).await.unwrap();
     }
@@ -268,15 +266,12 @@ async fn a_mail_to_somebody_who_was_deleted_is_not_taken_up_before_it_is_dropped
     let store = Store::new(database.migrated::<Migrator>().await);
     let (db, user_id) = (store.connection(), Uuid::now_v7());
     mails_in_state(db, user_id, State::Pending, 1).await;
-    let due = store.due("test", pending::due_in_ms(db));
+    let due = store.due("test", pending::due_in_ms());
     assert_eq!(due.ask().await.unwrap(), Some(Duration::ZERO));
     recipients::erase(db, user_id, &Cause::call("because"))
         .await
         .unwrap();
     assert_eq!(due.ask().await.unwrap(), None);
-    let transaction = store.begin().await.unwrap();
-    let none = HashSet::new();
-    let taken = pending::take_up(&transaction, Duration::from_secs(10), 8, &none).await;
+    let taken = pending::take_up(&store, Duration::from_secs(10), 8, &HashSet::new()).await;
     assert!(taken.unwrap().is_empty());
-    transaction.rollback().await.unwrap();
 }

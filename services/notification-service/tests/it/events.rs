@@ -162,7 +162,8 @@ async fn a_redelivered_event_makes_no_second_mail(
 
     assert_eq!(world.of_user("").await.len(), 3);
     assert_eq!(world.mails().names().len(), 3);
-    assert_eq!(outbox(&world.db).await.len(), 3);
+    let all = outbox(&world.db).await;
+    assert_eq!(all.len(), 3, "{all:?}");
     assert_eq!(
         world.value::<i64>("SELECT count(*) FROM recipient").await,
         1

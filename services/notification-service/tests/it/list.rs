@@ -30,8 +30,6 @@ async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
             created_at_ms: i64::MAX / 2,
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),
-            attempt: 0,
-            repeated: false,
         };
         store::insert_letter(&world.db, &letter).await.unwrap();
         ids.push(letter.id.to_string());

@@ -8,6 +8,8 @@ mod access;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod batches;
+#[cfg(test)]
 mod codes;
 #[cfg(test)]
 mod configuration;
@@ -15,6 +17,8 @@ mod configuration;
 mod events;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod files;
 #[cfg(test)]
 mod full_folder;
 #[cfg(test)]

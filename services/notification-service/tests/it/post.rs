@@ -57,8 +57,6 @@ impl Post {
             created_at_ms: ::store::now_ms(&self.db).await.unwrap(),
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),
-            attempt: 0,
-            repeated: false,
         };
         let transaction = self.store.begin().await.unwrap();
         store::insert_letter(&transaction, &letter).await.unwrap();

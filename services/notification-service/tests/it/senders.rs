@@ -1,7 +1,7 @@
 //! Senders that fail as a test needs it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use notification_service::mail::Mail;
@@ -35,6 +35,7 @@ pub(crate) struct Gate {
     waiting: AtomicUsize,
     pub(crate) most: AtomicUsize,
     opened: Semaphore,
+    failure: OnceLock<SendError>,
     pub(crate) sent: Mutex<Vec<Uuid>>,
 }
 
@@ -44,8 +45,14 @@ impl Gate {
             waiting: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             opened: Semaphore::new(0),
+            failure: OnceLock::new(),
             sent: Mutex::default(),
         })
+    }
+
+    /// Every mail fails that has waited at the gate.
+    pub(crate) fn fails_with(&self, failure: SendError) {
+        self.failure.set(failure).unwrap();
     }
 
     pub(crate) fn open(&self) {
@@ -67,6 +74,9 @@ impl MailSender for Gate {
         self.most.fetch_max(waiting, Ordering::SeqCst);
         self.opened.acquire().await.unwrap().forget();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+        if let Some(failure) = self.failure.get() {
+            return Err(*failure);
+        }
         self.sent.lock().await.push(mail.notification_id);
         Ok(())
     }
@@ -80,5 +90,32 @@ impl MailSender for DiesAfterSending {
     async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         self.0.send(mail).await?;
         std::future::pending().await
+    }
+}
+
+/// Sends each mail, and never gets to say so.
+#[derive(Default)]
+pub(crate) struct Silent {
+    pub(crate) sent: Mutex<Vec<Uuid>>,
+}
+
+#[async_trait]
+impl MailSender for Silent {
+    async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        self.sent.lock().await.push(mail.notification_id);
+        std::future::pending().await
+    }
+}
+
+/// Never comes to an end with this mail, and sends all others.
+pub(crate) struct HangsAt(pub(crate) Uuid);
+
+#[async_trait]
+impl MailSender for HangsAt {
+    async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        if mail.notification_id == self.0 {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::mail_server::{Answer, MailServer};
 use crate::mails::{html, parsed, text, to};
 use crate::world::{World, registered};
 
-fn mail() -> Mail {
+pub(crate) fn mail() -> Mail {
     let address = |text: &str| text.parse().unwrap();
     let (from, to) = (address("noreply@angarium.test"), address("ada@example.com"));
     Mail {

@@ -1,0 +1,66 @@
+//! Records how attempts to send mails ended: any number of them in one statement.
+//!
+//! Guarantee: an attempt that has lost its lease changes nothing for its mail, unless it has sent it. The others of the group are
+//! recorded all the same.
+
+use std::collections::HashMap;
+
+use sea_orm::{ConnectionTrait, DbErr, Value};
+use serde_json::{Map, json};
+use store::sql;
+use uuid::Uuid;
+
+use super::{state_name, stored_id};
+use crate::notification::{Attempt, End, State};
+
+/// Records these ends, and returns the mails for which that was new, each with the time of the record.
+///
+/// A mail that was handed over is recorded as sent, also if another attempt has the lease by then: nothing is to send it again.
+/// Any other end is of no interest then.
+pub async fn record<'a>(
+    db: &impl ConnectionTrait,
+    ends: impl IntoIterator<Item = (&'a Attempt, End)>,
+) -> Result<HashMap<Uuid, i64>, DbErr> {
+    let recorded = sql::query_all(db, RECORD, [listed(ends)]).await?;
+    let recorded = recorded.iter().map(|row| {
+        let id: String = row.try_get("", "notification_id")?;
+        Ok((stored_id(&id)?, row.try_get("", "recorded_at_ms")?))
+    });
+    recorded.collect()
+}
+
+/// The rows are locked by their ids, as a deletion locks them, so that neither waits for the other in a circle. A comparison with
+/// `pending` would let PostgreSQL walk the partial index of all pending mails instead of looking up these.
+const RECORD: &str = "
+UPDATE notification
+SET state = end_state, failure = end_failure, attempt_began_at_ms = NULL,
+    sent_at_ms = CASE WHEN end_state = 'sent' THEN {now} END,
+    failed_at_ms = CASE WHEN end_state = 'failed' THEN {now} END,
+    due_at_ms = CASE WHEN end_state = 'pending' THEN {now} + end_delay_ms ELSE due_at_ms END
+FROM (SELECT notification.notification_id AS end_id, list.state AS end_state, list.failure AS end_failure,
+             list.delay_ms AS end_delay_ms
+      FROM notification
+      JOIN {list $1: id text, attempt bigint, state text, failure text, delay_ms bigint}
+        ON list.id = notification.notification_id
+      WHERE notification.state NOT IN ('sent', 'failed') AND (list.state = 'sent' OR list.attempt = notification.attempts)
+      ORDER BY notification.notification_id {for update}) AS ended
+WHERE notification_id = end_id
+RETURNING notification_id, coalesce(sent_at_ms, failed_at_ms, 0) AS recorded_at_ms";
+
+fn listed<'a>(ends: impl IntoIterator<Item = (&'a Attempt, End)>) -> Value {
+    sql::list(ends.into_iter().map(|(attempt, end)| {
+        let (state, failure, delay) = match end {
+            End::Sent => (State::Sent, None, None),
+            End::Postponed(failure, delay) => (State::Pending, Some(failure), Some(delay)),
+            End::GivenUp(failure) => (State::Failed, Some(failure), None),
+        };
+        let columns = [
+            ("id", json!(attempt.letter.id.to_string())),
+            ("attempt", json!(attempt.number)),
+            ("state", json!(state_name(state))),
+            ("failure", json!(failure.map(|failure| failure.to_string()))),
+            ("delay_ms", json!(delay.map(runtime::millis))),
+        ];
+        Map::from_iter(columns.map(|(name, value)| (name.to_owned(), value)))
+    }))
+}
