@@ -109,6 +109,135 @@ async fn with_a_person_every_publisher_erases_all_its_events_with_sensitive_fiel
     system.stop().await;
 }
 
+/// Each is put into the inbox of its consumers, as a dead letter and as one that waits for its predecessor.
+#[rstest]
+#[tokio::test]
+async fn with_a_person_every_consumer_erases_what_it_holds_of_them(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let system = Running::start(stack).await;
+    let user_id = system.register("ada@example.com").await;
+    let other_id = Uuid::now_v7().to_string();
+    system.order(&user_id).await;
+    system.sent(&user_id, NotificationKind::Welcome).await;
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let mut held = BTreeSet::new();
+    for participant in participants() {
+        let Some(queue) = participant.topology().queue else {
+            continue;
+        };
+        for event in EVENTS
+            .iter()
+            .filter(|event| event.person_id_field.is_some())
+            .filter(|event| {
+                queue
+                    .bindings
+                    .iter()
+                    .any(|one| one.exchange == event.exchange)
+            })
+        {
+            for person_id in [&user_id, &other_id] {
+                for state in ["dead", "waiting"] {
+                    let body = personal(&pool, event, person_id);
+                    hold(
+                        &system,
+                        participant.service,
+                        &queue.name,
+                        event,
+                        state,
+                        body,
+                    )
+                    .await;
+                }
+            }
+            held.insert(participant.service);
+        }
+    }
+    assert!(held.len() >= 2, "{held:?}");
+
+    let request = DeleteUserRequest {
+        user_id: user_id.clone(),
+        ..DeleteUserRequest::default()
+    };
+    let request = authorized(&system.token(&user_id), request);
+    system.users.clone().delete_user(request).await.unwrap();
+    for service in held {
+        let db = system.database(service).await;
+        let secret = || format!("{SECRET} of {user_id}");
+        eventually("it has erased all of them", async || {
+            let row = row_as_text(&db, "angarium_inbox").await;
+            let held = holds(&db, &row, &secret());
+            let left = format!("SELECT event_type FROM angarium_inbox WHERE {held}");
+            match texts(&db, &left).await {
+                left if left.is_empty() => Ok(()),
+                left => Err(left),
+            }
+        })
+        .await;
+        let row = row_as_text(&db, "angarium_inbox").await;
+        let held = holds(&db, &row, &format!("{SECRET} of {other_id}"));
+        let kept = format!("SELECT event_type FROM angarium_inbox WHERE {held}");
+        assert!(
+            !texts(&db, &kept).await.is_empty(),
+            "{service} has erased those of another user"
+        );
+        let decided = "SELECT DISTINCT actor FROM angarium_dead_letter_decision";
+        assert_eq!(texts(&db, decided).await, ["erasure"], "{service}");
+    }
+    system.stop().await;
+}
+
+const SECRET: &str = "zyzzyva-secret";
+
+/// An event with this text in each of its sensitive fields.
+fn personal(pool: &DescriptorPool, event: &EventInfo, person_id: &str) -> Vec<u8> {
+    let descriptor = pool.get_message_by_name(event.type_name).unwrap();
+    let mut message = DynamicMessage::new(descriptor.clone());
+    for field in descriptor
+        .fields()
+        .filter(|field| is_sensitive(pool, field))
+    {
+        let secret = format!("{SECRET} of {person_id}");
+        let value = match field.kind() {
+            Kind::Bytes => prost_reflect::Value::Bytes(secret.into()),
+            _ => prost_reflect::Value::String(secret),
+        };
+        message.set_field(&field, value);
+    }
+    let person_field = event.person_id_field.unwrap();
+    let person = prost_reflect::Value::String(person_id.to_owned());
+    message.set_field_by_name(person_field, person);
+    message.encode_to_vec()
+}
+
+/// As a consumer holds an event, of an aggregate of its own.
+async fn hold(
+    system: &Running,
+    service: &str,
+    queue: &str,
+    event: &EventInfo,
+    state: &str,
+    body: Vec<u8>,
+) {
+    let holding = "INSERT INTO angarium_inbox
+        (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version, exchange, routing_key, properties,
+         body, received_at)
+        VALUES ($1, {uuid $2}, $3, $4, $5, $6, 2, $7, $8, '{\"headers\": {}}', $9, {time})";
+    let values = [
+        queue.into(),
+        Uuid::now_v7().to_string().into(),
+        state.into(),
+        event.type_name.into(),
+        event.aggregate.into(),
+        Uuid::now_v7().to_string().into(),
+        event.exchange.into(),
+        event.routing_key.into(),
+        body.into(),
+    ];
+    let db = system.database(service).await;
+    sql::execute(&db, holding, values).await.unwrap();
+}
+
 /// As the relay leaves a published event.
 async fn keep(system: &Running, service: &str, event: &EventInfo, person_id: &str) {
     let keeping = "INSERT INTO angarium_outbox_history

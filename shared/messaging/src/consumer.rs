@@ -26,6 +26,7 @@ mod handling;
 mod lane;
 mod lanes;
 mod processing;
+mod producers;
 
 use acknowledgements::Done;
 pub use config::ConsumerConfig;
@@ -33,6 +34,7 @@ use deferred::Deferred;
 use handling::Handling;
 use lane::Lane;
 use lanes::Lanes;
+pub(crate) use producers::Producers;
 
 /// With how many a connection begins. What comes first may have ended the process that had it before: where it does so again,
 /// it ends alone, and no neighbour is counted as delivered in vain each time, until the broker gives that up as well.
@@ -47,6 +49,7 @@ pub struct Consumer {
     link: Link,
     /// That of the dead letters.
     dead_letters: Link,
+    producers: Option<Arc<Producers>>,
 }
 
 impl Consumer {
@@ -73,7 +76,14 @@ impl Consumer {
             config,
             link: connections.link(),
             dead_letters: connections.link(),
+            producers: None,
         }
+    }
+
+    /// Compares how long it remembers with what its producers say.
+    pub(crate) fn comparing(mut self, producers: Arc<Producers>) -> Self {
+        self.producers = Some(producers);
+        self
     }
 
     /// Tells `connections` whether it has its own.
@@ -159,6 +169,9 @@ impl Consumer {
                 Some(acks) = done.next() => acknowledge(receiver, acks).await?,
                 delivery = receiver.receive() => {
                     let delivery = delivery?;
+                    if let Some(producers) = &self.producers {
+                        producers.note(&delivery.message);
+                    }
                     // The first that nobody had before: whatever was returned is done.
                     if narrow && !delivery.redelivered {
                         narrow = false;

@@ -14,6 +14,7 @@ use crate::transaction::Transaction;
 use crate::{faults, stored};
 use store::sql;
 
+pub(crate) mod erasure;
 mod fingerprint;
 pub(crate) mod held;
 #[cfg(test)]

@@ -94,6 +94,7 @@ impl Host {
         let stop = &shutdown.soft;
         let mut serving = Serving::start(server, service, &shutdown);
         serving.tell_of("broker", engine.connected());
+        serving.tell_of("consumer", store.consuming());
         if definition.keys == Keys::Announced {
             let asking = messaging::ask_until_answered(
                 store,

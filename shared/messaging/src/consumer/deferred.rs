@@ -84,7 +84,7 @@ impl Deferred {
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let question = held::due_in_ms(self.handling.consumer());
         let mut due = self.store.due(inbox::SIGNAL, question);
-        let (mut hands, mut reconnect) = (Hands::default(), Reconnect::default());
+        let (mut hands, mut reconnect) = (Hands::default(), Reconnect::to(&self.store));
         while !stop.is_cancelled() {
             match self.take_up(&due, &mut hands).await {
                 Ok(known) => {

@@ -88,7 +88,7 @@ impl Lane {
 
     /// Takes up one delivery and settles it, as soon as the store is there. `false` where it was not there until `stop`.
     async fn until_taken_up(&self, delivery: &Delivery, stop: &CancellationToken) -> bool {
-        let mut reconnect = Reconnect::default();
+        let mut reconnect = Reconnect::to(&self.store);
         while let Err(error) = self.alone(delivery).await {
             tracing::warn!(%error, "consuming pauses for the database");
             reconnect.pause(stop).await;

@@ -5,9 +5,13 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod aging;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod columns;
+#[cfg(test)]
+mod comparing;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -31,6 +35,8 @@ mod effects;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod erasure;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod full_disk;
@@ -40,6 +46,8 @@ mod held;
 mod identity;
 #[cfg(test)]
 mod lease;
+#[cfg(test)]
+mod log;
 #[cfg(test)]
 mod observing;
 #[cfg(test)]
@@ -68,5 +76,7 @@ mod unreadable;
 mod unroutable;
 #[cfg(test)]
 mod upgrade;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod world;

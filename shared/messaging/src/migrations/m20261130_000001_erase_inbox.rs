@@ -1,0 +1,23 @@
+//! What the inbox needs to erase personal data: whose data a held event has, and when it was erased. The record of decisions names the
+//! type of its event, because it outlives the inbox row.
+//!
+//! Added columns only: an older release goes on, and leaves them empty.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        store::create(manager, COLUMNS).await
+    }
+}
+
+// `person_id` is null until somebody has looked, and empty where the event has nobody's data.
+const COLUMNS: &[&str] = &[
+    "ALTER TABLE angarium_inbox ADD COLUMN person_id text",
+    "ALTER TABLE angarium_inbox ADD COLUMN erased_at {time}",
+    "ALTER TABLE angarium_dead_letter_decision ADD COLUMN event_type text",
+];
