@@ -121,36 +121,27 @@ async fn with_a_person_every_consumer_erases_what_it_holds_of_them(
     system.order(&user_id).await;
     system.sent(&user_id, NotificationKind::Welcome).await;
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
-    let mut held = BTreeSet::new();
+    let mut held = BTreeMap::new();
     for participant in participants() {
         let Some(queue) = participant.topology().queue else {
             continue;
         };
-        for event in EVENTS
-            .iter()
-            .filter(|event| event.person_id_field.is_some())
-            .filter(|event| {
-                queue
-                    .bindings
-                    .iter()
-                    .any(|one| one.exchange == event.exchange)
-            })
-        {
+        let is_bound = |event: &&EventInfo| {
+            queue
+                .bindings
+                .iter()
+                .any(|one| one.exchange == event.exchange)
+        };
+        let personal_events = EVENTS.iter().filter(|one| one.person_id_field.is_some());
+        for event in personal_events.filter(is_bound) {
+            let consumer = (participant.service, queue.name.clone());
             for person_id in [&user_id, &other_id] {
+                let body = personal(&pool, event, person_id);
                 for state in ["dead", "waiting"] {
-                    let body = personal(&pool, event, person_id);
-                    hold(
-                        &system,
-                        participant.service,
-                        &queue.name,
-                        event,
-                        state,
-                        body,
-                    )
-                    .await;
+                    hold(&system, &consumer, event, state, &body).await;
                 }
             }
-            held.insert(participant.service);
+            held.insert(participant.service, (consumer, event));
         }
     }
     assert!(held.len() >= 2, "{held:?}");
@@ -161,28 +152,32 @@ async fn with_a_person_every_consumer_erases_what_it_holds_of_them(
     };
     let request = authorized(&system.token(&user_id), request);
     system.users.clone().delete_user(request).await.unwrap();
-    for service in held {
+    for (service, (consumer, event)) in held {
         let db = system.database(service).await;
-        let secret = || format!("{SECRET} of {user_id}");
-        eventually("it has erased all of them", async || {
+        let left = async |person_id: &str| {
             let row = row_as_text(&db, "angarium_inbox").await;
-            let held = holds(&db, &row, &secret());
-            let left = format!("SELECT event_type FROM angarium_inbox WHERE {held}");
-            match texts(&db, &left).await {
-                left if left.is_empty() => Ok(()),
-                left => Err(left),
-            }
-        })
-        .await;
-        let row = row_as_text(&db, "angarium_inbox").await;
-        let held = holds(&db, &row, &format!("{SECRET} of {other_id}"));
-        let kept = format!("SELECT event_type FROM angarium_inbox WHERE {held}");
+            let held = holds(&db, &row, &format!("{SECRET} of {person_id}"));
+            texts(
+                &db,
+                &format!("SELECT event_type FROM angarium_inbox WHERE {held}"),
+            )
+            .await
+        };
+        let none = Vec::<String>::new;
+        let what = format!("{service} has erased all of them");
+        eventually_is(&what, none(), async || left(&user_id).await).await;
+        let kept = left(&other_id).await;
         assert!(
-            !texts(&db, &kept).await.is_empty(),
+            !kept.is_empty(),
             "{service} has erased those of another user"
         );
         let decided = "SELECT DISTINCT actor FROM angarium_dead_letter_decision";
         assert_eq!(texts(&db, decided).await, ["erasure"], "{service}");
+        // One that dies after the deletion.
+        let body = personal(&pool, event, &user_id);
+        hold(&system, &consumer, event, "dead", &body).await;
+        let what = format!("{service} has erased the late one");
+        eventually_is(&what, none(), async || left(&user_id).await).await;
     }
     system.stop().await;
 }
@@ -213,18 +208,17 @@ fn personal(pool: &DescriptorPool, event: &EventInfo, person_id: &str) -> Vec<u8
 /// As a consumer holds an event, of an aggregate of its own.
 async fn hold(
     system: &Running,
-    service: &str,
-    queue: &str,
+    (service, queue): &(&str, String),
     event: &EventInfo,
     state: &str,
-    body: Vec<u8>,
+    body: &[u8],
 ) {
     let holding = "INSERT INTO angarium_inbox
         (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version, exchange, routing_key, properties,
          body, received_at)
         VALUES ($1, {uuid $2}, $3, $4, $5, $6, 2, $7, $8, '{\"headers\": {}}', $9, {time})";
     let values = [
-        queue.into(),
+        queue.as_str().into(),
         Uuid::now_v7().to_string().into(),
         state.into(),
         event.type_name.into(),
@@ -232,7 +226,7 @@ async fn hold(
         Uuid::now_v7().to_string().into(),
         event.exchange.into(),
         event.routing_key.into(),
-        body.into(),
+        body.to_vec().into(),
     ];
     let db = system.database(service).await;
     sql::execute(&db, holding, values).await.unwrap();

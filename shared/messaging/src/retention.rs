@@ -122,9 +122,11 @@ pub(crate) async fn clean_up(
         (HISTORY_AHEAD, STEP),
         (INBOX_AHEAD, STEP),
         (DECISIONS_AHEAD, STEP),
+        (ERASED_AHEAD, STEP),
         (HISTORY, retention.outbox),
         (INBOX, retention.inbox),
         (DECISIONS, retention.decisions),
+        (ERASED, retention.inbox),
     ] {
         while !stop.is_cancelled() {
             let _turn = store.turn_to_write().await?;
@@ -158,6 +160,12 @@ DELETE FROM angarium_dead_letter_decision WHERE sequence IN (
     SELECT sequence FROM angarium_dead_letter_decision WHERE decided_at < {time - $1}
     ORDER BY decided_at LIMIT $2 {skip locked})";
 
+// For as long as an event can come back.
+const ERASED: &str = "
+DELETE FROM angarium_erased_person WHERE person_id IN (
+    SELECT person_id FROM angarium_erased_person WHERE erased_at < {time - $1}
+    ORDER BY erased_at LIMIT $2 {skip locked})";
+
 // The retention of rows that a clock wrote while it was ahead begins now.
 const HISTORY_AHEAD: &str = "
 UPDATE angarium_outbox_history SET published_at = {time} WHERE position IN (
@@ -171,3 +179,7 @@ const DECISIONS_AHEAD: &str = "
 UPDATE angarium_dead_letter_decision SET decided_at = {time} WHERE sequence IN (
     SELECT sequence FROM angarium_dead_letter_decision WHERE decided_at > {time + $1}
     ORDER BY decided_at LIMIT $2 {skip locked})";
+const ERASED_AHEAD: &str = "
+UPDATE angarium_erased_person SET erased_at = {time} WHERE person_id IN (
+    SELECT person_id FROM angarium_erased_person WHERE erased_at > {time + $1}
+    ORDER BY erased_at LIMIT $2 {skip locked})";

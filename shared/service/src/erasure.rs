@@ -3,8 +3,13 @@
 //! A new event with a sensitive field needs nothing here: the list and the functions come from its proto file.
 
 use contracts::{EVENTS, EventInfo};
-use messaging::{EraseError, PersonalData, Transaction, outbox};
+use messaging::{EraseError, PersonalData, Store, Transaction, outbox};
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// Nothing raises it: dead letters are looked for with everything else that is due.
+const SIGNAL: &str = "erasure";
 
 /// Erases the personal data of a user from some of the events that the service keeps: those that it holds or has given up on, and
 /// those that it has published. The answer is whether there may be more.
@@ -21,6 +26,18 @@ pub(crate) async fn erase_some(
     }
     outbox::erase(transaction, &user_id).await?;
     Ok(false)
+}
+
+/// Erases what comes too late, until `stop`: dead letters about users whose data was erased before.
+pub(crate) async fn erase_late(store: Store, stop: CancellationToken) {
+    let due = store.due(SIGNAL, messaging::late_due_in_ms(&personal_data()));
+    let erasing = || async {
+        let transaction = store.begin().await?;
+        let is_more = messaging::erase_late(&transaction, &personal_data()).await?;
+        transaction.commit().await.map(|()| is_more)
+    };
+    let failed = |error: DbErr| tracing::warn!(%error, "personal data in dead letters cannot be erased, trying again");
+    due.work(&stop, erasing, failed).await;
 }
 
 fn personal_data() -> PersonalData {

@@ -2,9 +2,12 @@
 //!
 //! Guarantee: when it answers that nothing is left, no held event whose type is known to have personal data holds any of this person. An
 //! erased dead letter is discarded, so what waits behind it goes on. A held event keeps its place in the order and is handled in
-//! its turn, without the personal data.
+//! its turn, without the personal data. The person is remembered for as long as an event can come back, and what dies later is
+//! erased as well.
 
-use sea_orm::{DbErr, QueryResult};
+use std::collections::BTreeSet;
+
+use sea_orm::{DbErr, QueryResult, Value};
 use serde_json::{Map, json};
 use store::sql;
 
@@ -50,29 +53,61 @@ pub async fn erase_held(
     person_id: &str,
     personal: &PersonalData,
 ) -> Result<bool, EraseError> {
-    let attributed = attribute(transaction, personal).await?;
+    let attributed = attribute(transaction, UNATTRIBUTED, personal).await?;
     if attributed || erase_some(transaction, person_id, personal).await? {
         return Ok(true);
     }
-    let row = sql::query_one(
-        transaction,
-        LEFT,
-        [types(personal), person_id.to_owned().into()],
-    )
-    .await?;
+    let left = [types(personal), person_id.into()];
+    let row = sql::query_one(transaction, LEFT, left).await?;
     match row.map_or(Ok(0), |row| row.try_get("", "in_use"))? {
-        0 => Ok(false),
-        in_use => Err(EraseError::InUse(in_use)),
-    }
+        0 => sql::execute(transaction, REMEMBER, [person_id.into()]).await?,
+        in_use => return Err(EraseError::InUse(in_use)),
+    };
+    Ok(false)
+}
+
+/// Erases some of the dead letters that came after the personal data of their person was erased. The answer is whether there may be
+/// more.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn erase_late(transaction: &Transaction, personal: &PersonalData) -> Result<bool, DbErr> {
+    attribute(transaction, LATE, personal).await
+}
+
+/// The query for [`Store::due`](crate::Store::due) that finds out whether there are such dead letters.
+pub fn late_due_in_ms(personal: &PersonalData) -> String {
+    let types: Vec<String> = personal.types.iter().map(|name| sql::text(name)).collect();
+    format!(
+        "SELECT cast(CASE WHEN EXISTS (
+             SELECT 1 FROM angarium_inbox
+             WHERE person_id IS NULL AND state IN ('dead', 'skipped') AND event_type IN ({})) THEN 0 END AS bigint)",
+        types.join(", ")
+    )
 }
 
 // Each row is read once in its life: then it says whose data it has. Rows that a consumer is at are passed over, because it may wait
 // for a row that this transaction has locked.
 pub(super) const UNATTRIBUTED: &str = "
-SELECT consumer, {text event_id} AS event_id, event_type, aggregate_id, body FROM angarium_inbox
+SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
 WHERE person_id IS NULL AND state <> 'done'
   AND event_type IN (SELECT list.event_type FROM {list $1: event_type text})
 LIMIT $2 {skip locked}";
+
+// A dead letter is attributed soon, so what is found here has just died.
+pub(super) const LATE: &str = "
+SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
+WHERE person_id IS NULL AND state IN ('dead', 'skipped')
+  AND event_type IN (SELECT list.event_type FROM {list $1: event_type text})
+LIMIT $2 {skip locked}";
+
+const REMEMBER: &str = "
+INSERT INTO angarium_erased_person (person_id, erased_at) VALUES ($1, {time})
+ON CONFLICT (person_id) DO UPDATE SET erased_at = excluded.erased_at";
+
+const REMEMBERED: &str = "
+SELECT person_id FROM angarium_erased_person
+WHERE person_id IN (SELECT list.person_id FROM {list $1: person_id text})";
 
 const ATTRIBUTE: &str = "
 UPDATE angarium_inbox SET person_id = list.person_id
@@ -112,23 +147,45 @@ const FORGET_CAUSES: &str = "
 UPDATE angarium_dead_letter_decision SET cause = NULL
 WHERE consumer = $1 AND event_id = {uuid $2} AND cause IS NOT NULL";
 
-async fn attribute(transaction: &Transaction, personal: &PersonalData) -> Result<bool, DbErr> {
-    let rows = sql::query_all(transaction, UNATTRIBUTED, [types(personal), BATCH.into()]).await?;
+/// Notes whose data these rows have, and erases those of persons whose data was erased before.
+async fn attribute(
+    transaction: &Transaction,
+    query: &str,
+    personal: &PersonalData,
+) -> Result<bool, DbErr> {
+    let rows = sql::query_all(transaction, query, [types(personal), BATCH.into()]).await?;
     let mut attributed = Vec::new();
     for row in &rows {
         let (key, event_type, body) = (Key::of(row)?, event_type(row)?, body(row));
         let aggregate_id: Option<String> = row.try_get("", "aggregate_id")?;
         let person = (personal.person)(&event_type, &body, aggregate_id.as_deref());
-        let mut row = Map::new();
-        row.insert("consumer".to_owned(), json!(key.consumer));
-        row.insert("event_id".to_owned(), json!(key.event_id));
-        row.insert("person_id".to_owned(), json!(person.unwrap_or_default()));
-        attributed.push(row);
+        attributed.push((key, person.unwrap_or_default()));
     }
     if attributed.is_empty() {
         return Ok(false);
     }
-    sql::execute(transaction, ATTRIBUTE, [sql::list(attributed)]).await?;
+    let list = attributed.iter().map(|(key, person)| {
+        columns([
+            ("consumer", key.consumer.as_str()),
+            ("event_id", &key.event_id),
+            ("person_id", person),
+        ])
+    });
+    sql::execute(transaction, ATTRIBUTE, [sql::list(list)]).await?;
+    let persons = attributed
+        .iter()
+        .map(|(_, person)| columns([("person_id", person.as_str())]));
+    let mut erased = BTreeSet::new();
+    for row in sql::query_all(transaction, REMEMBERED, [sql::list(persons)]).await? {
+        erased.insert(row.try_get::<String>("", "person_id")?);
+    }
+    let mut late = Vec::new();
+    for (row, (_, person)) in rows.iter().zip(&attributed) {
+        if erased.contains(person) {
+            late.push(row);
+        }
+    }
+    erase(transaction, late, personal).await?;
     Ok(true)
 }
 
@@ -137,14 +194,18 @@ async fn erase_some(
     person_id: &str,
     personal: &PersonalData,
 ) -> Result<bool, DbErr> {
-    let rows = sql::query_all(
-        transaction,
-        PERSONAL,
-        [person_id.to_owned().into(), BATCH.into()],
-    )
-    .await?;
+    let rows = sql::query_all(transaction, PERSONAL, [person_id.into(), BATCH.into()]).await?;
+    erase(transaction, rows.iter().collect(), personal).await?;
+    Ok(!rows.is_empty())
+}
+
+async fn erase(
+    transaction: &Transaction,
+    rows: Vec<&QueryResult>,
+    personal: &PersonalData,
+) -> Result<(), DbErr> {
     let mut discarded = 0;
-    for row in &rows {
+    for row in rows {
         let key = Key::of(row)?;
         let state: String = row.try_get("", "state")?;
         let blanked = match state.as_str() {
@@ -157,16 +218,7 @@ async fn erase_some(
         } else if state == "discarded" {
             sql::execute(transaction, EMPTY, key.values()).await?;
         } else {
-            record::keep(
-                transaction,
-                &key.consumer,
-                &key.event_id,
-                record::DISCARDED,
-                ACTOR,
-                REASON,
-            )
-            .await?;
-            sql::execute(transaction, DISCARD, key.values()).await?;
+            discard(transaction, &key).await?;
             discarded += 1;
         }
         sql::execute(transaction, FORGET_CAUSES, key.values()).await?;
@@ -175,7 +227,15 @@ async fn erase_some(
         transaction.wake_on_commit(SIGNAL);
         aging::count("erasure", discarded);
     }
-    Ok(!rows.is_empty())
+    Ok(())
+}
+
+async fn discard(transaction: &Transaction, key: &Key) -> Result<(), DbErr> {
+    let Key { consumer, event_id } = key;
+    let decision = record::DISCARDED;
+    record::keep(transaction, consumer, event_id, decision, ACTOR, REASON).await?;
+    sql::execute(transaction, DISCARD, key.values()).await?;
+    Ok(())
 }
 
 struct Key {
@@ -191,17 +251,19 @@ impl Key {
         })
     }
 
-    fn values(&self) -> [sea_orm::Value; 2] {
+    fn values(&self) -> [Value; 2] {
         [self.consumer.as_str().into(), self.event_id.as_str().into()]
     }
 }
 
-fn types(personal: &PersonalData) -> sea_orm::Value {
-    sql::list(personal.types.iter().map(|name| {
-        let mut row = Map::new();
-        row.insert("event_type".to_owned(), json!(name));
-        row
-    }))
+fn types(personal: &PersonalData) -> Value {
+    let types = personal.types.iter();
+    sql::list(types.map(|name| columns([("event_type", name)])))
+}
+
+fn columns<const N: usize>(columns: [(&str, &str); N]) -> Map<String, serde_json::Value> {
+    let columns = columns.map(|(name, value)| (name.to_owned(), json!(value)));
+    columns.into_iter().collect()
 }
 
 fn event_type(row: &QueryResult) -> Result<String, DbErr> {

@@ -153,6 +153,11 @@ async fn no_statement_reads_all_that_is_held(
             "angarium_inbox_unattributed",
         ),
         (
+            erasure::LATE,
+            vec![types(), 200_i64.into()],
+            "angarium_inbox_late",
+        ),
+        (
             erasure::PERSONAL,
             vec!["user".into(), 200_i64.into()],
             "angarium_inbox_personal",

@@ -1,7 +1,7 @@
-//! What the inbox needs to erase personal data: whose data a held event has, and when it was erased. The record of decisions names the
-//! type of its event, because it outlives the inbox row.
+//! What the inbox needs to erase personal data: whose data a held event has, when it was erased, and which persons are erased. The
+//! record of decisions names the type of its event, because it outlives the inbox row.
 //!
-//! Added columns only: an older release goes on, and leaves them empty.
+//! It only adds: an older release goes on, and leaves them empty.
 
 use sea_orm_migration::prelude::*;
 
@@ -20,4 +20,6 @@ const COLUMNS: &[&str] = &[
     "ALTER TABLE angarium_inbox ADD COLUMN person_id text",
     "ALTER TABLE angarium_inbox ADD COLUMN erased_at {time}",
     "ALTER TABLE angarium_dead_letter_decision ADD COLUMN event_type text",
+    "CREATE TABLE angarium_erased_person (person_id text PRIMARY KEY, erased_at {time} NOT NULL)",
+    "CREATE INDEX angarium_erased_person_age ON angarium_erased_person (erased_at)",
 ];

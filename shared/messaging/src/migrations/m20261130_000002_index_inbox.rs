@@ -1,4 +1,4 @@
-//! The indexes by which personal data in the inbox is found. Both are partial: they hold what is held, not what was ever handled.
+//! The indexes by which personal data in the inbox is found. All are partial: they hold what is held, not what was ever handled.
 //!
 //! Built concurrently on PostgreSQL, because the inbox may be large and commands go on meanwhile.
 
@@ -28,7 +28,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const INDEXES: [(&str, &str); 2] = [
+const INDEXES: [(&str, &str); 3] = [
     (
         "angarium_inbox_personal",
         "angarium_inbox (person_id) WHERE person_id <> '' AND state <> 'done'",
@@ -36,5 +36,9 @@ const INDEXES: [(&str, &str); 2] = [
     (
         "angarium_inbox_unattributed",
         "angarium_inbox (event_type) WHERE person_id IS NULL AND state <> 'done'",
+    ),
+    (
+        "angarium_inbox_late",
+        "angarium_inbox (event_type) WHERE person_id IS NULL AND state IN ('dead', 'skipped')",
     ),
 ];

@@ -1,7 +1,7 @@
 //! Personal data in held and dead events is erased with its person, and nothing else changes: the order goes on.
 
 use messaging::dead_letters::DeadLetters;
-use messaging::{EraseError, PersonalData, erase_held};
+use messaging::{EraseError, PersonalData, erase_held, erase_late, late_due_in_ms};
 use prost::{Message as _, Name as _};
 use rstest::rstest;
 use testkit::{BrokerKind, StoreKind, eventually_is};
@@ -185,4 +185,35 @@ async fn an_event_that_is_being_handled_is_erased_after_that() {
     handling.rollback().await.unwrap();
     erase(&world, ADA).await.unwrap();
     eventually_is("it is erased", vec![], async || holds(&world, ADA).await).await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_dies_after_its_person_was_erased_is_erased_too(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    erase(&world, ADA).await.unwrap();
+    let late = message(&noted("a", ADA, 99), 1);
+    let behind = message(&Changed::of("a"), 2);
+    let other = message(&noted("b", BOB, 99), 1);
+    world.send(&in_order(), [&late, &behind, &other]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&late), "dead").await;
+    world.becomes(&id(&other), "dead").await;
+    let due = async || {
+        let question = late_due_in_ms(&personal());
+        let row = world.rows(&question, []).await.remove(0);
+        row.try_get_by_index::<Option<i64>>(0).unwrap()
+    };
+    assert_eq!(due().await, Some(0));
+    let transaction = world.store.begin().await.unwrap();
+    assert!(erase_late(&transaction, &personal()).await.unwrap());
+    transaction.commit().await.unwrap();
+    assert_eq!(due().await, None);
+    assert_eq!(holds(&world, ADA).await, [""; 0]);
+    world.becomes(&id(&behind), "done").await;
+    assert_eq!(world.versions("a").await, [2]);
+    assert_eq!(world.held(&id(&other)).await.unwrap().state, "dead");
+    world.stop().await;
 }
