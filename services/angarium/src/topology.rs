@@ -54,7 +54,7 @@ pub struct Export {
 /// Does what was asked.
 ///
 /// # Errors
-/// Where the files or the broker cannot be used, or nobody takes the output.
+/// Where the files or the broker cannot be used, or the output cannot be written.
 pub async fn run(config: &Config, asked: &Topology) -> anyhow::Result<()> {
     match asked {
         Topology::Export(asked) => export(asked),

@@ -1,7 +1,7 @@
 //! Bindings that no service of this release declares: found in what the broker lists, and removed for an operator.
 //!
 //! Guarantee: nothing but a call of [`unbind`] removes a binding. A start only adds, because the release before may still run, or
-//! come back, and would miss events that nobody else would notice.
+//! come back, and would miss events without a sign of it.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ pub fn read(list: &str, vhost: &str, prefix: &str) -> Result<Vec<Bound>, ListErr
     let listed: Listed = serde_json::from_str(list)?;
     let (Listed::Alone(bindings) | Listed::Definitions { bindings }) = listed;
     let bound = bindings.into_iter().filter_map(|one| {
-        // Every queue is bound to the default exchange, whose name is empty.
+        // Every queue is bound to the default exchange, which has the empty name.
         let is_ours = one.destination_type == "queue"
             && !one.source.is_empty()
             && one.vhost.is_none_or(|found| found == vhost);

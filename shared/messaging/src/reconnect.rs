@@ -27,7 +27,7 @@ pub(crate) struct Reconnect {
 const FAILURES_BELIEVED: u32 = 2;
 
 impl Reconnect {
-    /// Of a consumer to its database, whose health says so while it waits.
+    /// Of a consumer to its database. The health of the service says so while it waits.
     pub(crate) fn to(store: &Store) -> Self {
         Self {
             waits: Some(store.waits().clone()),

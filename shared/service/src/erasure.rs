@@ -28,7 +28,7 @@ pub(crate) async fn erase_some(
     Ok(false)
 }
 
-/// Erases what comes too late, until `stop`: dead letters about users whose data was erased before.
+/// Erases what comes too late, until `stop`: dead letters about users that were erased before.
 pub(crate) async fn erase_late(store: Store, stop: CancellationToken) {
     let due = store.due(SIGNAL, messaging::late_due_in_ms(&personal_data()));
     let erasing = || async {

@@ -30,7 +30,7 @@ pub struct Prune {
 /// Lists the bindings that no service declares, and removes them.
 ///
 /// # Errors
-/// Where the list is missing or cannot be read, the broker refuses, or nobody takes the output.
+/// Where the list is missing or cannot be read, the broker refuses, or the output cannot be written.
 pub(super) async fn prune(config: &Config, asked: &Prune) -> anyhow::Result<()> {
     let broker = system::broker(config).await?;
     let bound = bound(&broker, asked).await?;

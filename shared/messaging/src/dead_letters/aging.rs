@@ -1,4 +1,4 @@
-//! Discards dead letters that nobody has decided on for longer than their retention, and those whose personal data was erased.
+//! Discards dead letters that wait for a decision for longer than their retention, and those without their personal data.
 //!
 //! Each is a decision like an operator's: in the record, in its turn, and what waits behind it goes on. By default dead letters have
 //! no age, because a discarded event never has its effect.

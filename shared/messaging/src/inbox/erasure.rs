@@ -1,6 +1,6 @@
 //! Erases the personal data of a person from the events that the inbox holds or has given up on.
 //!
-//! Guarantee: when it answers that nothing is left, no held event whose type is known to have personal data holds any of this person. An
+//! Guarantee: when it answers that nothing is left, no held event of a type with personal data holds any of this person. An
 //! erased dead letter is discarded, so what waits behind it goes on. A held event keeps its place in the order and is handled in
 //! its turn, without the personal data. The person is remembered for as long as an event can come back, and what dies later is
 //! erased as well.
@@ -26,7 +26,7 @@ const REASON: &str = "the user was deleted";
 pub struct PersonalData {
     /// The full names of the events with personal data.
     pub types: Vec<&'static str>,
-    /// The id of the person. Of a body that cannot be read, by the id of its aggregate. `None`: of nobody.
+    /// The id of the person. Of a body that cannot be read, by the id of its aggregate. `None`: it has none.
     pub person: fn(event_type: &str, body: &[u8], aggregate_id: Option<&str>) -> Option<String>,
     /// The body without the personal data. `None` where it cannot be read.
     pub blanked: fn(event_type: &str, body: &[u8]) -> Option<Vec<u8>>,
@@ -86,7 +86,7 @@ pub fn late_due_in_ms(personal: &PersonalData) -> String {
     )
 }
 
-// Each row is read once in its life: then it says whose data it has. Rows that a consumer is at are passed over, because it may wait
+// Each row is read once in its life: then it names the person. Rows that a consumer is at are passed over, because it may wait
 // for a row that this transaction has locked.
 pub(super) const UNATTRIBUTED: &str = "
 SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
@@ -147,7 +147,7 @@ const FORGET_CAUSES: &str = "
 UPDATE angarium_dead_letter_decision SET cause = NULL
 WHERE consumer = $1 AND event_id = {uuid $2} AND cause IS NOT NULL";
 
-/// Notes whose data these rows have, and erases those of persons whose data was erased before.
+/// Notes the persons of these rows, and erases the rows of persons that were erased before.
 async fn attribute(
     transaction: &Transaction,
     query: &str,

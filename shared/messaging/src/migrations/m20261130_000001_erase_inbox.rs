@@ -1,4 +1,4 @@
-//! What the inbox needs to erase personal data: whose data a held event has, when it was erased, and which persons are erased. The
+//! What the inbox needs to erase personal data: the person of a held event, when it was erased, and which persons are erased. The
 //! record of decisions names the type of its event, because it outlives the inbox row.
 //!
 //! It only adds: an older release goes on, and leaves them empty.
@@ -15,7 +15,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-// `person_id` is null until somebody has looked, and empty where the event has nobody's data.
+// `person_id` is null until an erasure has read the event, and empty where the event has no personal data.
 const COLUMNS: &[&str] = &[
     "ALTER TABLE angarium_inbox ADD COLUMN person_id text",
     "ALTER TABLE angarium_inbox ADD COLUMN erased_at {time}",

@@ -67,7 +67,7 @@ async fn a_queue_with_other_settings_is_used_with_a_warning() {
     }
 }
 
-/// Its events would go to nobody.
+/// Its events would reach no queue.
 #[tokio::test]
 async fn an_exchange_of_another_type_is_refused_with_what_to_do() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;

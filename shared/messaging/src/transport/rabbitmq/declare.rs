@@ -20,7 +20,7 @@ use crate::transport::{
 /// Idempotent. Done at each connect.
 ///
 /// What is there with other settings is used as it is, because a rolling upgrade changes settings and no start may end with that. An
-/// exchange of another type is refused: it would route events to nobody.
+/// exchange of another type is refused: it would route events to no queue.
 pub(super) async fn declare(
     connection: &Connection,
     topology: &Topology,
