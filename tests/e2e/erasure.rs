@@ -109,6 +109,129 @@ async fn with_a_person_every_publisher_erases_all_its_events_with_sensitive_fiel
     system.stop().await;
 }
 
+/// Each is put into the inbox of its consumers, as a dead letter and as one that waits for its predecessor.
+#[rstest]
+#[tokio::test]
+async fn with_a_person_every_consumer_erases_what_it_holds_of_them(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let system = Running::start(stack).await;
+    let user_id = system.register("ada@example.com").await;
+    let other_id = Uuid::now_v7().to_string();
+    system.order(&user_id).await;
+    system.sent(&user_id, NotificationKind::Welcome).await;
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let mut held = BTreeMap::new();
+    for participant in participants() {
+        let Some(queue) = participant.topology().queue else {
+            continue;
+        };
+        let is_bound = |event: &&EventInfo| {
+            queue
+                .bindings
+                .iter()
+                .any(|one| one.exchange == event.exchange)
+        };
+        let personal_events = EVENTS.iter().filter(|one| one.person_id_field.is_some());
+        for event in personal_events.filter(is_bound) {
+            let consumer = (participant.service, queue.name.clone());
+            for person_id in [&user_id, &other_id] {
+                let body = personal(&pool, event, person_id);
+                for state in ["dead", "waiting"] {
+                    hold(&system, &consumer, event, state, &body).await;
+                }
+            }
+            held.insert(participant.service, (consumer, event));
+        }
+    }
+    assert!(held.len() >= 2, "{held:?}");
+
+    let request = DeleteUserRequest {
+        user_id: user_id.clone(),
+        ..DeleteUserRequest::default()
+    };
+    let request = authorized(&system.token(&user_id), request);
+    system.users.clone().delete_user(request).await.unwrap();
+    for (service, (consumer, event)) in held {
+        let db = system.database(service).await;
+        let left = async |person_id: &str| {
+            let row = row_as_text(&db, "angarium_inbox").await;
+            let held = holds(&db, &row, &format!("{SECRET} of {person_id}"));
+            texts(
+                &db,
+                &format!("SELECT event_type FROM angarium_inbox WHERE {held}"),
+            )
+            .await
+        };
+        let none = Vec::<String>::new;
+        let what = format!("{service} has erased all of them");
+        eventually_is(&what, none(), async || left(&user_id).await).await;
+        let kept = left(&other_id).await;
+        assert!(
+            !kept.is_empty(),
+            "{service} has erased those of another user"
+        );
+        let decided = "SELECT DISTINCT actor FROM angarium_dead_letter_decision";
+        assert_eq!(texts(&db, decided).await, ["erasure"], "{service}");
+        // One that dies after the deletion.
+        let body = personal(&pool, event, &user_id);
+        hold(&system, &consumer, event, "dead", &body).await;
+        let what = format!("{service} has erased the late one");
+        eventually_is(&what, none(), async || left(&user_id).await).await;
+    }
+    system.stop().await;
+}
+
+const SECRET: &str = "zyzzyva-secret";
+
+/// An event with this text in each of its sensitive fields.
+fn personal(pool: &DescriptorPool, event: &EventInfo, person_id: &str) -> Vec<u8> {
+    let descriptor = pool.get_message_by_name(event.type_name).unwrap();
+    let mut message = DynamicMessage::new(descriptor.clone());
+    for field in descriptor
+        .fields()
+        .filter(|field| is_sensitive(pool, field))
+    {
+        let secret = format!("{SECRET} of {person_id}");
+        let value = match field.kind() {
+            Kind::Bytes => prost_reflect::Value::Bytes(secret.into()),
+            _ => prost_reflect::Value::String(secret),
+        };
+        message.set_field(&field, value);
+    }
+    let person_field = event.person_id_field.unwrap();
+    let person = prost_reflect::Value::String(person_id.to_owned());
+    message.set_field_by_name(person_field, person);
+    message.encode_to_vec()
+}
+
+/// As a consumer holds an event, of an aggregate of its own.
+async fn hold(
+    system: &Running,
+    (service, queue): &(&str, String),
+    event: &EventInfo,
+    state: &str,
+    body: &[u8],
+) {
+    let holding = "INSERT INTO angarium_inbox
+        (consumer, event_id, state, event_type, aggregate_type, aggregate_id, aggregate_version, exchange, routing_key, properties,
+         body, received_at)
+        VALUES ($1, {uuid $2}, $3, $4, $5, $6, 2, $7, $8, '{\"headers\": {}}', $9, {time})";
+    let values = [
+        queue.as_str().into(),
+        Uuid::now_v7().to_string().into(),
+        state.into(),
+        event.type_name.into(),
+        event.aggregate.into(),
+        Uuid::now_v7().to_string().into(),
+        event.exchange.into(),
+        event.routing_key.into(),
+        body.to_vec().into(),
+    ];
+    let db = system.database(service).await;
+    sql::execute(&db, holding, values).await.unwrap();
+}
+
 /// As the relay leaves a published event.
 async fn keep(system: &Running, service: &str, event: &EventInfo, person_id: &str) {
     let keeping = "INSERT INTO angarium_outbox_history

@@ -53,7 +53,7 @@ pub enum Command {
     Migrate,
     /// Play a short story through real gRPC calls, and print what happened when
     Demo,
-    /// What the services need on a RabbitMQ where they may declare nothing
+    /// What the services need on the broker: export it for a RabbitMQ where they may declare nothing, prune what is not needed
     #[command(subcommand)]
     Topology(Topology),
     /// What a service has given up on: list, show, replay, discard

@@ -15,6 +15,8 @@ use crate::args::Config;
 use crate::registry::{self, SERVICES};
 use crate::system;
 
+mod audit;
+
 /// Rows a page, when all are listed.
 const PAGE: u32 = 200;
 
@@ -29,6 +31,8 @@ pub enum Command {
     Replay(Replay),
     /// Give one up for good; what waits behind it goes on
     Discard(Discard),
+    /// The decisions, oldest first: when, what, who and why. They outlive the events that they are about
+    Audit(Audit),
 }
 
 /// Where the service keeps its rows.
@@ -48,6 +52,16 @@ pub struct Place {
 pub struct List {
     #[command(flatten)]
     place: Place,
+}
+
+/// Which decisions to list.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Audit {
+    #[command(flatten)]
+    place: Place,
+
+    /// Only those about this event
+    event_id: Option<String>,
 }
 
 /// What to show.
@@ -114,6 +128,10 @@ pub struct Discard {
 pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {
     let said = match command {
         Command::List(asked) => list(&asked.place.open(config).await?).await?,
+        Command::Audit(asked) => {
+            let dead_letters = asked.place.open(config).await?;
+            audit::list(&dead_letters, asked.event_id.as_deref()).await?
+        }
         Command::Show(asked) => show(&asked.place.open(config).await?, &asked.event_id).await?,
         Command::Replay(asked) => replay(&asked.place.open(config).await?, asked).await?,
         Command::Discard(asked) => {
@@ -229,20 +247,8 @@ async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<Stri
     ];
     let headers = letter.message.headers.iter();
     lines.extend(headers.map(|(name, value)| format!("header       {name}: {value}")));
-    for decision in dead_letters.decisions(event_id).await? {
-        let what = if decision.replayed {
-            "replayed"
-        } else {
-            "discarded"
-        };
-        lines.push(format!(
-            "{what} {} by {}: {} (was: {})",
-            time(decision.decided_at_ms),
-            decision.actor,
-            decision.reason,
-            or_none(decision.cause.as_deref()),
-        ));
-    }
+    let decisions = dead_letters.decisions(event_id).await?;
+    lines.extend(decisions.iter().map(audit::about));
     Ok(lines.join("\n"))
 }
 

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             Command::Serve => serve::serve(config, shutdown).await,
             Command::Migrate => migrate::migrate(&config, shutdown).await,
             Command::Demo => demo::demo(config, shutdown).await,
-            Command::Topology(topology::Topology::Export(export)) => topology::export(&export),
+            Command::Topology(ref asked) => topology::run(&config, asked).await,
             Command::DeadLetters(ref asked) => dead_letters::run(&config, asked).await,
         },
     )

@@ -94,7 +94,8 @@ impl System {
     }
 }
 
-async fn broker(config: &Config) -> anyhow::Result<Broker> {
+/// RabbitMQ, or the queue file in the data folder.
+pub(crate) async fn broker(config: &Config) -> anyhow::Result<Broker> {
     match &config.rabbitmq {
         Some(rabbitmq) => Ok(Broker::RabbitMq(rabbitmq.clone())),
         None => Ok(Broker::Embedded(

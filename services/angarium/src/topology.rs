@@ -1,7 +1,7 @@
 //! `angarium topology export`: prints what the services need on a RabbitMQ where they may declare nothing, for its operator to
-//! import.
+//! import. `prune` removes what they no longer need.
 //!
-//! It asks no broker and no database: everything follows from the services' subscription tables.
+//! The export asks no broker and no database: everything follows from the services' subscription tables.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,15 +11,19 @@ use anyhow::Context as _;
 use messaging::Participant;
 use messaging::definitions::{Account, Definitions};
 
+use crate::args::Config;
 use crate::registry::SERVICES;
 
 mod passwords;
+mod prune;
 
 /// What to do with the topology.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Topology {
     /// Print RabbitMQ definitions as JSON: exchanges, queues, bindings, policies, and one user a service with its rights
     Export(Export),
+    /// Remove the bindings of the services' queues that this release does not need; once no older release can come back
+    Prune(prune::Prune),
 }
 
 /// What to print.
@@ -47,11 +51,19 @@ pub struct Export {
     pub(crate) prefix: String,
 }
 
-/// Prints the definitions, or writes them to a file.
+/// Does what was asked.
 ///
 /// # Errors
-/// Where a password cannot be read or kept, or nobody takes the output.
-pub fn export(export: &Export) -> anyhow::Result<()> {
+/// Where the files or the broker cannot be used, or the output cannot be written.
+pub async fn run(config: &Config, asked: &Topology) -> anyhow::Result<()> {
+    match asked {
+        Topology::Export(asked) => export(asked),
+        Topology::Prune(asked) => prune::prune(config, asked).await,
+    }
+}
+
+/// Prints the definitions, or writes them to a file.
+fn export(export: &Export) -> anyhow::Result<()> {
     let mut accounts = accounts(export.all_in_one);
     for account in &mut accounts {
         if let Some(folder) = &export.passwords {

@@ -3,7 +3,7 @@
 //! The handler of `user.deleted` marks the user, from which moment on no order is taken for them; how much is left to be done
 //! has no bound, so the worker of [`service::settling`] does it, a few orders in a transaction, until nothing is left.
 
-use messaging::{Transaction, outbox, trace};
+use messaging::{Transaction, trace};
 use service::settling::{Deleted, Deletions};
 use store::Database;
 use uuid::Uuid;
@@ -51,7 +51,6 @@ impl Deletions for Orders {
     }
 
     async fn settled(transaction: &Transaction, user_id: Uuid) -> anyhow::Result<()> {
-        outbox::erase(transaction, &user_id.to_string()).await?;
         Ok(users::settle_user(transaction, user_id).await?)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `event_checks.rs` holds the rules: an event that breaks one ends the build.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
@@ -21,6 +22,8 @@ pub(crate) struct EventMessage {
     pub(crate) may_be_unrouted: bool,
     pub(crate) person_id_field: String,
     pub(crate) has_sensitive_fields: bool,
+    /// The top-level members that are sensitive or hold something that is, as they are called in Rust.
+    pub(crate) sensitive_members: BTreeSet<String>,
 }
 
 /// All events of the files, or every mistake in them.
@@ -34,8 +37,8 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<EventMessage>, Vec<Strin
             && message.parent_message().is_none();
         match options.event(&message) {
             Some(option) if is_place_for_events => {
-                let is_personal = options.holds_sensitive(&message);
-                let event = EventMessage::new(message, &option, is_personal);
+                let sensitive = sensitive_members(&options, &message);
+                let event = EventMessage::new(message, &option, sensitive);
                 mistakes.extend(alone(&event));
                 events.push(event);
             }
@@ -75,6 +78,8 @@ pub(crate) fn to_rust(events: &[EventMessage]) -> String {
             "crate::EventInfo {{ type_name: {:?}, exchange: {:?}, aggregate: {:?}, routing_key: {:?}, aggregate_id_field: {:?}, \
              person_id_field: {:?}, may_be_unrouted: {:?}, \
              show: |bytes| Ok(format!(\"{{:?}}\", <{path} as ::prost::Message>::decode(bytes)?)), \
+             person_id: |bytes| Ok(::event::Event::person_id(&<{path} as ::prost::Message>::decode(bytes)?).map(str::to_owned)), \
+             blanked: |bytes| {{ {blanking} }}, \
              reencode: |bytes| Ok(::prost::Message::encode_to_vec(&<{path} as ::prost::Message>::decode(bytes)?)) }},",
             event.message.full_name(),
             event.exchange,
@@ -84,6 +89,7 @@ pub(crate) fn to_rust(events: &[EventMessage]) -> String {
             Some(&event.person_id_field).filter(|name| !name.is_empty()),
             event.may_be_unrouted,
             path = rust::path(&event.message),
+            blanking = event.blanking(),
         );
     }
     code.push_str("];\n");
@@ -103,7 +109,7 @@ impl EventMessage {
     fn new(
         message: MessageDescriptor,
         option: &DynamicMessage,
-        has_sensitive_fields: bool,
+        sensitive_members: BTreeSet<String>,
     ) -> Self {
         Self {
             message,
@@ -114,7 +120,8 @@ impl EventMessage {
             own_versions: is_set(option, "own_versions"),
             may_be_unrouted: is_set(option, "may_be_unrouted"),
             person_id_field: text(option, "person_id_field"),
-            has_sensitive_fields,
+            has_sensitive_fields: !sensitive_members.is_empty(),
+            sensitive_members,
         }
     }
 
@@ -124,6 +131,25 @@ impl EventMessage {
         }
         let field = rust::identifier(&self.person_id_field);
         format!("fn person_id(&self) -> Option<&str> {{ Some(&self.{field}) }}\n")
+    }
+
+    /// The body of a function that reads `bytes` and writes them without what is sensitive.
+    fn blanking(&self) -> String {
+        let path = rust::path(&self.message);
+        let binding = if self.has_sensitive_fields {
+            "let mut event"
+        } else {
+            "let event"
+        };
+        let mut code = format!("{binding} = <{path} as ::prost::Message>::decode(bytes)?;\n");
+        for member in &self.sensitive_members {
+            let _ = writeln!(
+                code,
+                "event.{member} = ::core::default::Default::default();"
+            );
+        }
+        code.push_str("Ok(::prost::Message::encode_to_vec(&event))");
+        code
     }
 
     /// The same kind of aggregate: one numbering of versions, and what a consumer that keeps the order takes whole.
@@ -157,6 +183,19 @@ impl EventMessage {
             person = self.person_function(),
         );
     }
+}
+
+fn sensitive_members(options: &Options, message: &MessageDescriptor) -> BTreeSet<String> {
+    let sensitive = message.fields().filter(|field| {
+        let inner = field.kind().as_message().cloned();
+        options.is_sensitive(field) || inner.is_some_and(|inner| options.holds_sensitive(&inner))
+    });
+    let members = sensitive.map(|field| match field.containing_oneof() {
+        // What prost generates for `optional` is a field.
+        Some(oneof) if !oneof.is_synthetic() => rust::identifier(oneof.name()),
+        _ => rust::identifier(field.name()),
+    });
+    members.collect()
 }
 
 fn text(option: &DynamicMessage, field: &str) -> String {

@@ -71,6 +71,10 @@ pub struct EventInfo {
     pub may_be_unrouted: bool,
     /// Reads an event and shows it as a log or an operator may see it: without what is sensitive.
     pub show: fn(&[u8]) -> Result<String, prost::DecodeError>,
+    /// Reads an event. Returns the id of the person that its personal data belongs to.
+    pub person_id: fn(&[u8]) -> Result<Option<String>, prost::DecodeError>,
+    /// Reads an event, and writes it again without what is sensitive.
+    pub blanked: fn(&[u8]) -> Result<Vec<u8>, prost::DecodeError>,
     /// Reads an event with the types of this build, and writes it again.
     pub reencode: fn(&[u8]) -> Result<Vec<u8>, prost::DecodeError>,
 }

@@ -21,6 +21,8 @@ pub(crate) const TRACESTATE: &str = "tracestate";
 pub(crate) const BAGGAGE: &str = "baggage";
 /// Ours, and for measuring only: when the relay handed the message over, in Unix milliseconds.
 pub(crate) const PUBLISHED_MS: &str = "angarium_published_ms";
+/// Ours: for how long the publisher can publish the event again, in seconds.
+pub(crate) const OUTBOX_RETENTION_S: &str = "angarium_outbox_retention_s";
 
 /// Our own header. A transport that could not read a message adds it; it shows what was found, as text.
 pub const UNREADABLE: &str = "angarium_unreadable";

@@ -50,6 +50,17 @@ impl Message {
         self.headers.get(headers::PUBLISHED_MS)?.parse().ok()
     }
 
+    /// Notes for how long its publisher keeps it, in whole seconds: for so long it can be published again.
+    pub fn set_outbox_retention_s(&mut self, retention_s: u64) {
+        let name = headers::OUTBOX_RETENTION_S.to_owned();
+        self.headers.insert(name, retention_s.to_string());
+    }
+
+    /// For how long its publisher can publish it again. `None` where the publisher did not say.
+    pub fn outbox_retention_s(&self) -> Option<u64> {
+        self.headers.get(headers::OUTBOX_RETENTION_S)?.parse().ok()
+    }
+
     /// What ties it to the call that has caused it: the event's own id where the sender did not say, or said too much.
     pub fn correlation_id(&self, event_id: &str) -> String {
         let given = self.correlation_id.as_deref();

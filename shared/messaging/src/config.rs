@@ -148,6 +148,24 @@ pub struct EngineArgs {
         value_name = "TIME"
     )]
     pub inbox_retention: String,
+
+    /// How long a dead letter waits for a decision before it is discarded, or `never`. A discarded event never has its effect
+    #[arg(
+        long,
+        env = "DEAD_LETTER_RETENTION",
+        default_value = "never",
+        value_name = "TIME"
+    )]
+    pub dead_letter_retention: String,
+
+    /// How long decisions about dead letters are kept: who, when and why; at least as long as INBOX_RETENTION
+    #[arg(
+        long,
+        env = "DECISION_RETENTION",
+        default_value = "365days",
+        value_name = "TIME"
+    )]
+    pub decision_retention: String,
 }
 
 impl EngineArgs {
@@ -173,6 +191,11 @@ impl EngineArgs {
         );
         let outbox = time("OUTBOX_RETENTION", &self.outbox_retention, problem);
         let inbox = time("INBOX_RETENTION", &self.inbox_retention, problem);
+        let dead_letters = match self.dead_letter_retention.trim() {
+            "never" => Some(None),
+            given => time("DEAD_LETTER_RETENTION", given, problem).map(Some),
+        };
+        let decisions = time("DECISION_RETENTION", &self.decision_retention, problem);
         let retry = RetryPolicy {
             attempts: attempts?,
             longest_age: longest_age?,
@@ -181,8 +204,18 @@ impl EngineArgs {
         let retention = Retention {
             outbox: outbox?,
             inbox: inbox?,
+            dead_letters: dead_letters?,
+            decisions: decisions?,
             ..Retention::default()
         };
+        if retention.decisions < retention.inbox {
+            problem(
+                "DECISION_RETENTION",
+                &self.decision_retention,
+                "at least INBOX_RETENTION: decisions outlive the rows that they are about",
+            );
+            return None;
+        }
         if let Err(disagreement) = retention.check(&retry) {
             problem(
                 "INBOX_RETENTION",
@@ -251,6 +284,8 @@ mod tests {
             outbox_max_pending: "1000000".into(),
             outbox_retention: "7days".into(),
             inbox_retention: "14days".into(),
+            dead_letter_retention: "never".into(),
+            decision_retention: "365days".into(),
         }
     }
 
@@ -273,6 +308,33 @@ mod tests {
         for setting in ["INBOX_RETENTION", "OUTBOX_RETENTION", "RETRY_LONGEST_AGE"] {
             assert!(found[0].contains(setting), "{found:?}");
         }
+    }
+
+    #[test]
+    fn dead_letters_have_an_age_only_if_one_is_given() {
+        let checked = |given: &str| {
+            let args = EngineArgs {
+                dead_letter_retention: given.into(),
+                ..args()
+            };
+            args.check(&mut |_, _, _| {})
+                .map(|config| config.retention.dead_letters)
+        };
+        assert_eq!(checked("never"), Some(None));
+        let month = Duration::from_secs(30 * 24 * 3600);
+        assert_eq!(checked("30days"), Some(Some(month)));
+        assert_eq!(checked("0s"), None);
+        assert_eq!(checked("often"), None);
+    }
+
+    #[test]
+    fn decisions_outlive_the_inbox() {
+        let found = problems(&EngineArgs {
+            decision_retention: "13days".into(),
+            ..args()
+        });
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("DECISION_RETENTION"), "{found:?}");
     }
 
     #[test]

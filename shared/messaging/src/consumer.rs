@@ -28,6 +28,7 @@ mod outcome;
 mod park;
 mod pipeline;
 mod plan;
+mod producers;
 mod retry_worker;
 mod step;
 mod transaction;
@@ -37,6 +38,7 @@ pub use config::ConsumerConfig;
 use lane::Lane;
 use lanes::Lanes;
 use pipeline::Pipeline;
+pub(crate) use producers::Producers;
 use retry_worker::RetryWorker;
 
 /// With how many a connection begins. What comes first may have ended the process that had it before: where it does so again,
@@ -52,6 +54,7 @@ pub struct Consumer {
     link: Link,
     /// That of the dead letters.
     dead_letters: Link,
+    producers: Option<Arc<Producers>>,
 }
 
 impl Consumer {
@@ -79,7 +82,14 @@ impl Consumer {
             config,
             link: connections.link(),
             dead_letters: connections.link(),
+            producers: None,
         }
+    }
+
+    /// Compares how long it remembers with what its producers say.
+    pub(crate) fn comparing(mut self, producers: Arc<Producers>) -> Self {
+        self.producers = Some(producers);
+        self
     }
 
     /// Tells `connections` whether it has its own.
@@ -165,6 +175,9 @@ impl Consumer {
                 Some(acks) = done.next() => acknowledge(receiver, acks).await?,
                 delivery = receiver.receive() => {
                     let delivery = delivery?;
+                    if let Some(producers) = &self.producers {
+                        producers.note(&delivery.message);
+                    }
                     // The first that nobody had before: whatever was returned is done.
                     if narrow && !delivery.redelivered {
                         narrow = false;

@@ -2,7 +2,7 @@
 //!
 //! A decision changes the state of the event's row and nothing else. The consumer takes the row up like any other that is due, so
 //! a replay reaches this consumer only, keeps the event's id, and has its effect once; in order, it goes in its turn, and what
-//! waited behind it follows. Each decision is kept with who made it and why.
+//! waited behind it follows. Each decision is kept with who made it and why, for longer than the event's row (`record.rs`).
 
 use event::Message;
 use sea_orm::{DbErr, QueryResult};
@@ -11,6 +11,11 @@ use uuid::Uuid;
 use crate::store::Store;
 use crate::{inbox, stored};
 use store::sql;
+
+pub(crate) mod aging;
+pub(crate) mod record;
+
+pub use record::Decision;
 
 /// Rows a transaction, when many are replayed.
 const BATCH: i64 = 200;
@@ -52,21 +57,6 @@ pub struct DeadLetter {
     pub blocks: i64,
     /// What arrived, to the byte. It may hold personal data.
     pub message: Message,
-}
-
-/// What an operator has decided, for the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// Whether it was replayed rather than discarded.
-    pub replayed: bool,
-    /// Who.
-    pub actor: String,
-    /// Why.
-    pub reason: String,
-    /// What the row said was wrong.
-    pub cause: Option<String>,
-    /// When.
-    pub decided_at_ms: i64,
 }
 
 /// The dead letters of one consumer.
@@ -137,7 +127,7 @@ impl DeadLetters {
             SET state = 'deferred', due_at = {time}, replayed_at = {time}, replays = replays + 1, settled_at = NULL,
                 attempts = 0, first_failed_at = NULL
             WHERE consumer = $1 AND event_id = {uuid $2} AND state IN ('dead', 'skipped')";
-        self.decide(event_id, "replayed", replaying, actor, reason)
+        self.decide(event_id, record::REPLAYED, replaying, actor, reason)
             .await
     }
 
@@ -191,26 +181,8 @@ impl DeadLetters {
         let discarding = "
             UPDATE angarium_inbox SET state = 'discarded', due_at = {time}, settled_at = NULL
             WHERE consumer = $1 AND event_id = {uuid $2} AND state IN ('dead', 'skipped')";
-        self.decide(event_id, "discarded", discarding, actor, reason)
+        self.decide(event_id, record::DISCARDED, discarding, actor, reason)
             .await
-    }
-
-    /// What has been decided about an event, oldest first.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
-    pub async fn decisions(&self, event_id: &str) -> Result<Vec<Decision>, DbErr> {
-        let Some(event_id) = id(event_id) else {
-            return Ok(Vec::new());
-        };
-        let rows = sql::query_all(
-            self.store.connection(),
-            "SELECT decision, actor, reason, cause, {ms decided_at} AS decided_at_ms FROM angarium_dead_letter_decision
-             WHERE consumer = $1 AND event_id = {uuid $2} ORDER BY sequence",
-            [self.consumer.as_str().into(), event_id.as_str().into()],
-        )
-        .await?;
-        rows.iter().map(decision).collect()
     }
 
     async fn decide(
@@ -226,19 +198,13 @@ impl DeadLetters {
         };
         let transaction = self.store.begin().await?;
         // Before the row is changed, because what it says goes with the decision.
-        sql::execute(
+        record::keep(
             &transaction,
-            "INSERT INTO angarium_dead_letter_decision
-                 (consumer, event_id, decision, actor, reason, cause, attempts, decided_at)
-             SELECT consumer, event_id, $3, $4, $5, cause, attempts, {time} FROM angarium_inbox
-             WHERE consumer = $1 AND event_id = {uuid $2} AND state IN ('dead', 'skipped')",
-            [
-                self.consumer.as_str().into(),
-                event_id.as_str().into(),
-                decision.into(),
-                actor.into(),
-                reason.into(),
-            ],
+            &self.consumer,
+            &event_id,
+            decision,
+            actor,
+            reason,
         )
         .await?;
         let key = [self.consumer.as_str().into(), event_id.as_str().into()];
@@ -288,15 +254,5 @@ fn letter(row: &QueryResult) -> Result<DeadLetter, DbErr> {
         last_failed_at_ms: row.try_get("", "last_failed_at_ms")?,
         blocks: row.try_get("", "blocks")?,
         message: stored::message(row),
-    })
-}
-
-fn decision(row: &QueryResult) -> Result<Decision, DbErr> {
-    Ok(Decision {
-        replayed: row.try_get::<String>("", "decision")? == "replayed",
-        actor: row.try_get("", "actor")?,
-        reason: row.try_get("", "reason")?,
-        cause: row.try_get("", "cause")?,
-        decided_at_ms: row.try_get("", "decided_at_ms")?,
     })
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Budget;
 use crate::connected::Connections;
-use crate::consumer::{Consumer, ConsumerConfig};
+use crate::consumer::{Consumer, ConsumerConfig, Producers};
 use crate::relay::{Relay, RelayConfig};
 use crate::retention::{self, Retention};
 use crate::store::Store;
@@ -72,6 +72,8 @@ pub struct Engine {
     transport: Arc<dyn Transport>,
     relay: Relay,
     consumer: Option<Consumer>,
+    /// The name of the queue that it consumes.
+    queue: Option<String>,
     connected: watch::Receiver<bool>,
     inventory: Inventory,
     budget: Budget,
@@ -92,9 +94,20 @@ impl Engine {
         let relay = Relay::new(
             store.clone(),
             Arc::clone(&transport),
-            RelayConfig::new(participant.service),
+            RelayConfig {
+                retention: Some(config.retention.outbox),
+                ..RelayConfig::new(participant.service)
+            },
         )
         .with_link(connections.link());
+        let producers = Arc::new(Producers::new(
+            config.retention.inbox,
+            config.consumer.retry.longest_age,
+        ));
+        let queue = participant
+            .subscriptions
+            .as_ref()
+            .map(|subscriptions| subscriptions.queue().name);
         let consumer = participant.subscriptions.map(|subscriptions| {
             Consumer::new(
                 store.clone(),
@@ -103,13 +116,20 @@ impl Engine {
                 config.consumer,
             )
             .of(&connections)
+            .comparing(Arc::clone(&producers))
         });
         Self {
             store: store.clone(),
             transport,
             relay,
             consumer,
-            inventory: Inventory::new(participant.service, connections.watch()),
+            queue,
+            inventory: Inventory::new(
+                participant.service,
+                connections.watch(),
+                store.consuming(),
+                producers,
+            ),
             connected: connections.watch(),
             budget: Budget {
                 age: config.outbox_budget,
@@ -157,7 +177,7 @@ impl Engine {
             receive,
             self.relay.run(quiet.clone()),
             self.store.backlog().watch(&self.store, self.budget, &stop),
-            retention::run(&self.store, &self.retention, &stop),
+            retention::run(&self.store, &self.retention, self.queue.as_deref(), &stop),
             self.inventory.run(&self.store, &stop),
         );
     }

@@ -16,6 +16,7 @@ use crate::transaction::Transaction;
 use crate::{faults, stored};
 use store::sql;
 
+pub(crate) mod erasure;
 mod fingerprint;
 pub(crate) mod held;
 #[cfg(test)]

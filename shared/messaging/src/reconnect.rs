@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::retry::delay;
+use crate::waits::{Wait, Waits};
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
@@ -16,12 +17,27 @@ const LASTING: Duration = Duration::from_secs(5);
 pub(crate) struct Reconnect {
     failures: u32,
     connected: Option<Instant>,
+    /// Of a database: what its health is known by.
+    waits: Option<Waits>,
+    wait: Option<Wait>,
 }
 
+/// With the first failure a transaction may just have lost a race.
+const FAILURES_BELIEVED: u32 = 2;
+
 impl Reconnect {
+    /// Of a consumer to its database. The health of the service says so while it waits.
+    pub(crate) fn to(waits: &Waits) -> Self {
+        Self {
+            waits: Some(waits.clone()),
+            ..Self::default()
+        }
+    }
+
     /// It worked: the next failure waits briefly again.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
+        self.wait = None;
     }
 
     /// A connection was made. Only one that lasts makes the next failure wait briefly again: what breaks just after each
@@ -40,6 +56,9 @@ impl Reconnect {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES_BELIEVED && self.wait.is_none() {
+            self.wait = self.waits.as_ref().map(Waits::begin);
+        }
         let pause = delay(FIRST, LONGEST, self.failures, fastrand::f64());
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
     }

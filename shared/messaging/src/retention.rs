@@ -1,13 +1,15 @@
 //! Deletes what is no longer needed: published events from the outbox, settled ones from the inbox.
 //!
-//! In small batches, each a statement of its own, off the hot path. Dead events are kept until an operator decides. The inbox is
-//! what makes a second delivery harmless, so it remembers for longer than any message can take to come back.
+//! In small batches, each a statement of its own, off the hot path. Dead events are kept until an operator decides, unless they are
+//! given an age. The inbox is what makes a second delivery harmless, so it remembers for longer than any message can take to come
+//! back. The record of decisions is kept for longer still.
 
 use std::time::Duration;
 
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
+use crate::dead_letters::DeadLetters;
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Store;
 use store::sql;
@@ -25,17 +27,23 @@ pub struct Retention {
     pub outbox: Duration,
     /// Settled events; as long as a second delivery is recognised.
     pub inbox: Duration,
+    /// How long a dead event waits for a decision; then it is discarded. `None`: for ever.
+    pub dead_letters: Option<Duration>,
+    /// Decisions about dead events: who, when and why.
+    pub decisions: Duration,
     /// Between two rounds, give or take a half.
     pub every: Duration,
 }
 
 impl Default for Retention {
-    /// A week for the outbox, two for the inbox; cleaned up every ten minutes.
+    /// A week for the outbox, two for the inbox, a year for decisions; dead events wait for ever. Cleaned up every ten minutes.
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
         Self {
             outbox: 7 * DAY,
             inbox: 14 * DAY,
+            dead_letters: None,
+            decisions: 365 * DAY,
             every: Duration::from_secs(600),
         }
     }
@@ -74,7 +82,13 @@ pub struct RetentionTooShort {
 
 /// Cleans up now and then, until `stop`. Not at once: after a long stop, what was handled and never acknowledged comes again
 /// first, and has to be recognised.
-pub(crate) async fn run(store: &Store, retention: &Retention, stop: &CancellationToken) {
+pub(crate) async fn run(
+    store: &Store,
+    retention: &Retention,
+    consumer: Option<&str>,
+    stop: &CancellationToken,
+) {
+    let dead_letters = consumer.map(|consumer| DeadLetters::new(store.clone(), consumer));
     loop {
         // Not in step with other replicas.
         let pause = retention.every.mul_f64(0.5 + fastrand::f64());
@@ -87,6 +101,12 @@ pub(crate) async fn run(store: &Store, retention: &Retention, stop: &Cancellatio
         }
         if let Err(error) = clean_up(store, retention, stop).await {
             tracing::warn!(%error, "old rows were not deleted; the next round tries again");
+        }
+        let Some(dead_letters) = &dead_letters else {
+            continue;
+        };
+        if let Err(error) = dead_letters.discard_old(retention.dead_letters, stop).await {
+            tracing::warn!(%error, "old dead letters were not discarded; the next round tries again");
         }
     }
 }
@@ -102,9 +122,11 @@ pub(crate) async fn clean_up(
         (HISTORY_AHEAD, STEP),
         (INBOX_AHEAD, STEP),
         (DECISIONS_AHEAD, STEP),
+        (ERASED_AHEAD, STEP),
         (HISTORY, retention.outbox),
         (INBOX, retention.inbox),
-        (DECISIONS, retention.inbox),
+        (DECISIONS, retention.decisions),
+        (ERASED, retention.inbox),
     ] {
         while !stop.is_cancelled() {
             let _turn = store.turn_to_write().await?;
@@ -138,6 +160,12 @@ DELETE FROM angarium_dead_letter_decision WHERE sequence IN (
     SELECT sequence FROM angarium_dead_letter_decision WHERE decided_at < {time - $1}
     ORDER BY decided_at LIMIT $2 {skip locked})";
 
+// For as long as an event can come back.
+const ERASED: &str = "
+DELETE FROM angarium_erased_person WHERE person_id IN (
+    SELECT person_id FROM angarium_erased_person WHERE erased_at < {time - $1}
+    ORDER BY erased_at LIMIT $2 {skip locked})";
+
 // The retention of rows that a clock wrote while it was ahead begins now.
 const HISTORY_AHEAD: &str = "
 UPDATE angarium_outbox_history SET published_at = {time} WHERE position IN (
@@ -151,3 +179,7 @@ const DECISIONS_AHEAD: &str = "
 UPDATE angarium_dead_letter_decision SET decided_at = {time} WHERE sequence IN (
     SELECT sequence FROM angarium_dead_letter_decision WHERE decided_at > {time + $1}
     ORDER BY decided_at LIMIT $2 {skip locked})";
+const ERASED_AHEAD: &str = "
+UPDATE angarium_erased_person SET erased_at = {time} WHERE person_id IN (
+    SELECT person_id FROM angarium_erased_person WHERE erased_at > {time + $1}
+    ORDER BY erased_at LIMIT $2 {skip locked})";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnAcquireErr, DbErr};
 use store::{Database, DatabaseConfig, DatabaseError, Doubt, sql};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -17,6 +17,7 @@ use crate::due::{Due, Looks};
 use crate::signals::Signals;
 use crate::telemetry::System;
 use crate::transaction::Transaction;
+use crate::waits::Waits;
 use crate::{faults, telemetry};
 
 /// How long a command waits to begin. Behind many other writers a caller is better refused than kept.
@@ -40,6 +41,8 @@ pub struct Store {
     looks: Looks,
     backlog: Backlog,
     doubt: Doubt,
+    /// Parts of the consumer that wait for this database.
+    waits: Waits,
     /// Where events go, for the traces: known once there is an engine.
     system: Arc<OnceLock<System>>,
 }
@@ -88,6 +91,7 @@ impl Store {
             looks: Looks::new(LOOK),
             backlog: Backlog::default(),
             doubt: Doubt::new(),
+            waits: Waits::new(),
             system: Arc::default(),
         }
     }
@@ -102,6 +106,15 @@ impl Store {
     /// Raised whenever a statement or a commit on this database fails, for the service's health check.
     pub fn doubt(&self) -> Doubt {
         self.doubt.clone()
+    }
+
+    /// Whether the consumer can use this database: `false` while events wait for it.
+    pub fn consuming(&self) -> watch::Receiver<bool> {
+        self.waits.watch()
+    }
+
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// For reading, and for statements that stand alone.

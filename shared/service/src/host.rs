@@ -12,7 +12,7 @@ use runtime::auth::{self, Guard, Verifier};
 use runtime::{ExitWith, GrpcServer, PageTokens, Serving, Shutdown, SystemClock, idempotency};
 
 use crate::parts::{Base, Parts};
-use crate::{Config, Definition, Keys, OwnArgs, Service, keys};
+use crate::{Config, Definition, Keys, OwnArgs, Service, erasure, keys};
 
 /// A service, ready to run.
 pub struct Host {
@@ -94,6 +94,9 @@ impl Host {
         let stop = &shutdown.soft;
         let mut serving = Serving::start(server, service, &shutdown);
         serving.tell_of("broker", engine.connected());
+        serving.tell_of("consumer", store.consuming());
+        let late = erasure::erase_late(store.clone(), stop.clone());
+        serving.beside("erasure", late);
         if definition.keys == Keys::Announced {
             let asking = messaging::ask_until_answered(
                 store,

@@ -10,6 +10,7 @@ mod args;
 mod commands;
 mod config;
 mod definition;
+mod erasure;
 mod error;
 mod host;
 pub mod keys;

@@ -2,12 +2,17 @@
 //!
 //! The handler of `user.deleted` marks the user and calls [`wake`]; how much is left to be done has no bound. The mark is the work
 //! list: a process that dies leaves it for the next. While events cannot be published the worker waits, as commands do.
+//!
+//! The last step is the same for all services: the user's personal data is erased from the events that the service holds, has given
+//! up on or has published.
 
 use messaging::{BeginError, Cause, Store, Transaction};
 use store::Database;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
+
+use crate::erasure;
 
 /// The signal that a committed mark raises.
 const SIGNAL: &str = "deletions";
@@ -87,7 +92,9 @@ pub async fn settle_some<D: Deletions>(store: &Store) -> anyhow::Result<bool> {
         return Ok(false);
     };
     let settling = async {
-        if !D::settle_some(&transaction, &user).await? {
+        let is_more = D::settle_some(&transaction, &user).await?
+            || erasure::erase_some(&transaction, user.user_id).await?;
+        if !is_more {
             D::settled(&transaction, user.user_id).await?;
         }
         anyhow::Ok(transaction.commit().await?)

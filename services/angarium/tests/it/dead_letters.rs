@@ -93,6 +93,31 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
     let empty = said(&dead_letters(data, &["list", "order-service"]));
     assert_eq!(empty.trim(), "nothing was given up on");
     assert!(process.interrupt().success());
+
+    // The record outlives the event.
+    let url = format!("sqlite://{}", data.join("order-service.db").display());
+    let db = Database::connect(url).await.unwrap();
+    let forgetting = "DELETE FROM angarium_inbox";
+    db.execute_unprepared(forgetting).await.unwrap();
+    db.close().await.unwrap();
+    let audit = said(&dead_letters(data, &["audit", "order-service"]));
+    let [replayed, discarded] = audit.lines().collect::<Vec<_>>()[..] else {
+        panic!("two decisions: {audit}");
+    };
+    for (line, parts) in [
+        (replayed, [EVENT_ID, "replayed", "by ada: mended in 1.2"]),
+        (discarded, [EVENT_ID, "discarded", "by ada: a test"]),
+    ] {
+        for part in parts {
+            assert!(line.contains(part), "{part} is not in: {line}");
+        }
+    }
+    let one = said(&dead_letters(data, &["audit", "order-service", EVENT_ID]));
+    assert_eq!(one, audit);
+    let other = said(&dead_letters(data, &["audit", "order-service", "7"]));
+    assert_eq!(other.trim(), "nothing was decided");
+    let nothing = said(&dead_letters(data, &["audit", "notification-service"]));
+    assert_eq!(nothing.trim(), "nothing was decided");
 }
 
 #[tokio::test]

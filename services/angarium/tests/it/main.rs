@@ -16,6 +16,7 @@ mod full_disk;
 mod migrate;
 mod pgbouncer;
 mod process;
+mod pruning;
 mod sudden_death;
 mod telemetry;
 mod topology;

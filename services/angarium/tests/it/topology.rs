@@ -1,5 +1,6 @@
 //! A broker on which the services may declare nothing: what is exported is enough to run on, and allows nothing else.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use testkit::{Broker, BrokerKind, LockedDown, Operation};
 use uuid::Uuid;
 
-use crate::process::{broker_settings, command, run};
+use crate::process::{Process, broker_settings, command, run};
 
 mod services;
 
@@ -211,17 +212,29 @@ async fn what_is_missing_ends_the_process_with_a_code_of_its_own_and_is_named_at
     assert!(!said.contains("dead_letters"), "{said}");
 }
 
+/// As in a rolling upgrade that changes a setting: the process starts, and its log says what differs.
 #[tokio::test]
-async fn a_queue_that_somebody_else_has_made_ends_the_process_with_its_name() {
+async fn a_queue_with_other_settings_is_used_with_a_warning() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
     let (url, prefix) = broker_settings(&broker);
     let queue = format!("{prefix}orders_queue");
     let made = Operation::DeclareQueue(queue.clone());
     assert_eq!(made.attempt(&url.parse().unwrap()).await, Ok(()));
     let folder = TempDir::new().unwrap();
-    let (code, said) = serve(folder.path(), &url, &prefix).await;
-    assert_eq!(code, Some(78), "{said}");
-    assert!(said.contains(&queue), "{said}");
+    let mut command = command(folder.path());
+    command
+        .arg("serve")
+        .env("AMQP_URL", url)
+        .env("AMQP_PREFIX", prefix);
+    let log = folder.path().join("log");
+    command.stderr(File::create(&log).unwrap());
+    assert!(Process::start(&mut command).interrupt().success());
+    let log = std::fs::read_to_string(log).unwrap();
+    let warning = log.lines().find(|line| line.contains("other settings"));
+    let warning = warning.unwrap_or_else(|| panic!("no warning: {log}"));
+    for part in ["WARN", "orders_queue", "argument=", "inequivalent arg"] {
+        assert!(warning.contains(part), "{part} is not in: {warning}");
+    }
 }
 
 #[test]

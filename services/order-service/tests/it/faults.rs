@@ -16,8 +16,11 @@ use runtime::auth::{Caller, Role};
 use runtime::{PageTokens, TestClock};
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _};
 use service::CommandStore;
-use testkit::{Database, Proxy, StoreKind, eventually, reason};
+use testkit::{Database, Proxy, StoreKind, eventually, eventually_is, reason};
 use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use uuid::Uuid;
 
 use crate::samples::{created, new_id, tea_for};
@@ -52,6 +55,33 @@ async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself(
     world.knows(&user_id).await;
     world.place(tea_for(&user_id)).await.unwrap();
     assert_eq!(world.outbox().await.len(), 2);
+    world.stop().await;
+}
+
+/// Nothing restarts a process because of this name: it is for those who watch.
+#[tokio::test]
+async fn health_names_a_consumer_that_waits_for_its_database() {
+    let database = Database::create(StoreKind::Postgres).await;
+    let proxy = Proxy::before(database.url()).await;
+    let mut config = database.config();
+    config.url = proxy.url().into();
+    config.acquire_timeout = Duration::from_millis(300);
+    let world = World::on(database, config).await;
+    let consumer = async || {
+        let request = HealthCheckRequest {
+            service: "angarium.order.v1.OrderService/consumer".to_owned(),
+        };
+        let answer = HealthClient::new(world.channel()).check(request).await;
+        answer.unwrap().into_inner().status()
+    };
+    eventually_is("it serves", ServingStatus::Serving, &consumer).await;
+    proxy.cut();
+    let user_id = new_id();
+    world.send(&created(&user_id, 1)).await;
+    eventually_is("it waits", ServingStatus::NotServing, &consumer).await;
+    proxy.mend();
+    world.knows(&user_id).await;
+    eventually_is("it serves again", ServingStatus::Serving, &consumer).await;
     world.stop().await;
 }
 

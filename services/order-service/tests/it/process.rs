@@ -26,6 +26,7 @@ async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
     for name in [
         "angarium.order.v1.OrderService",
         "angarium.order.v1.OrderService/broker",
+        "angarium.order.v1.OrderService/consumer",
     ] {
         eventually_is("it serves", ServingStatus::Serving, async || {
             let request = HealthCheckRequest {

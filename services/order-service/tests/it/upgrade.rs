@@ -13,13 +13,14 @@ use uuid::Uuid;
 use crate::samples::tea_for;
 use crate::world::World;
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "angarium_outbox",
     "angarium_outbox_history",
     "angarium_relay_lease",
     "angarium_inbox",
     "angarium_position",
     "angarium_dead_letter_decision",
+    "angarium_erased_person",
     "angarium_verification_key",
     "angarium_idempotency",
     "angarium_page_token_key",

@@ -99,6 +99,7 @@ fn headers() -> Value {
             "traceparent": text("W3C Trace Context of the span that created the event"),
             "tracestate": text("Its vendors' part"),
             "baggage": text("W3C Baggage: the entries that the installation lets travel"),
+            "angarium_outbox_retention_s": text("For how long its publisher can publish it again, in seconds; a consumer has to remember it for longer"),
             "angarium_published_ms": text("When it was handed to the broker, in Unix milliseconds; for measuring only")
         }
     })

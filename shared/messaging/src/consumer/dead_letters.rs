@@ -45,7 +45,7 @@ impl Consumer {
         // What was received before the stop is acknowledged, or it would come again.
         while let Some(received) = stop.run_until_cancelled(receiver.receive()).await {
             let delivery = received?;
-            let mut reconnect = Reconnect::default();
+            let mut reconnect = Reconnect::to(self.store.waits());
             while let Err(error) = self.keep(&delivery).await {
                 if stop.is_cancelled() {
                     return Ok(());

@@ -92,7 +92,7 @@ impl Lane {
 
     /// Takes up one delivery and settles it, as soon as the store is there. `false` where it was not there until `stop`.
     async fn until_taken_up(&self, delivery: &Delivery, stop: &CancellationToken) -> bool {
-        let mut reconnect = Reconnect::default();
+        let mut reconnect = Reconnect::to(self.store.waits());
         let item = Item::arrived(&delivery.message);
         while let Err(error) = self.pipeline.alone(&self.store, item).await {
             tracing::warn!(%error, "consuming pauses for the database");

@@ -92,7 +92,7 @@ impl RetryWorker {
         let known = self.pipeline.subscriptions.known_types();
         let question = held::due_in_ms(self.pipeline.consumer(), &known);
         let mut due = self.store.due(inbox::SIGNAL, question);
-        let (mut hands, mut reconnect) = (Hands::default(), Reconnect::default());
+        let (mut hands, mut reconnect) = (Hands::default(), Reconnect::to(self.store.waits()));
         while !stop.is_cancelled() {
             match self.take_up(&due, &mut hands).await {
                 Ok(known) => {

@@ -8,8 +8,8 @@ use serde_json::json;
 use testkit::{Database, StoreKind};
 
 use super::positions::{LOCK, RELEASE};
-use super::{LOWEST_HELD, held};
-use crate::dead_letters;
+use super::{LOWEST_HELD, erasure, held};
+use crate::dead_letters::{self, aging};
 use store::sql;
 
 /// Done events.
@@ -147,6 +147,52 @@ async fn no_statement_reads_all_that_is_held(
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{plan}");
             assert!(!plan.contains(&format!("SCAN {table}\n")), "{plan}");
         }
+    }
+    let types = || {
+        let one = json!({"event_type": "angarium.user.v1.UserCreated"});
+        sql::list(one.as_object().cloned())
+    };
+    for (statement, values, index) in [
+        (
+            erasure::UNATTRIBUTED,
+            vec![types(), 200_i64.into()],
+            "angarium_inbox_unattributed",
+        ),
+        (
+            erasure::LATE,
+            vec![types(), 200_i64.into()],
+            "angarium_inbox_late",
+        ),
+        (
+            erasure::PERSONAL,
+            vec!["user".into(), 200_i64.into()],
+            "angarium_inbox_personal",
+        ),
+        (
+            erasure::LEFT,
+            vec![types(), "user".into()],
+            "angarium_inbox_unattributed",
+        ),
+        (
+            aging::AGED,
+            vec!["queue".into(), 1000_i64.into(), 200_i64.into()],
+            "angarium_inbox_given_up",
+        ),
+        (
+            aging::REJECTED,
+            vec!["queue".into(), 200_i64.into()],
+            "angarium_inbox_given_up",
+        ),
+    ] {
+        let (explain, _) = explain(kind);
+        let statement = format!("{explain} {statement}");
+        let rows = sql::query_all(&db, &statement, values).await;
+        let plan = steps(&rows.unwrap(), kind);
+        assert!(plan.contains(index), "{statement}:\n{plan}");
+        assert!(!plan.contains("Seq Scan on angarium_inbox"), "{plan}");
+        let reads_all =
+            |line: &str| line.contains("SCAN angarium_inbox") && !line.contains("USING");
+        assert!(!plan.lines().any(reads_all), "{plan}");
     }
     if kind == StoreKind::Postgres {
         a_look_for_suspects_reads_none_of_those_that_are_due(&db).await;

@@ -8,6 +8,8 @@ use sea_orm_migration::prelude::*;
 mod inbox;
 mod m20261129_000001_create_engine;
 mod m20261129_000002_await_types;
+mod m20261130_000001_erase_inbox;
+mod m20261130_000002_index_inbox;
 mod outbox;
 
 /// In the order in which they are applied.
@@ -15,5 +17,7 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m20261129_000001_create_engine::Migration),
         Box::new(m20261129_000002_await_types::Migration),
+        Box::new(m20261130_000001_erase_inbox::Migration),
+        Box::new(m20261130_000002_index_inbox::Migration),
     ]
 }

@@ -1,5 +1,7 @@
 //! The settings of a relay.
 
+use std::time::Duration;
+
 /// How a relay works.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
@@ -7,14 +9,17 @@ pub struct RelayConfig {
     pub service: String,
     /// How many events may wait for their confirm at once. Past a few hundred only the latency grows.
     pub window: usize,
+    /// OUTBOX_RETENTION, for consumers to compare with what they remember. `None`: messages say nothing about it.
+    pub retention: Option<Duration>,
 }
 
 impl RelayConfig {
-    /// The default: 500 outstanding.
+    /// The default: 500 outstanding, and nothing about the retention.
     pub fn new(service: &str) -> Self {
         Self {
             service: service.to_owned(),
             window: 500,
+            retention: None,
         }
     }
 }

@@ -28,7 +28,10 @@ impl Relay {
         publisher: &dyn Publisher,
         row: &Pending,
     ) -> Result<BoxFuture<'static, Outcome>, TransportError> {
-        let (sequence, message) = (row.sequence, row.message());
+        let (sequence, mut message) = (row.sequence, row.message());
+        if let Some(retention) = self.config.retention {
+            message.set_outbox_retention_s(retention.as_secs());
+        }
         let publishing = Publishing::begin(row, &message, &self.system, &self.instruments);
         match publisher.publish(&message).await {
             Ok(confirm) => Ok(confirm

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SERVICE;
 use crate::backlog::watch::OLDEST;
+use crate::consumer::Producers;
 use crate::store::Store;
 use store::sql;
 
@@ -45,8 +46,13 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    /// Registers the gauges of `service`; whether it is `connected` to the broker is one of them.
-    pub(crate) fn new(service: &'static str, connected: watch::Receiver<bool>) -> Self {
+    /// Registers the gauges of `service`; whether it is `connected` to the broker and its consumer has its database are two of them.
+    pub(crate) fn new(
+        service: &'static str,
+        connected: watch::Receiver<bool>,
+        consuming: watch::Receiver<bool>,
+        producers: Arc<Producers>,
+    ) -> Self {
         let (ask, questions) = mpsc::channel(1);
         let counter = Arc::new(Counter {
             ask,
@@ -107,9 +113,34 @@ impl Inventory {
             .u64_observable_gauge("angarium.broker.connected")
             .with_unit("{connection}")
             .with_description("1 where the service has all its connections to the broker, else 0")
+            .with_callback({
+                let of_service = of_service.clone();
+                move |gauge| {
+                    let connected = u64::from(*connected.borrow());
+                    gauge.observe(connected, std::slice::from_ref(&of_service));
+                }
+            })
+            .build();
+        meter
+            .u64_observable_gauge("angarium.consumer.waiting")
+            .with_unit("{consumer}")
+            .with_description("1 while the consumer waits for its database, else 0")
+            .with_callback({
+                let of_service = of_service.clone();
+                move |gauge| {
+                    let waiting = u64::from(!*consuming.borrow());
+                    gauge.observe(waiting, std::slice::from_ref(&of_service));
+                }
+            })
+            .build();
+        meter
+            .u64_observable_gauge("angarium.inbox.short_retention")
+            .with_unit("{producer}")
+            .with_description(
+                "Producers that can publish an event again after the inbox has forgotten it",
+            )
             .with_callback(move |gauge| {
-                let connected = u64::from(*connected.borrow());
-                gauge.observe(connected, std::slice::from_ref(&of_service));
+                gauge.observe(producers.too_long(), std::slice::from_ref(&of_service));
             })
             .build();
         Self { questions }

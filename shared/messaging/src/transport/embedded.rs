@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Publisher, Receiver, Topology, Transport, TransportError};
+use crate::pruning::Bound;
 use crate::telemetry::System;
 
 mod publisher;
@@ -36,6 +37,17 @@ impl Embedded {
             file: Arc::new(QueueFile::open(path).await?),
             publications: Arc::default(),
         })
+    }
+
+    /// All bindings in the file, also those that no service declares any more.
+    pub fn bound(&self) -> Vec<Bound> {
+        self.file.bound()
+    }
+
+    /// Removes these bindings. One that is not there is no error.
+    pub(crate) async fn unbind(&self, bound: &[Bound]) -> Result<(), TransportError> {
+        let fail = |error| TransportError::new("removing bindings from the queue file", error);
+        self.file.unbind(bound).await.map_err(fail)
     }
 
     /// The transport of one service, which declares `topology`.

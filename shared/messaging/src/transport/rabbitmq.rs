@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lapin::uri::AMQPUri;
 use url::Url;
 
 use super::{Publisher, Receiver, Topology, Transport, TransportError};
@@ -18,6 +19,7 @@ mod answers;
 mod blocked;
 mod connection;
 mod declare;
+mod difference;
 mod knock;
 mod pace;
 mod properties;
@@ -27,6 +29,7 @@ mod receiver;
 mod refusal;
 mod socket;
 mod tls;
+mod unbind;
 mod verify;
 
 pub use tls::RabbitMqTls;
@@ -56,6 +59,14 @@ impl RabbitMqConfig {
     }
 }
 
+impl RabbitMqConfig {
+    /// The virtual host of the URL; `/` where it names none.
+    pub fn vhost(&self) -> String {
+        let uri: Result<AMQPUri, String> = self.url.as_str().parse();
+        uri.map_or_else(|_| "/".to_owned(), |uri| uri.vhost)
+    }
+}
+
 impl std::fmt::Debug for RabbitMqConfig {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = self.url.host_str().unwrap_or_default();
@@ -76,6 +87,7 @@ pub struct RabbitMq {
     pace: pace::Pace,
     /// The last attempt to connect was not answered.
     is_silent: AtomicBool,
+    differences: difference::Logged,
 }
 
 impl RabbitMq {
@@ -87,6 +99,7 @@ impl RabbitMq {
             topology,
             pace: pace::Pace::default(),
             is_silent: AtomicBool::default(),
+            differences: difference::Logged::default(),
         }
     }
 
@@ -104,7 +117,7 @@ impl RabbitMq {
             .is_some_and(|error| error.cause::<lapin::Error>().is_none());
         self.is_silent.store(silent, Ordering::Relaxed);
         let connection = opened?;
-        declare::declare(&connection, &self.topology).await?;
+        declare::declare(&connection, &self.topology, &self.differences).await?;
         Ok(connection)
     }
 }

@@ -118,11 +118,10 @@ pub enum TopologyMismatch {
         .0.join("; ")
     )]
     Missing(Vec<String>),
-    /// What the broker says of the first that it found to be different. Nothing but its owner can say what it is for.
+    /// An exchange of another type: what is published to it would reach no queue.
     #[error(
-        "the broker has something of a name that this service uses, with other settings than it declares: {0}. \
-         What to do: delete it there once it is empty, and the service makes it anew; or, where an operator has \
-         imported it, take from the service's user the right to configure"
+        "the broker has an exchange of a name that this service uses, of another type: {0}. \
+         What to do: delete it there, and the service makes it anew"
     )]
     Different(String),
 }

@@ -5,11 +5,15 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod aging;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod columns;
+#[cfg(test)]
+mod comparing;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -33,6 +37,8 @@ mod effects;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod erasure;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod full_disk;
@@ -42,6 +48,8 @@ mod held;
 mod identity;
 #[cfg(test)]
 mod lease;
+#[cfg(test)]
+mod log;
 #[cfg(test)]
 mod observing;
 #[cfg(test)]
@@ -72,5 +80,7 @@ mod unreadable;
 mod unroutable;
 #[cfg(test)]
 mod upgrade;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod world;

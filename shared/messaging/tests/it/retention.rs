@@ -47,6 +47,7 @@ async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays
             outbox: Duration::from_secs(60),
             inbox: Duration::from_secs(3600),
             every: Duration::from_secs(5),
+            ..Retention::default()
         },
         ..EngineConfig::default()
     };

@@ -1,7 +1,5 @@
 //! Events that no queue takes: only they and the events behind them wait.
 
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messaging::transport::Confirmation;
@@ -15,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::each_on_its_own;
 use crate::events::{Changed, EXCHANGE};
+use crate::log::Log;
 use crate::scripted::{Publication, Scripted};
 use crate::world::{NEVER, World, cause};
 
@@ -130,38 +129,18 @@ async fn too_many_of_them_are_refused_with_a_reason_of_its_own(
     engine.stop().await;
 }
 
-/// The log of this thread. All tasks of a test run on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_log_names_event_exchange_key_and_since_when() {
     // With a second subscriber, tracing does not use the answer of the one below for all threads.
     let (_statements, _listening) = testkit::Statements::listen();
-    let log = Log::default();
-    let writer = log.clone();
-    let lines = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone());
-    let _logging = tracing::subscriber::set_default(lines.finish());
+    let (log, _logging) = Log::listen();
     let (mut world, mut published) = relaying(StoreKind::Postgres).await;
     let event = world.commit(&Changed::of("a"), 1).await;
     for _ in 0..2 {
         next(&mut published).await.answer(Confirmation::Unrouted);
     }
     let lines = eventually("it is logged twice", async || {
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let text = log.text();
         let is_it = |line: &&str| line.contains("the broker did not take events");
         let lines: Vec<String> = text.lines().filter(is_it).map(str::to_owned).collect();
         (lines.len() == 2).then_some(lines).ok_or(text)

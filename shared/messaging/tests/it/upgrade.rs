@@ -10,13 +10,14 @@ use crate::events::{Changed, Failure};
 use crate::world::World;
 
 /// The engine's tables.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "angarium_outbox",
     "angarium_outbox_history",
     "angarium_relay_lease",
     "angarium_inbox",
     "angarium_position",
     "angarium_dead_letter_decision",
+    "angarium_erased_person",
 ];
 
 /// PostgreSQL refuses a prepared statement whose result changes its columns (`0A000`), on that connection for good.

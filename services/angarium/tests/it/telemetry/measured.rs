@@ -7,7 +7,10 @@ use testkit::Stack;
 use super::journey::{self, documented};
 
 /// Listed as well, but only where something goes wrong.
-const OF_FAILURES: [&str; 1] = ["angarium.relay.unroutable"];
+const OF_FAILURES: [&str; 2] = [
+    "angarium.dead_letters.discarded",
+    "angarium.relay.unroutable",
+];
 
 #[tokio::test]
 async fn what_is_measured_is_what_is_written_down() {

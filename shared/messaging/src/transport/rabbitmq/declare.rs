@@ -9,6 +9,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
 use super::connection::{Connection, short};
+use super::difference::{self, Logged};
 use super::refusal::Refusal;
 use super::verify;
 use crate::transport::{
@@ -17,14 +18,19 @@ use crate::transport::{
 };
 
 /// Idempotent. Done at each connect.
+///
+/// What is there with other settings is used as it is, because a rolling upgrade changes settings and no start may end with that. An
+/// exchange of another type is refused: it would route events to no queue.
 pub(super) async fn declare(
     connection: &Connection,
     topology: &Topology,
+    differences: &Logged,
 ) -> Result<(), TransportError> {
     // On a channel of its own, because the broker closes it with a refusal.
-    let declaring = Declaring {
+    let mut declaring = Declaring {
         channel: connection.open_channel().await?,
         connection,
+        differences,
     };
     let Err(error) = declaring.all(topology).await else {
         return connection.close_channel(&declaring.channel).await;
@@ -34,7 +40,6 @@ pub(super) async fn declare(
             tracing::debug!(%error, "the service may not declare; it looks at what is there");
             verify::verify(connection, topology).await
         }
-        // Made by somebody else, for another purpose or with other settings: to go on would be a guess.
         Some(Refusal::Different) => Err(TransportError::new(
             "declaring the topology",
             TopologyMismatch::Different(error.to_string()),
@@ -46,30 +51,61 @@ pub(super) async fn declare(
 struct Declaring<'a> {
     channel: Channel,
     connection: &'a Connection,
+    differences: &'a Logged,
 }
 
 impl Declaring<'_> {
-    async fn all(&self, topology: &Topology) -> Result<(), TransportError> {
+    async fn all(&mut self, topology: &Topology) -> Result<(), TransportError> {
         for exchange in &topology.exchanges {
-            self.exchange(exchange, ExchangeKind::Topic).await?;
+            self.make(&Needed::Topic(exchange), vec![]).await?;
         }
         let Some(queue) = &topology.queue else {
             return Ok(());
         };
-        self.exchange(DEAD_LETTER_EXCHANGE, ExchangeKind::Direct)
+        self.make(&Needed::Direct(DEAD_LETTER_EXCHANGE), vec![])
             .await?;
         // The dead-letter queue first: from its first delivery on, the queue has somewhere to put what it gives up on.
         let dead_letters = dead_letter_queue(&queue.name);
-        self.queue(&dead_letters, dead_letter_settings()).await?;
+        self.make(&Needed::Queue(&dead_letters), dead_letter_settings())
+            .await?;
         self.bind(&dead_letters, DEAD_LETTER_EXCHANGE, &queue.name)
             .await?;
         let dlx = self.connection.name(DEAD_LETTER_EXCHANGE)?;
-        self.queue(&queue.name, queue.settings(dlx.as_str()))
-            .await?;
+        let settings = queue.settings(dlx.as_str());
+        self.make(&Needed::Queue(&queue.name), settings).await?;
         for binding in &queue.bindings {
             self.bind(&queue.name, &binding.exchange, &binding.pattern)
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Makes one thing, or uses what is there.
+    async fn make(
+        &mut self,
+        needed: &Needed<'_>,
+        settings: Vec<Setting>,
+    ) -> Result<(), TransportError> {
+        let making = match needed {
+            Needed::Topic(name) => self.exchange(name, ExchangeKind::Topic).await,
+            Needed::Direct(name) => self.exchange(name, ExchangeKind::Direct).await,
+            Needed::Queue(name) => self.queue(name, settings).await,
+        };
+        let Err(error) = making else {
+            return Ok(());
+        };
+        let said = error.to_string();
+        let is_usable = difference::read(&said).argument != Some("type");
+        if Refusal::of(&error) != Some(Refusal::Different) || !is_usable {
+            return Err(error);
+        }
+        let asked = needed.asked();
+        if let Some(missing) = verify::look(self.connection, &asked).await? {
+            // It was deleted in between, or is closed to this user: the next connect sees it again.
+            return Err(TransportError::new(missing, error));
+        }
+        self.differences.warn(needed.name(), &said);
+        self.channel = self.connection.open_channel().await?;
         Ok(())
     }
 
@@ -114,6 +150,27 @@ impl Declaring<'_> {
             FieldTable::default(),
         );
         self.connection.wait(&action, binding).await
+    }
+}
+
+enum Needed<'a> {
+    Topic(&'a str),
+    Direct(&'a str),
+    Queue(&'a str),
+}
+
+impl Needed<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Topic(name) | Self::Direct(name) | Self::Queue(name) => name,
+        }
+    }
+
+    fn asked(&self) -> verify::Needed {
+        match self {
+            Self::Topic(name) | Self::Direct(name) => verify::Needed::Exchange((*name).to_owned()),
+            Self::Queue(name) => verify::Needed::Queue((*name).to_owned()),
+        }
     }
 }
 

@@ -38,13 +38,16 @@ pub(super) async fn verify(
     ))
 }
 
-enum Needed {
+pub(super) enum Needed {
     Exchange(String),
     Queue(String),
 }
 
 /// What is wrong with it, if anything.
-async fn look(connection: &Connection, needed: &Needed) -> Result<Option<String>, TransportError> {
+pub(super) async fn look(
+    connection: &Connection,
+    needed: &Needed,
+) -> Result<Option<String>, TransportError> {
     // On a channel for each, because the broker closes it where the answer is no.
     let channel = connection.open_channel().await?;
     let (what, asked) = match needed {

@@ -1,6 +1,7 @@
 //! What is the queue file's alone.
 
-use messaging::transport::Embedded;
+use messaging::pruning;
+use messaging::transport::{self, Embedded};
 use testkit::{Broker, BrokerKind};
 
 use super::{QUEUE, numbers, publish, topology};
@@ -24,13 +25,28 @@ async fn a_folder_that_cannot_be_made_is_named() {
 }
 
 #[tokio::test]
-async fn what_a_queue_is_no_longer_bound_for_does_not_reach_it() {
+async fn a_binding_that_is_not_declared_any_more_stays_until_it_is_removed() {
     let broker = Broker::create(BrokerKind::Embedded).await;
     let before = broker.transport(topology(QUEUE, &["thing.#", "other.#"]));
     publish(&*before, numbers(1..=1)).await;
-    let after = broker.transport(topology(QUEUE, &["other.#"]));
+    let now = topology(QUEUE, &["other.#"]);
+    let after = broker.transport(now.clone());
     let other = broker.transport(topology("another_queue", &["thing.#"]));
     after.declare().await.unwrap();
     publish(&*other, numbers(2..=2)).await;
-    assert_eq!(broker.messages(QUEUE).await, 1);
+    assert_eq!(broker.messages(QUEUE).await, 2);
+
+    let file = broker.of_services([&now]);
+    let transport::Broker::Embedded(embedded) = &file else {
+        panic!("it is embedded");
+    };
+    let stale = pruning::stale(&embedded.bound(), &[now]);
+    let patterns: Vec<&str> = stale
+        .iter()
+        .map(|bound| bound.binding.pattern.as_str())
+        .collect();
+    assert_eq!(patterns, ["thing.#"]);
+    pruning::unbind(&file, &stale).await.unwrap();
+    publish(&*other, numbers(3..=3)).await;
+    assert_eq!(broker.messages(QUEUE).await, 2);
 }

@@ -4,6 +4,7 @@ use event::Message;
 use sea_orm::{ConnectionTrait as _, DbErr};
 
 use super::QueueFile;
+use crate::pruning::Bound;
 use crate::transport::embedded::topic;
 use crate::transport::{Binding, Queue, TransportError};
 use store::{Transaction, sql};
@@ -44,7 +45,8 @@ impl QueueFile {
         Ok(())
     }
 
-    /// Makes `queue` and its dead-letter queue exist. What was bound before and is not any more is unbound.
+    /// Makes `queue`, its dead-letter queue and its bindings exist. What was bound before stays bound, as on RabbitMQ: the release
+    /// before may come back.
     pub(in crate::transport::embedded) async fn declare(
         &self,
         queue: &Queue,
@@ -52,9 +54,12 @@ impl QueueFile {
         let fail = |error| TransportError::new(format!("declaring queue `{}`", queue.name), error);
         self.store_declaration(queue).await.map_err(fail)?;
         let mut state = self.state();
-        state
-            .bindings
-            .insert(queue.name.clone(), queue.bindings.iter().cloned().collect());
+        let bound = state.bindings.entry(queue.name.clone()).or_default();
+        for binding in &queue.bindings {
+            if !bound.contains(binding) {
+                bound.push(binding.clone());
+            }
+        }
         state
             .delivery_limits
             .insert(queue.name.clone(), queue.delivery_limit.into());
@@ -70,16 +75,10 @@ impl QueueFile {
             [queue.name.as_str().into(), queue.delivery_limit.into()],
         )
         .await?;
-        sql::execute(
-            &transaction,
-            "DELETE FROM binding WHERE queue = $1",
-            [queue.name.as_str().into()],
-        )
-        .await?;
         for binding in &queue.bindings {
             sql::execute(
                 &transaction,
-                "INSERT INTO binding (queue, exchange, pattern) VALUES ($1, $2, $3)",
+                "INSERT INTO binding (queue, exchange, pattern) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                 [
                     queue.name.as_str().into(),
                     binding.exchange.as_str().into(),
@@ -89,6 +88,39 @@ impl QueueFile {
             .await?;
         }
         transaction.commit().await
+    }
+
+    pub(in crate::transport::embedded) fn bound(&self) -> Vec<Bound> {
+        let state = self.state();
+        let bindings = state.bindings.iter();
+        let bound = bindings.flat_map(|(queue, bindings)| {
+            bindings.iter().map(|binding| Bound {
+                queue: queue.clone(),
+                binding: binding.clone(),
+            })
+        });
+        bound.collect()
+    }
+
+    pub(in crate::transport::embedded) async fn unbind(
+        &self,
+        bound: &[Bound],
+    ) -> Result<(), DbErr> {
+        let transaction = Transaction::begin(&self.db).await?;
+        for Bound { queue, binding } in bound {
+            let key = [queue, &binding.exchange, &binding.pattern].map(|text| text.as_str().into());
+            let unbinding =
+                "DELETE FROM binding WHERE queue = $1 AND exchange = $2 AND pattern = $3";
+            sql::execute(&transaction, unbinding, key).await?;
+        }
+        transaction.commit().await?;
+        let mut state = self.state();
+        for Bound { queue, binding } in bound {
+            if let Some(bindings) = state.bindings.get_mut(queue) {
+                bindings.retain(|one| one != binding);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn route(&self, message: &Message) -> Vec<String> {

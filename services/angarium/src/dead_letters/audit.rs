@@ -1,0 +1,64 @@
+//! What was decided about dead letters, as an operator reads it: also after the events themselves are gone.
+
+use messaging::dead_letters::{DeadLetters, Decision};
+
+use super::{PAGE, or_none, time};
+
+/// A decision, where the event is named already.
+pub(super) fn about(decision: &Decision) -> String {
+    format!(
+        "{} {} by {}: {} (was: {})",
+        what(decision),
+        time(decision.decided_at_ms),
+        decision.actor,
+        decision.reason,
+        or_none(decision.cause.as_deref()),
+    )
+}
+
+/// All decisions, oldest first, or those about one event.
+pub(super) async fn list(
+    dead_letters: &DeadLetters,
+    event_id: Option<&str>,
+) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    if let Some(event_id) = event_id {
+        let decisions = dead_letters.decisions(event_id).await?;
+        lines.extend(decisions.iter().map(line));
+    } else {
+        let mut after = 0;
+        loop {
+            let page = dead_letters.audit(after, PAGE).await?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = last.sequence;
+            lines.extend(page.iter().map(line));
+        }
+    }
+    if lines.is_empty() {
+        return Ok("nothing was decided".to_owned());
+    }
+    Ok(lines.join("\n"))
+}
+
+fn line(decision: &Decision) -> String {
+    format!(
+        "{}  {}  {}  {}  by {}: {} (was: {})",
+        time(decision.decided_at_ms),
+        decision.event_id,
+        what(decision),
+        decision.event_type.as_deref().unwrap_or("(no type)"),
+        decision.actor,
+        decision.reason,
+        or_none(decision.cause.as_deref()),
+    )
+}
+
+fn what(decision: &Decision) -> &'static str {
+    if decision.replayed {
+        "replayed"
+    } else {
+        "discarded"
+    }
+}

@@ -1,0 +1,95 @@
+//! `angarium topology prune`: removes bindings of the services' queues that this release does not declare.
+//!
+//! A start never removes one: the release before may still run. So this is for an operator, once no release that needs them can come
+//! back. AMQP cannot list bindings, so RabbitMQ's list is given to it; the queue file is read.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use messaging::pruning::{self, Bound};
+use messaging::transport::{Broker, Topology};
+
+use crate::args::Config;
+use crate::registry::SERVICES;
+use crate::system;
+
+/// What to remove.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Prune {
+    /// Only list what would be removed
+    #[arg(long)]
+    dry_run: bool,
+
+    /// RabbitMQ's bindings as JSON, or - for standard input: what `rabbitmqctl -q list_bindings --formatter json` prints, an export of
+    /// its definitions, or management's /api/bindings. Not needed for the embedded transport
+    #[arg(long, value_name = "FILE")]
+    bindings: Option<PathBuf>,
+}
+
+/// Lists the bindings that no service declares, and removes them.
+///
+/// # Errors
+/// Where the list is missing or cannot be read, the broker refuses, or the output cannot be written.
+pub(super) async fn prune(config: &Config, asked: &Prune) -> anyhow::Result<()> {
+    let broker = system::broker(config).await?;
+    let bound = bound(&broker, asked).await?;
+    let services = SERVICES.iter().map(|service| &service.definition);
+    let topologies: Vec<Topology> = services
+        .map(|service| service.participant().topology())
+        .collect();
+    let stale = pruning::stale(&bound, &topologies);
+    if !asked.dry_run {
+        pruning::unbind(&broker, &stale).await?;
+    }
+    let said = report(&stale, asked.dry_run);
+    writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
+}
+
+async fn bound(broker: &Broker, asked: &Prune) -> anyhow::Result<Vec<Bound>> {
+    match (broker, &asked.bindings) {
+        (Broker::Embedded(embedded), None) => Ok(embedded.bound()),
+        (Broker::Embedded(_), Some(_)) => {
+            bail!(
+                "--bindings goes with AMQP_URL, and that is not set: the queue file needs no list"
+            )
+        }
+        (Broker::RabbitMq(_), None) => bail!(
+            "AMQP cannot list bindings. What to do: `rabbitmqctl -q list_bindings --vhost NAME --formatter json | \
+             angarium topology prune --bindings - --dry-run`"
+        ),
+        (Broker::RabbitMq(config), Some(file)) => {
+            let list = list(file)
+                .with_context(|| format!("the bindings cannot be read from {}", file.display()))?;
+            Ok(pruning::read(&list, &config.vhost(), &config.prefix)?)
+        }
+    }
+}
+
+fn list(file: &Path) -> std::io::Result<String> {
+    if file != Path::new("-") {
+        return std::fs::read_to_string(file);
+    }
+    let mut list = String::new();
+    std::io::stdin().read_to_string(&mut list)?;
+    Ok(list)
+}
+
+fn report(stale: &[Bound], dry_run: bool) -> String {
+    if stale.is_empty() {
+        return "every binding is needed by this release".to_owned();
+    }
+    let done = if dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
+    let line = |bound: &Bound| {
+        let Bound { queue, binding } = bound;
+        format!(
+            "{done}: {queue} from {} with {}",
+            binding.exchange, binding.pattern
+        )
+    };
+    stale.iter().map(line).collect::<Vec<_>>().join("\n")
+}

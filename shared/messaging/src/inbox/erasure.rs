@@ -1,0 +1,276 @@
+//! Erases the personal data of a person from the events that the inbox holds or has given up on.
+//!
+//! Guarantee: when it answers that nothing is left, no held event of a type with personal data holds any of this person. An
+//! erased dead letter is discarded, so what waits behind it goes on. A held event keeps its place in the order and is handled in
+//! its turn, without the personal data. The person is remembered for as long as an event can come back, and what dies later is
+//! erased as well.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{DbErr, QueryResult, Value};
+use serde_json::{Map, json};
+use store::sql;
+
+use super::SIGNAL;
+use crate::dead_letters::{aging, record};
+use crate::transaction::Transaction;
+
+/// Rows of one call.
+const BATCH: i64 = 200;
+
+/// In the record of decisions.
+const ACTOR: &str = "erasure";
+const REASON: &str = "the user was deleted";
+
+/// What the contracts say about the personal data in events. The functions get the type and the body of an event.
+pub struct PersonalData {
+    /// The full names of the events with personal data.
+    pub types: Vec<&'static str>,
+    /// The id of the person. Of a body that cannot be read, by the id of its aggregate. `None`: it has none.
+    pub person: fn(event_type: &str, body: &[u8], aggregate_id: Option<&str>) -> Option<String>,
+    /// The body without the personal data. `None` where it cannot be read.
+    pub blanked: fn(event_type: &str, body: &[u8]) -> Option<Vec<u8>>,
+}
+
+/// Why an erasure cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// A consumer is at some of the events. They are done or held in a moment.
+    #[error("{0} held events with personal data are being handled now; they are erased after that")]
+    InUse(i64),
+    /// The database refuses.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+/// Erases the personal data of `person_id` from some of the held events. For the transaction that deletes a person's data. The
+/// answer is whether there may be more, for another transaction.
+///
+/// # Errors
+/// Where a consumer is at the last of them, or the database refuses.
+pub async fn erase_held(
+    transaction: &Transaction,
+    person_id: &str,
+    personal: &PersonalData,
+) -> Result<bool, EraseError> {
+    let attributed = attribute(transaction, UNATTRIBUTED, personal).await?;
+    if attributed || erase_some(transaction, person_id, personal).await? {
+        return Ok(true);
+    }
+    let left = [types(personal), person_id.into()];
+    let row = sql::query_one(transaction, LEFT, left).await?;
+    match row.map_or(Ok(0), |row| row.try_get("", "in_use"))? {
+        0 => sql::execute(transaction, REMEMBER, [person_id.into()]).await?,
+        in_use => return Err(EraseError::InUse(in_use)),
+    };
+    Ok(false)
+}
+
+/// Erases some of the dead letters that came after the personal data of their person was erased. The answer is whether there may be
+/// more.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn erase_late(transaction: &Transaction, personal: &PersonalData) -> Result<bool, DbErr> {
+    attribute(transaction, LATE, personal).await
+}
+
+/// The query for [`Store::due`](crate::Store::due) that finds out whether there are such dead letters.
+pub fn late_due_in_ms(personal: &PersonalData) -> String {
+    let types: Vec<String> = personal.types.iter().map(|name| sql::text(name)).collect();
+    format!(
+        "SELECT cast(CASE WHEN EXISTS (
+             SELECT 1 FROM angarium_inbox
+             WHERE person_id IS NULL AND state IN ('dead', 'skipped') AND event_type IN ({})) THEN 0 END AS bigint)",
+        types.join(", ")
+    )
+}
+
+// Each row is read once in its life: then it names the person. Rows that a consumer is at are passed over, because it may wait
+// for a row that this transaction has locked.
+pub(super) const UNATTRIBUTED: &str = "
+SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
+WHERE person_id IS NULL AND state <> 'done'
+  AND event_type IN (SELECT list.event_type FROM {list $1: event_type text})
+LIMIT $2 {skip locked}";
+
+// A dead letter is attributed soon, so what is found here has just died.
+pub(super) const LATE: &str = "
+SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
+WHERE person_id IS NULL AND state IN ('dead', 'skipped')
+  AND event_type IN (SELECT list.event_type FROM {list $1: event_type text})
+LIMIT $2 {skip locked}";
+
+const REMEMBER: &str = "
+INSERT INTO angarium_erased_person (person_id, erased_at) VALUES ($1, {time})
+ON CONFLICT (person_id) DO UPDATE SET erased_at = excluded.erased_at";
+
+const REMEMBERED: &str = "
+SELECT person_id FROM angarium_erased_person
+WHERE person_id IN (SELECT list.person_id FROM {list $1: person_id text})";
+
+const ATTRIBUTE: &str = "
+UPDATE angarium_inbox SET person_id = list.person_id
+FROM {list $1: consumer text, event_id text, person_id text}
+WHERE angarium_inbox.consumer = list.consumer AND angarium_inbox.event_id = {uuid list.event_id}";
+
+pub(super) const PERSONAL: &str = "
+SELECT consumer, {text event_id} AS event_id, event_type, state, body FROM angarium_inbox
+WHERE person_id = $1 AND person_id <> '' AND state <> 'done' AND erased_at IS NULL
+LIMIT $2 {skip locked}";
+
+pub(super) const LEFT: &str = "
+SELECT (SELECT count(*) FROM angarium_inbox
+        WHERE person_id IS NULL AND state <> 'done'
+          AND event_type IN (SELECT list.event_type FROM {list $1: event_type text}))
+     + (SELECT count(*) FROM angarium_inbox
+        WHERE person_id = $2 AND person_id <> '' AND state <> 'done' AND erased_at IS NULL) AS in_use";
+
+/// A held event is handled in its turn.
+const BLANK: &str = "
+UPDATE angarium_inbox SET body = $3, cause = NULL, erased_at = {time}
+WHERE consumer = $1 AND event_id = {uuid $2}";
+
+/// It is passed over in its turn.
+const DISCARD: &str = "
+UPDATE angarium_inbox
+SET body = substr(body, 1, 0), cause = NULL, erased_at = {time}, state = 'discarded', due_at = {time}, settled_at = NULL
+WHERE consumer = $1 AND event_id = {uuid $2}";
+
+/// An operator has discarded it before.
+const EMPTY: &str = "
+UPDATE angarium_inbox SET body = substr(body, 1, 0), cause = NULL, erased_at = {time}
+WHERE consumer = $1 AND event_id = {uuid $2}";
+
+/// A cause may repeat what the event holds.
+const FORGET_CAUSES: &str = "
+UPDATE angarium_dead_letter_decision SET cause = NULL
+WHERE consumer = $1 AND event_id = {uuid $2} AND cause IS NOT NULL";
+
+/// Notes the persons of these rows, and erases the rows of persons that were erased before.
+async fn attribute(
+    transaction: &Transaction,
+    query: &str,
+    personal: &PersonalData,
+) -> Result<bool, DbErr> {
+    let rows = sql::query_all(transaction, query, [types(personal), BATCH.into()]).await?;
+    let mut attributed = Vec::new();
+    for row in &rows {
+        let (key, event_type, body) = (Key::of(row)?, event_type(row)?, body(row));
+        let aggregate_id: Option<String> = row.try_get("", "aggregate_id")?;
+        let person = (personal.person)(&event_type, &body, aggregate_id.as_deref());
+        attributed.push((key, person.unwrap_or_default()));
+    }
+    if attributed.is_empty() {
+        return Ok(false);
+    }
+    let list = attributed.iter().map(|(key, person)| {
+        columns([
+            ("consumer", key.consumer.as_str()),
+            ("event_id", &key.event_id),
+            ("person_id", person),
+        ])
+    });
+    sql::execute(transaction, ATTRIBUTE, [sql::list(list)]).await?;
+    let persons = attributed
+        .iter()
+        .map(|(_, person)| columns([("person_id", person.as_str())]));
+    let mut erased = BTreeSet::new();
+    for row in sql::query_all(transaction, REMEMBERED, [sql::list(persons)]).await? {
+        erased.insert(row.try_get::<String>("", "person_id")?);
+    }
+    let mut late = Vec::new();
+    for (row, (_, person)) in rows.iter().zip(&attributed) {
+        if erased.contains(person) {
+            late.push(row);
+        }
+    }
+    erase(transaction, late, personal).await?;
+    Ok(true)
+}
+
+async fn erase_some(
+    transaction: &Transaction,
+    person_id: &str,
+    personal: &PersonalData,
+) -> Result<bool, DbErr> {
+    let rows = sql::query_all(transaction, PERSONAL, [person_id.into(), BATCH.into()]).await?;
+    erase(transaction, rows.iter().collect(), personal).await?;
+    Ok(!rows.is_empty())
+}
+
+async fn erase(
+    transaction: &Transaction,
+    rows: Vec<&QueryResult>,
+    personal: &PersonalData,
+) -> Result<(), DbErr> {
+    let mut discarded = 0;
+    for row in rows {
+        let key = Key::of(row)?;
+        let state: String = row.try_get("", "state")?;
+        let blanked = match state.as_str() {
+            "waiting" | "deferred" => (personal.blanked)(&event_type(row)?, &body(row)),
+            _ => None,
+        };
+        if let Some(blanked) = blanked {
+            let [consumer, event_id] = key.values();
+            sql::execute(transaction, BLANK, [consumer, event_id, blanked.into()]).await?;
+        } else if state == "discarded" {
+            sql::execute(transaction, EMPTY, key.values()).await?;
+        } else {
+            discard(transaction, &key).await?;
+            discarded += 1;
+        }
+        sql::execute(transaction, FORGET_CAUSES, key.values()).await?;
+    }
+    if discarded > 0 {
+        transaction.wake_on_commit(SIGNAL);
+        aging::count("erasure", discarded);
+    }
+    Ok(())
+}
+
+async fn discard(transaction: &Transaction, key: &Key) -> Result<(), DbErr> {
+    let Key { consumer, event_id } = key;
+    let decision = record::DISCARDED;
+    record::keep(transaction, consumer, event_id, decision, ACTOR, REASON).await?;
+    sql::execute(transaction, DISCARD, key.values()).await?;
+    Ok(())
+}
+
+struct Key {
+    consumer: String,
+    event_id: String,
+}
+
+impl Key {
+    fn of(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            consumer: row.try_get("", "consumer")?,
+            event_id: row.try_get("", "event_id")?,
+        })
+    }
+
+    fn values(&self) -> [Value; 2] {
+        [self.consumer.as_str().into(), self.event_id.as_str().into()]
+    }
+}
+
+fn types(personal: &PersonalData) -> Value {
+    let types = personal.types.iter();
+    sql::list(types.map(|name| columns([("event_type", name)])))
+}
+
+fn columns<const N: usize>(columns: [(&str, &str); N]) -> Map<String, serde_json::Value> {
+    let columns = columns.map(|(name, value)| (name.to_owned(), json!(value)));
+    columns.into_iter().collect()
+}
+
+fn event_type(row: &QueryResult) -> Result<String, DbErr> {
+    row.try_get("", "event_type")
+}
+
+/// A damaged row has no body that can be read.
+fn body(row: &QueryResult) -> Vec<u8> {
+    row.try_get("", "body").unwrap_or_default()
+}

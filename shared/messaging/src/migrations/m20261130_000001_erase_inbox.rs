@@ -1,0 +1,25 @@
+//! What the inbox needs to erase personal data: the person of a held event, when it was erased, and which persons are erased. The
+//! record of decisions names the type of its event, because it outlives the inbox row.
+//!
+//! It only adds: an older release goes on, and leaves them empty.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        store::create(manager, COLUMNS).await
+    }
+}
+
+// `person_id` is null until an erasure has read the event, and empty where the event has no personal data.
+const COLUMNS: &[&str] = &[
+    "ALTER TABLE angarium_inbox ADD COLUMN person_id text",
+    "ALTER TABLE angarium_inbox ADD COLUMN erased_at {time}",
+    "ALTER TABLE angarium_dead_letter_decision ADD COLUMN event_type text",
+    "CREATE TABLE angarium_erased_person (person_id text PRIMARY KEY, erased_at {time} NOT NULL)",
+    "CREATE INDEX angarium_erased_person_age ON angarium_erased_person (erased_at)",
+];

@@ -1,0 +1,110 @@
+//! What the broker has under a name of ours with other settings than we declare: read from its refusal (406), and logged once.
+//!
+//! RabbitMQ names the first argument that differs. A text of another form is shown as it is.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// The broker's text, taken apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Difference<'a> {
+    /// Such as `x-delivery-limit`.
+    pub(super) argument: Option<&'a str>,
+    /// What the service declares.
+    pub(super) declared: Option<&'a str>,
+    /// What the broker has.
+    pub(super) existing: Option<&'a str>,
+}
+
+/// `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received '7' but current is '20'`. It says `received none` and
+/// `the value '7' of type 'signedint'` as well.
+pub(super) fn read(text: &str) -> Difference<'_> {
+    let Some((_, text)) = text.split_once("inequivalent arg '") else {
+        return Difference::default();
+    };
+    let Some((argument, text)) = text.split_once('\'') else {
+        return Difference::default();
+    };
+    let values = text
+        .split_once(": received ")
+        .and_then(|(_, values)| values.split_once(" but current is "));
+    Difference {
+        argument: Some(argument),
+        declared: values.map(|(declared, _)| value(declared)),
+        existing: values.map(|(_, existing)| value(existing)),
+    }
+}
+
+/// What stands in the first quotes; without quotes, the word.
+fn value(text: &str) -> &str {
+    match text.split_once('\'') {
+        Some((_, quoted)) => quoted.split('\'').next().unwrap_or(quoted),
+        None => text.split(' ').next().unwrap_or(text),
+    }
+}
+
+/// The differences that were logged. A service connects often, and each time it meets them again.
+#[derive(Default)]
+pub(super) struct Logged(Mutex<BTreeSet<String>>);
+
+impl Logged {
+    pub(super) fn warn(&self, what: &str, refusal: &str) {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !logged.insert(format!("{what}: {refusal}")) {
+            return;
+        }
+        let Difference {
+            argument,
+            declared,
+            existing,
+        } = read(refusal);
+        tracing::warn!(
+            what,
+            argument,
+            declared,
+            existing,
+            refusal,
+            "the broker has this with other settings; the service uses it as it is. What to do: see *A queue with other settings* in \
+             docs/operations.md"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusals_of_rabbitmq_are_taken_apart() {
+        let difference = |argument, declared, existing| Difference {
+            argument: Some(argument),
+            declared: Some(declared),
+            existing: Some(existing),
+        };
+        let limit = "inequivalent arg 'x-delivery-limit' for queue 'things' in vhost '/': ";
+        for (text, expected) in [
+            (
+                format!("PRECONDITION_FAILED - {limit}received '7' but current is '20'"),
+                difference("x-delivery-limit", "7", "20"),
+            ),
+            (
+                format!("{limit}received none but current is the value '20' of type 'signedint'"),
+                difference("x-delivery-limit", "none", "20"),
+            ),
+            (
+                format!("{limit}received the value '7' of type 'long' but current is none"),
+                difference("x-delivery-limit", "7", "none"),
+            ),
+            (
+                "inequivalent arg 'durable' for exchange 'e' in vhost '/'".to_owned(),
+                Difference {
+                    argument: Some("durable"),
+                    ..Difference::default()
+                },
+            ),
+            ("something else".to_owned(), Difference::default()),
+        ] {
+            assert_eq!(read(&text), expected, "{text}");
+        }
+    }
+}

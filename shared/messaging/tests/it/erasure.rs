@@ -1,0 +1,219 @@
+//! Personal data in held and dead events is erased with its person, and nothing else changes: the order goes on.
+
+use messaging::dead_letters::DeadLetters;
+use messaging::{EraseError, PersonalData, erase_held, erase_late, late_due_in_ms};
+use prost::{Message as _, Name as _};
+use rstest::rstest;
+use testkit::{BrokerKind, StoreKind, eventually_is};
+
+use crate::effects::{QUEUE, in_order};
+use crate::events::{Changed, Failure, id, message};
+use crate::world::World;
+
+const ADA: &str = "ada@example.com";
+const BOB: &str = "bob@example.com";
+
+/// What a `Changed` notes is personal.
+fn personal() -> PersonalData {
+    PersonalData {
+        types: vec!["test.account.v1.Changed"],
+        person: |event_type, body, _| {
+            assert_eq!(event_type, Changed::full_name());
+            Changed::decode(body).ok().map(|event| event.note)
+        },
+        blanked: |_, body| {
+            let event = Changed::decode(body).ok()?;
+            let blanked = Changed {
+                note: String::new(),
+                ..event
+            };
+            Some(blanked.encode_to_vec())
+        },
+    }
+}
+
+async fn erase(world: &World, person: &str) -> Result<(), EraseError> {
+    loop {
+        let transaction = world.store.begin().await.unwrap();
+        let is_more = erase_held(&transaction, person, &personal()).await?;
+        transaction.commit().await.unwrap();
+        if !is_more {
+            return Ok(());
+        }
+    }
+}
+
+fn noted(account: &str, person: &str, failures: u32) -> Changed {
+    Changed {
+        note: person.to_owned(),
+        ..Changed::failing(account, failures, Failure::Reject)
+    }
+}
+
+/// Where the text is, in any column of the inbox or of the record of decisions.
+async fn holds(world: &World, text: &str) -> Vec<String> {
+    let rows = world
+        .rows(
+            "SELECT {text event_id} AS event_id, cause, body FROM angarium_inbox
+             UNION ALL SELECT {text event_id}, cause, NULL FROM angarium_dead_letter_decision",
+            [],
+        )
+        .await;
+    let mut found = Vec::new();
+    for row in rows {
+        let body: Option<Vec<u8>> = row.try_get("", "body").unwrap();
+        let cause: Option<String> = row.try_get("", "cause").unwrap();
+        let body = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
+        if body.contains(text) || cause.unwrap_or_default().contains(text) {
+            found.push(row.try_get("", "event_id").unwrap());
+        }
+    }
+    found
+}
+
+#[rstest]
+#[tokio::test]
+async fn dead_and_held_events_lose_their_personal_data_and_the_order_goes_on(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let first = message(&noted("a", ADA, 0), 1);
+    let dead = message(&noted("a", ADA, 99), 2);
+    let behind = message(&noted("a", ADA, 0), 3);
+    let other = message(&noted("b", BOB, 99), 1);
+    let all = [&first, &dead, &behind, &other];
+    world.send(&in_order(), all).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&dead), "dead").await;
+    world.becomes(&id(&behind), "waiting").await;
+    world.becomes(&id(&other), "dead").await;
+    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    // Its cause goes with the decision, and may repeat what the event holds.
+    let caused = "UPDATE angarium_inbox SET cause = $1 WHERE event_id = {uuid $2}";
+    world.rows(caused, [ADA.into(), id(&dead).into()]).await;
+    assert!(letters.replay(&id(&dead), "ada", "mended").await.unwrap());
+    world.becomes(&id(&dead), "dead").await;
+    assert!(!holds(&world, ADA).await.is_empty());
+
+    erase(&world, ADA).await.unwrap();
+    world.becomes(&id(&behind), "done").await;
+    assert_eq!(world.versions("a").await, [1, 3]);
+    let erased = world.becomes(&id(&dead), "discarded").await;
+    assert_eq!(erased.body, Some(Vec::new()));
+    assert_eq!(holds(&world, ADA).await, [""; 0]);
+    let decisions = letters.decisions(&id(&dead)).await.unwrap();
+    let last = decisions.last().unwrap();
+    assert!(!last.replayed);
+    assert_eq!(
+        (last.actor.as_str(), last.reason.as_str()),
+        ("erasure", "the user was deleted")
+    );
+    // The events of others stay as they are.
+    let left = letters.find(&id(&other)).await.unwrap().unwrap();
+    assert_eq!(left.message, other);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_erased_event_keeps_its_place_until_its_predecessor_comes(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let [first, second, third, fourth] =
+        [1, 2, 3, 4].map(|version| message(&noted("a", ADA, 0), version));
+    world.send(&in_order(), [&first, &third, &fourth]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&fourth), "waiting").await;
+    world.becomes(&id(&third), "waiting").await;
+
+    erase(&world, ADA).await.unwrap();
+    assert_eq!(holds(&world, ADA).await, [""; 0]);
+    let held = world.held(&id(&third)).await.unwrap();
+    assert_eq!(held.state, "waiting");
+    let body = Changed::decode(held.body.unwrap().as_slice()).unwrap();
+    assert_eq!(body, noted("a", "", 0), "only the personal data is gone");
+
+    world.send(&in_order(), [&second]).await;
+    world.becomes(&id(&fourth), "done").await;
+    assert_eq!(world.versions("a").await, [1, 2, 3, 4]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_erased_event_that_cannot_be_read_is_passed_over_in_its_turn(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let [first, second, third] = [1, 2, 3].map(|version| message(&noted("a", ADA, 0), version));
+    let unreadable = event::Message {
+        body: bytes::Bytes::from_static(b"\xffada@example.com"),
+        ..second.clone()
+    };
+    world.send(&in_order(), [&unreadable, &third]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&third), "waiting").await;
+    world.becomes(&id(&second), "waiting").await;
+    let attributing = "UPDATE angarium_inbox SET person_id = $1 WHERE aggregate_version = 2";
+    world.rows(attributing, [ADA.into()]).await;
+
+    erase(&world, ADA).await.unwrap();
+    assert_eq!(holds(&world, ADA).await, [""; 0]);
+    let letters = DeadLetters::new(world.store.clone(), QUEUE);
+    assert_eq!(letters.decisions(&id(&second)).await.unwrap().len(), 1);
+    world.send(&in_order(), [&first]).await;
+    world.becomes(&id(&third), "done").await;
+    assert_eq!(world.versions("a").await, [1, 3]);
+    world.stop().await;
+}
+
+/// Two that wait for each other's rows would make one of them fail; a row in use is erased a moment later.
+#[tokio::test]
+async fn an_event_that_is_being_handled_is_erased_after_that() {
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    let dead = message(&noted("a", ADA, 99), 1);
+    world.send(&in_order(), [&dead]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&dead), "dead").await;
+    world.stop().await;
+    let handling = world.store.begin().await.unwrap();
+    let locking = "SELECT 1 AS one FROM angarium_inbox FOR UPDATE";
+    store::sql::query_all(&handling, locking, []).await.unwrap();
+    let in_use = erase(&world, ADA).await.unwrap_err();
+    assert!(matches!(in_use, EraseError::InUse(1)), "{in_use}");
+    handling.rollback().await.unwrap();
+    erase(&world, ADA).await.unwrap();
+    eventually_is("it is erased", vec![], async || holds(&world, ADA).await).await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_dies_after_its_person_was_erased_is_erased_too(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    erase(&world, ADA).await.unwrap();
+    let late = message(&noted("a", ADA, 99), 1);
+    let behind = message(&Changed::of("a"), 2);
+    let other = message(&noted("b", BOB, 99), 1);
+    world.send(&in_order(), [&late, &behind, &other]).await;
+    world.run_consumer(in_order());
+    world.becomes(&id(&late), "dead").await;
+    world.becomes(&id(&other), "dead").await;
+    let due = async || {
+        let question = late_due_in_ms(&personal());
+        let row = world.rows(&question, []).await.remove(0);
+        row.try_get_by_index::<Option<i64>>(0).unwrap()
+    };
+    assert_eq!(due().await, Some(0));
+    let transaction = world.store.begin().await.unwrap();
+    assert!(erase_late(&transaction, &personal()).await.unwrap());
+    transaction.commit().await.unwrap();
+    assert_eq!(due().await, None);
+    assert_eq!(holds(&world, ADA).await, [""; 0]);
+    world.becomes(&id(&behind), "done").await;
+    assert_eq!(world.versions("a").await, [2]);
+    assert_eq!(world.held(&id(&other)).await.unwrap().state, "dead");
+    world.stop().await;
+}

@@ -1,0 +1,63 @@
+//! What the contracts say about personal data, for the inbox, which knows no event.
+//!
+//! A new event with a sensitive field needs nothing here: the list and the functions come from its proto file.
+
+use contracts::{EVENTS, EventInfo};
+use messaging::{EraseError, PersonalData, Store, Transaction, outbox};
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Nothing raises it: dead letters are looked for with everything else that is due.
+const SIGNAL: &str = "erasure";
+
+/// Erases the personal data of a user from some of the events that the service keeps: those that it holds or has given up on, and
+/// those that it has published. The answer is whether there may be more.
+///
+/// # Errors
+/// Where a consumer is at one of the events, or the database refuses.
+pub(crate) async fn erase_some(
+    transaction: &Transaction,
+    user_id: Uuid,
+) -> Result<bool, EraseError> {
+    let user_id = user_id.to_string();
+    if messaging::erase_held(transaction, &user_id, &personal_data()).await? {
+        return Ok(true);
+    }
+    outbox::erase(transaction, &user_id).await?;
+    Ok(false)
+}
+
+/// Erases what comes too late, until `stop`: dead letters about users that were erased before.
+pub(crate) async fn erase_late(store: Store, stop: CancellationToken) {
+    let due = store.due(SIGNAL, messaging::late_due_in_ms(&personal_data()));
+    let erasing = || async {
+        let transaction = store.begin().await?;
+        let is_more = messaging::erase_late(&transaction, &personal_data()).await?;
+        transaction.commit().await.map(|()| is_more)
+    };
+    let failed = |error: DbErr| tracing::warn!(%error, "personal data in dead letters cannot be erased, trying again");
+    due.work(&stop, erasing, failed).await;
+}
+
+fn personal_data() -> PersonalData {
+    let personal = EVENTS.iter().filter(|info| info.person_id_field.is_some());
+    PersonalData {
+        types: personal.map(|info| info.type_name).collect(),
+        person,
+        blanked: |event_type, body| (info(event_type)?.blanked)(body).ok(),
+    }
+}
+
+fn person(event_type: &str, body: &[u8], aggregate_id: Option<&str>) -> Option<String> {
+    let info = info(event_type)?;
+    if let Ok(person) = (info.person_id)(body) {
+        return person;
+    }
+    let is_aggregate = info.person_id_field == Some(info.aggregate_id_field);
+    aggregate_id.filter(|_| is_aggregate).map(str::to_owned)
+}
+
+fn info(event_type: &str) -> Option<&'static EventInfo> {
+    EVENTS.iter().find(|info| info.type_name == event_type)
+}
