@@ -144,7 +144,8 @@ impl<'ast> Visit<'ast> for Paths {
             .iter()
             .map(|it| it.ident.to_string())
             .collect();
-        if matches!(names[0].as_str(), "crate" | "super" | "self") {
+        // One name alone is an item that is imported or stands in the file.
+        if names.len() > 1 {
             self.paths.insert(names);
         }
         visit::visit_path(self, path);

@@ -11,7 +11,7 @@ use runtime::healthcheck;
 use service::{CommonArgs, Known, OwnArgs as _};
 use store::{DatabaseConfig, Migrate};
 
-use crate::dead_letters;
+use crate::dead_letters::command::Command as DeadLetters;
 use crate::registry::{OwnArgs, OwnConfig, SERVICES};
 use crate::topology::Topology;
 
@@ -58,7 +58,7 @@ pub enum Command {
     Topology(Topology),
     /// What a service has given up on: list, show, replay, discard
     #[command(subcommand)]
-    DeadLetters(dead_letters::Command),
+    DeadLetters(DeadLetters),
 }
 
 /// The checked configuration.

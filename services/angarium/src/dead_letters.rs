@@ -4,122 +4,21 @@
 //! takes up within half a minute, or at its next start. What is sensitive in an event is not shown.
 
 use std::io::Write as _;
-use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
-use clap::builder::{PossibleValue, PossibleValuesParser};
 use messaging::Store;
 use messaging::dead_letters::{DeadLetter, DeadLetters};
 
 use crate::args::Config;
-use crate::registry::{self, SERVICES};
+use crate::registry;
 use crate::system;
 
 mod audit;
+pub mod command;
+mod text;
 
-/// Rows a page, when all are listed.
-const PAGE: u32 = 200;
-
-/// What to do with dead letters.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
-pub enum Command {
-    /// What was given up on, oldest first: when, which event, its cause, and how many others wait behind it
-    List(List),
-    /// All that is known of one, and what has been decided about it
-    Show(Show),
-    /// Have one handled again, or all, once their cause is mended
-    Replay(Replay),
-    /// Give one up for good; what waits behind it goes on
-    Discard(Discard),
-    /// The decisions, oldest first: when, what, who and why. They outlive the events that they are about
-    Audit(Audit),
-}
-
-/// Where the service keeps its rows.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Place {
-    /// The service that has given up
-    #[arg(value_parser = PossibleValuesParser::new(services()))]
-    service: String,
-
-    /// DATABASE_URL is this service's own database, and not the one that all services share
-    #[arg(long)]
-    own_database: bool,
-}
-
-/// What to list.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct List {
-    #[command(flatten)]
-    place: Place,
-}
-
-/// Which decisions to list.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Audit {
-    #[command(flatten)]
-    place: Place,
-
-    /// Only those about this event
-    event_id: Option<String>,
-}
-
-/// What to show.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Show {
-    #[command(flatten)]
-    place: Place,
-
-    /// As `list` shows it
-    event_id: String,
-}
-
-/// Why, for the record.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Why {
-    /// What was mended, or why it may be given up
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-
-    /// Who decides
-    #[arg(long, env = "USER", value_name = "NAME")]
-    actor: String,
-}
-
-/// What to replay.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Replay {
-    #[command(flatten)]
-    place: Place,
-
-    /// As `list` shows it
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    event_id: Option<String>,
-
-    /// All that are there now
-    #[arg(long)]
-    all: bool,
-
-    /// With --all: only those of this type, such as angarium.order.v1.OrderPlaced
-    #[arg(long, requires = "all", value_name = "TYPE")]
-    event_type: Option<String>,
-
-    #[command(flatten)]
-    why: Why,
-}
-
-/// What to discard.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Discard {
-    #[command(flatten)]
-    place: Place,
-
-    /// As `list` shows it
-    event_id: String,
-
-    #[command(flatten)]
-    why: Why,
-}
+use command::{Command, Place, Replay, Why};
+use text::{PAGE, or_none, time};
 
 /// Does what was asked, and says what has changed.
 ///
@@ -145,14 +44,6 @@ pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {
         }
     };
     writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
-}
-
-/// The services, each with its queue.
-fn services() -> Vec<PossibleValue> {
-    let services = SERVICES.iter().map(|service| &service.definition);
-    services
-        .map(|service| PossibleValue::new(service.name).help(service.queue()))
-        .collect()
 }
 
 impl Place {
@@ -285,13 +176,4 @@ fn no_such(event_id: &str) -> String {
     format!(
         "no dead letter of this service has the id {event_id}; `list` shows those that are there"
     )
-}
-
-fn or_none(text: Option<&str>) -> &str {
-    text.unwrap_or("(none)")
-}
-
-fn time(unix_ms: i64) -> String {
-    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }

@@ -27,7 +27,12 @@ pub mod store;
 pub mod watch;
 
 pub use app::{App, DEFINITION};
-pub use config::{Args, Config};
 
 /// What this service is called in logs, events and connections.
 pub const NAME: &str = DEFINITION.name;
+
+/// All flags and variables of the service.
+pub type Args = service::Args<App>;
+
+/// Its checked configuration.
+pub type Config = service::Config<config::OrderConfig>;

@@ -5,20 +5,14 @@
 //! broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile. Of all relays of a
 //! database one publishes; the others take over within 5 s of its death.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use sea_orm::DbErr;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::connected::{Connections, Link};
-use crate::due::Due;
-use crate::store::Store;
-use crate::telemetry::{Instruments, System};
 use crate::timer::Timers;
-use crate::transport::{Publisher, Transport};
+use crate::transport::Publisher;
 use crate::{faults, outbox};
 
 mod claiming;
@@ -28,6 +22,7 @@ mod hint;
 mod lease;
 mod publishing;
 mod settling;
+mod state;
 mod waiting;
 mod wake;
 mod window;
@@ -35,9 +30,10 @@ mod window;
 pub use config::RelayConfig;
 use connecting::RelayError;
 use lease::{Holder, Lease};
-use settling::{Confirmed, next_outcomes};
+use settling::next_outcomes;
+pub use state::Relay;
+use state::{Confirmed, Progress};
 use waiting::{Readiness, takes_messages};
-use wake::Others;
 use window::Window;
 
 /// How often the lease is looked after while confirms are outstanding.
@@ -45,50 +41,7 @@ const RENEWAL: Duration = Duration::from_secs(1);
 /// How long a stop may take: what is pending then is published by another replica, or at the next start.
 const LAST_PASS: Duration = Duration::from_secs(4);
 
-/// The publisher of one service's outbox.
-pub struct Relay {
-    store: Store,
-    transport: Arc<dyn Transport>,
-    system: System,
-    instruments: Instruments,
-    config: RelayConfig,
-    link: Link,
-    /// An event was committed in this process.
-    committed: Arc<Notify>,
-    /// What has come of the commits of other processes.
-    others: Others,
-}
-
-/// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
-struct Progress {
-    lease: Lease,
-    due: Due,
-    timers: Timers,
-    confirmed: Confirmed,
-}
-
 impl Relay {
-    /// A relay from the outbox in `store` to `transport`.
-    pub fn new(store: Store, transport: Arc<dyn Transport>, config: RelayConfig) -> Self {
-        let committed = store.signal(outbox::SIGNAL);
-        Self {
-            store,
-            system: transport.system(),
-            instruments: Instruments::new(),
-            transport,
-            config,
-            link: Connections::new().link(),
-            committed,
-            others: Others::default(),
-        }
-    }
-
-    /// Tells `link` whether it is connected.
-    pub(crate) fn with_link(mut self, link: Link) -> Self {
-        self.link = link;
-        self
-    }
-
     /// Runs until `stop`, then goes on for a moment, until nothing is pending that the broker takes. It does not fail: it
     /// reconnects.
     pub async fn run(self, stop: CancellationToken) {

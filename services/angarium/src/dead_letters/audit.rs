@@ -2,7 +2,7 @@
 
 use messaging::dead_letters::{DeadLetters, Decision};
 
-use super::{PAGE, or_none, time};
+use super::text::{PAGE, or_none, time};
 
 /// A decision, where the event is named already.
 pub(super) fn about(decision: &Decision) -> String {

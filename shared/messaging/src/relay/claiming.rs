@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use sea_orm::DbErr;
 
-use super::Relay;
 use super::lease::{Holder, Lease};
-use super::settling::Confirmed;
+use super::state::{Confirmed, Relay};
 use super::window::Window;
 use crate::faults;
 use crate::outbox::{self, Look, Wanted};

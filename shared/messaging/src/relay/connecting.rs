@@ -6,7 +6,7 @@
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
-use super::{Progress, Relay};
+use super::state::{Progress, Relay};
 use crate::connected::Up;
 use crate::reconnect::Reconnect;
 use crate::transport::{Publisher, TransportError};

@@ -12,8 +12,8 @@ use opentelemetry::KeyValue;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::Relay;
 use super::settling::Outcome;
+use super::state::Relay;
 use crate::outbox::Pending;
 use crate::telemetry::{self, DESTINATION, Instruments, System};
 use crate::trace;

@@ -10,11 +10,11 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use sea_orm::DbErr;
 
-use super::Relay;
 use super::connecting::RelayError;
+use super::state::{Confirmed, Relay};
 use super::window::{Window, aggregate};
 use crate::faults;
-use crate::outbox::{self, Aggregate, LONGEST_DELAY, NotTaken, Pending};
+use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
 use crate::retry::{delay, millis};
 use crate::transport::{Confirmation, TransportError};
 
@@ -23,14 +23,6 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 
 /// What the broker has answered for the row of this sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);
-
-/// Events that the broker has confirmed and that are still in the outbox.
-#[derive(Default)]
-pub(super) struct Confirmed {
-    pub(super) all: Vec<i64>,
-    /// The aggregates of those that the broker did not take before: others may wait behind them.
-    pub(super) at_last: Vec<Aggregate>,
-}
 
 impl Relay {
     pub(super) async fn settle(

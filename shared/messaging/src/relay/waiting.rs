@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::settling::{Outcome, next_outcomes};
-use super::{Progress, Relay, wake};
+use super::state::{Progress, Relay};
+use super::wake;
 use crate::due::Woken;
 use crate::transport::{Publisher, TransportError};
 

@@ -1,0 +1,69 @@
+//! What a relay has, and what it knows beyond one connection. The other files have its steps.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::config::RelayConfig;
+use super::lease::Lease;
+use super::wake::Others;
+use crate::connected::{Connections, Link};
+use crate::due::Due;
+use crate::outbox::{self, Aggregate};
+use crate::store::Store;
+use crate::telemetry::{Instruments, System};
+use crate::timer::Timers;
+use crate::transport::Transport;
+
+/// The publisher of one service's outbox.
+pub struct Relay {
+    pub(super) store: Store,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) system: System,
+    pub(super) instruments: Instruments,
+    pub(super) config: RelayConfig,
+    pub(super) link: Link,
+    /// An event was committed in this process.
+    pub(super) committed: Arc<Notify>,
+    /// What has come of the commits of other processes.
+    pub(super) others: Others,
+}
+
+/// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
+pub(super) struct Progress {
+    pub(super) lease: Lease,
+    pub(super) due: Due,
+    pub(super) timers: Timers,
+    pub(super) confirmed: Confirmed,
+}
+
+/// Events that the broker has confirmed and that are still in the outbox.
+#[derive(Default)]
+pub(super) struct Confirmed {
+    pub(super) all: Vec<i64>,
+    /// The aggregates of those that the broker did not take before: others may wait behind them.
+    pub(super) at_last: Vec<Aggregate>,
+}
+
+impl Relay {
+    /// A relay from the outbox in `store` to `transport`.
+    pub fn new(store: Store, transport: Arc<dyn Transport>, config: RelayConfig) -> Self {
+        let committed = store.signal(outbox::SIGNAL);
+        Self {
+            store,
+            system: transport.system(),
+            instruments: Instruments::new(),
+            transport,
+            config,
+            link: Connections::new().link(),
+            committed,
+            others: Others::default(),
+        }
+    }
+
+    /// Tells `link` whether it is connected.
+    pub(crate) fn with_link(mut self, link: Link) -> Self {
+        self.link = link;
+        self
+    }
+}
