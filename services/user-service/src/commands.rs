@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::hasher::{HashError, Hasher, Verdict};
+use crate::hasher::{HashError, Hasher, Priority, Verdict};
 use crate::keys::Keys;
 use crate::password::{Attempt, PasswordHash};
 use crate::secret;
@@ -85,7 +85,13 @@ impl Commands {
         address: &str,
     ) -> Result<(), Error> {
         match self
-            .judge(user.email.key(), Some(hash), attempt, address)
+            .judge(
+                Priority::Known,
+                user.email.key(),
+                Some(hash),
+                attempt,
+                address,
+            )
             .await?
         {
             Verdict::Right { .. } => Ok(()),
@@ -102,6 +108,7 @@ impl Commands {
     /// It goes on where the caller does not wait: once it is being judged, giving up is no way around the count.
     async fn judge(
         &self,
+        priority: Priority,
         account: &str,
         hash: Option<PasswordHash>,
         attempt: Attempt,
@@ -113,7 +120,11 @@ impl Commands {
         let _here = gone.clone().drop_guard();
         let judging = async move {
             let login = throttle.begin_login(&account, &address).await?;
-            let verdict = match gone.run_until_cancelled(hasher.turn()).await {
+            let priority = match login.is_from_known_address() {
+                true => Priority::Known,
+                false => priority,
+            };
+            let verdict = match gone.run_until_cancelled(hasher.turn(priority)).await {
                 Some(Ok(turn)) => turn.verify(attempt, hash).await,
                 Some(Err(error)) => Err(error),
                 None => Err(HashError::Busy),

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Commands, answered_user, missing, write_change};
 use crate::error::Error;
+use crate::hasher::Priority;
 use crate::password::{Attempt, Password};
 use crate::store::{self, codes, sessions};
 use crate::throttle::MOVES;
@@ -114,7 +115,7 @@ impl Commands {
         let checked = before.password_hash.expose().to_owned();
         self.check_password(&before.user, before.password_hash, current, address)
             .await?;
-        let hash = self.hasher.hash(new).await?;
+        let hash = self.hasher.hash(new, Priority::Known).await?;
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };

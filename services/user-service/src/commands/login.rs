@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Commands;
 use crate::error::Error;
-use crate::hasher::Verdict;
+use crate::hasher::{Priority, Verdict};
 use crate::password::Attempt;
 use crate::secret;
 use crate::store::{self, Credentials, sessions};
@@ -53,7 +53,9 @@ impl Commands {
         let verified = hash.as_ref().map(|hash| hash.expose().to_owned());
         // Also where there is nobody: who waits must not learn it from the time that it takes.
         let attempt = Attempt::new(password);
-        let judged = self.judge(&account, hash, attempt, address).await;
+        let judged = self
+            .judge(Priority::Login, &account, hash, attempt, address)
+            .await;
         if let Err(error @ Error::TooManyAttempts(_)) = &judged {
             let account = self.throttle.digest(&account);
             tracing::warn!(target: "security", event = "login_throttled", account, address, %error);

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{Commands, account_of};
 use crate::error::Error;
+use crate::hasher::Priority;
 use crate::password::Password;
 use crate::secret;
 use crate::store::{self, codes, sessions};
@@ -62,7 +63,7 @@ impl Commands {
             tracing::warn!(target: "security", event = "reset_code_refused", address);
             return Err(Error::CodeInvalid);
         };
-        let hash = self.hasher.hash(new).await?;
+        let hash = self.hasher.hash(new, Priority::Known).await?;
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };

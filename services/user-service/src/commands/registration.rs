@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Commands, account_of, answered_user, missing, write_change};
 use crate::error::Error;
+use crate::hasher::Priority;
 use crate::password::Password;
 use crate::store::codes;
 use crate::throttle::{CODES, MAILS, REGISTRATIONS};
@@ -34,7 +35,7 @@ impl Commands {
         }
         self.throttle.check(REGISTRATIONS, address).await?;
         // Before the transaction begins, because it takes long: a connection, or SQLite's only writer, must not wait for it.
-        let password_hash = self.hasher.hash(password).await?;
+        let password_hash = self.hasher.hash(password, Priority::Registration).await?;
         let user = User::register(Uuid::now_v7(), email, display_name, self.clock.now_ms());
         // The id and no more: what is personal stands in one place, from where it can be erased.
         let answer = || user.id.as_bytes().to_vec();

@@ -76,6 +76,13 @@ pub struct Login {
     begun: Attempts,
 }
 
+impl Login {
+    /// Whether somebody has logged in to the account from the client address before.
+    pub fn is_from_known_address(&self) -> bool {
+        self.counted_at != ANYWHERE
+    }
+}
+
 impl Throttle {
     /// Counts a login of `account` (the key of an e-mail address) from `address`.
     ///
