@@ -310,6 +310,7 @@ async fn log_in(system: &Running, said: &mut Said) -> Tokens {
     let request = said.note(AuthenticateRequest {
         email: EMAIL.to_owned(),
         password: PASSWORDS[0].to_owned(),
+        ..AuthenticateRequest::default()
     });
     let answer = system.users.clone().authenticate(request).await.unwrap();
     answer.into_inner().tokens.unwrap()

@@ -36,9 +36,19 @@ mod registration;
 pub use account::Changes;
 pub use login::{LoggedIn, SESSION, Tokens};
 pub use recovery::RESET_CODE;
+pub use registration::Verified;
 
 /// How long the code of a verification works.
 pub const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
+
+/// What a caller shows besides the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    None,
+    Token,
+    /// A code of a mail to the account.
+    Code,
+}
 
 /// The commands of this service.
 #[derive(Clone)]
@@ -54,9 +64,11 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// What the user may beyond their own.
+    /// What the user may beyond their own. An address that is only compared as that of an admin, such as one in full-width letters,
+    /// may be another person's mailbox.
     pub fn role_of(&self, user: &User) -> Role {
-        if user.email_verified && self.admins.contains(user.email.key()) {
+        let is_named = self.admins.contains(user.email.key()) && user.email.is_plain();
+        if user.email_verified && is_named {
             Role::Admin
         } else {
             Role::User
@@ -85,13 +97,7 @@ impl Commands {
         address: &str,
     ) -> Result<(), Error> {
         match self
-            .judge(
-                Priority::Known,
-                user.email.key(),
-                Some(hash),
-                attempt,
-                address,
-            )
+            .judge(Proof::Token, user.email.key(), Some(hash), attempt, address)
             .await?
         {
             Verdict::Right { .. } => Ok(()),
@@ -108,7 +114,7 @@ impl Commands {
     /// It goes on where the caller does not wait: once it is being judged, giving up is no way around the count.
     async fn judge(
         &self,
-        priority: Priority,
+        proof: Proof,
         account: &str,
         hash: Option<PasswordHash>,
         attempt: Attempt,
@@ -119,10 +125,12 @@ impl Commands {
         let gone = CancellationToken::new();
         let _here = gone.clone().drop_guard();
         let judging = async move {
-            let login = throttle.begin_login(&account, &address).await?;
-            let priority = match login.is_from_known_address() {
+            let has_code = proof == Proof::Code;
+            let login = throttle.begin_login(&account, &address, has_code).await?;
+            let is_known = proof != Proof::None || login.is_from_known_address();
+            let priority = match is_known {
                 true => Priority::Known,
-                false => priority,
+                false => Priority::Login,
             };
             let verdict = match gone.run_until_cancelled(hasher.turn(priority)).await {
                 Some(Ok(turn)) => turn.verify(attempt, hash).await,
@@ -217,11 +225,14 @@ async fn write_change(transaction: &Transaction, user: &User, cause: &Cause) -> 
 
 /// The user whose id was kept as the answer to the first of several calls with one `request_id`.
 async fn answered_user(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, Error> {
-    let user_id = Uuid::from_slice(first)
-        .map_err(|_| DbErr::Type("idempotency.response is no user's id".to_owned()))?;
+    let user_id = Uuid::from_slice(first).map_err(|_| unreadable_answer())?;
     store::find_user(db, user_id)
         .await?
         .ok_or(Error::UserNotFound(user_id))
+}
+
+fn unreadable_answer() -> DbErr {
+    DbErr::Type("idempotency.response holds what this release never writes".to_owned())
 }
 
 /// Only an admin is told that somebody is not there.

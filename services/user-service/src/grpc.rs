@@ -16,7 +16,7 @@ use runtime::{Page, PageTokens};
 use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
-use crate::commands::{Changes, Commands};
+use crate::commands::{Changes, Commands, Verified};
 use crate::convert;
 use crate::password::{Attempt, Password};
 use crate::requests::{Arrived, Requests, valid};
@@ -99,13 +99,19 @@ impl UserService for Users {
         violations.into_result()?;
 
         let (code, call) = (SecretString::from(message.code), call.as_ref());
-        let user = self
+        let verified = self
             .commands
             .verify_email(&code, &address, call, &cause)
             .await?;
-        Ok(Response::new(VerifyEmailResponse {
-            user: Some(self.shown(&user)),
-        }))
+        let user = match verified {
+            Verified::Now(user) => self.shown(&user),
+            Verified::Before(user_id) => UserMessage {
+                user_id: user_id.to_string(),
+                email_verified: true,
+                ..UserMessage::default()
+            },
+        };
+        Ok(Response::new(VerifyEmailResponse { user: Some(user) }))
     }
 
     async fn request_email_verification(
@@ -139,13 +145,18 @@ impl UserService for Users {
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
         let arrived = self.requests.take_in(request);
-        let AuthenticateRequest { email, password } = arrived.message;
+        let AuthenticateRequest {
+            email,
+            password,
+            code,
+        } = arrived.message;
+        let code = (!code.is_empty()).then(|| SecretString::from(code));
         let password = SecretString::from(password);
         arrived.violations.into_result()?;
 
         let session = self
             .commands
-            .authenticate(&email, password, &arrived.address)
+            .authenticate(&email, password, code, &arrived.address)
             .await?;
         Ok(Response::new(AuthenticateResponse {
             tokens: Some(convert::tokens(&session.tokens)),

@@ -50,8 +50,8 @@ impl User {
         true
     }
 
-    /// Gives the user another address, another name, or both. An address that is compared as another one has to be verified
-    /// again. `false` where all is as it was.
+    /// Gives the user another address, another name, or both. An address that differs in any character, its case included, has to
+    /// be verified again: it may be another mailbox. `false` where all is as it was.
     pub fn update(
         &mut self,
         email: Option<Email>,
@@ -60,7 +60,7 @@ impl User {
     ) -> bool {
         let before = self.clone();
         if let Some(email) = email {
-            self.email_verified &= email.key() == self.email.key();
+            self.email_verified &= email == self.email;
             self.email = email;
         }
         if let Some(display_name) = display_name {
@@ -139,6 +139,16 @@ impl Email {
     /// For people, and for sending.
     pub fn as_given(&self) -> &str {
         &self.given
+    }
+
+    /// Whether the local part is its own key but for the case of its letters. Where it is not, mail may go to another mailbox than
+    /// to that of the key.
+    pub fn is_plain(&self) -> bool {
+        let local = |address: &str| {
+            let (local, _) = address.rsplit_once('@').unwrap_or((address, ""));
+            local.to_lowercase()
+        };
+        local(&self.given) == local(&self.key)
     }
 
     /// For comparing: no two users have the same.
@@ -232,10 +242,11 @@ mod tests {
 
         assert!(!user.update(email("ada@example.com"), name("Ada"), 4_000));
         assert!(user.update(email("ADA@example.com"), None, 5_000));
-        assert!(user.email_verified, "it is the same address");
+        assert!(!user.email_verified, "it may be another mailbox");
+        assert!(user.verify_email(5_000));
         assert!(user.update(email("ada@example.org"), name("Countess"), 1_000));
         assert!(!user.email_verified);
-        assert_eq!((user.version, user.updated_at_ms), (4, 5_000));
+        assert_eq!((user.version, user.updated_at_ms), (5, 5_000));
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Commands {
         etag::check(&etag, before.user.version)?;
         let moves = email
             .as_ref()
-            .is_some_and(|email| email.key() != before.user.email.key());
+            .is_some_and(|email| *email != before.user.email);
         if moves {
             // What was left out is no attempt, and is not counted as one.
             if current_password.expose().is_empty() {
@@ -78,7 +78,7 @@ impl Commands {
         let mut user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(&etag, user.version)?;
         // What the password was asked for must be what is changed now.
-        if user.email.key() != before.user.email.key() {
+        if user.email != before.user.email {
             return Err(Error::Raced);
         }
         if user.update(email, display_name, self.clock.now_ms()) {

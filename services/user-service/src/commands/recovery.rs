@@ -77,6 +77,9 @@ impl Commands {
         codes::delete(&*command, purpose, user_id).await?;
         store::write_password(&*command, user_id, &hash).await?;
         let ended = sessions::delete_of_user(&*command, user_id).await?;
+        self.throttle
+            .proved(&command, user.email.key(), address)
+            .await?;
         command.commit().await?;
         tracing::info!(target: "security", event = "password_reset", %user_id, address, ended);
         Ok(())

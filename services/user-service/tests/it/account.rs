@@ -1,14 +1,14 @@
 //! What users do with their accounts: change name, address and password, and delete them.
 
 use contracts::user::v1::{
-    ChangePasswordRequest, DeleteUserRequest, GetUserRequest, UpdateUserRequest, User, UserDeleted,
-    UserUpdated,
+    ChangePasswordRequest, CreateUserRequest, DeleteUserRequest, GetUserRequest, UpdateUserRequest,
+    User, UserDeleted, UserRole, UserUpdated,
 };
 use rstest::rstest;
 use testkit::{StoreKind, reason, violated_fields};
 use tonic::{Code, Status};
 
-use crate::world::{PASSWORD, World, ada, bob};
+use crate::world::{ADMIN, PASSWORD, World, ada, bob};
 
 async fn update(world: &World, by: &str, request: UpdateUserRequest) -> Result<User, Status> {
     let request = world.by(by, request);
@@ -146,10 +146,10 @@ async fn another_address_takes_the_password_and_has_to_be_verified(
     assert!(world.log_in("ada@example.com", PASSWORD).await.is_err());
     assert!(world.log_in("ada@example.org", PASSWORD).await.is_ok());
 
-    // The same address in another case is the same address.
-    let cased = to(&user, "ADA@example.org", "");
-    let cased = update(&world, &user.user_id, cased).await.unwrap();
-    assert!(cased.email_verified);
+    // What was read may be sent back.
+    let same = to(&user, "ada@example.org", "Countess");
+    let same = update(&world, &user.user_id, same).await.unwrap();
+    assert!(same.email_verified);
 
     world.create(bob()).await.unwrap();
     let taken = UpdateUserRequest {
@@ -161,6 +161,63 @@ async fn another_address_takes_the_password_and_has_to_be_verified(
         (refused.code(), reason(&refused)),
         (Code::AlreadyExists, "EMAIL_TAKEN".to_owned())
     );
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn another_spelling_takes_password_and_verification(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    for spelling in ["ADA@example.com", "\u{ff41}da@example.com"] {
+        let world = World::new(store).await;
+        let user = world.create(ada()).await.unwrap();
+        world.verify(&user.user_id).await;
+        let without = update(&world, &user.user_id, to(&user, spelling, "")).await;
+        let refused = without.unwrap_err();
+        assert_eq!(
+            violated_fields(&refused),
+            ["current_password"],
+            "{spelling}"
+        );
+        let code = world.verification_code(&user.user_id).await;
+        let with = UpdateUserRequest {
+            current_password: PASSWORD.to_owned(),
+            ..to(&user, spelling, "")
+        };
+        let moved = update(&world, &user.user_id, with).await.unwrap();
+        assert_eq!(
+            (moved.email.as_str(), moved.email_verified),
+            (spelling, false)
+        );
+        assert_ne!(world.verification_code(&user.user_id).await, code);
+        world.stop().await;
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_admin_with_another_spelling_is_no_admin(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let request = CreateUserRequest {
+        email: "\u{ff52}oot@example.com".to_owned(),
+        ..ada()
+    };
+    let user = world.create(request).await.unwrap();
+    assert_eq!(world.verify(&user.user_id).await.role(), UserRole::User);
+    let moving = |email: &str| UpdateUserRequest {
+        current_password: PASSWORD.to_owned(),
+        ..to(&user, email, "")
+    };
+    update(&world, &user.user_id, moving(ADMIN)).await.unwrap();
+    assert_eq!(world.verify(&user.user_id).await.role(), UserRole::Admin);
+    let moved = update(&world, &user.user_id, moving("root@example.com"))
+        .await
+        .unwrap();
+    assert_eq!(moved.role(), UserRole::User);
+    assert_eq!(world.verify(&user.user_id).await.role(), UserRole::Admin);
     world.stop().await;
 }
 

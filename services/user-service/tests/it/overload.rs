@@ -74,6 +74,7 @@ async fn log_in(bench: &Bench, password: &str) -> Result<(), Status> {
     let request = AuthenticateRequest {
         email: "ada@example.com".to_owned(),
         password: password.to_owned(),
+        ..AuthenticateRequest::default()
     };
     let answer = bench.users.authenticate(from("198.51.100.9", request));
     answer.await.map(drop)

@@ -1,6 +1,9 @@
 //! The same call again, by its `request_id`: one effect, and the first answer.
 
-use contracts::user::v1::{ChangePasswordRequest, DeleteUserRequest, UpdateUserRequest, User};
+use contracts::user::v1::{
+    ChangePasswordRequest, CreateUserRequest, DeleteUserRequest, UpdateUserRequest, User,
+    VerifyEmailRequest,
+};
 use rstest::rstest;
 use testkit::{StoreKind, reason};
 
@@ -64,5 +67,55 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
         world.client().delete_user(request).await.unwrap();
     }
     assert_eq!(world.outbox().await.len(), 3);
+    world.stop().await;
+}
+
+/// Who repeats a public call shows no token.
+#[rstest]
+#[tokio::test]
+async fn a_public_call_again_shows_nothing_that_changed_since(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let create = CreateUserRequest {
+        request_id: new_id(),
+        ..ada()
+    };
+    let created = world.create(create.clone()).await.unwrap();
+    let verify = VerifyEmailRequest {
+        code: world.verification_code(&created.user_id).await,
+        request_id: new_id(),
+    };
+    let verify_again = async || {
+        let answer = world.client().verify_email(verify.clone()).await.unwrap();
+        answer.into_inner().user.unwrap()
+    };
+    let verified = verify_again().await;
+    assert_eq!(world.create(create.clone()).await.unwrap(), created);
+    assert_eq!(verify_again().await, verified);
+
+    let update = UpdateUserRequest {
+        user: Some(User {
+            user_id: created.user_id.clone(),
+            email: "secret@example.org".to_owned(),
+            display_name: "Countess".to_owned(),
+            ..User::default()
+        }),
+        current_password: PASSWORD.to_owned(),
+        ..UpdateUserRequest::default()
+    };
+    let update = world.by(&created.user_id, update);
+    world.client().update_user(update).await.unwrap();
+    assert_eq!(world.create(create.clone()).await.unwrap(), created);
+    let only_the_id = User {
+        user_id: created.user_id.clone(),
+        email_verified: true,
+        ..User::default()
+    };
+    assert_eq!(verify_again().await, only_the_id);
+
+    world.execute("DELETE FROM users").await;
+    assert_eq!(world.create(create).await.unwrap(), created);
+    assert_eq!(verify_again().await, only_the_id);
     world.stop().await;
 }

@@ -67,6 +67,7 @@ async fn go_through_it() -> (String, Vec<String>) {
         let request = AuthenticateRequest {
             email: "ada@example.com".to_owned(),
             password: password.to_owned(),
+            ..AuthenticateRequest::default()
         };
         users.authenticate(from("203.0.113.7", request)).await
     };

@@ -111,6 +111,7 @@ async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
         let request = AuthenticateRequest {
             email: "ada@example.com".to_owned(),
             password: PASSWORD.to_owned(),
+            ..AuthenticateRequest::default()
         };
         let answer = bench.users.authenticate(Request::new(request)).await;
         answer.unwrap().into_inner().tokens.unwrap().refresh_token
