@@ -1,7 +1,7 @@
 //! What changes users: each command is one transaction that holds the new state and the event that tells of it.
 //!
 //! What a user may do with an account is in [`account`]; how one comes to be, and proves an address, in [`registration`];
-//! logging in and out in [`login`]; and the way back in for who has forgotten the password in [`recovery`].
+//! logging in and out in [`login`]; where one is logged in, in [`sessions`]; and the way back in for who has forgotten the password in [`recovery`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,8 +32,9 @@ mod account;
 mod login;
 mod recovery;
 mod registration;
+mod sessions;
 
-pub use account::Changes;
+pub use account::{Changes, Deletion};
 pub use login::{LoggedIn, SESSION, Tokens};
 pub use recovery::RESET_CODE;
 pub use registration::Verified;

@@ -110,7 +110,7 @@ async fn from_registering_to_deleting(#[values(By::Reflection, By::DescriptorSet
     assert_refused(&old, "unauthenticated", "CREDENTIALS_INVALID");
     let ada = curl.log_in(EMAIL, NEXT_PASSWORD).unwrap();
 
-    let gone = json!({ "user_id": user_id });
+    let gone = json!({ "user_id": user_id, "current_password": NEXT_PASSWORD });
     curl.call(USERS, "DeleteUser", Some(&ada), &gone).unwrap();
     let old = curl.log_in(EMAIL, NEXT_PASSWORD);
     assert_refused(&old, "unauthenticated", "CREDENTIALS_INVALID");

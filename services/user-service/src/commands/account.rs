@@ -27,6 +27,15 @@ pub struct Changes {
     pub current_password: Attempt,
 }
 
+/// Which account to delete.
+pub struct Deletion {
+    pub user_id: Uuid,
+    /// What the caller has read; empty where it does not matter.
+    pub etag: String,
+    /// Of the caller.
+    pub current_password: Attempt,
+}
+
 impl Commands {
     /// Changes name or address of a user.
     pub async fn update_user(
@@ -132,22 +141,42 @@ impl Commands {
         Ok(())
     }
 
-    /// Deletes an account, with all that is personal.
+    /// Deletes an account, with all that is personal. Nothing brings it back, so the caller shows a session that exists and their
+    /// own password.
     pub async fn delete_user(
         &self,
         caller: Caller,
-        user_id: Uuid,
-        etag: &str,
+        deletion: Deletion,
+        address: &str,
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<(), Error> {
+        if self.store.answered(call).await?.is_some() {
+            return Ok(());
+        }
+        let Deletion {
+            user_id,
+            etag,
+            current_password,
+        } = deletion;
+        let db = self.store.connection();
+        let own = store::find_credentials(db, caller.user_id).await?;
+        let own = own.ok_or(Error::NotAllowed)?;
+        self.check_session(db, caller).await?;
+        if current_password.expose().is_empty() {
+            return Err(Error::PasswordMissing);
+        }
+        self.check_password(&own.user, own.password_hash, current_password, address)
+            .await?;
         let now_ms = self.clock.now_ms();
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };
         let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or_else(|| missing(caller, user_id))?.user;
-        etag::check(etag, user.version)?;
+        etag::check(&etag, user.version)?;
+        // Once more, now that it is locked: a reset since has ended it.
+        self.check_session(&*command, caller).await?;
         sessions::delete_of_user(&*command, user_id).await?;
         for purpose in [Purpose::EmailVerification, Purpose::PasswordReset] {
             codes::delete(&*command, purpose, user_id).await?;

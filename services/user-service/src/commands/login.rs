@@ -85,12 +85,13 @@ impl Commands {
         if proof == Proof::Code {
             codes::delete(&transaction, Purpose::PasswordReset, user.id).await?;
         }
-        let session_id = Uuid::now_v7().to_string();
+        let session_id = Uuid::now_v7();
         let ends_at_ms = now_ms + millis(SESSION);
-        sessions::insert_session(&transaction, &session_id, user.id, ends_at_ms).await?;
+        let times = (now_ms, ends_at_ms);
+        sessions::insert_session(&transaction, session_id, user.id, times, address).await?;
         let user = current.user;
         let tokens = self
-            .next_tokens(&transaction, &user, &session_id, ends_at_ms)
+            .next_tokens(&transaction, &user, session_id, ends_at_ms)
             .await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "login_succeeded", user_id = %user.id, address);
@@ -125,7 +126,7 @@ impl Commands {
         let known = known.ok_or(Error::RefreshTokenInvalid)?;
         let user_id = known.user_id;
         if known.is_used {
-            sessions::delete_session(&transaction, &known.session_id).await?;
+            sessions::delete_session(&transaction, known.session_id).await?;
             transaction.commit().await?;
             tracing::warn!(target: "security", event = "refresh_token_reused", %user_id, address, "the session was ended");
             return Err(Error::RefreshTokenInvalid);
@@ -136,11 +137,12 @@ impl Commands {
         let user = store::find_user(&transaction, user_id).await?;
         let user = user.ok_or(Error::RefreshTokenInvalid)?;
         sessions::mark_used(&transaction, &digest).await?;
+        sessions::touch(&transaction, known.session_id, now_ms, address).await?;
         let tokens = self
             .next_tokens(
                 &transaction,
                 &user,
-                &known.session_id,
+                known.session_id,
                 known.session_expires_at_ms,
             )
             .await?;
@@ -155,7 +157,7 @@ impl Commands {
         let Some(known) = sessions::lock_token(&transaction, &digest).await? else {
             return Ok(());
         };
-        sessions::delete_session(&transaction, &known.session_id).await?;
+        sessions::delete_session(&transaction, known.session_id).await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "session_revoked", user_id = %known.user_id, address);
         Ok(())
@@ -165,12 +167,13 @@ impl Commands {
         &self,
         db: &impl sea_orm::ConnectionTrait,
         user: &User,
-        session_id: &str,
+        session_id: Uuid,
         session_expires_at_ms: i64,
     ) -> Result<Tokens, Error> {
         let caller = Caller {
             user_id: user.id,
             role: self.role_of(user),
+            session_id: Some(session_id),
         };
         let access = self.keys.issue(caller).ok_or(Error::NoSigningKey)?;
         let refresh = secret::new_token()?;

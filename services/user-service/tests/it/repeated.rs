@@ -5,7 +5,7 @@ use contracts::user::v1::{
     VerifyEmailRequest,
 };
 use rstest::rstest;
-use testkit::{StoreKind, reason};
+use testkit::{StoreKind, authorized, reason};
 
 use crate::world::{PASSWORD, World, ada, new_id};
 
@@ -57,13 +57,16 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
     let refused = world.client().change_password(request).await.unwrap_err();
     assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
 
+    let session = world.log_in(&user.email, "another password").await;
+    let token = session.unwrap().tokens.unwrap().access_token;
     let delete = DeleteUserRequest {
         user_id: user.user_id.clone(),
         request_id: new_id(),
+        current_password: "another password".to_owned(),
         ..DeleteUserRequest::default()
     };
     for _ in 0..3 {
-        let request = world.by(&user.user_id, delete.clone());
+        let request = authorized(&token, delete.clone());
         world.client().delete_user(request).await.unwrap();
     }
     assert_eq!(world.outbox().await.len(), 3);
