@@ -155,7 +155,8 @@ impl Commands {
 
     /// Counts a mail to the address, in the transaction that promises it. It comes last, as others wait for the counter.
     async fn count_mail_to(&self, transaction: &Transaction, email: &Email) -> Result<(), Error> {
-        let counted = self.throttle.take_in(transaction, MAILS, email.key()).await;
+        let mailbox = email.mailbox();
+        let counted = self.throttle.take_in(transaction, MAILS, &mailbox).await;
         Ok(counted?)
     }
 
@@ -243,9 +244,4 @@ fn missing(caller: Caller, user_id: Uuid) -> Error {
     } else {
         Error::NotAllowed
     }
-}
-
-/// What an account is counted by, whether or not it exists.
-fn account_of(email: &Email) -> &str {
-    email.key()
 }

@@ -13,7 +13,7 @@ use service::{Begun, time};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Commands, account_of};
+use super::Commands;
 use crate::error::Error;
 use crate::hasher::Priority;
 use crate::password::Password;
@@ -96,7 +96,7 @@ impl Commands {
             return Ok(());
         }
         self.throttle.take(CODES, address).await?;
-        self.throttle.take(RESETS, account_of(email)).await?;
+        self.throttle.take(RESETS, &email.mailbox()).await?;
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use service::{Begun, time};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{Commands, account_of, missing, unreadable_answer, write_change};
+use super::{Commands, missing, unreadable_answer, write_change};
 use crate::error::Error;
 use crate::hasher::Priority;
 use crate::password::Password;
@@ -96,7 +96,7 @@ impl Commands {
             return Ok(());
         }
         let user = self.get_user(caller, caller.user_id).await?;
-        self.throttle.take(MAILS, account_of(&user.email)).await?;
+        self.throttle.take(MAILS, &user.email.mailbox()).await?;
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };
