@@ -42,7 +42,7 @@ impl HashError {
     }
 }
 
-/// Who is served first. A login has the same priority whether or not its address is registered, so the wait tells nothing.
+/// Who is served first. A login has the same priority whether or not its address is registered, so the wait reveals nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// The caller has a token or a code, or logs in from an address that the account knows.
@@ -62,7 +62,7 @@ pub struct Limits {
 
 impl Limits {
     /// One for each core, as long as all of them take at most half of the memory limit; and queues that take about two seconds
-    /// each on whatever machine.
+    /// each on any machine.
     pub fn of_this_machine() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self::fitting(cores, memory_limit::of_this_process())

@@ -1,4 +1,4 @@
-//! Files that hold personal data and secrets: nobody but their owner may read them.
+//! Files that hold personal data and secrets: only their owner may read them.
 //!
 //! A new file gets its rights from the mask that the process sets at its start. Here is what was there before.
 

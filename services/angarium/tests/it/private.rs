@@ -1,4 +1,4 @@
-//! What the process keeps in files, nobody but its owner may read; and production writes no mails into files.
+//! Only the owner may read what the process keeps in files, and production writes no mails into files.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -25,7 +25,7 @@ fn refused(command: &mut std::process::Command) -> String {
 }
 
 #[tokio::test]
-async fn nobody_else_may_read_databases_queue_file_and_mails() {
+async fn only_the_owner_reads_databases_queue_file_and_mails() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let process = Process::start(&mut command(&data));

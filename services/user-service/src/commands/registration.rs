@@ -19,7 +19,7 @@ use crate::throttle::{CODES, MAILS, REGISTRATIONS};
 use crate::user::{DisplayName, Email, User};
 use crate::{secret, store};
 
-/// Whose address is verified.
+/// The user with the verified address.
 pub enum Verified {
     /// The user as the first answer showed them.
     Now(User),

@@ -1,6 +1,6 @@
 //! Where a user is logged in, and ending it.
 //!
-//! Guarantee: a token whose session has ended lists nothing, ends nothing and deletes nothing, though other calls accept it until
+//! Guarantee: a token of a session that has ended lists nothing, ends nothing and deletes nothing, though other calls accept it until
 //! it expires.
 
 use runtime::auth::Caller;

@@ -78,7 +78,7 @@ pub struct Login {
 }
 
 impl Login {
-    /// Whether somebody has logged in to the account from the client address before.
+    /// Whether the account knows the client address from a login before.
     pub fn is_from_known_address(&self) -> bool {
         self.counted_at != ANYWHERE
     }

@@ -117,7 +117,7 @@ impl fmt::Debug for Email {
     }
 }
 
-/// The domain in ASCII, if it can be one in the public system of names: the last label of an IP address, in whatever notation, begins
+/// The domain in ASCII, if it can be one in the public system of names: the last label of an IP address, in any notation, begins
 /// with a digit, and that of no such domain does.
 fn registrable(domain: &str) -> Option<String> {
     let ascii = idna::domain_to_ascii_strict(domain).ok()?;
