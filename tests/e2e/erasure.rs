@@ -18,9 +18,10 @@ use scenarios::Caller;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use store::sql;
 use testkit::{Stack, authorized, eventually, eventually_is};
+use tonic::Request;
 use uuid::Uuid;
 
-use crate::system::{Running, participants};
+use crate::system::{PASSWORD, Running, participants};
 
 const SENSITIVE: &str = "angarium.event.v1.sensitive";
 
@@ -32,7 +33,7 @@ async fn after_a_deletion_no_table_holds_a_sensitive_value_of_any_request(
 ) {
     let system = Running::start(stack).await;
     let mut said = Said::new();
-    let user_id = live(&system, &mut said).await;
+    let deletion = live(&system, &mut said).await;
     assert_eq!(
         said.fields(),
         sensitive_fields_of_requests(&said.pool),
@@ -49,12 +50,7 @@ async fn after_a_deletion_no_table_holds_a_sensitive_value_of_any_request(
         }
     }
 
-    let request = DeleteUserRequest {
-        user_id: user_id.clone(),
-        ..DeleteUserRequest::default()
-    };
-    let request = authorized(&system.token(&user_id), request);
-    system.users.clone().delete_user(request).await.unwrap();
+    system.users.clone().delete_user(deletion).await.unwrap();
     let values: BTreeSet<String> = said.values.into_values().flatten().collect();
     eventually("nothing sensitive is left", async || {
         let found = found(&system, &values).await;
@@ -90,9 +86,11 @@ async fn with_a_person_every_publisher_erases_all_its_events_with_sensitive_fiel
 
     let request = DeleteUserRequest {
         user_id: user_id.clone(),
+        current_password: PASSWORD.to_owned(),
         ..DeleteUserRequest::default()
     };
-    let request = authorized(&system.token(&user_id), request);
+    let session = system.caller().log_in("ada@example.com", PASSWORD).await;
+    let request = authorized(&session.unwrap().access_token, request);
     system.users.clone().delete_user(request).await.unwrap();
     for service in kept.keys() {
         let left = format!(
@@ -328,8 +326,9 @@ const PASSWORDS: [&str; 3] = [
     "quetzal-10-magenta",
 ];
 
-/// One account, from its registration to orders in every state: all that its user can tell the services. Answers the user's id.
-async fn live(system: &Running, said: &mut Said) -> String {
+/// One account, from its registration to orders in every state: all that its user can tell the services. Answers the call that
+/// deletes it.
+async fn live(system: &Running, said: &mut Said) -> Request<DeleteUserRequest> {
     let (mut users, caller) = (system.users.clone(), system.caller());
     let request = said.note(CreateUserRequest {
         email: EMAIL.to_owned(),
@@ -381,7 +380,19 @@ async fn live(system: &Running, said: &mut Said) -> String {
         request_id: request_id(),
     });
     users.request_password_reset(request).await.unwrap();
-    let code = next_code(&caller, MOVED, &[&first, &second]).await;
+    let third = next_code(&caller, MOVED, &[&first, &second]).await;
+    let request = said.note(AuthenticateRequest {
+        email: MOVED.to_owned(),
+        password: PASSWORDS[1].to_owned(),
+        code: third.clone(),
+    });
+    users.authenticate(request).await.unwrap();
+    let request = said.note(RequestPasswordResetRequest {
+        email: MOVED.to_owned(),
+        request_id: request_id(),
+    });
+    users.request_password_reset(request).await.unwrap();
+    let code = next_code(&caller, MOVED, &[&first, &second, &third]).await;
     let request = said.note(ResetPasswordRequest {
         code,
         new_password: PASSWORDS[2].to_owned(),
@@ -389,7 +400,14 @@ async fn live(system: &Running, said: &mut Said) -> String {
     });
     users.reset_password(request).await.unwrap();
     order(system, said, &user_id).await;
-    user_id
+    let session = caller.log_in(MOVED, PASSWORDS[2]).await.unwrap();
+    let request = said.note(DeleteUserRequest {
+        user_id,
+        current_password: PASSWORDS[2].to_owned(),
+        request_id: request_id(),
+        ..DeleteUserRequest::default()
+    });
+    authorized(&session.access_token, request)
 }
 
 /// One order stays open, one is cancelled and one is shipped; and the mails about them are sent.
@@ -433,6 +451,7 @@ async fn log_in(system: &Running, said: &mut Said) -> Tokens {
     let request = said.note(AuthenticateRequest {
         email: EMAIL.to_owned(),
         password: PASSWORDS[0].to_owned(),
+        ..AuthenticateRequest::default()
     });
     let answer = system.users.clone().authenticate(request).await.unwrap();
     answer.into_inner().tokens.unwrap()

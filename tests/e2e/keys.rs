@@ -127,6 +127,7 @@ async fn logged_in(users: &Running) -> (String, String) {
     let request = AuthenticateRequest {
         email: "ada@example.com".to_owned(),
         password: PASSWORD.to_owned(),
+        ..AuthenticateRequest::default()
     };
     let answer = client.authenticate(request).await.unwrap().into_inner();
     let token = answer.tokens.unwrap().access_token;

@@ -1,7 +1,7 @@
 //! What the all-in-one process can be told.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use messaging::EngineConfig;
@@ -117,6 +117,9 @@ impl runtime::Settings for Args {
             folder: data_dir.clone(),
         };
         let own = self.own.check(&known, problems);
+        if mode == Mode::Production && command == Command::Serve {
+            check_folder(&data_dir, problems);
+        }
         if command != Command::Serve {
             // Their output is what is to be seen; whoever wants the log as well asks for it.
             common
@@ -180,4 +183,23 @@ fn has_room_for_all(listen: SocketAddr, problems: &mut Problems) -> bool {
         );
     }
     fits
+}
+
+/// In production only the owner may read what is in the data folder. Folders and files that the program makes are so.
+fn check_folder(data_dir: &Path, problems: &mut Problems) {
+    match store::private::loose(data_dir) {
+        Ok(loose) if loose.is_empty() => {}
+        Ok(loose) => problems.note(format!(
+            "DATA_DIR (--data-dir): group or others have rights on {:?}{}; run `chmod -R go= {}`",
+            loose[0],
+            match loose.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            },
+            data_dir.display()
+        )),
+        Err(error) => problems.note(format!(
+            "DATA_DIR (--data-dir): cannot read {data_dir:?} ({error}), expected a folder of this user"
+        )),
+    }
 }

@@ -9,7 +9,7 @@ use clap::CommandFactory as _;
 use mail_codes::MailSealingKeyArgs;
 use notification_service::config::{MailArgs, MailConfig, NotificationConfig};
 use order_service::config::{OrderArgs, OrderConfig};
-use runtime::config::{Problems, SecretKeyArgs};
+use runtime::config::{Problems, SecretKeyArgs, check_distinct};
 use runtime::sealed::MasterKey;
 use service::{Common, Config, Definition, Host, Known, Service};
 use user_service::config::{IdentityArgs, IdentityConfig, UserConfig};
@@ -107,9 +107,11 @@ impl service::OwnArgs for OwnArgs {
     fn check(self, known: &Known, problems: &mut Problems) -> Option<OwnConfig> {
         let secret_key = self.secret_key.check(known.mode, problems);
         let mail_sealing_key = self.mail_sealing_key.check(known.mode, problems);
+        check_distinct(secret_key.as_ref(), mail_sealing_key.as_ref(), problems);
         let identity = self.identity.check(problems);
         let orders = self.orders.check(known, problems);
-        let mail = self.mail.check(&known.folder.join("mails"), problems);
+        let folder = known.folder.join("mails");
+        let mail = self.mail.check(&folder, known.mode, problems);
         Some(OwnConfig {
             secret_key: secret_key?,
             mail_sealing_key: mail_sealing_key?,

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -90,6 +91,8 @@ fn export(export: &Export) -> anyhow::Result<()> {
 fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
     let beside = file.with_added_extension("new");
     let mut new = fs::File::create(&beside)?;
+    // The broker's own user reads it. It holds no password but salted hashes.
+    new.set_permissions(fs::Permissions::from_mode(0o644))?;
     new.write_all(text.as_bytes())?;
     new.sync_all()?;
     Ok(fs::rename(&beside, file)?)

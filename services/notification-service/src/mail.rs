@@ -42,7 +42,7 @@ pub fn build(
     let html = letter
         .html
         .replace(templates::CODE, &templates::escaped(code));
-    let address: Address = letter.email.parse().map_err(|_| Unaddressable)?;
+    let address = address(&letter.email)?;
     let name = Some(letter.display_name.clone()).filter(|name| !name.is_empty());
     let body = MultiPart::alternative()
         // Random if left to itself, and then no two attempts would send the same bytes.
@@ -68,4 +68,27 @@ pub fn build(
         envelope: message.envelope().clone(),
         bytes: message.formatted(),
     })
+}
+
+/// The address to deliver to. Its domain is in ASCII, which every mail server takes; only a local part beyond ASCII needs one with
+/// SMTPUTF8.
+fn address(given: &str) -> Result<Address, Unaddressable> {
+    let (local, domain) = given.rsplit_once('@').ok_or(Unaddressable)?;
+    let domain = idna::domain_to_ascii(domain).map_err(|_| Unaddressable)?;
+    Address::new(local, domain).map_err(|_| Unaddressable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_beyond_ascii_goes_out_in_ascii() {
+        for given in ["ada@bücher.example", "ada@xn--bcher-kva.example"] {
+            let address = address(given).ok().unwrap();
+            assert_eq!(address.to_string(), "ada@xn--bcher-kva.example");
+        }
+        assert_eq!(address("ädä@example.com").ok().unwrap().user(), "ädä");
+        assert!(address("ada").is_err());
+    }
 }

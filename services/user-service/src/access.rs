@@ -36,4 +36,12 @@ pub const RULES: Rules = &[
         "angarium.user.v1.UserService/DeleteUser",
         Access::Authenticated,
     ),
+    (
+        "angarium.user.v1.UserService/ListSessions",
+        Access::Authenticated,
+    ),
+    (
+        "angarium.user.v1.UserService/EndSession",
+        Access::Authenticated,
+    ),
 ];

@@ -1,7 +1,7 @@
 //! What changes users: each command is one transaction that holds the new state and the event that tells of it.
 //!
 //! What a user may do with an account is in [`account`]; how one comes to be, and proves an address, in [`registration`];
-//! logging in and out in [`login`]; and the way back in for who has forgotten the password in [`recovery`].
+//! logging in and out in [`login`]; where one is logged in, in [`sessions`]; and the way back in for who has forgotten the password in [`recovery`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::hasher::{HashError, Hasher, Verdict};
+use crate::hasher::{HashError, Hasher, Priority, Verdict};
 use crate::keys::Keys;
 use crate::password::{Attempt, PasswordHash};
 use crate::secret;
@@ -32,13 +32,24 @@ mod account;
 mod login;
 mod recovery;
 mod registration;
+mod sessions;
 
-pub use account::Changes;
+pub use account::{Changes, Deletion};
 pub use login::{LoggedIn, SESSION, Tokens};
 pub use recovery::RESET_CODE;
+pub use registration::Verified;
 
 /// How long the code of a verification works.
 pub const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
+
+/// What a caller shows besides the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    None,
+    Token,
+    /// A code of a mail to the account.
+    Code,
+}
 
 /// The commands of this service.
 #[derive(Clone)]
@@ -54,9 +65,11 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// What the user may beyond their own.
+    /// What the user may beyond their own. An address that is only compared as that of an admin, such as one in full-width letters,
+    /// may be another person's mailbox.
     pub fn role_of(&self, user: &User) -> Role {
-        if user.email_verified && self.admins.contains(user.email.key()) {
+        let is_named = self.admins.contains(user.email.key()) && user.email.is_plain();
+        if user.email_verified && is_named {
             Role::Admin
         } else {
             Role::User
@@ -85,7 +98,7 @@ impl Commands {
         address: &str,
     ) -> Result<(), Error> {
         match self
-            .judge(user.email.key(), Some(hash), attempt, address)
+            .judge(Proof::Token, user.email.key(), Some(hash), attempt, address)
             .await?
         {
             Verdict::Right { .. } => Ok(()),
@@ -102,6 +115,7 @@ impl Commands {
     /// It goes on where the caller does not wait: once it is being judged, giving up is no way around the count.
     async fn judge(
         &self,
+        proof: Proof,
         account: &str,
         hash: Option<PasswordHash>,
         attempt: Attempt,
@@ -112,8 +126,14 @@ impl Commands {
         let gone = CancellationToken::new();
         let _here = gone.clone().drop_guard();
         let judging = async move {
-            let login = throttle.begin_login(&account, &address).await?;
-            let verdict = match gone.run_until_cancelled(hasher.turn()).await {
+            let has_code = proof == Proof::Code;
+            let login = throttle.begin_login(&account, &address, has_code).await?;
+            let is_known = proof != Proof::None || login.is_from_known_address();
+            let priority = match is_known {
+                true => Priority::Known,
+                false => Priority::Login,
+            };
+            let verdict = match gone.run_until_cancelled(hasher.turn(priority)).await {
                 Some(Ok(turn)) => turn.verify(attempt, hash).await,
                 Some(Err(error)) => Err(error),
                 None => Err(HashError::Busy),
@@ -135,7 +155,8 @@ impl Commands {
 
     /// Counts a mail to the address, in the transaction that promises it. It comes last, as others wait for the counter.
     async fn count_mail_to(&self, transaction: &Transaction, email: &Email) -> Result<(), Error> {
-        let counted = self.throttle.take_in(transaction, MAILS, email.key()).await;
+        let mailbox = email.mailbox();
+        let counted = self.throttle.take_in(transaction, MAILS, &mailbox).await;
         Ok(counted?)
     }
 
@@ -206,11 +227,14 @@ async fn write_change(transaction: &Transaction, user: &User, cause: &Cause) -> 
 
 /// The user whose id was kept as the answer to the first of several calls with one `request_id`.
 async fn answered_user(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, Error> {
-    let user_id = Uuid::from_slice(first)
-        .map_err(|_| DbErr::Type("idempotency.response is no user's id".to_owned()))?;
+    let user_id = Uuid::from_slice(first).map_err(|_| unreadable_answer())?;
     store::find_user(db, user_id)
         .await?
         .ok_or(Error::UserNotFound(user_id))
+}
+
+fn unreadable_answer() -> DbErr {
+    DbErr::Type("idempotency.response holds what this release never writes".to_owned())
 }
 
 /// Only an admin is told that somebody is not there.
@@ -220,9 +244,4 @@ fn missing(caller: Caller, user_id: Uuid) -> Error {
     } else {
         Error::NotAllowed
     }
-}
-
-/// What an account is counted by, whether or not it exists.
-fn account_of(email: &Email) -> &str {
-    email.key()
 }

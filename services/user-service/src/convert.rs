@@ -1,12 +1,16 @@
 //! Between the domain and the contract, for answers and events alike.
 
-use contracts::user::v1::{Tokens as TokensMessage, User as UserMessage, UserRole};
+use contracts::user::v1::{
+    Session as SessionMessage, Tokens as TokensMessage, User as UserMessage, UserRole,
+};
 use runtime::auth::Role;
 use runtime::etag;
 use secrecy::ExposeSecret as _;
 use service::time::timestamp;
+use uuid::Uuid;
 
 use crate::commands::Tokens;
+use crate::store::sessions::Session;
 use crate::user::User;
 
 pub fn user(user: &User, role: Role) -> UserMessage {
@@ -23,6 +27,17 @@ pub fn user(user: &User, role: Role) -> UserMessage {
         }
         .into(),
         etag: etag::of(user.version),
+    }
+}
+
+pub fn session(session: Session, current: Option<Uuid>) -> SessionMessage {
+    SessionMessage {
+        session_id: session.id.to_string(),
+        create_time: session.created_at_ms.map(timestamp),
+        last_use_time: session.last_used_at_ms.map(timestamp),
+        expire_time: Some(timestamp(session.expires_at_ms)),
+        client_address: session.client_address.unwrap_or_default(),
+        is_current: Some(session.id) == current,
     }
 }
 

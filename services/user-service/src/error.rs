@@ -41,7 +41,9 @@ pub enum Error {
         "the code is none, was used, has expired, or another one was sent since; ask for another one"
     )]
     CodeInvalid,
-    #[error("another address takes the current password")]
+    #[error("the session of the access token has ended; log in again")]
+    SessionEnded,
+    #[error("another address and the end of an account take the current password")]
     PasswordMissing,
     #[error("the current password is another one")]
     PasswordWrong,
@@ -104,6 +106,7 @@ impl From<Error> for Status {
             }
             Error::NotAllowed => status::permission_denied(),
             Error::CredentialsInvalid => status::not_authenticated("CREDENTIALS_INVALID", message),
+            Error::SessionEnded => status::not_authenticated("SESSION_ENDED", message),
             Error::RefreshTokenInvalid => {
                 status::not_authenticated("REFRESH_TOKEN_INVALID", message)
             }
@@ -112,7 +115,7 @@ impl From<Error> for Status {
             }
             Error::PasswordMissing => status::invalid_argument(vec![Violation::new(
                 "current_password",
-                "is required where the address is changed",
+                "is required to change the address or to delete an account",
             )]),
             Error::PasswordWrong => status::failed_precondition(
                 "PASSWORD_WRONG",

@@ -3,8 +3,9 @@
 use contracts::user::v1::user_service_server::UserService;
 use contracts::user::v1::{
     AuthenticateRequest, AuthenticateResponse, ChangePasswordRequest, ChangePasswordResponse,
-    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
-    GetUserResponse, ListUsersRequest, ListUsersResponse, RefreshTokenRequest,
+    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
+    EndSessionRequest, EndSessionResponse, GetUserRequest, GetUserResponse, ListSessionsRequest,
+    ListSessionsResponse, ListUsersRequest, ListUsersResponse, RefreshTokenRequest,
     RefreshTokenResponse, RequestEmailVerificationRequest, RequestEmailVerificationResponse,
     RequestPasswordResetRequest, RequestPasswordResetResponse, ResetPasswordRequest,
     ResetPasswordResponse, RevokeTokenRequest, RevokeTokenResponse, UpdateUserRequest,
@@ -16,11 +17,13 @@ use runtime::{Page, PageTokens};
 use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
-use crate::commands::{Changes, Commands};
+use crate::commands::{Changes, Commands, Deletion, Verified};
 use crate::convert;
 use crate::password::{Attempt, Password};
 use crate::requests::{Arrived, Requests, valid};
 use crate::user::{DisplayName, Email, User};
+
+mod sessions;
 
 /// What UpdateUser may write.
 const WRITABLE: [&str; 2] = ["email", "display_name"];
@@ -99,13 +102,19 @@ impl UserService for Users {
         violations.into_result()?;
 
         let (code, call) = (SecretString::from(message.code), call.as_ref());
-        let user = self
+        let verified = self
             .commands
             .verify_email(&code, &address, call, &cause)
             .await?;
-        Ok(Response::new(VerifyEmailResponse {
-            user: Some(self.shown(&user)),
-        }))
+        let user = match verified {
+            Verified::Now(user) => self.shown(&user),
+            Verified::Before(user_id) => UserMessage {
+                user_id: user_id.to_string(),
+                email_verified: true,
+                ..UserMessage::default()
+            },
+        };
+        Ok(Response::new(VerifyEmailResponse { user: Some(user) }))
     }
 
     async fn request_email_verification(
@@ -138,45 +147,21 @@ impl UserService for Users {
         &self,
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
-        let arrived = self.requests.take_in(request);
-        let AuthenticateRequest { email, password } = arrived.message;
-        let password = SecretString::from(password);
-        arrived.violations.into_result()?;
-
-        let session = self
-            .commands
-            .authenticate(&email, password, &arrived.address)
-            .await?;
-        Ok(Response::new(AuthenticateResponse {
-            tokens: Some(convert::tokens(&session.tokens)),
-            user: Some(self.shown(&session.user)),
-        }))
+        sessions::authenticate(self, request).await
     }
 
     async fn refresh_token(
         &self,
         request: Request<RefreshTokenRequest>,
     ) -> Result<Response<RefreshTokenResponse>, Status> {
-        let arrived = self.requests.take_in(request);
-        let token = SecretString::from(arrived.message.refresh_token);
-        arrived.violations.into_result()?;
-
-        let tokens = self.commands.refresh(&token, &arrived.address).await?;
-        Ok(Response::new(RefreshTokenResponse {
-            tokens: Some(convert::tokens(&tokens)),
-        }))
+        sessions::refresh_token(self, request).await
     }
 
     async fn revoke_token(
         &self,
         request: Request<RevokeTokenRequest>,
     ) -> Result<Response<RevokeTokenResponse>, Status> {
-        let arrived = self.requests.take_in(request);
-        let token = SecretString::from(arrived.message.refresh_token);
-        arrived.violations.into_result()?;
-
-        self.commands.revoke(&token, &arrived.address).await?;
-        Ok(Response::new(RevokeTokenResponse {}))
+        sessions::revoke_token(self, request).await
     }
 
     async fn get_user(
@@ -367,9 +352,9 @@ impl UserService for Users {
         let caller = caller(&request)?;
         let Arrived {
             message,
+            address,
             cause,
             mut violations,
-            ..
         } = self.requests.take_in(request);
         caller.may_name(&message.user_id)?;
         let request_id = &message.request_id;
@@ -383,9 +368,28 @@ impl UserService for Users {
         let user_id = violations.uuid("user_id", &message.user_id);
         violations.into_result()?;
 
+        let deletion = Deletion {
+            user_id,
+            etag: message.etag,
+            current_password: Attempt::new(message.current_password.into()),
+        };
         self.commands
-            .delete_user(caller, user_id, &message.etag, call.as_ref(), &cause)
+            .delete_user(caller, deletion, &address, call.as_ref(), &cause)
             .await?;
         Ok(Response::new(DeleteUserResponse {}))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        sessions::list(self, request).await
+    }
+
+    async fn end_session(
+        &self,
+        request: Request<EndSessionRequest>,
+    ) -> Result<Response<EndSessionResponse>, Status> {
+        sessions::end(self, request).await
     }
 }

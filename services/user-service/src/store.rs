@@ -160,7 +160,7 @@ fn user(row: users::Model) -> Result<User, DbErr> {
 }
 
 fn stored_id(text: &str) -> Result<Uuid, DbErr> {
-    Uuid::parse_str(text).map_err(|_| unreadable("user_id"))
+    Uuid::parse_str(text).map_err(|_| unreadable("an id"))
 }
 
 fn unreadable(column: &str) -> DbErr {

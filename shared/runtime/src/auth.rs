@@ -31,6 +31,9 @@ pub struct Caller {
     pub user_id: Uuid,
     /// What the user may beyond their own.
     pub role: Role,
+    /// The session that the token was issued in. `None` in a token of a release that did not name it. Whether the session still
+    /// exists only the user service knows.
+    pub session_id: Option<Uuid>,
 }
 
 impl Caller {

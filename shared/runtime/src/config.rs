@@ -18,7 +18,7 @@ mod tls;
 pub use clients::{ClientArgs, ClientConfig};
 pub use database::DatabaseArgs;
 pub use grpc::{GrpcArgs, GrpcConfig};
-pub use keys::{SecretKeyArgs, master_key};
+pub use keys::{SecretKeyArgs, check_distinct, master_key};
 pub use lifecycle::{LifecycleArgs, LifecycleConfig};
 pub use load::{ConfigError, load};
 pub use mode::{Mode, ModeArgs};

@@ -1,6 +1,6 @@
 //! The whole life of a process, so that a service's `main.rs` is a few lines.
 //!
-//! Configuration first, before anything is opened; then runtime, TLS provider, telemetry and signals; then the
+//! Configuration first, before anything is opened; then the mask by which only the owner may read new files; then runtime, TLS provider, telemetry and signals; then the
 //! service. Telemetry is flushed whatever happened. Exit codes: 0 a clean end, 64 bad configuration, what an
 //! [`ExitWith`] says, 1 anything else.
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures::FutureExt;
+use rustix::fs::Mode;
 use tokio::runtime::Runtime;
 
 use crate::config::{self, LifecycleConfig, Settings, TelemetryConfig};
@@ -105,6 +106,8 @@ pub fn process<F>(
 where
     F: AsyncFnOnce(Shutdown) -> anyhow::Result<()>,
 {
+    // Before anything is opened and any thread runs: databases, queue files and mails hold personal data, and codes.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let (runtime, guard) = match prepare(service, telemetry) {
         Ok(prepared) => prepared,
         // There is no log yet that could take it.

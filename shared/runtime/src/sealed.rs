@@ -62,8 +62,29 @@ impl MasterKey {
         DigestKey(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
     }
 
+    pub(crate) fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.secret.expose_secret() == other.secret.expose_secret()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.secret.expose_secret().len()
+    }
+
+    /// Whether it can have been drawn at random: neither one text again and again, nor few different characters, nor a sequence.
+    /// It is an upper bound of what an attacker has to guess: what passes may still be weak.
+    pub(crate) fn looks_random(&self) -> bool {
+        let bytes = self.secret.expose_secret().as_bytes();
+        let is_repeated =
+            (1..=bytes.len() / 2).any(|period| bytes[period..] == bytes[..bytes.len() - period]);
+        let steps: Vec<u8> = bytes
+            .windows(2)
+            .map(|pair| pair[1].wrapping_sub(pair[0]))
+            .collect();
+        !is_repeated && bits(bytes) >= MIN_BITS && bits(&steps) >= MIN_BITS
     }
 
     fn derive(&self, purpose: &str, bytes: &mut [u8; 32]) {
@@ -76,6 +97,20 @@ impl MasterKey {
         // HKDF refuses lengths past 255 hashes, and this is one.
         debug_assert!(filled.is_ok());
     }
+}
+
+/// Less than any 32 characters of base 16 that are drawn at random have.
+const MIN_BITS: f64 = 80.0;
+
+/// The entropy of `bytes`, as often as each occurs.
+fn bits(bytes: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    for byte in bytes {
+        counts[usize::from(*byte)] += 1;
+    }
+    let all = f64::from(counts.iter().sum::<u32>());
+    let occurring = counts.into_iter().filter(|count| *count > 0).map(f64::from);
+    occurring.map(|count| count * (all / count).log2()).sum()
 }
 
 /// Seals and opens. It has no `Debug`.

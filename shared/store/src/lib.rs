@@ -21,6 +21,7 @@ mod migrate;
 mod observed;
 mod pooler;
 mod postgres;
+pub mod private;
 mod rotation;
 mod sessions;
 pub mod sql;
@@ -41,7 +42,7 @@ pub use errors::{
     unique_violation,
 };
 pub use migrate::{migrate, migrate_at, ready_schema};
-pub use rotation::read_secret;
+pub use rotation::{read_secret, secret_of};
 pub use sql::now_ms;
 pub use transaction::Transaction;
 pub use writable::Writable;

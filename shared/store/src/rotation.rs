@@ -65,17 +65,18 @@ impl Rotation {
     }
 }
 
-/// The file's text without the newline that editors and `echo` put at its end.
+/// The secret in the file, as [`secret_of`] reads it.
 ///
 /// # Errors
 /// Where it cannot be read.
 pub fn read_secret(path: &Path) -> std::io::Result<String> {
-    let mut text = std::fs::read_to_string(path)?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    Ok(text)
+    let text = std::fs::read_to_string(path)?;
+    Ok(secret_of(&text).to_owned())
+}
+
+/// `text` without what editors and shells add to a secret: a byte order mark before it, and line breaks behind it. A secret is the
+/// same one whether it comes in a file, a variable or a flag.
+pub fn secret_of(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.trim_end_matches(['\r', '\n'])
 }

@@ -17,7 +17,7 @@ use crate::config::DatabaseConfig;
 use crate::database::Database;
 use crate::database_error::DatabaseError;
 use crate::sessions::Sessions;
-use crate::{errors, guarded};
+use crate::{errors, guarded, private};
 
 /// How long a writer waits for the one before it. Only transactions that begin IMMEDIATE wait at all.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,6 +54,11 @@ pub(crate) async fn connect(
             path: path.to_owned(),
             source: guarded::explain(&error).into(),
         })?;
+    // The files beside it have its rights.
+    private::tighten(Path::new(path)).map_err(|error| DatabaseError::File {
+        path: path.to_owned(),
+        source: Box::new(error),
+    })?;
     let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
     Ok(Database::with_sessions(
         db,

@@ -71,7 +71,11 @@ impl Tokens {
     }
 
     fn of(&self, user_id: Uuid, role: Role, age_ms: i64) -> String {
-        let caller = Caller { user_id, role };
+        let caller = Caller {
+            user_id,
+            role,
+            session_id: None,
+        };
         let issued_at_ms = SystemClock.now_ms() - age_ms;
         self.signer.issue(caller, issued_at_ms).token
     }

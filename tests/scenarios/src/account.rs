@@ -71,6 +71,7 @@ pub async fn register_verify_log_in_order_reset_and_delete(
 
     let request = DeleteUserRequest {
         user_id,
+        current_password: NEW_PASSWORD.to_owned(),
         ..DeleteUserRequest::default()
     };
     let request = authorized(&session.access_token, request);

@@ -94,6 +94,7 @@ impl Caller {
         let request = AuthenticateRequest {
             email: email.to_owned(),
             password: password.to_owned(),
+            ..AuthenticateRequest::default()
         };
         let answer = self.users.clone().authenticate(request).await?;
         let tokens = answer.into_inner().tokens;

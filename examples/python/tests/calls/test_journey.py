@@ -102,7 +102,9 @@ def test_from_registering_to_the_end_of_the_account(system: System, admin: Perso
 
     # Delete the account.
     users.DeleteUser(
-        DeleteUserRequest(user_id=grace.user_id, etag=session.user.etag),
+        DeleteUserRequest(
+            user_id=grace.user_id, etag=session.user.etag, current_password=NEXT_PASSWORD
+        ),
         metadata=session.metadata,
         timeout=DEADLINE,
     )

@@ -6,7 +6,7 @@ from uuid import uuid4
 import grpc
 import pytest
 
-from conftest import Person, System, line, refused, refused_or_none
+from conftest import PASSWORD, Person, System, line, refused, refused_or_none
 from courier.connection import DEADLINE
 from courier.patience import eventually
 from courier.refusal import Refusal
@@ -137,7 +137,9 @@ def test_lines_that_make_no_order(system: System, ada: Person, wrong: str) -> No
 def test_an_order_of_somebody_who_has_gone(system: System) -> None:
     person = system.person()
     system.connection.users.DeleteUser(
-        DeleteUserRequest(user_id=person.user_id), metadata=person.metadata, timeout=DEADLINE
+        DeleteUserRequest(user_id=person.user_id, current_password=PASSWORD),
+        metadata=person.metadata,
+        timeout=DEADLINE,
     )
     request = PlaceOrderRequest(lines=[line()])
 

@@ -176,6 +176,7 @@ impl Story {
         let request = AuthenticateRequest {
             email: email.to_owned(),
             password: PASSWORD.to_owned(),
+            ..AuthenticateRequest::default()
         };
         let answer = self.users.authenticate(request).await?.into_inner();
         let tokens = answer.tokens.context("the answer holds no tokens")?;

@@ -110,7 +110,7 @@ async fn from_registering_to_deleting(#[values(By::Reflection, By::DescriptorSet
     assert_refused(&old, "unauthenticated", "CREDENTIALS_INVALID");
     let ada = curl.log_in(EMAIL, NEXT_PASSWORD).unwrap();
 
-    let gone = json!({ "user_id": user_id });
+    let gone = json!({ "user_id": user_id, "current_password": NEXT_PASSWORD });
     curl.call(USERS, "DeleteUser", Some(&ada), &gone).unwrap();
     let old = curl.log_in(EMAIL, NEXT_PASSWORD);
     assert_refused(&old, "unauthenticated", "CREDENTIALS_INVALID");
@@ -120,11 +120,12 @@ async fn from_registering_to_deleting(#[values(By::Reflection, By::DescriptorSet
 #[test]
 fn in_production_there_is_no_reflection_and_the_descriptor_set_does() {
     let data = tempfile::tempdir().unwrap();
-    let key = |name: char| name.to_string().repeat(48);
+    let key = |name: char| format!("{name}J5yH0f1Qmz8xKc3vWbR7uTq2LsPd9NaE");
     let process = Process::start(
-        command(data.path())
+        command(&data.path().join("data"))
             .env("MODE", "production")
             .env("GRPC_PLAINTEXT", "allow")
+            .env("SMTP_URL", "smtp://127.0.0.1:1")
             .env("SECRET_KEY", key('s'))
             .env("MAIL_SEALING_KEY", key('m')),
     );

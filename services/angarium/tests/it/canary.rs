@@ -258,6 +258,7 @@ async fn log_in(
     let request = AuthenticateRequest {
         email: EMAIL.to_owned(),
         password: password.to_owned(),
+        ..AuthenticateRequest::default()
     };
     let answer = users.authenticate(request).await?.into_inner();
     let tokens = answer.tokens.unwrap();

@@ -15,6 +15,7 @@ mod examples;
 mod full_disk;
 mod migrate;
 mod pgbouncer;
+mod private;
 mod process;
 mod pruning;
 mod sudden_death;

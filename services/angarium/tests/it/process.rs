@@ -123,6 +123,7 @@ impl Process {
         let request = AuthenticateRequest {
             email: account.email.clone(),
             password: PASSWORD.to_owned(),
+            ..AuthenticateRequest::default()
         };
         let answer = users.authenticate(request).await?.into_inner();
         Ok(answer.tokens.unwrap().access_token)

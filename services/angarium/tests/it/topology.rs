@@ -95,6 +95,9 @@ fn written_to_a_file_it_is_what_is_printed_and_takes_the_place_of_the_one_before
     };
     let printed = export(&[]);
     assert!(export(&["--output".as_ref(), file.as_ref()]).is_empty());
+    // The user of the broker is another one.
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
     assert_eq!(std::fs::read(&file).unwrap(), printed);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use runtime::config::Problems;
+use runtime::config::{Mode, Problems};
 
 use crate::sender::SmtpServer;
 
@@ -23,7 +23,7 @@ pub struct MailArgs {
         default_value = "Angarium <noreply@localhost>")]
     mail_from: String,
 
-    /// Folder that takes each mail as a file, where no mail server is named
+    /// Folder that takes each mail as a file, where no mail server is named; in production one has to be
     #[arg(long, help_heading = HEADING, env = "MAIL_DIR", value_name = "FOLDER")]
     mail_dir: Option<PathBuf>,
 
@@ -37,8 +37,14 @@ pub struct MailArgs {
 }
 
 impl MailArgs {
-    /// The checked section. `default_folder` takes the mails where neither folder nor server is named.
-    pub fn check(self, default_folder: &Path, problems: &mut Problems) -> Option<MailConfig> {
+    /// The checked section. `default_folder` takes the mails where neither folder nor server is named. In production there has to be
+    /// a server: mails in files reach no one, and hold codes.
+    pub fn check(
+        self,
+        default_folder: &Path,
+        mode: Mode,
+        problems: &mut Problems,
+    ) -> Option<MailConfig> {
         let from = problems.parse(
             "MAIL_FROM",
             &self.mail_from,
@@ -51,6 +57,10 @@ impl MailArgs {
         );
         // An empty variable is how a compose file says "none".
         let delivery = match self.smtp_url.as_deref().filter(|url| !url.is_empty()) {
+            None if mode == Mode::Production => {
+                problems.missing("SMTP_URL", EXPECTED_URL);
+                None
+            }
             None => {
                 let folder = self.mail_dir.filter(|dir| !dir.as_os_str().is_empty());
                 Some(Delivery::Folder(

@@ -35,7 +35,7 @@ impl OwnArgs for NotificationArgs {
     fn check(self, known: &Known, problems: &mut Problems) -> Option<NotificationConfig> {
         let mail = self
             .mail
-            .check(&known.folder.join(DEFAULT_FOLDER), problems);
+            .check(&known.folder.join(DEFAULT_FOLDER), known.mode, problems);
         let mail_sealing_key = self.mail_sealing_key.check(known.mode, problems);
         Some(NotificationConfig {
             mail: mail?,

@@ -182,6 +182,7 @@ fn of_admin<T>(message: T) -> Request<T> {
     request.extensions_mut().insert(Caller {
         user_id: Uuid::now_v7(),
         role: Role::Admin,
+        session_id: None,
     });
     request
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Commands, answered_user, missing, write_change};
 use crate::error::Error;
+use crate::hasher::Priority;
 use crate::password::{Attempt, Password};
 use crate::store::{self, codes, sessions};
 use crate::throttle::MOVES;
@@ -23,6 +24,15 @@ pub struct Changes {
     /// What the caller has read; empty where it does not matter.
     pub etag: String,
     /// Asked for where the address changes.
+    pub current_password: Attempt,
+}
+
+/// Which account to delete.
+pub struct Deletion {
+    pub user_id: Uuid,
+    /// What the caller has read; empty where it does not matter.
+    pub etag: String,
+    /// Of the caller.
     pub current_password: Attempt,
 }
 
@@ -52,7 +62,7 @@ impl Commands {
         etag::check(&etag, before.user.version)?;
         let moves = email
             .as_ref()
-            .is_some_and(|email| email.key() != before.user.email.key());
+            .is_some_and(|email| *email != before.user.email);
         if moves {
             // What was left out is no attempt, and is not counted as one.
             if current_password.expose().is_empty() {
@@ -77,7 +87,7 @@ impl Commands {
         let mut user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(&etag, user.version)?;
         // What the password was asked for must be what is changed now.
-        if user.email.key() != before.user.email.key() {
+        if user.email != before.user.email {
             return Err(Error::Raced);
         }
         if user.update(email, display_name, self.clock.now_ms()) {
@@ -114,7 +124,7 @@ impl Commands {
         let checked = before.password_hash.expose().to_owned();
         self.check_password(&before.user, before.password_hash, current, address)
             .await?;
-        let hash = self.hasher.hash(new).await?;
+        let hash = self.hasher.hash(new, Priority::Known).await?;
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };
@@ -131,22 +141,42 @@ impl Commands {
         Ok(())
     }
 
-    /// Deletes an account, with all that is personal.
+    /// Deletes an account, with all that is personal. Nothing brings it back, so the caller shows a session that exists and their
+    /// own password.
     pub async fn delete_user(
         &self,
         caller: Caller,
-        user_id: Uuid,
-        etag: &str,
+        deletion: Deletion,
+        address: &str,
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<(), Error> {
+        if self.store.answered(call).await?.is_some() {
+            return Ok(());
+        }
+        let Deletion {
+            user_id,
+            etag,
+            current_password,
+        } = deletion;
+        let db = self.store.connection();
+        let own = store::find_credentials(db, caller.user_id).await?;
+        let own = own.ok_or(Error::NotAllowed)?;
+        self.check_session(db, caller).await?;
+        if current_password.expose().is_empty() {
+            return Err(Error::PasswordMissing);
+        }
+        self.check_password(&own.user, own.password_hash, current_password, address)
+            .await?;
         let now_ms = self.clock.now_ms();
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };
         let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or_else(|| missing(caller, user_id))?.user;
-        etag::check(etag, user.version)?;
+        etag::check(&etag, user.version)?;
+        // Once more, now that it is locked: a reset since has ended it.
+        self.check_session(&*command, caller).await?;
         sessions::delete_of_user(&*command, user_id).await?;
         for purpose in [Purpose::EmailVerification, Purpose::PasswordReset] {
             codes::delete(&*command, purpose, user_id).await?;

@@ -5,17 +5,19 @@
 
 use std::time::Duration;
 
+use mail_codes::Purpose;
 use runtime::auth::{AccessToken, Caller};
 use runtime::millis;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::Commands;
+use super::{Commands, Proof};
 use crate::error::Error;
 use crate::hasher::Verdict;
 use crate::password::Attempt;
 use crate::secret;
-use crate::store::{self, Credentials, sessions};
+use crate::store::{self, Credentials, codes, sessions};
+use crate::throttle::CODES;
 use crate::user::{Email, User};
 
 /// How long a refresh token waits to be exchanged.
@@ -37,14 +39,20 @@ pub struct LoggedIn {
 }
 
 impl Commands {
-    /// Begins a session of the user with this address and password.
+    /// Begins a session of the user with this address and password. With a code of a mail to the address, failures of others do not
+    /// hold it up; then the code is used.
     pub async fn authenticate(
         &self,
         email: &str,
         password: SecretString,
+        code: Option<SecretString>,
         address: &str,
     ) -> Result<LoggedIn, Error> {
         let account = Email::key_of(email);
+        let proof = match &code {
+            Some(code) => self.check_login_code(code, &account, address).await?,
+            None => Proof::None,
+        };
         let found = store::find_by_email(self.store.connection(), &account).await?;
         let (user, hash) = match found {
             Some(found) => (Some(found.user), Some(found.password_hash)),
@@ -53,7 +61,7 @@ impl Commands {
         let verified = hash.as_ref().map(|hash| hash.expose().to_owned());
         // Also where there is nobody: who waits must not learn it from the time that it takes.
         let attempt = Attempt::new(password);
-        let judged = self.judge(&account, hash, attempt, address).await;
+        let judged = self.judge(proof, &account, hash, attempt, address).await;
         if let Err(error @ Error::TooManyAttempts(_)) = &judged {
             let account = self.throttle.digest(&account);
             tracing::warn!(target: "security", event = "login_throttled", account, address, %error);
@@ -74,16 +82,39 @@ impl Commands {
         if let Some(hash) = rehashed {
             store::write_password(&transaction, user.id, &hash).await?;
         }
-        let session_id = Uuid::now_v7().to_string();
+        if proof == Proof::Code {
+            codes::delete(&transaction, Purpose::PasswordReset, user.id).await?;
+        }
+        let session_id = Uuid::now_v7();
         let ends_at_ms = now_ms + millis(SESSION);
-        sessions::insert_session(&transaction, &session_id, user.id, ends_at_ms).await?;
+        let times = (now_ms, ends_at_ms);
+        sessions::insert_session(&transaction, session_id, user.id, times, address).await?;
         let user = current.user;
         let tokens = self
-            .next_tokens(&transaction, &user, &session_id, ends_at_ms)
+            .next_tokens(&transaction, &user, session_id, ends_at_ms)
             .await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "login_succeeded", user_id = %user.id, address);
         Ok(LoggedIn { user, tokens })
+    }
+
+    /// Whether a code of a reset was sent to `account` and still works. A wrong one is refused alike whether or not the account
+    /// exists.
+    async fn check_login_code(
+        &self,
+        code: &SecretString,
+        account: &str,
+        address: &str,
+    ) -> Result<Proof, Error> {
+        self.throttle.take(CODES, address).await?;
+        let (digest, purpose) = (secret::code_digest(code), Purpose::PasswordReset);
+        let db = self.store.connection();
+        let found = codes::find(db, purpose, &digest, self.clock.now_ms()).await?;
+        if found.is_some_and(|(_, sent_to)| sent_to == account) {
+            return Ok(Proof::Code);
+        }
+        tracing::warn!(target: "security", event = "login_code_refused", address);
+        Err(Error::CodeInvalid)
     }
 
     /// Exchanges a refresh token for the next.
@@ -95,7 +126,7 @@ impl Commands {
         let known = known.ok_or(Error::RefreshTokenInvalid)?;
         let user_id = known.user_id;
         if known.is_used {
-            sessions::delete_session(&transaction, &known.session_id).await?;
+            sessions::delete_session(&transaction, known.session_id).await?;
             transaction.commit().await?;
             tracing::warn!(target: "security", event = "refresh_token_reused", %user_id, address, "the session was ended");
             return Err(Error::RefreshTokenInvalid);
@@ -106,11 +137,12 @@ impl Commands {
         let user = store::find_user(&transaction, user_id).await?;
         let user = user.ok_or(Error::RefreshTokenInvalid)?;
         sessions::mark_used(&transaction, &digest).await?;
+        sessions::touch(&transaction, known.session_id, now_ms, address).await?;
         let tokens = self
             .next_tokens(
                 &transaction,
                 &user,
-                &known.session_id,
+                known.session_id,
                 known.session_expires_at_ms,
             )
             .await?;
@@ -125,7 +157,7 @@ impl Commands {
         let Some(known) = sessions::lock_token(&transaction, &digest).await? else {
             return Ok(());
         };
-        sessions::delete_session(&transaction, &known.session_id).await?;
+        sessions::delete_session(&transaction, known.session_id).await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "session_revoked", user_id = %known.user_id, address);
         Ok(())
@@ -135,12 +167,13 @@ impl Commands {
         &self,
         db: &impl sea_orm::ConnectionTrait,
         user: &User,
-        session_id: &str,
+        session_id: Uuid,
         session_expires_at_ms: i64,
     ) -> Result<Tokens, Error> {
         let caller = Caller {
             user_id: user.id,
             role: self.role_of(user),
+            session_id: Some(session_id),
         };
         let access = self.keys.issue(caller).ok_or(Error::NoSigningKey)?;
         let refresh = secret::new_token()?;

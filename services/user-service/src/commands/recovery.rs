@@ -13,8 +13,9 @@ use service::{Begun, time};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Commands, account_of};
+use super::Commands;
 use crate::error::Error;
+use crate::hasher::Priority;
 use crate::password::Password;
 use crate::secret;
 use crate::store::{self, codes, sessions};
@@ -62,7 +63,7 @@ impl Commands {
             tracing::warn!(target: "security", event = "reset_code_refused", address);
             return Err(Error::CodeInvalid);
         };
-        let hash = self.hasher.hash(new).await?;
+        let hash = self.hasher.hash(new, Priority::Known).await?;
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };
@@ -76,6 +77,9 @@ impl Commands {
         codes::delete(&*command, purpose, user_id).await?;
         store::write_password(&*command, user_id, &hash).await?;
         let ended = sessions::delete_of_user(&*command, user_id).await?;
+        self.throttle
+            .proved(&command, user.email.key(), address)
+            .await?;
         command.commit().await?;
         tracing::info!(target: "security", event = "password_reset", %user_id, address, ended);
         Ok(())
@@ -92,7 +96,7 @@ impl Commands {
             return Ok(());
         }
         self.throttle.take(CODES, address).await?;
-        self.throttle.take(RESETS, account_of(email)).await?;
+        self.throttle.take(RESETS, &email.mailbox()).await?;
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };

@@ -5,17 +5,28 @@ use mail_codes::Purpose;
 use messaging::{Cause, outbox};
 use runtime::auth::Caller;
 use runtime::idempotency::Call;
+use sea_orm::ConnectionTrait;
 use secrecy::SecretString;
 use service::{Begun, time};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{Commands, account_of, answered_user, missing, write_change};
+use super::{Commands, missing, unreadable_answer, write_change};
 use crate::error::Error;
+use crate::hasher::Priority;
 use crate::password::Password;
 use crate::store::codes;
 use crate::throttle::{CODES, MAILS, REGISTRATIONS};
 use crate::user::{DisplayName, Email, User};
 use crate::{secret, store};
+
+/// The user with the verified address.
+pub enum Verified {
+    /// The user as the first answer showed them.
+    Now(User),
+    /// The call was made before, and the user has changed since or is gone. Who makes this call shows no token, and is shown no
+    /// more than the first answer held.
+    Before(Uuid),
+}
 
 impl Commands {
     /// Registers a user whose address nobody else has. The answer to a `call` that is made again is the user of the first.
@@ -28,18 +39,26 @@ impl Commands {
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<User, Error> {
-        let db = self.store.connection();
+        // The answer is made of the request and of what the call left, which is the id. The user of today may have another address
+        // and another name, and who makes this call shows no token.
+        let registered = |first: &[u8]| {
+            let id = Uuid::from_slice(first).map_err(|_| unreadable_answer())?;
+            let created_at_ms = created_at_ms(id).ok_or_else(unreadable_answer)?;
+            let (email, name) = (email.clone(), display_name.clone());
+            Ok(User::register(id, email, name, created_at_ms))
+        };
         if let Some(first) = self.store.answered(call).await? {
-            return answered_user(db, &first).await;
+            return registered(&first);
         }
         self.throttle.check(REGISTRATIONS, address).await?;
         // Before the transaction begins, because it takes long: a connection, or SQLite's only writer, must not wait for it.
-        let password_hash = self.hasher.hash(password).await?;
-        let user = User::register(Uuid::now_v7(), email, display_name, self.clock.now_ms());
-        // The id and no more: what is personal stands in one place, from where it can be erased.
+        let password_hash = self.hasher.hash(password, Priority::Registration).await?;
+        let now_ms = self.clock.now_ms();
+        let user = User::register(new_id(now_ms), email.clone(), display_name.clone(), now_ms);
+        // The id and no more, which holds the time: what is personal stands in one place, from where it can be erased.
         let answer = || user.id.as_bytes().to_vec();
         let command = match self.store.begin_answered(call, answer).await? {
-            Begun::Replay(first) => return answered_user(db, &first).await,
+            Begun::Replay(first) => return registered(&first),
             Begun::Fresh(command) => command,
         };
         if let Err(error) = store::insert_user(&*command, &user, &password_hash).await {
@@ -77,7 +96,7 @@ impl Commands {
             return Ok(());
         }
         let user = self.get_user(caller, caller.user_id).await?;
-        self.throttle.take(MAILS, account_of(&user.email)).await?;
+        self.throttle.take(MAILS, &user.email.mailbox()).await?;
         let Begun::Fresh(command) = self.store.begin_answered(call, Vec::new).await? else {
             return Ok(());
         };
@@ -100,16 +119,16 @@ impl Commands {
         address: &str,
         call: Option<&Call>,
         cause: &Cause,
-    ) -> Result<User, Error> {
+    ) -> Result<Verified, Error> {
         let db = self.store.connection();
         if let Some(first) = self.store.answered(call).await? {
-            return answered_user(db, &first).await;
+            return verified(db, &first).await;
         }
         self.throttle.take(CODES, address).await?;
         let digest = secret::code_digest(code);
         let now_ms = self.clock.now_ms();
         let command = match self.store.begin(call).await? {
-            Begun::Replay(first) => return answered_user(db, &first).await,
+            Begun::Replay(first) => return verified(db, &first).await,
             Begun::Fresh(command) => command,
         };
         let purpose = Purpose::EmailVerification;
@@ -126,8 +145,35 @@ impl Commands {
         if user.verify_email(now_ms) {
             write_change(&command, &user, cause).await?;
         }
-        command.commit_with(user.id.as_bytes().to_vec()).await?;
+        let mut answer = user.id.as_bytes().to_vec();
+        answer.extend(user.version.to_be_bytes());
+        command.commit_with(answer).await?;
         tracing::info!(target: "security", event = "email_verified", %user_id, address);
-        Ok(user)
+        Ok(Verified::Now(user))
     }
+}
+
+/// The id of a user who is created at this time. It holds the time, so the two never differ.
+fn new_id(now_ms: i64) -> Uuid {
+    let ms = u64::try_from(now_ms).unwrap_or(0);
+    let nanos = u32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, ms / 1_000, nanos))
+}
+
+fn created_at_ms(id: Uuid) -> Option<i64> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    i64::try_from(seconds * 1_000 + u64::from(nanos) / 1_000_000).ok()
+}
+
+/// The answer to a verification that was made before.
+async fn verified(db: &impl ConnectionTrait, first: &[u8]) -> Result<Verified, Error> {
+    let (id, version) = first.split_at_checked(16).ok_or_else(unreadable_answer)?;
+    let user_id = Uuid::from_slice(id).map_err(|_| unreadable_answer())?;
+    // The release before this one kept no version.
+    let version = <[u8; 8]>::try_from(version).ok().map(i64::from_be_bytes);
+    let user = store::find_user(db, user_id).await?;
+    Ok(match user.filter(|user| version == Some(user.version)) {
+        Some(user) => Verified::Now(user),
+        None => Verified::Before(user_id),
+    })
 }

@@ -1,7 +1,7 @@
 //! The settings of this service beyond the common ones: its keys, and which users are admins.
 
 use mail_codes::MailSealingKeyArgs;
-use runtime::config::{Problems, SecretKeyArgs};
+use runtime::config::{Problems, SecretKeyArgs, check_distinct};
 use runtime::sealed::MasterKey;
 use service::{Known, OwnArgs};
 
@@ -36,6 +36,7 @@ impl OwnArgs for UserArgs {
     fn check(self, known: &Known, problems: &mut Problems) -> Option<UserConfig> {
         let secret_key = self.secret_key.check(known.mode, problems);
         let mail_sealing_key = self.mail_sealing_key.check(known.mode, problems);
+        check_distinct(secret_key.as_ref(), mail_sealing_key.as_ref(), problems);
         let identity = self.identity.check(problems);
         Some(UserConfig {
             secret_key: secret_key?,

@@ -5,6 +5,7 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261129_000003_create_users;
+mod m20261129_000004_describe_sessions;
 
 pub struct Migrator;
 
@@ -12,6 +13,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut migrations = service::migrations();
         migrations.push(Box::new(m20261129_000003_create_users::Migration));
+        migrations.push(Box::new(m20261129_000004_describe_sessions::Migration));
         migrations
     }
 }

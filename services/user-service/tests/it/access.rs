@@ -133,6 +133,7 @@ async fn what_is_anothers_is_denied_before_anything_else_and_left_as_it_is(
                         user_id,
                         etag: "x".repeat(1000),
                         request_id: "no UUID".to_owned(),
+                        ..DeleteUserRequest::default()
                     },
                 ))
                 .await

@@ -1,14 +1,15 @@
 //! What users do with their accounts: change name, address and password, and delete them.
 
 use contracts::user::v1::{
-    ChangePasswordRequest, DeleteUserRequest, GetUserRequest, UpdateUserRequest, User, UserDeleted,
-    UserUpdated,
+    AuthenticateResponse, ChangePasswordRequest, CreateUserRequest, DeleteUserRequest,
+    GetUserRequest, RequestPasswordResetRequest, ResetPasswordRequest, UpdateUserRequest, User,
+    UserDeleted, UserRole, UserUpdated,
 };
 use rstest::rstest;
-use testkit::{StoreKind, reason, violated_fields};
-use tonic::{Code, Status};
+use testkit::{StoreKind, authorized, reason, violated_fields};
+use tonic::{Code, Request, Status};
 
-use crate::world::{PASSWORD, World, ada, bob};
+use crate::world::{ADMIN, PASSWORD, World, ada, bob};
 
 async fn update(world: &World, by: &str, request: UpdateUserRequest) -> Result<User, Status> {
     let request = world.by(by, request);
@@ -146,10 +147,10 @@ async fn another_address_takes_the_password_and_has_to_be_verified(
     assert!(world.log_in("ada@example.com", PASSWORD).await.is_err());
     assert!(world.log_in("ada@example.org", PASSWORD).await.is_ok());
 
-    // The same address in another case is the same address.
-    let cased = to(&user, "ADA@example.org", "");
-    let cased = update(&world, &user.user_id, cased).await.unwrap();
-    assert!(cased.email_verified);
+    // What was read may be sent back.
+    let same = to(&user, "ada@example.org", "Countess");
+    let same = update(&world, &user.user_id, same).await.unwrap();
+    assert!(same.email_verified);
 
     world.create(bob()).await.unwrap();
     let taken = UpdateUserRequest {
@@ -161,6 +162,63 @@ async fn another_address_takes_the_password_and_has_to_be_verified(
         (refused.code(), reason(&refused)),
         (Code::AlreadyExists, "EMAIL_TAKEN".to_owned())
     );
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn another_spelling_takes_password_and_verification(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    for spelling in ["ADA@example.com", "\u{ff41}da@example.com"] {
+        let world = World::new(store).await;
+        let user = world.create(ada()).await.unwrap();
+        world.verify(&user.user_id).await;
+        let without = update(&world, &user.user_id, to(&user, spelling, "")).await;
+        let refused = without.unwrap_err();
+        assert_eq!(
+            violated_fields(&refused),
+            ["current_password"],
+            "{spelling}"
+        );
+        let code = world.verification_code(&user.user_id).await;
+        let with = UpdateUserRequest {
+            current_password: PASSWORD.to_owned(),
+            ..to(&user, spelling, "")
+        };
+        let moved = update(&world, &user.user_id, with).await.unwrap();
+        assert_eq!(
+            (moved.email.as_str(), moved.email_verified),
+            (spelling, false)
+        );
+        assert_ne!(world.verification_code(&user.user_id).await, code);
+        world.stop().await;
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_admin_with_another_spelling_is_no_admin(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let request = CreateUserRequest {
+        email: "\u{ff52}oot@example.com".to_owned(),
+        ..ada()
+    };
+    let user = world.create(request).await.unwrap();
+    assert_eq!(world.verify(&user.user_id).await.role(), UserRole::User);
+    let moving = |email: &str| UpdateUserRequest {
+        current_password: PASSWORD.to_owned(),
+        ..to(&user, email, "")
+    };
+    update(&world, &user.user_id, moving(ADMIN)).await.unwrap();
+    assert_eq!(world.verify(&user.user_id).await.role(), UserRole::Admin);
+    let moved = update(&world, &user.user_id, moving("root@example.com"))
+        .await
+        .unwrap();
+    assert_eq!(moved.role(), UserRole::User);
+    assert_eq!(world.verify(&user.user_id).await.role(), UserRole::Admin);
     world.stop().await;
 }
 
@@ -207,12 +265,10 @@ async fn a_deleted_account_is_erased_and_everybody_is_told(
     let session = world.log_in(&user.email, PASSWORD).await.unwrap();
     let delete = async |etag: &str| {
         let request = DeleteUserRequest {
-            user_id: user.user_id.clone(),
             etag: etag.to_owned(),
-            ..DeleteUserRequest::default()
+            ..deletion_of(&user, PASSWORD)
         };
-        let request = world.by(&user.user_id, request);
-        world.client().delete_user(request).await
+        world.client().delete_user(within(&session, request)).await
     };
     let refused = delete("\"7\"").await.unwrap_err();
     assert_eq!(reason(&refused), "ETAG_MISMATCH");
@@ -236,5 +292,91 @@ async fn a_deleted_account_is_erased_and_everybody_is_told(
     // The address is free for somebody else, who is somebody else.
     let again = world.create(ada()).await.unwrap();
     assert_ne!(again.user_id, user.user_id);
+    world.stop().await;
+}
+
+fn deletion_of(user: &User, current_password: &str) -> DeleteUserRequest {
+    DeleteUserRequest {
+        user_id: user.user_id.clone(),
+        current_password: current_password.to_owned(),
+        ..DeleteUserRequest::default()
+    }
+}
+
+/// `message` in a call of who has logged in.
+fn within<T>(session: &AuthenticateResponse, message: T) -> Request<T> {
+    authorized(&session.tokens.as_ref().unwrap().access_token, message)
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_deletion_takes_the_password_and_a_session_that_exists(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    let old = world.log_in(&user.email, PASSWORD).await.unwrap();
+    world
+        .client()
+        .request_password_reset(RequestPasswordResetRequest {
+            email: user.email.clone(),
+            ..RequestPasswordResetRequest::default()
+        })
+        .await
+        .unwrap();
+    let reset = ResetPasswordRequest {
+        code: world.reset_code(&user.user_id).await,
+        new_password: "another password".to_owned(),
+        ..ResetPasswordRequest::default()
+    };
+    world.client().reset_password(reset).await.unwrap();
+    let session = world.log_in(&user.email, "another password").await.unwrap();
+    let delete = async |request: Request<DeleteUserRequest>| {
+        let refused = world.client().delete_user(request).await.unwrap_err();
+        (refused.code(), reason(&refused))
+    };
+
+    let ended = (Code::Unauthenticated, "SESSION_ENDED".to_owned());
+    let by_the_old = within(&old, deletion_of(&user, "another password"));
+    assert_eq!(delete(by_the_old).await, ended);
+    // As the release before this one has issued it.
+    let without = world.by(&user.user_id, deletion_of(&user, "another password"));
+    assert_eq!(delete(without).await, ended);
+    let wrong = within(&session, deletion_of(&user, PASSWORD));
+    let expected = (Code::FailedPrecondition, "PASSWORD_WRONG".to_owned());
+    assert_eq!(delete(wrong).await, expected);
+    let missing = within(&session, deletion_of(&user, ""));
+    let refused = world.client().delete_user(missing).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["current_password"]);
+    assert_eq!(world.count_users().await, 1);
+
+    let right = within(&session, deletion_of(&user, "another password"));
+    world.client().delete_user(right).await.unwrap();
+    assert_eq!(world.count_users().await, 0);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_admin_deletes_another_account_with_their_own_password(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(bob()).await.unwrap();
+    let admin = CreateUserRequest {
+        email: ADMIN.to_owned(),
+        password: "the password of an admin".to_owned(),
+        ..ada()
+    };
+    let admin = world.create(admin).await.unwrap();
+    world.verify(&admin.user_id).await;
+    let session = world.log_in(ADMIN, "the password of an admin").await;
+    let session = session.unwrap();
+    let theirs = within(&session, deletion_of(&user, PASSWORD));
+    let refused = world.client().delete_user(theirs).await.unwrap_err();
+    assert_eq!(reason(&refused), "PASSWORD_WRONG");
+    let own = within(&session, deletion_of(&user, "the password of an admin"));
+    world.client().delete_user(own).await.unwrap();
+    assert_eq!(world.count_users().await, 1);
     world.stop().await;
 }

@@ -252,3 +252,46 @@ async fn what_looks_like_sql_is_a_name_and_a_password_as_any_other(
     assert_eq!(world.count_users().await, 2);
     world.stop().await;
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_domain_in_unicode_and_in_ascii_is_one_address(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let named = |email: &str| CreateUserRequest {
+        email: email.to_owned(),
+        ..ada()
+    };
+    world.create(named("a@bücher.example")).await.unwrap();
+    let again = world.create(named("a@xn--bcher-kva.example")).await;
+    assert_eq!(reason(&again.unwrap_err()), "EMAIL_TAKEN");
+    world
+        .log_in("a@xn--bcher-kva.example", PASSWORD)
+        .await
+        .unwrap();
+    world.log_in("A@BÜCHER.example", PASSWORD).await.unwrap();
+    for email in ["ada@10.0.0.5", "ada@1.2", "ada@example.123"] {
+        let refused = world.create(named(email)).await.unwrap_err();
+        assert_eq!(violated_fields(&refused), ["email"], "{email}");
+    }
+    for display_name in [
+        "\u{3164}",
+        "\u{200b}",
+        "Ada \u{202e}ecalevoL",
+        "Visit evil.example",
+    ] {
+        let request = CreateUserRequest {
+            display_name: display_name.to_owned(),
+            ..named("other@example.com")
+        };
+        let refused = world.create(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert_eq!(
+            violated_fields(&refused),
+            ["display_name"],
+            "{display_name:?}"
+        );
+    }
+    world.stop().await;
+}

@@ -27,6 +27,7 @@ async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
             let request = AuthenticateRequest {
                 email: email.to_owned(),
                 password: "a wrong password".to_owned(),
+                ..AuthenticateRequest::default()
             };
             let request = from(&format!("203.0.{sample}.7"), request);
             let begun = Instant::now();

@@ -32,6 +32,7 @@ use crate::world::World;
 const ADA: Caller = Caller {
     user_id: Uuid::from_u128(7),
     role: Role::User,
+    session_id: None,
 };
 const ROTATION: Duration = Duration::from_secs(30 * 24 * 3600);
 const HOUR: u64 = 3600;

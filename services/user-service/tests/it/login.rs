@@ -93,6 +93,7 @@ async fn log_in(bench: &Bench, address: &str, email: &str, password: &str) -> Re
     let request = AuthenticateRequest {
         email: email.to_owned(),
         password: password.to_owned(),
+        ..AuthenticateRequest::default()
     };
     bench
         .users

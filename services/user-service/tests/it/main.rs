@@ -24,6 +24,8 @@ mod keys;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod overload;
 #[cfg(test)]
 mod process;

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use testkit::{Database, StoreKind, eventually, eventually_is, reason};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
-use user_service::hasher::{Hasher, Limits};
+use user_service::hasher::{Hasher, Limits, Priority};
 use user_service::migrations::Migrator;
 use user_service::password::Password;
 
@@ -43,7 +43,7 @@ async fn who_finds_the_queue_full_is_told_when_to_come_back() {
 
     // Polled in this order: one is hashed and nineteen wait, long before the first of them is done.
     let password = || Password::parse(SecretString::from("correct horse battery")).unwrap();
-    let full = join_all((0..20).map(|_| hasher.hash(password())));
+    let full = join_all((0..20).map(|_| hasher.hash(password(), Priority::Registration)));
     let (hashed, refused) = tokio::join!(full, users.create_user(named("ada")));
     assert!(hashed.iter().all(Result::is_ok));
     let refused = refused.unwrap_err();
@@ -74,6 +74,7 @@ async fn log_in(bench: &Bench, password: &str) -> Result<(), Status> {
     let request = AuthenticateRequest {
         email: "ada@example.com".to_owned(),
         password: password.to_owned(),
+        ..AuthenticateRequest::default()
     };
     let answer = bench.users.authenticate(from("198.51.100.9", request));
     answer.await.map(drop)
@@ -94,7 +95,7 @@ async fn a_login_that_finds_the_queue_full_is_held_against_nobody(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let (_database, bench, hasher) = with_a_queue_of(0, kind).await;
-    let busy = hasher.turn().await.unwrap();
+    let busy = hasher.turn(Priority::Login).await.unwrap();
     // More than an account or an address has.
     for _ in 0..12 {
         let refused = log_in(&bench, PASSWORD).await.unwrap_err();
@@ -111,7 +112,7 @@ async fn a_login_that_is_cut_off_in_the_queue_is_held_against_nobody_and_one_tha
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let (_database, bench, hasher) = with_a_queue_of(100, kind).await;
-    let busy = hasher.turn().await.unwrap();
+    let busy = hasher.turn(Priority::Login).await.unwrap();
     for _ in 0..12 {
         let mut waiting = Box::pin(log_in(&bench, PASSWORD));
         tokio::select! {
@@ -147,7 +148,7 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
     let users = Bench::on(store.clone(), hasher.clone(), clock).await.users;
 
     let password = || Password::parse(SecretString::from("correct horse battery")).unwrap();
-    let before = join_all((0..20).map(|_| hasher.hash(password())));
+    let before = join_all((0..20).map(|_| hasher.hash(password(), Priority::Registration)));
     let registered = AtomicBool::new(false);
     let registering = async {
         users.create_user(named("ada")).await.unwrap();

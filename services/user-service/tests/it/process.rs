@@ -55,6 +55,26 @@ fn production_does_not_start_with_missing_short_or_well_known_keys() {
     }
 }
 
+#[test]
+fn two_equal_keys_end_the_start() {
+    let binary = env!("CARGO_BIN_EXE_user-service");
+    let key = "J5yH0f1Qmz8xKc3vWbR7uTq2LsPd9NaE";
+    let mut command = Command::new(binary);
+    command.env_clear().env("MODE", "production");
+    command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+    command.env("AMQP_URL", "amqp://127.0.0.1:1");
+    command.env("SECRET_KEY", key);
+    command.env("MAIL_SEALING_KEY", format!("{key}\n"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(BAD_CONFIGURATION));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("SECRET_KEY and MAIL_SEALING_KEY have the same value"),
+        "{said}"
+    );
+    assert!(!said.contains(key), "{said}");
+}
+
 /// As clients ask for it: what is not there is not implemented.
 #[tokio::test]
 async fn in_production_reflection_is_off_unless_it_is_asked_for() {
@@ -85,7 +105,7 @@ fn grpc_config(arguments: &[&str]) -> GrpcConfig {
         "--amqp-url=amqp://127.0.0.1:1",
         "--grpc-plaintext=allow",
         "--secret-key=a key of thirty-two bytes or more",
-        "--mail-sealing-key=a key of thirty-two bytes or more",
+        "--mail-sealing-key=another key of thirty-two bytes or more",
     ];
     let arguments = arguments.iter().chain(&given).map(OsString::from);
     let config = runtime::config::load::<Args>(arguments);

@@ -2,7 +2,7 @@
 
 use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{
-    PasswordResetRequested, RequestPasswordResetRequest, ResetPasswordRequest,
+    AuthenticateRequest, PasswordResetRequested, RequestPasswordResetRequest, ResetPasswordRequest,
 };
 use futures::future::join_all;
 use rstest::rstest;
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::bench::{Bench, from};
 use crate::codes;
-use crate::world::{PASSWORD, World, ada};
+use crate::world::{PASSWORD, World, ada, bob};
 
 fn of(email: &str) -> RequestPasswordResetRequest {
     RequestPasswordResetRequest {
@@ -125,4 +125,116 @@ async fn a_code_ends_with_the_next_one_and_after_an_hour(
     assert_eq!(reason(&reset(&second).await.unwrap_err()), "CODE_INVALID");
     let third = request().await;
     reset(&third).await.unwrap();
+}
+
+const HOME: &str = "198.51.100.9";
+
+/// A user whom others keep out of every new address: they guess until the longest wait.
+async fn held_up(store: StoreKind) -> (Bench, String) {
+    let bench = Bench::new(store).await;
+    let created = bench.users.create_user(from(HOME, ada())).await;
+    let user_id = created.unwrap().into_inner().user.unwrap().user_id;
+    guess(&bench, 10).await;
+    (bench, user_id)
+}
+
+async fn guess(bench: &Bench, guesses: u8) {
+    for guess in 0..guesses {
+        bench.wait(900);
+        let address = format!("203.0.113.{guess}");
+        let refused = log_in(bench, &address, "a guess", "").await.unwrap_err();
+        assert_eq!(reason(&refused), "CREDENTIALS_INVALID");
+    }
+}
+
+async fn log_in(bench: &Bench, address: &str, password: &str, code: &str) -> Result<(), Status> {
+    let request = AuthenticateRequest {
+        email: "ada@example.com".to_owned(),
+        password: password.to_owned(),
+        code: code.to_owned(),
+    };
+    let answer = bench.users.authenticate(from(address, request)).await;
+    answer.map(drop)
+}
+
+async fn code_for(bench: &Bench, user_id: &str) -> String {
+    let request = from(HOME, of("ada@example.com"));
+    bench.users.request_password_reset(request).await.unwrap();
+    codes::last::<PasswordResetRequested>(&bench.db, user_id).await
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_reset_lets_its_user_in_while_others_go_on_guessing(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let (bench, user_id) = held_up(store).await;
+    let refused = log_in(&bench, HOME, PASSWORD, "").await.unwrap_err();
+    assert_eq!(reason(&refused), "TOO_MANY_ATTEMPTS");
+    let code = code_for(&bench, &user_id).await;
+    let reset = from(HOME, to(&code, "another password"));
+    bench.users.reset_password(reset).await.unwrap();
+    // Elsewhere nothing is held against the user either.
+    log_in(&bench, "192.0.2.1", "another password", "")
+        .await
+        .unwrap();
+
+    guess(&bench, 10).await;
+    log_in(&bench, HOME, "another password", "").await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_login_with_a_code_is_held_up_by_no_failure_of_others(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let (bench, user_id) = held_up(store).await;
+    // Others at the same client address as well.
+    for _ in 0..10 {
+        let request = AuthenticateRequest {
+            email: "nobody@example.com".to_owned(),
+            password: "a guess".to_owned(),
+            ..AuthenticateRequest::default()
+        };
+        let _ = bench.users.authenticate(from(HOME, request)).await;
+    }
+    let refused = log_in(&bench, HOME, PASSWORD, "").await.unwrap_err();
+    assert_eq!(reason(&refused), "TOO_MANY_ATTEMPTS");
+
+    let code = code_for(&bench, &user_id).await;
+    let wrong = log_in(&bench, HOME, PASSWORD, "a guess").await.unwrap_err();
+    assert_eq!(reason(&wrong), "CODE_INVALID");
+    let wrong = log_in(&bench, HOME, "a guess", &code).await.unwrap_err();
+    assert_eq!(reason(&wrong), "CREDENTIALS_INVALID");
+    log_in(&bench, HOME, PASSWORD, &code).await.unwrap();
+    let used = log_in(&bench, HOME, PASSWORD, &code).await.unwrap_err();
+    assert_eq!(reason(&used), "CODE_INVALID");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_code_of_another_account_is_no_way_around_the_count(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let (bench, _) = held_up(store).await;
+    let created = bench.users.create_user(from(HOME, bob())).await;
+    let user_id = created.unwrap().into_inner().user.unwrap().user_id;
+    let request = from(HOME, of("bob@example.com"));
+    bench.users.request_password_reset(request).await.unwrap();
+    let code = codes::last::<PasswordResetRequested>(&bench.db, &user_id).await;
+    let refused = log_in(&bench, HOME, PASSWORD, &code).await.unwrap_err();
+    assert_eq!(reason(&refused), "CODE_INVALID");
+    // With a code of one's own, guesses count as well.
+    let guess = async || {
+        let request = AuthenticateRequest {
+            email: "bob@example.com".to_owned(),
+            password: "a guess".to_owned(),
+            code: code.clone(),
+        };
+        bench.users.authenticate(from(HOME, request)).await
+    };
+    for _ in 0..5 {
+        assert_eq!(reason(&guess().await.unwrap_err()), "CREDENTIALS_INVALID");
+    }
+    assert_eq!(reason(&guess().await.unwrap_err()), "TOO_MANY_ATTEMPTS");
 }

@@ -1,8 +1,11 @@
 //! The same call again, by its `request_id`: one effect, and the first answer.
 
-use contracts::user::v1::{ChangePasswordRequest, DeleteUserRequest, UpdateUserRequest, User};
+use contracts::user::v1::{
+    ChangePasswordRequest, CreateUserRequest, DeleteUserRequest, UpdateUserRequest, User,
+    VerifyEmailRequest,
+};
 use rstest::rstest;
-use testkit::{StoreKind, reason};
+use testkit::{StoreKind, authorized, reason};
 
 use crate::world::{PASSWORD, World, ada, new_id};
 
@@ -54,15 +57,68 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
     let refused = world.client().change_password(request).await.unwrap_err();
     assert_eq!(reason(&refused), "REQUEST_ID_REUSED");
 
+    let session = world.log_in(&user.email, "another password").await;
+    let token = session.unwrap().tokens.unwrap().access_token;
     let delete = DeleteUserRequest {
         user_id: user.user_id.clone(),
         request_id: new_id(),
+        current_password: "another password".to_owned(),
         ..DeleteUserRequest::default()
     };
     for _ in 0..3 {
-        let request = world.by(&user.user_id, delete.clone());
+        let request = authorized(&token, delete.clone());
         world.client().delete_user(request).await.unwrap();
     }
     assert_eq!(world.outbox().await.len(), 3);
+    world.stop().await;
+}
+
+/// Who repeats a public call shows no token.
+#[rstest]
+#[tokio::test]
+async fn a_public_call_again_shows_nothing_that_changed_since(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let create = CreateUserRequest {
+        request_id: new_id(),
+        ..ada()
+    };
+    let created = world.create(create.clone()).await.unwrap();
+    let verify = VerifyEmailRequest {
+        code: world.verification_code(&created.user_id).await,
+        request_id: new_id(),
+    };
+    let verify_again = async || {
+        let answer = world.client().verify_email(verify.clone()).await.unwrap();
+        answer.into_inner().user.unwrap()
+    };
+    let verified = verify_again().await;
+    assert_eq!(world.create(create.clone()).await.unwrap(), created);
+    assert_eq!(verify_again().await, verified);
+
+    let update = UpdateUserRequest {
+        user: Some(User {
+            user_id: created.user_id.clone(),
+            email: "secret@example.org".to_owned(),
+            display_name: "Countess".to_owned(),
+            ..User::default()
+        }),
+        current_password: PASSWORD.to_owned(),
+        ..UpdateUserRequest::default()
+    };
+    let update = world.by(&created.user_id, update);
+    world.client().update_user(update).await.unwrap();
+    assert_eq!(world.create(create.clone()).await.unwrap(), created);
+    let only_the_id = User {
+        user_id: created.user_id.clone(),
+        email_verified: true,
+        ..User::default()
+    };
+    assert_eq!(verify_again().await, only_the_id);
+
+    world.execute("DELETE FROM users").await;
+    assert_eq!(world.create(create).await.unwrap(), created);
+    assert_eq!(verify_again().await, only_the_id);
     world.stop().await;
 }

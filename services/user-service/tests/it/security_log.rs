@@ -67,6 +67,7 @@ async fn go_through_it() -> (String, Vec<String>) {
         let request = AuthenticateRequest {
             email: "ada@example.com".to_owned(),
             password: password.to_owned(),
+            ..AuthenticateRequest::default()
         };
         users.authenticate(from("203.0.113.7", request)).await
     };
@@ -88,14 +89,20 @@ async fn go_through_it() -> (String, Vec<String>) {
         let changed = users.change_password(by(&user_id, request)).await;
         assert_eq!(changed.is_ok(), current == PASSWORD);
     }
+    let session = log_in("another password").await.unwrap().into_inner();
+    let caller = bench.caller_of(&session.tokens.unwrap().access_token);
     for _ in 0..6 {
         log_in("a wrong password").await.unwrap_err();
     }
+    bench.wait(3600);
     let request = DeleteUserRequest {
         user_id: user_id.clone(),
+        current_password: "another password".to_owned(),
         ..DeleteUserRequest::default()
     };
-    users.delete_user(by(&user_id, request)).await.unwrap();
+    let mut request = from("203.0.113.7", request);
+    request.extensions_mut().insert(caller);
+    users.delete_user(request).await.unwrap();
     (user_id, vec![tokens.access_token, tokens.refresh_token])
 }
 

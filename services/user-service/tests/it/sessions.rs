@@ -1,17 +1,20 @@
 //! Staying logged in: each refresh token works once, and a copied one ends the session.
 
 use contracts::user::v1::user_service_server::UserService as _;
-use contracts::user::v1::{AuthenticateRequest, RefreshTokenRequest, RevokeTokenRequest};
+use contracts::user::v1::{
+    AuthenticateRequest, EndSessionRequest, ListSessionsRequest, ListSessionsResponse,
+    RefreshTokenRequest, RevokeTokenRequest,
+};
 use futures::future::join_all;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, Statement};
-use testkit::{StoreKind, eventually_is, reason};
-use tonic::{Code, Request};
+use testkit::{StoreKind, authorized, eventually_is, reason, violated_fields};
+use tonic::{Code, Request, Status};
 use user_service::store::sessions;
 use uuid::Uuid;
 
 use crate::bench::{Bench, from};
-use crate::world::{PASSWORD, World, ada};
+use crate::world::{PASSWORD, World, ada, bob, new_id};
 
 fn exchange(refresh_token: &str) -> RefreshTokenRequest {
     RefreshTokenRequest {
@@ -111,6 +114,7 @@ async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
         let request = AuthenticateRequest {
             email: "ada@example.com".to_owned(),
             password: PASSWORD.to_owned(),
+            ..AuthenticateRequest::default()
         };
         let answer = bench.users.authenticate(Request::new(request)).await;
         answer.unwrap().into_inner().tokens.unwrap().refresh_token
@@ -141,10 +145,11 @@ async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
 /// ends it. Where the first one locked the token instead, each would wait for what the other has.
 #[tokio::test]
 async fn exchanging_a_token_and_ending_its_session_wait_for_one_another_and_never_in_a_circle() {
+    const SESSION: Uuid = Uuid::from_u128(7);
     let bench = Bench::new(StoreKind::Postgres).await;
-    let session = sessions::insert_session(&bench.db, "session", Uuid::nil(), i64::MAX);
+    let session = sessions::insert_session(&bench.db, SESSION, Uuid::nil(), (0, i64::MAX), "");
     session.await.unwrap();
-    let token = sessions::insert_token(&bench.db, "first", "session", i64::MAX);
+    let token = sessions::insert_token(&bench.db, "first", SESSION, i64::MAX);
     token.await.unwrap();
 
     let refreshing = ::store::Transaction::begin(&bench.db).await.unwrap();
@@ -154,7 +159,7 @@ async fn exchanging_a_token_and_ending_its_session_wait_for_one_another_and_neve
     #[expect(clippy::disallowed_methods, reason = "the test joins it")]
     let ending = tokio::spawn(async move {
         let ending = ::store::Transaction::begin(&db).await?;
-        sessions::delete_session(&ending, "session").await?;
+        sessions::delete_session(&ending, SESSION).await?;
         ending.commit().await
     });
     let waiting = "SELECT count(*) AS waiting FROM pg_stat_activity
@@ -166,10 +171,131 @@ async fn exchanging_a_token_and_ending_its_session_wait_for_one_another_and_neve
     })
     .await;
     sessions::mark_used(&refreshing, "first").await.unwrap();
-    let next = sessions::insert_token(&refreshing, "second", "session", i64::MAX);
+    let next = sessions::insert_token(&refreshing, "second", SESSION, i64::MAX);
     next.await.unwrap();
     refreshing.commit().await.unwrap();
     ending.await.unwrap().unwrap();
     let left = sessions::lock_token(&bench.db, "second").await.unwrap();
     assert_eq!(left, None, "the session has ended with all its tokens");
+}
+
+async fn list(world: &World, token: &str, page_size: i32) -> Result<ListSessionsResponse, Status> {
+    let request = ListSessionsRequest {
+        page_size,
+        ..ListSessionsRequest::default()
+    };
+    let request = authorized(token, request);
+    Ok(world.client().list_sessions(request).await?.into_inner())
+}
+
+#[rstest]
+#[tokio::test]
+async fn users_see_their_sessions_and_end_them(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    world.create(ada()).await.unwrap();
+    world.create(bob()).await.unwrap();
+    let first = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let second = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let bobs = world.log_in("bob@example.com", PASSWORD).await.unwrap();
+    let second_token = second.tokens.clone().unwrap().access_token;
+    let bobs_token = bobs.tokens.clone().unwrap().access_token;
+
+    let listed = list(&world, &second_token, 0).await.unwrap().sessions;
+    let current: Vec<bool> = listed.iter().map(|session| session.is_current).collect();
+    assert_eq!(
+        current,
+        [true, false],
+        "the newest first, and none of others"
+    );
+    assert!(
+        listed
+            .iter()
+            .all(|session| session.client_address == "127.0.0.1")
+    );
+    assert!(listed[1].create_time.unwrap().seconds <= listed[0].create_time.unwrap().seconds);
+    assert_eq!(listed[0].create_time, listed[0].last_use_time);
+    assert_eq!(
+        list(&world, &bobs_token, 0).await.unwrap().sessions.len(),
+        1
+    );
+
+    let page = list(&world, &second_token, 1).await.unwrap();
+    assert_eq!(page.sessions, listed[..1]);
+    let request = ListSessionsRequest {
+        page_size: 1,
+        page_token: page.next_page_token.clone(),
+    };
+    let own = authorized(&second_token, request.clone());
+    let rest = world.client().list_sessions(own).await.unwrap();
+    let rest = rest.into_inner();
+    assert_eq!(
+        (&rest.sessions[..], rest.next_page_token.as_str()),
+        (&listed[1..], "")
+    );
+    let foreign = authorized(&bobs_token, request);
+    let refused = world.client().list_sessions(foreign).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["page_token"]);
+
+    let end = async |token: &str, session_id: &str| {
+        let request = EndSessionRequest {
+            session_id: session_id.to_owned(),
+        };
+        let answer = world.client().end_session(authorized(token, request)).await;
+        answer.map(drop)
+    };
+    // What is another user's, or none, stays as it is.
+    end(&bobs_token, &listed[0].session_id).await.unwrap();
+    end(&bobs_token, &new_id()).await.unwrap();
+    assert_eq!(
+        list(&world, &second_token, 0).await.unwrap().sessions.len(),
+        2
+    );
+
+    end(&second_token, &listed[1].session_id).await.unwrap();
+    let ended = world.refresh(&first).await.unwrap_err();
+    assert_eq!(reason(&ended), "REFRESH_TOKEN_INVALID");
+    let first_token = first.tokens.unwrap().access_token;
+    for refused in [
+        list(&world, &first_token, 0).await.map(drop),
+        end(&first_token, &listed[0].session_id).await,
+    ] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+        assert_eq!(reason(&refused), "SESSION_ENDED");
+    }
+    // The token of a session that goes on names it.
+    let refreshed = world.refresh(&second).await.unwrap();
+    let listed = list(&world, &refreshed.access_token, 0).await.unwrap();
+    assert!(listed.sessions[0].is_current && listed.sessions.len() == 1);
+    world.stop().await;
+}
+
+/// The release before this one writes sessions beside this one.
+#[rstest]
+#[tokio::test]
+async fn a_session_of_the_release_before_is_listed(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = world.create(ada()).await.unwrap();
+    let session = world.log_in("ada@example.com", PASSWORD).await.unwrap();
+    let old = new_id();
+    world
+        .execute(&format!(
+            "INSERT INTO session (session_id, user_id, expires_at_ms) VALUES ('{old}', '{}', {})",
+            user.user_id,
+            i64::MAX / 1_000_000
+        ))
+        .await;
+    let token = session.tokens.unwrap().access_token;
+    let listed = list(&world, &token, 0).await.unwrap().sessions;
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[0].session_id, old);
+    assert_eq!(
+        (listed[0].create_time, listed[0].client_address.as_str()),
+        (None, "")
+    );
+    world.stop().await;
 }

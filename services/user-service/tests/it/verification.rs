@@ -3,7 +3,7 @@
 use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{
     CreateUserRequest, EmailVerificationRequested, RequestEmailVerificationRequest,
-    UpdateUserRequest, User, UserUpdated, VerifyEmailRequest,
+    RequestPasswordResetRequest, UpdateUserRequest, User, UserUpdated, VerifyEmailRequest,
 };
 use rstest::rstest;
 use testkit::{StoreKind, reason, violated_fields};
@@ -201,4 +201,38 @@ async fn several_accounts_together_cannot_flood_an_address_with_mails(
     bench.wait(3600);
     moves(last, "victim@example.com").await.unwrap();
     assert_eq!(mails().await, 5);
+}
+
+#[rstest]
+#[tokio::test]
+async fn sub_addresses_cannot_flood_one_mailbox(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let bench = Bench::new(store).await;
+    let mut registered = 0;
+    for number in 0..30 {
+        let request = CreateUserRequest {
+            email: format!("mark+{number}@example.com"),
+            ..bob()
+        };
+        let address = format!("203.0.113.{number}");
+        match bench.users.create_user(from(&address, request)).await {
+            Ok(_) => registered += 1,
+            Err(refused) => assert_eq!(reason(&refused), "TOO_MANY_ATTEMPTS"),
+        }
+    }
+    assert_eq!(registered, 4);
+    let mails = codes::all::<EmailVerificationRequested>(&bench.db).await;
+    assert_eq!(mails.len(), 4);
+    for number in 0..4 {
+        let request = RequestPasswordResetRequest {
+            email: format!("mark+{number}@example.com"),
+            ..RequestPasswordResetRequest::default()
+        };
+        let answer = bench
+            .users
+            .request_password_reset(from("203.0.113.7", request))
+            .await;
+        assert_eq!(answer.is_ok(), number < 3, "{number}");
+    }
 }

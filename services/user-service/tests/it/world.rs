@@ -160,6 +160,7 @@ impl World {
         let request = AuthenticateRequest {
             email: email.to_owned(),
             password: password.to_owned(),
+            ..AuthenticateRequest::default()
         };
         Ok(self.client().authenticate(request).await?.into_inner())
     }

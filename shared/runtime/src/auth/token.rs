@@ -47,6 +47,9 @@ pub(super) struct Claims {
     pub(super) nbf: Option<i64>,
     pub(super) exp: i64,
     pub(super) jti: String,
+    /// The session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sid: Option<String>,
 }
 
 impl Claims {
@@ -61,6 +64,7 @@ impl Claims {
             nbf: None,
             exp: issued_at_s + seconds(LIFETIME),
             jti: Uuid::now_v7().to_string(),
+            sid: caller.session_id.map(|id| id.to_string()),
         }
     }
 
@@ -79,7 +83,12 @@ impl Claims {
         }
         let user_id = Uuid::parse_str(&self.sub).map_err(|_| Refusal::Malformed)?;
         let role = Role::parse(&self.role).ok_or(Refusal::Malformed)?;
-        Ok(Caller { user_id, role })
+        let session_id = self.sid.as_deref().map(Uuid::parse_str).transpose();
+        Ok(Caller {
+            user_id,
+            role,
+            session_id: session_id.map_err(|_| Refusal::Malformed)?,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The keys of a deployment: what its secrets are sealed under.
 //!
-//! In production a key that is missing, well known or short ends the start. In development one may be left out: then the
-//! well-known one is used, and the service warns of it.
+//! In production a key that is missing, well known, short or no random one ends the start, and so do two that are equal. In
+//! development one may be left out: then the well-known one is used, and the service warns of it.
 
 use secrecy::SecretString;
 
@@ -38,6 +38,21 @@ impl SecretKeyArgs {
     }
 }
 
+/// Notes where the two keys are one: who has the key of one service would have that of another. Two well-known ones are those of
+/// development.
+pub fn check_distinct(one: Option<&MasterKey>, other: Option<&MasterKey>, problems: &mut Problems) {
+    let (Some(one), Some(other)) = (one, other) else {
+        return;
+    };
+    if one.is_same_as(other) && !one.is_well_known() {
+        problems.note(format!(
+            "{} and {} have the same value (not shown, it is a secret), expected two different ones",
+            one.setting(),
+            other.setting()
+        ));
+    }
+}
+
 /// The key that `setting` names: `given`, or the well-known one in development.
 pub fn master_key(
     setting: &'static str,
@@ -45,6 +60,8 @@ pub fn master_key(
     mode: Mode,
     problems: &mut Problems,
 ) -> Option<MasterKey> {
+    // Also where it did not come through a flag, a variable or a file.
+    let given = given.map(|secret| store::secret_of(&secret).to_owned());
     let given = given.filter(|secret| !secret.is_empty());
     let Some(given) = given else {
         if mode == Mode::Development {
@@ -54,7 +71,8 @@ pub fn master_key(
         return None;
     };
     let key = MasterKey::new(setting, SecretString::from(given));
-    let is_good = key.bytes() >= MIN_BYTES && (mode == Mode::Development || !key.is_well_known());
+    let is_known = mode == Mode::Production && key.is_well_known();
+    let is_good = key.bytes() >= MIN_BYTES && key.looks_random() && !is_known;
     if !is_good {
         problems.add_secret(setting, EXPECTED);
     }
@@ -81,11 +99,63 @@ mod tests {
             assert!(sentences[0].starts_with("SECRET_KEY"), "{sentences:?}");
             assert!(!sentences[0].contains("hunter2") && !sentences[0].contains(well_known));
         }
-        assert!(checked(Some(&"x".repeat(31)), Mode::Production).is_err());
-        let own = checked(Some(&"x".repeat(32)), Mode::Production)
-            .ok()
-            .unwrap();
+        assert!(checked(Some(&GOOD[..31]), Mode::Production).is_err());
+        let own = checked(Some(&GOOD[..32]), Mode::Production).ok().unwrap();
         assert!(!own.is_well_known());
+    }
+
+    const GOOD: &str = "J5yH0f1Qmz8xKc3vWbR7uTq2LsPd9NaE";
+
+    #[test]
+    fn a_key_that_nobody_has_drawn_at_random_is_refused() {
+        for weak in [
+            "0".repeat(32),
+            "0".repeat(64),
+            "\0".repeat(32),
+            "abcd".repeat(16),
+            "0123456789abcdef".repeat(2),
+            "correct horse ".repeat(3),
+            "abcdefghijklmnopqrstuvwxyz0123456789".to_owned(),
+        ] {
+            for mode in [Mode::Production, Mode::Development] {
+                assert!(checked(Some(&weak), mode).is_err(), "{weak:?}");
+            }
+        }
+        // As `openssl rand` makes them, in base 64 and in base 16, and a sentence.
+        for random in [
+            GOOD,
+            "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJAx",
+            "9f86d081884c7d659a2feaa0c55ad015",
+            "a key of thirty-two bytes or more",
+        ] {
+            assert!(checked(Some(random), Mode::Production).is_ok(), "{random}");
+        }
+    }
+
+    #[test]
+    fn a_line_break_or_a_byte_order_mark_makes_no_other_key() {
+        let key = checked(Some(GOOD), Mode::Production).ok().unwrap();
+        for written in [format!("{GOOD}\n"), format!("\u{feff}{GOOD}\r\n")] {
+            let other = checked(Some(&written), Mode::Production).ok().unwrap();
+            assert!(key.is_same_as(&other), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn two_keys_may_not_be_one() {
+        let key = |setting, text: &str| MasterKey::new(setting, SecretString::from(text));
+        let noted = |one: &MasterKey, other: &MasterKey| {
+            let mut problems = Problems::default();
+            check_distinct(Some(one), Some(other), &mut problems);
+            problems.into_sentences()
+        };
+        let (one, other) = (key("SECRET_KEY", GOOD), key("MAIL_SEALING_KEY", GOOD));
+        let sentences = noted(&one, &other);
+        assert_eq!(sentences.len(), 1);
+        assert!(!sentences[0].contains(GOOD));
+        assert!(noted(&one, &key("MAIL_SEALING_KEY", &GOOD[1..])).is_empty());
+        let well_known = MasterKey::well_known;
+        assert!(noted(&well_known("SECRET_KEY"), &well_known("MAIL_SEALING_KEY")).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads flags and environment, takes secrets from files, and checks everything before anything starts.
 //!
-//! A secret's file is read only where neither flag nor variable gives the value; naming both variable and file is a
+//! A secret is the same one from a file, a variable or a flag: a byte order mark and line breaks at its end are no part of it. Its
+//! file is read only where neither flag nor variable gives the value; naming both variable and file is a
 //! mistake, because one of the two would be ignored in silence.
 
 use std::ffi::OsString;
@@ -98,7 +99,11 @@ fn with_secret_file(
         .get_env()
         .map(|name| name.to_string_lossy().into_owned());
     let command = command.mut_arg(secret, |arg| {
-        arg.hide_env_values(true).hide_default_value(true)
+        let read =
+            |text: &str| Ok::<String, std::convert::Infallible>(store::secret_of(text).to_owned());
+        arg.hide_env_values(true)
+            .hide_default_value(true)
+            .value_parser(read)
     });
     let Some(variable) = variable else {
         return command;

@@ -25,10 +25,12 @@ const LIFETIME_MS: i64 = LIFETIME.as_millis() as i64;
 const ADA: Caller = Caller {
     user_id: Uuid::from_u128(7),
     role: Role::User,
+    session_id: None,
 };
 const ADMIN: Caller = Caller {
     user_id: Uuid::from_u128(8),
     role: Role::Admin,
+    session_id: None,
 };
 
 struct Migrator;

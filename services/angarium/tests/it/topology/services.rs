@@ -90,6 +90,7 @@ impl Services {
         let request = AuthenticateRequest {
             email: email.to_owned(),
             password: PASSWORD.to_owned(),
+            ..AuthenticateRequest::default()
         };
         let session = users.authenticate(request).await.unwrap().into_inner();
         Account {

@@ -10,6 +10,7 @@ const NOW_S: i64 = 1_800_000_000;
 const ADA: Caller = Caller {
     user_id: Uuid::from_u128(7),
     role: Role::User,
+    session_id: None,
 };
 
 fn signer() -> (Signer, VerificationKey) {
@@ -45,6 +46,10 @@ fn a_token_stands_for_whom_it_was_issued_to() {
         ADA,
         Caller {
             role: Role::Admin,
+            ..ADA
+        },
+        Caller {
+            session_id: Some(Uuid::from_u128(7)),
             ..ADA
         },
     ] {

@@ -230,3 +230,26 @@ fn the_debug_form_of_a_configuration_holds_no_password() {
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("postgres://app:***@db/users"), "{shown}");
 }
+
+#[test]
+fn a_secret_is_the_same_from_file_variable_and_flag() {
+    let url = "postgres://ada:hunter2@db/users";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    for written in [
+        url.to_owned(),
+        format!("{url}\n"),
+        format!("{url}\r\n"),
+        format!("{url}\n\n"),
+        format!("\u{feff}{url}\r\n"),
+    ] {
+        let by_flag = load_example(&["--database-url", &written], &[]).unwrap();
+        std::fs::write(&file, &written).unwrap();
+        let variables = [("DATABASE_URL_FILE", file.to_str().unwrap())];
+        let by_file = load_example(&[], &variables).unwrap();
+        for config in [by_flag, by_file] {
+            let given = secrecy::ExposeSecret::expose_secret(&config.database.url).to_owned();
+            assert_eq!(given, url, "{written:?}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! How much memory a burst of registrations takes of a process, and keeps.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Stdio;
+
+use contracts::user::v1::CreateUserRequest;
+use contracts::user::v1::user_service_client::UserServiceClient;
+use futures::future::join_all;
+use testkit::eventually;
+use tokio::process::{Child, Command};
+use tonic::transport::Channel;
+
+use crate::bench::from;
+use crate::world::ada;
+
+/// What the process may have beyond its binary: its blocks for hashes, one for each core, and what a service needs at all.
+const AT_MOST_KIB: u64 = 64 * 1_024;
+const BLOCK_KIB: u64 = 19 * 1_024;
+
+#[tokio::test]
+async fn a_burst_of_registrations_takes_bounded_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("users.db");
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_user-service"));
+    command
+        .env_clear()
+        .env("GRPC_LISTEN", address.to_string())
+        .env("DATABASE_URL", format!("sqlite://{}", database.display()))
+        .env("AMQP_URL", "amqp://127.0.0.1:1")
+        .env("CLIENT_ADDRESS_HEADER", "x-forwarded-for")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let process = command.spawn().unwrap();
+    let channel = connect(address).await;
+
+    for round in 0..3 {
+        let calls = (0..99).map(|number| {
+            let mut client = UserServiceClient::new(channel.clone());
+            let request = CreateUserRequest {
+                email: format!("user-{round}-{number}@example.com"),
+                ..ada()
+            };
+            let address = format!("203.0.113.{round}");
+            async move { client.create_user(from(&address, request)).await }
+        });
+        let answers = join_all(calls).await;
+        let served = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert!(served > 0, "{:?}", answers.first());
+    }
+    let cores = std::thread::available_parallelism().unwrap().get() as u64;
+    let anonymous = anonymous_kib(&process);
+    assert!(
+        anonymous <= AT_MOST_KIB + cores * BLOCK_KIB,
+        "{anonymous} KiB on {cores} cores"
+    );
+}
+
+async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+    eventually("it serves", async || endpoint.connect().await).await
+}
+
+fn anonymous_kib(process: &Child) -> u64 {
+    let path = format!("/proc/{}/status", process.id().unwrap());
+    let status = std::fs::read_to_string(path).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon"));
+    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+    kib.parse().unwrap()
+}
