@@ -13,7 +13,7 @@ use store::{DatabaseConfig, Migrate};
 
 use crate::dead_letters::command::Command as DeadLetters;
 use crate::registry::{OwnArgs, OwnConfig, SERVICES};
-use crate::topology::Topology;
+use crate::topology::command::Topology;
 
 const DATABASE_URL: &str = "postgres://user:password@host/database; DATABASE_URL_FILE names a file that holds it [default: a SQLite file for each service in --data-dir]";
 

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use messaging::Participant;
@@ -15,42 +15,11 @@ use messaging::definitions::{Account, Definitions};
 use crate::args::Config;
 use crate::registry::SERVICES;
 
+pub mod command;
 mod passwords;
 mod prune;
 
-/// What to do with the topology.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
-pub enum Topology {
-    /// Print RabbitMQ definitions as JSON: exchanges, queues, bindings, policies, and one user a service with its rights
-    Export(Export),
-    /// Remove the bindings of the services' queues that this release does not need; once no older release can come back
-    Prune(prune::Prune),
-}
-
-/// What to print.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Export {
-    /// The virtual host that the services log in to
-    #[arg(long, default_value = "/", value_name = "NAME")]
-    vhost: String,
-
-    /// Folder with each user's password, in a file with the service's name; missing ones are made up. Without it the users
-    /// are exported without a password, and cannot log in before they are given one
-    #[arg(long, value_name = "FOLDER")]
-    passwords: Option<PathBuf>,
-
-    /// One user, angarium, for the process that runs all services, instead of one a service
-    #[arg(long)]
-    all_in_one: bool,
-
-    /// File that takes the definitions, as a whole or not at all [default: they are printed]
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-
-    /// As the services have it: AMQP_PREFIX.
-    #[arg(skip)]
-    pub(crate) prefix: String,
-}
+use command::{Export, Topology};
 
 /// Does what was asked.
 ///

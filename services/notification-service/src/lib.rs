@@ -17,6 +17,7 @@ pub mod config;
 pub mod convert;
 pub mod error;
 pub mod events;
+pub mod failure;
 pub mod grpc;
 pub mod mail;
 pub mod mailer;

@@ -42,9 +42,6 @@ const LEASE: Duration = Duration::from_secs(10);
 /// Before the next try, where the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The version of every event here: a notification ends once, and only its end is published.
-pub const VERSION: i64 = 1;
-
 /// Has the mails that `transaction` writes looked at once it has committed.
 pub fn wake(transaction: &Transaction) {
     transaction.wake_on_commit(SIGNAL);

@@ -8,7 +8,10 @@ use mail_codes::Purpose;
 use messaging::trace::TraceContext;
 use uuid::Uuid;
 
-use crate::sender::Failure;
+use crate::failure::Failure;
+
+/// The version of every event here: a notification ends once, and only its end is published.
+pub const VERSION: i64 = 1;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

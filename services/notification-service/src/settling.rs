@@ -12,8 +12,9 @@ use service::time;
 use store::Database;
 use uuid::Uuid;
 
+use crate::convert;
+use crate::notification::VERSION;
 use crate::store::{erasure, recipients};
-use crate::{convert, mailer};
 
 /// Why such a mail is not sent, for who reads it later.
 const DROPPED: &str = "the account was deleted before the mail was sent";
@@ -70,7 +71,7 @@ async fn drop_some(transaction: &Transaction, user: &Deleted) -> Result<bool, Db
             correlation_id = cause.correlation_id,
         );
         trace::continue_in(&span, &letter.trace);
-        span.in_scope(|| outbox::enqueue(transaction, &failed, mailer::VERSION, cause))?;
+        span.in_scope(|| outbox::enqueue(transaction, &failed, VERSION, cause))?;
     }
     Ok(dropped > 0)
 }

@@ -19,6 +19,7 @@ pub mod listing;
 pub mod order_line;
 pub mod orders;
 pub mod settling;
+mod state;
 pub mod users;
 
 pub async fn insert_order(db: &impl ConnectionTrait, order: &Order) -> Result<(), DbErr> {
@@ -160,15 +161,6 @@ fn line(row: order_line::Model) -> Result<(String, Line), DbErr> {
         unit_price: Money::stored(&row.currency, row.price_units, row.price_nanos),
     };
     Ok((row.order_id, line))
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Placed => "placed",
-        State::Confirmed => "confirmed",
-        State::Shipped => "shipped",
-        State::Cancelled => "cancelled",
-    }
 }
 
 fn stored_state(name: &str) -> Result<State, DbErr> {

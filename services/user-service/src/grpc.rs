@@ -11,42 +11,24 @@ use contracts::user::v1::{
     ResetPasswordResponse, RevokeTokenRequest, RevokeTokenResponse, UpdateUserRequest,
     UpdateUserResponse, User as UserMessage, VerifyEmailRequest, VerifyEmailResponse,
 };
+use runtime::Page;
 use runtime::auth::caller;
 use runtime::field_mask::FieldMask;
-use runtime::{Page, PageTokens};
 use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
-use crate::commands::{Changes, Commands, Deletion, Verified};
-use crate::convert;
+use crate::commands::{Changes, Deletion, Verified};
 use crate::password::{Attempt, Password};
-use crate::requests::{Arrived, Requests, valid};
-use crate::user::{DisplayName, Email, User};
+use crate::requests::{Arrived, valid};
+use crate::user::{DisplayName, Email};
 
 mod sessions;
+mod users;
+
+pub use users::Users;
 
 /// What UpdateUser may write.
 const WRITABLE: [&str; 2] = ["email", "display_name"];
-
-pub struct Users {
-    commands: Commands,
-    requests: Requests,
-    page_tokens: PageTokens,
-}
-
-impl Users {
-    pub fn new(commands: Commands, requests: Requests, page_tokens: PageTokens) -> Self {
-        Self {
-            commands,
-            requests,
-            page_tokens,
-        }
-    }
-
-    fn shown(&self, user: &User) -> UserMessage {
-        convert::user(user, self.commands.role_of(user))
-    }
-}
 
 #[tonic::async_trait]
 impl UserService for Users {

@@ -4,81 +4,18 @@
 //! the cores and the memory limit; each has a block of memory that is made once and used again. Each [`Priority`] has a queue of
 //! its own, and who finds it full is refused at once: a burst of registrations costs neither the memory nor the logins of others.
 
-use std::num::NonZero;
-use std::thread::available_parallelism;
-
 use crate::password::{Attempt, Password, PasswordHash};
 
 mod algorithm;
+mod limits;
 mod memory_limit;
 mod turns;
+mod verdict;
 
-use algorithm::BLOCK_BYTES;
+pub use limits::{Limits, Priority};
 use turns::{Slot, Turns};
-
-/// What became of an attempt.
-#[derive(Debug)]
-pub enum Verdict {
-    Wrong,
-    Right {
-        /// The same password as it would be hashed today, where the hash has other costs.
-        rehashed: Option<PasswordHash>,
-    },
-}
-
-/// Why there is no hash.
-#[derive(Debug, thiserror::Error)]
-pub enum HashError {
-    #[error("too many passwords wait to be hashed")]
-    Busy,
-    #[error("a password could not be hashed: {0}")]
-    Failed(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl HashError {
-    /// What was to be done ended without an answer.
-    pub fn broken(cause: tokio::task::JoinError) -> Self {
-        Self::Failed(cause.into())
-    }
-}
-
-/// Who is served first. A login has the same priority whether or not its address is registered, so the wait reveals nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Priority {
-    /// The caller has a token or a code, or logs in from an address that the account knows.
-    Known,
-    /// Any other login.
-    Login,
-    Registration,
-}
-
-/// How much hashing there is at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    pub at_a_time: usize,
-    /// How many of each priority may wait for their turn besides.
-    pub waiting: usize,
-}
-
-impl Limits {
-    /// One for each core, as long as all of them take at most half of the memory limit; and queues that take about two seconds
-    /// each on any machine.
-    pub fn of_this_machine() -> Self {
-        let cores = available_parallelism().map_or(1, NonZero::get);
-        Self::fitting(cores, memory_limit::of_this_process())
-    }
-
-    fn fitting(cores: usize, memory_limit: Option<u64>) -> Self {
-        let fitting = memory_limit.map_or(usize::MAX, |limit| {
-            usize::try_from(limit / 2 / BLOCK_BYTES).unwrap_or(usize::MAX)
-        });
-        let at_a_time = cores.min(fitting).max(1);
-        Self {
-            at_a_time,
-            waiting: 64 * at_a_time,
-        }
-    }
-}
+use verdict::failed;
+pub use verdict::{HashError, Verdict};
 
 /// Hashes passwords within its limits. Clones share them.
 #[derive(Clone)]
@@ -152,10 +89,6 @@ impl Turn {
         });
         hashing.await.map_err(failed)?
     }
-}
-
-fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> HashError {
-    HashError::Failed(cause.into())
 }
 
 #[cfg(test)]

@@ -31,7 +31,12 @@ pub mod throttle;
 pub mod user;
 
 pub use app::{App, DEFINITION};
-pub use config::{Args, Config};
 
 /// What this service is called in logs, events and connections.
 pub const NAME: &str = DEFINITION.name;
+
+/// All flags and variables of the service.
+pub type Args = service::Args<App>;
+
+/// Its checked configuration.
+pub type Config = service::Config<config::UserConfig>;

@@ -13,6 +13,7 @@ use crate::{inbox, stored};
 use store::sql;
 
 pub(crate) mod aging;
+mod audit;
 pub(crate) mod record;
 
 pub use record::Decision;

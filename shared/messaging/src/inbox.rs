@@ -22,8 +22,10 @@ pub(crate) mod held;
 #[cfg(test)]
 mod plans;
 pub(crate) mod positions;
+mod state;
 
 pub(crate) use held::Due;
+pub(crate) use state::Held;
 
 /// The signal that something held may have become due.
 pub(crate) const SIGNAL: &str = "inbox";
@@ -35,33 +37,6 @@ WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
 
 /// The longest correlation id of a message that cannot be read, in bytes. All others are as short.
 const INDEXED: usize = 255;
-
-/// Why an event is held rather than done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Held {
-    /// Behind an event of its aggregate that has not been handled.
-    Waiting,
-    /// Until its next attempt.
-    Deferred,
-    /// Until somebody replays or discards it.
-    Dead,
-    /// Of a type that no build has known in time.
-    Skipped,
-    /// Given up for good by an operator; passed over when its turn comes.
-    Discarded,
-}
-
-impl Held {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Deferred => "deferred",
-            Self::Dead => "dead",
-            Self::Skipped => "skipped",
-            Self::Discarded => "discarded",
-        }
-    }
-}
 
 /// An event as the inbox knows it: even one that could not be read has an id and a message.
 pub(crate) struct Entry<'a> {

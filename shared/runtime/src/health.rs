@@ -5,16 +5,15 @@
 //! of [`Health::watch`]; further names, as the broker's, are set by whoever knows, and change nothing else.
 
 mod service;
+mod state;
 mod watch;
 
-use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::watch as channel;
 use tonic_health::pb::health_server::HealthServer;
 
-use crate::lifecycle::Shutdown;
+use state::State;
 
 /// The name of the process as a whole.
 const WHOLE: &str = "";
@@ -24,13 +23,6 @@ const WHOLE: &str = "";
 pub struct Health {
     services: Arc<[String]>,
     state: channel::Sender<State>,
-}
-
-/// Which names serve. While `draining`, none does, whatever is set.
-#[derive(Clone, Debug)]
-struct State {
-    serving: BTreeMap<String, bool>,
-    draining: bool,
 }
 
 impl Health {
@@ -75,21 +67,6 @@ impl Health {
             .send_if_modified(|state| !std::mem::replace(&mut state.draining, true));
     }
 
-    /// Runs `check` now and then every second, and lets the services serve as it says, until `shutdown.soft`. For
-    /// [`crate::Tasks::spawn`]. A lost dependency shows within 5 s, one that is back within 2 s.
-    ///
-    /// # Errors
-    /// None; the type is that of a task.
-    pub async fn watch<C, F>(self, check: C, shutdown: Shutdown) -> anyhow::Result<()>
-    where
-        C: Fn() -> F + Send,
-        F: Future<Output = bool> + Send,
-    {
-        watch::run(&self, check, &shutdown.soft).await;
-        self.drain();
-        Ok(())
-    }
-
     /// The full names of the services, without `""` and the names that were set.
     pub(crate) fn services(&self) -> &[String] {
         &self.services
@@ -99,13 +76,6 @@ impl Health {
     pub(crate) fn server(&self) -> HealthServer<service::HealthService> {
         let service = service::HealthService::new(self.state.subscribe());
         HealthServer::new(service).accept_compressed(tonic::codec::CompressionEncoding::Gzip)
-    }
-}
-
-impl State {
-    fn serving(&self, name: &str) -> Option<bool> {
-        let serving = self.serving.get(name)?;
-        Some(*serving && !self.draining)
     }
 }
 

@@ -67,15 +67,6 @@ impl Shutdown {
         self.soft.cancel();
         self.hard.cancel();
     }
-
-    /// Installs the handlers of SIGINT and SIGTERM before it returns: the first signal is [`Shutdown::trigger`], the
-    /// second [`Shutdown::trigger_hard`]. Call it inside the runtime, before the first await that may take long.
-    ///
-    /// # Errors
-    /// Where the system refuses the handlers.
-    pub fn on_signals(&self) -> std::io::Result<()> {
-        signals::install(self.clone())
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Messages are for the caller: they never hold SQL, a path or a driver's text. What really went wrong is logged where
 //! it is turned into a status, once.
 
+mod refused;
 mod violations;
 
 use std::collections::HashMap;

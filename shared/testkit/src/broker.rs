@@ -1,6 +1,5 @@
 //! A broker that belongs to one test: a prefix of its own on the RabbitMQ of the test run, or a queue file of its own.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use event::Message;
@@ -13,8 +12,11 @@ use uuid::Uuid;
 
 use crate::{Proxy, VirtualHost, environment};
 
+mod declared;
 mod queue_file;
 mod rabbitmq;
+
+use declared::Declared;
 
 /// Which broker a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +40,6 @@ enum Place {
 struct OnServer {
     config: RabbitMqConfig,
     declared: Mutex<Declared>,
-}
-
-#[derive(Clone, Default)]
-struct Declared {
-    exchanges: BTreeSet<String>,
-    queues: BTreeSet<String>,
 }
 
 struct InFolder {

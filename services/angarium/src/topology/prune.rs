@@ -4,28 +4,16 @@
 //! back. AMQP cannot list bindings, so RabbitMQ's list is given to it; the queue file is read.
 
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use messaging::pruning::{self, Bound};
 use messaging::transport::{Broker, Topology};
 
+use super::command::Prune;
 use crate::args::Config;
 use crate::registry::SERVICES;
 use crate::system;
-
-/// What to remove.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Prune {
-    /// Only list what would be removed
-    #[arg(long)]
-    dry_run: bool,
-
-    /// RabbitMQ's bindings as JSON, or - for standard input: what `rabbitmqctl -q list_bindings --formatter json` prints, an export of
-    /// its definitions, or management's /api/bindings. Not needed for the embedded transport
-    #[arg(long, value_name = "FILE")]
-    bindings: Option<PathBuf>,
-}
 
 /// Lists the bindings that no service declares, and removes them.
 ///

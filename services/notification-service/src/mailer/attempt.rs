@@ -14,9 +14,10 @@ use tracing::{Instrument as _, Span};
 use super::in_flight::Flight;
 use super::recording::{self, Ended, Queue};
 use super::{LEASE, Mailer, PAUSE, schedule};
+use crate::failure::Failure;
 use crate::mail;
 use crate::notification::{Attempt, End};
-use crate::sender::{Failure, SendError};
+use crate::sender::SendError;
 use crate::store::pending;
 
 impl Mailer {

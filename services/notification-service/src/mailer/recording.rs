@@ -13,9 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 use tracing::Span;
 
-use super::VERSION;
 use crate::convert;
-use crate::notification::{Attempt, End, Kind};
+use crate::notification::{Attempt, End, Kind, VERSION};
 use crate::store::{ended, erasure};
 
 /// Takes what has ended.

@@ -14,7 +14,8 @@ use tokio::sync::{Mutex as Turn, oneshot};
 use tokio::task;
 use uuid::Uuid;
 
-use super::{Failure, MailSender, SendError};
+use super::{MailSender, SendError};
+use crate::failure::Failure;
 use crate::mail::Mail;
 
 /// A folder that takes mails.

@@ -16,7 +16,8 @@ use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::{Failure, MailSender, SendError};
+use super::{MailSender, SendError};
+use crate::failure::Failure;
 use crate::mail::Mail;
 
 /// An idle connection older than this is not used again: servers and firewalls forget them in silence.

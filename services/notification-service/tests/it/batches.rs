@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use contracts::notification::v1::{NotificationFailed, NotificationSent};
 use messaging::{Cause, Store, outbox::enqueue};
-use notification_service::sender::{Failure, SendError};
+use notification_service::failure::Failure;
+use notification_service::sender::SendError;
 use notification_service::store::{pending, recipients};
 use rstest::rstest;
 use testkit::{Limits, RoundTrips, StoreKind, eventually_is, outbox};

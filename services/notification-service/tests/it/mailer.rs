@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::notification::v1::{NotificationFailed, NotificationSent};
+use notification_service::failure::Failure;
 use notification_service::mail::Mail;
-use notification_service::sender::{Failure, Files, MailSender, SendError};
+use notification_service::sender::{Files, MailSender, SendError};
 use rstest::rstest;
 use testkit::{StoreKind, eventually_is, outbox};
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use contracts::notification::v1::{NotificationFailed, NotificationState};
 use notification_service::config::Delivery;
+use notification_service::failure::Failure;
 use notification_service::mail::Mail;
-use notification_service::sender::{Failure, MailSender as _, SendError, Smtp, SmtpServer};
+use notification_service::sender::{MailSender as _, SendError, Smtp, SmtpServer};
 use rstest::rstest;
 use testkit::{StoreKind, eventually, outbox};
 use tokio::time::timeout;

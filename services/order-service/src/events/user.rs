@@ -2,7 +2,7 @@
 
 use messaging::{Advanced, Delivered, HandlerError, Transaction};
 
-use super::user_id;
+use super::user_id::user_id;
 use crate::store::users::{self, Heard};
 
 pub async fn advanced(

@@ -5,7 +5,7 @@ use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction, trace};
 use service::settling;
 
-use super::user_id;
+use super::user_id::user_id;
 use crate::store::users::{self, Deletion};
 
 pub async fn handle(

@@ -7,8 +7,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::all_with_lines;
 use super::orders::{Column, Entity};
-use super::{all_with_lines, state_name};
+use super::state::state_name;
 use crate::order::{Order, State};
 
 /// The most lines on one page, unless its first order alone has more: at their longest they stay well below the 4 MiB of an

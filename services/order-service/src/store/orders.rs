@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::state_name;
+use super::state::state_name;
 use crate::order::Order;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -7,8 +7,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::all_with_lines;
 use super::orders::{Column, Entity};
-use super::{all_with_lines, state_name};
+use super::state::state_name;
 use crate::order::{Order, State};
 
 /// At most `limit` orders of the user that can still be cancelled, locked until the transaction ends.

@@ -10,7 +10,7 @@ use runtime::auth::caller;
 use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
-use super::Users;
+use super::users::Users;
 use crate::convert;
 use crate::requests::Arrived;
 

@@ -7,7 +7,7 @@ use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
 use argon2::password_hash::try_generate_salt;
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
 
-use super::{HashError, Verdict, failed};
+use super::verdict::{HashError, Verdict, failed};
 use crate::password::{Attempt, PasswordHash};
 
 // OWASP's choice for Argon2id: the least memory that it recommends with two passes.

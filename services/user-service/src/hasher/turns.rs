@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::algorithm::Memory;
-use super::{HashError, Limits, Priority, failed};
+use super::limits::{Limits, Priority};
+use super::verdict::{HashError, failed};
 
 #[derive(Clone)]
 pub(super) struct Turns {

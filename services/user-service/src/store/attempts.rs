@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
 
-use crate::throttle::Attempts;
+use crate::throttle::failures::Attempts;
 
 pub async fn exists(
     db: &impl ConnectionTrait,

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use store::sql;
 
-use crate::throttle::Bucket;
+use crate::throttle::bucket::Bucket;
 
 /// The bucket of `subject`, locked until the transaction ends; a full one where there was none.
 pub async fn lock(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {

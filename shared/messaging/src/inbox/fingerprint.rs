@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::Held;
+use super::state::Held;
 
 /// Of an event that is given up on; none of others.
 pub(super) fn of(held: Held, event_type: Option<&str>, cause: Option<&str>) -> Option<String> {

@@ -6,17 +6,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::uri::AMQPUri;
-use url::Url;
 
 use super::{Publisher, Receiver, Topology, Transport, TransportError};
 use crate::telemetry::System;
 
 mod answers;
 mod blocked;
+mod config;
 mod connection;
 mod declare;
 mod difference;
@@ -32,51 +30,8 @@ mod tls;
 mod unbind;
 mod verify;
 
+pub use config::RabbitMqConfig;
 pub use tls::RabbitMqTls;
-
-/// How to reach the broker.
-#[derive(Clone)]
-pub struct RabbitMqConfig {
-    /// `amqp://user:password@host:port/vhost`, or `amqps://`.
-    pub url: Url,
-    /// For `amqps://`.
-    pub tls: RabbitMqTls,
-    /// Put before the name of every exchange and queue, so that several systems can share a vhost. Usually empty.
-    pub prefix: String,
-    /// The longest that any single exchange with the broker may take before the connection counts as lost.
-    pub time_out: Duration,
-}
-
-impl RabbitMqConfig {
-    /// The defaults: no certificates of our own, no prefix, 5 s.
-    pub fn new(url: Url) -> Self {
-        Self {
-            url,
-            tls: RabbitMqTls::default(),
-            prefix: String::new(),
-            time_out: Duration::from_secs(5),
-        }
-    }
-}
-
-impl RabbitMqConfig {
-    /// The virtual host of the URL; `/` where it names none.
-    pub fn vhost(&self) -> String {
-        let uri: Result<AMQPUri, String> = self.url.as_str().parse();
-        uri.map_or_else(|_| "/".to_owned(), |uri| uri.vhost)
-    }
-}
-
-impl std::fmt::Debug for RabbitMqConfig {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let host = self.url.host_str().unwrap_or_default();
-        write!(
-            formatter,
-            "RabbitMqConfig({host}, prefix {:?})",
-            self.prefix
-        )
-    }
-}
 
 /// A RabbitMQ broker as one service sees it. Connects only when asked to.
 pub struct RabbitMq {

@@ -12,7 +12,8 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Caller, Refusal, Role};
+use super::caller::{Caller, Role};
+use super::refusal::Refusal;
 
 /// How long a token is valid. Short, because it cannot be taken back.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);

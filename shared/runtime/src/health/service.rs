@@ -11,7 +11,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::State;
+use super::state::State;
 use crate::status;
 
 /// A client that was told to go tries another instance, or this one after its restart.

@@ -8,14 +8,32 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Health;
+use crate::lifecycle::Shutdown;
 
 const PERIOD: Duration = Duration::from_secs(1);
 /// The check has a time-out of its own; this one is for a check that forgot it.
 const PATIENCE: Duration = Duration::from_millis(1500);
 const FAILURES_BELIEVED: u32 = 2;
 
+impl Health {
+    /// Runs `check` now and then every second, and lets the services serve as it says, until `shutdown.soft`. For
+    /// [`crate::Tasks::spawn`]. A lost dependency shows within 5 s, one that is back within 2 s.
+    ///
+    /// # Errors
+    /// None; the type is that of a task.
+    pub async fn watch<C, F>(self, check: C, shutdown: Shutdown) -> anyhow::Result<()>
+    where
+        C: Fn() -> F + Send,
+        F: Future<Output = bool> + Send,
+    {
+        run(&self, check, &shutdown.soft).await;
+        self.drain();
+        Ok(())
+    }
+}
+
 /// At worst a loss shows after period + two answers that never come + period: 5 s.
-pub(super) async fn run<C, F>(health: &Health, check: C, until: &CancellationToken)
+async fn run<C, F>(health: &Health, check: C, until: &CancellationToken)
 where
     C: Fn() -> F + Send,
     F: Future<Output = bool> + Send,

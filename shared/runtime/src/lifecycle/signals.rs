@@ -2,13 +2,24 @@
 
 use super::Shutdown;
 
+impl Shutdown {
+    /// Installs the handlers of SIGINT and SIGTERM before it returns: the first signal is [`Shutdown::trigger`], the
+    /// second [`Shutdown::trigger_hard`]. Call it inside the runtime, before the first await that may take long.
+    ///
+    /// # Errors
+    /// Where the system refuses the handlers.
+    pub fn on_signals(&self) -> std::io::Result<()> {
+        install(self.clone())
+    }
+}
+
 /// Registers the handlers now: a signal that comes while a service still waits for its database must count.
 #[cfg(unix)]
 #[expect(
     clippy::disallowed_methods,
     reason = "the listener belongs to the process and ends with its runtime"
 )]
-pub(super) fn install(shutdown: Shutdown) -> std::io::Result<()> {
+fn install(shutdown: Shutdown) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -31,7 +42,7 @@ pub(super) fn install(shutdown: Shutdown) -> std::io::Result<()> {
     clippy::disallowed_methods,
     reason = "the listener belongs to the process and ends with its runtime"
 )]
-pub(super) fn install(shutdown: Shutdown) -> std::io::Result<()> {
+fn install(shutdown: Shutdown) -> std::io::Result<()> {
     tokio::spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             answer(&shutdown, "Ctrl-C");

@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 
-use tonic::Status;
 use uuid::Uuid;
 
 /// How many violations the message repeats.
@@ -39,7 +38,7 @@ impl Violation {
 /// The violations of one request, in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
-    found: Vec<Violation>,
+    pub(super) found: Vec<Violation>,
     fields: HashSet<String>,
 }
 
@@ -81,22 +80,6 @@ impl Violations {
     /// Whether none was found.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
-    }
-
-    /// `Ok` where none was found.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` with all of them.
-    pub fn into_result(self) -> Result<(), Status> {
-        if self.found.is_empty() {
-            return Ok(());
-        }
-        Err(self.into_status())
-    }
-
-    /// `INVALID_ARGUMENT` with all of them.
-    pub fn into_status(self) -> Status {
-        super::invalid_argument(self.found)
     }
 }
 

@@ -9,7 +9,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use messaging::transport::{Confirmation, RabbitMqConfig};
 
-use super::Declared;
+use super::declared::Declared;
 
 /// Publishes with `mandatory`, and waits for the answer.
 pub(super) async fn publish(config: &RabbitMqConfig, message: &Message) -> Confirmation {

@@ -9,8 +9,8 @@ use lapin::types::ShortString;
 use lapin::{Channel, ConnectionProperties};
 use tokio::runtime::Handle;
 
-use super::RabbitMqConfig;
 use super::blocked::{Blocked, Watching};
+use super::config::RabbitMqConfig;
 use super::socket;
 use crate::transport::TransportError;
 

@@ -1,0 +1,9 @@
+//! The user that an event names.
+
+use messaging::HandlerError;
+use uuid::Uuid;
+
+pub(super) fn user_id(text: &str) -> Result<Uuid, HandlerError> {
+    Uuid::parse_str(text)
+        .map_err(|error| HandlerError::reject(format!("user_id is not a UUID: {error}")))
+}

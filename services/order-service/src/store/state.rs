@@ -1,0 +1,12 @@
+//! The names of the states of an order, as the table has them.
+
+use crate::order::State;
+
+pub(super) fn state_name(state: State) -> &'static str {
+    match state {
+        State::Placed => "placed",
+        State::Confirmed => "confirmed",
+        State::Shipped => "shipped",
+        State::Cancelled => "cancelled",
+    }
+}

@@ -1,0 +1,45 @@
+//! How much hashing there is at a time, and who is served first.
+
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use super::algorithm::BLOCK_BYTES;
+use super::memory_limit;
+
+/// Who is served first. A login has the same priority whether or not its address is registered, so the wait reveals nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// The caller has a token or a code, or logs in from an address that the account knows.
+    Known,
+    /// Any other login.
+    Login,
+    Registration,
+}
+
+/// How much hashing there is at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub at_a_time: usize,
+    /// How many of each priority may wait for their turn besides.
+    pub waiting: usize,
+}
+
+impl Limits {
+    /// One for each core, as long as all of them take at most half of the memory limit; and queues that take about two seconds
+    /// each on any machine.
+    pub fn of_this_machine() -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self::fitting(cores, memory_limit::of_this_process())
+    }
+
+    pub(super) fn fitting(cores: usize, memory_limit: Option<u64>) -> Self {
+        let fitting = memory_limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit / 2 / BLOCK_BYTES).unwrap_or(usize::MAX)
+        });
+        let at_a_time = cores.min(fitting).max(1);
+        Self {
+            at_a_time,
+            waiting: 64 * at_a_time,
+        }
+    }
+}

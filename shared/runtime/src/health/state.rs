@@ -1,0 +1,17 @@
+//! Which names serve.
+
+use std::collections::BTreeMap;
+
+/// Which names serve. While `draining`, none does, whatever is set.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub(super) serving: BTreeMap<String, bool>,
+    pub(super) draining: bool,
+}
+
+impl State {
+    pub(super) fn serving(&self, name: &str) -> Option<bool> {
+        let serving = self.serving.get(name)?;
+        Some(*serving && !self.draining)
+    }
+}

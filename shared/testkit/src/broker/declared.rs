@@ -1,0 +1,9 @@
+//! What a test has declared on the broker, and so has to remove.
+
+use std::collections::BTreeSet;
+
+#[derive(Clone, Default)]
+pub(super) struct Declared {
+    pub(super) exchanges: BTreeSet<String>,
+    pub(super) queues: BTreeSet<String>,
+}
