@@ -2,6 +2,7 @@
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
+use super::algorithm::BLOCK_BYTES;
 use super::*;
 use crate::password::InvalidPassword;
 
