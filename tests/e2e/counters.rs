@@ -125,8 +125,9 @@ async fn confirm_order_stays_within_its_round_trips() {
     );
 }
 
-/// With the look that finds them, and the pings of sessions that were idle before. The mailer's own limit, of 8 round trips, is in
-/// the tests of `notification-service`.
+/// With the look that finds them, and the pings of sessions that were idle before: how many these are depends on what the other workers
+/// of the service do meanwhile, so their limit is wide. The mailer's own limit, of 8 round trips, is in the tests of
+/// `notification-service`.
 #[tokio::test]
 async fn a_batch_of_mails_stays_within_its_round_trips() {
     let (database, trips) = counted().await;
@@ -162,7 +163,7 @@ async fn a_batch_of_mails_stays_within_its_round_trips() {
         "mailer, a batch of 8 mails",
         Limits {
             round_trips: 12,
-            pings_after: 14,
+            pings_after: 24,
             statements: 5,
         },
     );

@@ -7,23 +7,22 @@ use mail_codes::Purpose;
 use messaging::Store;
 use runtime::{Clock, millis};
 use sea_orm::DbErr;
+use store::Rounds;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::{RESET_CODE, SESSION, VERIFICATION_CODE};
 use crate::store::{codes, sessions};
 use crate::throttle::Throttle;
 
-/// Not in step with other replicas, because each counts from its own start.
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// Cleans up every ten minutes, until `stop`.
+/// Cleans up about every ten minutes, until `stop`.
 pub async fn run(store: Store, throttle: Throttle, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(error) = clean_up(&store, &throttle, clock.now_ms(), &stop).await {
-            tracing::warn!(%error, "old sessions were not deleted; the next round tries again");
-        }
-        let _ = stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await;
-    }
+    let rounds = Rounds::at_once(INTERVAL);
+    let cleaning = rounds.run(&stop, "old sessions were not deleted", async || {
+        clean_up(&store, &throttle, clock.now_ms(), &stop).await
+    });
+    cleaning.await;
 }
 
 /// One round, in small batches.

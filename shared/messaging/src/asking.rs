@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::due::Due;
 use crate::outbox::{self, Cause};
-use crate::retry::delay;
+use crate::retry::Backoff;
 use crate::store::Store;
 
 /// No transaction raises this signal: the worker sees the answer in the database.
@@ -21,8 +21,7 @@ const SIGNAL: &str = "asking";
 /// The wait before the first request: when all services start together, most answers come without a request.
 const GRACE: Duration = Duration::from_secs(4);
 /// Between two requests.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const PAUSES: Backoff = Backoff::doubling(Duration::from_secs(2), Duration::from_secs(60));
 
 /// Publishes the events of `request` while the answer is missing, until `stop`. `missing` is a query for [`Store::due`]: zero
 /// if the answer is missing, null if it is there. `connected` is [`Engine::connected`](crate::Engine::connected).
@@ -42,7 +41,7 @@ pub async fn ask_until_answered<E: Event>(
             }
             if let Err(error) = ask(&store, &mut due, &connected, &request).await {
                 tracing::debug!(%error, "a request waits for the database");
-                tokio::time::sleep(FIRST_PAUSE).await;
+                tokio::time::sleep(PAUSES.first).await;
             }
         }
     };
@@ -67,7 +66,7 @@ async fn ask<E: Event>(
         }
         publish(store, &request()).await?;
         requests += 1;
-        pause = delay(FIRST_PAUSE, LONGEST_PAUSE, requests, fastrand::f64());
+        pause = PAUSES.delay(requests, fastrand::f64());
     }
     let known = due.ask().await?;
     if known != Some(Duration::ZERO) {

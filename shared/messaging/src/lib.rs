@@ -49,7 +49,7 @@ pub use migrations::migrations;
 pub use outbox::Cause;
 pub use relay::{Relay, RelayConfig};
 pub use retention::{Retention, RetentionTooShort};
-pub use retry::RetryPolicy;
+pub use retry::{Backoff, RetryPolicy};
 pub use subscription::{
     Advanced, Call, CallBatch, Delivered, Handle, HandleBatch, HandlerError, Received,
     Subscriptions,

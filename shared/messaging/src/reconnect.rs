@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::retry::delay;
+use crate::retry::Backoff;
 use crate::waits::{Wait, Waits};
 
-const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(5);
+const BACKOFF: Backoff =
+    Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5));
 /// A connection that was there for this long was a good one.
 const LASTING: Duration = Duration::from_secs(5);
 
@@ -59,7 +59,7 @@ impl Reconnect {
         if self.failures >= FAILURES_BELIEVED && self.wait.is_none() {
             self.wait = self.waits.as_ref().map(Waits::begin);
         }
-        let pause = delay(FIRST, LONGEST, self.failures, fastrand::f64());
+        let pause = BACKOFF.delay(self.failures, fastrand::f64());
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
 }

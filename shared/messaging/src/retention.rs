@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dead_letters::DeadLetters;
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Store;
-use store::sql;
+use store::{Rounds, sql};
 
 /// Rows a statement: few enough that nobody waits for it.
 const BATCH: i64 = 1000;
@@ -89,26 +89,15 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) {
     let dead_letters = consumer.map(|consumer| DeadLetters::new(store.clone(), consumer));
-    loop {
-        // Not in step with other replicas.
-        let pause = retention.every.mul_f64(0.5 + fastrand::f64());
-        if stop
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
-            return;
+    let rounds = Rounds::after_a_pause(retention.every);
+    let cleaning = rounds.run(stop, "old rows were not deleted", async || {
+        clean_up(store, retention, stop).await?;
+        match &dead_letters {
+            Some(dead_letters) => dead_letters.discard_old(retention.dead_letters, stop).await,
+            None => Ok(()),
         }
-        if let Err(error) = clean_up(store, retention, stop).await {
-            tracing::warn!(%error, "old rows were not deleted; the next round tries again");
-        }
-        let Some(dead_letters) = &dead_letters else {
-            continue;
-        };
-        if let Err(error) = dead_letters.discard_old(retention.dead_letters, stop).await {
-            tracing::warn!(%error, "old dead letters were not discarded; the next round tries again");
-        }
-    }
+    });
+    cleaning.await;
 }
 
 /// One round: deletes all rows that are old enough. It first corrects times in the future, so that a clock that was ahead keeps

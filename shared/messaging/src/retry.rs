@@ -27,14 +27,45 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The delay after the `attempt`th failure (from 1): doubling from `first` up to `longest`, of which `random` (0 to 1) takes
-/// away up to a half, so that what failed together does not come back together.
-pub(crate) fn delay(first: Duration, longest: Duration, attempt: u32, random: f64) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(32);
-    let full = first
-        .saturating_mul(2_u32.saturating_pow(doublings))
-        .min(longest);
-    full.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
+/// Delays that grow from attempt to attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// The delay after the first failure.
+    pub first: Duration,
+    /// No delay is longer.
+    pub longest: Duration,
+    /// Each delay is so many times as long as the one before.
+    pub factor: u32,
+}
+
+impl Backoff {
+    /// Each delay is twice as long as the one before.
+    pub const fn doubling(first: Duration, longest: Duration) -> Self {
+        Self {
+            first,
+            longest,
+            factor: 2,
+        }
+    }
+
+    /// The delay after the `attempt`th failure (from 1). `random` (0 to 1) takes away up to a half of it, so that what failed together
+    /// does not come back together.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let backoff = messaging::Backoff::doubling(Duration::from_secs(1), Duration::from_secs(60));
+    /// assert_eq!(backoff.delay(3, 0.0), Duration::from_secs(4));
+    /// assert_eq!(backoff.delay(3, 1.0), Duration::from_secs(2));
+    /// ```
+    pub fn delay(self, attempt: u32, random: f64) -> Duration {
+        let steps = attempt.saturating_sub(1);
+        let full = self
+            .first
+            .saturating_mul(self.factor.saturating_pow(steps))
+            .min(self.longest);
+        full.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
+    }
 }
 
 /// Milliseconds, as the tables have them.
@@ -49,24 +80,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_double_up_to_the_longest() {
-        let seconds = |attempt| {
-            delay(
-                Duration::from_secs(1),
-                Duration::from_secs(10),
-                attempt,
-                0.0,
-            )
-            .as_secs()
+    fn delays_grow_up_to_the_longest() {
+        let seconds = |factor| {
+            let backoff = Backoff {
+                factor,
+                ..Backoff::doubling(Duration::from_secs(1), Duration::from_secs(10))
+            };
+            [1, 2, 3, 4, 5, u32::MAX].map(|attempt| backoff.delay(attempt, 0.0).as_secs())
         };
-        assert_eq!([1, 2, 3, 4, 5, 99].map(seconds), [1, 2, 4, 8, 10, 10]);
+        assert_eq!(seconds(2), [1, 2, 4, 8, 10, 10]);
+        assert_eq!(seconds(3), [1, 3, 9, 10, 10, 10]);
     }
 
     proptest! {
         #[test]
         fn a_delay_is_between_half_and_the_whole(attempt in 1_u32.., random in 0.0_f64..=1.0) {
             let (first, longest) = (Duration::from_millis(100), Duration::from_secs(60));
-            let delay = delay(first, longest, attempt, random);
+            let delay = Backoff::doubling(first, longest).delay(attempt, random);
             prop_assert!(delay >= first / 2 && delay <= longest);
         }
     }

@@ -23,6 +23,7 @@ mod pooler;
 mod postgres;
 pub mod private;
 mod rotation;
+mod rounds;
 mod sessions;
 pub mod sql;
 mod sqlite;
@@ -43,6 +44,7 @@ pub use errors::{
 };
 pub use migrate::{migrate, migrate_at, ready_schema};
 pub use rotation::{read_secret, secret_of};
+pub use rounds::Rounds;
 pub use sql::now_ms;
 pub use transaction::Transaction;
 pub use writable::Writable;

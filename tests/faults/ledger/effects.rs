@@ -26,6 +26,8 @@ pub(crate) static REPAIRED: AtomicBool = AtomicBool::new(false);
 pub(crate) const FAILS: &str = "fails";
 /// The op of one that ends whatever process handles it.
 pub(crate) const ABORTS: &str = "aborts";
+/// The op of one that the handler never ends.
+pub(crate) const HANGS: &str = "hangs";
 
 pub(crate) async fn record(
     transaction: &Transaction,
@@ -47,6 +49,9 @@ pub(crate) async fn record(
     let repaired = REPAIRED.load(Ordering::Relaxed);
     if event.op.starts_with(ABORTS) && !repaired {
         std::process::abort();
+    }
+    if event.op.starts_with(HANGS) && !repaired {
+        std::future::pending::<()>().await;
     }
     if event.op.starts_with(FAILS) && !repaired {
         return Err(HandlerError::retry("it cannot be done"));

@@ -27,6 +27,11 @@ const LONG: (usize, f64) = (99, 2.0);
 /// the disk delays. One poison that holds up its neighbours for 100 ms holds up a quarter of a block.
 const SHORT: (usize, f64) = (90, 10.0);
 
+/// When a handler counts as failed because it does not end.
+const TIME_OUT: Duration = Duration::from_secs(1);
+/// As many as there are lanes.
+const HANGING: usize = 4;
+
 const APART: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(10);
 const LIMIT: Duration = Duration::from_secs(60);
@@ -60,6 +65,9 @@ pub(super) async fn run(
             attempts: ATTEMPTS.unsigned_abs(),
             ..RetryPolicy::default()
         },
+        handler_time_out: TIME_OUT,
+        // No other release runs beside this one.
+        unknown_wait: Duration::ZERO,
         ..ConsumerConfig::default()
     };
     let consuming = Consumer::new(
@@ -78,7 +86,7 @@ pub(super) async fn run(
     };
 
     // Accounts go on from block to block, and each poison is of an account of its own.
-    let mut goods = wrong::samples(good * (2 * pairs + 1), 0, 0, seed).into_iter();
+    let mut goods = wrong::samples(good * (2 * pairs + 2), 0, 0, seed).into_iter();
     let mut poison = wrong::samples(0, of_each * pairs, 0, seed).into_iter();
     let mut block = async |poisoned: bool| {
         let mut samples: Vec<Sample> = goods.by_ref().take(good).collect();
@@ -98,11 +106,24 @@ pub(super) async fn run(
     for _ in 0..pairs {
         measured.push((block(false).await?, block(true).await?));
     }
+    let mut beside: Vec<Sample> = goods.by_ref().take(good).collect();
+    for hanging in wrong::hanging(HANGING) {
+        beside.insert(fastrand::usize(..=beside.len()), hanging);
+    }
+    let beside = bench.percentile(&beside, 99).await?;
     stop.cancel();
     while let Some(ended) = running.join_next().await {
         ended?;
     }
 
+    let allowed_ms = 2.0 * TIME_OUT.as_secs_f64() * 1000.0;
+    wrongs.judge(
+        beside < allowed_ms,
+        &format!(
+            "percentile 99 of the good ones beside {HANGING} that their handler never ends: {beside:.0} ms; allowed {allowed_ms:.0} ms: \
+             a time-out and as much again for the machine"
+        ),
+    );
     let neighbours = median(measured.iter().map(|(without, with)| with / without));
     let without = median(measured.iter().map(|(without, _)| *without));
     let with = median(measured.iter().map(|(_, with)| *with));

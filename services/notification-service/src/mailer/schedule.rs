@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use messaging::Backoff;
+
 use crate::notification::{Attempt, End};
 use crate::sender::SendError;
 
-/// The delay after the first failure. It grows threefold, so that all attempts together take about half a day.
-const FIRST_DELAY: Duration = Duration::from_secs(10);
+/// The delays grow threefold, so that all attempts together take about half a day.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(10),
+    longest: LONGEST_DELAY,
+    factor: 3,
+};
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(4 * 3600);
 /// After this many a mail is given up.
 const ATTEMPTS: i32 = 10;
@@ -29,14 +35,8 @@ pub(super) fn end(attempt: &Attempt, outcome: Result<(), SendError>) -> End {
     End::Postponed(failure, delay(attempt.number, fastrand::f64()))
 }
 
-/// How long to wait after attempt number `attempt` has failed. `random` (0 to 1) takes away up to a half, so that what failed
-/// together does not come back together.
 fn delay(attempt: i32, random: f64) -> Duration {
-    let steps = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0);
-    let full = FIRST_DELAY
-        .saturating_mul(3_u32.saturating_pow(steps))
-        .min(LONGEST_DELAY);
-    full.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
+    BACKOFF.delay(u32::try_from(attempt).unwrap_or(0), random)
 }
 
 #[cfg(test)]
@@ -47,11 +47,6 @@ mod tests {
     fn delays_grow_threefold_up_to_the_longest() {
         let delays = [1, 2, 3, 4, 8, i32::MAX].map(|attempt| delay(attempt, 0.0).as_secs());
         assert_eq!(delays, [10, 30, 90, 270, 4 * 3600, 4 * 3600]);
-    }
-
-    #[test]
-    fn chance_takes_away_at_most_a_half() {
-        assert_eq!(delay(1, 1.0), FIRST_DELAY / 2);
     }
 
     #[test]

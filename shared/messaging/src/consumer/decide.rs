@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::retry::{RetryPolicy, delay};
+use crate::retry::{Backoff, RetryPolicy};
 use crate::subscription::HandlerError;
 
 #[cfg(test)]
@@ -156,12 +156,10 @@ pub(super) fn after_failure(
         HandlerError::Retry(cause) if failing_for >= policy.longest_age => AfterFailure::GiveUp(
             format!("{cause} (given up after failing for {failing_for:?})"),
         ),
-        HandlerError::Retry(_) => AfterFailure::Defer(delay(
-            policy.first_delay,
-            policy.longest_delay,
-            attempt,
-            random,
-        )),
+        HandlerError::Retry(_) => {
+            let backoff = Backoff::doubling(policy.first_delay, policy.longest_delay);
+            AfterFailure::Defer(backoff.delay(attempt, random))
+        },
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::observe;
+use super::outcome::Failure;
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
 use crate::faults;
@@ -23,6 +24,9 @@ use crate::transport::Delivery;
 
 /// How long a transaction may take before the next ones get fewer: others wait for the rows that it has locked.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);
+
+/// How long a handler may keep its lane. One that takes longer goes on in the retry worker, from its beginning.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Lane {
     store: Store,
@@ -68,33 +72,47 @@ impl Lane {
         while !rest.is_empty() {
             let (group, later) = rest.split_at(rest.len().min(*most));
             let begun = Instant::now();
-            let together = group.len() > 1 && {
-                let items: Vec<_> = group
-                    .iter()
-                    .map(|delivery| Item::arrived(&delivery.message))
-                    .collect();
-                self.pipeline.together(&self.store, &items).await
+            let items: Vec<_> = group.iter().map(|it| Item::arrived(&it.message)).collect();
+            let together = match &items[..] {
+                [_] => Err(Failure::Apart),
+                items => self.pipeline.together(&self.store, items).await,
             };
-            if together {
-                self.settle(group);
-            } else {
-                for delivery in group {
-                    if !self.until_taken_up(delivery, stop).await {
-                        return;
+            match &together {
+                Ok(()) => self.settle(group),
+                Err(failure) => {
+                    for (delivery, item) in group.iter().zip(items) {
+                        if !self.until_taken_up(delivery, item, failure, stop).await {
+                            return;
+                        }
                     }
                 }
             }
-            let went_well = together || group.len() == 1;
+            let went_well = together.is_ok() || group.len() == 1;
             *most = next_most(*most, went_well, begun.elapsed());
             rest = later;
         }
     }
 
-    /// Takes up one delivery and settles it, as soon as the store is there. `false` where it was not there until `stop`.
-    async fn until_taken_up(&self, delivery: &Delivery, stop: &CancellationToken) -> bool {
+    /// Takes up one delivery and settles it, as soon as the store is there. `false` where it was not there until `stop`. `failure` is that
+    /// of the transaction which it shared with others.
+    async fn until_taken_up(
+        &self,
+        delivery: &Delivery,
+        item: Item<'_>,
+        failure: &Failure,
+        stop: &CancellationToken,
+    ) -> bool {
+        let takes_long = matches!(failure, Failure::TooLong(id) if *id == item.event_id());
         let mut reconnect = Reconnect::to(self.store.waits());
-        let item = Item::arrived(&delivery.message);
-        while let Err(error) = self.pipeline.alone(&self.store, item).await {
+        loop {
+            let taken = match takes_long {
+                // It has cost the lane its time already.
+                true => self.pipeline.hand_over(&self.store, item).await.map(drop),
+                false => self.pipeline.alone(&self.store, item, PATIENCE).await,
+            };
+            let Err(error) = taken else {
+                break;
+            };
             tracing::warn!(%error, "consuming pauses for the database");
             reconnect.pause(stop).await;
             if stop.is_cancelled() {

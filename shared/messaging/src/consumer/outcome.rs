@@ -50,6 +50,8 @@ pub(super) enum Failure {
     TimedOut(HandlerError),
     /// Its events cannot share a transaction: each is taken up alone, and no attempt is spent.
     Apart,
+    /// As that; and the handler of the event with this id takes longer than the others should wait.
+    TooLong(String),
     /// The store's: no attempt is spent.
     Store(DbErr),
 }
@@ -59,6 +61,9 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Handler(error) | Self::TimedOut(error) => error.fmt(formatter),
             Self::Apart => formatter.write_str("one of the events needs a transaction of its own"),
+            Self::TooLong(event_id) => {
+                write!(formatter, "the handler of {event_id} takes longer than others should wait")
+            }
             Self::Store(error) => error.fmt(formatter),
         }
     }

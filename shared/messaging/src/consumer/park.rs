@@ -23,6 +23,8 @@ use crate::transaction::Transaction;
 
 /// Why RabbitMQ has dead-lettered a message.
 const DEATH_REASON: &str = "x-first-death-reason";
+/// Why an event is held that has not failed.
+const TOO_LONG: &str = "its handler took longer than its neighbours should wait";
 /// How often to note that a handler did not end: what it waits for may be what noting waits for, for as long as the database lets
 /// a statement run.
 const NOTING: usize = 3;
@@ -104,6 +106,29 @@ impl Pipeline {
         }
     }
 
+    /// Leaves an event that has just arrived to the retry worker, because its handler takes longer than its lane should wait. No
+    /// attempt is spent.
+    ///
+    /// # Errors
+    /// Where the store is away.
+    pub(super) async fn hand_over(
+        &self,
+        store: &Store,
+        item: Item<'_>,
+    ) -> Result<Outcome, DbErr> {
+        let event_id = item.event_id();
+        let envelope = Envelope::from_message(item.message).ok();
+        let entry = self.entry(&event_id, envelope.as_ref(), item.message);
+        let transaction = store.begin().await?;
+        let held = inbox::hold(&transaction, &entry, Held::Deferred, Some(TOO_LONG), Some(0));
+        let is_held = held.await?;
+        transaction.commit().await?;
+        Ok(match is_held {
+            true => Outcome::Deferred(Duration::ZERO, TOO_LONG.to_owned()),
+            false => Outcome::Duplicate,
+        })
+    }
+
     /// Notes that an attempt has failed.
     ///
     /// # Errors
@@ -117,7 +142,8 @@ impl Pipeline {
         let (error, times) = match failure {
             Failure::Store(error) => return Err(error),
             Failure::Handler(error) => (error, 1),
-            Failure::Apart => (HandlerError::retry(Failure::Apart.to_string()), 1),
+            // Only what shares a transaction fails so.
+            Failure::Apart | Failure::TooLong(_) => (HandlerError::retry(failure.to_string()), 1),
             // An event that never ends must not be tried for ever without being counted.
             Failure::TimedOut(error) => (error, NOTING),
         };

@@ -179,7 +179,7 @@ impl RetryWorker {
         }
         let began = Instant::now();
         let items: Vec<_> = taken.iter().map(Item::held).collect();
-        let went_well = self.pipeline.together(&self.store, &items).await;
+        let went_well = self.pipeline.together(&self.store, &items).await.is_ok();
         Attempted {
             again: if went_well { Vec::new() } else { taken },
             together: Some((went_well, began.elapsed())),
@@ -188,7 +188,7 @@ impl RetryWorker {
 
     /// `false` where the database was away.
     async fn attempt_alone(&self, due: &Due) -> bool {
-        let Err(error) = self.pipeline.alone(&self.store, Item::held(due)).await else {
+        let Err(error) = self.pipeline.alone(&self.store, Item::held(due), Duration::MAX).await else {
             return true;
         };
         tracing::warn!(%error, event.id = due.event_id, "a held event waits for the database");

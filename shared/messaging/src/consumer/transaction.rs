@@ -25,30 +25,35 @@ use crate::transaction::Transaction;
 const LIMIT: Duration = Duration::from_secs(1);
 
 impl Pipeline {
-    /// Takes up the events in one transaction. `false` where that does not work: then each has to be taken up alone.
-    pub(super) async fn together(&self, store: &Store, group: &[Item<'_>]) -> bool {
-        match self.try_together(store, group).await {
-            Ok(done) => {
-                for (processing, outcome) in done {
-                    processing.end(&outcome);
-                }
-                true
-            }
-            Err(error) => {
-                // The attempt alone says which event it was, and counts.
-                tracing::debug!(%error, events = group.len(), "a batch is rolled back; each of its events is taken up alone");
-                false
-            }
+    /// Takes up the events in one transaction.
+    ///
+    /// # Errors
+    /// Where that does not work: then each has to be taken up alone, and no attempt is spent.
+    pub(super) async fn together(&self, store: &Store, group: &[Item<'_>]) -> Result<(), Failure> {
+        let done = self.try_together(store, group).await.inspect_err(|error| {
+            // The attempt alone says which event it was, and counts.
+            tracing::debug!(%error, events = group.len(), "a batch is rolled back; each of its events is taken up alone");
+        })?;
+        for (processing, outcome) in done {
+            processing.end(&outcome);
         }
+        Ok(())
     }
 
-    /// Takes up one event in a transaction of its own. A failure of its handler is noted, and no error here.
+    /// Takes up one event in a transaction of its own. A failure of its handler is noted, and no error here. A handler that takes
+    /// longer than `patience` is left to the retry worker, which gives it all its time.
     ///
     /// # Errors
     /// Where the store is away: then nothing has changed, and no attempt is spent.
-    pub(super) async fn alone(&self, store: &Store, item: Item<'_>) -> Result<(), DbErr> {
+    pub(super) async fn alone(
+        &self,
+        store: &Store,
+        item: Item<'_>,
+        patience: Duration,
+    ) -> Result<(), DbErr> {
         let processing = Processing::begin(self, self.consumer(), item);
-        let attempt = self.attempt(store, item).instrument(processing.span());
+        let attempt = self.attempt(store, item, patience);
+        let attempt = attempt.instrument(processing.span());
         let outcome = attempt.await?;
         processing.end(&outcome);
         Ok(())
@@ -89,7 +94,12 @@ impl Pipeline {
             let limit = left.min(self.handler_time_out);
             if let ([step], [processing]) = (&call[..], &begun[..]) {
                 let taking = self.take(transaction, step, limit);
-                let outcome = taking.instrument(processing.span()).await?;
+                let outcome = match taking.instrument(processing.span()).await {
+                    Err(Failure::TimedOut(_)) => {
+                        return Err(Failure::TooLong(step.item.event_id()));
+                    }
+                    taken => taken?,
+                };
                 if outcome == Outcome::Duplicate && step.item.due.is_some() {
                     // Another replica has it, so what comes after it is decided anew.
                     return Err(Failure::Apart);
@@ -106,9 +116,15 @@ impl Pipeline {
         Ok(done)
     }
 
-    async fn attempt(&self, store: &Store, item: Item<'_>) -> Result<Outcome, DbErr> {
+    async fn attempt(
+        &self,
+        store: &Store,
+        item: Item<'_>,
+        patience: Duration,
+    ) -> Result<Outcome, DbErr> {
         let transaction = store.begin().await?;
-        let failure = match self.take_up_one(&transaction, item).await {
+        let limit = self.handler_time_out.min(patience);
+        let failure = match self.take_up_one(&transaction, item, limit).await {
             Ok(outcome) => match transaction.commit().await {
                 Ok(()) => return Ok(outcome),
                 Err(error) => Failure::from(error),
@@ -118,6 +134,9 @@ impl Pipeline {
             Err(failure @ Failure::TimedOut(_)) => {
                 // Where it is at a statement still, that is undone with its connection.
                 let _ = transaction.rollback().await;
+                if limit < self.handler_time_out {
+                    return self.hand_over(store, item).await;
+                }
                 failure
             }
             Err(failure) => {
@@ -133,11 +152,12 @@ impl Pipeline {
         &self,
         transaction: &Transaction,
         item: Item<'_>,
+        limit: Duration,
     ) -> Result<Outcome, Failure> {
         let Plan { steps, moved } = self.plan(transaction, &[item]).await?;
         let mut outcome = Outcome::Duplicate;
         for step in &steps {
-            outcome = self.take(transaction, step, self.handler_time_out).await?;
+            outcome = self.take(transaction, step, limit).await?;
         }
         if outcome != Outcome::Duplicate {
             positions::advance(transaction, self.consumer(), &moved).await?;

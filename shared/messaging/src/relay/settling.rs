@@ -15,11 +15,11 @@ use super::state::{Confirmed, Relay};
 use super::window::{Window, aggregate};
 use crate::faults;
 use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
-use crate::retry::{delay, millis};
+use crate::retry::{Backoff, millis};
 use crate::transport::{Confirmation, TransportError};
 
 /// Between two attempts at an event that the broker does not take.
-const FIRST_DELAY: Duration = Duration::from_secs(1);
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_secs(1), LONGEST_DELAY);
 
 /// What the broker has answered for the row of this sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);
@@ -106,7 +106,7 @@ impl Relay {
             return Ok(());
         };
         let attempt = u32::try_from(first.attempts).unwrap_or(0) + 1;
-        let delay = delay(FIRST_DELAY, LONGEST_DELAY, attempt, fastrand::f64());
+        let delay = BACKOFF.delay(attempt, fastrand::f64());
         let now_ms = first.now_ms();
         let since_ms = match why {
             NotTaken::Unroutable => first.unroutable_since_ms.unwrap_or(now_ms),

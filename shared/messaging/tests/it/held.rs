@@ -324,3 +324,30 @@ async fn many_held_events_are_all_handled(
     .await;
     world.stop().await;
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_handler_that_hangs_does_not_keep_its_lane(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let mut world = World::new(store, BrokerKind::Embedded).await;
+    let hanging = message(&Changed::failing("hanging", 9, Failure::Hang), 1);
+    let good = ["a", "b", "c", "d"].map(|account| message(&Changed::of(account), 1));
+    let [first, second, ..] = &good;
+    world
+        .send(&each_on_its_own(), [first, &hanging, second])
+        .await;
+    // Its handler has an hour.
+    let config = ConsumerConfig {
+        lanes: 1,
+        ..consumer_config()
+    };
+    world.run_consumer_as(each_on_its_own(), config);
+    world.send(&each_on_its_own(), &good[2..]).await;
+    for event in &good {
+        world.becomes(&id(event), "done").await;
+    }
+    let hanging = world.becomes(&id(&hanging), "deferred").await;
+    assert_eq!(hanging.attempts, 0);
+    world.abort().await;
+}

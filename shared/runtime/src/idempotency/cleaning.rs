@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbErr};
-use store::sql;
+use store::{Rounds, sql};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,14 +22,11 @@ const STEP: Duration = Duration::from_secs(60);
 /// Deletes answers older than [`RETENTION`] every ten minutes, until `stop`.
 pub async fn clean(db: impl ConnectionTrait, stop: CancellationToken) {
     let mut watched = Watched::default();
-    while !stop.is_cancelled() {
-        if let Err(error) = round(&db, &mut watched, &stop).await {
-            tracing::warn!(%error, "old answers were not deleted; the next round tries again");
-        }
-        // A random pause, so that replicas do not run in step.
-        let pause = INTERVAL.mul_f64(0.5 + fastrand::f64());
-        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
-    }
+    let rounds = Rounds::at_once(INTERVAL);
+    let cleaning = rounds.run(&stop, "old answers were not deleted", async || {
+        round(&db, &mut watched, &stop).await
+    });
+    cleaning.await;
 }
 
 async fn round(
