@@ -84,14 +84,7 @@ async fn with_a_person_every_publisher_erases_all_its_events_with_sensitive_fiel
     }
     assert!(kept.values().sum::<usize>() >= 6, "{kept:?}");
 
-    let request = DeleteUserRequest {
-        user_id: user_id.clone(),
-        current_password: PASSWORD.to_owned(),
-        ..DeleteUserRequest::default()
-    };
-    let session = system.caller().log_in("ada@example.com", PASSWORD).await;
-    let request = authorized(&session.unwrap().access_token, request);
-    system.users.clone().delete_user(request).await.unwrap();
+    delete(&system, &user_id).await;
     for service in kept.keys() {
         let left = format!(
             "SELECT event_type FROM angarium_outbox_history WHERE person_id = '{user_id}' AND length(payload) > 0"
@@ -144,12 +137,7 @@ async fn with_a_person_every_consumer_erases_what_it_holds_of_them(
     }
     assert!(held.len() >= 2, "{held:?}");
 
-    let request = DeleteUserRequest {
-        user_id: user_id.clone(),
-        ..DeleteUserRequest::default()
-    };
-    let request = authorized(&system.token(&user_id), request);
-    system.users.clone().delete_user(request).await.unwrap();
+    delete(&system, &user_id).await;
     for (service, (consumer, event)) in held {
         let db = system.database(service).await;
         let left = async |person_id: &str| {
@@ -178,6 +166,18 @@ async fn with_a_person_every_consumer_erases_what_it_holds_of_them(
         eventually_is(&what, none(), async || left(&user_id).await).await;
     }
     system.stop().await;
+}
+
+/// The user, who has registered as Ada, deletes the account.
+async fn delete(system: &Running, user_id: &str) {
+    let request = DeleteUserRequest {
+        user_id: user_id.to_owned(),
+        current_password: PASSWORD.to_owned(),
+        ..DeleteUserRequest::default()
+    };
+    let session = system.caller().log_in("ada@example.com", PASSWORD).await;
+    let request = authorized(&session.unwrap().access_token, request);
+    system.users.clone().delete_user(request).await.unwrap();
 }
 
 const SECRET: &str = "zyzzyva-secret";
