@@ -152,43 +152,46 @@ async fn no_statement_reads_all_that_is_held(
         let one = json!({"event_type": "angarium.user.v1.UserCreated"});
         sql::list(one.as_object().cloned())
     };
-    for (statement, values, index) in [
+    // Either index holds only what was given up; which one is smaller is PostgreSQL's guess.
+    const GIVEN_UP: &[&str] = &["angarium_inbox_unattributed", "angarium_inbox_given_up"];
+    for (statement, values, indexes) in [
         (
             erasure::UNATTRIBUTED,
             vec![types(), 200_i64.into()],
-            "angarium_inbox_unattributed",
+            GIVEN_UP,
         ),
         (
             erasure::LATE,
             vec![types(), 200_i64.into()],
-            "angarium_inbox_late",
+            &["angarium_inbox_late"],
         ),
         (
             erasure::PERSONAL,
             vec!["user".into(), 200_i64.into()],
-            "angarium_inbox_personal",
+            &["angarium_inbox_personal"],
         ),
         (
             erasure::LEFT,
             vec![types(), "user".into()],
-            "angarium_inbox_unattributed",
+            GIVEN_UP,
         ),
         (
             aging::AGED,
             vec!["queue".into(), 1000_i64.into(), 200_i64.into()],
-            "angarium_inbox_given_up",
+            &["angarium_inbox_given_up"],
         ),
         (
             aging::REJECTED,
             vec!["queue".into(), 200_i64.into()],
-            "angarium_inbox_given_up",
+            &["angarium_inbox_given_up"],
         ),
     ] {
         let (explain, _) = explain(kind);
         let statement = format!("{explain} {statement}");
         let rows = sql::query_all(&db, &statement, values).await;
         let plan = steps(&rows.unwrap(), kind);
-        assert!(plan.contains(index), "{statement}:\n{plan}");
+        let is_found = indexes.iter().any(|index| plan.contains(index));
+        assert!(is_found, "{statement}:\n{plan}");
         assert!(!plan.contains("Seq Scan on angarium_inbox"), "{plan}");
         let reads_all =
             |line: &str| line.contains("SCAN angarium_inbox") && !line.contains("USING");
