@@ -18,11 +18,11 @@ const INTERVAL: Duration = Duration::from_secs(600);
 
 /// Cleans up about every ten minutes, until `stop`.
 pub async fn run(store: Store, throttle: Throttle, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    let rounds = Rounds::at_once(INTERVAL);
-    let cleaning = rounds.run(&stop, "old sessions were not deleted", async || {
-        clean_up(&store, &throttle, clock.now_ms(), &stop).await
-    });
-    cleaning.await;
+    let mut rounds = Rounds::at_once(INTERVAL);
+    while rounds.next(&stop).await {
+        let done = clean_up(&store, &throttle, clock.now_ms(), &stop).await;
+        rounds.report("old sessions were not deleted", done);
+    }
 }
 
 /// One round, in small batches.

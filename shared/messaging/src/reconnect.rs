@@ -7,8 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::retry::Backoff;
 use crate::waits::{Wait, Waits};
 
-const BACKOFF: Backoff =
-    Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5));
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5));
 /// A connection that was there for this long was a good one.
 const LASTING: Duration = Duration::from_secs(5);
 

@@ -89,15 +89,16 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) {
     let dead_letters = consumer.map(|consumer| DeadLetters::new(store.clone(), consumer));
-    let rounds = Rounds::after_a_pause(retention.every);
-    let cleaning = rounds.run(stop, "old rows were not deleted", async || {
-        clean_up(store, retention, stop).await?;
-        match &dead_letters {
-            Some(dead_letters) => dead_letters.discard_old(retention.dead_letters, stop).await,
-            None => Ok(()),
-        }
-    });
-    cleaning.await;
+    let mut rounds = Rounds::after_a_pause(retention.every);
+    while rounds.next(stop).await {
+        let done = clean_up(store, retention, stop).await;
+        rounds.report("old rows were not deleted", done);
+        let Some(dead_letters) = &dead_letters else {
+            continue;
+        };
+        let done = dead_letters.discard_old(retention.dead_letters, stop).await;
+        rounds.report("old dead letters were not discarded", done);
+    }
 }
 
 /// One round: deletes all rows that are old enough. It first corrects times in the future, so that a clock that was ahead keeps

@@ -159,7 +159,7 @@ pub(super) fn after_failure(
         HandlerError::Retry(_) => {
             let backoff = Backoff::doubling(policy.first_delay, policy.longest_delay);
             AfterFailure::Defer(backoff.delay(attempt, random))
-        },
+        }
     }
 }
 

@@ -62,7 +62,10 @@ impl std::fmt::Display for Failure {
             Self::Handler(error) | Self::TimedOut(error) => error.fmt(formatter),
             Self::Apart => formatter.write_str("one of the events needs a transaction of its own"),
             Self::TooLong(event_id) => {
-                write!(formatter, "the handler of {event_id} takes longer than others should wait")
+                write!(
+                    formatter,
+                    "the handler of {event_id} takes longer than others should wait"
+                )
             }
             Self::Store(error) => error.fmt(formatter),
         }

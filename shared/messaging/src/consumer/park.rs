@@ -111,16 +111,18 @@ impl Pipeline {
     ///
     /// # Errors
     /// Where the store is away.
-    pub(super) async fn hand_over(
-        &self,
-        store: &Store,
-        item: Item<'_>,
-    ) -> Result<Outcome, DbErr> {
+    pub(super) async fn hand_over(&self, store: &Store, item: Item<'_>) -> Result<Outcome, DbErr> {
         let event_id = item.event_id();
         let envelope = Envelope::from_message(item.message).ok();
         let entry = self.entry(&event_id, envelope.as_ref(), item.message);
         let transaction = store.begin().await?;
-        let held = inbox::hold(&transaction, &entry, Held::Deferred, Some(TOO_LONG), Some(0));
+        let held = inbox::hold(
+            &transaction,
+            &entry,
+            Held::Deferred,
+            Some(TOO_LONG),
+            Some(0),
+        );
         let is_held = held.await?;
         transaction.commit().await?;
         Ok(match is_held {

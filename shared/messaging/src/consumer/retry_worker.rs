@@ -188,7 +188,11 @@ impl RetryWorker {
 
     /// `false` where the database was away.
     async fn attempt_alone(&self, due: &Due) -> bool {
-        let Err(error) = self.pipeline.alone(&self.store, Item::held(due), Duration::MAX).await else {
+        let Err(error) = self
+            .pipeline
+            .alone(&self.store, Item::held(due), Duration::MAX)
+            .await
+        else {
             return true;
         };
         tracing::warn!(%error, event.id = due.event_id, "a held event waits for the database");

@@ -170,11 +170,7 @@ async fn no_statement_reads_all_that_is_held(
             vec!["user".into(), 200_i64.into()],
             &["angarium_inbox_personal"],
         ),
-        (
-            erasure::LEFT,
-            vec![types(), "user".into()],
-            GIVEN_UP,
-        ),
+        (erasure::LEFT, vec![types(), "user".into()], GIVEN_UP),
         (
             aging::AGED,
             vec!["queue".into(), 1000_i64.into(), 200_i64.into()],

@@ -22,11 +22,11 @@ const STEP: Duration = Duration::from_secs(60);
 /// Deletes answers older than [`RETENTION`] every ten minutes, until `stop`.
 pub async fn clean(db: impl ConnectionTrait, stop: CancellationToken) {
     let mut watched = Watched::default();
-    let rounds = Rounds::at_once(INTERVAL);
-    let cleaning = rounds.run(&stop, "old answers were not deleted", async || {
-        round(&db, &mut watched, &stop).await
-    });
-    cleaning.await;
+    let mut rounds = Rounds::at_once(INTERVAL);
+    while rounds.next(&stop).await {
+        let done = round(&db, &mut watched, &stop).await;
+        rounds.report("old answers were not deleted", done);
+    }
 }
 
 async fn round(
