@@ -158,7 +158,7 @@ fn collect_queries(value: &Value, into: &mut Vec<String>) {
 }
 
 /// As GitHub makes them of headings.
-fn anchors(page: &str) -> BTreeSet<String> {
+pub(crate) fn anchors(page: &str) -> BTreeSet<String> {
     page.lines()
         .filter(|line| line.starts_with('#'))
         .map(|line| {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use angarium::registry::SERVICES;
 
+use crate::observability::anchors;
+
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -145,9 +147,22 @@ fn every_link_in_the_documents_leads_somewhere() {
     for document in [
         "README.md",
         "ARCHITECTURE.md",
+        "CHANGELOG.md",
         "CONTRIBUTING.md",
-        "docs/benchmarks.md",
         "SECURITY.md",
+        "book/SUMMARY.md",
+        "docs/adr/0001-rows-instead-of-ttl-queues.md",
+        "docs/adr/0002-sqlite-and-the-embedded-transport.md",
+        "docs/adr/0003-our-own-reconnect-loop.md",
+        "docs/adr/0004-no-repository-traits.md",
+        "docs/adr/0005-native-schema.md",
+        "docs/adr/README.md",
+        "docs/benchmarks.md",
+        "docs/clients.md",
+        "docs/conventions.md",
+        "docs/fault-runs.md",
+        "docs/operations.md",
+        "docs/telemetry.md",
         "examples/python/README.md",
         "examples/typescript/README.md",
         "shared/messaging/README.md",
@@ -158,11 +173,20 @@ fn every_link_in_the_documents_leads_somewhere() {
             .split("](")
             .skip(1)
             .filter_map(|rest| rest.split(')').next())
+            .filter(|target| !target.starts_with("http"))
         {
-            let local = !target.starts_with("http") && !target.starts_with('#');
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = match path {
+                "" => root().join(document),
+                path => folder.join(path),
+            };
             assert!(
-                !local || folder.join(target).exists(),
+                file.exists(),
                 "{document} links to {target}, which is not there"
+            );
+            assert!(
+                anchor.is_empty() || anchors(&read(&file)).contains(anchor),
+                "{document} links to {target}, which has no such section"
             );
         }
     }

@@ -85,7 +85,7 @@ enum Name {
     Broker,
     /// Links to the broker and to the databases that are cut, half open, slow, narrow or reset under load
     Network,
-    /// Databases that are killed, stuck, read-only or lose their sessions under load, and files whose writers are killed
+    /// Databases that are killed, stuck, read-only or lose their sessions under load, and files with killed writers
     Database,
     /// Callers that give up at any moment, at the BEGIN of their transaction above all
     CancelledBegin,
@@ -97,7 +97,7 @@ enum Name {
     ClockStep,
     /// Settings of live connections
     Durability,
-    /// Messages that nobody can handle, among many that anybody can
+    /// Messages that no handler can process, among many good ones
     Poison,
     /// Messages that the client library cannot parse, and damaged rows, among many good ones
     Unparsable,

@@ -1,4 +1,4 @@
-//! What all runs have found, as a table in Markdown: what the README shows, made by the runs themselves.
+//! What all runs have found, as a table in Markdown: docs/fault-runs.md shows it.
 
 use std::collections::BTreeSet;
 use std::fmt;
