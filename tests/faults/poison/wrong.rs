@@ -179,13 +179,15 @@ pub(crate) fn unreadable(count: usize, seed: u64) -> Vec<Sample> {
     samples
 }
 
-/// Only those that the handler never ends.
-pub(crate) fn hanging(count: usize) -> Vec<Sample> {
-    let hanging = |number| {
-        let op = format!("{}-{number}", effects::HANGS);
-        sample(effects::HANGS, Fate::Fails, &op, &op, 1)
-    };
-    (0..count).map(hanging).collect()
+/// One that the handler never ends.
+pub(crate) fn hanging() -> Sample {
+    sample(
+        effects::HANGS,
+        Fate::Fails,
+        effects::HANGS,
+        effects::HANGS,
+        1,
+    )
 }
 
 fn sample(kind: &'static str, fate: Fate, op: &str, account: &str, version: i64) -> Sample {
