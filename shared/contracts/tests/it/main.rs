@@ -2,6 +2,7 @@
 
 mod contracts;
 mod event_options;
+mod file_options;
 mod protos;
 mod sensitive_fields;
 #[cfg(test)]
