@@ -79,7 +79,7 @@ pub enum GrpcError {
     Tls(#[from] TlsError),
     /// The descriptor set is not one.
     #[error("reflection cannot read the descriptor set: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
+    Reflection(#[from] prost_reflect::DescriptorError),
 }
 
 /// A bound socket that does not answer yet.

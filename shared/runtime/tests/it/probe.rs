@@ -136,6 +136,22 @@ impl Server {
         configure: impl FnOnce(&mut GrpcConfig),
         shutdown: Shutdown,
     ) -> Self {
+        Self::serve(guard, &[], configure, shutdown).await
+    }
+
+    /// With all defaults, and reflection that knows this set, too.
+    pub(crate) async fn describing(descriptor_set: &'static [u8]) -> Self {
+        let verifier = Verifier::new(store::Database::default(), Arc::new(SystemClock));
+        let shutdown = Shutdown::new(std::time::Duration::from_secs(600));
+        Self::serve(Guard::new(OPEN, verifier), descriptor_set, |_| {}, shutdown).await
+    }
+
+    async fn serve(
+        guard: Guard,
+        descriptor_set: &'static [u8],
+        configure: impl FnOnce(&mut GrpcConfig),
+        shutdown: Shutdown,
+    ) -> Self {
         let mut config = GrpcConfig::on("127.0.0.1:0".parse().unwrap());
         configure(&mut config);
         let server = GrpcServer::bind(&config).await.unwrap();
@@ -147,7 +163,13 @@ impl Server {
             .max_encoding_message_size(config.max_response_bytes)
             .accept_compressed(CompressionEncoding::Gzip);
         let routes = Routes::new(Renamed(probe));
-        let serving = server.serve(routes, guard, health.clone(), &[], shutdown.clone());
+        let serving = server.serve(
+            routes,
+            guard,
+            health.clone(),
+            descriptor_set,
+            shutdown.clone(),
+        );
         #[expect(clippy::disallowed_methods, reason = "the test joins it")]
         let running = tokio::spawn(serving);
         Self {
