@@ -12,8 +12,20 @@ fn service_config() -> Value {
     serde_json::from_str(SERVICE_CONFIG).unwrap()
 }
 
+/// The entries that name methods. The first entry is for all others.
 fn methods(config: &Value) -> Vec<&Value> {
-    config["methodConfig"].as_array().unwrap().iter().collect()
+    let all = config["methodConfig"].as_array().unwrap();
+    all.iter().skip(1).collect()
+}
+
+#[test]
+fn every_call_waits_for_a_connection_and_no_other_default_holds() {
+    let config = service_config();
+    let default = serde_json::json!({ "name": [{}], "waitForReady": true });
+    assert_eq!(config["methodConfig"][0], default);
+    for method in methods(&config) {
+        assert_eq!(method["waitForReady"], true);
+    }
 }
 
 /// A read changes nothing. A write that knows its `request_id` is done once, however often it is asked for.
