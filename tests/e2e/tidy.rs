@@ -163,6 +163,8 @@ fn every_link_in_the_documents_leads_somewhere() {
         "docs/fault-runs.md",
         "docs/operations.md",
         "docs/telemetry.md",
+        "examples/go/README.md",
+        "examples/java/README.md",
         "examples/python/README.md",
         "examples/typescript/README.md",
         "shared/messaging/README.md",

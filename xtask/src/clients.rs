@@ -1,8 +1,9 @@
 //! `cargo xtask clients`: makes the examples in other languages ready, as their READMEs say, for the tests that run them.
 //!
-//! They are laid out anew below the target folder, and generated from the descriptor set that is published. What they need from
-//! PyPI and npm is fetched once, and again where their lock files have changed; a language that is missing here is installed
-//! where that can be done, or named.
+//! They are laid out anew below the target folder, and generated from the descriptor set that is published, or from the proto files.
+//! What they need from PyPI and npm is fetched once, and again where their lock files have changed; Go and Maven keep what they
+//! fetch themselves. Python or Node.js that is missing here is installed where that can be done, or named; Go and Java are left
+//! out, with a line that says so.
 
 mod language;
 mod layout;
@@ -18,9 +19,10 @@ use crate::stop::Stop;
 use crate::{buf, contracts, process, workspace};
 
 /// What is fetched and built, and is not laid out anew.
-const BUILT: &[&str] = &[".venv", "gen", "node_modules", "dist"];
+const BUILT: &[&str] = &[".venv", "gen", "node_modules", "dist", "target"];
 
-/// Prints one line each: `python FOLDER`, `typescript FOLDER`, `buf PROGRAM`, `descriptors FILE`.
+/// Prints one line each: `python FOLDER`, `typescript FOLDER`, `buf PROGRAM`, `descriptors FILE`, and where they are here
+/// `go FOLDER`, `java FOLDER`.
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     // As in the repository, so that the commands of the READMEs are the same here.
     let home = workspace::state().join("clients");
@@ -35,9 +37,12 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
         bail!("the descriptor set cannot be written");
     }
     let root = workspace::root();
-    fs::create_dir_all(home.join("proto"))?;
-    let service_config = "proto/service_config.json";
-    fs::copy(root.join(service_config), home.join(service_config))?;
+    for folder in ["proto", "third_party/proto"] {
+        layout::copy(&root.join(folder), &home.join(folder), &[])?;
+    }
+    fs::create_dir_all(home.join("examples"))?;
+    let cases = "examples/cases.json";
+    fs::copy(root.join(cases), home.join(cases))?;
 
     language::PYTHON.find_or_install(stop)?;
     layout::copy(&root.join("examples/python"), &python, BUILT)?;
@@ -47,6 +52,26 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     layout::copy(&root.join("examples/typescript"), &typescript, BUILT)?;
     build_typescript(&typescript, stop).context("examples/typescript cannot be made ready")?;
 
+    let optional = [
+        (
+            "go",
+            &language::GO,
+            build_go as fn(&Path, &Stop) -> Result<()>,
+        ),
+        ("java", &language::JAVA, build_java),
+    ];
+    let mut built = Vec::new();
+    for (name, language, build) in optional {
+        if !language.is_here() {
+            eprintln!("xtask: examples/{name} is left out: {}", language.missing());
+            continue;
+        }
+        let folder = home.join("examples").join(name);
+        layout::copy(&root.join("examples").join(name), &folder, BUILT)?;
+        build(&folder, stop).with_context(|| format!("examples/{name} cannot be made ready"))?;
+        built.push((name, folder));
+    }
+
     let buf = buf::find(stop)?;
     let mut stdout = std::io::stdout().lock();
     for (name, path) in [
@@ -55,6 +80,9 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
         ("buf", &buf),
         ("descriptors", &descriptors),
     ] {
+        writeln!(stdout, "{name} {}", path.display())?;
+    }
+    for (name, path) in &built {
         writeln!(stdout, "{name} {}", path.display())?;
     }
     Ok(ExitCode::SUCCESS)
@@ -101,6 +129,20 @@ fn build_typescript(folder: &Path, stop: &Stop) -> Result<()> {
         must(&mut run, folder, stop)?;
     }
     Ok(())
+}
+
+fn build_go(folder: &Path, stop: &Stop) -> Result<()> {
+    let steps: [&[&str]; 2] = [&["run", "./generate"], &["vet", "./..."]];
+    for arguments in steps {
+        must(Command::new("go").args(arguments), folder, stop)?;
+    }
+    Ok(())
+}
+
+/// Generates as well: that is a part of Maven's build.
+fn build_java(folder: &Path, stop: &Stop) -> Result<()> {
+    let arguments = ["--quiet", "--batch-mode", "-DskipTests", "package"];
+    must(Command::new("mvn").args(arguments), folder, stop)
 }
 
 /// What the program says goes to where errors do: our own output is what the caller reads.

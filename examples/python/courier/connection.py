@@ -10,6 +10,10 @@ from angarium.notification.v1.notification_service_pb2_grpc import NotificationS
 from angarium.order.v1.order_service_pb2_grpc import OrderServiceStub
 from angarium.user.v1.user_service_pb2_grpc import UserServiceStub
 
+USERS = "angarium.user.v1.UserService"
+ORDERS = "angarium.order.v1.OrderService"
+NOTIFICATIONS = "angarium.notification.v1.NotificationService"
+
 # No call without a deadline: who does not say how long they wait, waits for ever.
 DEADLINE = 10.0
 
@@ -43,12 +47,16 @@ class Connection:
 
     def __init__(self, addresses: Addresses) -> None:
         self.channels = {
-            address: _channel(address, addresses.ca_file)
-            for address in (addresses.users, addresses.orders, addresses.notifications)
+            service: _channel(address, addresses.ca_file)
+            for service, address in (
+                (USERS, addresses.users),
+                (ORDERS, addresses.orders),
+                (NOTIFICATIONS, addresses.notifications),
+            )
         }
-        self.users = UserServiceStub(self.channels[addresses.users])
-        self.orders = OrderServiceStub(self.channels[addresses.orders])
-        self.notifications = NotificationServiceStub(self.channels[addresses.notifications])
+        self.users = UserServiceStub(self.channels[USERS])
+        self.orders = OrderServiceStub(self.channels[ORDERS])
+        self.notifications = NotificationServiceStub(self.channels[NOTIFICATIONS])
 
     def __enter__(self) -> "Connection":
         return self

@@ -4,7 +4,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Code } from "@connectrpc/connect";
-import { type Order, OrderState } from "../gen/angarium/order/v1/order_pb.js";
+import { type Order, OrderState, OrderStateSchema } from "../gen/angarium/order/v1/order_pb.js";
 import type { Money } from "../gen/google/type/money_pb.js";
 import { type Connection, connect } from "./connection.js";
 import { onceKnown } from "./patience.js";
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   console.log(`ordered ${placed.orderId} for ${amount(placed.totalPrice)}`);
 
   for await (const order of watch(connection, session, placed.orderId)) {
-    console.log(`state ${OrderState[order.state]}`);
+    console.log(`state ${OrderStateSchema.value[order.state]?.name}`);
     if (order.state === OrderState.PLACED) {
       await cancel(connection, session, order);
     }

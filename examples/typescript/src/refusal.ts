@@ -6,6 +6,7 @@ import {
   BadRequestSchema,
   ErrorInfoSchema,
   PreconditionFailureSchema,
+  ResourceInfoSchema,
   RetryInfoSchema,
 } from "../gen/google/rpc/error_details_pb.js";
 
@@ -19,6 +20,8 @@ export interface Refusal {
   fields: Record<string, string>;
   // What would have to hold first: the kind of condition, and of what.
   preconditions: { type: string; subject: string }[];
+  // What is not there, or is there already.
+  resource: { type: string; name: string } | undefined;
   // When the same call may succeed.
   retryAfterMs: number | undefined;
 }
@@ -30,6 +33,7 @@ export function refusalOf(error: unknown): Refusal {
     .findDetails(BadRequestSchema)
     .flatMap((detail) => detail.fieldViolations)
     .map((violation) => [violation.field, violation.description] as const);
+  const resource = failed.findDetails(ResourceInfoSchema)[0];
   const delay = failed.findDetails(RetryInfoSchema)[0]?.retryDelay;
   return {
     code: failed.code,
@@ -41,6 +45,7 @@ export function refusalOf(error: unknown): Refusal {
       .findDetails(PreconditionFailureSchema)
       .flatMap((detail) => detail.violations)
       .map(({ type, subject }) => ({ type, subject })),
+    resource: resource && { type: resource.resourceType, name: resource.resourceName },
     retryAfterMs: delay && Number(delay.seconds) * 1000 + delay.nanos / 1_000_000,
   };
 }

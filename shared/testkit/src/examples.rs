@@ -13,6 +13,10 @@ pub struct Examples {
     pub python: PathBuf,
     /// The folder of the one in TypeScript, compiled to `dist`.
     pub typescript: PathBuf,
+    /// The folder of the one in Go, generated; `None` where Go is not installed.
+    pub go: Option<PathBuf>,
+    /// The folder of the one in Java, with its classes and libraries in `target`; `None` where Java is not installed.
+    pub java: Option<PathBuf>,
     /// The program `buf`.
     pub buf: PathBuf,
     /// The descriptor set that is published.
@@ -53,15 +57,19 @@ fn make_ready() -> Examples {
         output.status.success(),
         "the examples in other languages cannot be made ready, as said above"
     );
-    let place = |name: &str| {
+    let optional = |name: &str| {
         let mut places = said.lines().filter_map(|line| line.split_once(' '));
-        let found = places.find(|(named, _)| *named == name);
-        let (_, place) = found.unwrap_or_else(|| panic!("ANGARIUM_TEST_CLIENTS names no {name}"));
-        Path::new(place).to_owned()
+        let (_, place) = places.find(|(named, _)| *named == name)?;
+        Some(Path::new(place).to_owned())
+    };
+    let place = |name: &str| {
+        optional(name).unwrap_or_else(|| panic!("ANGARIUM_TEST_CLIENTS names no {name}"))
     };
     Examples {
         python: place("python"),
         typescript: place("typescript"),
+        go: optional("go"),
+        java: optional("java"),
         buf: place("buf"),
         descriptors: place("descriptors"),
     }

@@ -1,4 +1,5 @@
-//! Whether Python and Node.js are here, new enough and whole; and their installation where that is up to us.
+//! Whether Python, Node.js, Go and Java are here, new enough and whole; and the installation of the first two where that is up to
+//! us.
 
 use std::process::Command;
 use std::time::Duration;
@@ -44,7 +45,38 @@ pub(super) const NODE: Language = Language {
     how_else: "https://nodejs.org/en/download",
 };
 
+/// Distributions have older ones, so it is not installed.
+pub(super) const GO: Language = Language {
+    name: "Go 1.26 or later",
+    checks: &[&[
+        "sh",
+        "-c",
+        "go env GOVERSION | grep -Eq '^go1\\.(2[6-9]|[3-9][0-9])'",
+    ]],
+    packages: &[],
+    how_else: "https://go.dev/dl/",
+};
+
+pub(super) const JAVA: Language = Language {
+    name: "Java 17 or later, with its compiler and Maven,",
+    checks: &[
+        &[
+            "sh",
+            "-c",
+            "javac -version 2>&1 | grep -Eq '^javac (1[7-9]|[2-9][0-9])'",
+        ],
+        &["mvn", "--version"],
+    ],
+    packages: &[],
+    how_else: "https://adoptium.net/ and https://maven.apache.org/download.cgi",
+};
+
 impl Language {
+    /// One line about a language that is not here.
+    pub(super) fn missing(&self) -> String {
+        format!("{} is not installed ({})", self.name, self.how_else)
+    }
+
     pub(super) fn find_or_install(&self, stop: &Stop) -> Result<()> {
         if self.is_here() {
             return Ok(());
@@ -69,7 +101,7 @@ impl Language {
         );
     }
 
-    fn is_here(&self) -> bool {
+    pub(super) fn is_here(&self) -> bool {
         self.checks.iter().all(|check| {
             let mut command = Command::new(check[0]);
             let output = process::output(command.args(&check[1..]), LIMIT);

@@ -1,4 +1,8 @@
 //! The clients in other languages under examples/, against the running system, as their READMEs have it.
+#![expect(
+    clippy::print_stderr,
+    reason = "the reader of a run must see which tests were left out"
+)]
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +20,7 @@ fn in_python_registering_to_deleting_and_every_wrong_turn() {
     let process = Process::start(&mut embedded(data.path()));
     succeeds(examples.python().args(["-m", "mypy"]));
     let story = succeeds(on(&process, data.path(), &mut examples.python()).arg("order.py"));
-    assert!(story.ends_with("state ORDER_STATE_PLACED\nstate ORDER_STATE_CANCELLED\n"));
+    tells_the_journey(&story);
 
     let mut tests = examples.python();
     pytest(&mut tests).arg("tests/calls");
@@ -37,12 +41,13 @@ fn in_typescript_an_order_and_its_wrong_turns() {
         npm
     };
     let story = succeeds(on(&process, data.path(), &mut npm()).arg("order"));
+    tells_the_journey(&story);
+    let report = succeeds(on(&process, data.path(), &mut npm()).arg("refusals"));
+    let passed = format!("pass {}\n", refusals());
     assert!(
-        story.ends_with("state PLACED\nstate CANCELLED\n"),
-        "{story}"
+        report.contains(&passed) && report.contains("skipped 0"),
+        "{report}"
     );
-    let report = succeeds(on(&process, data.path(), &mut npm()).arg("wrong-turns"));
-    assert!(report.contains("pass 3") && report.contains("skipped 0"));
     assert_eq!(process.interrupt().code(), Some(0));
 }
 
@@ -62,6 +67,105 @@ async fn in_python_a_consumer_with_a_queue_of_its_own() {
     assert_eq!(process.interrupt().code(), Some(0));
 }
 
+#[tokio::test]
+async fn in_go_an_order_its_refusals_replicas_and_events() {
+    let Some(folder) = &Examples::ready().go else {
+        eprintln!("not tried: Go is not installed");
+        return;
+    };
+    let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = testkit::amqp_url();
+    let broker = VirtualHost::create(&Operator::of_test_run(), &server).await;
+    let process = Process::start(embedded(data.path()).env("AMQP_URL", broker.url().as_str()));
+    let replica = Process::start(&mut embedded(other.path()));
+    let go = || {
+        let mut go = Command::new("go");
+        go.current_dir(folder);
+        go
+    };
+    let story = succeeds(on(&process, data.path(), &mut go()).args(["run", "./order"]));
+    tells_the_journey(&story);
+    let mut tests = go();
+    tests
+        .args(["test", "-count=1", "-v", "./tests"])
+        .env_remove("AMQP_PREFIX")
+        .env("AMQP_URL", broker.url().as_str())
+        .env("ANGARIUM_ORDER_REPLICAS", replicas(&process, &replica));
+    let report = succeeds(on(&process, data.path(), &mut tests));
+    assert_eq!(
+        report.matches("    --- PASS: TestRefusals/").count(),
+        refusals()
+    );
+    assert!(!report.contains("--- SKIP"), "{report}");
+    assert_eq!(process.interrupt().code(), Some(0));
+}
+
+#[test]
+fn in_java_an_order_its_refusals_and_replicas() {
+    let Some(folder) = &Examples::ready().java else {
+        eprintln!("not tried: Java is not installed");
+        return;
+    };
+    let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let process = Process::start(&mut embedded(data.path()));
+    let replica = Process::start(&mut embedded(other.path()));
+    let mut order = Command::new("java");
+    order.current_dir(folder).args([
+        "-cp",
+        "target/classes:target/lib/*",
+        "example.PlaceAndWatch",
+    ]);
+    tells_the_journey(&succeeds(on(&process, data.path(), &mut order)));
+    let mut tests = Command::new("mvn");
+    tests
+        .current_dir(folder)
+        .args(["--batch-mode", "test"])
+        .env("ANGARIUM_ORDER_REPLICAS", replicas(&process, &replica));
+    let report = succeeds(on(&process, data.path(), &mut tests));
+    let all = format!(
+        "Tests run: {}, Failures: 0, Errors: 0, Skipped: 0",
+        refusals() + 1
+    );
+    assert!(report.contains(&all), "{report}");
+    assert_eq!(process.interrupt().code(), Some(0));
+}
+
+/// What the journey of `examples/cases.json` comes to, in any language.
+#[track_caller]
+fn tells_the_journey(story: &str) {
+    let journey = &cases()["journey"];
+    let total = format!(" for {}\n", journey["total"].as_str().unwrap());
+    let states = journey["states"].as_array().unwrap().iter();
+    let states: Vec<_> = states
+        .map(|state| format!("state {}\n", state.as_str().unwrap()))
+        .collect();
+    assert!(
+        story.starts_with("registered ")
+            && story.contains(&total)
+            && story.ends_with(&states.concat()),
+        "{story}"
+    );
+}
+
+/// How many refusals the table has.
+fn refusals() -> usize {
+    cases()["refusals"].as_array().unwrap().len()
+}
+
+fn cases() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../../../examples/cases.json")).unwrap()
+}
+
+fn replicas(one: &Process, other: &Process) -> String {
+    [one, other]
+        .map(|process| address(&process.orders))
+        .join(",")
+}
+
+fn address(url: &str) -> String {
+    url.trim_start_matches("http://").to_owned()
+}
+
 /// `angarium` as the examples expect it, with so few calls a second for each that one client can be too many on a slow machine,
 /// too.
 pub(crate) fn embedded(data: &Path) -> Command {
@@ -75,7 +179,6 @@ pub(crate) fn embedded(data: &Path) -> Command {
 
 /// Tells a client where the services are, and the mails.
 fn on<'a>(process: &Process, data: &Path, client: &'a mut Command) -> &'a mut Command {
-    let address = |url: &str| url.trim_start_matches("http://").to_owned();
     client
         .env("ANGARIUM_USERS", address(&process.users))
         .env("ANGARIUM_ORDERS", address(&process.orders))

@@ -1,0 +1,137 @@
+// Package follow follows the orders from their events alone, with a queue of its own.
+//
+// It needs nothing else of Angarium: no call, no database, no code but the contracts. What it has understood of an event it
+// commits together with the event's id, and only then acknowledges: an event that comes twice counts once, and none is lost,
+// whenever this program dies.
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const (
+	queueName = "example_orders_go_queue"
+	exchange  = "order_events"
+	prefetch  = 20
+)
+
+// Line is what became of one event.
+type Line struct {
+	Outcome  string `json:"outcome"`
+	EventID  string `json:"event_id,omitempty"`
+	Type     string `json:"type,omitempty"`
+	OrderID  string `json:"order_id,omitempty"`
+	Sequence uint64 `json:"sequence,omitempty"`
+	TraceID  string `json:"trace_id,omitempty"`
+	Why      string `json:"why,omitempty"`
+}
+
+// Follow hands each event to orders until ctx ends, and reports what became of it. Where the connection is lost or an effect
+// cannot be kept, it returns an error: what was not acknowledged is delivered again to the next that follows.
+func Follow(ctx context.Context, url, prefix string, orders *Orders, report func(Line)) error {
+	connection, err := amqp.DialConfig(url, amqp.Config{Properties: amqp.Table{"connection_name": queueName}})
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	channel, err := connection.Channel()
+	if err != nil {
+		return err
+	}
+	if err := channel.Qos(prefetch, 0, false); err != nil {
+		return err
+	}
+	queue, err := declare(channel, prefix)
+	if err != nil {
+		return err
+	}
+	deliveries, err := channel.ConsumeWithContext(ctx, queue, "", false, false, false, false, nil)
+	if err != nil {
+		return err
+	}
+	closed := connection.NotifyClose(make(chan *amqp.Error, 1))
+	report(Line{Outcome: "consuming"})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-closed:
+			return fmt.Errorf("the connection to the broker was lost: %w", err)
+		case delivery, ok := <-deliveries:
+			if !ok {
+				// It says why on the other channel, or ctx has ended.
+				deliveries = nil
+				continue
+			}
+			if err := handle(ctx, delivery, orders, report); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func declare(channel *amqp.Channel, prefix string) (string, error) {
+	// The exchange is the order service's: it is looked for, not made. Without it, this fails and says so.
+	if err := channel.ExchangeDeclarePassive(prefix+exchange, "topic", true, false, false, false, nil); err != nil {
+		return "", err
+	}
+	queue := prefix + queueName
+	deadLetters := queue + ".dead_letters"
+	if _, err := channel.QueueDeclare(deadLetters, true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+		return "", err
+	}
+	_, err := channel.QueueDeclare(queue, true, false, false, false, amqp.Table{
+		"x-queue-type": "quorum",
+		// One consumer at a time, however many are started: the events of an order stay in sequence.
+		"x-single-active-consumer": true,
+		// What kills this program each time is set aside in the end, and not lost on the way there.
+		"x-delivery-limit":          20,
+		"x-dead-letter-exchange":    "",
+		"x-dead-letter-routing-key": deadLetters,
+		"x-dead-letter-strategy":    "at-least-once",
+		"x-overflow":                "reject-publish",
+	})
+	if err != nil {
+		return "", err
+	}
+	return queue, channel.QueueBind(queue, "order.#", prefix+exchange, false, nil)
+}
+
+func handle(ctx context.Context, delivery amqp.Delivery, orders *Orders, report func(Line)) error {
+	envelope, err := envelopeOf(delivery)
+	// What a message carries of its sender's trace is its parent here: one trace, from the call to this effect.
+	parent := propagation.TraceContext{}.Extract(ctx, envelope.Headers)
+	_, span := otel.Tracer(queueName).Start(parent, "process "+queueName, trace.WithSpanKind(trace.SpanKindConsumer))
+	defer span.End()
+	line := Line{
+		EventID:  envelope.EventID,
+		Type:     envelope.Type,
+		OrderID:  envelope.Subject,
+		Sequence: envelope.Sequence,
+		TraceID:  span.SpanContext().TraceID().String(),
+	}
+	if err == nil {
+		line.Outcome, err = orders.Apply(envelope, delivery.Body)
+	}
+	var broken *undecodable
+	switch {
+	case errors.As(err, &broken):
+		// It will not become better: aside, where a person can look at it.
+		line.Outcome, line.Why = "rejected", broken.Error()
+		err = delivery.Reject(false)
+	case err != nil:
+		// The database, or a mistake of ours: the event stays unacknowledged.
+		return err
+	default:
+		err = delivery.Ack(false)
+	}
+	report(line)
+	return err
+}

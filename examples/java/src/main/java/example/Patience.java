@@ -1,0 +1,40 @@
+package example;
+
+import io.grpc.StatusRuntimeException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Set;
+import java.util.function.Supplier;
+
+/** Waiting for what has happened in one service and has not yet been heard of in another. */
+public final class Patience {
+  private static final Duration PATIENCE = Duration.ofSeconds(30);
+  private static final Duration LOOK = Duration.ofMillis(50);
+  private static final Set<String> TOO_EARLY = Set.of("USER_UNKNOWN", "KEY_UNKNOWN");
+
+  private Patience() {}
+
+  /**
+   * Repeats a call right after a registration. The other services learn of a user, and of the key of the first token ever, from
+   * events, a moment later: until then they answer USER_UNKNOWN and KEY_UNKNOWN.
+   */
+  public static <T> T onceKnown(Supplier<T> call) throws InterruptedException {
+    Instant end = Instant.now().plus(PATIENCE);
+    while (true) {
+      try {
+        return call.get();
+      } catch (StatusRuntimeException error) {
+        Refusal refusal = Refusal.of(error);
+        if (!TOO_EARLY.contains(refusal.reason()) || Instant.now().isAfter(end)) {
+          throw error;
+        }
+        await(refusal, LOOK);
+      }
+    }
+  }
+
+  /** Waits for as long as the answer says, or otherwise. */
+  public static void await(Refusal refusal, Duration otherwise) throws InterruptedException {
+    Thread.sleep(refusal.retryAfter().orElse(otherwise).toMillis());
+  }
+}

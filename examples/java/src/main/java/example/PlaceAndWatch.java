@@ -1,0 +1,139 @@
+package example;
+
+import com.angarium.order.v1.CancelOrderRequest;
+import com.angarium.order.v1.Order;
+import com.angarium.order.v1.OrderLine;
+import com.angarium.order.v1.OrderState;
+import com.angarium.order.v1.PlaceOrderRequest;
+import com.angarium.order.v1.WatchOrderRequest;
+import com.angarium.order.v1.WatchOrderResponse;
+import com.angarium.user.v1.CreateUserRequest;
+import com.google.type.Money;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Iterator;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+
+/**
+ * Registers, logs in, orders, and watches the order until it has come to its end. The order is cancelled when it has been seen, so
+ * that there is an end to watch.
+ */
+public final class PlaceAndWatch {
+  private static final String PASSWORD = "correct horse battery staple";
+  /** How long one stream is watched before the next takes over; an order may take days. */
+  private static final long WATCH_MINUTES = 30;
+
+  private static final Set<Status.Code> GOES_ON = Set.of(Status.Code.UNAVAILABLE, Status.Code.DEADLINE_EXCEEDED);
+
+  private final Connection connection;
+  private final Session session;
+
+  private PlaceAndWatch(Connection connection, Session session) {
+    this.connection = connection;
+    this.session = session;
+  }
+
+  public static void main(String[] arguments) throws IOException, InterruptedException {
+    try (Connection connection = Connection.fromEnvironment(System.getenv())) {
+      run(connection);
+    } catch (StatusRuntimeException error) {
+      System.err.println(Refusal.of(error));
+      System.exit(1);
+    }
+  }
+
+  private static void run(Connection connection) throws InterruptedException {
+    String email = "ada.%s@example.com".formatted(UUID.randomUUID());
+    connection.users().createUser(CreateUserRequest.newBuilder()
+        .setEmail(email)
+        .setPassword(PASSWORD)
+        .setDisplayName("Ada")
+        // The same call again, with the same id, would make nobody new.
+        .setRequestId(UUID.randomUUID().toString())
+        .build());
+    Session session = Session.logIn(connection, email, PASSWORD);
+    System.out.println("registered " + session.user().getUserId());
+
+    PlaceAndWatch story = new PlaceAndWatch(connection, session);
+    Order placed = story.place();
+    System.out.println("ordered %s for %s".formatted(placed.getOrderId(), amount(placed.getTotalPrice())));
+
+    story.watch(placed.getOrderId(), seen -> {
+      System.out.println("state " + seen.getState());
+      if (seen.getState() == OrderState.ORDER_STATE_PLACED) {
+        story.cancel(seen);
+      }
+    });
+    session.logOut();
+  }
+
+  private Order place() throws InterruptedException {
+    PlaceOrderRequest request = PlaceOrderRequest.newBuilder()
+        .addLines(line("TEA-EARL-GREY", 2, Money.newBuilder().setUnits(4).setNanos(500_000_000)))
+        .addLines(line("CUP-BLUE", 1, Money.newBuilder().setUnits(12)))
+        .setRequestId(UUID.randomUUID().toString())
+        .build();
+    return Patience.onceKnown(() -> session.call(
+        () -> connection.orders().withCallCredentials(session).placeOrder(request).getOrder()));
+  }
+
+  /** Hands over each state of the order, once. The stream ends with the order; one that ends before is taken up again. */
+  private void watch(String orderId, Consumer<Order> see) throws InterruptedException {
+    WatchOrderRequest request = WatchOrderRequest.newBuilder().setOrderId(orderId).build();
+    String seen = "";
+    while (true) {
+      try {
+        Iterator<WatchOrderResponse> answers = connection.orders()
+            .withCallCredentials(session)
+            .withDeadlineAfter(WATCH_MINUTES, TimeUnit.MINUTES)
+            .watchOrder(request);
+        while (answers.hasNext()) {
+          Order order = answers.next().getOrder();
+          if (!order.getEtag().equals(seen)) {
+            seen = order.getEtag();
+            see.accept(order);
+          }
+        }
+        return;
+      } catch (StatusRuntimeException error) {
+        Refusal refusal = Refusal.of(error);
+        if (refusal.reason().equals("TOKEN_EXPIRED")) {
+          session.refresh();
+        } else if (GOES_ON.contains(refusal.code())) {
+          // A server that has ended says when to come back; the network says nothing.
+          Patience.await(refusal, Duration.ofSeconds(1));
+        } else {
+          throw error;
+        }
+      }
+    }
+  }
+
+  private void cancel(Order order) {
+    CancelOrderRequest request = CancelOrderRequest.newBuilder()
+        .setOrderId(order.getOrderId())
+        .setReason("the cup was the wrong blue")
+        .setRequestId(UUID.randomUUID().toString())
+        // Only the order that was seen: not one that has been confirmed meanwhile.
+        .setEtag(order.getEtag())
+        .build();
+    session.call(() -> connection.orders().withCallCredentials(session).cancelOrder(request));
+  }
+
+  private static OrderLine line(String sku, int quantity, Money.Builder price) {
+    return OrderLine.newBuilder()
+        .setSku(sku)
+        .setQuantity(quantity)
+        .setUnitPrice(price.setCurrencyCode("EUR"))
+        .build();
+  }
+
+  private static String amount(Money money) {
+    return "%d.%02d %s".formatted(money.getUnits(), money.getNanos() / 10_000_000, money.getCurrencyCode());
+  }
+}

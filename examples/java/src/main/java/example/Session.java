@@ -1,0 +1,74 @@
+package example;
+
+import com.angarium.user.v1.AuthenticateRequest;
+import com.angarium.user.v1.AuthenticateResponse;
+import com.angarium.user.v1.RefreshTokenRequest;
+import com.angarium.user.v1.RevokeTokenRequest;
+import com.angarium.user.v1.Tokens;
+import com.angarium.user.v1.User;
+import io.grpc.CallCredentials;
+import io.grpc.Metadata;
+import io.grpc.StatusRuntimeException;
+import java.util.concurrent.Executor;
+import java.util.function.Supplier;
+
+/** A person who is logged in: what they call with, and the exchange of a token that has expired. */
+public final class Session extends CallCredentials {
+  private static final Metadata.Key<String> AUTHORIZATION =
+      Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+
+  private final Connection connection;
+  private final User user;
+  private volatile Tokens tokens;
+
+  private Session(Connection connection, User user, Tokens tokens) {
+    this.connection = connection;
+    this.user = user;
+    this.tokens = tokens;
+  }
+
+  /** Begins a session. Calls are made with it by {@code stub.withCallCredentials(session)}. */
+  public static Session logIn(Connection connection, String email, String password) {
+    AuthenticateRequest request = AuthenticateRequest.newBuilder().setEmail(email).setPassword(password).build();
+    AuthenticateResponse answer = connection.users().authenticate(request);
+    return new Session(connection, answer.getUser(), answer.getTokens());
+  }
+
+  public User user() {
+    return user;
+  }
+
+  /** Makes a call, and once more with a new token where the old one has expired, after 15 minutes. */
+  public <T> T call(Supplier<T> call) {
+    try {
+      return call.get();
+    } catch (StatusRuntimeException error) {
+      if (!Refusal.of(error).reason().equals("TOKEN_EXPIRED")) {
+        throw error;
+      }
+    }
+    refresh();
+    return call.get();
+  }
+
+  /** Exchanges the refresh token, which works once: threads that share a session take turns here. */
+  public synchronized void refresh() {
+    RefreshTokenRequest request =
+        RefreshTokenRequest.newBuilder().setRefreshToken(tokens.getRefreshToken()).build();
+    tokens = connection.users().refreshToken(request).getTokens();
+  }
+
+  /** Ends the session. */
+  public void logOut() {
+    RevokeTokenRequest request =
+        RevokeTokenRequest.newBuilder().setRefreshToken(tokens.getRefreshToken()).build();
+    connection.users().revokeToken(request);
+  }
+
+  @Override
+  public void applyRequestMetadata(RequestInfo call, Executor executor, MetadataApplier applier) {
+    Metadata headers = new Metadata();
+    headers.put(AUTHORIZATION, "Bearer " + tokens.getAccessToken());
+    applier.apply(headers);
+  }
+}
