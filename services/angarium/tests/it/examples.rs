@@ -90,7 +90,8 @@ async fn in_go_an_order_its_refusals_replicas_and_events() {
         .args(["test", "-count=1", "-v", "./tests"])
         .env_remove("AMQP_PREFIX")
         .env("AMQP_URL", broker.url().as_str())
-        .env("ANGARIUM_ORDER_REPLICAS", replicas(&process, &replica));
+        .env("ANGARIUM_ORDER_REPLICAS", replicas(&process, &replica))
+        .env("ANGARIUM_PROGRAM", env!("CARGO_BIN_EXE_angarium"));
     let report = succeeds(on(&process, data.path(), &mut tests));
     assert_eq!(
         report.matches("    --- PASS: TestRefusals/").count(),
