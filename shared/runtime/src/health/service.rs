@@ -12,6 +12,7 @@ use tonic_health::pb::health_server;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::state::State;
+use crate::grpc::NoFault;
 use crate::status;
 
 /// A client that was told to go tries another instance, or this one after its restart.
@@ -60,7 +61,10 @@ impl health_server::Health for HealthService {
             ended: false,
         };
         let changes = futures::stream::unfold(watching, Watching::next);
-        Ok(Response::new(Box::pin(changes)))
+        let mut response: Response<Changes> = Response::new(Box::pin(changes));
+        // Clients that balance keep one open for as long as they live: its end with the server is no fault.
+        response.extensions_mut().insert(NoFault);
+        Ok(response)
     }
 }
 
@@ -105,5 +109,24 @@ fn response(serving: Option<bool>) -> HealthCheckResponse {
     };
     HealthCheckResponse {
         status: status.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_health::pb::health_server::Health as _;
+
+    use super::*;
+    use crate::Health;
+
+    #[tokio::test]
+    async fn a_watch_that_ends_with_the_server_is_no_fault() {
+        let health = Health::new(&["angarium.user.v1.UserService"]);
+        let service = HealthService::new(health.state.subscribe());
+        let watching = service
+            .watch(Request::new(HealthCheckRequest::default()))
+            .await;
+        let watching = watching.unwrap();
+        assert!(watching.extensions().get::<NoFault>().is_some());
     }
 }
