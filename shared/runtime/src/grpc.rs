@@ -10,7 +10,7 @@ mod connections;
 mod correlation;
 mod deadline;
 mod greeting;
-mod outcome;
+pub(crate) mod outcome;
 mod places;
 mod rates;
 mod reflection;
@@ -39,7 +39,6 @@ use tls::Certificates;
 
 pub use correlation::{CORRELATION_HEADER, CorrelationId, correlation_id};
 pub use deadline::client_deadline;
-pub(crate) use outcome::NoFault;
 pub(crate) use rates::Rates;
 pub use tls::TlsError;
 

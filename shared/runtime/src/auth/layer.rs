@@ -15,7 +15,8 @@ use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 
 use super::Guard;
-use crate::grpc::{NoFault, Rates};
+use crate::grpc::Rates;
+use crate::grpc::outcome::NoFault;
 
 #[derive(Clone)]
 pub(crate) struct AuthLayer {
