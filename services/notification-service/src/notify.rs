@@ -38,7 +38,7 @@ pub async fn user(
     Ok(())
 }
 
-/// Writes the mails that `content` makes of events that arrived together, in one statement, where there is somebody to write to.
+/// Writes the mails that `content` makes of events that arrived together, in one statement. Deleted accounts get none.
 ///
 /// # Errors
 /// *Retry* where one of the users is not known yet, *reject* where an id is none.

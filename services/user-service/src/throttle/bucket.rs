@@ -29,7 +29,7 @@ pub const CODES: Limit = Limit {
     at_once: 20,
     then_each_ms: 30_000,
 };
-/// Mails by which an address is verified, by the mailbox of that address, whoever has it written to: the one of its registration,
+/// Mails by which an address is verified, by the mailbox of that address, for all callers together: the one of its registration,
 /// and three more.
 pub const MAILS: Limit = Limit {
     name: "mail",
@@ -42,7 +42,7 @@ pub const MOVES: Limit = Limit {
     at_once: 3,
     then_each_ms: 3600 * 1_000,
 };
-/// Mails with the code of a reset, by the mailbox of the address that was named, whether or not somebody has it. Apart from [`MAILS`], of which
+/// Mails with the code of a reset, by the mailbox of the address that was named, whether or not an account has it. Apart from [`MAILS`], of which
 /// only who is registered has any: what is left here must tell nothing.
 pub const RESETS: Limit = Limit {
     name: "reset",

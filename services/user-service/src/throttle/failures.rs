@@ -40,7 +40,7 @@ impl Attempts {
     /// Takes back one that was not judged; `begun` is what it had made of the counter.
     pub fn take_back(&mut self, begun: Self) {
         self.failures = (self.failures - 1).max(0);
-        // A wait that somebody else has begun since stays theirs.
+        // A wait that another attempt has begun since stays.
         if self.blocked_until_ms == begun.blocked_until_ms {
             self.blocked_until_ms = 0;
         }

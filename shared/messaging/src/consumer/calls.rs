@@ -32,7 +32,7 @@ pub(super) fn calls<'p, 'a>(
         .collect()
 }
 
-/// Each event is given as the type whose batch handler takes it, and its aggregate where that has an order.
+/// Each event is given as its type, where that has a batch handler, and its aggregate, where that has an order.
 fn grouped<'a>(
     events: impl Iterator<Item = (Option<&'a str>, Option<&'a Aggregate>)>,
 ) -> Vec<Vec<usize>> {

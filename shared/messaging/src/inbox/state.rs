@@ -7,7 +7,7 @@ pub(crate) enum Held {
     Waiting,
     /// Until its next attempt.
     Deferred,
-    /// Until somebody replays or discards it.
+    /// Until an operator replays or discards it.
     Dead,
     /// Of a type that no build has known in time.
     Skipped,

@@ -92,7 +92,7 @@ CREATE INDEX angarium_dead_letter_decision_of ON angarium_dead_letter_decision (
 const DECIDED: &str = "
 CREATE INDEX angarium_dead_letter_decision_age ON angarium_dead_letter_decision (decided_at)";
 
-// An event whose type no running build knows yet waits until then. Not a state: the previous release knows only its own.
+// An event of a type that no running build knows yet waits until then. Not a state: the previous release knows only its own.
 pub(super) const UNKNOWN_TYPES: &[&str] = &[UNKNOWN_UNTIL, UNKNOWN];
 
 const UNKNOWN_UNTIL: &str = "ALTER TABLE angarium_inbox ADD COLUMN unknown_until {time}";

@@ -61,7 +61,7 @@ impl Relay {
         }
     }
 
-    /// Tells `link` whether it is connected.
+    /// Reports to `link` whether it is connected.
     pub(crate) fn with_link(mut self, link: Link) -> Self {
         self.link = link;
         self

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Which names serve. While `draining`, none does, whatever is set.
+/// Which names serve. While `draining`, none does.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) serving: BTreeMap<String, bool>,
