@@ -37,7 +37,7 @@ type Order struct {
 }
 
 // Orders is a view of the orders, made of their events: the effect of each, once. One transaction holds the effect of an event
-// and the event's id; an event whose id is there already has had its effect.
+// and the event's id; an event with an id that is there already has had its effect.
 type Orders struct{ db *bbolt.DB }
 
 // The message is not what its envelope says, and will never be.

@@ -50,7 +50,7 @@ func run(ctx context.Context) error {
 		Email:       email,
 		Password:    password,
 		DisplayName: "Ada",
-		// The same call again, with the same id, would make nobody new.
+		// The same call again, with the same id, registers no second user.
 		RequestId: uuid.NewString(),
 	}); err != nil {
 		return err

@@ -37,7 +37,7 @@ const services = [
   { service: NotificationService, client: connection.notifications },
 ];
 
-async function somebody(): Promise<Session> {
+async function newSession(): Promise<Session> {
   const email = `${randomUUID()}@example.com`;
   await connection.users.createUser({ email, password: PASSWORD, displayName: "Ada" });
   const session = await Session.logIn(connection, email, PASSWORD);
@@ -72,7 +72,7 @@ async function refused(turn: WrongTurn, caller: Session | undefined): Promise<Re
   return assert.fail("it was not refused");
 }
 
-const people: Record<string, Session> = { ada: await somebody(), mallory: await somebody() };
+const people: Record<string, Session> = { ada: await newSession(), mallory: await newSession() };
 const ada = people.ada ?? assert.fail();
 const requestId = randomUUID();
 const known = {

@@ -18,7 +18,7 @@ const LANES: u32 = 1;
 /// What one hash needs.
 pub(super) const BLOCK_BYTES: u64 = MEMORY_KIB as u64 * 1_024;
 
-/// Verified where there is no user, so that a login takes as long: our costs, and a hash that is nobody's.
+/// Verified where there is no user, so that a login takes as long: our costs, and the hash of no account.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$YW5nYXJpdW0tbm9ib2R5cw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// The memory of one hash at a time. Empty until it is first used; then it keeps its size.

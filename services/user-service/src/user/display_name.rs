@@ -16,7 +16,7 @@ pub const MAX_DISPLAY_NAME_CHARACTERS: usize = 100;
 #[derive(Clone, PartialEq, Eq)]
 pub struct DisplayName(String);
 
-/// Why nobody can be addressed by it.
+/// Why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDisplayName {
     #[error("is required")]

@@ -107,7 +107,7 @@ impl Lane {
         loop {
             let taken = match takes_long {
                 // It has cost the lane its time already.
-                true => self.pipeline.hand_over(&self.store, item).await.map(drop),
+                true => self.pipeline.leave_to_retries(&self.store, item).await,
                 false => self.pipeline.alone(&self.store, item, PATIENCE).await,
             };
             let Err(error) = taken else {
@@ -125,7 +125,7 @@ impl Lane {
 
     fn settle(&self, batch: &[Delivery]) {
         faults::point("done");
-        // Nobody listens any more once the connection is given up; the deliveries then come again, as duplicates.
+        // Where the connection was given up, nothing receives this; the deliveries then come again, as duplicates.
         let _ = self
             .settled
             .send(batch.iter().map(|delivery| delivery.tag).collect());

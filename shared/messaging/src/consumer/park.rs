@@ -111,7 +111,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Where the store is away.
-    pub(super) async fn hand_over(&self, store: &Store, item: Item<'_>) -> Result<Outcome, DbErr> {
+    pub(super) async fn set_aside(&self, store: &Store, item: Item<'_>) -> Result<Outcome, DbErr> {
         let event_id = item.event_id();
         let envelope = Envelope::from_message(item.message).ok();
         let entry = self.entry(&event_id, envelope.as_ref(), item.message);

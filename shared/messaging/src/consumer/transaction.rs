@@ -59,6 +59,22 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Leaves an event to the retry worker that has kept the others of its transaction for too long.
+    ///
+    /// # Errors
+    /// As for [`Self::alone`].
+    pub(super) async fn leave_to_retries(
+        &self,
+        store: &Store,
+        item: Item<'_>,
+    ) -> Result<(), DbErr> {
+        let processing = Processing::begin(self, self.consumer(), item);
+        let setting_aside = self.set_aside(store, item);
+        let outcome = setting_aside.instrument(processing.span()).await?;
+        processing.end(&outcome);
+        Ok(())
+    }
+
     async fn try_together<'a>(
         &'a self,
         store: &Store,
@@ -135,7 +151,7 @@ impl Pipeline {
                 // Where it is at a statement still, that is undone with its connection.
                 let _ = transaction.rollback().await;
                 if limit < self.handler_time_out {
-                    return self.hand_over(store, item).await;
+                    return self.set_aside(store, item).await;
                 }
                 failure
             }

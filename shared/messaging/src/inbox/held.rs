@@ -59,13 +59,18 @@ pub(crate) fn due_in_ms(consumer: &str, known: &[&str]) -> String {
     )
 }
 
-/// Makes events due that wait for a process which knows one of these types. Returns how many.
+/// At once: few enough for one statement, however many wait.
+const ADOPTED: u32 = 1000;
+
+/// Makes events due that wait for a process which knows one of these types, a batch of them. Returns how many.
 pub(crate) async fn adopt(store: &Store, consumer: &str, known: &[&str]) -> Result<u64, DbErr> {
     let _turn = store.turn_to_write().await?;
     let adoptable = adoptable(consumer, known);
     // The time moves too: a worker that has one of them under a lease has it no more.
     let adopt =
-        format!("UPDATE angarium_inbox SET due_at = {{time}}, unknown_until = NULL {adoptable}");
+        format!("UPDATE angarium_inbox SET due_at = {{time}}, unknown_until = NULL
+         WHERE (consumer, event_id) IN (
+             SELECT consumer, event_id FROM angarium_inbox {adoptable} LIMIT {ADOPTED} {{skip locked}})");
     sql::execute(store.connection(), &adopt, []).await
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::status;
 
-/// The user on whose behalf a call is made, as a verified token says.
+/// The user for whom a call is made, as a verified token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The user's id.
@@ -23,13 +23,13 @@ impl Caller {
         self.role == Role::Admin
     }
 
-    /// Whose the caller may see and change; `None` where it is everybody's.
+    /// The only owner of what the caller may see and change; `None` for all owners.
     pub fn owner(self) -> Option<Uuid> {
         (!self.is_admin()).then_some(self.user_id)
     }
 
-    /// Whether the caller may name this user in a request. Compared as text, and so before anybody looks at what it says:
-    /// what is no id is nobody's, and what is wrong with the rest is no business of who may not.
+    /// Whether the caller may name this user in a request. Compared as text, before the request is validated: a caller without the
+    /// right learns nothing about what else is wrong with it.
     ///
     /// # Errors
     /// `PERMISSION_DENIED`.

@@ -53,7 +53,7 @@ public final class PlaceAndWatch {
         .setEmail(email)
         .setPassword(PASSWORD)
         .setDisplayName("Ada")
-        // The same call again, with the same id, would make nobody new.
+        // The same call again, with the same id, registers no second user.
         .setRequestId(UUID.randomUUID().toString())
         .build());
     Session session = Session.logIn(connection, email, PASSWORD);
