@@ -1,4 +1,4 @@
-//! Bad configuration: named at once, with an exit code of its own, before anything is opened.
+//! An invalid configuration: reported immediately, with its own exit code, before anything is opened.
 
 use crate::process::{command, run};
 

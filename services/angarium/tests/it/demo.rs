@@ -1,4 +1,4 @@
-//! The demo, on both stacks: it tells the whole story and ends well.
+//! The demo, on both stacks: it runs to the end and succeeds.
 
 use testkit::{Broker, BrokerKind, Database, StoreKind};
 
@@ -11,13 +11,13 @@ fn tells_the_story(output: std::process::Output) {
         String::from_utf8(output.stderr).unwrap(),
     );
     assert_eq!(output.status.code(), Some(0), "{story}\n{log}");
-    let told: Vec<&str> = story
+    let lines: Vec<&str> = story
         .lines()
         .filter_map(|line| line.split_whitespace().nth(2))
         .filter(|word| ["register", "verify", "login", "mail", "order", "cancel"].contains(word))
         .collect();
     assert_eq!(
-        told,
+        lines,
         [
             "register", "verify", "login", "mail", "order", "mail", "cancel", "mail"
         ],

@@ -1,4 +1,4 @@
-//! A broker on which the services may declare nothing: what is exported is enough to run on, and allows nothing else.
+//! A broker on which the services may declare nothing: the exported definitions are sufficient, and allow nothing else.
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ mod services;
 
 use services::Services;
 
-/// What `angarium topology export` prints for a virtual host of one test, with names that no other test has.
+/// The output of `angarium topology export` for a virtual host of one test, with unique names.
 struct Exported {
     definitions: Value,
     prefix: String,
@@ -45,7 +45,7 @@ impl Exported {
         format!("{}{name}", self.prefix)
     }
 
-    /// Where the service logs in, as its operator would write it down.
+    /// The service's URL, as its operator would configure it.
     fn url(&self, broker: &LockedDown, service: &str) -> String {
         let password = std::fs::read_to_string(self.passwords.path().join(service)).unwrap();
         broker
@@ -53,7 +53,7 @@ impl Exported {
             .to_string()
     }
 
-    /// Leaves a thing out, and all that hangs on it.
+    /// Removes an entry and everything that depends on it.
     fn without(&mut self, list: &str, name: &str) {
         let name = self.name(name);
         let mut keep = |list: &str, keep: &dyn Fn(&Value) -> bool| {
@@ -95,7 +95,7 @@ fn written_to_a_file_it_is_what_is_printed_and_takes_the_place_of_the_one_before
     };
     let printed = export(&[]);
     assert!(export(&["--output".as_ref(), file.as_ref()]).is_empty());
-    // The user of the broker is another one.
+    // The broker runs as another user.
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
     assert_eq!(std::fs::read(&file).unwrap(), printed);
@@ -157,10 +157,10 @@ async fn every_user_is_refused_whatever_its_service_does_not_do() {
             Ok(())
         );
         let mut forbidden = vec![
-            // The default exchange leads to any queue, and the one for dead letters to the dead.
+            // The default exchange leads to any queue, and the dead-letter exchange to the dead letters.
             Operation::Publish(String::new()),
             Operation::Publish(exported.name("dlx")),
-            // Names that merely look alike.
+            // Similar names.
             Operation::Publish(format!("{exchange}s")),
             Operation::Publish(format!("x{exchange}")),
             Operation::DeclareExchange(exported.name("new")),
@@ -215,7 +215,7 @@ async fn what_is_missing_ends_the_process_with_a_code_of_its_own_and_is_named_at
     assert!(!said.contains("dead_letters"), "{said}");
 }
 
-/// As in a rolling upgrade that changes a setting: the process starts, and its log says what differs.
+/// As in a rolling upgrade that changes a setting: the process starts, and its log names the difference.
 #[tokio::test]
 async fn a_queue_with_other_settings_is_used_with_a_warning() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
@@ -287,7 +287,7 @@ fn without_passwords_the_export_is_the_same_every_time_and_nobody_can_log_in() {
     assert!(!folder.path().join("none").exists());
 }
 
-/// `angarium serve`, which must end by itself: its exit code, and what it said.
+/// `angarium serve`, which must end on its own: its exit code and output.
 async fn serve(data: &Path, url: &str, prefix: &str) -> (Option<i32>, String) {
     let mut command = command(data);
     command

@@ -1,4 +1,4 @@
-//! What each event makes of itself: one mail to the right person, told of by one event.
+//! The effect of each event: one mail to the right person, published as one event.
 
 use contracts::notification::v1::{
     NotificationFailed, NotificationKind, NotificationSent, NotificationState,
@@ -155,7 +155,7 @@ async fn a_redelivered_event_makes_no_second_mail(
 
     world.publish_as(first, &user).await;
     world.publish_as(second, &order).await;
-    // What comes after them has been handled after them.
+    // Later events were handled later.
     world.settled().await;
     let after = world.publish(&cancelled(&user.user_id, "")).await;
     world.notification(after, NotificationState::Sent).await;
@@ -218,12 +218,12 @@ async fn an_event_about_nobody_is_given_up_and_holds_up_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
-    let nobody = UserCreated {
-        user_id: "nobody".to_owned(),
+    let invalid = UserCreated {
+        user_id: "no id".to_owned(),
         ..registered("ada@example.com", "Ada")
     };
-    world.publish(&nobody).await;
-    world.publish(&placed("nobody")).await;
+    world.publish(&invalid).await;
+    world.publish(&placed("no id")).await;
     let event_id = world.publish(&registered("eve@example.com", "Eve")).await;
     world.notification(event_id, NotificationState::Sent).await;
 

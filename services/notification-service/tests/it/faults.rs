@@ -1,4 +1,4 @@
-//! The database away, and back.
+//! The database goes away and comes back.
 
 use std::time::{Duration, Instant};
 
@@ -96,8 +96,8 @@ async fn a_mail_whose_lease_runs_out_while_the_database_is_away_is_not_sent_twic
     proxy.cut();
     gate.open();
     eventually_is("the mail is sent", 1, async || gate.sent.lock().await.len()).await;
-    // As after the end of the lease. Without the outbox nothing can be recorded, so that the mailer is the first to find the
-    // mail when the database is back, whichever of the two tries first.
+    // As after the end of the lease. Without the outbox nothing can be recorded, so the mailer finds the mail first
+    // when the database is back.
     post.execute("UPDATE notification SET due_at_ms = 0").await;
     post.execute("ALTER TABLE angarium_outbox RENAME TO hidden_outbox")
         .await;

@@ -1,4 +1,4 @@
-//! The mailer alone, on a database: what it does when senders and processes fail.
+//! The mailer alone, on a database: failures of senders and processes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,7 +50,7 @@ async fn a_mail_whose_sender_died_before_saying_so_is_sent_again_as_the_same_mai
     post.end().await;
 }
 
-/// It was taken up, or put off, while the clock was ahead.
+/// It was leased or postponed while the clock was ahead.
 #[rstest]
 #[tokio::test]
 async fn a_mail_that_is_due_in_a_year_is_sent_soon(
@@ -126,7 +126,7 @@ async fn eight_mails_are_sent_at_the_same_time_and_never_more(
     let gate = Gate::closed();
     post.start(gate.clone()).await;
     gate.reached_by(8).await;
-    // What is not in flight has not been taken from others either.
+    // Mails that are not in flight were not leased.
     assert_eq!(post.count("attempts = 0").await, 12);
     gate.open();
     post.come_to("sent", 20).await;

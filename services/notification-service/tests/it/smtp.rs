@@ -1,4 +1,4 @@
-//! Through a mail server: what it takes, what it puts off, what it refuses, and when it says nothing.
+//! Through a mail server: mails that it accepts, postpones, refuses, or never answers.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_mail_that_is_put_off_is_sent_later(
     assert_eq!(outbox(&world.db).await.len(), 0);
 
     world.execute("UPDATE notification SET due_at_ms = 0").await;
-    // Whatever else is written wakes the mailer as well.
+    // Another mail wakes the mailer, too.
     world.publish(&registered("eve@example.com", "Eve")).await;
     let sent = world.notification(event_id, NotificationState::Sent).await;
     assert_eq!(sent.failure, "");
@@ -132,7 +132,7 @@ async fn a_connection_that_the_server_has_closed_is_replaced() {
     smtp.send(&mail()).await.unwrap();
     let other = MailServer::start([]).await;
     drop(server);
-    // The old server is gone for good, so its connection must not even be tried for the other one.
+    // The old server is gone, so its connection must not be reused for the other one.
     let gone = smtp.send(&mail()).await;
     assert_eq!(gone, Err(SendError::Temporary(Failure::Unreachable)));
     Smtp::new(other.server()).send(&mail()).await.unwrap();
@@ -156,7 +156,7 @@ async fn what_is_wrong_before_there_is_a_mail_is_never_the_mails_fault() {
     let expected = SendError::Temporary(Failure::NotAdmitted(530));
     assert_eq!(refused, Err(expected));
 
-    // Nobody listens on port 1.
+    // No server listens on port 1.
     let nowhere = SmtpServer::parse("smtp://127.0.0.1:1").unwrap();
     let refused = Smtp::new(nowhere).send(&mail()).await;
     assert_eq!(refused, Err(SendError::Temporary(Failure::Unreachable)));

@@ -1,4 +1,4 @@
-//! What the service leaves in logs and traces: whoever looks for an event finds all of it, and no person.
+//! Logs and traces of the service: everything about an event, and no personal data.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::mail_server::{Answer, MailServer};
 use crate::world::{TRACEPARENT, World, registered};
 
-/// Everything that any test of this process logs.
+/// Everything that all tests of this process log.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 

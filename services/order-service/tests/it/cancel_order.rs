@@ -1,4 +1,4 @@
-//! Cancelling: once, with a reason, and told of by the order's second event.
+//! Cancelling: once, with a reason, published as the order's second event.
 
 use contracts::order::v1::{Order, OrderCancelled, OrderPlaced, OrderState};
 use futures::future::join_all;
@@ -153,8 +153,8 @@ async fn of_fifty_who_cancel_at_once_exactly_one_does(
     let versions: Vec<i64> = outbox.iter().map(|promised| promised.version).collect();
     assert_eq!(versions, [1, 2]);
     let cancelled = done.into_iter().next().unwrap().unwrap();
-    let told = outbox[1].decode::<OrderCancelled>();
-    assert_eq!(told.reason, cancelled.cancellation_reason);
+    let event = outbox[1].decode::<OrderCancelled>();
+    assert_eq!(event.reason, cancelled.cancellation_reason);
     assert_eq!(world.get(&order_id).await.unwrap(), cancelled);
     world.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Confirming and shipping: what is answered, what is told, and what the state of an order forbids.
+//! Confirming and shipping: answers, events, and states that forbid it.
 
 use contracts::order::v1::{
     ConfirmOrderRequest, Order, OrderConfirmed, OrderShipped, OrderState, ShipOrderRequest,

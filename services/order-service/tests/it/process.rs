@@ -1,4 +1,4 @@
-//! The binary, and what operators see of the service.
+//! The binary and its command line.
 
 use std::process::Command;
 
@@ -40,5 +40,5 @@ async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
     world.stop().await;
 }
 
-/// As every process of ours: told wrongly.
+/// The exit code for a wrong configuration, in all of our programs.
 const BAD_CONFIGURATION: i32 = 64;

@@ -1,4 +1,4 @@
-//! What the service knows of users, and how far behind it says that it is.
+//! The view of users, and its reported age.
 
 use contracts::order::v1::{UserView, UserViewState};
 use contracts::user::v1::UserDeleted;
@@ -53,7 +53,8 @@ async fn a_user_is_shown_with_the_last_event_its_time_and_when_it_was_handled(
     world.stop().await;
 }
 
-/// One that the contracts gain later included: it has no line in the table, and yet moves the version and keeps nothing waiting.
+/// Also an event that is added to the contracts later: it has no line in the table, but updates the version and blocks
+/// nothing.
 #[rstest]
 #[tokio::test]
 async fn every_event_of_a_user_moves_the_version_that_is_shown(

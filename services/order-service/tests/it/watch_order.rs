@@ -1,4 +1,4 @@
-//! Watching: the order as it is, then each change once and in order, until there are no more.
+//! Watching: the current order, then each change once and in order, until the final state.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn watch_at(world: &World, channel: Channel, order_id: &str) -> Result<Ans
     let mut request = world.of_admin(WatchOrderRequest {
         order_id: order_id.to_owned(),
     });
-    // What never comes is then an error, and no test that hangs.
+    // With a time-out, a missing message is an error and not a hanging test.
     request.set_timeout(PATIENCE);
     let answer = OrderServiceClient::new(channel)
         .watch_order(request)
@@ -69,7 +69,7 @@ async fn a_watcher_sees_the_order_as_it_is_then_each_change_and_then_the_end(
     world.stop().await;
 }
 
-/// The watcher asks for nothing in between, so all of it has happened by the time that it looks.
+/// The watcher reads nothing meanwhile, so all changes have happened by the time it reads.
 #[rstest]
 #[tokio::test]
 async fn a_watcher_that_falls_behind_sees_every_state_once_and_in_order(
@@ -161,7 +161,7 @@ async fn watching_ends_at_the_clients_deadline_and_gives_its_place_back() {
     let mut request = world.of_admin(WatchOrderRequest {
         order_id: placed.order_id.clone(),
     });
-    // Past the header a client may have no timer of its own: then the server's has to end it.
+    // A client may have no timer of its own: then the server's must end the stream.
     let metadata = request.metadata_mut();
     metadata.insert("grpc-timeout", "300m".parse().unwrap());
     let answer = OrderServiceClient::new(world.channel())

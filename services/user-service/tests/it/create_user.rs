@@ -1,4 +1,4 @@
-//! Registration: what is answered, what is stored, what is published, and what is refused.
+//! Registration: answers, rows, events and refusals.
 
 use contracts::user::v1::{CreateUserRequest, UserCreated};
 use futures::future::join_all;
@@ -116,11 +116,11 @@ async fn an_address_is_taken_in_any_case_and_form(
         let refused = world.create(again).await.unwrap_err();
         assert_eq!(refused.code(), Code::AlreadyExists, "{email}");
         assert_eq!(reason(&refused), "EMAIL_TAKEN");
-        // Answers are logged by those who get them.
+        // Callers log answers.
         let answer = format!("{} {:?}", refused.message(), refused.details());
         assert!(!answer.to_lowercase().contains(email.trim()), "{answer}");
     }
-    // The service goes on, and a name is not an address.
+    // The service continues, and a name is not an address.
     let other = CreateUserRequest {
         email: "ada@example.org".to_owned(),
         ..ada()
@@ -244,7 +244,7 @@ async fn what_looks_like_sql_is_a_name_and_a_password_as_any_other(
     for (email, password) in [
         ("ada@example.com", request.password.as_str()),
         ("' OR '1' = '1' --", PASSWORD),
-        ("ada@example.com' --", "whatever"),
+        ("ada@example.com' --", "any password"),
     ] {
         let refused = world.log_in(email, password).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated, "{email}");

@@ -1,4 +1,4 @@
-//! The keys of access tokens: made, sealed, announced, rotated, and shared by replicas.
+//! The keys of access tokens: created, encrypted, announced, rotated, and shared by replicas.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ async fn a_successor_is_announced_an_hour_ahead_and_tokens_count_over_the_change
     for token in [&last, &first] {
         assert_eq!(verifier.verify(token).await, Ok(ADA));
     }
-    // The old key is forgotten once none of its tokens is valid.
+    // The old key is deleted after all of its tokens have expired.
     bench.wait(960);
     bench.keys.look().await.unwrap();
     bench.keys.announce().await.unwrap();
@@ -155,7 +155,7 @@ async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(
     running.join_next().await.unwrap().unwrap();
 }
 
-/// The clock was ahead at the first start, and is right again.
+/// The clock was ahead at the first start, and is correct now.
 #[rstest]
 #[tokio::test]
 async fn keys_of_a_clock_that_was_ahead_keep_nobody_out(
@@ -167,7 +167,7 @@ async fn keys_of_a_clock_that_was_ahead_keep_nobody_out(
     bench
         .clock
         .set(NOW_MS - i64::try_from(ahead_s).unwrap() * 1_000);
-    // At once, and after the next look or start as well.
+    // Immediately, and also after the next check or start.
     let at_once = bench.keys.issue(ADA).unwrap().token;
     let restarted = bench.restarted().await;
     let later = restarted.keys.issue(ADA).unwrap().token;
@@ -249,7 +249,7 @@ async fn private_keys_are_sealed_and_another_secret_key_does_not_start(
     keys.unwrap().issue(ADA).unwrap();
 }
 
-/// It names the key.
+/// The header names the key.
 fn header(token: &str) -> String {
     token.split('.').next().unwrap().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What an operator can look up: where an event came from, what it belongs to, and which failures are alike.
+//! What an operator can look up: the source of an event, its correlation, and which failures are alike.
 
 use event::Message;
 use messaging::dead_letters::DeadLetters;

@@ -1,4 +1,4 @@
-//! What fails and may work later.
+//! Failures that a retry may fix.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ async fn a_deferred_event_outlives_a_restart(
     world.becomes(&id(&event), "deferred").await;
     world.stop().await;
     assert_eq!(world.broker.messages(QUEUE).await, 0);
-    // Its time comes while nobody runs.
+    // It becomes due while no process runs.
     let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
     crate::effects::execute(world.store.connection(), due, [])
         .await

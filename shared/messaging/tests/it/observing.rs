@@ -1,4 +1,4 @@
-//! An observer of an aggregate sees each of its events once and in order, with and without a handler.
+//! An observer of an aggregate gets each of its events once and in order, with and without a handler.
 
 use messaging::transport::Binding;
 use messaging::{Advanced, Delivered, HandlerError, Subscriptions, Transaction};
@@ -92,7 +92,7 @@ async fn what_an_observer_wrote_is_undone_with_a_handler_that_fails(
     world.stop().await;
 }
 
-/// Also those that no line of the table names.
+/// Also types without a line in the table.
 #[test]
 fn an_observer_alone_binds_all_events_of_its_aggregate() {
     let subscriptions = Subscriptions::new(QUEUE).observe::<Audited>(observe);

@@ -1,4 +1,5 @@
-//! A message over which the broker closes the channel: whatever was outstanding with it fails, and must say because of which.
+//! The broker closes the channel because of a message: all outstanding messages fail, and the error must name that
+//! message.
 
 use bytes::Bytes;
 use event::Message;
@@ -39,11 +40,11 @@ async fn an_exchange_that_is_gone_is_named_with_the_event_by_all_that_fails_with
     for confirm in confirms {
         errors.extend(confirm.await.err());
     }
-    let told = errors.iter().map(ToString::to_string);
-    // What is handed over after the channel is gone knows no more than that.
-    let told: Vec<_> = told.filter(|error| !error.contains("given up")).collect();
-    assert!(!told.is_empty());
-    for error in told {
+    let errors = errors.iter().map(ToString::to_string);
+    // A message sent after the channel has closed does not know the cause.
+    let errors: Vec<_> = errors.filter(|error| !error.contains("given up")).collect();
+    assert!(!errors.is_empty());
+    for error in errors {
         for part in [ID, "gone`", "`thing.made`", "NOT_FOUND"] {
             assert!(error.contains(part), "{part}: {error}");
         }

@@ -31,7 +31,7 @@ async fn a_commit_wakes_the_relay_and_the_event_arrives_as_it_was_enqueued(
     world.run_relay(transport);
     let first = world.commit(&Changed::of("a"), 1).await;
     world.all_is_published().await;
-    // Now it is certainly asleep, and its next look is an hour away.
+    // Now it certainly sleeps, and its next poll is an hour away.
     let event = Changed {
         note: "größer".to_owned(),
         ..Changed::of("a")
@@ -210,7 +210,7 @@ async fn more_events_than_the_window_holds_are_all_published(
     world.stop().await;
 }
 
-/// What is committed while the last confirm comes in and the stop arrives: the relay may learn of all three at once.
+/// A commit, the last confirm and the stop at the same time: the relay may see all three at once.
 #[rstest]
 #[tokio::test]
 async fn what_was_committed_before_the_stop_is_published_before_the_end(

@@ -1,4 +1,4 @@
-//! A consumer that waits for its database says so, and nothing else does.
+//! A consumer that waits for its database reports it; nothing else does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,4 @@
-//! What surrounds a call: deadline, panics, correlation id, limits.
+//! The environment of a call: deadline, panics, correlation id, limits.
 
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ async fn a_full_server_refuses_at_once_says_when_to_come_back_and_still_tells_it
 
     first.abort();
     server.events.dropped.notified().await;
-    // The place is free once the connection has noticed; a refusal until then is right.
+    // The place is free after the server has noticed the closed connection; a refusal until then is correct.
     while call(channel.clone(), ask("")).await.is_err() {
         tokio::task::yield_now().await;
     }

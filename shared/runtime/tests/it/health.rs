@@ -1,4 +1,4 @@
-//! Health as a balancer sees it.
+//! Health from a balancer's view.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,7 @@ async fn nothing_serves_before_it_is_ready_and_unknown_names_are_not_found() {
     let server = Server::with_defaults().await;
     assert_eq!(check(&server, "").await, Ok(ServingStatus::NotServing));
     assert_eq!(check(&server, PROBE).await, Ok(ServingStatus::NotServing));
-    assert_eq!(check(&server, "nobody").await, Err(Code::NotFound));
+    assert_eq!(check(&server, "unknown").await, Err(Code::NotFound));
     server.health.set_services(true);
     assert_eq!(check(&server, "").await, Ok(ServingStatus::Serving));
     assert_eq!(check(&server, PROBE).await, Ok(ServingStatus::Serving));
@@ -118,8 +118,8 @@ async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
     };
     let shutdown = Shutdown::new(Duration::from_secs(600));
     let mut serving = Serving::start(server, service, &shutdown);
-    let (connected, told) = tokio::sync::watch::channel(false);
-    serving.tell_of("broker", told);
+    let (connected, state) = tokio::sync::watch::channel(false);
+    serving.tell_of("broker", state);
     let mut running = tokio::task::JoinSet::new();
     let nothing = |stop: CancellationToken, _| async move { stop.cancelled().await };
     running.spawn(serving.finish_with("nothing", nothing));
@@ -134,7 +134,7 @@ async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
     connected.send_replace(false);
     assert_eq!(next(&mut broker).await, ServingStatus::NotServing);
     shutdown.trigger();
-    // The first that it hears since.
+    // The first change since then.
     assert_eq!(next(&mut whole).await, ServingStatus::NotServing);
     running.join_next().await.unwrap().unwrap().unwrap();
 }

@@ -1,4 +1,4 @@
-//! The `healthcheck` of a program, as an image runs it.
+//! The `healthcheck` of a program, as a container runs it.
 
 use std::process::Output;
 
@@ -39,17 +39,17 @@ async fn it_tells_by_its_exit_code_what_a_probe_does() {
     for (name, expected) in [
         (PROBE, SERVING),
         ("test.v1.ProbeService/broker", NOT_SERVING),
-        ("nobody", NO_ANSWER),
+        ("unknown", NO_ANSWER),
     ] {
         let code = code(healthcheck(&addr).args(["--service", name])).await;
         assert_eq!(code, expected, "{name}");
     }
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = free.local_addr().unwrap().to_string();
+    let closed = free.local_addr().unwrap().to_string();
     drop(free);
-    assert_eq!(code(&mut healthcheck(&nobody)).await, NO_CONNECTION);
+    assert_eq!(code(&mut healthcheck(&closed)).await, NO_CONNECTION);
     assert_eq!(code(&mut healthcheck("here")).await, BAD_ARGUMENTS);
-    let unknown = code(healthcheck(&nobody).arg("--tls-no-verify")).await;
+    let unknown = code(healthcheck(&closed).arg("--tls-no-verify")).await;
     assert_eq!(unknown, BAD_ARGUMENTS);
 }
 

@@ -1,4 +1,5 @@
-//! Messages that are too large, too deep, or none: each is refused with its reason, and nothing else notices.
+//! Messages that are too large, too deep, or malformed: each is refused with its reason, and other calls are
+//! unaffected.
 
 use http::uri::PathAndQuery;
 use runtime::config::GrpcConfig;
@@ -12,7 +13,7 @@ use tonic::transport::Channel;
 
 use crate::probe::{Server, ask, call};
 
-/// Sends bytes as they are, whatever they are.
+/// Sends any bytes.
 struct Raw;
 
 impl Codec for Raw {
@@ -50,7 +51,7 @@ impl Decoder for Raw {
     }
 }
 
-/// What the probe answers to these bytes.
+/// The probe's answer to these bytes.
 async fn sent(channel: &Channel, bytes: Vec<u8>, packed: bool) -> Result<Vec<u8>, Status> {
     let mut client = Grpc::new(channel.clone());
     if packed {
@@ -62,7 +63,7 @@ async fn sent(channel: &Channel, bytes: Vec<u8>, packed: bool) -> Result<Vec<u8>
     answer.map(tonic::Response::into_inner)
 }
 
-/// A field that no release knows, with groups in it, `levels` deep.
+/// An unknown field with nested groups, `levels` deep.
 fn nested(levels: usize) -> Vec<u8> {
     const BEGIN: u8 = (5 << 3) | 3;
     const END: u8 = (5 << 3) | 4;

@@ -1,4 +1,4 @@
-//! What is the queue file's alone.
+//! What only the queue file guarantees.
 
 use messaging::pruning;
 use messaging::transport::{self, Embedded};

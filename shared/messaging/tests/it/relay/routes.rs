@@ -1,4 +1,4 @@
-//! What one event's route has to do with another's: nothing, however their answers interleave.
+//! The routes of events are independent, however their answers interleave.
 
 use messaging::outbox;
 use rstest::rstest;
