@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_raises_the_version_and_what_changes_nothing_does_not() {
+    fn only_a_real_change_raises_the_version() {
         let email = |raw: &str| Some(Email::parse(raw).unwrap());
         let name = |raw: &str| Some(DisplayName::parse(raw).unwrap());
         let (ada, lovelace) = (email("ada@example.com").unwrap(), name("Ada").unwrap());

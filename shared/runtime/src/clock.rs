@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_clock_moves_only_when_told_and_its_clones_move_with_it() {
+    fn a_test_clock_moves_only_by_hand_and_its_clones_follow() {
         let clock = TestClock::at(1_000);
         let clone = clock.clone();
         clock.advance(Duration::from_secs(2));

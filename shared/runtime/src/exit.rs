@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_is_told_once() {
+    fn the_cause_is_printed_once() {
         let error = anyhow::Error::from(ExitWith::misconfigured("a queue is missing"));
         assert_eq!(format!("{error:#}"), "a queue is missing");
     }

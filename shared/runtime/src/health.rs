@@ -86,7 +86,7 @@ mod tests {
     const USERS: &str = "angarium.user.v1.UserService";
 
     #[test]
-    fn nothing_serves_until_somebody_says_so() {
+    fn nothing_serves_until_it_is_set() {
         let health = Health::new(&[USERS]);
         assert_eq!(health.is_serving(""), Some(false));
         assert_eq!(health.is_serving(USERS), Some(false));

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_followed_by_one_that_begins_behind_it_in_the_same_list_only() {
+    fn the_next_page_begins_after_this_one_in_the_same_list_only() {
         let (tokens, mut violations) = (tokens(), Violations::new());
         let ids: Vec<Uuid> = (0..3).map(|_| Uuid::now_v7()).collect();
         let page = Page::read(2, "", "L a".to_owned(), &tokens, &mut violations);

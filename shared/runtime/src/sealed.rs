@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_is_opened_with_the_same_key_for_the_same_place_only() {
+    fn only_the_same_key_and_place_open_what_is_sealed() {
         let sealed = key("one", "keys").seal(b"private", "key 7").unwrap();
         assert_eq!(
             key("one", "keys").open(&sealed, "key 7"),

@@ -13,7 +13,7 @@ use crate::process::{Process, broker_settings, command};
 use crate::sudden_death::both_mails;
 
 #[tokio::test]
-async fn a_changed_password_is_told_by_health_and_log_and_needs_no_restart_once_it_is_mended() {
+async fn a_changed_password_shows_in_health_and_needs_no_restart() {
     let server = testkit::amqp_url();
     let host = VirtualHost::create(&Operator::of_test_run(), &server).await;
     let (url, _) = broker_settings(&Broker::of(&host));

@@ -118,7 +118,7 @@ async fn from_registering_to_deleting(#[values(By::Reflection, By::DescriptorSet
 }
 
 #[test]
-fn in_production_there_is_no_reflection_and_the_descriptor_set_does() {
+fn in_production_the_descriptor_set_replaces_reflection() {
     let data = tempfile::tempdir().unwrap();
     let key = |name: char| format!("{name}J5yH0f1Qmz8xKc3vWbR7uTq2LsPd9NaE");
     let process = Process::start(

@@ -38,7 +38,7 @@ impl Secrets {
 }
 
 #[tokio::test]
-async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
+async fn no_output_has_passwords_tokens_or_codes_and_no_log_addresses() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let log = folder.path().join("log");

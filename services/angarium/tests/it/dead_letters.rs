@@ -43,7 +43,7 @@ async fn with_a_dead_letter(data: &Path) {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
+async fn a_dead_letter_is_listed_shown_replayed_and_discarded() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     with_a_dead_letter(data).await;

@@ -20,7 +20,7 @@ fn in_python_registering_to_deleting_and_every_wrong_turn() {
     let process = Process::start(&mut embedded(data.path()));
     succeeds(examples.python().args(["-m", "mypy"]));
     let story = succeeds(on(&process, data.path(), &mut examples.python()).arg("order.py"));
-    tells_the_journey(&story);
+    runs_the_journey(&story);
 
     let mut tests = examples.python();
     pytest(&mut tests).arg("tests/calls");
@@ -41,7 +41,7 @@ fn in_typescript_an_order_and_its_wrong_turns() {
         npm
     };
     let story = succeeds(on(&process, data.path(), &mut npm()).arg("order"));
-    tells_the_journey(&story);
+    runs_the_journey(&story);
     let report = succeeds(on(&process, data.path(), &mut npm()).arg("refusals"));
     let passed = format!("pass {}\n", refusals());
     assert!(
@@ -84,7 +84,7 @@ async fn in_go_an_order_its_refusals_replicas_and_events() {
         go
     };
     let story = succeeds(on(&process, data.path(), &mut go()).args(["run", "./order"]));
-    tells_the_journey(&story);
+    runs_the_journey(&story);
     let mut tests = go();
     tests
         .args(["test", "-count=1", "-v", "./tests"])
@@ -116,7 +116,7 @@ fn in_java_an_order_its_refusals_and_replicas() {
         "target/classes:target/lib/*",
         "example.PlaceAndWatch",
     ]);
-    tells_the_journey(&succeeds(on(&process, data.path(), &mut order)));
+    runs_the_journey(&succeeds(on(&process, data.path(), &mut order)));
     let mut tests = Command::new("mvn");
     tests
         .current_dir(folder)
@@ -133,7 +133,7 @@ fn in_java_an_order_its_refusals_and_replicas() {
 
 /// The result of the journey in `examples/cases.json`, in any language.
 #[track_caller]
-fn tells_the_journey(story: &str) {
+fn runs_the_journey(story: &str) {
     let journey = &cases()["journey"];
     let total = format!(" for {}\n", journey["total"].as_str().unwrap());
     let states = journey["states"].as_array().unwrap().iter();

@@ -47,7 +47,7 @@ impl Clerk {
 }
 
 #[tokio::test]
-async fn services_without_rights_on_the_schema_run_once_it_is_migrated() {
+async fn services_without_schema_rights_run_after_the_migration() {
     let database = Database::create(StoreKind::Postgres).await;
     let folder = tempfile::tempdir().unwrap();
     let mut migrating = command(folder.path());

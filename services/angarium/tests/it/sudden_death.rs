@@ -68,7 +68,7 @@ pub(crate) async fn both_mails(process: &Process, account: &Account) {
 }
 
 #[tokio::test]
-async fn embedded_an_event_that_was_committed_but_not_published_is_delivered_after_the_restart() {
+async fn embedded_a_committed_event_is_delivered_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&mut command(folder.path()));
     // The test holds the queue file's write lock: commands commit into their own files, but the relay cannot publish.
@@ -92,7 +92,7 @@ async fn embedded_an_event_that_was_committed_but_not_published_is_delivered_aft
 }
 
 #[tokio::test]
-async fn on_servers_an_event_that_was_committed_but_not_published_is_delivered_after_the_restart() {
+async fn on_servers_a_committed_event_is_delivered_after_the_restart() {
     let database = testkit::Database::create(StoreKind::Postgres).await;
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::create(BrokerKind::RabbitMq).await;
@@ -119,7 +119,7 @@ async fn on_servers_an_event_that_was_committed_but_not_published_is_delivered_a
 }
 
 #[tokio::test]
-async fn embedded_whoever_was_registered_before_any_of_several_deaths_gets_each_mail_once() {
+async fn embedded_each_mail_is_sent_once_despite_several_kills() {
     let folder = tempfile::tempdir().unwrap();
     let mut registered = Vec::new();
     for death in 0..4 {

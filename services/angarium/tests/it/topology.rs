@@ -67,8 +67,7 @@ impl Exported {
 }
 
 #[tokio::test]
-async fn imported_it_lets_the_services_run_with_their_own_users_from_registering_to_the_last_mail()
-{
+async fn the_imported_topology_lets_services_run_with_their_own_users() {
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
     let services = Services::start(&exported, &broker).await;
@@ -82,7 +81,7 @@ async fn imported_it_lets_the_services_run_with_their_own_users_from_registering
 }
 
 #[test]
-fn written_to_a_file_it_is_what_is_printed_and_takes_the_place_of_the_one_before() {
+fn the_file_is_the_printed_topology_and_replaces_the_old_one() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("definitions.json");
     std::fs::write(&file, "what was there before").unwrap();
@@ -111,7 +110,7 @@ fn written_to_a_file_it_is_what_is_printed_and_takes_the_place_of_the_one_before
 }
 
 #[tokio::test]
-async fn a_queue_that_vanishes_under_running_services_is_used_again_once_it_is_back() {
+async fn a_queue_that_vanishes_is_used_again_after_its_return() {
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
     let services = Services::start(&exported, &broker).await;
@@ -128,7 +127,7 @@ async fn a_queue_that_vanishes_under_running_services_is_used_again_once_it_is_b
 }
 
 #[tokio::test]
-async fn every_user_is_refused_whatever_its_service_does_not_do() {
+async fn every_user_may_do_only_what_its_service_does() {
     const FORBIDDEN: Result<(), u16> = Err(403);
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
@@ -195,7 +194,7 @@ async fn every_user_is_refused_whatever_its_service_does_not_do() {
 }
 
 #[tokio::test]
-async fn what_is_missing_ends_the_process_with_a_code_of_its_own_and_is_named_at_once() {
+async fn a_missing_part_is_named_and_has_its_own_exit_code() {
     let mut exported = Exported::new(&["--all-in-one"]);
     exported.without("exchanges", "order_events");
     exported.without("queues", "orders_queue");
@@ -275,7 +274,7 @@ fn passwords_are_made_once_for_their_owner_only() {
 }
 
 #[test]
-fn without_passwords_the_export_is_the_same_every_time_and_nobody_can_log_in() {
+fn without_passwords_the_export_is_stable_and_allows_no_login() {
     let folder = TempDir::new().unwrap();
     let export = || run(command(&folder.path().join("none")).args(["topology", "export"]));
     let first = export();

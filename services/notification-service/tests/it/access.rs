@@ -64,7 +64,7 @@ impl Call<'_> {
 
 #[rstest]
 #[tokio::test]
-async fn nobody_gets_anything_without_a_token_that_is_valid(
+async fn without_a_valid_token_every_call_is_refused(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

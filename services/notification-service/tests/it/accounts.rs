@@ -36,7 +36,7 @@ async fn personal(world: &World) -> String {
 
 #[rstest]
 #[tokio::test]
-async fn mails_go_to_the_latest_address_whatever_the_order_of_events(
+async fn mails_go_to_the_latest_address_for_any_order_of_events(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -123,7 +123,7 @@ async fn what_comes_after_the_deletion_makes_no_mail(
 
 #[rstest]
 #[tokio::test]
-async fn mails_that_are_still_to_be_sent_are_dropped_with_the_account_and_told_of(
+async fn pending_mails_are_dropped_with_the_account_and_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     // No server listens on port 1: everything stays pending.
@@ -155,7 +155,7 @@ async fn mails_that_are_still_to_be_sent_are_dropped_with_the_account_and_told_o
 }
 
 #[tokio::test]
-async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
+async fn a_deletion_waits_for_transactions_that_write_to_the_user() {
     let world = World::new(StoreKind::Postgres).await;
     let user = registered("ada@example.com", "Ada");
     let event_id = world.publish(&user).await;
@@ -213,7 +213,7 @@ async fn mails_in_state(db: &::store::Database, user_id: Uuid, state: State, how
 
 #[rstest]
 #[tokio::test]
-async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there(
+async fn the_work_of_a_deletion_is_done_in_parts_by_any_worker(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let database = Database::create(kind).await;
@@ -259,7 +259,7 @@ async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_to_somebody_who_was_deleted_is_not_taken_up_before_it_is_dropped(
+async fn a_mail_to_a_deleted_user_is_not_leased_before_it_is_dropped(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let database = Database::create(kind).await;

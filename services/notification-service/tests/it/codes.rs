@@ -64,7 +64,7 @@ async fn a_code_that_is_too_old_is_not_sent_any_more(
 
 #[rstest]
 #[tokio::test]
-async fn a_code_that_was_sealed_for_something_else_is_not_sent_and_tried_again(
+async fn a_code_sealed_for_another_purpose_is_not_sent_but_retried(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -34,7 +34,7 @@ fn mails_go_into_a_folder_unless_a_server_is_named() {
 }
 
 #[test]
-fn a_mail_server_goes_before_a_folder_and_is_shown_without_its_password() {
+fn a_mail_server_wins_over_a_folder_and_shows_no_password() {
     let config = load(&[
         "--mail-dir",
         "/var/mails",

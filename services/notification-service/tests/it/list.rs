@@ -98,7 +98,7 @@ async fn the_pages_put_together_are_the_whole_list_newest_first(
 
 #[rstest]
 #[tokio::test]
-async fn what_is_written_between_two_pages_neither_shifts_nor_repeats_anything(
+async fn new_entries_between_two_pages_neither_shift_nor_repeat(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -127,7 +127,7 @@ async fn what_is_written_between_two_pages_neither_shifts_nor_repeats_anything(
 
 #[rstest]
 #[tokio::test]
-async fn a_page_holds_50_unless_told_and_1000_at_most(
+async fn a_page_has_50_by_default_and_1000_at_most(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -81,7 +81,7 @@ async fn everything_is_wanted_until_the_user_says_otherwise(
 
 #[rstest]
 #[tokio::test]
-async fn an_update_writes_what_its_mask_names_and_answers_the_new_etag(
+async fn an_update_changes_the_masked_fields_and_returns_the_new_etag(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -44,7 +44,7 @@ async fn sent(world: &World, notification_id: &str) -> Notification {
 
 #[rstest]
 #[tokio::test]
-async fn a_copy_says_the_same_to_the_address_of_today_with_a_message_id_of_its_own(
+async fn a_copy_has_the_text_the_current_address_and_a_new_message_id(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -137,7 +137,7 @@ async fn a_mail_has_five_copies_at_most_and_one_on_its_way(
 
 #[rstest]
 #[tokio::test]
-async fn what_is_pending_holds_a_code_or_is_erased_is_not_sent_once_more(
+async fn a_pending_code_or_erased_mail_is_not_sent_again(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     // No server listens on port 1: everything stays pending.

@@ -86,7 +86,7 @@ async fn a_mail_that_is_put_off_is_sent_later(
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_that_is_refused_has_failed_and_what_the_server_said_stays_out(
+async fn a_refused_mail_fails_without_the_servers_text(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let server = MailServer::start([Answer::Recipient("550 <ada@example.com> unknown")]).await;
@@ -115,7 +115,7 @@ async fn one_connection_serves_one_mail_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_connection_on_which_an_answer_is_missing_is_never_used_again() {
+async fn a_connection_with_a_missing_answer_is_never_reused() {
     let server = MailServer::start([Answer::Silence]).await;
     let smtp = Smtp::new(server.server());
     let (first, second) = (mail(), mail());
@@ -139,7 +139,7 @@ async fn a_connection_that_the_server_has_closed_is_replaced() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_before_there_is_a_mail_is_never_the_mails_fault() {
+async fn a_failure_before_the_mail_is_never_the_mails_failure() {
     let greeted = MailServer::start([Answer::Greeting("554 no mail today")]).await;
     let refused = Smtp::new(greeted.server()).send(&mail()).await;
     let expected = SendError::Temporary(Failure::NotAdmitted(554));

@@ -66,7 +66,7 @@ fn trace_id(traceparent: &str) -> &str {
 
 #[rstest]
 #[tokio::test]
-async fn one_trace_goes_from_the_event_through_the_mail_to_the_event_of_the_mail(
+async fn one_trace_spans_the_event_the_mail_and_the_mails_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -99,7 +99,7 @@ fn assert_denied(answers: impl IntoIterator<Item = Result<(), Status>>) {
 
 #[rstest]
 #[tokio::test]
-async fn a_user_orders_for_themselves_and_reads_watches_and_cancels_their_own(
+async fn users_place_read_watch_and_cancel_their_own_orders(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -119,7 +119,7 @@ async fn a_user_orders_for_themselves_and_reads_watches_and_cancels_their_own(
 
 #[rstest]
 #[tokio::test]
-async fn of_anothers_order_a_user_learns_nothing_not_even_whether_there_is_one(
+async fn a_user_cannot_learn_whether_anothers_order_exists(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -133,7 +133,7 @@ async fn of_anothers_order_a_user_learns_nothing_not_even_whether_there_is_one(
 
 #[rstest]
 #[tokio::test]
-async fn a_user_places_no_order_for_another_whatever_else_is_wrong_with_it(
+async fn a_user_cannot_place_an_order_for_another_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -12,7 +12,7 @@ use crate::world::World;
 
 #[rstest]
 #[tokio::test]
-async fn a_cancelled_order_keeps_all_that_it_was_and_has_time_and_reason(
+async fn a_cancelled_order_keeps_its_data_and_has_time_and_reason(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -85,7 +85,7 @@ async fn a_reason_may_be_left_out_or_long_but_not_too_long(
 
 #[rstest]
 #[tokio::test]
-async fn an_orders_events_tell_of_its_life_in_order_and_of_the_calls_behind_it(
+async fn an_orders_events_are_in_order_and_name_their_calls(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -25,7 +25,7 @@ fn the_settings_defaults_are_those_of_the_code() {
 }
 
 #[test]
-fn an_order_waits_as_long_as_it_is_told_to() {
+fn an_order_waits_for_the_configured_time() {
     let config = load(&["--order-confirmation-time", "90min"]).unwrap();
     assert_eq!(config.own.confirmation_time.as_secs(), 90 * 60);
 }

@@ -20,7 +20,7 @@ fn impatient() -> OrderConfig {
 
 #[rstest]
 #[tokio::test]
-async fn an_order_that_is_not_confirmed_in_time_is_cancelled_and_says_why(
+async fn an_unconfirmed_order_is_cancelled_with_a_reason(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::with_orders(store, impatient()).await;

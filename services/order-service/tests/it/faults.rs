@@ -30,7 +30,7 @@ use crate::world::World;
 const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself() {
+async fn without_its_database_the_service_is_unavailable_and_recovers() {
     let database = Database::create(StoreKind::Postgres).await;
     let proxy = Proxy::before(database.url()).await;
     let mut config = database.config();

@@ -94,7 +94,7 @@ async fn an_order_that_comes_between_two_pages_moves_nothing(
 
 #[rstest]
 #[tokio::test]
-async fn a_list_holds_what_agrees_with_state_and_user_and_nothing_else(
+async fn a_list_has_exactly_the_orders_of_its_state_and_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -136,7 +136,7 @@ async fn a_list_holds_what_agrees_with_state_and_user_and_nothing_else(
 
 #[rstest]
 #[tokio::test]
-async fn a_token_of_another_list_is_refused_together_with_what_else_is_wrong(
+async fn a_token_of_another_list_is_refused_with_all_other_violations(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

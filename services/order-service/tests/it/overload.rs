@@ -18,7 +18,7 @@ use crate::world::{World, no_broker};
 
 #[rstest]
 #[tokio::test]
-async fn without_a_broker_from_the_start_orders_are_taken_until_their_events_are_overdue(
+async fn without_a_broker_orders_are_taken_until_events_are_overdue(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
@@ -36,7 +36,7 @@ async fn without_a_broker_from_the_start_orders_are_taken_until_their_events_are
 
 #[rstest]
 #[tokio::test]
-async fn when_the_broker_is_back_orders_are_taken_again_and_no_event_is_lost(
+async fn after_the_brokers_return_orders_go_on_and_no_event_is_lost(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let broker = Broker::create(BrokerKind::RabbitMq).await;

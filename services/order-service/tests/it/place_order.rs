@@ -13,7 +13,7 @@ use crate::world::World;
 
 #[rstest]
 #[tokio::test]
-async fn an_order_is_answered_as_given_with_its_total_and_shown_as_answered(
+async fn an_order_is_returned_with_its_total_and_read_unchanged(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -72,7 +72,7 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
 
 #[rstest]
 #[tokio::test]
-async fn an_order_for_a_user_who_is_not_known_here_is_refused_and_leaves_nothing(
+async fn an_order_for_an_unknown_user_is_refused_and_leaves_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -96,7 +96,7 @@ async fn an_order_for_a_user_who_is_not_known_here_is_refused_and_leaves_nothing
 
 #[rstest]
 #[tokio::test]
-async fn every_placed_order_is_told_of_by_one_event_of_its_own(
+async fn every_placed_order_is_published_as_one_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -38,7 +38,7 @@ async fn of_fifty_who_confirm_at_once_exactly_one_does(
 
 #[rstest]
 #[tokio::test]
-async fn of_fifty_who_know_the_same_version_one_wins_and_the_others_have_to_read_again(
+async fn of_fifty_changes_with_one_etag_exactly_one_wins(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -22,7 +22,7 @@ fn description(refused: &Status) -> String {
 
 #[rstest]
 #[tokio::test]
-async fn every_invalid_field_is_named_at_once_by_its_path_and_nothing_is_written(
+async fn every_invalid_field_is_named_and_nothing_is_written(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -98,7 +98,7 @@ async fn a_zero_in_a_text_is_the_callers_mistake(
 }
 
 #[tokio::test]
-async fn too_many_lines_are_refused_together_with_what_else_is_wrong_with_them() {
+async fn too_many_lines_are_refused_with_all_other_violations() {
     let world = World::new(StoreKind::Sqlite).await;
     let user_id = world.known_user().await;
     let mut request = PlaceOrderRequest {

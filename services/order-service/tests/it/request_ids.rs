@@ -33,7 +33,7 @@ fn tea_once_for(user_id: &str) -> PlaceOrderRequest {
 
 #[rstest]
 #[tokio::test]
-async fn of_fifty_equal_calls_at_once_one_places_an_order_and_all_get_it(
+async fn fifty_equal_calls_place_one_order_and_all_get_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -57,7 +57,7 @@ async fn of_fifty_equal_calls_at_once_one_places_an_order_and_all_get_it(
 /// Each has one effect and one answer, although the order would refuse it the second time.
 #[rstest]
 #[tokio::test]
-async fn of_fifty_equal_calls_at_once_one_changes_the_order_and_all_see_it_done(
+async fn fifty_equal_calls_change_the_order_once_and_all_see_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -89,7 +89,7 @@ async fn of_fifty_equal_calls_at_once_one_changes_the_order_and_all_see_it_done(
 
 #[rstest]
 #[tokio::test]
-async fn a_replay_gets_the_first_answer_from_a_process_that_did_not_give_it(
+async fn a_replay_gets_the_first_answer_from_another_process(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -109,7 +109,7 @@ async fn a_replay_gets_the_first_answer_from_a_process_that_did_not_give_it(
 /// It may have to be erased before the answer expires.
 #[rstest]
 #[tokio::test]
-async fn what_somebody_has_written_is_not_kept_with_the_answer(
+async fn texts_by_people_are_not_stored_with_the_answer(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -155,7 +155,7 @@ async fn a_request_id_is_its_callers_own(
 
 #[rstest]
 #[tokio::test]
-async fn a_replay_gets_the_first_answer_whatever_has_become_of_the_order(
+async fn a_replay_gets_the_first_answer_after_later_changes(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -180,7 +180,7 @@ async fn a_replay_gets_the_first_answer_whatever_has_become_of_the_order(
 
 #[rstest]
 #[tokio::test]
-async fn another_order_with_the_same_id_is_refused_and_a_failed_one_may_be_repeated(
+async fn a_reused_id_is_refused_and_a_failed_call_may_be_repeated(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -24,7 +24,7 @@ async fn orders_are_taken_for_a_user_from_the_event_on(
 
 #[rstest]
 #[tokio::test]
-async fn a_user_who_is_told_of_again_is_known_once(
+async fn a_repeated_user_event_is_handled_once(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -87,7 +87,7 @@ async fn a_users_event_of_an_unknown_type_leaves_no_gap(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_about_nobody_is_dead_with_its_cause_while_the_queue_goes_on(
+async fn an_event_with_an_invalid_user_is_dead_and_the_queue_goes_on(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -74,7 +74,7 @@ async fn all_open_orders_of_a_deleted_user_are_cancelled_and_no_other(
 
 #[rstest]
 #[tokio::test]
-async fn what_was_written_about_the_orders_of_a_deleted_user_is_erased(
+async fn texts_about_the_orders_of_a_deleted_user_are_erased(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -157,7 +157,7 @@ async fn while_an_order_is_being_placed_its_user_is_not_deleted() {
 
 #[rstest]
 #[tokio::test]
-async fn a_deletion_is_settled_by_the_next_start_where_the_process_has_died(
+async fn the_next_start_completes_a_deletion_after_a_crash(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -193,7 +193,7 @@ async fn who_is_deleted_before_being_heard_of_is_deleted(
 
 #[rstest]
 #[tokio::test]
-async fn a_change_of_a_user_is_shown_as_heard_of_and_changes_nothing_else(
+async fn a_change_of_a_user_only_updates_the_view(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -45,7 +45,7 @@ async fn assert_ended(answers: &mut Answers) {
 
 #[rstest]
 #[tokio::test]
-async fn a_watcher_sees_the_order_as_it_is_then_each_change_and_then_the_end(
+async fn a_watcher_gets_the_current_order_each_change_and_the_end(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -72,7 +72,7 @@ async fn a_watcher_sees_the_order_as_it_is_then_each_change_and_then_the_end(
 /// The watcher reads nothing meanwhile, so all changes have happened by the time it reads.
 #[rstest]
 #[tokio::test]
-async fn a_watcher_that_falls_behind_sees_every_state_once_and_in_order(
+async fn a_slow_watcher_sees_every_state_once_and_in_order(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -155,7 +155,7 @@ async fn watching_ends_when_the_server_does_and_goes_on_at_another(
 }
 
 #[tokio::test]
-async fn watching_ends_at_the_clients_deadline_and_gives_its_place_back() {
+async fn watching_ends_at_the_clients_deadline_and_frees_its_place() {
     let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
     let placed = world.placed_order().await;
     let mut request = world.of_admin(WatchOrderRequest {
@@ -203,7 +203,7 @@ async fn no_more_watch_than_there_are_places_and_who_goes_makes_room() {
 }
 
 #[tokio::test]
-async fn who_watches_as_many_as_one_caller_may_is_refused_and_others_are_not() {
+async fn a_caller_at_the_limit_is_refused_and_others_are_not() {
     let few = OrderConfig {
         max_watchers_per_caller: 2,
         ..OrderConfig::default()

@@ -54,7 +54,7 @@ async fn verdict(text: &str, hash: Option<PasswordHash>) -> Verdict {
 }
 
 #[tokio::test]
-async fn the_right_password_is_right_in_any_form_and_every_other_is_wrong() {
+async fn the_password_matches_in_any_form_and_no_other_matches() {
     let hasher = Hasher::new(Limits::of_this_machine());
     let hash = hasher
         .hash(parse("cafe\u{301} noir").unwrap(), Priority::Registration)
@@ -101,7 +101,7 @@ async fn a_hash_that_cannot_be_read_is_a_fault_and_no_wrong_password() {
 }
 
 #[tokio::test]
-async fn who_finds_the_queue_full_is_refused_at_once_and_the_others_are_served() {
+async fn a_full_queue_refuses_new_callers_and_serves_the_others() {
     let hasher = Hasher::new(Limits {
         at_a_time: 1,
         waiting: 1,
@@ -130,7 +130,7 @@ async fn who_goes_away_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn who_goes_away_while_it_is_hashed_keeps_the_core_until_it_is_free() {
+async fn a_cancelled_hash_keeps_its_core_until_it_ends() {
     let hasher = Hasher::new(Limits {
         at_a_time: 1,
         waiting: 0,

@@ -101,7 +101,7 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000;
 
     #[test]
-    fn a_clock_that_was_ahead_makes_nobody_wait_for_it() {
+    fn a_clock_that_was_ahead_makes_no_call_wait() {
         for limit in [LOGINS, REGISTRATIONS, CODES, MAILS, MOVES, RESETS] {
             assert!(
                 limit.at_once * limit.then_each_ms <= FULL_AFTER.at_once * FULL_AFTER.then_each_ms

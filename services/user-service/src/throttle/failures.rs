@@ -64,7 +64,7 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000;
 
     #[test]
-    fn from_the_fifth_failure_on_the_wait_doubles_up_to_a_quarter_of_an_hour() {
+    fn from_the_fifth_failure_the_wait_doubles_up_to_15_minutes() {
         let (mut attempts, mut now) = (Attempts::default(), NOW);
         for _ in 0..5 {
             attempts.begin(now).unwrap();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_ahead_blocks_nobody_for_longer_than_failures_do() {
+    fn a_clock_that_was_ahead_blocks_no_longer_than_failures_do() {
         let ahead = NOW + MEMORY_MS;
         let mut attempts = Attempts::default();
         for _ in 0..5 {

@@ -40,7 +40,7 @@ fn every_method_of_the_contract_has_a_rule_and_no_other() {
 }
 
 #[test]
-fn what_is_public_is_written_here_again_so_that_nobody_adds_to_it_unseen() {
+fn the_public_methods_are_exactly_those_listed_here() {
     let public: BTreeSet<&str> = RULES
         .iter()
         .filter(|(_, access)| *access == Access::Public)
@@ -101,7 +101,7 @@ async fn what_is_not_public_is_refused_without_a_good_token(
 /// Every method that names a user, called by another user: the answer does not depend on what exists.
 #[rstest]
 #[tokio::test]
-async fn what_is_anothers_is_denied_before_anything_else_and_left_as_it_is(
+async fn another_users_data_is_denied_first_and_stays_unchanged(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

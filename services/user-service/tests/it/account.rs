@@ -257,7 +257,7 @@ async fn another_password_ends_every_session(
 
 #[rstest]
 #[tokio::test]
-async fn a_deleted_account_is_erased_and_everybody_is_told(
+async fn a_deleted_account_is_erased_and_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

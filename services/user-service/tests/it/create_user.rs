@@ -32,7 +32,7 @@ async fn a_user_is_answered_as_given_without_the_space_around_it(
 
 #[rstest]
 #[tokio::test]
-async fn one_event_tells_of_the_user_and_of_the_call(
+async fn one_event_names_the_user_and_the_call(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -171,7 +171,7 @@ async fn of_fifty_who_want_one_address_at_once_exactly_one_gets_it(
 
 #[rstest]
 #[tokio::test]
-async fn of_fifty_equal_calls_at_once_one_registers_a_user_and_all_get_it(
+async fn fifty_equal_calls_register_one_user_and_all_get_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -15,7 +15,7 @@ use crate::bench::{Bench, NOW_MS};
 use crate::world::{World, ada};
 
 #[tokio::test]
-async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself() {
+async fn without_its_database_the_service_is_unavailable_and_recovers() {
     let database = Database::create(StoreKind::Postgres).await;
     let proxy = Proxy::before(database.url()).await;
     let mut config = database.config();

@@ -35,7 +35,7 @@ async fn users_see_themselves_as_registered_and_admins_see_anyone(
 
 #[rstest]
 #[tokio::test]
-async fn of_others_nobody_learns_whether_they_exist_but_an_admin_does(
+async fn only_an_admin_learns_whether_another_user_exists(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -90,7 +90,7 @@ async fn what_is_no_id_is_refused() {
 
 #[rstest]
 #[tokio::test]
-async fn an_admin_lists_everybody_page_by_page_newest_first(
+async fn an_admin_lists_all_users_page_by_page_newest_first(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

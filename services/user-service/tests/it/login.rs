@@ -43,7 +43,7 @@ async fn who_logs_in_is_let_in_and_known(
 
 #[rstest]
 #[tokio::test]
-async fn whether_an_address_is_registered_is_told_to_nobody(
+async fn no_answer_reveals_whether_an_address_is_registered(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -114,7 +114,7 @@ fn wait_of(answer: Result<(), Status>) -> u64 {
 
 #[rstest]
 #[tokio::test]
-async fn guessing_one_account_is_slowed_down_over_restarts_whether_or_not_it_exists(
+async fn guessing_any_account_is_slowed_down_across_restarts(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let bench = Bench::new(store).await;
@@ -185,7 +185,7 @@ async fn others_cannot_keep_a_user_out_of_where_they_have_been(
 
 #[rstest]
 #[tokio::test]
-async fn one_client_address_has_few_guesses_at_whatever_account(
+async fn one_client_address_has_few_guesses_for_all_accounts(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let bench = Bench::new(store).await;
@@ -293,7 +293,7 @@ async fn what_can_decide_nothing_any_more_is_deleted(
 /// One wrong login while the clock is a day ahead; then the clock is correct.
 #[rstest]
 #[tokio::test]
-async fn a_clock_that_was_ahead_keeps_nobody_out(
+async fn a_clock_that_was_ahead_locks_no_user_out(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const DAY: u64 = 24 * 3600;

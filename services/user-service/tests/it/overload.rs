@@ -31,7 +31,7 @@ fn named(name: &str) -> Request<CreateUserRequest> {
 }
 
 #[tokio::test]
-async fn who_finds_the_queue_full_is_told_when_to_come_back() {
+async fn a_full_queue_answers_with_a_retry_time() {
     let database = Database::create(StoreKind::Sqlite).await;
     let store = Store::new(database.migrated::<Migrator>().await);
     let hasher = Hasher::new(Limits {
@@ -91,7 +91,7 @@ async fn counted(bench: &Bench) -> i64 {
 
 #[rstest]
 #[tokio::test]
-async fn a_login_that_finds_the_queue_full_is_held_against_nobody(
+async fn a_login_refused_by_a_full_queue_does_not_count(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let (_database, bench, hasher) = with_a_queue_of(0, kind).await;
@@ -108,7 +108,7 @@ async fn a_login_that_finds_the_queue_full_is_held_against_nobody(
 
 #[rstest]
 #[tokio::test]
-async fn a_login_that_is_cut_off_in_the_queue_is_held_against_nobody_and_one_that_is_wrong_is(
+async fn a_login_cancelled_in_the_queue_does_not_count(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let (_database, bench, hasher) = with_a_queue_of(100, kind).await;
@@ -167,7 +167,7 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
 
 #[rstest]
 #[tokio::test]
-async fn while_events_wait_for_too_long_registrations_are_refused_and_users_still_shown(
+async fn overdue_events_stop_registrations_but_not_reads(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::with_overdue_events(store).await;

@@ -14,7 +14,7 @@ use user_service::Args;
 use crate::world::World;
 
 #[test]
-fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
+fn a_process_without_settings_names_all_required_ones() {
     let binary = env!("CARGO_BIN_EXE_user-service");
     let output = Command::new(binary).env_clear().output().unwrap();
     assert_eq!(output.status.code(), Some(BAD_CONFIGURATION));
@@ -25,7 +25,7 @@ fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
 }
 
 #[test]
-fn production_does_not_start_with_missing_short_or_well_known_keys() {
+fn production_refuses_missing_short_or_well_known_keys() {
     let binary = env!("CARGO_BIN_EXE_user-service");
     let well_known = runtime::sealed::MasterKey::WELL_KNOWN;
     let short = tempfile::NamedTempFile::new().unwrap();
@@ -113,7 +113,7 @@ fn grpc_config(arguments: &[&str]) -> GrpcConfig {
 }
 
 #[tokio::test]
-async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
+async fn health_has_names_for_the_service_and_its_broker() {
     let world = World::new(StoreKind::Sqlite).await;
     for name in [
         "angarium.user.v1.UserService",

@@ -30,7 +30,7 @@ fn to(code: &str, new_password: &str) -> ResetPasswordRequest {
 
 #[rstest]
 #[tokio::test]
-async fn the_code_of_the_mail_sets_another_password_once_and_ends_every_session(
+async fn the_code_sets_a_password_once_and_ends_every_session(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -75,7 +75,7 @@ async fn the_code_of_the_mail_sets_another_password_once_and_ends_every_session(
 
 #[rstest]
 #[tokio::test]
-async fn an_address_that_nobody_has_is_answered_alike_and_gets_no_mail(
+async fn an_unknown_address_gets_the_same_answer_and_no_mail(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -29,7 +29,7 @@ fn marked() -> CreateUserRequest {
 
 #[rstest]
 #[tokio::test]
-async fn the_database_holds_a_password_as_its_argon2id_hash_and_in_no_other_form(
+async fn the_database_has_only_the_argon2id_hash_of_a_password(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -59,7 +59,7 @@ async fn the_database_holds_a_password_as_its_argon2id_hash_and_in_no_other_form
 
 /// The log of the whole test process; no other test uses the marked values.
 #[tokio::test]
-async fn no_log_shows_password_address_or_name_whatever_happens() {
+async fn no_log_shows_a_password_address_or_name() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt()

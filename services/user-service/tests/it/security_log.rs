@@ -18,7 +18,7 @@ use crate::bench::{Bench, by, from};
 use crate::world::{PASSWORD, ada, new_id};
 
 #[tokio::test]
-async fn what_concerns_security_is_logged_with_ids_and_without_secrets() {
+async fn security_events_are_logged_with_ids_and_without_secrets() {
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt::layer()

@@ -24,7 +24,7 @@ fn exchange(refresh_token: &str) -> RefreshTokenRequest {
 
 #[rstest]
 #[tokio::test]
-async fn a_refresh_token_is_exchanged_once_and_its_second_use_ends_the_session(
+async fn a_refresh_token_works_once_and_its_reuse_ends_the_session(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -74,7 +74,7 @@ async fn of_many_who_exchange_one_token_at_once_at_most_one_is_served(
 
 #[rstest]
 #[tokio::test]
-async fn who_logs_out_is_logged_out_and_nothing_else_is_told(
+async fn a_logout_ends_the_session_and_reveals_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -100,7 +100,7 @@ async fn who_logs_out_is_logged_out_and_nothing_else_is_told(
 
 #[rstest]
 #[tokio::test]
-async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
+async fn a_token_lasts_thirty_days_and_a_session_ninety(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const DAY: u64 = 24 * 3600;
@@ -144,7 +144,7 @@ async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
 /// Two interleaved transactions on PostgreSQL: one locks the session for its next token, the other ends it. If the
 /// first one locked the token instead, they would deadlock.
 #[tokio::test]
-async fn exchanging_a_token_and_ending_its_session_wait_for_one_another_and_never_in_a_circle() {
+async fn exchanging_a_token_and_ending_its_session_never_deadlock() {
     const SESSION: Uuid = Uuid::from_u128(7);
     let bench = Bench::new(StoreKind::Postgres).await;
     let session = sessions::insert_session(&bench.db, SESSION, Uuid::nil(), (0, i64::MAX), "");

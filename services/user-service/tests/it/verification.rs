@@ -106,7 +106,7 @@ async fn a_code_ends_with_the_next_one_and_after_a_day(
 
 #[rstest]
 #[tokio::test]
-async fn nobody_can_have_a_user_flooded_with_mails_nor_try_codes_for_long(
+async fn mails_to_a_user_and_guesses_of_codes_are_limited(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let bench = Bench::new(store).await;

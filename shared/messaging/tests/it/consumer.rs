@@ -234,7 +234,7 @@ async fn a_prefetch_and_a_lane_of_one_are_enough(
 /// On PostgreSQL, a handler that continues after a failed statement has lost its transaction: nothing of it is kept.
 #[rstest]
 #[tokio::test]
-async fn a_handler_that_looks_away_from_a_failed_statement_is_not_done(
+async fn a_handler_that_ignores_a_failed_statement_is_not_done(
     #[values(StoreKind::Postgres)] store: StoreKind,
     #[values(false, true)] ordered: bool,
 ) {

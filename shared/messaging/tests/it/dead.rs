@@ -105,7 +105,7 @@ const WRONG: [Wrong; 9] = [
 
 #[rstest]
 #[tokio::test]
-async fn a_message_that_is_no_event_is_dead_with_its_cause_while_the_queue_goes_on(
+async fn a_message_that_is_no_event_is_dead_while_the_queue_goes_on(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -132,7 +132,7 @@ async fn a_message_that_is_no_event_is_dead_with_its_cause_while_the_queue_goes_
 /// Text that PostgreSQL cannot store, in every place where a sender can put text.
 #[rstest]
 #[tokio::test]
-async fn nul_bytes_anywhere_stop_nobody(
+async fn nul_bytes_in_any_text_block_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(false, true)] ordered: bool,
 ) {

@@ -32,7 +32,7 @@ fn dead_letters(world: &World) -> DeadLetters {
 
 #[rstest]
 #[tokio::test]
-async fn a_replayed_event_has_its_effect_once_and_what_waited_behind_it_follows(
+async fn a_replayed_event_has_one_effect_and_waiting_events_follow(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -80,7 +80,7 @@ async fn a_replayed_event_has_its_effect_once_and_what_waited_behind_it_follows(
 
 #[rstest]
 #[tokio::test]
-async fn a_discarded_event_has_no_effect_and_what_waited_behind_it_goes_on(
+async fn a_discarded_event_has_no_effect_and_waiting_events_follow(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -119,7 +119,7 @@ async fn a_discarded_event_has_no_effect_and_what_waited_behind_it_goes_on(
 
 #[rstest]
 #[tokio::test]
-async fn what_was_discarded_before_its_turn_is_passed_over_in_its_turn(
+async fn an_event_discarded_before_its_turn_is_passed_over(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -175,7 +175,7 @@ async fn what_came_after_its_turn_is_handled_when_an_operator_says_so(
 
 #[rstest]
 #[tokio::test]
-async fn a_skipped_event_is_handled_once_its_type_is_known_and_replayed(
+async fn a_skipped_event_is_handled_after_its_replay(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     async fn audit(
@@ -247,7 +247,7 @@ async fn what_cannot_be_read_is_dead_again_and_loses_nothing(
 
 #[rstest]
 #[tokio::test]
-async fn all_of_a_type_are_replayed_once_each_also_where_they_fail_again(
+async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;

@@ -121,7 +121,7 @@ async fn all_workers_of_a_service_share_one_look() {
 
 #[rstest]
 #[tokio::test]
-async fn a_look_that_fails_wakes_nobody_and_is_made_again(
+async fn a_failed_poll_wakes_no_worker_and_is_repeated(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -180,7 +180,7 @@ async fn a_worker_does_all_that_is_due_and_survives_what_fails(
 
 #[rstest]
 #[tokio::test]
-async fn a_relay_finds_the_events_of_a_process_that_told_nobody(
+async fn a_relay_finds_events_that_were_committed_without_a_signal(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;

@@ -31,7 +31,7 @@ fn engine(world: &World) -> Engine {
 
 #[rstest]
 #[tokio::test]
-async fn a_committed_event_has_its_effect_and_what_that_publishes_is_published(
+async fn a_committed_event_has_its_effect_which_publishes_events(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let world = World::new(stack.store(), stack.broker()).await;
@@ -143,7 +143,7 @@ async fn becomes(connected: &mut watch::Receiver<bool>, there: bool) {
 
 /// One for publishing, one for consuming, one for dead letters, so that none blocks another; each has a name.
 #[tokio::test]
-async fn publishing_and_consuming_have_connections_of_their_own_with_names_and_heartbeats() {
+async fn publisher_and_consumer_have_separate_named_connections() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
     let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
     let (engine, mut connected) = engine_on(&world, &host);
@@ -176,7 +176,7 @@ async fn publishing_and_consuming_have_connections_of_their_own_with_names_and_h
 }
 
 #[tokio::test]
-async fn rights_that_are_lost_are_told_and_once_they_are_back_everything_goes_on() {
+async fn lost_permissions_are_reported_and_work_resumes_with_them() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
     let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
     let (engine, mut connected) = engine_on(&world, &host);

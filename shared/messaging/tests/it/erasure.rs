@@ -73,7 +73,7 @@ async fn holds(world: &World, text: &str) -> Vec<String> {
 
 #[rstest]
 #[tokio::test]
-async fn dead_and_held_events_lose_their_personal_data_and_the_order_goes_on(
+async fn dead_and_held_events_are_erased_and_the_order_continues(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -142,7 +142,7 @@ async fn an_erased_event_keeps_its_place_until_its_predecessor_comes(
 
 #[rstest]
 #[tokio::test]
-async fn an_erased_event_that_cannot_be_read_is_passed_over_in_its_turn(
+async fn an_unreadable_erased_event_is_passed_over_in_its_turn(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;

@@ -42,7 +42,7 @@ impl messaging::Handle<Changed> for Deadly {
 
 #[rstest]
 #[tokio::test]
-async fn a_held_event_that_ends_each_process_that_handles_it_is_dead_in_the_end(
+async fn a_held_event_that_kills_each_process_finally_is_dead(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;

@@ -61,7 +61,7 @@ async fn an_event_without_message_id_that_was_rejected_has_one_row(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_without_message_id_that_the_broker_gave_up_has_one_row(
+async fn a_given_up_event_without_message_id_has_one_row(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {

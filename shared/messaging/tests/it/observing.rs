@@ -57,7 +57,7 @@ fn seen(version: i64) -> (String, i64) {
 
 #[rstest]
 #[tokio::test]
-async fn each_event_of_the_aggregate_is_observed_in_its_turn_before_its_handler(
+async fn each_event_is_observed_in_order_before_its_handler(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values([0, 1, 2], [2, 1, 0])] arrival: [usize; 3],
 ) {

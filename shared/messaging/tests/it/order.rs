@@ -13,7 +13,7 @@ use crate::world::{NEVER, World, consumer_config};
 
 #[rstest]
 #[tokio::test]
-async fn an_event_behind_a_gap_waits_and_is_released_by_its_predecessor(
+async fn an_event_behind_a_gap_waits_for_its_predecessor(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -42,7 +42,7 @@ async fn an_event_behind_a_gap_waits_and_is_released_by_its_predecessor(
 
 #[rstest]
 #[tokio::test]
-async fn in_whatever_order_and_however_often_events_come_and_fail_their_effects_are_in_order(
+async fn effects_are_in_order_for_any_deliveries_and_failures(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -77,7 +77,7 @@ async fn in_whatever_order_and_however_often_events_come_and_fail_their_effects_
 
 #[rstest]
 #[tokio::test]
-async fn while_one_is_deferred_its_followers_wait_and_other_aggregates_go_on(
+async fn a_deferred_event_holds_its_followers_but_no_other_aggregate(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -214,7 +214,7 @@ async fn a_beginning_that_comes_within_the_wait_goes_first(
 
 #[rstest]
 #[tokio::test]
-async fn a_late_beginning_that_fails_spends_its_attempts_like_any_other(
+async fn a_failing_baseline_uses_up_its_attempts_like_any_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values((2, "done"), (99, "dead"))] (failures, end): (u32, &str),
 ) {
@@ -253,7 +253,7 @@ async fn a_known_event_without_a_handler_moves_the_position(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_of_an_unknown_type_is_skipped_in_its_turn_and_blocks_nothing(
+async fn an_unknown_event_is_skipped_in_its_turn_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values([0, 1, 2, 3], [0, 2, 1, 3], [3, 2, 1, 0])] arrival: [usize; 4],
 ) {

@@ -19,7 +19,7 @@ fn message(exchange: &str, id: &str) -> Message {
 }
 
 #[tokio::test]
-async fn an_exchange_that_is_gone_is_named_with_the_event_by_all_that_fails_with_it() {
+async fn each_failure_names_the_missing_exchange_and_the_event() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
     let transport = broker.transport(Topology::publishing(["things"]));
     let publisher = transport.publisher().await.unwrap();
@@ -52,7 +52,7 @@ async fn an_exchange_that_is_gone_is_named_with_the_event_by_all_that_fails_with
 }
 
 #[tokio::test]
-async fn a_connection_that_the_broker_ends_is_lost_for_the_reason_that_it_gave() {
+async fn a_connection_closed_by_the_broker_fails_with_its_reason() {
     let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
     let broker = Broker::of(&host);
     let transport = broker.transport(Topology::publishing(["things"]));

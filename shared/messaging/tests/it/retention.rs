@@ -20,7 +20,7 @@ const MANY: i64 = 2500;
 
 #[rstest]
 #[tokio::test]
-async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays(
+async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let (statements, _listening) = Statements::listen();

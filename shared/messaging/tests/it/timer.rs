@@ -91,7 +91,7 @@ async fn a_timer_that_its_own_transaction_cancels_is_never_set(
 
 #[rstest]
 #[tokio::test]
-async fn a_timer_whose_time_has_come_cannot_be_cancelled_any_more(
+async fn a_due_timer_cannot_be_cancelled(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;

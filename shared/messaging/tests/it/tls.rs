@@ -92,8 +92,7 @@ async fn a_broker_of_a_trusted_authority_is_believed_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_broker_that_asks_for_a_certificate_is_shown_one_and_a_new_one_from_the_next_connect_on()
-{
+async fn a_broker_gets_the_client_certificate_and_its_replacement() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&authority.server("127.0.0.1"), Some(&clients)).await;
     let trusted = Some(&authority);

@@ -98,7 +98,7 @@ async fn an_event_that_waited_for_its_predecessor_keeps_its_trace(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_that_was_dead_and_replayed_has_a_span_for_each_attempt_in_its_trace(
+async fn a_replayed_event_has_a_span_per_attempt_in_its_trace(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
     let (spans, _tracing) = tracing_to_memory();

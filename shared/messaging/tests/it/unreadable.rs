@@ -167,7 +167,7 @@ const DAMAGES: [(&str, Option<&[u8]>); 6] = [
 
 #[rstest]
 #[tokio::test]
-async fn a_damaged_row_of_the_queue_file_is_dead_and_its_queue_goes_on(
+async fn a_damaged_row_of_the_queue_file_is_dead_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(QUEUE.to_owned(), dead_letter_queue(QUEUE))] queue: String,
 ) {

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_failure_is_forgiven_two_are_believed_and_one_success_suffices() {
+    fn two_failures_change_the_state_and_one_success_restores_it() {
         let mut verdict = Verdict::default();
         assert_eq!(verdict.after(false), None);
         assert_eq!(verdict.after(true), Some(true));

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shutdown_begins_when_a_task_fails_and_not_when_somebody_joins() {
+    async fn shutdown_begins_when_a_task_fails_not_when_it_is_joined() {
         let (shutdown, mut tasks) = tasks();
         tasks.spawn("relay", async { Err(anyhow!("the broker said no")) });
         shutdown.soft.cancelled().await;

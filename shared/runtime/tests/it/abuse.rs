@@ -89,7 +89,7 @@ fn stream(turn: u32) -> u32 {
 }
 
 #[tokio::test]
-async fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
+async fn streams_that_are_reset_immediately_end_the_connection() {
     let attacked = Attacked::start().await;
     let mut wire = attacked.wire().await;
     let block = call_headers(WATCH);
@@ -170,7 +170,7 @@ async fn pings_and_settings_without_end_change_nothing() {
 }
 
 #[tokio::test]
-async fn clients_that_begin_and_do_not_go_on_keep_nobody_else_waiting() {
+async fn clients_that_stall_do_not_delay_others() {
     let attacked = Attacked::start().await;
     let mut slow = Vec::new();
     for number in 0..100_usize {
@@ -194,7 +194,7 @@ async fn clients_that_begin_and_do_not_go_on_keep_nobody_else_waiting() {
 }
 
 #[tokio::test]
-async fn of_a_thousand_idle_connections_those_that_find_room_keep_nobody_waiting() {
+async fn a_thousand_idle_connections_do_not_delay_other_clients() {
     let attacked = Attacked::start().await;
     let mut idle = Vec::new();
     for turn in 0..1000 {

@@ -126,7 +126,7 @@ const FOR_ADMINS: Rules = &[("test.v1.ProbeService/Check", Access::Admin)];
 const FOR_ALL: Rules = &[("test.v1.ProbeService/Check", Access::Public)];
 
 #[tokio::test]
-async fn whoever_has_a_valid_token_is_known_to_the_handler() {
+async fn the_handler_knows_a_caller_with_a_valid_token() {
     let world = World::new(FOR_USERS).await;
     for caller in [ADA, ADMIN] {
         assert_eq!(world.call_as(caller).await.unwrap(), format!("{caller:?}"));
@@ -137,7 +137,7 @@ async fn whoever_has_a_valid_token_is_known_to_the_handler() {
 }
 
 #[tokio::test]
-async fn without_a_good_token_nobody_is_let_in_and_nobody_learns_why() {
+async fn every_bad_token_is_refused_without_a_cause() {
     let world = World::new(FOR_USERS).await;
     world.announced(NOW_MS).await;
     let token = world.signer.issue(ADA, NOW_MS).token;
@@ -202,7 +202,7 @@ async fn what_is_for_admins_is_denied_to_users() {
 }
 
 #[tokio::test]
-async fn what_is_public_asks_nobody_and_has_no_caller() {
+async fn a_public_method_needs_no_token_and_has_no_caller() {
     let world = World::new(FOR_ALL).await;
     let answer = world.call(&[]).await;
     // The handler asked for the caller, but no guard has verified one.
@@ -212,7 +212,7 @@ async fn what_is_public_asks_nobody_and_has_no_caller() {
 }
 
 #[tokio::test]
-async fn a_method_that_nobody_has_listed_is_not_served_to_anybody() {
+async fn a_method_without_a_rule_is_not_served() {
     let world = World::new(FOR_USERS).await;
     let mut request = ask("");
     let token = world.signer.issue(ADMIN, NOW_MS).token;
@@ -332,7 +332,7 @@ async fn forged_tokens_cost_few_looks_at_the_table() {
 }
 
 #[tokio::test]
-async fn a_key_ends_when_it_expires_and_nobody_can_replace_it() {
+async fn a_key_ends_at_its_expiry_and_cannot_be_replaced() {
     let world = World::new(FOR_USERS).await;
     world.learn(&signer("key-1")).await;
     assert!(

@@ -20,7 +20,7 @@ async fn start(configure: impl FnOnce(&mut GrpcConfig)) -> Server {
 }
 
 #[tokio::test]
-async fn past_its_connections_a_server_closes_new_ones_and_serves_those_it_has() {
+async fn at_its_limit_a_server_closes_new_connections_only() {
     let server = start(|grpc| grpc.clients.max_connections = 2).await;
     let channel = server.channel().await;
     assert!(call(channel.clone(), ask("")).await.is_ok());
@@ -41,7 +41,7 @@ async fn past_its_connections_a_server_closes_new_ones_and_serves_those_it_has()
 }
 
 #[tokio::test]
-async fn past_the_connections_of_its_address_a_client_is_closed_and_those_it_has_are_served() {
+async fn at_its_limit_an_address_loses_new_connections_only() {
     let server = start(|grpc| grpc.clients.max_connections_per_address = Some(2)).await;
     let channel = server.channel().await;
     assert!(call(channel.clone(), ask("")).await.is_ok());
@@ -69,7 +69,7 @@ async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
     // The other client gets a GOAWAY meanwhile, and stays.
     eventually("a GOAWAY frame", async || {
         call(channel.clone(), ask("")).await.unwrap();
-        wire.is_told_to_go().await.then_some(()).ok_or("not yet")
+        wire.has_goaway().await.then_some(()).ok_or("not yet")
     })
     .await;
     wire.is_closed().await;
@@ -77,7 +77,7 @@ async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
 }
 
 #[tokio::test]
-async fn what_is_still_open_on_an_old_connection_after_its_grace_is_cut_off() {
+async fn an_old_connection_is_cut_off_after_its_grace() {
     let age = Duration::from_millis(50);
     let server = start(|grpc| grpc.clients.connection_age = age).await;
     let mut stream = open(server.channel().await, "").await.unwrap().into_inner();
@@ -102,7 +102,7 @@ async fn a_client_that_does_not_answer_whether_it_is_there_is_closed() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answers_is_closed_and_gives_its_places_back() {
+async fn a_client_that_reads_no_answers_is_closed() {
     let few = |grpc: &mut GrpcConfig| {
         grpc.max_in_flight = 2;
         grpc.deadline = Duration::from_millis(100);
@@ -127,7 +127,7 @@ async fn a_client_that_does_not_read_its_answers_is_closed_and_gives_its_places_
 }
 
 #[tokio::test]
-async fn who_calls_too_often_is_told_when_to_come_back_and_health_still_answers() {
+async fn a_caller_over_its_rate_gets_a_retry_time_and_health_answers() {
     let slow = |grpc: &mut GrpcConfig| grpc.clients.calls_per_second = NonZeroU32::new(1);
     let server = start(slow).await;
     let channel = server.channel().await;

@@ -39,7 +39,7 @@ async fn check(server: &Server, name: &str) -> Result<ServingStatus, Code> {
 }
 
 #[tokio::test]
-async fn nothing_serves_before_it_is_ready_and_unknown_names_are_not_found() {
+async fn nothing_serves_before_it_is_ready_and_unknown_is_not_found() {
     let server = Server::with_defaults().await;
     assert_eq!(check(&server, "").await, Ok(ServingStatus::NotServing));
     assert_eq!(check(&server, PROBE).await, Ok(ServingStatus::NotServing));
@@ -50,7 +50,7 @@ async fn nothing_serves_before_it_is_ready_and_unknown_names_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_watcher_of_an_unknown_name_is_told_so_and_hears_when_it_appears() {
+async fn a_watcher_of_an_unknown_name_sees_it_appear() {
     let server = Server::with_defaults().await;
     let mut statuses = watch(server.channel().await, "later").await;
     assert_eq!(next(&mut statuses).await, ServingStatus::ServiceUnknown);
@@ -70,7 +70,7 @@ async fn a_watcher_hears_changes_only() {
 }
 
 #[tokio::test]
-async fn a_lost_dependency_shows_within_five_seconds_and_one_that_is_back_within_ten() {
+async fn a_lost_dependency_shows_in_5_s_and_its_return_in_10_s() {
     let server = Server::with_defaults().await;
     let shutdown = Shutdown::new(Duration::from_secs(600));
     let there = Arc::new(AtomicBool::new(true));
@@ -100,7 +100,7 @@ async fn a_lost_dependency_shows_within_five_seconds_and_one_that_is_back_within
 }
 
 #[tokio::test]
-async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
+async fn a_named_part_has_its_own_state_and_changes_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let config = DatabaseConfig::sqlite(folder.path().join("probe.db"));
     let database = store::connect(&config, "probe").await.unwrap();

@@ -61,7 +61,7 @@ fn new_id() -> String {
 
 #[rstest]
 #[tokio::test]
-async fn the_same_call_again_gets_the_first_answer_and_another_one_its_own(
+async fn only_a_repeated_call_gets_the_first_answer(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let database = Database::create(store).await;

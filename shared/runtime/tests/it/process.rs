@@ -93,7 +93,7 @@ pub(crate) async fn connect(addr: SocketAddr) -> Channel {
 }
 
 #[tokio::test]
-async fn every_mistake_of_flags_and_variables_is_named_and_the_exit_code_is_64() {
+async fn every_wrong_setting_is_named_and_the_exit_code_is_64() {
     let mut command = example();
     command.env("GRPC_LISTEN", "here");
     command.env("SHUTDOWN_GRACE", "soon");

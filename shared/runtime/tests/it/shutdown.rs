@@ -57,7 +57,7 @@ async fn a_call_in_flight_ends_before_the_server_does() {
 }
 
 #[tokio::test]
-async fn after_the_grace_whatever_is_open_is_cut_off() {
+async fn after_the_grace_every_open_call_is_cut_off() {
     let shutdown = Shutdown::new(Duration::from_millis(100));
     let server = Server::start(|config| config.deadline = LONG, shutdown).await;
     let channel = server.channel().await;

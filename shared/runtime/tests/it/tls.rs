@@ -67,7 +67,7 @@ fn showing(client: ClientTlsConfig, identity: &Identity) -> ClientTlsConfig {
 }
 
 #[tokio::test]
-async fn a_client_that_trusts_the_authority_is_served_and_a_plaintext_one_is_not() {
+async fn a_trusting_client_is_served_and_a_plaintext_one_is_not() {
     let authority = Authority::new();
     let encrypted = Encrypted::with(&authority.server("127.0.0.1"), None).await;
     encrypted.call(trusting(&authority)).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_client_that_trusts_the_authority_is_served_and_a_plaintext_one_is_not
 }
 
 #[tokio::test]
-async fn a_client_refuses_another_authority_another_name_and_what_has_expired() {
+async fn a_client_refuses_a_wrong_authority_name_or_expiry() {
     let (authority, another) = (Authority::new(), Authority::new());
     for (identity, reason) in [
         (another.server("127.0.0.1"), "UnknownIssuer"),
@@ -96,7 +96,7 @@ async fn a_client_refuses_another_authority_another_name_and_what_has_expired() 
 }
 
 #[tokio::test]
-async fn where_clients_need_a_certificate_only_one_of_the_right_authority_will_do() {
+async fn a_client_certificate_must_be_from_the_right_authority() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&authority.server("127.0.0.1"), Some(&clients)).await;
     let trusting = || trusting(&authority);
@@ -113,7 +113,7 @@ async fn where_clients_need_a_certificate_only_one_of_the_right_authority_will_d
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_used_without_a_restart_and_open_connections_stay() {
+async fn a_new_certificate_needs_no_restart_and_connections_stay() {
     let (before, after) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&before.server("127.0.0.1"), None).await;
     let endpoint = Channel::from_shared(format!("https://{}", encrypted.server.addr)).unwrap();
@@ -130,7 +130,7 @@ async fn a_new_certificate_is_used_without_a_restart_and_open_connections_stay()
 }
 
 #[tokio::test]
-async fn a_new_certificate_that_cannot_be_used_changes_nothing_until_it_can() {
+async fn an_unusable_new_certificate_changes_nothing() {
     let (before, after) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&before.server("127.0.0.1"), None).await;
     // The state between the replacement of the two files.
@@ -147,7 +147,7 @@ async fn a_new_certificate_that_cannot_be_used_changes_nothing_until_it_can() {
 }
 
 #[tokio::test]
-async fn certificates_that_cannot_be_used_fail_the_start_and_the_file_is_named() {
+async fn unusable_certificates_fail_the_start_and_name_the_file() {
     runtime::install_tls_provider();
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let identity = authority.server("127.0.0.1");

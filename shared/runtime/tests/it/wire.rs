@@ -74,7 +74,7 @@ impl Wire {
     }
 
     /// Whether there is a GOAWAY among the frames that have arrived.
-    pub(crate) async fn is_told_to_go(&mut self) -> bool {
+    pub(crate) async fn has_goaway(&mut self) -> bool {
         tokio::task::yield_now().await;
         let mut bytes = [0; 4096];
         match self.socket.try_read(&mut bytes) {

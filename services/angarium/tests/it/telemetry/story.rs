@@ -39,7 +39,7 @@ server angarium.order.v1.OrderService/PlaceOrder
 
 #[rstest]
 #[tokio::test]
-async fn one_trace_goes_from_a_call_to_the_last_mail_and_idle_services_leave_none(
+async fn one_trace_spans_a_call_to_its_last_mail(
     #[values(Stack::Embedded, Stack::Servers)] stack: Stack,
 ) {
     let collector = journey::take(stack, "01").await;

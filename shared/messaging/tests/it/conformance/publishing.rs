@@ -15,7 +15,7 @@ use super::{
 
 #[rstest]
 #[tokio::test]
-async fn a_message_that_no_queue_is_bound_for_is_confirmed_as_unrouted(
+async fn a_message_without_a_bound_queue_is_confirmed_as_unrouted(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {
     let broker = Broker::create(kind).await;
@@ -85,7 +85,7 @@ async fn an_exchange_routes_only_what_is_published_to_it(
 
 #[rstest]
 #[tokio::test]
-async fn messages_are_queued_in_the_order_in_which_they_were_published(
+async fn messages_are_queued_in_the_order_of_publication(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {
     let broker = Broker::create(kind).await;

@@ -88,7 +88,7 @@ async fn an_acknowledgement_settles_one_or_all_up_to_it(
 
 #[rstest]
 #[tokio::test]
-async fn an_acknowledgement_names_what_is_outstanding_or_ends_the_receiver(
+async fn an_invalid_acknowledgement_ends_the_receiver(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {
     let broker = Broker::create(kind).await;
@@ -230,7 +230,7 @@ async fn a_receive_that_is_cancelled_spends_no_delivery() {
 
 #[rstest]
 #[tokio::test]
-async fn what_is_delivered_too_often_goes_to_the_queues_own_dead_letters(
+async fn a_message_delivered_too_often_becomes_a_dead_letter(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {
     const LIMIT: u16 = 2;

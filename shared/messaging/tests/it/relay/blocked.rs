@@ -21,7 +21,7 @@ const TIME_OUT: Duration = Duration::from_secs(1);
     clippy::print_stderr,
     reason = "the reader of a run must see which tests were skipped"
 )]
-async fn a_broker_that_takes_no_messages_for_long_keeps_its_connection_and_gets_each_event_once() {
+async fn a_blocked_broker_keeps_its_connection_and_each_event_once() {
     let server = match OwnServer::start(ServerKind::RabbitMq).await {
         Ok(server) => server,
         Err(reason) => return eprintln!("not tried: there is no broker of its own ({reason})"),

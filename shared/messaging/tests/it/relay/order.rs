@@ -14,7 +14,7 @@ use crate::world::{World, cause};
 
 #[rstest]
 #[tokio::test]
-async fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before(
+async fn an_aggregates_next_event_waits_for_the_previous_confirm(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;

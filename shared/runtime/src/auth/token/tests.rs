@@ -88,7 +88,7 @@ fn no_two_tokens_are_alike() {
 }
 
 #[test]
-fn another_algorithm_or_none_is_refused_whatever_the_signature() {
+fn another_algorithm_or_none_is_refused_with_any_signature() {
     let (signer, key) = signer();
     let token = signer.issue(ADA, NOW_S * 1000).token;
     for algorithm in ["none", "None", "HS256", "RS256", "ES256", "eddsa", ""] {
