@@ -1,4 +1,4 @@
-//! `angarium serve`: starts everything and tells how to call it.
+//! `angarium serve`: starts all services and prints how to call them.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,11 +11,11 @@ use crate::system::{Addresses, System};
 /// Serves until `shutdown`.
 ///
 /// # Errors
-/// Where a service cannot start, or fails.
+/// If a service cannot start, or fails.
 pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let system = System::build(&config).await?;
     let greeting = greeting(&config, &system.addresses())?;
-    // Whoever started it may not listen: that is no reason to stop.
+    // A closed stdout is no reason to stop.
     let _ = writeln!(std::io::stdout(), "{greeting}");
     system.run(shutdown).await
 }
@@ -58,7 +58,7 @@ The same with buf:
     ))
 }
 
-/// What holds the data, for a person.
+/// The stores of the data, for people.
 pub(crate) fn stores(config: &Config) -> String {
     let data = config.data_dir.display();
     match (&config.database, &config.rabbitmq) {

@@ -50,12 +50,12 @@ async fn on_the_queue_file_a_start_leaves_what_prune_removes() {
     assert_eq!(in_file(data).await, with_old, "a start removes nothing");
     let said = prune(data, &[], &["--dry-run"]);
     let old = "orders_queue from user_events with user.renamed";
-    assert_eq!(said.trim(), format!("would be removed: {old}"));
+    assert_eq!(said.trim(), format!("would remove: {old}"));
     assert_eq!(in_file(data).await, with_old);
     assert_eq!(prune(data, &[], &[]).trim(), format!("removed: {old}"));
     assert_eq!(in_file(data).await, needed);
     let said = prune(data, &[], &[]);
-    assert_eq!(said.trim(), "every binding is needed by this release");
+    assert_eq!(said.trim(), "no outdated bindings");
 }
 
 /// The list, and the bindings with this prefix that are not default ones.
@@ -99,7 +99,7 @@ async fn on_rabbitmq_prune_removes_what_is_listed_and_not_needed() {
     let listed = ["--bindings", file.to_str().unwrap()];
     let said = prune(data, &settings, &[&listed[..], &["--dry-run"]].concat());
     let old = "orders_queue from order_events with #";
-    assert_eq!(said.trim(), format!("would be removed: {old}"));
+    assert_eq!(said.trim(), format!("would remove: {old}"));
     assert_eq!(on_broker(&prefix).await.1, with_old);
     let said = prune(data, &settings, &listed);
     assert_eq!(said.trim(), format!("removed: {old}"));

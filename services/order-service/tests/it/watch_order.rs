@@ -232,7 +232,7 @@ async fn a_caller_at_the_limit_is_refused_and_others_are_not() {
     let details = refused.get_error_details();
     let violation = &details.quota_failure().unwrap().violations[0];
     assert_eq!(violation.subject, format!("user:{user_id}"));
-    assert_eq!(violation.description, "2 orders watched at a time");
+    assert_eq!(violation.description, "at most 2 watched orders at a time");
     assert!(details.retry_info().unwrap().retry_delay > Some(Duration::ZERO));
 
     let mut other = watch(&world, &placed.order_id).await.unwrap();

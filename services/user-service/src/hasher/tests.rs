@@ -1,4 +1,4 @@
-//! What the hasher promises: costs, verdicts, bounds, and the order in which it serves.
+//! The guarantees of the hasher: costs, verdicts, limits, and the order of service.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
@@ -80,7 +80,7 @@ async fn a_hash_of_other_costs_is_made_anew_at_the_next_login() {
     let Verdict::Right { rehashed } =
         verdict("correct horse", Some(PasswordHash::stored(hash))).await
     else {
-        panic!("it is the right one");
+        panic!("it is the right password");
     };
     let rehashed = rehashed.unwrap();
     assert!(
@@ -107,7 +107,7 @@ async fn a_full_queue_refuses_new_callers_and_serves_the_others() {
         waiting: 1,
     });
     let hash = || hasher.hash(parse("correct horse").unwrap(), Priority::Registration);
-    // Polled in this order, so the third finds one at work and one waiting.
+    // Polled in this order, so the third finds one running and one waiting.
     let (first, second, third) = tokio::join!(hash(), hash(), hash());
     assert!(first.is_ok() && second.is_ok());
     assert!(matches!(third, Err(HashError::Busy)));

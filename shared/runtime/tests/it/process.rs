@@ -128,14 +128,11 @@ async fn a_secret_of_the_environment_is_not_in_the_help() {
 #[tokio::test]
 async fn a_fault_is_exit_code_1_and_one_log_line_that_names_it() {
     for (fault, message) in [
-        (
-            "error",
-            "smallest-service failed: the fault that was asked for",
-        ),
+        ("error", "smallest-service failed: the requested fault"),
         ("panic", "smallest-service failed: it panicked"),
         (
             "task",
-            "smallest-service failed: task `early` ended before it was asked to",
+            "smallest-service failed: task `early` ended unexpectedly",
         ),
     ] {
         let mut command = example();
