@@ -42,15 +42,15 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
         begun.elapsed().as_millis()
     );
 
-    let telling = async {
-        let told = Story::connect(&addresses, Mailbox::in_folder(&mails))?
-            .tell(|step| println!("{step}"))
+    let scenario = async {
+        let played = Story::connect(&addresses, Mailbox::in_folder(&mails))?
+            .run(|step| println!("{step}"))
             .await;
         shutdown.trigger();
-        told
+        played
     };
-    let (told, ran) = tokio::join!(telling, system.run(shutdown.clone()));
-    told?;
+    let (played, ran) = tokio::join!(scenario, system.run(shutdown.clone()));
+    played?;
     ran?;
     println!(
         "\nAll steps were observed from outside. {}",

@@ -34,15 +34,15 @@ fn greeting(config: &Config, addresses: &Addresses) -> anyhow::Result<String> {
     let mails = r#"{"user_id": "USER_ID"}"#;
     let token = "'authorization: Bearer TOKEN'";
     Ok(format!(
-        "Angarium serves, on {stores}. Ctrl-C stops it; nothing is lost.
+        "Angarium is running on {stores}. Ctrl-C stops it; nothing is lost.
 
 {listed}
-Register somebody, and log them in:
+Register a user, and log in:
 
   grpcurl -plaintext -d '{user}' {users} angarium.user.v1.UserService/CreateUser
   grpcurl -plaintext -d '{login}' {users} angarium.user.v1.UserService/Authenticate
 
-Put the user_id and the access_token of the answer in the places of USER_ID and TOKEN:
+Replace USER_ID and TOKEN with user_id and access_token from the answer:
 
   grpcurl -plaintext -H {token} -d '{order}' {orders} angarium.order.v1.OrderService/PlaceOrder
   grpcurl -plaintext -H {token} -d '{mails}' {notifications} angarium.notification.v1.NotificationService/ListNotifications

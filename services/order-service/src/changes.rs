@@ -21,10 +21,10 @@ pub async fn place(transaction: &Transaction, order: &Order, cause: &Cause) -> R
     publish(transaction, order, cause).await
 }
 
-/// Changes an order that is locked, and tells of it.
+/// Changes a locked order and publishes the change.
 ///
 /// # Errors
-/// Where the order's state does not allow it.
+/// If the order's state does not allow it.
 pub async fn apply(
     transaction: &Transaction,
     order: &mut Order,

@@ -88,12 +88,12 @@ impl Serving {
 
     /// Adds a health name for a part that the service can run without: `angarium.order.v1.OrderService/broker` for
     /// `broker`. It shows whether the part is `there`, and changes nothing else.
-    pub fn tell_of(&mut self, part: &str, mut there: watch::Receiver<bool>) {
+    pub fn report(&mut self, part: &str, mut there: watch::Receiver<bool>) {
         let name = format!("{}/{part}", self.name);
         let (health, stop) = (self.health.clone(), self.shutdown.soft.clone());
         health.set(&name, *there.borrow_and_update());
         self.tasks.spawn(&format!("health of {part}"), async move {
-            let telling = async {
+            let reporting = async {
                 while there.changed().await.is_ok() {
                     health.set(&name, *there.borrow_and_update());
                 }
@@ -101,7 +101,7 @@ impl Serving {
                 health.set(&name, false);
                 std::future::pending::<()>().await;
             };
-            stop.run_until_cancelled(telling).await;
+            stop.run_until_cancelled(reporting).await;
             Ok(())
         });
     }

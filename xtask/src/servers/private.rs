@@ -68,7 +68,7 @@ impl Private {
     /// Stops the server in order.
     pub(crate) fn stop(&mut self) -> Result<()> {
         let mut server = self.take_server()?;
-        server.tell_leader(Signal::TERM);
+        server.signal_leader(Signal::TERM);
         let asked = Instant::now();
         while !server.has_ended()? {
             if asked.elapsed() > STOP_LIMIT {

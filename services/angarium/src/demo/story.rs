@@ -75,7 +75,7 @@ impl Story {
     }
 
     /// Runs the steps, and passes on each completed one.
-    pub(super) async fn tell(mut self, mut done: impl FnMut(Step)) -> anyhow::Result<()> {
+    pub(super) async fn run(mut self, mut done: impl FnMut(Step)) -> anyhow::Result<()> {
         let story = Instant::now();
         let mut step = |what, how, begun: Instant| {
             done(Step {

@@ -57,7 +57,7 @@ impl health_server::Health for HealthService {
         let watching = Watching {
             name,
             state: self.state.clone(),
-            told: None,
+            sent: None,
             ended: false,
         };
         let changes = futures::stream::unfold(watching, Watching::next);
@@ -71,7 +71,7 @@ impl health_server::Health for HealthService {
 struct Watching {
     name: String,
     state: Receiver<State>,
-    told: Option<HealthCheckResponse>,
+    sent: Option<HealthCheckResponse>,
     ended: bool,
 }
 
@@ -87,8 +87,8 @@ impl Watching {
                 let state = self.state.borrow_and_update();
                 (response(state.serving(&self.name)), state.draining)
             };
-            if self.told.as_ref() != Some(&now) {
-                self.told = Some(now);
+            if self.sent.as_ref() != Some(&now) {
+                self.sent = Some(now);
                 return Some((Ok(now), self));
             }
             if draining || self.state.changed().await.is_err() {

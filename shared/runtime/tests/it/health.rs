@@ -119,7 +119,7 @@ async fn a_named_part_has_its_own_state_and_changes_nothing_else() {
     let shutdown = Shutdown::new(Duration::from_secs(600));
     let mut serving = Serving::start(server, service, &shutdown);
     let (connected, state) = tokio::sync::watch::channel(false);
-    serving.tell_of("broker", state);
+    serving.report("broker", state);
     let mut running = tokio::task::JoinSet::new();
     let nothing = |stop: CancellationToken, _| async move { stop.cancelled().await };
     running.spawn(serving.finish_with("nothing", nothing));

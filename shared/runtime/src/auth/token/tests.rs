@@ -164,7 +164,7 @@ fn what_is_no_token_is_refused() {
 #[test]
 fn another_issuer_or_audience_is_refused() {
     let foreign = |change: fn(&mut Claims)| assert_eq!(claiming(change), Err(Refusal::Foreign));
-    foreign(|claims| claims.iss = "somebody".to_owned());
+    foreign(|claims| claims.iss = "another issuer".to_owned());
     foreign(|claims| claims.aud = "something".to_owned());
     foreign(|claims| claims.iss.clear());
     foreign(|claims| claims.aud.clear());
