@@ -49,6 +49,7 @@ pub enum DatabaseError {
         /// Their names.
         missing: String,
         patience: Duration,
+        /// How long this process waited.
     },
     /// The schema lacks these migrations, and this process only checks.
     #[error("the schema lacks {0}; run the command `migrate`, or set MIGRATE=auto")]
