@@ -48,8 +48,8 @@ pub enum DatabaseError {
     SchemaMissing {
         /// Their names.
         missing: String,
-        patience: Duration,
         /// How long this process waited.
+        patience: Duration,
     },
     /// The schema lacks these migrations, and this process only checks.
     #[error("the schema lacks {0}; run the command `migrate`, or set MIGRATE=auto")]
