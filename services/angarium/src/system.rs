@@ -24,9 +24,6 @@ pub struct Addresses(Vec<(&'static Registered, SocketAddr)>);
 
 impl Addresses {
     /// The address of the service with this name.
-    ///
-    /// # Errors
-    /// If there is none.
     pub fn of(&self, name: &str) -> anyhow::Result<SocketAddr> {
         let named = self.0.iter().find(|(one, _)| one.definition.name == name);
         let (_, address) = named.with_context(|| format!("no service is called {name}"))?;

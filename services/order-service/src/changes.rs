@@ -22,9 +22,6 @@ pub async fn place(transaction: &Transaction, order: &Order, cause: &Cause) -> R
 }
 
 /// Changes a locked order and publishes the change.
-///
-/// # Errors
-/// If the order's state does not allow it.
 pub async fn apply(
     transaction: &Transaction,
     order: &mut Order,

@@ -39,9 +39,6 @@ pub enum Access {
 }
 
 /// The caller of `token`, if it is signed with `public_key`: the part of [`Verifier`] after it has found the key.
-///
-/// # Errors
-/// If the token is invalid.
 #[doc(hidden)]
 pub fn read_token(
     token: &str,

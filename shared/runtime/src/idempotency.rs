@@ -81,9 +81,6 @@ impl Call {
 
 /// Claims `call` for this transaction. `None` for the first call, otherwise the stored answer. Waits for another
 /// transaction that has claimed it.
-///
-/// # Errors
-/// [`ClaimError`].
 pub async fn claim(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -96,9 +93,6 @@ pub async fn claim(
 
 /// As [`claim`], but stores `response` as the answer in the same statement: for a command that knows its answer before
 /// it begins.
-///
-/// # Errors
-/// [`ClaimError`].
 pub async fn claim_with(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -134,9 +128,6 @@ async fn claim_or_find(
 }
 
 /// The stored answer to `call`, if any. For expensive work before the transaction.
-///
-/// # Errors
-/// [`ClaimError`].
 pub async fn answered(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -161,9 +152,6 @@ pub async fn answered(
 
 /// Stores the answer to a call that this transaction has claimed. It must contain no secrets, and no personal data that
 /// may have to be erased earlier.
-///
-/// # Errors
-/// If the statement fails.
 pub async fn keep(
     db: &impl ConnectionTrait,
     call: Option<&Call>,

@@ -134,9 +134,6 @@ where
 
 /// A multi-thread runtime with at least two workers: with one, a task that blocks its thread for a moment (a flush, a
 /// hash) would stop the health service as well.
-///
-/// # Errors
-/// If the system provides no threads.
 pub fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     tokio::runtime::Builder::new_multi_thread()

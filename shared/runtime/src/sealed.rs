@@ -132,9 +132,6 @@ pub enum SealError {
 
 impl SealingKey {
     /// Seals `secret`, bound to `context`.
-    ///
-    /// # Errors
-    /// [`SealError::NoRandomness`].
     pub fn seal(&self, secret: &[u8], context: &str) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new()

@@ -30,9 +30,6 @@ impl Caller {
 
     /// Checks that the caller may name this user in a request. Compares text, before the request is validated: a caller
     /// without the right learns no other violation.
-    ///
-    /// # Errors
-    /// `PERMISSION_DENIED`.
     pub fn may_name(self, user_id: &str) -> Result<(), Status> {
         if self.is_admin() || user_id == self.user_id.to_string() {
             return Ok(());

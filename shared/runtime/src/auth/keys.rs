@@ -20,9 +20,6 @@ pub struct VerificationKey {
 }
 
 /// Stores `key`. An existing key only gets the new expiry: an attacker who can publish keys cannot replace a known one.
-///
-/// # Errors
-/// If the database refuses.
 pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(), DbErr> {
     let values: [Value; 3] = [
         key.key_id.as_str().into(),
@@ -42,9 +39,6 @@ pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(
 /// As [`learn`], from an announcement that the issuer made at `announced_at_ms`. An announcement contains all keys that
 /// sign by then, so no other key has signed an older token. The last arrived announcement counts, even if an earlier
 /// one has a later time: a wrong clock wrote that one.
-///
-/// # Errors
-/// If the database refuses.
 pub async fn hear(
     db: &impl ConnectionTrait,
     key: &VerificationKey,

@@ -87,9 +87,6 @@ impl Verifier {
     }
 
     /// The caller of `token`.
-    ///
-    /// # Errors
-    /// If the token is invalid.
     pub async fn verify(&self, token: &str) -> Result<Caller, Refusal> {
         let token = Unverified::parse(token)?;
         self.read_after(LONGEST_PAUSE).await;

@@ -5,9 +5,6 @@ use super::Shutdown;
 impl Shutdown {
     /// Installs the handlers of SIGINT and SIGTERM before it returns: the first signal is [`Shutdown::trigger`], the
     /// second [`Shutdown::trigger_hard`]. Call it inside the runtime, before the first long await.
-    ///
-    /// # Errors
-    /// If the system refuses the handlers.
     pub fn on_signals(&self) -> std::io::Result<()> {
         install(self.clone())
     }
