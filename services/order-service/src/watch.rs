@@ -63,7 +63,6 @@ impl Watchers {
     /// # Errors
     /// If the caller has no such order, or no place is free. The stream itself fails at the deadline and when this
     /// process shuts down.
-    /// process ends before.
     pub async fn watch(
         &self,
         order_id: Uuid,

@@ -19,7 +19,7 @@ const LANES: u32 = 1;
 pub(super) const BLOCK_BYTES: u64 = MEMORY_KIB as u64 * 1_024;
 
 /// Verified if there is no user, so that a login takes as long: our costs, and the hash of no account.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$YW5nYXJpdW0tbm9ib2R5cw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NO_ACCOUNTS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$YW5nYXJpdW0tbm9ib2R5cw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// The memory of one hash at a time. Allocated on first use, then reused.
 pub(super) type Memory = Vec<Block>;
@@ -46,7 +46,7 @@ pub(super) fn verify(
     hash: Option<&PasswordHash>,
     memory: &mut Memory,
 ) -> Result<Verdict, HashError> {
-    let known = hash.map_or(NOBODYS, PasswordHash::expose);
+    let known = hash.map_or(NO_ACCOUNTS_HASH, PasswordHash::expose);
     if !is_right(attempt, known, memory)? || hash.is_none() {
         return Ok(Verdict::Wrong);
     }
