@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use sea_orm_migration::MigrationTrait;
 
-pub use args::{Args, CommonArgs, Known, OwnArgs};
+pub use args::{Args, CommonArgs, Known, NoArgs, OwnArgs};
 pub use commands::{AnsweredCommand, Begun, Command, CommandStore};
 pub use config::{Common, Config};
 pub use definition::{Definition, Keys, Schema};
@@ -100,7 +100,7 @@ pub trait Service {
     /// Its static description.
     const DEFINITION: Definition;
 
-    /// Its settings beyond [`CommonArgs`].
+    /// Its settings beyond [`CommonArgs`]; [`NoArgs`] if there are none.
     type Args: OwnArgs;
 
     /// Its routes and workers. The database is already migrated and the queue declared; nothing is served yet.
