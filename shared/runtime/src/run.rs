@@ -28,6 +28,9 @@ const MIGRATE: &str = "migrate";
 pub const HINT: &str = "As its first argument the program also takes a command: `healthcheck` asks a running server whether it serves (see \
     `healthcheck --help`), `migrate` applies the missing migrations. Both end then.";
 
+/// What still runs when everything has ended gets this long.
+const STUCK: Duration = Duration::from_millis(50);
+
 /// After the hard step nothing may take long any more.
 const HARD_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -126,8 +129,8 @@ where
     };
     // While the runtime is there, through which the last spans and lines go out.
     drop(guard);
-    // A blocking call that is stuck must not keep the process; nothing durable depends on it.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    // A blocking call that is stuck, as the look-up of a name is, must not keep the process; nothing durable depends on it.
+    runtime.shutdown_timeout(STUCK);
     code
 }
 

@@ -27,6 +27,9 @@ pub enum TelemetryError {
         /// What the exporter says.
         source: opentelemetry_otlp::ExporterBuildError,
     },
+    /// The HTTP client has no TLS.
+    #[error("the HTTP client of OTLP: {0}")]
+    Client(rustls::Error),
 }
 
 impl TelemetryError {

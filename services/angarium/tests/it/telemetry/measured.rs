@@ -7,9 +7,10 @@ use testkit::Stack;
 use super::journey::{self, documented};
 
 /// Listed as well, but only where something goes wrong.
-const OF_FAILURES: [&str; 2] = [
+pub(crate) const OF_FAILURES: [&str; 3] = [
     "angarium.dead_letters.discarded",
     "angarium.relay.unroutable",
+    "angarium.telemetry.lost",
 ];
 
 #[tokio::test]
