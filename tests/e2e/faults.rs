@@ -5,7 +5,7 @@ use std::process::Command;
 use rstest::rstest;
 use testkit::Stack;
 
-/// Sudden death where an event is most easily lost or doubled.
+/// Kills at the points where an event is most easily lost or duplicated.
 #[rstest]
 fn what_was_promised_survives_sudden_death(
     #[values(
@@ -25,7 +25,7 @@ fn what_was_promised_survives_sudden_death(
     dies(point, stack, &[]);
 }
 
-/// Where no order keeps a second effect out, the inbox does.
+/// Without ordered handling, only the inbox prevents a second effect.
 #[rstest]
 fn what_is_handled_each_on_its_own_survives_sudden_death(
     #[values("handled", "done")] point: &str,
@@ -120,7 +120,7 @@ fn what_does_not_reach_a_queue_is_not_lost(#[values("lossy", "unrouted", "neighb
     passes(&[run]);
 }
 
-/// One mistake for each symptom; the same runs pass without it.
+/// One wrong engine for each symptom; the same runs pass without it.
 #[rstest]
 fn a_wrong_engine_does_not_pass(
     #[values(
