@@ -11,6 +11,7 @@ mod exporters;
 mod http;
 mod json;
 mod outlet;
+mod resource;
 mod watched;
 
 use std::io::IsTerminal;

@@ -7,17 +7,15 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{self, BatchLogProcessor, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{self, BatchSpanProcessor, SdkTracerProvider};
 
 use super::error::TelemetryError;
 use super::exporters::{Destination, Signal};
 use super::outlet::Outlet;
+use super::resource::resource;
 use super::watched::Watched;
 
 /// When the process ends: what a collector has not taken by then is lost.
@@ -53,7 +51,7 @@ impl Providers {
         service_name: &'static str,
         endpoint: Option<&str>,
     ) -> Result<Self, TelemetryError> {
-        let resource = resource(service_name);
+        let resource = resource(service_name, variable)?;
         let to = |signal| Destination::find(signal, endpoint, variable);
         let outlets = Outlets {
             traces: Arc::new(Outlet::of("traces")),
@@ -155,24 +153,6 @@ impl Providers {
             tracing::warn!(signal, lost, "the last telemetry was not sent in time");
         }
     }
-}
-
-/// Who we are. What the operator says in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` counts for more.
-fn resource(service_name: &'static str) -> Resource {
-    let instance = uuid::Uuid::new_v4().to_string();
-    let mut resource = Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", service_name),
-            KeyValue::new("service.namespace", "angarium"),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", instance),
-        ])
-        .with_detector(Box::new(TelemetryResourceDetector))
-        .with_detector(Box::new(EnvResourceDetector::new()));
-    if let Some(name) = variable("OTEL_SERVICE_NAME") {
-        resource = resource.with_service_name(name);
-    }
-    resource.build()
 }
 
 /// As the SDK reads it.
