@@ -75,6 +75,7 @@ impl Relay {
         reconnect.connected();
         let ended = self.publish_over(&*publisher, stop, progress).await;
         if matches!(ended, Err(RelayError::Store(_))) {
+            self.standing.lost_the_database();
             *connected = Some(Connected { publisher, up });
         }
         ended
