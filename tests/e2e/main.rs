@@ -23,6 +23,8 @@ mod named_columns;
 mod observability;
 mod poison;
 mod registered;
+mod sbom;
 mod system;
 mod tidy;
+mod tools;
 mod traces;
