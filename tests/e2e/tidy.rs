@@ -224,6 +224,24 @@ fn every_test_that_the_checklists_name_exists() {
     }
 }
 
+#[test]
+fn every_situation_that_others_met_names_its_test() {
+    let page = read("docs/conventions.md");
+    let (_, table) = page.split_once("## Situations that others met").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| X-"));
+    let mut before = String::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        assert!(
+            cells.len() == 4 && cells[3].contains("::"),
+            "nothing shows: {row}"
+        );
+        assert!(before.as_str() < cells[0], "twice, or out of order: {row}");
+        before = cells[0].to_owned();
+    }
+    assert!(before.as_str() >= "| X-26", "the last is {before}");
+}
+
 /// Values from callers reach a database only as bound values. Other SQL exists only in the files below, without values
 /// from outside.
 #[test]

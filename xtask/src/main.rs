@@ -18,11 +18,13 @@ mod compose;
 mod contracts;
 mod faults;
 mod lint;
+mod outside;
 mod process;
 mod rollout;
 mod servers;
 mod stop;
 mod test;
+mod tools;
 mod workspace;
 
 use std::ffi::OsString;
@@ -100,6 +102,12 @@ enum Task {
     /// Prepare the example clients below target/, as the tests run them, and print their folders
     Clients,
 
+    /// Build the programs that the tests run, such as grpcurl, below target/, and print their paths
+    Tools(tools::Tools),
+
+    /// Run the clients of all languages and programs such as grpcurl, Prometheus and Jaeger against the services
+    Outside(outside::Outside),
+
     /// Start the servers of the tests, print their addresses as export lines, and keep them running until Ctrl-C: for
     /// quick runs of `cargo test` in another shell
     #[command(after_long_help = SERVERS_HELP)]
@@ -123,7 +131,8 @@ For each of the two servers, the first available source is used:
   4. as root on Debian or Ubuntu: apt-get install, then as 2
 ANGARIUM_TEST_OWN_SERVER is set to a command line that starts a private PostgreSQL or RabbitMQ, for tests that kill servers. Without
 their programs, such tests are skipped with a message. ANGARIUM_TEST_CLIENTS is set to a command line that prepares the example clients
-for the tests that run them; it needs Python and Node.js.
+for the tests that run them; it needs Python and Node.js. ANGARIUM_TEST_TOOLS is set to a command line that builds grpcurl and
+health probes; it needs Go.
 Started servers are stopped, also after a failure, Ctrl-C or SIGTERM.";
 
 fn main() -> ExitCode {
@@ -157,6 +166,8 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Contracts(task) => contracts::run(task, stop),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
         Task::Clients => clients::run(stop),
+        Task::Tools(tools) => tools::run(tools, stop),
+        Task::Outside(outside) => outside::run(outside, stop),
         Task::Servers => servers::keep(stop),
         Task::Own { product } => own::run(*product, stop),
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::end_soon;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -176,8 +177,14 @@ impl Engine {
         tokio::join!(
             receive,
             self.relay.run(quiet.clone()),
-            self.store.backlog().watch(&self.store, self.budget, &stop),
-            retention::run(&self.store, &self.retention, self.queue.as_deref(), &stop),
+            end_soon(
+                &stop,
+                self.store.backlog().watch(&self.store, self.budget, &stop)
+            ),
+            end_soon(
+                &stop,
+                retention::run(&self.store, &self.retention, self.queue.as_deref(), &stop)
+            ),
             self.inventory.run(&self.store, &stop),
         );
     }

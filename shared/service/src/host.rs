@@ -109,7 +109,12 @@ impl Host {
         }
         serving.beside("answers", idempotency::clean(database, stop.clone()));
         for worker in parts.workers {
-            serving.beside(worker.name, (worker.start)(stop.clone()));
+            let running = (worker.start)(stop.clone());
+            if worker.finishes {
+                serving.beside_to_its_end(worker.name, running);
+            } else {
+                serving.beside(worker.name, running);
+            }
         }
         serving
             .finish_with("messaging", |stop, committed| engine.run(stop, committed))

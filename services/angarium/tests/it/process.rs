@@ -14,7 +14,8 @@ use testkit::{Broker, authorized};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// A registered user.
+/// Somebody who has registered.
+#[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) user_id: String,
     pub(crate) email: String,

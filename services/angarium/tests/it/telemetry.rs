@@ -3,5 +3,8 @@
 
 mod journey;
 mod logs;
+mod losing;
 mod measured;
 mod story;
+
+pub(crate) use measured::OF_FAILURES;

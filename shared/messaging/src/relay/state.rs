@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::config::RelayConfig;
 use super::lease::Lease;
+use super::standing::Standing;
 use super::wake::Others;
 use crate::connected::{Connections, Link};
 use crate::due::Due;
@@ -23,6 +24,7 @@ pub struct Relay {
     pub(super) instruments: Instruments,
     pub(super) config: RelayConfig,
     pub(super) link: Link,
+    pub(super) standing: Standing,
     /// An event was committed in this process.
     pub(super) committed: Arc<Notify>,
     /// What has come of the commits of other processes.
@@ -56,6 +58,7 @@ impl Relay {
             transport,
             config,
             link: Connections::new().link(),
+            standing: Standing::default(),
             committed,
             others: Others::default(),
         }
