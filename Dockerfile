@@ -17,11 +17,14 @@ COPY services services
 # Of the other packages no more than the workspace asks for: a test that changes has nothing compiled again.
 COPY bench/Cargo.toml bench/
 COPY tests/Cargo.toml tests/
+COPY tests/faults/Cargo.toml tests/faults/
 COPY tests/fuzzing/Cargo.toml tests/fuzzing/
 COPY tests/scenarios/Cargo.toml tests/scenarios/
+COPY tests/switches/Cargo.toml tests/switches/
 COPY xtask/Cargo.toml xtask/
-RUN mkdir bench/src tests/fuzzing/src tests/scenarios/src xtask/src \
-    && touch bench/src/main.rs tests/fuzzing/src/lib.rs tests/scenarios/src/lib.rs xtask/src/main.rs
+RUN mkdir bench/src tests/faults/src tests/fuzzing/src tests/scenarios/src tests/switches/src xtask/src \
+    && touch bench/src/main.rs tests/faults/src/main.rs tests/fuzzing/src/lib.rs tests/scenarios/src/lib.rs tests/switches/src/lib.rs \
+        xtask/src/main.rs
 # The times of files prove nothing here: what is cached may be younger than another checkout. So ours are compiled again.
 RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=angarium-target,target=/src/target,sharing=locked \

@@ -18,6 +18,7 @@ mod compose;
 mod contracts;
 mod faults;
 mod lint;
+mod overlay;
 mod process;
 mod rollout;
 mod servers;
@@ -56,7 +57,8 @@ enum Task {
         args: Vec<OsString>,
     },
 
-    /// Break the system on purpose and judge what is left: `cargo xtask faults [NAME] [--seed N] [--quick]`
+    /// Break the system on purpose and judge what is left: `cargo xtask faults [NAME] [--seed N] [--quick]`;
+    /// `cargo xtask faults test` runs the short form of all runs as tests
     #[command(disable_help_flag = true)]
     Faults {
         /// `--help` lists the names
@@ -67,6 +69,10 @@ enum Task {
         )]
         args: Vec<OsString>,
     },
+
+    /// Renew the patch that adds the switches of the fault runs to a copy of the sources
+    #[command(subcommand)]
+    Overlay(overlay::Overlay),
 
     /// Compare the services with a bare floor: `cargo xtask bench [--quick] [--rounds N] [--profile NAME]`
     #[command(disable_help_flag = true)]
@@ -148,6 +154,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
+        Task::Overlay(task) => overlay::run(task),
         Task::Rollout(rollout) => rollout::run(rollout, stop),
         Task::Bench { args } => bench::run(args, stop),
         Task::ComposeTest => compose::run(stop),

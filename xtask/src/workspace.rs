@@ -12,8 +12,12 @@ pub(crate) fn root() -> PathBuf {
 
 /// xtask's own files; below cargo's target folder, so that `cargo clean` takes them.
 pub(crate) fn state() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    root().join(target).join("xtask")
+    target().join("xtask")
+}
+
+/// Cargo's target folder.
+pub(crate) fn target() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// Cargo at the root. The variables that `cargo run` gave us are removed: build scripts that
