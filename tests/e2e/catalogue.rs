@@ -1,4 +1,4 @@
-//! The event catalogue of ARCHITECTURE.md, and who consumes what, compared with the contracts and the subscription tables.
+//! Compares the event catalogue of ARCHITECTURE.md, with its consumers, with the contracts and the subscriptions.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ fn event(event_type: &str) -> &'static contracts::EventInfo {
         .unwrap_or_else(|| panic!("{event_type} is no event of the contracts"))
 }
 
-/// The cells *consumed by* of one event's rows.
+/// The cells *consumed by* in the rows of one event.
 fn consumers<'a>(architecture: &'a str, routing_key: &str) -> Vec<&'a str> {
     let first = format!("| `{routing_key}` ");
     let rows = architecture
@@ -78,7 +78,7 @@ fn consumers<'a>(architecture: &'a str, routing_key: &str) -> Vec<&'a str> {
     cells.map(str::trim).collect()
 }
 
-/// An event that has to reach a queue and that no queue takes would stay in its outbox for good, and others behind it.
+/// An event without a queue would stay in its outbox forever, with later events behind it.
 #[test]
 fn what_nobody_consumes_may_go_unrouted_and_so_may_what_is_published_again_anyway() {
     let queues = participants().into_iter();

@@ -1,4 +1,4 @@
-//! What cannot be read is kept with its cause, and stops nothing.
+//! A message that cannot be read is stored with its cause, and blocks nothing.
 
 use bytes::Bytes;
 use contracts::Event as _;

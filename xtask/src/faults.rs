@@ -1,7 +1,7 @@
-//! `cargo xtask faults`: the runs that break the system on purpose, with the servers' URLs in the environment.
+//! `cargo xtask faults`: runs that break the system on purpose, with the servers' URLs in the environment.
 //!
-//! All arguments go to the program of the runs, also `--help`. `cargo xtask faults test` runs their short form as tests, and its
-//! arguments go to the test program.
+//! All arguments go to the program `faults`, also `--help`. `cargo xtask faults test` runs the short form of the runs as tests, and
+//! its arguments go to the test program.
 
 use std::env;
 use std::ffi::OsString;

@@ -19,7 +19,7 @@ pub(crate) struct Link {
 }
 
 /// # Errors
-/// Where the broker does not let us in.
+/// If the broker refuses the connection.
 pub(crate) async fn connect(url: &Url) -> Result<Link> {
     let connecting = Connection::connect(url.as_str(), ConnectionProperties::default());
     let connection = tokio::time::timeout(LIMIT, connecting).await;
@@ -34,10 +34,10 @@ pub(crate) async fn connect(url: &Url) -> Result<Link> {
     })
 }
 
-/// A durable quorum queue.
+/// Declares a durable quorum queue.
 ///
 /// # Errors
-/// Where the broker refuses it.
+/// If the broker refuses it.
 pub(crate) async fn declare(channel: &Channel, queue: &str) -> Result<()> {
     let options = QueueDeclareOptions {
         durable: true,

@@ -39,7 +39,7 @@ struct Orders {
 }
 
 /// # Errors
-/// Where the port is taken.
+/// If the port is in use.
 pub(crate) async fn serve(listen: SocketAddr, pool: PgPool, woken: Arc<Notify>) -> Result<()> {
     let (_reporter, health) = tonic_health::server::health_reporter();
     let orders = OrderServiceServer::new(Orders { pool, woken });
@@ -171,5 +171,5 @@ impl OrderService for Orders {
 }
 
 fn only_place_order() -> Status {
-    Status::unimplemented("the floor places orders, and does nothing else")
+    Status::unimplemented("the bare floor only implements PlaceOrder")
 }

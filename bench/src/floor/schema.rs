@@ -45,7 +45,7 @@ const TABLES: [&str; 7] = [
 ];
 
 /// # Errors
-/// Where the database refuses a table.
+/// If the database refuses a table.
 pub(crate) async fn create(pool: &PgPool) -> Result<()> {
     for statement in TABLES {
         sqlx::query(statement).execute(pool).await?;

@@ -164,5 +164,7 @@ fn stored_id(text: &str) -> Result<Uuid, DbErr> {
 }
 
 fn unreadable(column: &str) -> DbErr {
-    DbErr::Type(format!("{column} holds what this release never writes"))
+    DbErr::Type(format!(
+        "{column} has a value that this release never writes"
+    ))
 }

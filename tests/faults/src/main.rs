@@ -310,6 +310,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_switch_stands_in_the_overlay_or_in_the_workload() {
+        let overlay = include_str!("../overlay.patch").lines();
+        let added = overlay.filter(|line| line.starts_with('+'));
+        let workload = include_str!("workload/commands.rs").lines();
+        let wire = include_str!("wire.rs").lines();
+        let lines: Vec<&str> = added.chain(workload).chain(wire).collect();
+        let times = |call: String| lines.iter().filter(|line| line.contains(&call)).count();
+        for point in switches::POINTS {
+            assert_eq!(times(format!("point(\"{point}\")")), 1, "{point}");
+        }
+        for mistake in switches::MISTAKES {
+            assert_ne!(times(format!("broken(\"{mistake}\")")), 0, "{mistake}");
+        }
+    }
+
+    #[test]
     fn each_run_has_its_title_as_name_and_a_description() {
         for run in Cli::command().get_subcommands() {
             if !run.is_hide_set() {

@@ -1,4 +1,4 @@
-//! Somebody who calls the services from outside, and reads the mails.
+//! An external caller of the services, who also reads the mails.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ use crate::patience::{PATIENCE, eventually};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// More than a page holds where nothing is said.
+/// More than the default page size.
 const PAGE: i32 = 100;
 
 #[derive(Clone)]
@@ -33,10 +33,10 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Of services that listen there without TLS.
+    /// For services at these addresses, without TLS.
     ///
     /// # Errors
-    /// Where an address is none.
+    /// If an address is invalid.
     pub fn new(
         users: SocketAddr,
         orders: SocketAddr,
@@ -47,7 +47,7 @@ impl Caller {
         Ok(Self::over(channels, mailbox))
     }
 
-    /// Over these channels to users, orders and notifications.
+    /// With channels to users, orders and notifications.
     pub fn over([users, orders, notifications]: [Channel; 3], mailbox: Mailbox) -> Self {
         Self {
             users: UserServiceClient::new(users),
@@ -57,10 +57,10 @@ impl Caller {
         }
     }
 
-    /// The id of a new user, who has not verified the address yet.
+    /// Registers a user with an unverified address, and returns the id.
     ///
     /// # Errors
-    /// What the service answers.
+    /// The service's error.
     pub async fn register(&self, email: &str, display_name: &str) -> Result<String> {
         let request = CreateUserRequest {
             email: email.to_owned(),
@@ -72,10 +72,10 @@ impl Caller {
         Ok(answer.user.context("the answer holds no user")?.user_id)
     }
 
-    /// Verifies the address with the code of the mail, and returns the code.
+    /// Verifies the address with the code from the mail, and returns the code.
     ///
     /// # Errors
-    /// Where there is no mail, or the code does not work.
+    /// If there is no mail, or the code does not work.
     pub async fn verify(&self, email: &str) -> Result<String> {
         let code = self.mailbox.next_code(email, &[].into()).await?;
         let request = VerifyEmailRequest {
@@ -89,7 +89,7 @@ impl Caller {
     }
 
     /// # Errors
-    /// What the service answers.
+    /// The service's error.
     pub async fn log_in(&self, email: &str, password: &str) -> Result<Tokens, Status> {
         let request = AuthenticateRequest {
             email: email.to_owned(),
@@ -101,10 +101,10 @@ impl Caller {
         tokens.ok_or_else(|| Status::data_loss("the answer holds no tokens"))
     }
 
-    /// Places an order as soon as the order service has heard of the user and of the key of the token.
+    /// Places an order, after the order service knows the user and the key of the token.
     ///
     /// # Errors
-    /// Where it does not come to that.
+    /// If that takes too long.
     pub async fn place(&self, token: &str, sku: &str) -> Result<Order> {
         let request = PlaceOrderRequest {
             lines: vec![line(sku)],
@@ -120,10 +120,10 @@ impl Caller {
         .await
     }
 
-    /// All orders of the user whose token it is.
+    /// All orders of the token's user.
     ///
     /// # Errors
-    /// What the service answers.
+    /// The service's error.
     pub async fn orders_of(&self, token: &str) -> Result<Vec<Order>, Status> {
         let mut found = Vec::new();
         let mut request = ListOrdersRequest {
@@ -141,10 +141,10 @@ impl Caller {
         }
     }
 
-    /// All mails to the user whose token it is, whatever their state.
+    /// All mails to the token's user, in any state.
     ///
     /// # Errors
-    /// What the service answers.
+    /// The service's error.
     pub async fn notifications_of(&self, token: &str) -> Result<Vec<Notification>, Status> {
         let mut found = Vec::new();
         let mut request = ListNotificationsRequest {
@@ -163,10 +163,10 @@ impl Caller {
         }
     }
 
-    /// Waits until so many mails of this kind were made for the user, and all of them were sent.
+    /// Waits until the user has `number` mails of this kind, all of them sent.
     ///
     /// # Errors
-    /// Where it does not come to that.
+    /// If that takes too long.
     pub async fn sent(&self, token: &str, kind: NotificationKind, number: usize) -> Result<()> {
         let what = format!("{number} times {}", kind.as_str_name());
         eventually(&what, PATIENCE, async || {
@@ -191,14 +191,14 @@ impl Caller {
 /// `message` with a token.
 pub fn authorized<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    // A token that is none is left out, and the call refused.
+    // An invalid token is left out, and the call is refused.
     if let Ok(value) = format!("Bearer {token}").parse() {
         request.metadata_mut().insert("authorization", value);
     }
     request
 }
 
-/// Whether the same call may succeed a moment later: what it needs has not been heard of yet, or nobody could answer.
+/// Whether the same call may succeed later: an event has not arrived yet, or the service is unavailable.
 pub fn is_passing(status: &Status) -> bool {
     matches!(
         status.code(),
@@ -223,10 +223,10 @@ pub fn line(sku: &str) -> OrderLine {
     }
 }
 
-/// Connects when it is first used, and again whenever it has to.
+/// Connects on first use, and reconnects.
 ///
 /// # Errors
-/// Where the address is none.
+/// If the address is invalid.
 pub fn channel(address: SocketAddr) -> Result<Channel> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?.connect_lazy())
 }

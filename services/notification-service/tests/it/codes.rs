@@ -57,10 +57,7 @@ async fn a_code_that_is_too_old_is_not_sent_any_more(
     let failed = world
         .notification(event_id, NotificationState::Failed)
         .await;
-    assert_eq!(
-        failed.failure,
-        "the code in the mail does not work any more"
-    );
+    assert_eq!(failed.failure, "the code in the mail has expired");
     assert_eq!(world.mails().names().len(), 0);
     world.stop().await;
 }
@@ -76,7 +73,7 @@ async fn a_code_that_was_sealed_for_something_else_is_not_sent_and_tried_again(
     // As if somebody had put the code of a reset into the mail of a verification.
     request.sealed_code = sealed(Purpose::PasswordReset, &user.user_id, "ABCD-EFGH");
     let event_id = world.publish(&request).await;
-    let expected = "the code in the mail cannot be opened: MAIL_SEALING_KEY is not the one that the user service has";
+    let expected = "the code in the mail cannot be decrypted: set the same MAIL_SEALING_KEY as in the user service";
     let pending = "SELECT coalesce(max(failure), '') FROM notification WHERE state = 'pending'";
     eventually_is("the attempt has failed", expected.to_owned(), async || {
         world.value::<String>(pending).await

@@ -245,10 +245,7 @@ async fn a_mail_to_what_is_no_address_fails_at_once_and_says_so_without_naming_i
     let failed = world
         .notification(event_id, NotificationState::Failed)
         .await;
-    assert_eq!(
-        failed.failure,
-        "the address is none that mail can be sent to"
-    );
+    assert_eq!(failed.failure, "the address is not a valid mail address");
     assert_eq!(failed.send_time, None);
 
     let promised = outbox(&world.db).await;

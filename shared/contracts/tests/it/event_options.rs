@@ -1,4 +1,4 @@
-//! A wrong or missing event option ends the build with a message that names the file, the message and the remedy.
+//! A wrong or missing event option fails the build. The message names the file, the proto message and the remedy.
 
 use crate::events;
 use crate::protos::{compile, event};
@@ -11,12 +11,12 @@ const USER_EVENTS: &str = "angarium/user/v1/user_events.proto";
 const USER_DELETED: &str = r#"exchange: "user_events" aggregate: "user" routing_key: "user.deleted" aggregate_id_field: "user_id""#;
 const USER_ID: &str = "string user_id = 1;";
 
-/// What the build says about these files.
+/// The mistakes that the build reports for these files.
 fn mistakes(files: &[(&str, &str)]) -> anyhow::Result<Vec<String>> {
     Ok(events::read(&compile(files)?).err().unwrap_or_default())
 }
 
-/// Asserts that the build says exactly one thing about a file of events with this body, and that it says where and what.
+/// Asserts that the build reports exactly one mistake for a file of events with this body, with its place.
 fn assert_refused(body: &str, message: &str, what: &str) -> anyhow::Result<()> {
     let mistakes = mistakes(&[(EVENTS, body)])?;
     let [mistake] = mistakes.as_slice() else {
@@ -100,7 +100,7 @@ fn an_event_with_the_routing_key_of_another_aggregate_is_refused() -> anyhow::Re
     Ok(())
 }
 
-/// Whichever of the two stands first.
+/// In both orders of the two messages.
 #[test]
 fn an_event_with_the_id_of_another_aggregate_is_refused_unless_it_has_versions_of_its_own()
 -> anyhow::Result<()> {
@@ -273,7 +273,7 @@ fn siblings_that_name_their_aggregate_differently_are_refused() -> anyhow::Resul
     )
 }
 
-/// At any depth: what nothing erases would be kept for as long as the history.
+/// At any depth: otherwise the history would keep personal data that no code erases.
 #[test]
 fn sensitive_fields_without_a_person_are_refused() -> anyhow::Result<()> {
     let own = event(

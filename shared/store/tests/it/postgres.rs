@@ -141,7 +141,7 @@ async fn of_two_transactions_in_a_deadlock_one_is_a_conflict() {
     };
     lock(&one, "a").await.unwrap();
     lock(&other, "b").await.unwrap();
-    // Each asks for what the other has; the server ends one of them, and so lets the other one have it.
+    // Each wants the row of the other; the server ends one of them.
     let in_turn = async |transaction: Transaction, name| {
         let answer = lock(&transaction, name).await;
         transaction.rollback().await.unwrap();
@@ -264,12 +264,12 @@ async fn a_schema_that_is_no_plain_name_is_refused() {
     let config = DatabaseConfig::new("postgres://db/x").with_schema("x; DROP SCHEMA public");
     let error = store::connect(&config, "test").await.unwrap_err();
     assert!(
-        error.to_string().contains("no name for a schema"),
+        error.to_string().contains("not a valid schema name"),
         "{error}"
     );
 }
 
-/// A way to the server that can be cut: new connections are refused then, open ones end.
+/// A proxy to the server that can be cut: it then refuses new connections and ends open ones.
 struct Proxy {
     url: Url,
     up: watch::Sender<bool>,

@@ -128,7 +128,7 @@ fn a_message_that_reaches_no_queue_is_not_lost(
     passes(&[run]);
 }
 
-/// One mistake for each symptom; the same runs pass without it.
+/// One wrong engine for each symptom; the same runs pass without it.
 #[rstest]
 fn a_wrong_engine_does_not_pass(
     #[values(

@@ -1,7 +1,7 @@
-//! A light load that goes on while things around it change, and the verdict on what is left of it.
+//! A light load that continues during changes, and the verdict on its results.
 //!
-//! A few users order and rename themselves, an admin confirms and ships. The verdict compares acknowledged calls with the orders and
-//! mails that are there in the end.
+//! A few users order and rename themselves, an admin confirms and ships. The verdict compares acknowledged calls with
+//! the orders and mails at the end.
 
 use anyhow::{Result, ensure};
 
@@ -17,12 +17,12 @@ pub use self::ledger::Verdict;
 use self::load::{Load, Worker};
 use self::views::Views;
 
-/// The user that may confirm and ship.
+/// The user who may confirm and ship.
 pub struct Admin {
     email: String,
 }
 
-/// Users under load. It needs a [`LocalSet`](tokio::task::LocalSet).
+/// Users under load. Needs a [`LocalSet`](tokio::task::LocalSet).
 pub struct Workload {
     token: String,
     views: Views,
@@ -30,10 +30,10 @@ pub struct Workload {
 }
 
 impl Admin {
-    /// Registers the address, which `ADMIN_EMAILS` has to name, and verifies it.
+    /// Registers and verifies the address, which must be in `ADMIN_EMAILS`.
     ///
     /// # Errors
-    /// What the service answers, or where no mail comes.
+    /// The service's error, or a missing mail.
     pub async fn register(caller: &Caller, email: String) -> Result<Self> {
         caller.register(&email, "The Admin").await?;
         caller.verify(&email).await?;
@@ -43,7 +43,7 @@ impl Admin {
     /// A new access token. It works for 15 minutes.
     ///
     /// # Errors
-    /// What the service answers.
+    /// The service's error.
     pub async fn token(&self, caller: &Caller) -> Result<String> {
         let tokens = caller.log_in(&self.email, PASSWORD).await?;
         Ok(tokens.access_token)
@@ -51,10 +51,10 @@ impl Admin {
 }
 
 impl Workload {
-    /// Registers `users` users with addresses that begin with `name`, and starts to call.
+    /// Registers `users` users with addresses that begin with `name`, and starts calling.
     ///
     /// # Errors
-    /// Where a user cannot register or order.
+    /// If a user cannot register or order.
     pub async fn start(caller: &Caller, admin: &Admin, name: &str, users: usize) -> Result<Self> {
         let token = admin.token(caller).await?;
         let mut workers = Vec::new();
@@ -76,16 +76,16 @@ impl Workload {
     /// Waits until `calls` more calls are answered.
     ///
     /// # Errors
-    /// Where the load stands still, or a call gets an answer that a retry would not change.
+    /// If the load stands still, or a call gets an error that a retry would not change.
     pub async fn goes_on(&mut self, calls: usize) -> Result<()> {
         self.load.goes_on(calls).await
     }
 
-    /// Ends the load, waits for its effects and judges them. `deaths` says whether a process was killed meanwhile: only then may a
-    /// mail come twice.
+    /// Ends the load, waits for its effects and judges them. `deaths`: a process was killed meanwhile; only then may a
+    /// mail be sent twice.
     ///
     /// # Errors
-    /// Where something was lost, duplicated or out of order.
+    /// If something was lost, duplicated or out of order.
     pub async fn end(self, deaths: bool) -> Result<Verdict> {
         let mut workers = self.load.end().await?;
         let mut verdict = Verdict::default();

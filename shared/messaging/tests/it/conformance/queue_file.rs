@@ -17,6 +17,19 @@ async fn a_second_process_is_told_that_the_file_is_in_use() {
 }
 
 #[tokio::test]
+async fn a_queue_file_that_is_just_being_closed_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("queue.db");
+    let lock = std::fs::File::create(file.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let opening = tokio::spawn(async move { Embedded::open(&file).await.map(|_| ()) });
+    // It has looked once by now, and waits.
+    tokio::task::yield_now().await;
+    drop(lock);
+    opening.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_made_is_named() {
     let broker = Broker::create(BrokerKind::Embedded).await;
     let file = broker.folder().unwrap().join("queue.db").join("nested.db");
