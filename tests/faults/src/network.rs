@@ -228,8 +228,7 @@ impl System {
     fn healed(&mut self, what: &str, longest: Recovery, since: Instant) {
         self.watch.recovered(what, longest);
         if self.faulty.target == Target::Broker {
-            self.watch
-                .calls(&self.load, since, &format!("{what}: calls"));
+            self.watch.calls(&self.load, since, what);
         }
         let (most, open) = (self.faulty.target.most_open(), self.faulty.most_open());
         if open > most {

@@ -52,7 +52,7 @@ fn aborts(point: &str, stack: Stack, args: &[&str]) {
 }
 
 #[test]
-fn several_relays_and_consumers_keep_the_order() {
+fn relays_and_consumers_keep_the_order_while_handlers_fail() {
     passes(&["order"]);
 }
 
@@ -67,12 +67,12 @@ fn live_connections_have_durable_settings() {
 }
 
 #[test]
-fn a_broker_that_fails_in_many_ways_loses_nothing() {
+fn a_closed_locked_purged_or_killed_broker_loses_nothing() {
     passes(&["broker"]);
 }
 
 #[test]
-fn a_link_that_breaks_in_many_ways_loses_nothing() {
+fn a_link_that_breaks_in_any_way_loses_nothing() {
     passes(&["network"]);
 }
 
@@ -102,7 +102,7 @@ fn a_clock_that_jumps_ahead_and_back_loses_nothing() {
 }
 
 #[test]
-fn messages_that_no_handler_can_process_harm_no_other() {
+fn poison_messages_harm_nothing_else() {
     passes(&["poison"]);
 }
 
