@@ -25,3 +25,4 @@ mod registered;
 mod system;
 mod tidy;
 mod traces;
+mod wording;
