@@ -17,12 +17,15 @@ COPY services services
 # Only the manifests of the other packages, so that a changed test recompiles nothing.
 COPY bench/Cargo.toml bench/
 COPY tests/Cargo.toml tests/
+COPY tests/faults/Cargo.toml tests/faults/
 COPY tests/fuzzing/Cargo.toml tests/fuzzing/
 COPY tests/scenarios/Cargo.toml tests/scenarios/
+COPY tests/switches/Cargo.toml tests/switches/
 COPY xtask/Cargo.toml xtask/
 COPY deploy/sbom.sh deploy/
-RUN mkdir bench/src tests/fuzzing/src tests/scenarios/src xtask/src \
-    && touch bench/src/main.rs tests/fuzzing/src/lib.rs tests/scenarios/src/lib.rs xtask/src/main.rs
+RUN mkdir bench/src tests/faults/src tests/fuzzing/src tests/scenarios/src tests/switches/src xtask/src \
+    && touch bench/src/main.rs tests/faults/src/main.rs tests/fuzzing/src/lib.rs tests/scenarios/src/lib.rs tests/switches/src/lib.rs \
+        xtask/src/main.rs
 # File times are not reliable: the cache may be newer than this checkout. So our crates are always recompiled.
 RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=angarium-target,target=/src/target,sharing=locked \

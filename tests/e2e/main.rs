@@ -12,7 +12,6 @@ mod counters;
 mod deployment;
 mod duplicates;
 mod erasure;
-mod faults;
 mod flow;
 mod identity;
 mod idle;

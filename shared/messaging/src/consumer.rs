@@ -9,7 +9,6 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::connected::{Connections, Link};
-use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::subscription::Subscriptions;
@@ -148,7 +147,6 @@ impl Consumer {
             .await;
         // What the lanes have is finished before anything is received anew, or one aggregate would be in two lanes.
         lanes.close();
-        faults::point("stopping");
         while let Some(acks) = done.next().await {
             if ended.is_ok() {
                 ended = acknowledge(&mut *receiver, acks).await;
@@ -208,6 +206,5 @@ async fn acknowledge(receiver: &mut dyn Receiver, acks: Vec<Ack>) -> Result<(), 
     for ack in acks {
         receiver.acknowledge(ack).await?;
     }
-    faults::point("acknowledged");
     Ok(())
 }

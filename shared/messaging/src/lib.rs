@@ -15,8 +15,6 @@ pub mod dead_letters;
 pub mod definitions;
 mod due;
 mod engine;
-#[doc(hidden)]
-pub mod faults;
 mod inbox;
 mod migrations;
 pub mod outbox;

@@ -17,7 +17,6 @@ use super::observe;
 use super::outcome::Failure;
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
-use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::transport::Delivery;
@@ -124,7 +123,6 @@ impl Lane {
     }
 
     fn settle(&self, batch: &[Delivery]) {
-        faults::point("done");
         // Where the connection was given up, nothing receives this; the deliveries then come again, as duplicates.
         let _ = self
             .settled

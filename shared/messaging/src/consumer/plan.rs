@@ -12,7 +12,6 @@ use super::decide::{self, Arrival, Known, Passing, Release, Turn, turn};
 use super::outcome::Failure;
 use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
-use crate::faults;
 use crate::inbox::positions::{self, Aggregate, Moved};
 use crate::inbox::{self, Due, Handled, Held, held};
 use crate::retry::millis;
@@ -136,7 +135,7 @@ impl Pipeline {
         envelope: &Envelope,
     ) -> Result<Option<(Aggregate, i64)>, HandlerError> {
         let aggregate = aggregate_type(&message.routing_key);
-        if !self.subscriptions.takes_in_order(aggregate) || faults::broken("no-version-guard") {
+        if !self.subscriptions.takes_in_order(aggregate) {
             return Ok(None);
         }
         let version = envelope.aggregate_version.ok_or_else(|| {
@@ -272,9 +271,6 @@ impl Pipeline {
             return Ok(());
         }
         let mut came = inbox::first_times(transaction, self.consumer(), &arrived).await?;
-        if !arrived.is_empty() {
-            faults::point("seen");
-        }
         for step in steps {
             let (Action::Handle(delivered), None) = (&mut step.action, step.item.due) else {
                 continue;

@@ -15,7 +15,6 @@ use super::observe::Processing;
 use super::outcome::{Failure, Outcome};
 use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
-use crate::faults;
 use crate::inbox::positions;
 use crate::store::Store;
 use crate::subscription::{Given, HandlerError};
@@ -224,7 +223,6 @@ impl Pipeline {
             }
             Ok(Ok(result)) => result?,
         }
-        faults::point("handled");
         Ok(())
     }
 }
