@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoint::{Comparing, Completeness, Receiving};
 use crate::connected::{Connections, Link};
 use crate::faults;
 use crate::reconnect::Reconnect;
@@ -55,6 +57,7 @@ pub struct Consumer {
     /// That of the dead letters.
     dead_letters: Link,
     producers: Option<Arc<Producers>>,
+    complete: Completeness,
 }
 
 impl Consumer {
@@ -65,7 +68,14 @@ impl Consumer {
         subscriptions: Subscriptions,
         config: ConsumerConfig,
     ) -> Self {
+        let checkpoints = Receiving {
+            consumer: subscriptions.consumer(),
+            bindings: subscriptions.bindings().clone(),
+            missing_after: config.missing_after,
+            inbox_retention: config.inbox_retention,
+        };
         let pipeline = Arc::new(Pipeline {
+            checkpoints,
             subscriptions,
             retry: config.retry.clone(),
             handler_time_out: config.handler_time_out,
@@ -75,7 +85,9 @@ impl Consumer {
             instruments: Instruments::new(),
         });
         let connections = Connections::new();
+        let complete = Completeness::new(pipeline.consumer());
         Self {
+            complete,
             store,
             transport,
             pipeline,
@@ -99,6 +111,11 @@ impl Consumer {
         self
     }
 
+    /// Whether it has every event, as far as the checkpoints of its producers show.
+    pub(crate) fn complete(&self) -> watch::Receiver<bool> {
+        self.complete.watch()
+    }
+
     /// Runs until `stop`, then finishes what it has begun. It does not fail: it reconnects.
     pub async fn run(self, stop: CancellationToken) {
         let retries = RetryWorker::new(
@@ -106,11 +123,17 @@ impl Consumer {
             Arc::clone(&self.pipeline),
             self.config.lanes,
         );
+        let comparing = Comparing {
+            consumer: self.pipeline.consumer(),
+            missing_after: self.config.missing_after,
+        };
         tokio::join!(
             self.receive(&stop),
             self.take_in_dead_letters(&stop),
             retries.run(&stop),
             retries.keep_bounds(&stop),
+            comparing.run(&self.store, &stop),
+            self.complete.run(&self.store, &stop),
         );
     }
 

@@ -8,6 +8,7 @@
 mod asking;
 mod backlog;
 mod bounds;
+mod checkpoint;
 mod config;
 mod connected;
 mod consumer;
@@ -40,6 +41,7 @@ pub use self::store::{BeginError, Store};
 pub use asking::ask_until_answered;
 pub use backlog::OverBudget;
 pub use bounds::{Bound, TimeForm};
+pub use checkpoint::CheckpointPace;
 pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
 pub use due::{Due, Woken};

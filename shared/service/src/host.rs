@@ -95,6 +95,9 @@ impl Host {
         let mut serving = Serving::start(server, service, &shutdown);
         serving.tell_of("broker", engine.connected());
         serving.tell_of("consumer", store.consuming());
+        if let Some(complete) = engine.complete() {
+            serving.tell_of("complete", complete);
+        }
         let late = erasure::erase_late(store.clone(), stop.clone());
         serving.beside("erasure", late);
         if definition.keys == Keys::Announced {

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use super::config::RelayConfig;
 use super::lease::Lease;
 use super::wake::Others;
+use crate::checkpoint::Checkpoints;
 use crate::connected::{Connections, Link};
 use crate::due::Due;
 use crate::outbox::{self, Aggregate};
@@ -22,6 +23,7 @@ pub struct Relay {
     pub(super) system: System,
     pub(super) instruments: Instruments,
     pub(super) config: RelayConfig,
+    pub(super) checkpoints: Option<Checkpoints>,
     pub(super) link: Link,
     /// An event was committed in this process.
     pub(super) committed: Arc<Notify>,
@@ -49,12 +51,20 @@ impl Relay {
     /// A relay from the outbox in `store` to `transport`.
     pub fn new(store: Store, transport: Arc<dyn Transport>, config: RelayConfig) -> Self {
         let committed = store.signal(outbox::SIGNAL);
+        let checkpoints = config.checkpoints.clone();
+        let checkpoints = checkpoints.map(|(exchanges, pace)| Checkpoints {
+            source: config.service.clone(),
+            exchanges,
+            pace,
+            retention: config.retention.unwrap_or_default(),
+        });
         Self {
             store,
             system: transport.system(),
             instruments: Instruments::new(),
             transport,
             config,
+            checkpoints,
             link: Connections::new().link(),
             committed,
             others: Others::default(),

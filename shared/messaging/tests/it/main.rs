@@ -51,6 +51,8 @@ mod lease;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod missing;
+#[cfg(test)]
 mod observing;
 #[cfg(test)]
 mod order;
