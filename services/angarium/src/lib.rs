@@ -2,7 +2,7 @@
 //! PostgreSQL and RabbitMQ. The services are the same as in their own binaries, and know nothing of one another.
 //!
 //! [`registry`] lists them; [`args`] says what can be configured, [`system`] puts the services together, [`serve`], [`demo`],
-//! [`topology`] and [`dead_letters`] are the commands.
+//! [`topology`], [`dead_letters`] and [`reconcile`] are the commands.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub mod args;
 pub mod dead_letters;
 pub mod demo;
 pub mod migrate;
+pub mod reconcile;
 pub mod registry;
 pub mod serve;
 pub mod system;

@@ -62,17 +62,22 @@ pub struct Commands {
     pub mail_codes: MailCodes,
     /// The keys of the addresses whose users are admins, once they have verified them.
     pub admins: Arc<BTreeSet<String>>,
+    /// As `admins`, of operators.
+    pub operators: Arc<BTreeSet<String>>,
 }
 
 impl Commands {
     /// What the user may beyond their own. An address that is only compared as that of an admin, such as one in full-width letters,
     /// may be another person's mailbox.
     pub fn role_of(&self, user: &User) -> Role {
-        let is_named = self.admins.contains(user.email.key()) && user.email.is_plain();
-        if user.email_verified && is_named {
-            Role::Admin
-        } else {
-            Role::User
+        if !user.email_verified || !user.email.is_plain() {
+            return Role::User;
+        }
+        let key = user.email.key();
+        match (self.admins.contains(key), self.operators.contains(key)) {
+            (true, _) => Role::Admin,
+            (false, true) => Role::Operator,
+            (false, false) => Role::User,
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod compared;
 mod forgetting;
+mod listing;
 mod publishing;
 mod receiving;
 mod stream;
@@ -17,6 +18,7 @@ mod watch;
 
 pub(crate) use compared::Comparing;
 pub(crate) use forgetting::forget;
+pub(crate) use listing::Listing;
 pub(crate) use publishing::Checkpoints;
 pub(crate) use receiving::{Receiving, decode, read};
 pub(crate) use watch::{Completeness, Incomplete, count};

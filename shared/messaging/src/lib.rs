@@ -24,6 +24,7 @@ pub mod outbox;
 pub mod pruning;
 mod reconnect;
 mod relay;
+pub mod repair;
 mod retention;
 mod retry;
 mod signals;

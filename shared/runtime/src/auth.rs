@@ -36,6 +36,8 @@ pub enum Access {
     Authenticated,
     /// Admins.
     Admin,
+    /// Operators.
+    Operator,
 }
 
 /// Whom `token` stands for where it is signed by the owner of `public_key`: what [`Verifier`] does once it has the key.

@@ -14,6 +14,7 @@ mod erasure;
 mod error;
 mod host;
 pub mod keys;
+mod ops;
 mod parts;
 pub mod settling;
 pub mod time;

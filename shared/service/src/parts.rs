@@ -54,6 +54,13 @@ pub(crate) struct Worker {
 }
 
 impl Parts {
+    /// With what every service serves.
+    pub(crate) fn and(mut self, server: impl GrpcServer, grpc: &GrpcConfig) -> Self {
+        let limits = (grpc.max_request_bytes, grpc.max_response_bytes);
+        self.routes = server.add_to(self.routes, limits);
+        self
+    }
+
     /// With a worker beside the server. It commits as calls do, and ends soon after its token is cancelled; one that ends before is
     /// a failure of the process.
     #[must_use]

@@ -26,8 +26,8 @@ pub struct Deletion {
     pub trace: TraceContext,
 }
 
-/// This user exists: from now on orders are taken for them. Where order is kept, what is there is of an earlier event; what was
-/// said of a deletion stays.
+/// This user exists: from now on orders are taken for them. An event that comes late changes nothing of a later one; what was said
+/// of a deletion stays.
 pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(), DbErr> {
     let user = ActiveModel {
         user_id: Set(heard.user_id.to_string()),
@@ -41,6 +41,7 @@ pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(
         .on_conflict(
             OnConflict::column(Column::UserId)
                 .update_columns(newer)
+                .action_and_where(Expr::cust("known_user.version < excluded.version"))
                 .to_owned(),
         )
         .exec_without_returning(db)

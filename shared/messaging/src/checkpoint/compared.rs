@@ -16,8 +16,8 @@ use crate::reconnect::Reconnect;
 use crate::retry::millis;
 use crate::store::Store;
 
-/// Rows of one comparison.
-const BATCH: i64 = 1000;
+/// Rows of one comparison: few enough that PostgreSQL looks each of them up.
+const BATCH: i64 = 200;
 /// Between two batches, however many are due.
 const PAUSE: Duration = Duration::from_millis(250);
 

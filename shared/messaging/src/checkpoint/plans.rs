@@ -109,7 +109,7 @@ async fn no_statement_about_checkpoints_reads_a_whole_table(
         60_000_i64.into(),
         sql::list(listed),
     ];
-    let some = || vec!["queue".into(), 1000_i64.into()];
+    let some = || vec!["queue".into(), 200_i64.into()];
     let id = "00000000-0000-0000-0000-000000000000";
     for (name, statement, values) in [
         ("when one is due", taking::due_in_ms(&pace), vec![]),

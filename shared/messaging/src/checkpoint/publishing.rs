@@ -4,19 +4,16 @@
 //! in every queue. It goes at least once; consumers know it by its number. One that no queue takes counts as published: where a
 //! queue is missing, its consumer sees the gap. No trouble with a checkpoint disturbs the events.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use event::{
-    CHECKPOINT_KEY, CHECKPOINT_TYPE, Checkpoint, Envelope, Message, Published, TraceContext,
-};
+use event::{CHECKPOINT_KEY, CHECKPOINT_TYPE, Checkpoint, Envelope, Message, TraceContext};
 use prost::Message as _;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::CheckpointPace;
-use super::taking::{self, Listed, Taken};
+use super::Listing;
+use super::taking::{self, Taken};
 use crate::retry::millis;
 use crate::store::Store;
 use crate::transport::{Confirmation, Publisher, TransportError};
@@ -30,12 +27,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// What a relay needs to publish checkpoints.
 pub(crate) struct Checkpoints {
-    /// The producer's name.
-    pub(crate) source: String,
     pub(crate) exchanges: Vec<String>,
-    pub(crate) pace: CheckpointPace,
-    /// OUTBOX_RETENTION.
-    pub(crate) retention: Duration,
+    pub(crate) listing: Listing,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +48,7 @@ impl Checkpoints {
         store: &Store,
         publisher: &dyn Publisher,
     ) -> Infallible {
-        let mut due = store.due(SIGNAL, taking::due_in_ms(&self.pace));
+        let mut due = store.due(SIGNAL, taking::due_in_ms(&self.listing.pace));
         loop {
             let published = self.publish_due(store, publisher).await;
             let known = match published {
@@ -82,7 +75,7 @@ impl Checkpoints {
     ) -> Result<(), CheckpointError> {
         loop {
             publisher.ready().await?;
-            let Some(taken) = taking::take(store, &self.pace).await? else {
+            let Some(taken) = taking::take(store, &self.listing.pace).await? else {
                 return Ok(());
             };
             if let Err(error) = self.publish(store, publisher, &taken).await {
@@ -99,11 +92,11 @@ impl Checkpoints {
         publisher: &dyn Publisher,
         taken: &Taken,
     ) -> Result<(), CheckpointError> {
-        let listed = taking::listed(store, taken).await?;
+        let listed = taking::listed(store.relay(), taken).await?;
         let mut confirms = Vec::with_capacity(self.exchanges.len());
         for exchange in &self.exchanges {
             let of_exchange = listed.iter().filter(|event| event.exchange == *exchange);
-            let checkpoint = self.checkpoint(taken, exchange, of_exchange);
+            let checkpoint = self.listing.checkpoint(taken, exchange, of_exchange);
             let message = self.message(taken, &checkpoint);
             confirms.push(publisher.publish(&message).await?);
         }
@@ -115,46 +108,15 @@ impl Checkpoints {
         Ok(())
     }
 
-    fn checkpoint<'a>(
-        &self,
-        taken: &Taken,
-        exchange: &str,
-        listed: impl Iterator<Item = &'a Listed>,
-    ) -> Checkpoint {
-        let mut by_type: BTreeMap<(&str, &str), Vec<Vec<u8>>> = BTreeMap::new();
-        let mut oldest_ms = None;
-        for event in listed {
-            let kind = (event.event_type.as_str(), event.routing_key.as_str());
-            by_type.entry(kind).or_default().push(event.id.into());
-            let published = Some(event.published_ms);
-            oldest_ms = published.into_iter().chain(oldest_ms).min();
-        }
-        let published = by_type.into_iter();
-        let published = published.map(|((event_type, routing_key), event_ids)| Published {
-            event_type: event_type.to_owned(),
-            routing_key: routing_key.to_owned(),
-            event_ids,
-        });
-        Checkpoint {
-            exchange: exchange.to_owned(),
-            number: taken.number,
-            stamp: taken.stamp,
-            oldest_published_ms: oldest_ms.unwrap_or(0),
-            interval_s: seconds(self.pace.idle),
-            retention_s: seconds(self.retention),
-            published: published.collect(),
-        }
-    }
-
     /// Its id differs by exchange, because a queue may be bound to several exchanges of one producer.
     fn message(&self, taken: &Taken, checkpoint: &Checkpoint) -> Message {
         let id = Uuid::new_v5(&taken.id, checkpoint.exchange.as_bytes());
         let envelope = Envelope {
             id,
             event_type: CHECKPOINT_TYPE.to_owned(),
-            source: self.source.clone(),
+            source: self.listing.source.clone(),
             time_ms: taken.taken_ms,
-            aggregate_id: self.source.clone(),
+            aggregate_id: self.listing.source.clone(),
             aggregate_version: Some(taken.number),
             correlation_id: id.to_string(),
             trace: TraceContext::default(),
@@ -162,9 +124,4 @@ impl Checkpoints {
         let body = checkpoint.encode_to_vec().into();
         envelope.to_message(&checkpoint.exchange, CHECKPOINT_KEY, body)
     }
-}
-
-/// At least one: a shorter interval than a second is a test's.
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs().max(1)).unwrap_or(i64::MAX)
 }

@@ -96,7 +96,8 @@ SELECT $1, {uuid list.event_id}, $2, $3, list.event_type, list.routing_key, $4, 
 FROM {list $6: event_id text, event_type text, routing_key text}
 WHERE NOT EXISTS (
     SELECT 1 FROM angarium_inbox AS seen WHERE seen.consumer = $1 AND seen.event_id = {uuid list.event_id})
-ON CONFLICT (consumer, event_id) DO NOTHING";
+ON CONFLICT (consumer, event_id) DO UPDATE SET number = excluded.number
+WHERE angarium_missing.number < excluded.number";
 
 impl Receiving {
     /// Follows a checkpoint of the producer `source`.

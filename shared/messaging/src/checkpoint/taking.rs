@@ -5,7 +5,7 @@
 //! the broker has the one before.
 
 use sea_orm::{DbErr, QueryResult};
-use store::sql;
+use store::{Database, sql};
 use uuid::Uuid;
 
 use super::CheckpointPace;
@@ -135,9 +135,9 @@ FROM angarium_outbox_history WHERE position > $1 AND position <= $2 ORDER BY pos
 
 /// The events of a checkpoint, as far as the history has them still. One that was put back into the outbox is in a later checkpoint
 /// again.
-pub(super) async fn listed(store: &Store, taken: &Taken) -> Result<Vec<Listed>, DbErr> {
+pub(super) async fn listed(db: &Database, taken: &Taken) -> Result<Vec<Listed>, DbErr> {
     let range = [taken.after.into(), taken.last.into()];
-    let rows = sql::query_all(store.relay(), LISTED, range).await?;
+    let rows = sql::query_all(db, LISTED, range).await?;
     let listed = rows.iter().map(|row| {
         Ok(Listed {
             exchange: row.try_get("", "exchange")?,
@@ -148,6 +148,21 @@ pub(super) async fn listed(store: &Store, taken: &Taken) -> Result<Vec<Listed>, 
         })
     });
     listed.collect()
+}
+
+/// Those from `first` to `last` that the broker has.
+pub(super) async fn confirmed_ones(
+    store: &Store,
+    first: i64,
+    last: i64,
+) -> Result<Vec<Taken>, DbErr> {
+    let reading = format!(
+        "SELECT {COLUMNS} FROM angarium_checkpoint
+         WHERE number BETWEEN $1 AND $2 AND number > 0 AND confirmed_at IS NOT NULL ORDER BY number"
+    );
+    let range = [first.into(), last.into()];
+    let rows = sql::query_all(store.connection(), &reading, range).await?;
+    rows.iter().map(taken).collect()
 }
 
 /// The broker has it.

@@ -193,6 +193,7 @@ impl Pipeline {
             return Ok(Outcome::Duplicate);
         }
         let outcome = match &step.action {
+            Action::Handle(delivered) if delivered.late => Outcome::Late,
             Action::Handle(_) => Outcome::Handled,
             Action::Begin(_) => Outcome::Baseline,
             Action::Skip(_) => Outcome::skipped(),

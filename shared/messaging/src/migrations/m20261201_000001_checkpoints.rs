@@ -1,6 +1,6 @@
-//! Checkpoints: what a producer has published, and what a consumer knows to be missing.
+//! Checkpoints and repair: what a producer has published, what a consumer knows to be missing, and what was done about it.
 //!
-//! It only adds tables, which an older release does not read. The first number of a producer is 1, and its list begins with what is
+//! It only adds tables and columns, which an older release does not read. The first number of a producer is 1, and its list begins with what is
 //! published after this migration: consumers cannot know what came before.
 
 use sea_orm_migration::prelude::*;
@@ -28,6 +28,9 @@ const TABLES: &[&str] = &[
     MISSING,
     MISSING_DUE,
     MISSING_SINCE,
+    REPAIR,
+    REPAIRED,
+    LATE,
 ];
 
 // Which part of the history each checkpoint lists: the positions after the first one, up to the last one. One at a time is not
@@ -104,3 +107,20 @@ const MISSING_DUE: &str =
     "CREATE INDEX angarium_missing_due ON angarium_missing (consumer, due_at)";
 const MISSING_SINCE: &str = "
 CREATE INDEX angarium_missing_since ON angarium_missing (consumer, source, event_id) WHERE missing_since IS NOT NULL";
+
+// Who has handed over or skipped what.
+const REPAIR: &str = "
+CREATE TABLE angarium_repair (
+    sequence {sequence},
+    consumer text   NOT NULL,
+    action   text   NOT NULL,
+    detail   text   NOT NULL,
+    events   bigint NOT NULL,
+    actor    text   NOT NULL,
+    reason   text   NOT NULL,
+    done_at  {time} NOT NULL
+)";
+
+// An event that was handed over is handled below the position as well; then it is late.
+const REPAIRED: &str = "ALTER TABLE angarium_inbox ADD COLUMN repaired_at {time}";
+const LATE: &str = "ALTER TABLE angarium_inbox ADD COLUMN late boolean";

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::config::RelayConfig;
 use super::lease::Lease;
 use super::wake::Others;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, Listing};
 use crate::connected::{Connections, Link};
 use crate::due::Due;
 use crate::outbox::{self, Aggregate};
@@ -53,10 +53,12 @@ impl Relay {
         let committed = store.signal(outbox::SIGNAL);
         let checkpoints = config.checkpoints.clone();
         let checkpoints = checkpoints.map(|(exchanges, pace)| Checkpoints {
-            source: config.service.clone(),
             exchanges,
-            pace,
-            retention: config.retention.unwrap_or_default(),
+            listing: Listing {
+                source: config.service.clone(),
+                pace,
+                retention: config.retention.unwrap_or_default(),
+            },
         });
         Self {
             store,

@@ -63,6 +63,8 @@ mod refused;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod repair;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod scripted;

@@ -15,7 +15,7 @@ use crate::events::{Changed, EXCHANGE, id};
 use crate::world::{World, consumer_config};
 
 mod by_hand;
-mod losing;
+pub(crate) mod losing;
 mod seen;
 
 use losing::{Loses, Losing};
@@ -31,14 +31,14 @@ fn pace() -> CheckpointPace {
     }
 }
 
-fn relay() -> RelayConfig {
+pub(crate) fn relay() -> RelayConfig {
     RelayConfig {
         checkpoints: Some((vec![EXCHANGE.to_owned()], pace())),
         ..RelayConfig::new("test")
     }
 }
 
-fn consumer() -> ConsumerConfig {
+pub(crate) fn consumer() -> ConsumerConfig {
     ConsumerConfig {
         missing_after: GRACE,
         ..consumer_config()
@@ -46,7 +46,7 @@ fn consumer() -> ConsumerConfig {
 }
 
 /// A producer by way of a transport that loses what a test says, and a consumer of it.
-async fn losing(world: &mut World, subscriptions: fn() -> Subscriptions) -> Arc<Losing> {
+pub(crate) async fn losing(world: &mut World, subscriptions: fn() -> Subscriptions) -> Arc<Losing> {
     let transport = Losing::new(world.transport(&subscriptions()));
     world.run_relay_as(transport.clone(), relay());
     world.run_consumer_as(subscriptions(), consumer());
@@ -56,7 +56,7 @@ async fn losing(world: &mut World, subscriptions: fn() -> Subscriptions) -> Arc<
 
 impl World {
     /// The last number of the stream, and the one from which on events are expected.
-    async fn stream(&self) -> Option<(i64, i64)> {
+    pub(crate) async fn stream(&self) -> Option<(i64, i64)> {
         let reading = "SELECT number, patterns FROM angarium_checkpoint_stream";
         let rows = self.rows(reading, []).await;
         let row = rows.first()?;
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Waits until the consumer expects all that is published from now on.
-    async fn expects(&self) {
+    pub(crate) async fn expects(&self) {
         eventually("events are expected", async || match self.stream().await {
             Some((number, from)) if number + 1 >= from => Ok(()),
             other => Err(other),
@@ -87,7 +87,7 @@ impl World {
         .await;
     }
 
-    async fn missing(&self) -> BTreeSet<String> {
+    pub(crate) async fn missing(&self) -> BTreeSet<String> {
         let reading = "SELECT {text event_id} AS event_id FROM angarium_missing WHERE missing_since IS NOT NULL";
         let rows = self.rows(reading, []).await;
         let id = |row: &sea_orm::QueryResult| row.try_get("", "event_id").unwrap();
@@ -95,12 +95,12 @@ impl World {
     }
 
     /// Waits until exactly these are missing.
-    async fn lacks(&self, events: impl IntoIterator<Item = &Message>) {
+    pub(crate) async fn lacks(&self, events: impl IntoIterator<Item = &Message>) {
         let events: BTreeSet<String> = events.into_iter().map(id).collect();
         eventually_is("these are missing", events, async || self.missing().await).await;
     }
 
-    async fn gaps(&self) -> Vec<(i64, i64)> {
+    pub(crate) async fn gaps(&self) -> Vec<(i64, i64)> {
         let reading =
             "SELECT first_number, last_number FROM angarium_checkpoint_gap ORDER BY first_number";
         let rows = self.rows(reading, []).await;

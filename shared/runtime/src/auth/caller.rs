@@ -47,8 +47,10 @@ impl Caller {
 pub enum Role {
     /// Nothing.
     User,
-    /// Everything.
+    /// Everything but what operators do.
     Admin,
+    /// What keeps the services going: nothing of what belongs to others, but all stored events.
+    Operator,
 }
 
 impl Role {
@@ -57,6 +59,7 @@ impl Role {
         match self {
             Self::User => "user",
             Self::Admin => "admin",
+            Self::Operator => "operator",
         }
     }
 
@@ -65,6 +68,7 @@ impl Role {
         match name {
             "user" => Some(Self::User),
             "admin" => Some(Self::Admin),
+            "operator" => Some(Self::Operator),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 use tonic::Status;
 
-use super::{Access, Caller, Refusal, Verifier};
+use super::{Access, Caller, Refusal, Role, Verifier};
 use crate::status;
 
 /// Who may call what: the full names of methods, as `angarium.user.v1.UserService/GetUser`. What is not in it is not served.
@@ -26,14 +26,15 @@ const ALWAYS_SERVED: [&str; 5] = [
 ];
 
 /// Whether a server with these rules has such a method: whatever else callers name is theirs to invent.
-pub(crate) fn has_method(rules: Rules, method: &str) -> bool {
-    ALWAYS_SERVED.contains(&method) || rules.iter().any(|(name, _)| *name == method)
+pub(crate) fn has_method(rules: &[Rules], method: &str) -> bool {
+    let mut all = rules.iter().copied().flatten();
+    ALWAYS_SERVED.contains(&method) || all.any(|(name, _)| *name == method)
 }
 
 /// The rules of a service, and what verifies the tokens of its callers.
 #[derive(Clone)]
 pub struct Guard {
-    rules: Rules,
+    rules: Vec<Rules>,
     verifier: Verifier,
 }
 
@@ -57,11 +58,21 @@ impl From<Status> for Refused {
 impl Guard {
     /// Lets `rules` decide.
     pub fn new(rules: Rules, verifier: Verifier) -> Self {
-        Self { rules, verifier }
+        Self {
+            rules: vec![rules],
+            verifier,
+        }
     }
 
-    pub(crate) fn rules(&self) -> Rules {
-        self.rules
+    /// And these: of what every service serves.
+    #[must_use]
+    pub fn with(mut self, rules: Rules) -> Self {
+        self.rules.push(rules);
+        self
+    }
+
+    pub(crate) fn rules(&self) -> Vec<Rules> {
+        self.rules.clone()
     }
 
     /// The caller, where the method asks for one.
@@ -94,7 +105,12 @@ impl Guard {
                 return Err(status.into());
             }
         };
-        if access == Access::Admin && !caller.is_admin() {
+        let is_too_low = match access {
+            Access::Public | Access::Authenticated => false,
+            Access::Admin => !caller.is_admin(),
+            Access::Operator => caller.role != Role::Operator,
+        };
+        if is_too_low {
             tracing::warn!(target: "security", event = "role_too_low", method, caller = %caller.user_id);
             return Err(status::permission_denied().into());
         }
@@ -105,7 +121,8 @@ impl Guard {
         if ALWAYS_PUBLIC.iter().any(|name| method.starts_with(name)) {
             return Some(Access::Public);
         }
-        let rule = self.rules.iter().find(|(name, _)| *name == method);
+        let mut rules = self.rules.iter().copied().flatten();
+        let rule = rules.find(|(name, _)| *name == method);
         rule.map(|(_, access)| *access)
     }
 
@@ -130,7 +147,7 @@ mod tests {
 
     #[test]
     fn only_what_is_served_has_a_name_of_its_own() {
-        let rules: Rules = &[("test.v1.ProbeService/Get", Access::Public)];
+        let rules: &[Rules] = &[&[("test.v1.ProbeService/Get", Access::Public)]];
         assert!(has_method(rules, "test.v1.ProbeService/Get"));
         assert!(has_method(rules, "grpc.health.v1.Health/Check"));
         for invented in [
