@@ -22,6 +22,7 @@ mod late_recipient;
 mod named_columns;
 mod observability;
 mod poison;
+mod reconcile;
 mod registered;
 mod system;
 mod tidy;

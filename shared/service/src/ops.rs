@@ -19,8 +19,8 @@ use crate::time;
 
 mod convert;
 
-/// Who may call what.
-pub(crate) const RULES: Rules = &[
+/// Who may call what of what every service serves.
+pub const RULES: Rules = &[
     (
         "angarium.ops.v1.OpsService/ListStoredEvents",
         Access::Operator,
