@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+mod announced;
 mod compared;
 mod forgetting;
 mod listing;
@@ -16,6 +17,7 @@ mod stream;
 mod taking;
 mod watch;
 
+pub(crate) use announced::Announced;
 pub(crate) use compared::Comparing;
 pub(crate) use forgetting::forget;
 pub(crate) use listing::Listing;

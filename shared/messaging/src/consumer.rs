@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint::{Comparing, Completeness, Receiving};
+use crate::checkpoint::{Announced, Comparing, Completeness, Receiving};
 use crate::connected::{Connections, Link};
 use crate::faults;
 use crate::reconnect::Reconnect;
@@ -58,6 +58,7 @@ pub struct Consumer {
     dead_letters: Link,
     producers: Option<Arc<Producers>>,
     complete: Completeness,
+    announced: Announced,
 }
 
 impl Consumer {
@@ -88,6 +89,7 @@ impl Consumer {
         let complete = Completeness::new(pipeline.consumer());
         Self {
             complete,
+            announced: Announced::default(),
             store,
             transport,
             pipeline,
@@ -134,6 +136,8 @@ impl Consumer {
             retries.keep_bounds(&stop),
             comparing.run(&self.store, &stop),
             self.complete.run(&self.store, &stop),
+            self.announced
+                .keep(&self.store, self.pipeline.consumer(), &stop),
         );
     }
 
@@ -198,6 +202,7 @@ impl Consumer {
                 Some(acks) = done.next() => acknowledge(receiver, acks).await?,
                 delivery = receiver.receive() => {
                     let delivery = delivery?;
+                    self.announced.note(&delivery.message);
                     if let Some(producers) = &self.producers {
                         producers.note(&delivery.message);
                     }

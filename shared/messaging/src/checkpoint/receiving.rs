@@ -22,11 +22,11 @@ use crate::transport::{Binding, topic};
 pub(super) const SIGNAL: &str = "missing";
 
 /// A producer that is silent for so many of its intervals is shown.
-const SILENT: i64 = 5;
+pub(super) const SILENT: i64 = 5;
 /// What two clocks may differ by, and the time between two rounds of retention.
 const MARGIN: Duration = Duration::from_secs(3600);
 /// No interval that a producer names is longer.
-const LONGEST_INTERVAL_S: i64 = 24 * 3600;
+pub(super) const LONGEST_INTERVAL_S: i64 = 24 * 3600;
 
 /// What a consumer goes by.
 pub(crate) struct Receiving {

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_that_is_new_begins_later_and_one_that_comes_back_too() {
+    fn a_binding_that_is_new_or_comes_back_begins_later() {
         let (mut stream, _) = following(&[1, 2, 3]);
         let both = BTreeSet::from([USERS, ORDERS]);
         stream.follow(4, 104, &both);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_comes_again_with_a_later_stamp_is_another_checkpoint() {
+    fn a_number_with_a_later_stamp_is_another_checkpoint() {
         let (mut stream, _) = following(&[1, 2, 3, 4, 5]);
         assert_eq!(stream.follow(4, 104, &bindings()), News::Earlier);
         assert_eq!(stream.follow(4, 900, &bindings()), News::Diverged);

@@ -256,6 +256,26 @@ async fn restarts_lose_no_checkpoint(#[values(Stack::Servers, Stack::Embedded)] 
     world.stop().await;
 }
 
+/// Its events say that there are checkpoints: a queue that was never bound for them does not look complete.
+#[rstest]
+#[tokio::test]
+async fn checkpoints_that_never_come_are_expected(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let transport = Losing::new(world.transport(&each_on_its_own()));
+    transport.loses(Loses::Checkpoints);
+    world.run_relay_as(transport.clone(), relay());
+    world.run_consumer_as(each_on_its_own(), consumer());
+    world.commit(&Changed::of("a"), 1).await;
+    let seen = async || world.stream().await;
+    eventually_is("they are expected", Some((0, 0)), seen).await;
+    transport.loses(Loses::Nothing);
+    world.expects().await;
+    assert_eq!(world.gaps().await, []);
+    world.stop().await;
+}
+
 /// Every event is listed once, under dense numbers, and with two consumers nothing seems to be missing.
 #[rstest]
 #[tokio::test]
