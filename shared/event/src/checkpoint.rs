@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 /// The protobuf full name of [`Checkpoint`], as AMQP's `type` has it.
-pub const CHECKPOINT_TYPE: &str = "angarium.event.v1.Checkpoint";
+pub const CHECKPOINT_TYPE: &str = "angarium.checkpoint.v1.Checkpoint";
 
 /// The routing key of checkpoints, on each exchange of a producer. No event has it.
 pub const CHECKPOINT_KEY: &str = "checkpoint.taken";
@@ -62,7 +62,7 @@ impl Published {
 
 impl prost::Name for Checkpoint {
     const NAME: &'static str = "Checkpoint";
-    const PACKAGE: &'static str = "angarium.event.v1";
+    const PACKAGE: &'static str = "angarium.checkpoint.v1";
 }
 
 #[cfg(test)]

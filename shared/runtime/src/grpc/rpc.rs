@@ -191,7 +191,7 @@ mod tests {
         let request = Request::post("/test.v1.ProbeService/Check")
             .header("grpc-timeout", timeout)
             .body(Body::empty());
-        let rpc = RpcLayer::new(&config, &[]).layer(handler);
+        let rpc = RpcLayer::new(&config, Vec::new()).layer(handler);
         let response = rpc.oneshot(request.unwrap()).await.unwrap();
         Status::from_header_map(response.headers()).unwrap()
     }

@@ -66,7 +66,7 @@ pub(super) fn checkpoints(encoded: &[Vec<u8>], violations: &mut Violations) -> V
             Some(checkpoint) => checkpoints.push(checkpoint),
             None => violations.add(
                 format!("checkpoints[{index}]"),
-                "is an angarium.event.v1.Checkpoint as ListCheckpoints answers it",
+                "is an angarium.checkpoint.v1.Checkpoint as ListCheckpoints answers it",
             ),
         }
     }
