@@ -15,6 +15,7 @@ use crate::watch::{Recovery, Watch};
 use crate::world::World;
 
 mod deleted_queue;
+mod repaired;
 
 /// How RabbitMQ tells somebody that it does not let them in.
 const REFUSED: &str = "ACCESS_REFUSED";

@@ -184,7 +184,7 @@ impl OpsService for Ops {
         ];
         if named.iter().filter(|named| **named).count() != 1 {
             violations.add(
-                "",
+                "aggregate_id",
                 "exactly one of aggregate_id, first_number, event_id and diverged_source is set",
             );
         }
@@ -236,7 +236,7 @@ fn selection(request: &ListStoredEventsRequest, violations: &mut Violations) -> 
     ];
     if named.iter().filter(|named| **named).count() != 1 {
         let what = "exactly one of checkpoint_number, aggregate_id and published_after is set";
-        violations.add("", what);
+        violations.add("checkpoint_number", what);
     }
     match named {
         [true, ..] => Selection::Checkpoint(request.checkpoint_number),

@@ -2,15 +2,15 @@
 //!
 //! What it held is gone from the broker, which had confirmed it; later events of those accounts wait for it, so nothing is
 //! out of order. What is enqueued from then on is kept: it finds no queue and stays pending, or finds the one that the
-//! consumer has declared anew. The outbox still has everything, and publishing its recent rows again fills the gaps.
+//! consumer has declared anew. The checkpoints show what is gone, and it is handed over from the history of the producer, under load.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use messaging::{Store, outbox};
 use sea_orm::ConnectionTrait;
 
+use super::repaired::Repaired;
 use crate::deposit;
 use crate::load::Load;
 use crate::tables;
@@ -58,13 +58,20 @@ pub(super) async fn run(world: &World, load: &mut Load, watch: &mut Watch) -> Re
     );
     watch.calls(load, begun, "meanwhile");
 
-    // From the oldest of them on, whatever of it has arrived: what comes again has no effect.
-    let oldest = gone.iter().map(|(_, created)| *created).min();
-    let producer = Store::new(watch.producer.clone());
-    outbox::publish_again(&producer, oldest.unwrap_or_default()).await?;
+    let repaired = Repaired::new(watch);
+    let lost: HashSet<String> = gone.into_iter().map(|(id, _)| id).collect();
+    let unseen = repaired.unseen(&lost).await?;
+    let handed = repaired.hand_over().await?;
+    watch.judge(
+        unseen == 0 && handed >= lost.len() as u64,
+        &format!(
+            "of {} lost events {unseen} are not shown; {handed} handed over",
+            lost.len()
+        ),
+    );
     let mut longest = Recovery::none();
     watch.recovers(load, REPAIR, &mut longest).await?;
-    watch.recovered("the outbox's recent rows published again", longest);
+    watch.recovered("what was lost handed over", longest);
     Ok(())
 }
 
