@@ -27,3 +27,4 @@ mod registered;
 mod system;
 mod tidy;
 mod traces;
+mod wording;
