@@ -22,7 +22,7 @@ use report::Report;
 /// Does what was asked, and says what has changed.
 ///
 /// # Errors
-/// Where a service cannot be reached or refuses, or nobody takes the output.
+/// If a service cannot be reached or refuses, or the output cannot be written.
 pub async fn run(asked: &Reconcile) -> anyhow::Result<()> {
     let reports = reconcile(asked, |line| {
         // Progress is for a person who watches.

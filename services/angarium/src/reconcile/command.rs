@@ -43,7 +43,7 @@ pub struct Reconcile {
     #[arg(long, value_name = "SERVICE=URL", value_parser = endpoint)]
     pub endpoint: Vec<(String, String)>,
 
-    /// With https: trust servers whose certificate is of one of these authorities, PEM
+    /// With https: trust servers with a certificate of one of these authorities, PEM
     #[arg(long, value_name = "FILE")]
     pub tls_ca_cert: Option<PathBuf>,
 

@@ -31,7 +31,7 @@ pub(super) struct Consumer<'a> {
     asked: &'a Reconcile,
     service: &'a Definition,
     progress: &'a mut dyn FnMut(String),
-    told: Instant,
+    last_line: Instant,
     report: Report,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Consumer<'a> {
             asked,
             service,
             progress,
-            told: Instant::now(),
+            last_line: Instant::now(),
             report,
         }
     }
@@ -272,8 +272,8 @@ impl<'a> Consumer<'a> {
         self.report.handed_over += count(answer.new_events);
         self.report.known += count(answer.known_events);
         self.report.erased += count(answer.erased_events);
-        if self.told.elapsed() >= LINE {
-            self.told = Instant::now();
+        if self.last_line.elapsed() >= LINE {
+            self.last_line = Instant::now();
             let Report {
                 consumer,
                 handed_over,

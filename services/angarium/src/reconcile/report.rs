@@ -21,7 +21,7 @@ pub struct Report {
     pub gone: BTreeMap<String, u64>,
     /// Checkpoints that their producers do not have any more.
     pub gone_checkpoints: u64,
-    /// Aggregates whose events go on waiting: `type/id, versions`.
+    /// Aggregates with events that go on waiting: `type/id, versions`.
     pub waiting: Vec<String>,
     /// Producers that this system does not know.
     pub unknown_producers: Vec<String>,

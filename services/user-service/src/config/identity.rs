@@ -28,7 +28,7 @@ pub struct IdentityArgs {
     )]
     pub admin_emails: Option<String>,
 
-    /// E-mail addresses whose users are operators once they have verified them, with commas between them [default: nobody]
+    /// E-mail addresses of operators, separated by commas; each user has to verify the address [default: none]
     #[arg(
         long,
         help_heading = HEADING,

@@ -1,4 +1,4 @@
-//! Producers that say in their events that they publish checkpoints: one of them whose checkpoints never come is silent.
+//! Producers that say in their events that they publish checkpoints: a producer is silent if its checkpoints never come.
 //!
 //! Without this a queue that was never bound for checkpoints would look complete.
 

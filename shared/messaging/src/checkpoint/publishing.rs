@@ -42,7 +42,7 @@ enum CheckpointError {
 }
 
 impl Checkpoints {
-    /// Publishes whatever is due, for as long as the future is polled.
+    /// Publishes all that is due, for as long as the future is polled.
     pub(crate) async fn publish_over(
         &self,
         store: &Store,

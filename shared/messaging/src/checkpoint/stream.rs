@@ -1,6 +1,6 @@
 //! What the number of a checkpoint means for a consumer, given those that it has received. Pure.
 //!
-//! Guarantee: whatever is lost, repeated or overtaken, the gaps are exactly the numbers that lie between the first and the last one
+//! Guarantee: after any loss, repetition or overtaking the gaps are exactly the numbers that lie between the first and the last one
 //! and have not come. Events are expected only where the binding was certainly there before they were published: the checkpoint
 //! with which a binding begins came through it, and the next one may list events from before.
 
@@ -59,7 +59,7 @@ impl Stream {
         news
     }
 
-    /// The bindings whose events are expected in the checkpoint with this number.
+    /// The bindings with events that are expected in the checkpoint with this number.
     pub(crate) fn expected(&self, number: i64) -> impl Iterator<Item = &str> {
         let expected = self
             .patterns

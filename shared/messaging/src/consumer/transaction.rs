@@ -232,7 +232,7 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// A checkpoint comes here only where it was held, as an older release does whose type it does not know.
+    /// A checkpoint comes here only where it was held, as an older release does with an unknown type.
     async fn handle(
         &self,
         transaction: &Transaction,

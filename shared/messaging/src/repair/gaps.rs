@@ -1,4 +1,4 @@
-//! What a consumer lacks: missing events, checkpoints that have not come, and aggregates whose events wait for a version that has not
+//! What a consumer lacks: missing events, checkpoints that have not come, and aggregates with events that wait for a version that has not
 //! come.
 
 use sea_orm::{DbErr, QueryResult};
@@ -37,7 +37,7 @@ pub struct CheckpointGap {
     pub seen_at_ms: i64,
 }
 
-/// An aggregate whose events wait for one that has not come.
+/// An aggregate with events that wait for one that has not come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionGap {
     /// As its events name it, such as `user`.
@@ -111,7 +111,7 @@ impl Repair {
         rows.iter().map(checkpoint_gap).collect()
     }
 
-    /// At most `limit` aggregates whose events wait for one that has not come, those after the aggregate `after`.
+    /// At most `limit` aggregates with events that wait for one that has not come, those after the aggregate `after`.
     ///
     /// # Errors
     /// Where the database cannot be read.

@@ -1,4 +1,4 @@
-//! An event that reaches another queue and not this one is missing here, and somebody sees it.
+//! An event that reaches another queue and not this one is missing here, and it is shown.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

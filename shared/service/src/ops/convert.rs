@@ -7,7 +7,7 @@ use runtime::status::Violations;
 
 use crate::time::timestamp;
 
-/// `None` for one whose envelope cannot be read, which no producer writes.
+/// `None` if its envelope cannot be read, which no producer writes.
 pub(super) fn stored_event(event: &Stored) -> Option<StoredEvent> {
     let message = &event.message;
     let envelope = Envelope::from_message(message).ok()?;

@@ -1,4 +1,4 @@
-//! Checkpoints that a test writes itself: of a producer that was restored, of one whose events are old, and what is no checkpoint.
+//! Checkpoints that a test writes itself: of a producer that was restored, of one with old events, and what is no checkpoint.
 
 use event::{
     CHECKPOINT_KEY, CHECKPOINT_TYPE, Checkpoint, Envelope, Message, Published, TraceContext,
