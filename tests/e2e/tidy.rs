@@ -188,6 +188,7 @@ fn every_link_in_the_documents_leads_somewhere() {
         "docs/adr/0003-our-own-reconnect-loop.md",
         "docs/adr/0004-no-repository-traits.md",
         "docs/adr/0005-native-schema.md",
+        "docs/adr/0006-checkpoints.md",
         "docs/adr/README.md",
         "docs/benchmarks.md",
         "docs/clients.md",

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use angarium::{Args, Command, dead_letters, demo, migrate, registry, serve, topology};
+use angarium::{Args, Command, dead_letters, demo, migrate, reconcile, registry, serve, topology};
 use runtime::{Settings as _, healthcheck};
 
 fn main() -> ExitCode {
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             Command::Demo => demo::demo(config, shutdown).await,
             Command::Topology(ref asked) => topology::run(&config, asked).await,
             Command::DeadLetters(ref asked) => dead_letters::run(&config, asked).await,
+            Command::Reconcile(ref asked) => reconcile::run(asked).await,
         },
     )
 }

@@ -15,6 +15,7 @@ mod erasure;
 mod error;
 mod host;
 pub mod keys;
+mod ops;
 mod parts;
 pub mod settling;
 pub mod time;
@@ -29,6 +30,7 @@ pub use config::{Common, Config};
 pub use definition::{Definition, Keys, Schema};
 pub use error::CommonError;
 pub use host::Host;
+pub use ops::RULES as OPS_RULES;
 pub use parts::{Base, Parts};
 
 /// A service: its definition, its settings and its parts.

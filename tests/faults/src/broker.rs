@@ -16,6 +16,7 @@ use crate::load::Load;
 use crate::watch::{Recovery, Watch};
 
 mod deleted_queue;
+mod repaired;
 
 /// The text with which RabbitMQ refuses a login.
 const REFUSED: &str = "ACCESS_REFUSED";

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use messaging::transport::{Broker, Embedded, RabbitMqConfig, Transport};
-use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, RetryPolicy, Store};
+use messaging::{CheckpointPace, Consumer, ConsumerConfig, Relay, RelayConfig, RetryPolicy, Store};
 use store::DatabaseConfig;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -243,7 +243,17 @@ impl Services {
     }
 
     fn relay(&mut self, transport: Arc<dyn Transport>) {
-        let config = RelayConfig::new("producer");
+        // As often as a short run needs them.
+        let pace = CheckpointPace {
+            busy: Duration::from_millis(500),
+            idle: Duration::from_secs(2),
+            ..CheckpointPace::default()
+        };
+        let exchanges = deposit::producer().published.into_iter().collect();
+        let config = RelayConfig {
+            checkpoints: Some((exchanges, pace)),
+            ..RelayConfig::new("producer")
+        };
         let relay = Relay::new(self.producer.clone(), transport, config);
         self.running.spawn(relay.run(self.stop.clone()));
     }

@@ -89,7 +89,9 @@ impl Pipeline {
                 None => self.on_arrival(read, &mut progress),
                 Some(due) => {
                     let turn = progress.turn(read.order.as_ref());
-                    if turn == Turn::Unknown && !is_alone {
+                    // What is late moves no position, so what comes after it in the group would be decided wrongly.
+                    let is_late = turn == Turn::Past && due.repaired;
+                    if (turn == Turn::Unknown || is_late) && !is_alone {
                         return Err(Failure::Apart);
                     }
                     let lowest = self.is_lowest(transaction, turn, &read).await?;
@@ -164,6 +166,7 @@ impl Pipeline {
                 Action::Handle(Delivered {
                     envelope,
                     attempt: 1,
+                    late: false,
                     // The inbox row, which is written later, has the time.
                     now_ms: 0,
                 })
@@ -198,10 +201,12 @@ impl Pipeline {
         }
         let envelope = read.envelope.map_err(HandlerError::reject)?;
         let known = self.known(&envelope, due.unknown_left_ms);
-        let decided = decide::released(turn, is_lowest, due.replayed, known);
+        let wanted = due.replayed || due.repaired;
+        let decided = decide::released(turn, is_lowest, wanted, known);
         let delivered = Delivered {
             envelope,
             attempt: read.item.attempt(),
+            late: turn == Turn::Past && due.repaired,
             now_ms: due.now_ms,
         };
         let action = match decided {
@@ -269,6 +274,13 @@ impl Pipeline {
                 step.action = Action::Duplicate;
             }
             return Ok(());
+        }
+        for step in &*steps {
+            if let (Action::Handle(delivered), Some(due)) = (&step.action, step.item.due)
+                && delivered.late
+            {
+                held::mark_late(transaction, due).await?;
+            }
         }
         let mut came = inbox::first_times(transaction, self.consumer(), &arrived).await?;
         for step in steps {

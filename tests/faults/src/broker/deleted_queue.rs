@@ -2,15 +2,15 @@
 //!
 //! The broker has confirmed these events and has lost them. Later events of their accounts wait for them, so nothing is out of
 //! order. Events that are enqueued after the deletion are kept: they stay pending without a queue, or reach the queue that the
-//! consumer declares again. The history still has all events; publishing the recent ones again fills the gaps.
+//! consumer declares again. The checkpoints show what is lost, and the repair hands it over from the producer's history, under load.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use messaging::{Store, outbox};
 use sea_orm::ConnectionTrait;
 
+use super::repaired::Repaired;
 use crate::deposit;
 use crate::fixture::Fixture;
 use crate::load::Load;
@@ -58,16 +58,20 @@ pub(super) async fn run(fixture: &Fixture, load: &mut Load, watch: &mut Watch) -
     );
     watch.calls(load, begun, "during the deleted queue");
 
-    // All from the oldest lost one on: an event that comes again has no second effect.
-    let oldest = gone.iter().map(|(_, created)| *created).min();
-    let producer = Store::new(watch.producer.clone());
-    outbox::publish_again(&producer, oldest.unwrap_or_default()).await?;
+    let repaired = Repaired::new(watch);
+    let lost: HashSet<String> = gone.into_iter().map(|(id, _)| id).collect();
+    let unseen = repaired.unseen(&lost).await?;
+    let handed = repaired.hand_over().await?;
+    watch.judge(
+        unseen == 0 && handed >= lost.len() as u64,
+        &format!(
+            "of {} lost events {unseen} are not shown; {handed} handed over",
+            lost.len()
+        ),
+    );
     let mut longest = Recovery::none();
     watch.recovers(load, REPAIR, &mut longest).await?;
-    watch.recovered(
-        "the recent events of the history were published again",
-        longest,
-    );
+    watch.recovered("the lost events were handed over", longest);
     Ok(())
 }
 
