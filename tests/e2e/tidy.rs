@@ -48,7 +48,7 @@ pub(crate) fn folders(place: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
+fn shared_crates_depend_only_on_their_allowed_neighbours() {
     let allowed = [
         ("event", &[][..]),
         ("contracts", &["event"]),
@@ -111,6 +111,38 @@ fn nothing_is_ever_handed_back_to_the_broker() {
     }
 }
 
+/// Abort points, deliberate mistakes and a clock that can be set are in the crate `switches`; an overlay adds their calls to a copy
+/// of the sources. The product has no feature and no variable for them.
+#[test]
+fn the_product_has_no_switch_of_the_fault_runs() {
+    let traces = [
+        "switches",
+        "faults::",
+        "\"faults\"",
+        "ANGARIUM_BROKEN",
+        "ANGARIUM_CLOCK",
+        "ANGARIUM_CRASH_AT",
+        "process::abort",
+        "cfg!(",
+    ];
+    let mut checked = 0;
+    for place in ["shared", "services"] {
+        for package in folders(place) {
+            let folder = root().join(place).join(package);
+            let mut files = sources(&folder.join("src"));
+            files.push(folder.join("Cargo.toml"));
+            for file in files {
+                let text = std::fs::read_to_string(&file).unwrap();
+                for trace in traces {
+                    assert!(!text.contains(trace), "{}: {trace}", file.display());
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 100, "only {checked} files were found");
+}
+
 #[test]
 fn every_module_says_what_it_is_for() {
     for folder in ["bench", "services", "shared", "tests", "xtask"] {
@@ -156,6 +188,7 @@ fn every_link_in_the_documents_leads_somewhere() {
         "docs/adr/0003-our-own-reconnect-loop.md",
         "docs/adr/0004-no-repository-traits.md",
         "docs/adr/0005-native-schema.md",
+        "docs/adr/0006-checkpoints.md",
         "docs/adr/README.md",
         "docs/benchmarks.md",
         "docs/clients.md",
@@ -306,7 +339,7 @@ fn every_test_that_the_failure_table_names_exists() {
         let (tests, test) = match test.split_once(": ") {
             Some(("e2e", test)) => ("tests/e2e".to_owned(), test),
             Some((package, test)) => {
-                let mut folders = ["shared", "services"]
+                let mut folders = ["shared", "services", "tests"]
                     .map(|place| format!("{place}/{package}/tests/it"))
                     .into_iter();
                 let folder = folders.find(|folder| root().join(folder).exists());

@@ -19,6 +19,7 @@ mod contracts;
 mod faults;
 mod lint;
 mod outside;
+mod overlay;
 mod process;
 mod rollout;
 mod servers;
@@ -58,7 +59,8 @@ enum Task {
         args: Vec<OsString>,
     },
 
-    /// Break the system on purpose and check the result: `cargo xtask faults [NAME] [--seed N] [--quick]`
+    /// Break the system on purpose and check the result: `cargo xtask faults [NAME] [--seed N] [--quick]`;
+    /// `cargo xtask faults test` runs the short form of all runs as tests
     #[command(disable_help_flag = true)]
     Faults {
         /// Arguments for the program `faults`; `--help` lists them
@@ -69,6 +71,10 @@ enum Task {
         )]
         args: Vec<OsString>,
     },
+
+    /// Renew the patch that adds the switches of the fault runs to a copy of the sources
+    #[command(subcommand)]
+    Overlay(overlay::Overlay),
 
     /// Compare the services with a bare floor: `cargo xtask bench [--quick] [--rounds N] [--profile NAME]`
     #[command(disable_help_flag = true)]
@@ -160,6 +166,7 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
+        Task::Overlay(task) => overlay::run(task),
         Task::Rollout(rollout) => rollout::run(rollout, stop),
         Task::Bench { args } => bench::run(args, stop),
         Task::ComposeTest => compose::run(stop),

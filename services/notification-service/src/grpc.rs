@@ -175,10 +175,10 @@ impl NotificationService for Notifications {
             wanted.order_shipped_mails,
             wanted.order_cancelled_mails,
         ];
-        let whose = (user_id, user_id == caller.user_id);
+        let owner = (user_id, user_id == caller.user_id);
         let preferences = self
             .commands
-            .update_preferences(whose, (given, &mask), &wanted.etag, call.as_ref())
+            .update_preferences(owner, (given, &mask), &wanted.etag, call.as_ref())
             .await?;
         Ok(Response::new(UpdatePreferencesResponse {
             preferences: Some(preferences),

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_are_the_same_for_everybody() {
+    fn subjects_are_the_same_for_all_users() {
         assert_eq!(welcome("Ada").subject, welcome("Eve").subject);
     }
 
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_mails_of_codes_leave_a_place_for_one_and_no_user_can_make_another() {
+    fn only_code_mails_have_the_placeholder_and_no_user_forges_one() {
         for content in [email_verification("Ada"), password_reset("Ada")] {
             for form in [&content.text, &content.html] {
                 assert_eq!(form.matches(CODE).count(), 1, "{form}");

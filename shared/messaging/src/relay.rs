@@ -12,9 +12,9 @@ use futures::stream::FuturesUnordered;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
+use crate::outbox;
 use crate::timer::Timers;
 use crate::transport::Publisher;
-use crate::{faults, outbox};
 
 mod claiming;
 mod config;
@@ -154,10 +154,8 @@ impl Relay {
             while progress.lease.lasts()
                 && let Some(row) = rows.next()
             {
-                faults::point("claimed");
                 let confirm = self.hand_over(publisher, &row).await?;
                 confirms.push(confirm);
-                faults::point("published");
             }
             if !rows.as_slice().is_empty() {
                 // A hand-over took longer than the lease: another relay may have published these.

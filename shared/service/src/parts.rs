@@ -56,6 +56,13 @@ pub(crate) struct Worker {
 }
 
 impl Parts {
+    /// With what every service serves.
+    pub(crate) fn and(mut self, server: impl GrpcServer, grpc: &GrpcConfig) -> Self {
+        let limits = (grpc.max_request_bytes, grpc.max_response_bytes);
+        self.routes = server.add_to(self.routes, limits);
+        self
+    }
+
     /// Adds a worker beside the server. It commits as calls do, and is dropped soon after its token is cancelled, so it is for
     /// work that another process repeats. A worker that ends earlier fails the process.
     #[must_use]

@@ -8,7 +8,7 @@
 
 mod answer;
 mod backoff;
-pub mod clock;
+mod clock;
 mod config;
 mod connect;
 mod database;

@@ -16,7 +16,6 @@ use super::lane::{next_most, turn};
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
 use crate::due::Due as DueTimes;
-use crate::faults;
 use crate::inbox::{self, Due, held};
 use crate::reconnect::Reconnect;
 use crate::store::Store;
@@ -175,7 +174,6 @@ impl RetryWorker {
 
     /// Returns what has to be tried again, each alone.
     async fn attempt(self, taken: Vec<Due>) -> Attempted {
-        faults::point("taken");
         if let [due] = &taken[..] {
             let failed = !self.attempt_alone(due).await;
             return Attempted {

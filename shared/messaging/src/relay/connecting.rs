@@ -3,6 +3,7 @@
 //! Guarantee: trouble with the broker and trouble with the database are told apart. Only the former costs the connection, and neither
 //! costs an attempt or ends the relay.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use sea_orm::DbErr;
@@ -73,7 +74,10 @@ impl Relay {
             }
         };
         reconnect.connected();
-        let ended = self.publish_over(&*publisher, stop, progress).await;
+        let ended = tokio::select! {
+            ended = self.publish_over(&*publisher, stop, progress) => ended,
+            never = self.publish_checkpoints(&*publisher) => match never {},
+        };
         if matches!(ended, Err(RelayError::Store(_))) {
             self.standing.lost_the_database();
             *connected = Some(Connected { publisher, up });
@@ -93,6 +97,14 @@ impl Relay {
         tokio::select! {
             connected = self.transport.publisher() => Some(connected),
             () = given_up => None,
+        }
+    }
+
+    /// Beside the events, for as long as they are published.
+    async fn publish_checkpoints(&self, publisher: &dyn Publisher) -> Infallible {
+        match &self.checkpoints {
+            Some(checkpoints) => checkpoints.publish_over(&self.store, publisher).await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::config::RelayConfig;
 use super::lease::Lease;
 use super::standing::Standing;
 use super::wake::Others;
+use crate::checkpoint::{Checkpoints, Listing};
 use crate::connected::{Connections, Link};
 use crate::due::Due;
 use crate::outbox::{self, Aggregate};
@@ -23,6 +24,7 @@ pub struct Relay {
     pub(super) system: System,
     pub(super) instruments: Instruments,
     pub(super) config: RelayConfig,
+    pub(super) checkpoints: Option<Checkpoints>,
     pub(super) link: Link,
     pub(super) standing: Standing,
     /// An event was committed in this process.
@@ -51,12 +53,22 @@ impl Relay {
     /// A relay from the outbox in `store` to `transport`.
     pub fn new(store: Store, transport: Arc<dyn Transport>, config: RelayConfig) -> Self {
         let committed = store.signal(outbox::SIGNAL);
+        let checkpoints = config.checkpoints.clone();
+        let checkpoints = checkpoints.map(|(exchanges, pace)| Checkpoints {
+            exchanges,
+            listing: Listing {
+                source: config.service.clone(),
+                pace,
+                retention: config.retention.unwrap_or_default(),
+            },
+        });
         Self {
             store,
             system: transport.system(),
             instruments: Instruments::new(),
             transport,
             config,
+            checkpoints,
             link: Connections::new().link(),
             standing: Standing::default(),
             committed,

@@ -1,7 +1,7 @@
 //! What leaves the process: traces, metrics and logs over OTLP, each only where there is somewhere to send it.
 //!
-//! The standard `OTEL_*` variables decide, and most of them are read by the SDK itself: batches, intervals, samplers, headers,
-//! compression, certificates. A collector that is away costs what it does not take, and never a call.
+//! The standard `OTEL_*` variables decide; the SDK reads most of them itself: batches, intervals, samplers, headers,
+//! compression, certificates. An unreachable collector loses telemetry, but never affects a call.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -28,7 +28,7 @@ const QUEUE: usize = 2048;
 /// The providers of a process.
 #[derive(Debug)]
 pub(super) struct Providers {
-    /// Always there: without an exporter, traces have ids all the same.
+    /// Always present: traces have ids even without an exporter.
     pub(super) tracer: SdkTracerProvider,
     pub(super) exports_traces: bool,
     pub(super) meter: Option<SdkMeterProvider>,
@@ -45,8 +45,8 @@ struct Outlets {
 }
 
 impl Providers {
-    /// Sends to `endpoint`, or to where the variables of a signal say. Connects when there is something to send. Needs the
-    /// context of a Tokio runtime.
+    /// Sends to `endpoint`, or to the endpoints in the signals' variables. Connects on demand. Needs the context of a
+    /// Tokio runtime.
     pub(super) fn open(
         service_name: &'static str,
         endpoint: Option<&str>,
@@ -108,7 +108,7 @@ impl Providers {
         })
     }
 
-    /// Sends what is held back, for a bounded time. Blocks, and needs the Tokio runtime to be there still.
+    /// Flushes, for a limited time. Blocks, and needs the Tokio runtime.
     pub(super) fn shut_down(&self) {
         type Flush = Box<dyn FnOnce() -> OTelSdkResult + Send>;
         let tracer = self.tracer.clone();
@@ -124,7 +124,7 @@ impl Providers {
             let flush = Box::new(move || logger.shutdown_with_timeout(FLUSH));
             flushes.push((&self.outlets.logs, flush));
         }
-        // Side by side and on threads that nobody waits for: not every part of the SDK keeps to its limit.
+        // In parallel, on detached threads: not every part of the SDK keeps to its limit.
         let (ended, ends) = channel();
         let begun = Instant::now();
         let mut open = Vec::new();
@@ -161,10 +161,10 @@ fn size(name: &str) -> usize {
     given.filter(|size| *size > 0).unwrap_or(QUEUE)
 }
 
-/// By the specification an empty one counts as unset.
+/// By the specification, an empty variable counts as unset.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the OTEL_* variables are the SDK's, which reads the others of them here as well"
+    reason = "the OTEL_* variables belong to the SDK, which reads the others itself"
 )]
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok()?;
