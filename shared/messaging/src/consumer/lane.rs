@@ -21,7 +21,7 @@ use super::step::Item;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::transport::Delivery;
-use crate::{checkpoint, faults};
+use crate::checkpoint;
 
 /// How long a transaction may take before the next ones get fewer: others wait for the rows that it has locked.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);

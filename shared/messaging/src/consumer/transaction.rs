@@ -20,7 +20,7 @@ use crate::inbox::positions;
 use crate::store::Store;
 use crate::subscription::{Given, HandlerError};
 use crate::transaction::Transaction;
-use crate::{checkpoint, faults};
+use crate::checkpoint;
 
 /// How long all handlers of a shared transaction may take. One that hangs costs no more than this beside its own time-out.
 const LIMIT: Duration = Duration::from_secs(1);
