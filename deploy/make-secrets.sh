@@ -37,6 +37,9 @@ done
 keep secret-key "$(random)"
 keep mail-sealing-key "$(random)"
 keep grafana-admin "$(random)"
+# As HAProxy reads it: who may see the page of the mails.
+keep mail-page "userlist people
+    user mails insecure-password $(random)"
 # Not random: where the mails go, which holds a password as soon as it is a real server.
 keep smtp-url 'smtp://maildev:1025?tls=none'
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::stop::Stop;
-use crate::{buf, contracts, process, workspace};
+use crate::{advisories, buf, contracts, process, workspace};
 
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     let mut failed = Vec::new();
@@ -20,13 +20,15 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
             failed.push(name);
         }
     }
-    // Where it is installed: it is a program of its own, and takes minutes to build. The advisories are left to whoever has
-    // the network for their database.
+    // Where it is installed: it is a program of its own, and takes minutes to build.
     if has_deny() {
         let mut deny = Command::new("cargo-deny");
         deny.args(["--locked", "check", "bans", "licenses", "sources"]);
         if !passes("cargo deny", deny.current_dir(workspace::root()), stop)? {
             failed.push("cargo deny");
+        }
+        if !advisories::check(stop)? {
+            failed.push("advisories");
         }
     } else {
         eprintln!("xtask: cargo deny is not installed and is left out (cargo install cargo-deny)");

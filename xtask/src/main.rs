@@ -11,6 +11,7 @@
     reason = "its output is what a command-line tool is for"
 )]
 
+mod advisories;
 mod bench;
 mod buf;
 mod clients;

@@ -3,12 +3,12 @@
 //! It starts the system as `serve` does, in a folder and on ports of its own, so that it can run beside it. Whatever is
 //! missing ends it with an error that says what.
 
-#![expect(clippy::print_stdout, reason = "the story is this command's output")]
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
+use anyhow::Context as _;
 use runtime::Shutdown;
+use runtime::run::answer;
 
 use crate::args::Config;
 use crate::serve::stores;
@@ -34,17 +34,22 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
         .with_listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
 
     let begun = Instant::now();
-    let system = System::build(&config).await?;
+    let building = System::build(&config);
+    let building = shutdown.soft.run_until_cancelled(building).await;
+    let system = building.context("the demo was interrupted")??;
     let addresses = system.addresses();
-    println!(
-        "Angarium on {}, started in {} ms\n",
+    let took = begun.elapsed().as_millis();
+    answer(&format!(
+        "Angarium on {}, started in {took} ms\n",
         stores(&config),
-        begun.elapsed().as_millis()
-    );
+    ))?;
 
     let telling = async {
         let told = Story::connect(&addresses, Mailbox::in_folder(&mails))?
-            .tell(|step| println!("{step}"))
+            .tell(|step| {
+                // The story goes on, also without readers.
+                let _ = answer(&step.to_string());
+            })
             .await;
         shutdown.trigger();
         told
@@ -52,9 +57,8 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
     let (told, ran) = tokio::join!(telling, system.run(shutdown.clone()));
     told?;
     ran?;
-    println!(
+    answer(&format!(
         "\nEvery step of it was seen from outside. {}",
         config.own.mail
-    );
-    Ok(())
+    ))
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use runtime::Shutdown;
+use runtime::config::LogFormat;
 
 use crate::args::Config;
 use crate::system::{Addresses, System};
@@ -13,10 +14,17 @@ use crate::system::{Addresses, System};
 /// # Errors
 /// Where a service cannot start, or fails.
 pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let system = System::build(&config).await?;
-    let greeting = greeting(&config, &system.addresses())?;
-    // Whoever started it may not listen: that is no reason to stop.
-    let _ = writeln!(std::io::stdout(), "{greeting}");
+    let building = System::build(&config);
+    let Some(system) = shutdown.soft.run_until_cancelled(building).await else {
+        return Ok(());
+    };
+    let system = system?;
+    // Otherwise stdout holds the log, where each line is JSON and each service says where it listens.
+    if config.telemetry.format == LogFormat::Human {
+        let greeting = greeting(&config, &system.addresses())?;
+        // Whoever started it may not listen: that is no reason to stop.
+        let _ = writeln!(std::io::stdout(), "{greeting}");
+    }
     system.run(shutdown).await
 }
 

@@ -4,10 +4,13 @@
 //! which. Where an OTLP endpoint is named, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
 
 mod baggage;
+mod certificates;
 mod correlation;
 mod error;
 mod export;
+mod human;
 mod json;
+pub(crate) mod report;
 
 use std::io::IsTerminal;
 
@@ -24,6 +27,7 @@ use crate::config::{LogFormat, TelemetryConfig};
 use baggage::AllowedBaggage;
 pub use error::TelemetryError;
 use export::Providers;
+use human::Human;
 
 /// Whatever the filter: lapin logs each message that comes back with its whole body, and bodies hold personal data.
 const PRINTS_BODIES: &str = "lapin::returned_messages=off";
@@ -91,7 +95,9 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
     // Filters belong to the layers: a quiet log must not cost the trace ids.
     let log = match config.format {
         LogFormat::Human => tracing_subscriber::fmt::layer()
-            .compact()
+            .event_format(Human)
+            // There is nowhere to say that stderr is closed.
+            .log_internal_errors(false)
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .with_filter(filter()?)
@@ -123,6 +129,12 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
     }
     log_panics();
     Ok(Guard { providers })
+}
+
+/// Whether a target is a module of a workspace like this one, and not a library's.
+fn is_ours(target: &str) -> bool {
+    let named = target.split("::").next().unwrap_or(target);
+    !LIBRARIES.contains(&named)
 }
 
 fn is_span(metadata: &tracing::Metadata<'_>) -> bool {

@@ -19,6 +19,8 @@ pub enum DatabaseError {
         path: String,
         /// What the system or SQLite says.
         source: Box<dyn std::error::Error + Send + Sync>,
+        /// Whether the next start would fail in the same way.
+        is_lasting: bool,
     },
     /// It was away for as long as we were willing to wait.
     #[error("{location} could not be reached within {waited:?}: {source}")]
@@ -28,6 +30,17 @@ pub enum DatabaseError {
         /// How long was tried.
         waited: Duration,
         /// The last attempt's failure.
+        source: sqlx::Error,
+    },
+    /// The server is there and does not let us in, for as long as we were willing to wait.
+    #[error(
+        "{location} refuses this service: {source}; correct the user, the password and the database in DATABASE_URL, or make \
+         them at the server"
+    )]
+    Refused {
+        /// Where it is.
+        location: Location,
+        /// What the server says.
         source: sqlx::Error,
     },
     /// The database is reachable, but its set-up does not fit: an operator has to change it.
@@ -64,7 +77,11 @@ impl DatabaseError {
     pub fn is_misconfiguration(&self) -> bool {
         matches!(
             self,
-            Self::Unfit { .. } | Self::SchemaOutdated(_) | Self::SchemaTooNew(_)
-        )
+            Self::Invalid(_)
+                | Self::Unfit { .. }
+                | Self::Refused { .. }
+                | Self::SchemaOutdated(_)
+                | Self::SchemaTooNew(_)
+        ) || matches!(self, Self::File { is_lasting, .. } if *is_lasting)
     }
 }

@@ -35,8 +35,10 @@ struct Way {
 impl Encrypting {
     /// Shows `identity` before the server of `url`, and asks clients for a certificate of `clients` where that is given.
     ///
+    /// A URL that is not PostgreSQL's counts as RabbitMQ's, whatever listens there.
+    ///
     /// # Panics
-    /// Where `url` is neither PostgreSQL's nor RabbitMQ's.
+    /// Where `url` has no host.
     pub async fn before(url: &str, identity: &Identity, clients: Option<&Authority>) -> Self {
         runtime::install_tls_provider();
         let mut url: Url = url.parse().expect("a URL");

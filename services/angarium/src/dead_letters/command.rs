@@ -62,11 +62,11 @@ pub struct Show {
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Why {
     /// What was mended, or why it may be given up
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = not_blank)]
     pub(super) reason: String,
 
     /// Who decides
-    #[arg(long, env = "USER", value_name = "NAME")]
+    #[arg(long, env = "USER", value_name = "NAME", value_parser = not_blank)]
     pub(super) actor: String,
 }
 
@@ -103,6 +103,14 @@ pub struct Discard {
 
     #[command(flatten)]
     pub(super) why: Why,
+}
+
+/// What is kept for the record has to say something.
+fn not_blank(given: &str) -> Result<String, String> {
+    match given.trim() {
+        "" => Err("it is empty, and the record needs it".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 /// The services, each with its queue.

@@ -3,12 +3,13 @@
 //! A start never removes one: the release before may still run. So this is for an operator, once no release that needs them can come
 //! back. AMQP cannot list bindings, so RabbitMQ's list is given to it; the queue file is read.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use messaging::pruning::{self, Bound};
 use messaging::transport::{Broker, Topology};
+use runtime::run::answer;
 
 use super::command::Prune;
 use crate::args::Config;
@@ -31,7 +32,7 @@ pub(super) async fn prune(config: &Config, asked: &Prune) -> anyhow::Result<()> 
         pruning::unbind(&broker, &stale).await?;
     }
     let said = report(&stale, asked.dry_run);
-    writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
+    answer(&said)
 }
 
 async fn bound(broker: &Broker, asked: &Prune) -> anyhow::Result<Vec<Bound>> {

@@ -60,20 +60,6 @@ pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Rec
     Ok(known(user_id, row))
 }
 
-/// As [`find`], with the mails that the user wants.
-///
-/// # Errors
-/// As [`find`].
-pub async fn find_with_preferences(
-    db: &impl ConnectionTrait,
-    user_id: Uuid,
-) -> Result<Option<(Recipient, Wanted)>, Error> {
-    let mut found = find_all_with_preferences(db, &[user_id]).await?;
-    let found = found.remove(&user_id);
-    let (recipient, wanted) = found.ok_or(Error::RecipientUnknown(user_id))?;
-    Ok(recipient.map(|recipient| (recipient, wanted)))
-}
-
 /// Those of the users that are known, with the mails that they want. They stay as they are until the transaction ends; there is no
 /// recipient where the account was deleted.
 pub async fn find_all_with_preferences(

@@ -1,14 +1,15 @@
 //! What leaves the process: traces, metrics and logs over OTLP/gRPC, each only where there is somewhere to send it.
 //!
 //! The standard `OTEL_*` variables decide, and most of them are read by the SDK itself: batches, intervals, samplers, headers,
-//! compression, certificates. A collector that is away costs what it does not take, and never a call.
+//! compression. A collector that is away costs what it does not take, and never a call.
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig as _,
+    ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
+    WithTonicConfig,
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -17,6 +18,10 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
+use tonic::transport::ClientTlsConfig;
+use url::Url;
+
+use super::certificates;
 use super::error::TelemetryError;
 
 /// When the process ends: what a collector has not taken by then is lost.
@@ -41,11 +46,20 @@ impl Signal {
 }
 
 /// Where to send a signal.
-#[derive(Debug, PartialEq, Eq)]
-enum Destination {
-    /// The SDK finds it in a variable of the signal's own.
-    OfSignal,
-    Endpoint(String),
+#[derive(Debug)]
+struct Destination {
+    endpoint: String,
+    tls: Option<ClientTlsConfig>,
+}
+
+impl Destination {
+    fn of<B: WithExportConfig + WithTonicConfig>(self, exporter: B) -> B {
+        let exporter = exporter.with_endpoint(self.endpoint);
+        match self.tls {
+            Some(tls) => exporter.with_tls_config(tls),
+            None => exporter,
+        }
+    }
 }
 
 /// The providers of a process.
@@ -78,22 +92,14 @@ impl Providers {
         let traces = to(Signal::Traces)?;
         let exports_traces = traces.is_some();
         if let Some(to) = traces {
-            let exporter = SpanExporter::builder().with_tonic();
-            let exporter = match to {
-                Destination::OfSignal => exporter.build(),
-                Destination::Endpoint(endpoint) => exporter.with_endpoint(endpoint).build(),
-            };
+            let exporter = to.of(SpanExporter::builder().with_tonic()).build();
             tracer = tracer.with_batch_exporter(exporter.map_err(failed(Signal::Traces))?);
         }
 
         let meter = match to(Signal::Metrics)? {
             None => None,
             Some(to) => {
-                let exporter = MetricExporter::builder().with_tonic();
-                let exporter = match to {
-                    Destination::OfSignal => exporter.build(),
-                    Destination::Endpoint(endpoint) => exporter.with_endpoint(endpoint).build(),
-                };
+                let exporter = to.of(MetricExporter::builder().with_tonic()).build();
                 let reader = PeriodicReader::builder(exporter.map_err(failed(Signal::Metrics))?);
                 let meter = SdkMeterProvider::builder().with_reader(reader.build());
                 Some(meter.with_resource(resource.clone()).build())
@@ -103,11 +109,7 @@ impl Providers {
         let logger = match to(Signal::Logs)? {
             None => None,
             Some(to) => {
-                let exporter = LogExporter::builder().with_tonic();
-                let exporter = match to {
-                    Destination::OfSignal => exporter.build(),
-                    Destination::Endpoint(endpoint) => exporter.with_endpoint(endpoint).build(),
-                };
+                let exporter = to.of(LogExporter::builder().with_tonic()).build();
                 let exporter = exporter.map_err(failed(Signal::Logs))?;
                 let logger = SdkLoggerProvider::builder().with_batch_exporter(exporter);
                 Some(logger.with_resource(resource).build())
@@ -162,11 +164,10 @@ fn destination(
     if disabled.is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
-    let own_endpoint = variable(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
-    let destination = match (own_endpoint, endpoint) {
-        (Some(_), _) => Destination::OfSignal,
-        (None, Some(endpoint)) => Destination::Endpoint(endpoint.to_owned()),
-        (None, None) => return Ok(None),
+    let own = format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
+    let own_endpoint = variable(&own);
+    let Some(endpoint) = own_endpoint.or(endpoint.map(str::to_owned)) else {
+        return Ok(None);
     };
     let exporter = format!("OTEL_{signal}_EXPORTER");
     match variable(&exporter).as_deref() {
@@ -184,7 +185,14 @@ fn destination(
             Some(given) => return Err(TelemetryError::setting(protocol, given, "grpc")),
         }
     }
-    Ok(Some(destination))
+    let url = Url::parse(&endpoint).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(url) = url else {
+        let expected = "a URL such as http://127.0.0.1:4317";
+        return Err(TelemetryError::setting(own, &endpoint, expected));
+    };
+    let tls = certificates::tls(signal, &url, &variable)?;
+    Ok(Some(Destination { endpoint, tls }))
 }
 
 /// Who we are. What the operator says in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` counts for more.
@@ -221,15 +229,19 @@ mod tests {
 
     const COLLECTOR: Option<&str> = Some("http://collector:4317");
 
+    /// The endpoint of traces, and whether it is TLS.
     fn traces(
         endpoint: Option<&str>,
         variables: &[(&str, &str)],
-    ) -> Result<Option<Destination>, String> {
+    ) -> Result<Option<(String, bool)>, String> {
         let given = |name: &str| {
             let found = variables.iter().find(|(given, _)| *given == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        destination(Signal::Traces, endpoint, given).map_err(|error| error.to_string())
+        let destination = destination(Signal::Traces, endpoint, given);
+        destination
+            .map(|found| found.map(|to| (to.endpoint, to.tls.is_some())))
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -239,10 +251,29 @@ mod tests {
 
     #[test]
     fn a_signal_goes_to_its_own_endpoint_or_to_that_of_all() {
-        let collector = Destination::Endpoint("http://collector:4317".to_owned());
-        assert_eq!(traces(COLLECTOR, &[]), Ok(Some(collector)));
-        let own = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4317")];
-        assert_eq!(traces(COLLECTOR, &own), Ok(Some(Destination::OfSignal)));
+        let to = |endpoint: &str, tls| Ok(Some((endpoint.to_owned(), tls)));
+        assert_eq!(traces(COLLECTOR, &[]), to("http://collector:4317", false));
+        let own = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces:4317")];
+        assert_eq!(traces(COLLECTOR, &own), to("https://traces:4317", true));
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty.pem");
+        std::fs::write(&empty, "no certificate").unwrap();
+        let empty = empty.to_str().unwrap();
+        let https = Some("https://collector:4317");
+        for (endpoint, name, path) in [
+            (https, "OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such.pem"),
+            (https, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", empty),
+            (https, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", empty),
+            (https, "OTEL_EXPORTER_OTLP_CLIENT_KEY", empty),
+            (COLLECTOR, "OTEL_EXPORTER_OTLP_CERTIFICATE", empty),
+        ] {
+            let error = traces(endpoint, &[(name, path)]).unwrap_err();
+            assert!(error.contains(name) && error.contains(path), "{error}");
+        }
     }
 
     #[test]
@@ -260,6 +291,7 @@ mod tests {
         for (name, given) in [
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
             ("OTEL_TRACES_EXPORTER", "zipkin"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317"),
         ] {
             let error = traces(COLLECTOR, &[(name, given)]).unwrap_err();
             assert!(error.contains(name) && error.contains(given), "{error}");
