@@ -1,4 +1,4 @@
-//! Who may call what, for every method of every service that the contracts describe: S-01 of SECURITY.md.
+//! The access rules of every method of every service: S-01 of SECURITY.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ fn rules() -> BTreeMap<&'static str, Rules> {
         .collect()
 }
 
-/// The methods of each service of ours, as the descriptor set has them.
+/// The methods of each of our services, from the descriptor set.
 fn methods() -> BTreeMap<String, BTreeSet<String>> {
     let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let ours = set
@@ -56,7 +56,7 @@ fn every_method_that_is_described_has_a_rule_and_no_other() {
 
 #[rstest]
 #[tokio::test]
-async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low_a_role(
+async fn private_methods_need_a_valid_token_and_the_right_role(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;
@@ -76,7 +76,7 @@ async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low
                 let answer = call_unchecked(channel.clone(), method, token.as_deref()).await;
                 let refused = answer.expect_err(method);
                 if *access == Access::Public {
-                    // Let in, and refused for what is wrong with an empty request.
+                    // Admitted, and then refused because an empty request is invalid.
                     assert_eq!(
                         refused.code(),
                         Code::InvalidArgument,
@@ -98,7 +98,7 @@ async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low
                 assert_eq!(denied.code(), Code::PermissionDenied, "{method}");
             }
         }
-        // What nobody has listed is served to nobody.
+        // A method without a rule is not served.
         let method = format!("{service}/MadeUp");
         for token in [None, Some(system.tokens.admin())] {
             let answer = call_unchecked(channel.clone(), &method, token.as_deref()).await;

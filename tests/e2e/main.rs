@@ -1,4 +1,4 @@
-//! The whole system, from the outside: calls go in, mails come out, on both stacks.
+//! The whole system from outside, on both stacks: calls in, mails out.
 
 #![expect(
     clippy::disallowed_methods,
@@ -26,3 +26,4 @@ mod registered;
 mod system;
 mod tidy;
 mod traces;
+mod wording;

@@ -1,4 +1,4 @@
-//! The running system of one test: all services in this process, on a stack of its own.
+//! The running system of one test: all services in this process, on private resources.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(crate) struct Running {
     pub(crate) users: UserServiceClient<Channel>,
     pub(crate) orders: OrderServiceClient<Channel>,
     pub(crate) notifications: NotificationServiceClient<Channel>,
-    /// Accepted by every service, for any user and role.
+    /// Every service accepts them, for any user and role.
     pub(crate) tokens: Tokens,
     addresses: Addresses,
     config: Config,
@@ -120,17 +120,17 @@ impl Running {
         }
     }
 
-    /// To the server of the gRPC service with this full name.
+    /// A channel to the gRPC service with this full name.
     pub(crate) fn channel(&self, service: &str) -> Channel {
         let mut addresses = self.addresses.iter();
         let (_, address) = addresses
             .find(|(one, _)| one.definition.grpc_service == service)
-            .unwrap_or_else(|| panic!("nothing serves {service}"));
+            .unwrap_or_else(|| panic!("no service is called {service}"));
         let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
         endpoint.connect_lazy()
     }
 
-    /// Somebody outside, who reads the mails.
+    /// A caller from outside who reads the mails.
     pub(crate) fn caller(&self) -> Caller {
         let address = |name| self.addresses.of(name).unwrap();
         let mailbox = Mailbox::Folder(self.folder.path().join("mails"));
@@ -143,7 +143,7 @@ impl Running {
         .unwrap()
     }
 
-    /// Stops it, and asserts that it ended in order and left nothing to be published.
+    /// Stops the system, and asserts an orderly shutdown and an empty outbox.
     pub(crate) async fn stop(self) {
         self.shutdown.trigger();
         self.running.await.unwrap().unwrap();
@@ -169,12 +169,12 @@ impl Running {
         answer.into_inner().user.unwrap().user_id
     }
 
-    /// The token of this user, as a login gives it.
+    /// An access token for this user.
     pub(crate) fn token(&self, user_id: &str) -> String {
         self.tokens.user(user_id.parse().unwrap())
     }
 
-    /// Places an order, as soon as the order service has heard of the user.
+    /// Places an order, after the order service knows the user.
     pub(crate) async fn order(&self, user_id: &str) -> Order {
         let request = PlaceOrderRequest {
             user_id: user_id.to_owned(),
@@ -192,7 +192,7 @@ impl Running {
         .await
     }
 
-    /// All mails of a user, whatever their state.
+    /// All mails of a user, in any state.
     pub(crate) async fn mails(&self, user_id: &str) -> Vec<Notification> {
         let request = ListNotificationsRequest {
             user_id: user_id.to_owned(),
@@ -207,7 +207,7 @@ impl Running {
             .notifications
     }
 
-    /// Waits until a mail of this kind was sent to the user, and answers all of its kind.
+    /// Waits until a mail of this kind was sent to the user, and returns all of this kind.
     pub(crate) async fn sent(&self, user_id: &str, kind: NotificationKind) -> Vec<Notification> {
         eventually(
             &format!("{} is sent to {user_id}", kind.as_str_name()),
@@ -240,12 +240,12 @@ impl Running {
         assert_eq!(self.broker.publish(&message).await, Confirmation::Routed);
     }
 
-    /// Publishes whatever `message` is.
+    /// Publishes any message.
     pub(crate) async fn publish_raw(&self, message: &Message) {
         assert_eq!(self.broker.publish(message).await, Confirmation::Routed);
     }
 
-    /// Rows of a service's own database.
+    /// Queries a service's own database.
     pub(crate) async fn query(&self, service: &str, sql: &str) -> Vec<QueryResult> {
         query(&self.database(service).await, sql).await
     }
@@ -257,7 +257,7 @@ impl Running {
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// `event` with the envelope that its service would give it, as the first of its aggregate.
+/// `event` in the envelope that its service would use, as version 1 of its aggregate.
 pub(crate) fn message<E: Event>(id: Uuid, event: &E) -> Message {
     let envelope = Envelope {
         id,
@@ -299,7 +299,7 @@ async fn query(db: &store::Database, sql: &str) -> Vec<QueryResult> {
         .unwrap()
 }
 
-/// Retries that a test need not wait for.
+/// Short delays, so that tests do not wait for retries.
 fn impatient() -> RetryPolicy {
     RetryPolicy {
         first_delay: Duration::from_millis(20),

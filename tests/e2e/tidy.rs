@@ -1,4 +1,4 @@
-//! The rules of the repository that no linter checks: what ARCHITECTURE.md says is true.
+//! The rules of the repository that no linter checks.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,6 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The names of all services.
 fn services() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|service| service.definition.name)
 }
@@ -49,7 +48,7 @@ pub(crate) fn folders(place: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
+fn shared_crates_depend_only_on_their_allowed_neighbours() {
     let allowed = [
         ("event", &[][..]),
         ("contracts", &["event"]),
@@ -100,7 +99,8 @@ fn lapin_is_known_to_messaging_tests_and_bench_only() {
     }
 }
 
-/// RabbitMQ's delivery limit does not count what a client hands back with `basic.nack`; and what has to wait is a row by then.
+/// RabbitMQ's delivery limit does not count messages that a client returns with `basic.nack`. A delivery that must wait
+/// is a row instead.
 #[test]
 fn nothing_is_ever_handed_back_to_the_broker() {
     for source in sources(&root().join("shared/messaging/src")) {
@@ -118,7 +118,7 @@ fn every_module_says_what_it_is_for() {
             let text = std::fs::read_to_string(&file).unwrap();
             assert!(
                 text.starts_with("//!"),
-                "{} does not begin with what it is for",
+                "{} does not begin with its purpose (`//!`)",
                 file.display()
             );
         }
@@ -135,7 +135,7 @@ fn no_file_of_the_product_is_longer_than_400_lines() {
             let lines = std::fs::read_to_string(&file).unwrap().lines().count();
             assert!(
                 lines <= 400,
-                "{} has {lines} lines: of what two things is it?",
+                "{} has {lines} lines: split it into its two subjects",
                 file.display()
             );
         }
@@ -184,7 +184,7 @@ fn every_link_in_the_documents_leads_somewhere() {
             };
             assert!(
                 file.exists(),
-                "{document} links to {target}, which is not there"
+                "{document} links to {target}, which does not exist"
             );
             assert!(
                 anchor.is_empty() || anchors(&read(&file)).contains(anchor),
@@ -208,7 +208,8 @@ fn every_test_that_the_checklists_name_exists() {
             let (package, test) = test.split_once(": ").unwrap();
             let folders = ["tests", "shared", "services"].map(|place| format!("{place}/{package}"));
             let folder = folders.iter().find(|folder| root().join(folder).exists());
-            let folder = folder.unwrap_or_else(|| panic!("{document}: there is no {package}"));
+            let folder =
+                folder.unwrap_or_else(|| panic!("{document}: there is no package {package}"));
             let (module, name) = test.rsplit_once("::").unwrap();
             let files = ["tests/it/", "src/", ""]
                 .map(|place| format!("{folder}/{place}{}.rs", module.replace("::", "/")));
@@ -223,8 +224,8 @@ fn every_test_that_the_checklists_name_exists() {
     }
 }
 
-/// What a caller sends reaches a database as a bound value: the ways around that stand in few places, where nothing comes from
-/// outside.
+/// Values from callers reach a database only as bound values. Other SQL exists only in the files below, without values
+/// from outside.
 #[test]
 fn sql_is_written_out_and_its_values_are_bound() {
     let plain = [
@@ -263,7 +264,11 @@ fn sql_is_written_out_and_its_values_are_bound() {
         );
         seen.push(file);
     }
-    assert_eq!(seen.len(), plain.len(), "only {seen:?} do so any more");
+    assert_eq!(
+        seen.len(),
+        plain.len(),
+        "remove the others, only {seen:?} still do"
+    );
 }
 
 #[test]
@@ -300,7 +305,7 @@ fn every_test_that_the_failure_table_names_exists() {
     }
 }
 
-/// A command that begins elsewhere could forget the call that it answers.
+/// A command that begins elsewhere could ignore the call's request id.
 #[test]
 fn commands_begin_in_the_chassis_alone() {
     for service in services() {

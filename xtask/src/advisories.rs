@@ -85,14 +85,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_age_of_the_database_is_told_in_days() {
+    fn the_age_of_the_database_is_in_days() {
         let now = UNIX_EPOCH + 1000 * DAY;
-        for (before, told) in [
+        for (before, text) in [
             (Duration::ZERO, "of today"),
             (DAY, "of yesterday"),
             (40 * DAY, "that is 40 days old"),
         ] {
-            assert_eq!(age(now - before, now), told);
+            assert_eq!(age(now - before, now), text);
         }
     }
 }

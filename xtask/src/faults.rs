@@ -1,6 +1,6 @@
-//! `cargo xtask faults`: the runs that break the system on purpose, with the servers' URLs in the environment.
+//! `cargo xtask faults`: runs that break the system on purpose, with the servers' URLs in the environment.
 //!
-//! What they do is theirs to say: everything given here is handed on, `--help` too.
+//! All arguments go to the program `faults`, also `--help`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! `cargo xtask lint`: all that `.ci/run` checks before the tests.
+//! `cargo xtask lint`: everything that `.ci/run` checks before the tests.
 //!
-//! Every check runs, also after another has failed, so that one run shows all there is to do.
+//! Every check runs, even after a failure, so that one run shows all problems.
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
             failed.push(name);
         }
     }
-    // Where it is installed: it is a program of its own, and takes minutes to build.
+    // Only if it is installed, because it is a separate program that takes minutes to build.
     if has_deny() {
         let mut deny = Command::new("cargo-deny");
         deny.args(["--locked", "check", "bans", "licenses", "sources"]);
@@ -31,9 +31,9 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
             failed.push("advisories");
         }
     } else {
-        eprintln!("xtask: cargo deny is not installed and is left out (cargo install cargo-deny)");
+        eprintln!("xtask: cargo-deny is not installed, skipping it (cargo install cargo-deny)");
     }
-    // After cargo's: to have no buf must not hide what they find.
+    // After cargo's checks, so that a missing buf does not hide their results.
     let buf = buf::find(stop)?;
     for (name, args) in [
         ("buf lint", &["lint"][..]),

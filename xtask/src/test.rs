@@ -1,6 +1,6 @@
 //! `cargo xtask test`: cargo's tests with the servers' URLs in the environment.
 //!
-//! Compiling and starting the servers happen at the same time; the tests run once both are done.
+//! Compiles the tests and starts the servers at the same time, then runs the tests.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode, ExitStatus};
@@ -28,11 +28,11 @@ pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
         }
         let servers = starting
             .join()
-            .unwrap_or_else(|_| Err(anyhow!("starting the servers ended in a panic")));
+            .unwrap_or_else(|_| Err(anyhow!("starting the servers panicked")));
         (servers, built)
     });
 
-    // Where both halves failed, one of them only because it was stopped: report the other.
+    // If both halves failed, one of them only because it was stopped, report the other.
     let servers = match servers {
         Err(error) if !error.is::<Stopped>() => return Err(error),
         servers => servers,
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
     Ok(code(tested))
 }
 
-/// Compiles the tests without running them; a run that has no such step passes at once.
+/// Compiles the tests without running them. Succeeds immediately if there is nothing to compile.
 fn build(args: &[OsString], stop: &Stop) -> Result<ExitStatus> {
     let own = for_cargo(args);
     if own.iter().any(|arg| arg == "--doc" || arg == "--no-run") {
@@ -70,7 +70,7 @@ fn cargo_test(args: &[OsString]) -> Command {
     command
 }
 
-/// What cargo itself reads; behind a `--` stands what the test programs read.
+/// The arguments before `--`, for cargo; the others are for the test programs.
 fn for_cargo(args: &[OsString]) -> &[OsString] {
     let end = args.iter().position(|arg| arg == "--");
     &args[..end.unwrap_or(args.len())]
@@ -85,7 +85,7 @@ fn selects_packages(args: &[OsString]) -> bool {
     })
 }
 
-/// Cargo's own code; a cargo that was killed has none.
+/// Cargo's exit code; a killed cargo has none.
 pub(crate) fn code(status: ExitStatus) -> ExitCode {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     code.map_or(ExitCode::FAILURE, ExitCode::from)

@@ -1,4 +1,4 @@
-//! The command `migrate`: brings the schemas of all services up to date, so that the services themselves need no right to do so.
+//! The command `migrate`: migrates the schemas of all services, so that the services themselves need no right to do so.
 
 use crate::args::Config;
 use crate::registry::SERVICES;
@@ -7,7 +7,7 @@ use crate::system::database;
 /// Migrates one service after the other.
 ///
 /// # Errors
-/// Where a database cannot be reached or migrated. Those before it are migrated then, and the command may be repeated.
+/// If a database cannot be reached or migrated. Earlier ones stay migrated, and the command can be repeated.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     for service in SERVICES {
         let definition = &service.definition;

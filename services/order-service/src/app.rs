@@ -1,4 +1,4 @@
-//! What the order service is, and what it is made of. The [`Host`](service::Host) does the rest.
+//! The definition and the parts of the order service. The [`Host`](service::Host) does the rest.
 
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use service::{Base, Definition, Keys, Parts, Schema, Service, settling};
@@ -10,7 +10,7 @@ use crate::settling::Orders;
 use crate::watch::Watchers;
 use crate::{access, events, grpc};
 
-/// What the order service is.
+/// The static description of the order service.
 pub const DEFINITION: Definition = Definition {
     name: "order-service",
     about: "Orders: gRPC in, events out",

@@ -21,7 +21,7 @@ pub use record::Decision;
 /// Rows a transaction, when many are replayed.
 const BATCH: i64 = 200;
 
-/// An event that was given up on (*dead*), or whose type this build did not know (*skipped*); or that was discarded since.
+/// An event that was given up on (*dead*), an event of an unknown type (*skipped*), or one that was discarded since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The event's id; for a message without one, the id that it was given here.

@@ -1,7 +1,7 @@
-//! An end with an exit code of its own, for what a supervisor should not answer by starting the same thing again.
+//! Errors with their own exit code, for failures that a restart does not fix.
 //!
-//! 64 is a setting that is wrong in itself. 78 is something outside of the process that has to be put right first: a schema, a
-//! topology, a certificate, a file or folder of another user. Everything else may be over by the next start.
+//! 64: a setting is wrong. 78: an operator must fix something outside this process first, such as a schema, a topology, a
+//! certificate, or a file of another user. Any other failure may be over at the next start.
 
 use std::error::Error;
 use std::io;
@@ -11,22 +11,22 @@ use store::DatabaseError;
 use crate::grpc::TlsError;
 use crate::telemetry::TelemetryError;
 
-/// `EX_CONFIG` of sysexits.h.
+/// `EX_CONFIG` of sysexits.h: an operator must fix something outside this process first.
 const EX_CONFIG: u8 = 78;
 /// `EX_USAGE` of sysexits.h.
 pub(crate) const EX_USAGE: u8 = 64;
 
-/// Anywhere in the chain of the error that ends a process, it decides the exit code.
+/// An error with an exit code. It may be anywhere in the chain of the error that ends the process.
 #[derive(Debug, thiserror::Error)]
 #[error("{cause}")]
 pub struct ExitWith {
     code: u8,
-    // Not its source: its text is this one's, and would be told twice.
+    // Not its source, because then its text would be printed twice.
     cause: Box<dyn Error + Send + Sync>,
 }
 
 impl ExitWith {
-    /// 78: what this process was pointed at is not as it needs it.
+    /// Exit code 78: the environment of this process does not fit.
     pub fn misconfigured(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code: EX_CONFIG,
@@ -34,7 +34,7 @@ impl ExitWith {
         }
     }
 
-    /// The code that `error` asks for, whatever context was added to it.
+    /// The exit code of `error`, with any context.
     pub(crate) fn code_of(error: &anyhow::Error) -> Option<u8> {
         error.chain().find_map(|cause| {
             let exit = cause.downcast_ref::<Self>().map(|exit| exit.code);

@@ -1,7 +1,7 @@
 //! Builds, serves and drains a service.
 //!
-//! [`Host::build`] does all that can fail and takes the port; [`Host::run`] returns when drained: calls and workers end first, and
-//! what they have committed is published before the process ends.
+//! [`Host::build`] does everything that can fail, and binds the port. [`Host::run`] returns after draining: first calls
+//! and workers end, then their committed events are published.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use runtime::{ExitWith, GrpcServer, PageTokens, Serving, Shutdown, SystemClock, 
 use crate::parts::{Base, Parts};
 use crate::{Config, Definition, Keys, OwnArgs, Service, erasure, keys};
 
-/// A service, ready to run.
+/// A service that is ready to run.
 pub struct Host {
     definition: Definition,
     server: GrpcServer,
@@ -27,8 +27,8 @@ impl Host {
     /// Connects, migrates, declares and binds.
     ///
     /// # Errors
-    /// Where the database cannot be reached or migrated, the broker lacks what the service may not declare, the port is taken, or
-    /// the service lacks something of its own. A broker that is away is not an error: events wait in the outbox until it is back.
+    /// If the database cannot be reached or migrated, the broker lacks something that the service may not declare, the
+    /// port is taken, or a part of the service fails. An unreachable broker is no error: events wait in the outbox.
     pub async fn build<S: Service>(
         config: Config<<S::Args as OwnArgs>::Config>,
     ) -> anyhow::Result<Self> {
@@ -60,15 +60,15 @@ impl Host {
         })
     }
 
-    /// Where calls are taken.
+    /// The address of the gRPC server.
     pub fn grpc_addr(&self) -> SocketAddr {
         self.server.addr()
     }
 
-    /// Serves until `shutdown`, and returns when everything in flight is done.
+    /// Serves until `shutdown`; returns after all work in progress is done.
     ///
     /// # Errors
-    /// Where a part ended that should not, or had to be cut off.
+    /// If a part ended unexpectedly or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self {
             definition,
@@ -94,8 +94,8 @@ impl Host {
         };
         let stop = &shutdown.soft;
         let mut serving = Serving::start(server, service, &shutdown);
-        serving.tell_of("broker", engine.connected());
-        serving.tell_of("consumer", store.consuming());
+        serving.report("broker", engine.connected());
+        serving.report("consumer", store.consuming());
         let late = erasure::erase_late(store.clone(), stop.clone());
         serving.beside("erasure", late);
         if definition.keys == Keys::Announced {

@@ -10,7 +10,8 @@ pub const AHEAD: &str = "ANGARIUM_CLOCK";
 
 const ARMED: bool = cfg!(all(feature = "faults", debug_assertions));
 
-/// The expression for the time in Unix milliseconds, for statements that a builder makes. Others write `{now}`, see [`sql`](crate::sql).
+/// The expression for the time in Unix milliseconds, for statement builders. Statements in text use `{now}`, see
+/// [`sql`](crate::sql).
 pub fn now_sql(backend: DbBackend) -> String {
     let now = match backend {
         DbBackend::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",
@@ -22,8 +23,8 @@ pub fn now_sql(backend: DbBackend) -> String {
     }
 }
 
-/// The expression for the time as a column holds it. In whole milliseconds on both stores: a time that was read in milliseconds is
-/// equal to the column that it was read from.
+/// The expression for the time as a column stores it. In whole milliseconds on both stores, so that a time read in
+/// milliseconds equals its column.
 pub(crate) fn time_sql(backend: DbBackend) -> String {
     if backend == DbBackend::Sqlite {
         return now_sql(backend);

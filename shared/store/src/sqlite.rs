@@ -1,6 +1,7 @@
-//! SQLite: one file, one machine, and every commit on the disk before it is answered.
+//! SQLite: one file, one machine; every commit is on the disk before it is answered.
 //!
-//! If SQLite ends a transaction by itself, as on a full disk, the connection is closed and not reused: [`crate::guarded`].
+//! If SQLite ends a transaction by itself, as on a full disk, the connection is closed and not reused:
+//! [`crate::guarded`].
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -20,10 +21,10 @@ use crate::database_error::DatabaseError;
 use crate::sessions::Sessions;
 use crate::{errors, guarded, private};
 
-/// How long a writer waits for the one before it. Only transactions that begin IMMEDIATE wait at all.
+/// How long a writer waits for the previous one. Only transactions that begin IMMEDIATE wait at all.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens the file, and creates it and its folder where they are missing.
+/// Opens the file. Creates it and its folder if they are missing.
 pub(crate) async fn connect(
     config: &DatabaseConfig,
     path: &Path,
@@ -53,8 +54,8 @@ pub(crate) async fn connect(
             .connect_with(options.clone())
             .await
     };
-    // While another process turns WAL on, SQLite says busy at once: this one lock does not know the time-out. One that
-    // recovers the file after a crash may hold it for longer than a pool waits.
+    // While another process enables WAL, SQLite reports busy immediately: this lock ignores the time-out. A process
+    // that recovers the file after a crash may hold it longer than a pool waits.
     let pool = open
         .retry(backoff(config.patience))
         .when(|error| errors::is_sqlite_lock(error) || matches!(error, sqlx::Error::PoolTimedOut))

@@ -1,4 +1,5 @@
-//! TLS before a server that has none: certificates are a test's own, and the servers of a test run are everybody's.
+//! TLS in front of a server without TLS: each test has its own certificates, while the servers are shared by the test
+//! run.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,11 +16,11 @@ use url::Url;
 
 use crate::{Authority, Identity};
 
-/// What a PostgreSQL client asks first of all, and the answer that TLS may begin.
+/// The first request of a PostgreSQL client, and the answer that allows TLS.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const WILLING: &[u8] = b"S";
 
-/// Speaks TLS before one server, for one test.
+/// A TLS endpoint in front of one server, for one test.
 pub struct Encrypting {
     url: Url,
     _serving: JoinSet<()>,
@@ -33,12 +34,13 @@ struct Way {
 }
 
 impl Encrypting {
-    /// Shows `identity` before the server of `url`, and asks clients for a certificate of `clients` where that is given.
+    /// Shows `identity` in front of the server of `url`. If `clients` is given, asks clients for a certificate of that
+    /// authority.
     ///
-    /// A URL that is not PostgreSQL's counts as RabbitMQ's, whatever listens there.
+    /// A URL that is not PostgreSQL's counts as RabbitMQ's, for any other server.
     ///
     /// # Panics
-    /// Where `url` has no host.
+    /// If `url` has no host.
     pub async fn before(url: &str, identity: &Identity, clients: Option<&Authority>) -> Self {
         runtime::install_tls_provider();
         let mut url: Url = url.parse().expect("a URL");
@@ -65,7 +67,7 @@ impl Encrypting {
         }
     }
 
-    /// The server's URL by way of this.
+    /// The server's URL through this endpoint.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -99,7 +101,7 @@ async fn accept(listener: TcpListener, way: Way) {
     }
 }
 
-/// What goes wrong here goes wrong for the client, which is what the test looks at.
+/// Ignores errors: the client sees them, and the test checks the client.
 async fn forward(mut near: TcpStream, way: Way) {
     if way.is_postgres {
         let mut first = [0; SSL_REQUEST.len()];

@@ -1,5 +1,4 @@
-//! Whether Python, Node.js, Go and Java are here, new enough and whole; and the installation of the first two where that is up to
-//! us.
+//! Checks Python, Node.js, Go and Java for version and completeness, and installs the first two if possible.
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) struct Language {
     name: &'static str,
-    /// All of these succeed where it is what the examples need.
+    /// All of these succeed if the language is usable.
     checks: &'static [&'static [&'static str]],
     packages: &'static [&'static str],
     how_else: &'static str,
@@ -45,7 +44,7 @@ pub(super) const NODE: Language = Language {
     how_else: "https://nodejs.org/en/download",
 };
 
-/// Distributions have older ones, so it is not installed.
+/// Distributions have older versions, so it is not installed.
 pub(super) const GO: Language = Language {
     name: "Go 1.26 or later",
     checks: &[&[
@@ -72,7 +71,7 @@ pub(super) const JAVA: Language = Language {
 };
 
 impl Language {
-    /// One line about a language that is not here.
+    /// One line about a missing language.
     pub(super) fn missing(&self) -> String {
         format!("{} is not installed ({})", self.name, self.how_else)
     }
@@ -86,13 +85,13 @@ impl Language {
         if apt::is_possible() {
             match apt::install(self.packages) {
                 Ok(()) if self.is_here() => return Ok(()),
-                Ok(()) => tried = " (what the distribution has is older)".to_owned(),
+                Ok(()) => tried = " (the distribution's version is too old)".to_owned(),
                 Err(error) => tried = format!(" (it could not be installed: {error:#})"),
             }
         }
         stop.check()?;
         bail!(
-            "{} is needed for the examples in other languages and is not here{tried}. Install it, from the packages {} of \
+            "the example clients need {}, which is not installed{tried}. Install it, from the packages {} of \
              your distribution or from {}, so that `{}` succeeds",
             self.name,
             self.packages.join(" and "),

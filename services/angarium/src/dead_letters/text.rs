@@ -1,10 +1,10 @@
-//! How the listings show what is not plain text.
+//! Formats values for the listings.
 //!
-//! Guarantee: whatever a message holds, it neither moves the cursor nor begins a line of its own.
+//! Guarantee: no bytes of a message move the cursor or begin a line of their own.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Rows a page, when all are listed.
+/// Rows per page when listing all.
 pub(super) const PAGE: u32 = 200;
 
 /// One line of output. What a terminal would obey, or would show in another order, is escaped.

@@ -83,7 +83,7 @@ fn what_a_restart_cannot_mend_ends_with_78() {
 
     let other = tempfile::tempdir().unwrap();
     let no_database = other.path().join("user-service.db");
-    std::fs::write(no_database, "not SQLite, whatever its name says").unwrap();
+    std::fs::write(no_database, "no SQLite file, despite its name").unwrap();
     let output = run(&mut command(other.path()));
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     assert!(said(&output).contains("user-service.db"), "{output:?}");

@@ -1,8 +1,8 @@
-//! Mails through a mail server, over a few connections that are kept for the next mail.
+//! Mails through a mail server, over a few reused connections.
 //!
-//! The connections are kept here rather than in lettre's own pool, because that one takes back a connection on which a call
-//! was dropped half-way: the next mail would read the answers that were meant for the one before. Here a connection comes
-//! back only after a whole conversation; whatever else happens closes it.
+//! Not lettre's own pool: it takes back a connection on which a call was cancelled half-way, and the next mail would
+//! read the answers to the previous one. Here a connection is reused only after a complete conversation; everything
+//! else closes it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,16 +19,16 @@ mod server;
 
 pub use server::{SmtpServer, check_authorities};
 
-/// An idle connection older than this is not used again: servers and firewalls forget them in silence.
+/// An older idle connection is not reused: servers and firewalls drop them silently.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// `530`: nobody may send without logging in, or without TLS. That says something of our settings, nothing of the mail.
+/// `530`: the server requires a login or TLS. This is about our settings, not about the mail.
 const AUTHENTICATION_REQUIRED: u16 = 530;
 
-/// Sends through a mail server.
+/// Sends mails through a mail server.
 pub struct Smtp {
     server: SmtpServer,
-    /// Never more than were in use at the same time.
+    /// At most as many as were in use at the same time.
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -38,7 +38,7 @@ struct Idle {
 }
 
 impl Smtp {
-    /// Connects when there is something to send.
+    /// Connects on the first mail.
     pub fn new(server: SmtpServer) -> Self {
         Self {
             server,
@@ -53,7 +53,7 @@ impl Smtp {
             }
         }
         let connected = self.server.connect().await;
-        // Whatever goes wrong before there is a mail says nothing of the mail, even where the server calls it permanent.
+        // A failure before the mail is about the server, not about the mail, even if the server calls it permanent.
         connected.map_err(|error| {
             let failure = match error.status() {
                 Some(code) => Failure::NotAdmitted(code),
@@ -91,13 +91,13 @@ impl MailSender for Smtp {
     }
 }
 
-/// What the answer to a mail means. Its text is not kept: servers repeat the address in it.
+/// The meaning of the answer to a mail. Its text is dropped, because servers repeat the address in it.
 fn judge(error: &Error) -> SendError {
     match error.status().map(u16::from) {
         Some(code @ AUTHENTICATION_REQUIRED) => SendError::Temporary(Failure::NotAdmitted(code)),
         Some(code) if error.is_permanent() => SendError::Permanent(Failure::Refused(code)),
         Some(code) => SendError::Temporary(Failure::NotYet(code)),
-        // Found by lettre before it sends: the address needs an extension that the server has not.
+        // lettre detects this before it sends: the address needs an extension that the server lacks.
         None if error.is_client() => SendError::Permanent(Failure::Unsupported),
         None => SendError::Temporary(Failure::Interrupted),
     }

@@ -1,4 +1,4 @@
-//! Room for watchers: so many in this process, and of them so many of one user, so that nobody takes it from all others.
+//! Limits the watchers of this process, and of one user, so that one user cannot take all places.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ pub(super) struct Places {
     taken: Arc<Mutex<Taken>>,
 }
 
-/// How many places each user has. Who has none is not in it.
+/// The number of places per user. Users without a place are not in it.
 type Taken = HashMap<Uuid, usize>;
 
-/// Held by who watches, and given back when dropped.
+/// A place of one watcher. Dropping it frees the place.
 pub(super) struct Place {
     user_id: Uuid,
     taken: Arc<Mutex<Taken>>,
@@ -32,10 +32,10 @@ impl Places {
         }
     }
 
-    /// One for this user.
+    /// Takes a place for this user.
     ///
     /// # Errors
-    /// Where the user has as many as one may have, or all are taken.
+    /// If the user has reached the limit, or all places are taken.
     pub(super) fn take(&self, user_id: Uuid) -> Result<Place, Error> {
         let mut taken = lock(&self.taken);
         let own = taken.get(&user_id).copied().unwrap_or(0);
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_user_has_some_all_users_have_more_and_who_leaves_makes_room() {
+    fn users_and_process_have_limits_and_leaving_frees_a_place() {
         let places = Places::new(3, 2);
         let (ada, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let held = [places.take(ada).unwrap(), places.take(ada).unwrap()];
@@ -88,6 +88,6 @@ mod tests {
         drop(held);
         assert!(places.take(bob).is_ok());
         drop(bobs);
-        assert!(lock(&places.taken).is_empty(), "nobody is remembered");
+        assert!(lock(&places.taken).is_empty(), "no user is remembered");
     }
 }

@@ -1,4 +1,5 @@
-//! The crate as services see it: the events' constants, the descriptor set with its options, and what `Debug` hides.
+//! The crate from the view of services: the events' constants, the descriptor set with its options, and the redacted
+//! `Debug`.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +28,7 @@ fn the_events_of_one_aggregate_are_siblings() -> anyhow::Result<()> {
     let described = described()?;
     assert_siblings::<UserCreated>(&described);
     assert_siblings::<OrderShipped>(&described);
-    // A timer is a fact about time: it has a numbering of its own.
+    // A timer has its own sequence of versions.
     assert_siblings::<ExpiryElapsed>(&described);
     assert_eq!(ExpiryElapsed::SIBLINGS, [ExpiryElapsed::full_name()]);
     Ok(())
@@ -130,7 +131,7 @@ fn a_request_is_checked_by_its_annotations_at_every_depth() {
     assert_eq!(found, expected);
 }
 
-/// An event, as the descriptors or the catalogue have it.
+/// An event, from the descriptors or from the catalogue.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Described {
     type_name: String,
@@ -156,7 +157,7 @@ impl From<&EventInfo> for Described {
     }
 }
 
-/// Every message that has the event option, with what it says.
+/// Every message that has the event option.
 fn described() -> anyhow::Result<BTreeSet<Described>> {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET)?;
     let extension = pool

@@ -56,7 +56,7 @@ impl BrokerTlsArgs {
             );
             return None;
         }
-        // Each is read again at each connect, when nobody is there to be told.
+        // Checked now, because a later connect can only log the mistake.
         let (cert, key) = identity.as_ref().map(|(cert, key)| (cert, key)).unzip();
         let mut is_complete = true;
         for (setting, file) in [

@@ -1,5 +1,4 @@
-//! What a process was told, for its log: each setting with its value and where it came from, and variables that look like a
-//! setting that was meant.
+//! The settings of a process, for its log: each with its value and its source, and variables that look like a misspelt setting.
 //!
 //! Guarantee: of a secret only the address in a URL is shown, and that only where nothing in it can be part of a password.
 
@@ -31,7 +30,7 @@ const OPENTELEMETRY: [&str; 14] = [
 /// A name this long differs from what was meant in two characters, a shorter one in one.
 const LONG: usize = 10;
 
-/// What a process was told.
+/// The settings of a process.
 #[derive(Debug, Default)]
 pub struct Described {
     settings: Vec<Setting>,

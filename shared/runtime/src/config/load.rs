@@ -40,7 +40,7 @@ impl ConfigError {
     pub fn print(&self, program: &str) {
         match self {
             Self::Asked(error) | Self::Usage(error) => {
-                // Where the terminal is gone there is nobody left to tell.
+                // Without a terminal there is no reader.
                 let _ = error.print();
             }
             Self::Invalid(_, LogFormat::Human) => {
@@ -64,7 +64,7 @@ pub fn load<S: Settings>(
     load_described::<S>(args).map(|(config, _)| config)
 }
 
-/// As [`load`], and what the process was told, for its log.
+/// As [`load`], and a description of the settings for the log.
 ///
 /// # Errors
 /// As [`load`].

@@ -1,4 +1,4 @@
-//! Remembers the `correlation_id` and the `event.id` of a span, so that every line inside it carries them.
+//! Remembers the `correlation_id` and the `event.id` of a span, so that every line inside it has them.
 
 use std::fmt::Debug;
 

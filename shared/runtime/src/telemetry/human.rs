@@ -1,7 +1,7 @@
 //! A log line for a person: the time, the level, what happened, and the fields, on one line of about 150 characters.
 //!
 //! Names of methods and events lose their packages, and of the spans around it a line shows one id: that of the event that is
-//! handled, otherwise the correlation id. JSON has all of it. Whatever a value holds, it stays on its line.
+//! handled, otherwise the correlation id. JSON has all of them. No value leaves its line.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::correlation::{self, Ids};
 
-/// Whose values are names with a package.
+/// Fields with the name of a method or an event type.
 const NAMES: [&str; 2] = ["method", "event.type"];
 /// The target of security events, which operators look for.
 const SECURITY: &str = "security";
@@ -121,7 +121,7 @@ fn without_package(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// Control characters move the cursor, or begin a line that nobody has logged.
+/// Control characters would move the cursor, or forge a line.
 fn on_one_line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

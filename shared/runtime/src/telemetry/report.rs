@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use crate::config::LogFormat;
 
-/// Writes the reason. Where nobody reads it, there is nobody left to tell.
+/// Writes the reason. A closed stream has no reader, so its error is ignored.
 pub(crate) fn end(format: LogFormat, program: &str, message: &str) {
     let _ = match format {
         LogFormat::Human => writeln!(std::io::stderr(), "{message}"),

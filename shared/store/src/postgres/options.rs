@@ -1,4 +1,4 @@
-//! How to connect to a PostgreSQL server, as a configuration says it.
+//! The connection options for a PostgreSQL server, from a configuration.
 
 use std::str::FromStr as _;
 
@@ -11,14 +11,15 @@ use crate::database_url::check_url;
 use crate::host::host_name;
 
 /// # Errors
-/// Where the URL or the name of the schema cannot be used.
+/// If the URL or the name of the schema cannot be used.
 pub(crate) fn of(
     config: &DatabaseConfig,
     application_name: &str,
 ) -> Result<PgConnectOptions, DatabaseError> {
     let schema = config.schema.as_deref();
     if let Some(schema) = schema.filter(|schema| !is_plain_identifier(schema)) {
-        let reason = format!("{schema:?} is no name for a schema");
+        let reason =
+            format!("{schema:?} is not a valid schema name; use letters, digits and underscores");
         return Err(DatabaseError::Invalid(reason));
     }
     let url = config.url.expose_secret();

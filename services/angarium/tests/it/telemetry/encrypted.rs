@@ -1,4 +1,4 @@
-//! A collector that is reached over TLS, with a certificate of an authority that nobody else knows.
+//! A collector that is reached over TLS, with a certificate of a private authority.
 
 use testkit::{Authority, Collector, Encrypting};
 

@@ -1,6 +1,6 @@
-//! How a mail server is reached: its URL, TLS, the login, and the name with which we greet it.
+//! How to connect to a mail server: its URL, TLS, the login, and the name in our greeting.
 //!
-//! Guarantee: a password is sent in the clear only where the URL asks for it.
+//! Guarantee: a password is sent in clear text only if the URL asks for it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// For each address of the server: one that swallows packets must not use up the time of the others.
+/// For each address of the server: an unresponsive one must not use up the time of the others.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// A mail server, and how to talk to it. No `Debug`: it holds a password.
+/// A mail server and how to connect to it. No `Debug`: it contains a password.
 #[derive(Clone)]
 pub struct SmtpServer {
     host: String,
     port: u16,
     security: Security,
     credentials: Option<Credentials>,
-    /// Authorities beside the public ones, PEM.
+    /// Extra CA certificates, PEM.
     ca_file: Option<PathBuf>,
-    /// How we greet it.
+    /// The name in our greeting.
     name: ClientId,
 }
 
@@ -35,21 +35,21 @@ pub struct SmtpServer {
 enum Security {
     /// TLS from the first byte.
     Tls,
-    /// STARTTLS, or nothing is sent.
+    /// STARTTLS, required.
     StartTls,
-    /// STARTTLS where the server offers it.
+    /// STARTTLS if the server offers it.
     IfOffered,
-    /// None.
+    /// No TLS.
     Plain,
 }
 
 impl SmtpServer {
-    /// The server that `url` names: `smtps://…`, or `smtp://…` with `?tls=required`, `opportunistic` or `none`. Without that
-    /// parameter TLS is required where a password would be sent, and used where it is offered otherwise.
+    /// Parses `smtps://…`, or `smtp://…` with `?tls=required`, `opportunistic` or `none`. Without that parameter, TLS
+    /// is required if the URL has a password, and opportunistic otherwise.
     pub fn parse(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok()?;
         let host = store::host_name(url.host_str()?)?;
-        // What has no effect is a mistake.
+        // A part without an effect is a mistake.
         let knows_all = url.query_pairs().all(|(name, _)| name == "tls");
         if !matches!(url.path(), "" | "/") || !knows_all {
             return None;
@@ -179,7 +179,7 @@ impl ConnectError {
     }
 }
 
-/// Host and port: what may be shown.
+/// Host and port, without secrets.
 impl fmt::Display for SmtpServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_never_sent_in_the_clear_unless_that_is_asked_for() {
+    fn a_password_is_sent_in_clear_text_only_on_request() {
         let at = |text: &str, security, login| Some((text.to_owned(), security, login));
         assert_eq!(
             parsed("smtp://mail"),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_taken_as_the_network_knows_it() {
+    fn the_host_has_the_form_that_resolvers_take() {
         let plain = Security::IfOffered;
         for (url, shown) in [
             ("smtp://b%C3%BCcher.example", "xn--bcher-kva.example:25"),
