@@ -10,6 +10,7 @@ mod error;
 mod export;
 mod human;
 mod json;
+mod libraries;
 pub(crate) mod report;
 
 use std::io::IsTerminal;
@@ -28,25 +29,10 @@ use baggage::AllowedBaggage;
 pub use error::TelemetryError;
 use export::Providers;
 use human::Human;
+use libraries::LIBRARIES;
 
 /// Always off: lapin logs each returned message with its whole body, and bodies contain personal data.
 const PRINTS_BODIES: &str = "lapin::returned_messages=off";
-
-/// Libraries with many spans inside ours. An exporter's own spans and logs would feed themselves.
-const LIBRARIES: [&str; 12] = [
-    "h2",
-    "hyper",
-    "hyper_util",
-    "lapin",
-    "opentelemetry",
-    "opentelemetry_otlp",
-    "opentelemetry_sdk",
-    "sea_orm",
-    "sea_orm_migration",
-    "sqlx",
-    "tonic",
-    "tower",
-];
 
 /// The fields that an exported log record takes from the spans around it.
 const LOGGED_OF_SPANS: [&str; 5] = [
@@ -129,12 +115,6 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
     }
     log_panics();
     Ok(Guard { providers })
-}
-
-/// Whether a target is a module of a workspace like this one, and not a library's.
-fn is_ours(target: &str) -> bool {
-    let named = target.split("::").next().unwrap_or(target);
-    !LIBRARIES.contains(&named)
 }
 
 fn is_span(metadata: &tracing::Metadata<'_>) -> bool {

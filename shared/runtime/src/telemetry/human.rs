@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::correlation::{self, Ids};
+use super::libraries::is_ours;
 
 /// Fields with the name of a method or an event type.
 const NAMES: [&str; 2] = ["method", "event.type"];
@@ -53,7 +54,7 @@ where
         )?;
         // Our own modules are found by their words; of a library it matters which one it is.
         let target = metadata.target();
-        if !super::is_ours(target) || target == SECURITY {
+        if !is_ours(target) || target == SECURITY {
             write!(writer, "{target}: ")?;
         }
         let said = format!("{}{}", line.message, line.fields);

@@ -3,7 +3,7 @@
 use lapin::ErrorKind;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 
-use super::RabbitMqConfig;
+use super::config::RabbitMqConfig;
 use crate::transport::{TopologyMismatch, TransportError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
