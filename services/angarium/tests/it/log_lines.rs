@@ -1,5 +1,6 @@
 //! What the log says of settings, calls and events, in both formats.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -80,7 +81,7 @@ async fn json_is_all_that_a_machine_reads() {
     let mut child = command.spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let mut read = String::new();
-    let mut addresses = Vec::new();
+    let mut addresses = BTreeMap::new();
     while addresses.len() < 3 {
         let mut byte = [0];
         assert_eq!(stdout.read(&mut byte).unwrap(), 1, "it ended: {read}");
@@ -88,7 +89,8 @@ async fn json_is_all_that_a_machine_reads() {
         if byte == *b"\n" {
             let last = read.lines().last().unwrap();
             let line: Value = serde_json::from_str(last).unwrap();
-            addresses.extend(line["addr"].as_str().map(str::to_owned));
+            let (service, address) = (line["service"].as_str(), line["addr"].as_str());
+            addresses.extend(service.map(str::to_owned).zip(address.map(str::to_owned)));
         }
     }
     let reading = std::thread::spawn(move || {
@@ -97,7 +99,7 @@ async fn json_is_all_that_a_machine_reads() {
         rest
     });
 
-    let mut users = UserServiceClient::connect(format!("http://{}", addresses[0]))
+    let mut users = UserServiceClient::connect(format!("http://{}", addresses["user-service"]))
         .await
         .unwrap();
     let request = CreateUserRequest {

@@ -33,7 +33,7 @@ async fn sigterm_ends_a_start_that_waits_for_its_database() {
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let waits = lines.find(|line| line.as_ref().unwrap().contains("is not there yet"));
+    let waits = lines.find(|line| line.as_ref().unwrap().contains("is not reachable yet"));
     assert!(waits.is_some(), "it ended by itself");
     std::thread::spawn(move || lines.for_each(drop));
 
