@@ -123,6 +123,7 @@ where
 
         let unread = request.extensions().get::<Unread>().cloned();
         let mut outcome = Outcome::open(span.clone(), &method, name, self.layer.durations.clone());
+        request.extensions_mut().insert(outcome.caller());
         let admitted = self.layer.admit(&method);
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
         // Begun here and not at the first poll: so it never expires after the transport's own timer, whose answer
@@ -166,7 +167,7 @@ fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -
         outcome.excuse();
     }
     match remap::status_in(response.headers_mut()) {
-        Some(code) => outcome.is(code),
+        Some(code) => outcome.is_in(code, response.headers()),
         // What is no gRPC (a wrong content type) is refused with an HTTP status alone.
         None if !response.status().is_success() => outcome.is(Code::InvalidArgument),
         None => {}
