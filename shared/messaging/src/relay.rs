@@ -86,7 +86,7 @@ impl Relay {
         match tokio::time::timeout(RELEASE, releasing).await {
             Ok(Ok(())) => (),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "the lease was not given back; it ends by itself")
+                tracing::debug!(%error, "the lease was not given back; it ends by itself");
             }
             Err(_) => tracing::debug!("the lease was not given back in time; it ends by itself"),
         }

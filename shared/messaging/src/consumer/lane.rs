@@ -18,10 +18,10 @@ use super::observe;
 use super::outcome::Failure;
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
+use crate::checkpoint;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::transport::Delivery;
-use crate::checkpoint;
 
 /// How long a transaction may take before the next ones get fewer: others wait for the rows that it has locked.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);

@@ -16,11 +16,11 @@ use super::observe::Processing;
 use super::outcome::{Failure, Outcome};
 use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
+use crate::checkpoint;
 use crate::inbox::positions;
 use crate::store::Store;
 use crate::subscription::{Given, HandlerError};
 use crate::transaction::Transaction;
-use crate::checkpoint;
 
 /// How long all handlers of a shared transaction may take. One that hangs costs no more than this beside its own time-out.
 const LIMIT: Duration = Duration::from_secs(1);
