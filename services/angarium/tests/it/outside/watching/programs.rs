@@ -50,7 +50,7 @@ impl Programs {
             let text = read(&format!("deploy/prometheus/{name}"));
             fs::write(folder.join(name), text).unwrap();
         }
-        promtool_agrees(promtool, folder);
+        promtool_agrees(&promtool, folder);
         let hasty = hasty(&read("deploy/prometheus/alerts.yml"));
         fs::write(folder.join("alerts.yml"), hasty).unwrap();
 
@@ -263,13 +263,13 @@ impl Ports {
 }
 
 /// As the comments of the files say.
-fn promtool_agrees(promtool: Command, folder: &Path) {
-    let program = promtool.get_program().to_owned();
+fn promtool_agrees(promtool: &Command, folder: &Path) {
+    let program = promtool.get_program();
     for arguments in [
         ["check", "config", "prometheus.yml"],
         ["test", "rules", "alerts_test.yml"],
     ] {
-        let output = Command::new(&program)
+        let output = Command::new(program)
             .current_dir(folder)
             .args(arguments)
             .output()
