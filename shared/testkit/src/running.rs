@@ -59,10 +59,12 @@ impl Running {
     }
 }
 
-/// The defaults, on a port that the system chooses, and without a limit of how often a caller may call: a test calls more
-/// often than anybody.
+/// The defaults, on a port that the system chooses, and without a limit of how often and how much a caller may call: a test calls
+/// more often than any client.
 pub fn any_port() -> GrpcConfig {
     let mut config = GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     config.clients.calls_per_second = None;
+    config.callers.max_in_flight_per_address = None;
+    config.callers.max_in_flight_per_user = None;
     config
 }

@@ -50,6 +50,17 @@ impl Tokens {
         self.of(user_id, Role::User, 0)
     }
 
+    /// A user's who has not verified the address.
+    pub fn unverified(&self, user_id: Uuid) -> String {
+        let caller = Caller {
+            user_id,
+            role: Role::User,
+            session_id: None,
+            email_verified: Some(false),
+        };
+        self.signer.issue(caller, SystemClock.now_ms()).token
+    }
+
     /// An admin's.
     pub fn admin(&self) -> String {
         self.of(Uuid::now_v7(), Role::Admin, 0)
@@ -75,6 +86,7 @@ impl Tokens {
             user_id,
             role,
             session_id: None,
+            email_verified: Some(true),
         };
         let issued_at_ms = SystemClock.now_ms() - age_ms;
         self.signer.issue(caller, issued_at_ms).token

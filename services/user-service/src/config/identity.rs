@@ -1,11 +1,10 @@
-//! Who is an admin, how long keys sign, and where a client's address is to be found.
+//! Who is an admin, and how long keys sign.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runtime::config::Problems;
 
-use crate::address::AddressSource;
 use crate::user::Email;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -37,16 +36,6 @@ pub struct IdentityArgs {
         default_value = "30d"
     )]
     pub key_rotation: String,
-
-    /// Header in which a proxy of yours puts the client's address last, such as x-forwarded-for; without one, clients are
-    /// told apart by their connections [default: none]
-    #[arg(
-        long,
-        help_heading = HEADING,
-        env = "CLIENT_ADDRESS_HEADER",
-        value_name = "NAME"
-    )]
-    pub client_address_header: Option<String>,
 }
 
 impl IdentityArgs {
@@ -55,25 +44,19 @@ impl IdentityArgs {
         let admins = admins(self.admin_emails.as_deref().unwrap_or_default(), problems);
         let rotation =
             problems.duration_within("KEY_ROTATION", &self.key_rotation, (6 * HOUR, 366 * DAY));
-        let address_source = match self.client_address_header {
-            None => Some(AddressSource::Connection),
-            Some(name) => header(&name, problems).map(AddressSource::Header),
-        };
         Some(IdentityConfig {
             admins: admins?,
             key_rotation: rotation?,
-            address_source: address_source?,
         })
     }
 }
 
-/// Who is an admin, how long keys sign, and where a client's address is to be found.
+/// Who is an admin, and how long keys sign.
 #[derive(Clone)]
 pub struct IdentityConfig {
     /// The keys of the addresses.
     pub admins: BTreeSet<String>,
     pub key_rotation: Duration,
-    pub address_source: AddressSource,
 }
 
 impl Default for IdentityConfig {
@@ -81,7 +64,6 @@ impl Default for IdentityConfig {
         Self {
             admins: BTreeSet::new(),
             key_rotation: KEY_ROTATION,
-            address_source: AddressSource::Connection,
         }
     }
 }
@@ -103,18 +85,4 @@ fn admins(list: &str, problems: &mut Problems) -> Option<BTreeSet<String>> {
         );
     }
     keys
-}
-
-fn header(name: &str, problems: &mut Problems) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let name = name.trim().to_ascii_lowercase();
-    if !name.is_empty() && name.bytes().all(plain) {
-        return Some(name);
-    }
-    problems.add(
-        "CLIENT_ADDRESS_HEADER",
-        &name,
-        "the name of a header such as x-forwarded-for",
-    );
-    None
 }

@@ -65,9 +65,10 @@ impl Email {
         })
     }
 
-    /// What an address is compared by, whether or not it is one.
+    /// What an address is compared by, whether or not it is one. PostgreSQL takes no text with a NUL, and no address has one.
     pub fn key_of(raw: &str) -> String {
         let folded = raw.trim().nfkc().collect::<String>().to_lowercase();
+        let folded = folded.replace('\0', "\u{fffd}");
         let Some((local, domain)) = folded.rsplit_once('@') else {
             return folded;
         };

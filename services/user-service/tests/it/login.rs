@@ -53,6 +53,7 @@ async fn whether_an_address_is_registered_is_told_to_nobody(
         ("ada@example.com", "another password"),
         ("nobody@example.com", PASSWORD),
         ("no address", PASSWORD),
+        ("ada\0@example.com", PASSWORD),
     ] {
         let refused = world.log_in(email, password).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);

@@ -15,9 +15,17 @@ pub struct Caller {
     /// The session that the token was issued in. `None` in a token of a release that did not name it. Whether the session still
     /// exists only the user service knows.
     pub session_id: Option<Uuid>,
+    /// Whether the user had shown, when the token was issued, that the address is their own. `None` in a token of a release that did
+    /// not say it.
+    pub email_verified: Option<bool>,
 }
 
 impl Caller {
+    /// Whether the caller's address is not known to be verified. During a rollout, tokens of the older release count as verified.
+    pub fn is_unverified(self) -> bool {
+        self.email_verified == Some(false)
+    }
+
     /// Whether the caller may see and do what belongs to others.
     pub fn is_admin(self) -> bool {
         self.role == Role::Admin

@@ -80,7 +80,10 @@ async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
 async fn what_is_still_open_on_an_old_connection_after_its_grace_is_cut_off() {
     let age = Duration::from_millis(50);
     let server = start(|grpc| grpc.clients.connection_age = age).await;
-    let mut stream = open(server.channel().await, "").await.unwrap().into_inner();
+    let mut stream = open(server.channel().await, ask(""))
+        .await
+        .unwrap()
+        .into_inner();
     let ended = tokio::time::timeout(Duration::from_secs(30), stream.message()).await;
     assert!(ended.unwrap().is_err());
 }
@@ -110,7 +113,7 @@ async fn a_client_that_does_not_read_its_answers_is_closed_and_gives_its_places_
     let server = start(few).await;
     // One that listens to a stream which has nothing to tell is in nobody's way.
     let patient = server.channel().await;
-    let mut stream = open(patient.clone(), "").await.unwrap().into_inner();
+    let mut stream = open(patient.clone(), ask("")).await.unwrap().into_inner();
 
     let mut wire = Wire::open(server.addr).await;
     wire.greet().await;
