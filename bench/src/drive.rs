@@ -1,4 +1,4 @@
-//! The load alone, against any server that speaks the contract: for systems outside this repository.
+//! Only the load, against any server with the same contract: for systems outside this repository.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -13,24 +13,21 @@ pub(crate) struct Settings {
     /// The server, as http://host:port
     #[arg(long, value_name = "URL")]
     target: String,
-    /// A file with an access token in each line, to be used in turn; without it, calls carry none
+    /// A file with one access token per line, used in turn; without it, calls carry none
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
     /// Callers of the closed loop
     #[arg(long, value_name = "N", default_value_t = 32)]
     callers: usize,
-    /// Calls a second of the open loop
+    /// Calls per second of the open loop
     #[arg(long, value_name = "N", default_value_t = 200)]
     rate: u32,
-    /// How long each load lasts
+    /// Duration of each load in seconds
     #[arg(long, value_name = "N", default_value_t = 20)]
     seconds: u64,
 }
 
-/// The table of both loads. Whether effects came is not looked at.
-///
-/// # Errors
-/// Where the arguments are wrong, or no call is answered OK.
+/// The table of both loads. It does not check effects.
 pub(crate) async fn run(settings: &Settings) -> Result<String> {
     let tokens = settings.tokens.as_ref().map(|file| {
         let text = std::fs::read_to_string(file);

@@ -1,8 +1,8 @@
 //! Finds the effects of a load's orders: their mail rows, and the mails that were sent.
 //!
-//! Both tables have a column of the bench's own, `bench_at`, which the database fills with its clock when the row is inserted.
-//! So both ends of "commit to effect" are read from one clock, in microseconds, and mean the same for every system: from the insert
-//! of the order (its commit comes after) to the insert of the mail row (its commit is left out).
+//! Both tables have an extra column `bench_at`, which the database fills with its clock when the row is inserted. So
+//! both ends of "commit to effect" come from one clock, in microseconds, and mean the same for every system: from the
+//! insert of the order (before its commit) to the insert of the mail row (before its commit).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ mod judgement;
 
 pub(crate) use self::judgement::{Found, MailRow, judge};
 
-/// The pause between checks. Each check counts rows, and its cost counts as the servers', so checks are rare.
+/// The pause between checks. Each check counts rows, and its cost counts for the servers, so checks are rare.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The orders that were inserted since a time, and when.
+/// The orders inserted since a time, with the times.
 const ORDERS: &str = "
 SELECT order_id::text, at_us
 FROM (SELECT order_id, (extract(epoch FROM bench_at) * 1000000)::bigint AS at_us FROM orders) AS placed
@@ -29,17 +29,17 @@ WHERE at_us >= $1";
 /// The queries that find a system's effects. `$1` is a pattern for correlation ids.
 #[derive(Clone, Copy)]
 pub(crate) struct Queries {
-    /// How many mail rows there are.
+    /// The number of mail rows.
     pub(crate) count: &'static str,
-    /// Their ids, their correlation ids, and when they were inserted, in microseconds.
+    /// Ids, correlation ids and insert times (microseconds) of the mail rows.
     pub(crate) rows: &'static str,
-    /// How many mails wait to be sent, or for the publishing of their event. `None`: the system sends none.
+    /// The number of mails that are not sent, or whose event is not published. `None`: the system sends no mails.
     pub(crate) unsent: Option<&'static str>,
     /// When the last mail was sent, in microseconds.
     pub(crate) last_sent: Option<&'static str>,
 }
 
-/// Where a system keeps orders and mail rows.
+/// The databases with a system's orders and mail rows.
 #[derive(Clone)]
 pub(crate) struct Databases {
     pub(crate) orders: PgPool,
@@ -49,9 +49,6 @@ pub(crate) struct Databases {
 
 impl Databases {
     /// Adds `bench_at` to the tables of orders and mails.
-    ///
-    /// # Errors
-    /// Where a table is missing.
     pub(crate) async fn add_clocks(&self, orders: &str, mails: &str) -> Result<()> {
         for (pool, table) in [(&self.orders, orders), (&self.mails, mails)] {
             let adding = format!(
@@ -63,27 +60,18 @@ impl Databases {
     }
 
     /// Makes the server write the dirty pages of earlier loads, so that they are not part of the next load's cost.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
     pub(crate) async fn checkpoint(&self) -> Result<()> {
         sqlx::query("CHECKPOINT").execute(&self.mails).await?;
         Ok(())
     }
 
-    /// The time by the database's clock, in microseconds.
-    ///
-    /// # Errors
-    /// Where the database does not answer.
+    /// The database's time in microseconds.
     pub(crate) async fn now_us(&self) -> Result<i64> {
         let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
         Ok(sqlx::query_scalar(now).fetch_one(&self.mails).await?)
     }
 
     /// Waits until there is a mail row for each of `orders` orders.
-    ///
-    /// # Errors
-    /// Where they are not there in time.
     pub(crate) async fn all_written(
         &self,
         prefix: &str,
@@ -102,9 +90,6 @@ impl Databases {
     }
 
     /// Waits until every mail is sent and its event published. Returns when the last one was sent.
-    ///
-    /// # Errors
-    /// Where it does not come to that in time.
     pub(crate) async fn all_sent(&self, prefix: &str, limit: Duration) -> Result<Option<i64>> {
         let (Some(unsent), Some(last)) = (self.queries.unsent, self.queries.last_sent) else {
             return Ok(None);
@@ -139,9 +124,6 @@ impl Databases {
     }
 
     /// Compares the acknowledged orders of a load that began at `since_us` with the stored rows.
-    ///
-    /// # Errors
-    /// Where a database does not answer.
     pub(crate) async fn judge(
         &self,
         prefix: &str,

@@ -1,6 +1,6 @@
 //! The embedded default: all services in one program, on SQLite files and the embedded transport, with mails as files.
 //!
-//! Only the folder and the addresses are set. Times of rows come from the tables, in whole milliseconds.
+//! Only the folder and the addresses are set. The times come from the tables, in whole milliseconds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -33,7 +33,7 @@ const NOW: &str = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
 #[derive(clap::Args, Clone, Serialize)]
 pub(crate) struct Settings {
-    /// How long the load lasts
+    /// Duration of the load in seconds
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) seconds: u64,
     /// Callers of the closed loop
@@ -65,8 +65,6 @@ pub(crate) struct Measured {
     pub(crate) wrong: String,
 }
 
-/// # Errors
-/// Where the program does not start, or the mails do not come.
 pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
     let folder = TempDir::new()?;
     let addresses = three_in_a_row()?;
@@ -179,7 +177,7 @@ impl Measured {
     }
 }
 
-/// The files of two services, read only.
+/// The files of two services, read-only.
 struct Files {
     orders: SqlitePool,
     mails: SqlitePool,
@@ -198,7 +196,7 @@ impl Files {
         })
     }
 
-    /// The rows of the mails that were sent, once there are as many as orders.
+    /// The rows of the sent mails, after there is one for each order.
     async fn all_sent(&self, program: &mut Program, orders: usize) -> Result<Vec<MailRow>> {
         let began = Instant::now();
         loop {
@@ -227,7 +225,7 @@ fn at(outcome: &Outcome, quantile: f64) -> f64 {
     outcome.latency.value_at_quantile(quantile) as f64 / 1000.0
 }
 
-/// The program listens on a port and the two after it.
+/// The program listens on three consecutive ports.
 fn three_in_a_row() -> Result<[SocketAddr; 3]> {
     let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     for _ in 0..100 {

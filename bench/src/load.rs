@@ -1,7 +1,7 @@
 //! The load: PlaceOrder with three lines, from a fixed number of callers or at a fixed rate.
 //!
-//! At a fixed rate a latency counts from the scheduled time of its call, so a slow system cannot hide its queue by slowing the
-//! load down (no coordinated omission).
+//! At a fixed rate, the latency of a call counts from its scheduled time, so a slow system cannot hide its queue by
+//! slowing down the load (no coordinated omission).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,19 +22,19 @@ const CONNECTIONS: usize = 4;
 const LINES: [&str; 3] = ["TEA-1", "CUP-2", "POT-3"];
 /// Longer than the services' own deadline.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// A caller that was refused waits this long, as a polite client does.
+/// After a refusal, a caller waits this long, as a polite client does.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
 /// How calls arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// This many callers; each calls again after its answer.
+    /// A fixed number of callers; each calls again after its answer.
     Closed { callers: usize },
-    /// This many calls a second, whether or not earlier ones are answered.
+    /// A fixed number of calls per second, whether or not earlier ones are answered.
     Open { per_second: u32 },
 }
 
-/// Where calls go, and with which tokens.
+/// The target of the calls, and their tokens.
 #[derive(Clone)]
 pub(crate) struct Target {
     clients: Vec<OrderServiceClient<Channel>>,
@@ -57,7 +57,7 @@ pub(crate) struct Outcome {
     pub(crate) attempts: usize,
     /// How many calls failed, by status code.
     pub(crate) failed: BTreeMap<String, u64>,
-    /// Of the calls that were answered OK, in microseconds.
+    /// Latency of the calls that were answered OK, in microseconds.
     pub(crate) latency: Histogram<u64>,
     /// From the first call to the last answer.
     pub(crate) took: Duration,
@@ -70,8 +70,6 @@ struct Answer {
 }
 
 impl Target {
-    /// # Errors
-    /// Where the URL is none.
     pub(crate) fn new(url: &str, tokens: Vec<String>) -> Result<Self> {
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -87,8 +85,6 @@ impl Target {
         })
     }
 
-    /// # Errors
-    /// Where the URL is none.
     pub(crate) fn at(address: SocketAddr, tokens: Vec<String>) -> Result<Self> {
         Self::new(&format!("http://{address}"), tokens)
     }
@@ -129,10 +125,7 @@ impl Target {
     }
 }
 
-/// Calls for as long as `duration`, and waits for the last answer. Call `n` has `prefix` and `n` as its correlation id.
-///
-/// # Errors
-/// Where a caller ends by a mistake of this program.
+/// Calls for `duration`, and waits for the last answer. Call `n` has `prefix` and `n` as its correlation id.
 pub(crate) async fn run(
     target: &Target,
     shape: Shape,
@@ -193,7 +186,7 @@ async fn closed(
     }
     let mut all = Vec::new();
     while let Some(answers) = running.join_next().await {
-        all.extend(answers.context("a caller ended by a mistake")?);
+        all.extend(answers.context("a caller panicked")?);
     }
     Ok(all)
 }
@@ -219,19 +212,16 @@ async fn open(
         let number = usize::try_from(number)?;
         running.spawn(async move { target.call(&prefix, number, scheduled).await });
         while let Some(answer) = running.try_join_next() {
-            answers.push(answer.context("a call ended by a mistake")?);
+            answers.push(answer.context("a call panicked")?);
         }
     }
     while let Some(answer) = running.join_next().await {
-        answers.push(answer.context("a call ended by a mistake")?);
+        answers.push(answer.context("a call panicked")?);
     }
     Ok(answers)
 }
 
-/// Up to ten minutes, with three digits.
-///
-/// # Errors
-/// Never with these bounds.
+/// Up to ten minutes, with three significant digits.
 pub(crate) fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }
@@ -240,7 +230,7 @@ pub(crate) fn record(histogram: &mut Histogram<u64>, latency: Duration) {
     histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
 }
 
-/// The code, and the first words of the message: enough to see what went wrong.
+/// The code and the first words of the message.
 fn reason(status: &Status) -> String {
     let words: Vec<&str> = status.message().split_whitespace().take(8).collect();
     format!("{:?}: {}", status.code(), words.join(" "))

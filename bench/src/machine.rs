@@ -1,7 +1,7 @@
-//! How fast the machine is at the moment, and how much of it other programs use.
+//! The current speed of the machine, and the load of other programs.
 //!
-//! Both decide whether two figures may be compared: the speed of a virtual machine changes from minute to minute, and a busy
-//! neighbour takes cores from the systems that are measured.
+//! Both decide whether two results can be compared: the speed of a virtual machine changes from minute to minute, and a
+//! busy neighbour takes cores from the measured systems.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use ring::digest::{SHA256, digest};
 const TRIAL: Duration = Duration::from_millis(200);
 const BLOCK: usize = 64 * 1024;
 
-/// Above this many cores of foreign load a report calls the machine busy.
+/// Above this foreign load in cores, a report calls the machine busy.
 pub(crate) const BUSY_CORES: f64 = 0.15;
 
-/// Megabytes a second that all cores hash together.
+/// Megabytes per second that all cores hash together.
 pub(crate) fn speed() -> f64 {
     let cores = cores();
     let began = Instant::now();
@@ -31,7 +31,7 @@ pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The model of the processor and the kernel, for a report.
+/// The processor model and the kernel, for a report.
 pub(crate) fn description() -> String {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
@@ -39,7 +39,7 @@ pub(crate) fn description() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown processor", |(_, model)| model);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    // Without the name that a distribution or a host has added.
+    // Without the suffix of a distribution or host.
     let kernel = kernel.trim().split('-').next().unwrap_or_default();
     format!("{} cores, {model}, Linux {kernel}", cores())
 }

@@ -1,13 +1,15 @@
-//! Measures the services next to a bare floor, on private servers, and checks that nothing was lost or doubled meanwhile.
+//! Measures the services and a bare floor, on private servers, and checks that no effect was lost or duplicated
+//! meanwhile.
 //!
-//! `cargo xtask bench` builds all programs and starts this one. It prints a Markdown table; `--json` writes every figure of every
-//! round. It ends with 2 where an effect was lost or doubled. All that it starts ends with it.
+//! `cargo xtask bench` builds all programs and starts this one. It prints a Markdown table; `--json` writes every
+//! figure of every round. The exit code is 2 if an effect was lost or duplicated. All started programs end with this
+//! one.
 
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "the tables are what this program is for, and a long run says how far it is"
+    reason = "its purpose is to print tables and progress"
 )]
 
 mod drain;
@@ -39,7 +41,7 @@ use crate::report::Report;
 use crate::rounds::{Kind, Plan};
 use crate::servers::Servers;
 
-/// An effect was lost or doubled.
+/// Exit code: an effect was lost or duplicated.
 const WRONG: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
@@ -51,53 +53,53 @@ struct Cli {
     what: Option<What>,
     #[command(flatten)]
     compare: Compare,
-    /// Also write every figure into this file
+    /// Also write all figures to this file
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct Compare {
-    /// A minute that proves that the bench works and nothing is lost; its figures mean nothing
+    /// A run of a minute that checks the bench itself; its figures mean nothing
     #[arg(long)]
     quick: bool,
-    /// How often each system is measured
+    /// Rounds per system
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
-    /// How long each load lasts
+    /// Duration of each load in seconds
     #[arg(long, value_name = "N", default_value_t = 20)]
     seconds: u64,
-    /// How long the load before the measurement lasts
+    /// Duration of the warm-up in seconds
     #[arg(long, value_name = "N", default_value_t = 5)]
     warm_up_seconds: u64,
-    /// Users that order in turn; each may make 200 calls a second
+    /// Users that order in turn; each may make 200 calls per second
     #[arg(long, value_name = "N", default_value_t = 32)]
     users: usize,
     /// Callers of the closed loop
     #[arg(long, value_name = "N", default_value_t = 32)]
     callers: usize,
-    /// Calls a second of the open loop
+    /// Calls per second of the open loop
     #[arg(long, value_name = "N", default_value_t = 200)]
     rate: u32,
-    /// Give each call a `request_id`, as clients do that repeat calls
+    /// Give each call a `request_id`, as clients with retries do
     #[arg(long)]
     request_ids: bool,
-    /// Measure one system alone
+    /// Measure only one system
     #[arg(long, value_name = "SYSTEM")]
     only: Option<Kind>,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// Drain the backlogs of the relay and the inbox, and compare each with its bound
+    /// Drain the backlogs of the relay and the inbox, and compare each rate with its upper bound
     Drain(drain::Settings),
-    /// Compare the relay's rate on empty tables with that on large ones, and with an old snapshot
+    /// Compare the relay's rate on empty tables, on large tables, and with an old snapshot
     Outbox(outbox::Settings),
     /// Measure all services in one program, on SQLite and the embedded transport
     Embedded(embedded::Settings),
-    /// Send the load alone to another server that speaks the contract
+    /// Send only the load, to another server with the same contract
     Drive(drive::Settings),
-    /// The bare floor, to be measured
+    /// The bare floor, started by the bench
     #[command(hide = true)]
     Floor(floor::Settings),
 }
@@ -115,7 +117,7 @@ async fn main() -> ExitCode {
     })
 }
 
-/// Returns at the first signal that asks this program to end. The run is dropped then, and removes everything that it made.
+/// Returns at the first termination signal. The run is then dropped, which removes everything that it made.
 async fn interrupted() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -125,12 +127,12 @@ async fn interrupted() -> Result<()> {
     Ok(())
 }
 
-/// The floor has no other end than a signal.
+/// The floor ends only by a signal.
 fn at_signal(cli: &Cli) -> ExitCode {
     if matches!(cli.what, Some(What::Floor(_))) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("interrupted: what was started is ended");
+    eprintln!("interrupted: all started programs are stopped");
     ExitCode::from(INTERRUPTED)
 }
 
@@ -227,7 +229,6 @@ fn write(file: Option<&Path>, report: &impl serde::Serialize) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// As it was given.
 fn command() -> String {
     let args: Vec<String> = std::env::args().skip(1).collect();
     format!("cargo xtask bench {}", args.join(" "))

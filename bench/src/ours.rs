@@ -1,7 +1,7 @@
 //! The three services as separate programs with default settings, and users with tokens.
 //!
-//! Only addresses are set: of the databases, the broker, the mail server, and the listeners. Telemetry is off, because no
-//! collector is named; the log goes to a file.
+//! Only addresses are set: databases, broker, mail server and listeners. Telemetry is off, because no collector is set;
+//! the log goes to a file.
 
 use std::net::SocketAddr;
 
@@ -32,10 +32,7 @@ const QUERIES: Queries = Queries {
     last_sent: Some("SELECT max(sent_at_ms) * 1000 FROM notification WHERE correlation_id LIKE $1"),
 };
 
-/// Starts the services, registers users, and waits until an order of each is taken.
-///
-/// # Errors
-/// Where one of them does not start, or a user cannot order.
+/// Starts the services, registers users, and waits until each of them can order.
 pub(crate) async fn start(servers: &Servers, users: usize) -> Result<System> {
     let sink = Sink::start(Manner::Takes).await?;
     let virtual_host =
@@ -90,14 +87,11 @@ pub(crate) fn environment(
     ]
 }
 
-/// Registers users, logs them in, and places one order for each. After that the order service knows them and the key of their
-/// tokens.
-///
-/// # Errors
-/// What a service answers.
+/// Registers users, logs them in, and places one order for each. After that, the order service knows them and the key
+/// of their tokens.
 pub(crate) async fn tokens(addresses: [SocketAddr; 3], users: usize) -> Result<Vec<String>> {
     let [user, order, notification] = addresses;
-    // Nothing here reads mails.
+    // The bench reads no mails.
     let mailbox = Mailbox::Folder("unused".into());
     let caller = Caller::new(user, order, notification, mailbox)?;
     let mut tokens = Vec::new();
@@ -115,10 +109,7 @@ pub(crate) async fn tokens(addresses: [SocketAddr; 3], users: usize) -> Result<V
     Ok(tokens)
 }
 
-/// A few connections for the bench's own questions.
-///
-/// # Errors
-/// Where the database cannot be reached.
+/// A few connections for the queries of the bench.
 pub(crate) async fn pool(url: &str) -> Result<PgPool> {
     let options = PgPoolOptions::new().max_connections(2);
     Ok(options.connect(url).await?)

@@ -12,7 +12,7 @@ use crate::proc::{Cores, Memory};
 use crate::servers::Servers;
 use crate::system::{self, Cpu, DRAIN_LIMIT, System};
 
-/// Between two judgements.
+/// The pause between two verdicts.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The figures of one measurement. Every "per event" divides by the orders that were answered OK.
@@ -22,35 +22,32 @@ pub(crate) struct Measured {
     pub(crate) attempts: usize,
     /// By status code and message.
     pub(crate) failed: BTreeMap<String, u64>,
-    /// Answered OK, from the first call to the last answer.
+    /// Calls answered OK, from the first call to the last answer.
     pub(crate) commands_per_s: f64,
     /// Mail rows, from the first call to the last row.
     pub(crate) effects_per_s: f64,
-    /// Sent mails, from the first call to the last one. `None`: the system sends none.
+    /// Sent mails, from the first call to the last mail. `None`: the system sends no mails.
     pub(crate) sent_per_s: Option<f64>,
     pub command_p50_ms: f64,
     pub command_p99_ms: f64,
     pub(crate) command_max_ms: f64,
     pub effect_p50_ms: f64,
     pub effect_p99_ms: f64,
-    /// By part, until the last mail row was there.
+    /// By part, until the last mail row was inserted.
     pub(crate) cpu_ms_per_event: Cpu,
     /// By part, until the last mail was sent and its event published.
     pub(crate) cpu_ms_per_event_with_mail: Cpu,
     /// By part, at the end of the load.
     pub(crate) memory: BTreeMap<String, Memory>,
-    /// What other programs used of the machine, in cores.
+    /// The load of other programs, in cores.
     pub(crate) foreign_cores: f64,
-    /// What the hypervisor took, in cores.
+    /// The time that the hypervisor took, in cores.
     pub(crate) stolen_cores: f64,
-    /// What was lost, doubled or sent twice; empty where nothing was.
+    /// Lost or duplicated effects; empty if there are none.
     pub(crate) wrong: String,
 }
 
 /// Runs `shape` for `duration`. Call `n` has `prefix` and `n` as its correlation id.
-///
-/// # Errors
-/// Where a program ends, or the effects do not come.
 pub(crate) async fn measure(
     system: &mut System,
     servers: &Servers,
@@ -107,9 +104,6 @@ pub(crate) async fn measure(
 }
 
 /// A load without a measurement, drained: it fills caches, pools and plans.
-///
-/// # Errors
-/// As [`measure`].
 pub(crate) async fn warm_up(system: &mut System, duration: Duration, prefix: &str) -> Result<()> {
     let shape = Shape::Closed { callers: 8 };
     let outcome = load::run(&system.target, shape, duration, prefix).await?;
@@ -129,8 +123,8 @@ pub(crate) async fn warm_up(system: &mut System, duration: Duration, prefix: &st
     Ok(())
 }
 
-/// Waits until everything is sent, and judges. A failed call may have left an order with a mail row, so the number of mail rows
-/// can be complete while an acknowledged order still has none. Therefore this checks again.
+/// Waits until everything is sent, and judges. A failed call may have left an order with a mail row, so the number of
+/// mail rows can be complete while an acknowledged order still has none. So it checks again.
 async fn settled(
     system: &System,
     began_us: i64,
@@ -151,7 +145,7 @@ async fn settled(
     }
 }
 
-/// What other programs used of the machine, and what the hypervisor took: both in cores.
+/// The load of other programs, and the time that the hypervisor took, both in cores.
 fn foreign(before: Cores, began: Instant, ours: &Cpu) -> Result<(f64, f64)> {
     let after = Cores::look()?;
     let elapsed_ms = began.elapsed().as_secs_f64() * 1000.0;

@@ -1,7 +1,7 @@
 //! CPU time and memory of processes and of the machine, from `/proc`.
 //!
-//! A process counts with all its descendants, also those that have ended and were waited for, because PostgreSQL has one process
-//! for each connection.
+//! A process counts with all its descendants, also those that have ended and were waited for, because PostgreSQL has
+//! one process per connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,11 +15,11 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Memory {
     pub(crate) rss_mb: f64,
-    /// Pages that several processes share count once.
+    /// Shared pages count once.
     pub(crate) pss_mb: f64,
 }
 
-/// How long the cores of the machine have worked, in milliseconds since it started.
+/// How long the machine's cores have worked since its start, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cores {
     pub(crate) busy_ms: f64,
@@ -32,8 +32,6 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// # Errors
-    /// Where there is no `/proc`: on anything but Linux.
     pub(crate) fn look() -> Result<Self> {
         let entries = std::fs::read_dir("/proc").context("the bench needs Linux and its /proc")?;
         let mut all = BTreeMap::new();
@@ -113,8 +111,6 @@ impl Processes {
 }
 
 impl Cores {
-    /// # Errors
-    /// Where there is no `/proc/stat`.
     pub(crate) fn look() -> Result<Self> {
         let info = ExplicitSystemInfo {
             boot_time_secs: 0,

@@ -1,4 +1,4 @@
-//! The table of a comparison: medians with minimum and maximum, one column for each system, and the machine and servers.
+//! The table of a comparison: medians with minimum and maximum, one column per system, and the machine and servers.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::system::{BROKER, Cpu, GENERATOR, POSTGRES};
 #[derive(Serialize)]
 pub(crate) struct Report {
     pub(crate) command: String,
-    /// `debug` or `release`, as this program and those beside it were built.
+    /// `debug` or `release`: the profile of this program and the measured ones.
     pub(crate) build: &'static str,
     pub(crate) date: String,
     pub(crate) machine: String,
@@ -30,7 +30,7 @@ use self::numbers::{cell, quotient};
 
 type Figure = fn(&Round) -> Option<f64>;
 
-/// Title, digits, and where the figure is found.
+/// Title, digits, and how to find the figure.
 const FIGURES: &[(&str, usize, Figure)] = &[
     ("commands/s", 0, |round| Some(round.closed.commands_per_s)),
     ("**effects/s end to end** (mail row)", 0, |round| {
@@ -162,7 +162,7 @@ impl Report {
         text
     }
 
-    /// Whether nothing was lost, doubled or sent twice, in any round.
+    /// Whether no effect was lost, duplicated or sent twice, in any round.
     pub(crate) fn is_right(&self) -> bool {
         self.complaints().is_empty()
     }

@@ -1,7 +1,7 @@
-//! The comparison: our services and the floor in turns, each round from nothing, on the same servers.
+//! The comparison: our services and the floor in turns, each round from scratch, on the same servers.
 //!
-//! Turns matter because the speed of a machine changes within minutes: only figures that were measured side by side may be
-//! compared. Every second round begins with the other system.
+//! They take turns because the speed of a machine changes within minutes: only adjacent measurements can be compared.
+//! Every second round begins with the other system.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::servers::Servers;
 use crate::system::System;
 use crate::{floor, machine, ours};
 
-/// The pause between start and measurement, for work that runs once.
+/// The pause between start and measurement, for one-time work.
 const REST: Duration = Duration::from_secs(2);
 
 /// What to run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Plan {
     pub(crate) rounds: usize,
-    /// Of each load.
+    /// The duration of each load.
     pub(crate) seconds: u64,
     pub(crate) warm_up_seconds: u64,
     pub(crate) users: usize,
@@ -33,13 +33,12 @@ pub(crate) struct Plan {
     pub(crate) systems: Vec<Kind>,
 }
 
-/// Which system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// The three services.
     Ours,
-    /// The same work with nothing around it.
+    /// The same work without everything around it.
     Floor,
 }
 
@@ -56,10 +55,7 @@ pub(crate) struct Round {
     pub(crate) speed: [f64; 2],
 }
 
-/// Runs all rounds, and prints its progress.
-///
-/// # Errors
-/// Where a system does not start, or its effects do not come.
+/// Runs all rounds, and prints the progress.
 pub(crate) async fn run(plan: &Plan, servers: &Servers) -> Result<Vec<Round>> {
     let mut rounds = Vec::new();
     for number in 0..plan.rounds {

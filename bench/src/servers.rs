@@ -1,6 +1,6 @@
 //! The PostgreSQL and the RabbitMQ of a run, with durable settings.
 //!
-//! `cargo xtask bench` starts them, and ends them when this process ends in any way.
+//! `cargo xtask bench` starts them, and stops them however this process ends.
 
 use anyhow::{Context as _, Result, anyhow};
 use sea_orm::sqlx::{self, PgPool};
@@ -13,7 +13,7 @@ pub(crate) struct Servers {
     pub(crate) rabbitmq: OwnServer,
     /// The parent of the processes that serve connections.
     pub(crate) postmaster: i32,
-    /// The Erlang machine.
+    /// The Erlang VM.
     pub(crate) beam: i32,
     /// Both products with their versions.
     pub(crate) versions: String,
@@ -21,9 +21,6 @@ pub(crate) struct Servers {
 
 impl Servers {
     /// Starts both at the same time.
-    ///
-    /// # Errors
-    /// Where one of them is not installed, or does not start.
     pub(crate) async fn start() -> Result<Self> {
         let (postgres, rabbitmq) = tokio::join!(
             OwnServer::start(ServerKind::Postgres),
@@ -48,8 +45,7 @@ impl Servers {
         let ctl = rabbitmq.operator();
         let said = ctl.run(&["eval", "os:getpid()."]).await;
         let beam = said.trim().trim_matches('"').parse();
-        let beam =
-            beam.with_context(|| format!("rabbitmqctl does not say a process id: {said}"))?;
+        let beam = beam.with_context(|| format!("rabbitmqctl printed no process id: {said}"))?;
         let broker = ctl.run(&["eval", "rabbit_misc:version()."]).await;
         let broker = broker.trim().trim_matches('"');
         Ok(Self {

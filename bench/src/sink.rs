@@ -1,7 +1,7 @@
-//! A mail server that takes every mail and counts how often it saw each `Message-ID`.
+//! A mail server that accepts every mail and counts each `Message-ID`.
 //!
-//! It speaks the SMTP that a client without TLS needs. It runs in the process of the load generator, so the two
-//! share one line in the report.
+//! It speaks the SMTP that a client without TLS needs. It runs inside the load generator, so the two share one line in
+//! the report.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 
 const MESSAGE_ID: &str = "message-id:";
 
-/// Whether mails are taken at all.
+/// Whether mails are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     Takes,
-    /// Accepts connections and never answers: mails stay where they are, and cost nothing.
+    /// Accepts connections and never answers: mails stay pending, at no cost.
     Silent,
 }
 
@@ -29,8 +29,6 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// # Errors
-    /// Where no port can be had.
     pub(crate) async fn start(manner: Manner) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
@@ -49,7 +47,7 @@ impl Sink {
         format!("smtp://127.0.0.1:{}?tls=none", self.port)
     }
 
-    /// How often the mail with this id was taken.
+    /// How often the mail with this id was accepted.
     pub(crate) fn count(&self, id: &str) -> u32 {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(id).copied().unwrap_or_default()
@@ -65,7 +63,7 @@ async fn accept(listener: TcpListener, manner: Manner, seen: Arc<Mutex<HashMap<S
             Manner::Takes => {
                 let seen = Arc::clone(&seen);
                 conversations.spawn(async move {
-                    // A client that goes away ends its own conversation only.
+                    // A client that disconnects ends only its own session.
                     let _ = converse(stream, &seen).await;
                 });
             }

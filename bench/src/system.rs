@@ -1,4 +1,4 @@
-//! A system that is measured: where it takes calls, where its effects are, and which processes it consists of.
+//! A measured system: its address, its effects, and its processes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::servers::Servers;
 use crate::sink::Sink;
 use scenarios::program::Program;
 
-/// How long a system may take to finish what a load has left.
+/// Time limit for the remaining work after a load.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(300);
 
 /// The names of the parts that are not programs of the system.
@@ -21,18 +21,18 @@ pub(crate) const POSTGRES: &str = "PostgreSQL";
 pub(crate) const BROKER: &str = "broker";
 pub(crate) const GENERATOR: &str = "load generator";
 
-/// A running system, with databases and a virtual host of its own.
+/// A running system with its own databases and virtual host.
 pub(crate) struct System {
     pub(crate) target: Target,
     pub(crate) databases: Databases,
     pub(crate) programs: Vec<Program>,
-    /// Takes the mails of a system that sends some.
+    /// Accepts the mails of a system that sends them.
     pub(crate) sink: Option<Sink>,
     /// Dropped after the programs that use them.
     pub(crate) places: Places,
 }
 
-/// Databases and the virtual host to remove when a system has ended.
+/// Databases and a virtual host, removed after the system has ended.
 pub(crate) struct Places {
     pub(crate) databases: Vec<Database>,
     pub(crate) virtual_host: VirtualHost,
@@ -42,8 +42,6 @@ pub(crate) struct Places {
 pub(crate) type Cpu = BTreeMap<String, f64>;
 
 impl System {
-    /// # Errors
-    /// Where `/proc` cannot be read.
     pub(crate) fn cpu(&self, servers: &Servers) -> Result<Cpu> {
         let processes = Processes::look()?;
         let own = i32::try_from(std::process::id())?;
@@ -55,8 +53,6 @@ impl System {
         Ok(cpu)
     }
 
-    /// # Errors
-    /// Where `/proc` cannot be read.
     pub(crate) fn memory(&self, servers: &Servers) -> Result<BTreeMap<String, Memory>> {
         let processes = Processes::look()?;
         let parts = self.parts(servers);
@@ -74,16 +70,11 @@ impl System {
         programs.chain(servers)
     }
 
-    /// # Errors
-    /// Where one of its programs has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
         self.programs.iter_mut().try_for_each(Program::check)
     }
 
-    /// Ends its programs in order, and removes what they have left.
-    ///
-    /// # Errors
-    /// Where a program fails to end.
+    /// Stops its programs in order, and removes its data.
     pub(crate) async fn stop(self) -> Result<()> {
         self.databases.orders.close().await;
         self.databases.mails.close().await;

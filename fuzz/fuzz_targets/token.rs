@@ -1,4 +1,4 @@
-//! Reads whatever the fuzzer invents by [`fuzzing::token`].
+//! Runs [`fuzzing::token`] on inputs of the fuzzer.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::token(bytes));

@@ -1,6 +1,6 @@
-//! Generates the crate from proto/, without protoc: compiles the files, checks what their options say, and writes the
-//! messages, the clients and servers, `impl Event`, `impl Validate`, `impl GrpcServer`, the redacting `impl Debug` and the
-//! descriptor set into OUT_DIR.
+//! Generates the crate from proto/ without protoc: it compiles the files, checks their options, and writes into OUT_DIR
+//! the messages, clients and servers, `impl Event`, `impl Validate`, `impl GrpcServer`, the redacting `impl Debug` and
+//! the descriptor set.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ fn main() {
     println!("cargo::rerun-if-changed={OURS}");
     println!("cargo::rerun-if-changed={THIRD_PARTY}");
     if let Err(error) = generate() {
-        // Cargo shows these lines alone; a failing exit would bury them in all that the script has printed.
+        // Cargo shows only lines of this form; a failing exit would also print everything else that the script wrote.
         for line in format!("{error:#}").lines() {
             println!("cargo::error={line}");
         }
@@ -47,7 +47,7 @@ fn main() {
 fn generate() -> Result<()> {
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
 
-    // The compiler names file, line and column in its debug form only.
+    // Only the debug form of the compiler's error has file, line and column.
     let compiler = compile(&proto_files(Path::new(OURS))?).map_err(|error| anyhow!("{error:?}"))?;
     let pool = compiler.descriptor_pool();
     let events = events::read(&pool).map_err(|mistakes| anyhow!(mistakes.join("\n")))?;
@@ -71,7 +71,7 @@ fn generate() -> Result<()> {
         out_dir.join("validation.rs"),
         validation::to_rust(&validated),
     )?;
-    // As the compiler encodes it, not as prost-types would: those know no extensions, and would drop our options.
+    // The compiler's own encoding: prost-types knows no extensions and would drop our options.
     fs::write(
         out_dir.join("descriptors.binpb"),
         compiler.encode_file_descriptor_set(),
@@ -86,7 +86,7 @@ fn compile(files: &[PathBuf]) -> Result<protox::Compiler, protox::Error> {
     Ok(compiler)
 }
 
-/// All files below `folder`, in a fixed order, so that the same files always give the same code.
+/// All files below `folder`, sorted, so that the same files give the same code.
 fn proto_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in

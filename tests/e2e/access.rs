@@ -1,4 +1,4 @@
-//! Who may call what, for every method of every service that the contracts describe: S-01 of SECURITY.md.
+//! The access rules of every method of every service: S-01 of SECURITY.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use contracts::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
 use rstest::rstest;
 use runtime::auth::{Access, Rules};
+use service::OPS_RULES;
 use testkit::{Stack, Tokens, call_unchecked, reason};
 use tonic::Code;
 use tonic::transport::Channel;
@@ -22,7 +23,7 @@ fn rules() -> BTreeMap<&'static str, Rules> {
         .collect()
 }
 
-/// The methods of each service of ours, as the descriptor set has them.
+/// The methods of each of our services, from the descriptor set.
 fn methods() -> BTreeMap<String, BTreeSet<String>> {
     let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let ours = set
@@ -44,8 +45,10 @@ fn methods() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn every_method_that_is_described_has_a_rule_and_no_other() {
+    let of_all = ("angarium.ops.v1.OpsService", OPS_RULES);
     let ruled: BTreeMap<String, BTreeSet<String>> = rules()
         .into_iter()
+        .chain([of_all])
         .map(|(service, rules)| {
             let methods = rules.iter().map(|(method, _)| (*method).to_owned());
             (service.to_owned(), methods.collect())
@@ -56,7 +59,7 @@ fn every_method_that_is_described_has_a_rule_and_no_other() {
 
 #[rstest]
 #[tokio::test]
-async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low_a_role(
+async fn private_methods_need_a_valid_token_and_the_right_role(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;
@@ -70,13 +73,13 @@ async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low
     let mut walked = 0;
     for (service, rules) in rules() {
         let channel: Channel = system.channel(service);
-        for (method, access) in rules {
+        for (method, access) in rules.iter().chain(OPS_RULES) {
             walked += 1;
             for (token, expected) in &tokens {
                 let answer = call_unchecked(channel.clone(), method, token.as_deref()).await;
                 let refused = answer.expect_err(method);
                 if *access == Access::Public {
-                    // Let in, and refused for what is wrong with an empty request.
+                    // Admitted, and then refused because an empty request is invalid.
                     assert_eq!(
                         refused.code(),
                         Code::InvalidArgument,
@@ -91,14 +94,18 @@ async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low
                     assert_eq!(reason(&refused), *expected, "{method}");
                 }
             }
-            if *access == Access::Admin {
-                let token = system.tokens.user(user_id);
+            let too_low = match access {
+                Access::Public | Access::Authenticated => vec![],
+                Access::Admin => vec![system.tokens.user(user_id), system.tokens.operator()],
+                Access::Operator => vec![system.tokens.user(user_id), system.tokens.admin()],
+            };
+            for token in too_low {
                 let answer = call_unchecked(channel.clone(), method, Some(&token)).await;
                 let denied = answer.expect_err(method);
                 assert_eq!(denied.code(), Code::PermissionDenied, "{method}");
             }
         }
-        // What nobody has listed is served to nobody.
+        // A method without a rule is not served.
         let method = format!("{service}/MadeUp");
         for token in [None, Some(system.tokens.admin())] {
             let answer = call_unchecked(channel.clone(), &method, token.as_deref()).await;

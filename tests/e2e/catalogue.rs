@@ -1,4 +1,4 @@
-//! The event catalogue of ARCHITECTURE.md, and who consumes what, compared with the contracts and the subscription tables.
+//! Compares the event catalogue of ARCHITECTURE.md, with its consumers, with the contracts and the subscriptions.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::system::participants;
 use crate::tidy::{read, root};
 
 #[test]
-fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
+fn the_event_catalogue_names_exactly_the_contracts_events() {
     let architecture = read("ARCHITECTURE.md");
     let (_, catalogue) = architecture.split_once("## Event catalogue").unwrap();
     let (catalogue, _) = catalogue.split_once("\n## ").unwrap();
@@ -27,7 +27,7 @@ fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
 }
 
 #[test]
-fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
+fn the_event_catalogue_names_every_handler_and_its_file() {
     let architecture = read("ARCHITECTURE.md");
     for participant in participants() {
         let service = participant.service;
@@ -63,7 +63,7 @@ fn event(event_type: &str) -> &'static contracts::EventInfo {
         .unwrap_or_else(|| panic!("{event_type} is no event of the contracts"))
 }
 
-/// The cells *consumed by* of one event's rows.
+/// The cells *consumed by* in the rows of one event.
 fn consumers<'a>(architecture: &'a str, routing_key: &str) -> Vec<&'a str> {
     let first = format!("| `{routing_key}` ");
     let rows = architecture
@@ -78,9 +78,9 @@ fn consumers<'a>(architecture: &'a str, routing_key: &str) -> Vec<&'a str> {
     cells.map(str::trim).collect()
 }
 
-/// An event that has to reach a queue and that no queue takes would stay in its outbox for good, and others behind it.
+/// An event without a queue would stay in its outbox forever, with later events behind it.
 #[test]
-fn what_nobody_consumes_may_go_unrouted_and_so_may_what_is_published_again_anyway() {
+fn unconsumed_and_periodic_events_may_be_unrouted_and_no_others() {
     let queues = participants().into_iter();
     let queues = queues.map(|participant| participant.subscriptions.unwrap().queue());
     let queues: Vec<_> = queues.collect();
@@ -102,7 +102,7 @@ fn what_nobody_consumes_may_go_unrouted_and_so_may_what_is_published_again_anywa
 }
 
 #[test]
-fn every_exchange_of_the_contracts_has_a_publisher_and_no_service_publishes_to_another() {
+fn every_exchange_has_a_publisher_and_no_other_exists() {
     let of_contracts: BTreeSet<&str> = contracts::EVENTS
         .iter()
         .map(|event| event.exchange)

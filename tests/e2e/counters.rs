@@ -1,7 +1,7 @@
 //! Limits the round trips to PostgreSQL for a command and for a batch of mails.
 //!
-//! The limits are what the services need today; a change that needs less lowers them. No broker can be reached, so only the call
-//! and the poll every 5 s use the database. The counts of the engine are in the tests of `messaging`.
+//! The limits are the current numbers; a change that needs less lowers them. The broker is unreachable, so only the
+//! call and the poll every 5 s use the database. The engine's counts are in the tests of `messaging`.
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ use uuid::Uuid;
 
 use crate::system::{PASSWORD, line};
 
-/// The least of several tries counts, because other work of the service can only add to a count.
+/// The smallest of several tries counts, because other work of the service can only add to a count.
 const TRIES: usize = 6;
-/// Mails that are due at the same moment.
+/// Mails that are due at the same time.
 const MAILS: i64 = 8;
 
 #[tokio::test]
@@ -125,9 +125,8 @@ async fn confirm_order_stays_within_its_round_trips() {
     );
 }
 
-/// With the look that finds them, and the pings of sessions that were idle before: how many these are depends on what the other workers
-/// of the service do meanwhile, so their limit is wide. The mailer's own limit, of 8 round trips, is in the tests of
-/// `notification-service`.
+/// With the query for due mails, and the pings of sessions that were idle. The number of these depends on the other
+/// workers, so their limit is wide. The mailer's own limit of 8 round trips is in the tests of `notification-service`.
 #[tokio::test]
 async fn a_batch_of_mails_stays_within_its_round_trips() {
     let (database, trips) = counted().await;
@@ -170,7 +169,7 @@ async fn a_batch_of_mails_stays_within_its_round_trips() {
     running.stop().await;
 }
 
-/// The order service, by way of a counting proxy, with a user who may order.
+/// The order service behind a counting proxy, with a user who may order.
 struct Orders {
     trips: RoundTrips,
     client: OrderServiceClient<Channel>,
@@ -223,7 +222,7 @@ impl Orders {
     }
 }
 
-/// A database of its own, and the way to it that counts.
+/// A new database, and the counting proxy in front of it.
 async fn counted() -> (Database, RoundTrips) {
     let database = Database::create(StoreKind::Postgres).await;
     let trips = RoundTrips::before(database.url()).await;
@@ -246,7 +245,7 @@ async fn make_user_known(db: &store::Database, user_id: Uuid) {
         .unwrap();
 }
 
-/// Mails that are due at once, written past the service: its next look finds all of them.
+/// Inserts due mails without the service, so that its next query finds all of them.
 async fn write_mails(db: &store::Database) {
     let sql = format!(
         "INSERT INTO notification (notification_id, event_id, user_id, kind, state, email, display_name, subject, body_text,

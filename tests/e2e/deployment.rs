@@ -1,5 +1,4 @@
-//! What docker-compose.yml and the Dockerfile promise of the containers, read from the files: that it holds is shown on real
-//! containers, by `cargo xtask compose-test`.
+//! Checks the files docker-compose.yml and Dockerfile. `cargo xtask compose-test` checks real containers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,13 +10,13 @@ use angarium::registry::{Registered, SERVICES};
 use runtime::config::LifecycleConfig;
 use serde_json::Value;
 
-/// They do one thing and end.
+/// These containers do one task and exit.
 const ERRANDS: [&str; 2] = ["operator", "topology"];
 
-/// There is nothing in its image that could be run to ask it.
+/// Its image has no program for a health check.
 const UNASKED: &str = "otel-collector";
 
-/// What a process may take beyond SHUTDOWN_GRACE, the telemetry's last words included.
+/// The time that a process may need beyond SHUTDOWN_GRACE, including the last telemetry export.
 const END: Duration = Duration::from_secs(10);
 
 fn file(path: &str) -> PathBuf {
@@ -32,7 +31,7 @@ fn compose() -> Value {
     serde_saphyr::from_str(&read("docker-compose.yml")).unwrap()
 }
 
-/// The containers by their names, with what they have in common merged in.
+/// The containers by name, with the common settings merged in.
 pub(crate) fn containers() -> BTreeMap<String, Value> {
     serde_json::from_value(compose()["services"].clone()).unwrap()
 }
@@ -62,11 +61,11 @@ fn seconds(value: &Value) -> Duration {
     Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap())
 }
 
-/// As many replicas of each service as docs/operations.md allows.
+/// The maximum number of replicas in docs/operations.md.
 const REPLICAS: u32 = 8;
-/// Besides its pool: the relay's, and the one for LISTEN.
+/// Besides the pool: one for the relay, one for LISTEN.
 const OWN_CONNECTIONS: u32 = 2;
-/// For people, health checks and backups, and those that PostgreSQL reserves.
+/// For people, health checks, backups, and those that PostgreSQL reserves.
 const OTHERS: u32 = 20;
 
 #[test]
@@ -83,7 +82,10 @@ fn all_replicas_fit_on_the_connections_of_postgresql() {
     let command = strings(&postgres["command"]).join(" ");
     let (_, most) = command.split_once("max_connections=").unwrap();
     let most: u32 = most.parse().unwrap();
-    assert!(needed <= most, "{needed} of {most}");
+    assert!(
+        needed <= most,
+        "docker-compose.yml: max_connections of postgres is {most}, and the services need {needed}; raise its pids_limit too"
+    );
     let processes = postgres["pids_limit"].as_u64().unwrap();
     assert!(processes >= u64::from(most) + 50, "each is a process");
 }
@@ -153,7 +155,7 @@ fn a_service_has_the_time_to_end_in_order() {
 }
 
 #[test]
-fn published_are_grpc_and_two_web_pages_and_on_the_loopback_interface_only() {
+fn only_grpc_and_two_web_pages_are_published_on_loopback() {
     let mut published = BTreeMap::new();
     for (name, container) in containers() {
         let mut ports = Vec::new();
@@ -186,7 +188,7 @@ fn published_are_grpc_and_two_web_pages_and_on_the_loopback_interface_only() {
 }
 
 #[test]
-fn secrets_are_files_that_one_command_makes_and_stand_nowhere_else() {
+fn secrets_are_only_in_files_that_one_command_creates() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("secrets");
     let make = || {
@@ -207,8 +209,8 @@ fn secrets_are_files_that_one_command_makes_and_stand_nowhere_else() {
     };
     let made = make();
     let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700, "others get into the folder");
-    assert_eq!(make(), made, "what was there is made anew");
+    assert_eq!(mode & 0o777, 0o700, "other users can open the folder");
+    assert_eq!(make(), made, "existing secrets were replaced");
     let different: BTreeSet<&String> = made.values().collect();
     assert_eq!(different.len(), made.len(), "two secrets are the same");
 
@@ -244,7 +246,7 @@ fn secrets_are_files_that_one_command_makes_and_stand_nowhere_else() {
     assert_eq!(
         sent.collect::<Vec<_>>(),
         ["!deploy/gateway"],
-        "what a build is sent"
+        "the build context"
     );
 }
 
@@ -271,7 +273,7 @@ fn the_broker_gets_its_users_from_the_definitions_alone() {
         written.starts_with(&["topology", "export", "--passwords"]),
         "{written:?}"
     );
-    // With definitions there is no user of the broker's own making; nor is one asked for.
+    // With definitions, the broker creates no default user, and the settings must not name one.
     assert!(!settings.contains("default_user") && !settings.contains("default_pass"));
     let asked: Vec<String> = environment(broker).into_keys().collect();
     assert!(asked.is_empty(), "{asked:?}");
@@ -299,7 +301,7 @@ fn known_to(command: &clap::Command, container: &Value) {
 }
 
 #[test]
-fn the_images_are_without_root_and_have_the_version_of_the_workspace() {
+fn the_images_run_without_root_and_have_the_workspace_version() {
     let dockerfile = read("Dockerfile");
     let cargo = read("Cargo.toml");
     let version = cargo

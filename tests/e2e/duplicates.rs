@@ -1,4 +1,4 @@
-//! The broker may deliver an event any number of times; its effects happen once.
+//! The broker may deliver an event more than once; its effects happen once.
 
 use contracts::notification::v1::NotificationKind;
 use contracts::user::v1::UserCreated;
@@ -10,7 +10,7 @@ use crate::system::Running;
 
 #[rstest]
 #[tokio::test]
-async fn the_same_event_delivered_twice_has_one_effect_at_each_consumer(
+async fn a_repeated_event_has_one_effect_at_each_consumer(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;
@@ -29,7 +29,7 @@ async fn the_same_event_delivered_twice_has_one_effect_at_each_consumer(
     );
     system.publish(id, &created).await;
     system.publish(id, &created).await;
-    // A queue has one order: when the third is done, both before it have been decided on.
+    // A queue is ordered: after the third, both before it have been handled.
     system.publish(Uuid::now_v7(), &marker).await;
     system
         .sent(&marker.user_id, NotificationKind::Welcome)

@@ -1,4 +1,4 @@
-//! The main job: users register, orders go their way, mails go out.
+//! The main flow: users register and order, and get mails.
 
 use contracts::notification::v1::NotificationKind;
 use rstest::rstest;
@@ -9,7 +9,7 @@ use crate::system::Running;
 
 #[rstest]
 #[tokio::test]
-async fn registering_ordering_shipping_and_cancelling_each_sends_one_mail(
+async fn registration_and_each_step_of_an_order_send_one_mail(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;
@@ -20,7 +20,7 @@ async fn registering_ordering_shipping_and_cancelling_each_sends_one_mail(
         .unwrap();
     let welcome = system.sent(&user_id, NotificationKind::Welcome).await;
     assert!(system.eml(&welcome[0]).contains("ada@example.com"));
-    // And the one with the code that verifies the address.
+    // And the mail with the code that verifies the address.
     assert_eq!(system.mails(&user_id).await.len(), 7);
     system.stop().await;
 }

@@ -1,4 +1,4 @@
-//! From registering to the end of an account, as a person goes through it.
+//! The life of an account, from registration to deletion.
 
 use rstest::rstest;
 use scenarios::account;

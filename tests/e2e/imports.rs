@@ -1,5 +1,5 @@
-//! The files of a crate import in one direction: no file uses another one that uses it in turn, directly or through others. So each
-//! can be read after those that it names.
+//! The files of a crate import in one direction: no file uses another one that uses it in turn, directly or through
+//! others. So each file can be read after the files that it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ fn imports(module: &Module, file: &Path, files: &BTreeMap<Module, PathBuf>) -> B
             at.pop();
             rest = &rest[1..];
         }
-        // The longest part of the path that is a module; an item of that module follows.
+        // The longest prefix that is a module; the rest is an item of it.
         let mut used = at.clone();
         for name in rest {
             at.push(name.clone());
@@ -85,14 +85,14 @@ fn imports(module: &Module, file: &Path, files: &BTreeMap<Module, PathBuf>) -> B
             }
         }
         let is_item = used.len() < at.len();
-        // A module may name the one that it stands in, as the beginning of a path.
+        // A module may name the module that contains it, as the beginning of a path.
         let is_above = module.starts_with(&used) && !is_item;
         (files.contains_key(&used) && used != *module && !is_above).then_some(used)
     };
     found.paths.iter().filter_map(resolve).collect()
 }
 
-/// All paths in a file, except those of tests and of what it only passes on to others.
+/// All paths in a file, except in tests and re-exports.
 #[derive(Default)]
 struct Paths {
     paths: BTreeSet<Module>,
@@ -144,7 +144,7 @@ impl<'ast> Visit<'ast> for Paths {
             .iter()
             .map(|it| it.ident.to_string())
             .collect();
-        // One name alone is an item that is imported or stands in the file.
+        // A single name is an imported item or an item of the file.
         if names.len() > 1 {
             self.paths.insert(names);
         }

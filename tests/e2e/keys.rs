@@ -1,4 +1,4 @@
-//! The keys of access tokens on their way to services that join late, or start while the broker is away.
+//! Keys of access tokens reach services that join late, or start while the broker is unreachable.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::system::PASSWORD;
 
 /// A service that joins must have the keys within this time. The next announcement without a request comes later.
 const SECONDS: Duration = Duration::from_secs(15);
-/// By then the announcements after a start are 20 s apart.
+/// By then, the announcements are 20 s apart.
 const ANNOUNCED: usize = 3;
 
 #[rstest]
@@ -60,7 +60,7 @@ async fn a_service_that_joins_late_gets_the_keys_within_seconds(
 }
 
 #[tokio::test]
-async fn services_that_start_without_the_broker_share_the_keys_once_it_is_there() {
+async fn services_that_start_before_the_broker_get_the_keys_later() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
     let databases = [
         Database::create(Stack::Servers.store()).await,
@@ -90,7 +90,7 @@ async fn services_that_start_without_the_broker_share_the_keys_once_it_is_there(
     users.stop().await;
 }
 
-/// Until the token is accepted, the client is asked to retry, and is never refused for good.
+/// Until the token is accepted, the client is asked to retry; it is never refused permanently.
 async fn accepted_within_seconds(orders: &Running, user_id: &str, token: &str) {
     let begun = Instant::now();
     eventually("the token is accepted", async || {

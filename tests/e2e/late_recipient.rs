@@ -1,4 +1,4 @@
-//! Events of different aggregates come in any order: a handler that is too early fails, and works later.
+//! Events of different aggregates arrive in any order: a handler that runs too early fails, and succeeds later.
 
 use contracts::notification::v1::NotificationKind;
 use contracts::order::v1::OrderPlaced;

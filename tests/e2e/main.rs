@@ -1,4 +1,4 @@
-//! The whole system, from the outside: calls go in, mails come out, on both stacks.
+//! The whole system from outside, on both stacks: calls in, mails out.
 
 #![expect(
     clippy::disallowed_methods,
@@ -12,7 +12,6 @@ mod counters;
 mod deployment;
 mod duplicates;
 mod erasure;
-mod faults;
 mod flow;
 mod identity;
 mod idle;
@@ -22,7 +21,11 @@ mod late_recipient;
 mod named_columns;
 mod observability;
 mod poison;
+mod reconcile;
 mod registered;
+mod sbom;
 mod system;
 mod tidy;
+mod tools;
 mod traces;
+mod wording;

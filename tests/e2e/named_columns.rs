@@ -1,5 +1,5 @@
-//! SQL names its columns. With a star, a prepared statement fails on PostgreSQL (`0A000`) as soon as the next release adds a
-//! column, on every pooled connection that has it prepared.
+//! SQL names its columns. A prepared statement with a star fails on PostgreSQL (`0A000`) after the next release adds a
+//! column, on every pooled connection that has prepared it.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ fn star(source: &str) -> Option<&str> {
     for keyword in ["SELECT ", "RETURNING "] {
         for (at, _) in source.match_indices(keyword) {
             let list = &source[at + keyword.len()..];
-            // The list of columns ends where the statement's text does, or at its tables.
+            // The list of columns ends with the statement's text, or at its tables.
             let end = list.find('"').unwrap_or(list.len());
             let end = list[..end].find("FROM").unwrap_or(end);
             let mut before = ',';
@@ -69,7 +69,7 @@ fn every_statement_names_its_columns() {
     }
     assert!(files.len() > 300, "only {} files", files.len());
     for file in files {
-        // This one has stars as examples; settings of SQLite are no tables.
+        // This file has stars as examples; SQLite's settings are not tables.
         if file.ends_with(file!()) {
             continue;
         }

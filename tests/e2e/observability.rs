@@ -1,7 +1,7 @@
-//! The dashboard and the alerts, compared with the pages that they rely on: every metric and label that they name is one of
-//! docs/telemetry.md, every alert says what to do, and the section that it points at is there.
+//! Compares the dashboard and the alerts with the documents: docs/telemetry.md has every metric and label that they
+//! use, every alert says what to do, and the section that it links to exists.
 //!
-//! Nobody notices a panel that stays empty or an alert that never fires because a name was mistyped, until the day it matters.
+//! A mistyped name leaves a panel empty or an alert silent, which would go unnoticed until it matters.
 
 mod promql;
 
@@ -30,7 +30,7 @@ struct Rules {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Group {
-    #[expect(dead_code, reason = "has to be there")]
+    #[expect(dead_code, reason = "required in the file")]
     name: String,
     rules: Vec<Alert>,
 }
@@ -41,7 +41,7 @@ struct Alert {
     alert: String,
     expr: String,
     #[serde(rename = "for")]
-    #[expect(dead_code, reason = "may be there")]
+    #[expect(dead_code, reason = "optional in the file")]
     lasting: Option<String>,
     labels: BTreeMap<String, String>,
     annotations: Annotations,
@@ -97,7 +97,7 @@ fn every_panel_of_the_dashboard_says_what_it_means() {
 }
 
 #[test]
-fn every_alert_says_what_to_do_and_points_at_a_section_that_is_there() {
+fn every_alert_says_what_to_do_and_links_to_a_section() {
     let tests = read("deploy/prometheus/alerts_test.yml");
     let mut names = BTreeSet::new();
     for alert in alerts() {
@@ -139,7 +139,7 @@ fn every_other_file_for_these_tools_is_valid_yaml() {
     }
 }
 
-/// What stands as `expr`, or as the query of a variable, anywhere in the dashboard.
+/// All texts of `expr` and all queries of variables in the dashboard.
 fn collect_queries(value: &Value, into: &mut Vec<String>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| collect_queries(value, into)),
@@ -157,7 +157,7 @@ fn collect_queries(value: &Value, into: &mut Vec<String>) {
     }
 }
 
-/// As GitHub makes them of headings.
+/// GitHub's anchors for headings.
 pub(crate) fn anchors(page: &str) -> BTreeSet<String> {
     page.lines()
         .filter(|line| line.starts_with('#'))
@@ -173,7 +173,7 @@ pub(crate) fn anchors(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The metrics of docs/telemetry.md: each time series by its name in Prometheus, with the labels that it may have.
+/// The metrics of docs/telemetry.md: each Prometheus time series with its labels.
 struct Table(BTreeMap<String, String>);
 
 impl Table {
@@ -216,7 +216,7 @@ impl Table {
     }
 
     fn check(&self, expression: &str, place: &str) {
-        // Prometheus' own, and what it and the collector add to every series.
+        // Prometheus' own series, and the labels that it and the collector add to every series.
         const SERIES: [&str; 2] = ["ALERTS", "up"];
         const LABELS: [&str; 7] = [
             "alertname",

@@ -1,4 +1,4 @@
-//! What cannot be read is kept with its cause, and stops nothing.
+//! A message that cannot be read is stored with its cause, and blocks nothing.
 
 use bytes::Bytes;
 use contracts::Event as _;
@@ -13,7 +13,7 @@ use crate::system::{Running, message};
 
 #[rstest]
 #[tokio::test]
-async fn an_undecodable_message_is_dead_with_its_cause_while_the_queue_goes_on(
+async fn an_undecodable_message_is_dead_while_the_queue_goes_on(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;

@@ -1,12 +1,12 @@
-//! A registered service is in the images, the containers, the gateway, the databases, the secrets and the documents: the test
-//! that fails names the file that lacks it.
+//! A registered service is in the images, the containers, the gateway, the databases, the secrets and the documents. A
+//! failure names the file that lacks it.
 
 use angarium::registry::{Registered, SERVICES};
 use service::Definition;
 
 use crate::deployment::{containers, environment, read, secrets, strings};
 
-/// Asserts that `file` has a line for the service, with any text before and after it.
+/// Asserts that `file` has a line with this text for the service.
 fn assert_named(file: &str, line: &str, definition: &Definition) {
     assert!(
         read(file).contains(line),
@@ -35,9 +35,9 @@ fn every_registered_service_has_an_image() {
 }
 
 #[test]
-fn every_registered_service_has_a_container_with_a_database_and_a_broker() {
+fn every_registered_service_has_a_container_database_and_broker() {
     let containers = containers();
-    // It makes a database for each such secret.
+    // The script creates a database for each such secret.
     assert!(read("deploy/postgres/databases.sh").contains("/postgres-*-service; do"));
     for Registered { definition, .. } in SERVICES {
         let name = definition.name;

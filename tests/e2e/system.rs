@@ -1,8 +1,8 @@
-//! The running system of one test: all services in this process, on a stack of its own.
+//! The running system of one test: all services in this process, on private resources.
 
 use std::time::Duration;
 
-use angarium::registry::{OwnConfig, SERVICES};
+use angarium::registry::{OwnConfig, Registered, SERVICES};
 use angarium::system::Addresses;
 use angarium::{Command, Config, System};
 use bytes::Bytes;
@@ -39,7 +39,7 @@ pub(crate) struct Running {
     pub(crate) users: UserServiceClient<Channel>,
     pub(crate) orders: OrderServiceClient<Channel>,
     pub(crate) notifications: NotificationServiceClient<Channel>,
-    /// Accepted by every service, for any user and role.
+    /// Every service accepts them, for any user and role.
     pub(crate) tokens: Tokens,
     addresses: Addresses,
     config: Config,
@@ -79,7 +79,10 @@ impl Running {
             own: OwnConfig {
                 secret_key: MasterKey::well_known("SECRET_KEY"),
                 mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
-                identity: IdentityConfig::default(),
+                identity: IdentityConfig {
+                    operators: [OPERATOR.to_owned()].into(),
+                    ..IdentityConfig::default()
+                },
                 orders: OrderConfig::default(),
                 mail: MailConfig {
                     from: "Angarium <noreply@localhost>".parse().unwrap(),
@@ -120,17 +123,17 @@ impl Running {
         }
     }
 
-    /// To the server of the gRPC service with this full name.
+    /// A channel to the gRPC service with this full name.
     pub(crate) fn channel(&self, service: &str) -> Channel {
         let mut addresses = self.addresses.iter();
         let (_, address) = addresses
             .find(|(one, _)| one.definition.grpc_service == service)
-            .unwrap_or_else(|| panic!("nothing serves {service}"));
+            .unwrap_or_else(|| panic!("no service is called {service}"));
         let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
         endpoint.connect_lazy()
     }
 
-    /// Somebody outside, who reads the mails.
+    /// A caller from outside who reads the mails.
     pub(crate) fn caller(&self) -> Caller {
         let address = |name| self.addresses.of(name).unwrap();
         let mailbox = Mailbox::Folder(self.folder.path().join("mails"));
@@ -143,7 +146,23 @@ impl Running {
         .unwrap()
     }
 
-    /// Stops it, and asserts that it ended in order and left nothing to be published.
+    /// The address of each service, as `angarium reconcile` takes it.
+    pub(crate) fn endpoints(&self) -> Vec<(String, String)> {
+        let addresses = self.addresses.iter();
+        let endpoint = |(one, address): (&Registered, _)| {
+            (one.definition.name.to_owned(), format!("http://{address}"))
+        };
+        addresses.map(endpoint).collect()
+    }
+
+    /// A file in a folder that is gone with the system.
+    pub(crate) fn file(&self, name: &str, content: &str) -> std::path::PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Stops the system, and asserts an orderly shutdown and an empty outbox.
     pub(crate) async fn stop(self) {
         self.shutdown.trigger();
         self.running.await.unwrap().unwrap();
@@ -169,12 +188,12 @@ impl Running {
         answer.into_inner().user.unwrap().user_id
     }
 
-    /// The token of this user, as a login gives it.
+    /// An access token for this user.
     pub(crate) fn token(&self, user_id: &str) -> String {
         self.tokens.user(user_id.parse().unwrap())
     }
 
-    /// Places an order, as soon as the order service has heard of the user.
+    /// Places an order, after the order service knows the user.
     pub(crate) async fn order(&self, user_id: &str) -> Order {
         let request = PlaceOrderRequest {
             user_id: user_id.to_owned(),
@@ -192,7 +211,7 @@ impl Running {
         .await
     }
 
-    /// All mails of a user, whatever their state.
+    /// All mails of a user, in any state.
     pub(crate) async fn mails(&self, user_id: &str) -> Vec<Notification> {
         let request = ListNotificationsRequest {
             user_id: user_id.to_owned(),
@@ -207,7 +226,7 @@ impl Running {
             .notifications
     }
 
-    /// Waits until a mail of this kind was sent to the user, and answers all of its kind.
+    /// Waits until a mail of this kind was sent to the user, and returns all of this kind.
     pub(crate) async fn sent(&self, user_id: &str, kind: NotificationKind) -> Vec<Notification> {
         eventually(
             &format!("{} is sent to {user_id}", kind.as_str_name()),
@@ -240,12 +259,12 @@ impl Running {
         assert_eq!(self.broker.publish(&message).await, Confirmation::Routed);
     }
 
-    /// Publishes whatever `message` is.
+    /// Publishes any message.
     pub(crate) async fn publish_raw(&self, message: &Message) {
         assert_eq!(self.broker.publish(message).await, Confirmation::Routed);
     }
 
-    /// Rows of a service's own database.
+    /// Queries a service's own database.
     pub(crate) async fn query(&self, service: &str, sql: &str) -> Vec<QueryResult> {
         query(&self.database(service).await, sql).await
     }
@@ -255,9 +274,12 @@ impl Running {
     }
 }
 
+/// The address of a user who is an operator once it is verified.
+pub(crate) const OPERATOR: &str = "operator@example.com";
+
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// `event` with the envelope that its service would give it, as the first of its aggregate.
+/// `event` in the envelope that its service would use, as version 1 of its aggregate.
 pub(crate) fn message<E: Event>(id: Uuid, event: &E) -> Message {
     let envelope = Envelope {
         id,
@@ -299,7 +321,7 @@ async fn query(db: &store::Database, sql: &str) -> Vec<QueryResult> {
         .unwrap()
 }
 
-/// Retries that a test need not wait for.
+/// Short delays, so that tests do not wait for retries.
 fn impatient() -> RetryPolicy {
     RetryPolicy {
         first_delay: Duration::from_millis(20),

@@ -1,4 +1,4 @@
-//! The rules of the repository that no linter checks: what ARCHITECTURE.md says is true.
+//! The rules of the repository that no linter checks.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,6 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The names of all services.
 fn services() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|service| service.definition.name)
 }
@@ -49,7 +48,7 @@ pub(crate) fn folders(place: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
+fn shared_crates_depend_only_on_their_allowed_neighbours() {
     let allowed = [
         ("event", &[][..]),
         ("contracts", &["event"]),
@@ -100,7 +99,8 @@ fn lapin_is_known_to_messaging_tests_and_bench_only() {
     }
 }
 
-/// RabbitMQ's delivery limit does not count what a client hands back with `basic.nack`; and what has to wait is a row by then.
+/// RabbitMQ's delivery limit does not count messages that a client returns with `basic.nack`. A delivery that must wait
+/// is a row instead.
 #[test]
 fn nothing_is_ever_handed_back_to_the_broker() {
     for source in sources(&root().join("shared/messaging/src")) {
@@ -111,6 +111,38 @@ fn nothing_is_ever_handed_back_to_the_broker() {
     }
 }
 
+/// Abort points, deliberate mistakes and a clock that can be set are in the crate `switches`; an overlay adds their calls to a copy
+/// of the sources. The product has no feature and no variable for them.
+#[test]
+fn the_product_has_no_switch_of_the_fault_runs() {
+    let traces = [
+        "switches",
+        "faults::",
+        "\"faults\"",
+        "ANGARIUM_BROKEN",
+        "ANGARIUM_CLOCK",
+        "ANGARIUM_CRASH_AT",
+        "process::abort",
+        "cfg!(",
+    ];
+    let mut checked = 0;
+    for place in ["shared", "services"] {
+        for package in folders(place) {
+            let folder = root().join(place).join(package);
+            let mut files = sources(&folder.join("src"));
+            files.push(folder.join("Cargo.toml"));
+            for file in files {
+                let text = std::fs::read_to_string(&file).unwrap();
+                for trace in traces {
+                    assert!(!text.contains(trace), "{}: {trace}", file.display());
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 100, "only {checked} files were found");
+}
+
 #[test]
 fn every_module_says_what_it_is_for() {
     for folder in ["bench", "services", "shared", "tests", "xtask"] {
@@ -118,7 +150,7 @@ fn every_module_says_what_it_is_for() {
             let text = std::fs::read_to_string(&file).unwrap();
             assert!(
                 text.starts_with("//!"),
-                "{} does not begin with what it is for",
+                "{} does not begin with its purpose (`//!`)",
                 file.display()
             );
         }
@@ -135,7 +167,7 @@ fn no_file_of_the_product_is_longer_than_400_lines() {
             let lines = std::fs::read_to_string(&file).unwrap().lines().count();
             assert!(
                 lines <= 400,
-                "{} has {lines} lines: of what two things is it?",
+                "{} has {lines} lines: split it into its two subjects",
                 file.display()
             );
         }
@@ -156,6 +188,7 @@ fn every_link_in_the_documents_leads_somewhere() {
         "docs/adr/0003-our-own-reconnect-loop.md",
         "docs/adr/0004-no-repository-traits.md",
         "docs/adr/0005-native-schema.md",
+        "docs/adr/0006-checkpoints.md",
         "docs/adr/README.md",
         "docs/benchmarks.md",
         "docs/clients.md",
@@ -184,7 +217,7 @@ fn every_link_in_the_documents_leads_somewhere() {
             };
             assert!(
                 file.exists(),
-                "{document} links to {target}, which is not there"
+                "{document} links to {target}, which does not exist"
             );
             assert!(
                 anchor.is_empty() || anchors(&read(&file)).contains(anchor),
@@ -208,7 +241,8 @@ fn every_test_that_the_checklists_name_exists() {
             let (package, test) = test.split_once(": ").unwrap();
             let folders = ["tests", "shared", "services"].map(|place| format!("{place}/{package}"));
             let folder = folders.iter().find(|folder| root().join(folder).exists());
-            let folder = folder.unwrap_or_else(|| panic!("{document}: there is no {package}"));
+            let folder =
+                folder.unwrap_or_else(|| panic!("{document}: there is no package {package}"));
             let (module, name) = test.rsplit_once("::").unwrap();
             let files = ["tests/it/", "src/", ""]
                 .map(|place| format!("{folder}/{place}{}.rs", module.replace("::", "/")));
@@ -223,8 +257,26 @@ fn every_test_that_the_checklists_name_exists() {
     }
 }
 
-/// What a caller sends reaches a database as a bound value: the ways around that stand in few places, where nothing comes from
-/// outside.
+#[test]
+fn every_situation_that_others_met_names_its_test() {
+    let page = read("docs/conventions.md");
+    let (_, table) = page.split_once("## Situations that others met").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| X-"));
+    let mut before = String::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        assert!(
+            cells.len() == 4 && cells[3].contains("::"),
+            "nothing shows: {row}"
+        );
+        assert!(before.as_str() < cells[0], "twice, or out of order: {row}");
+        before = cells[0].to_owned();
+    }
+    assert!(before.as_str() >= "| X-26", "the last is {before}");
+}
+
+/// Values from callers reach a database only as bound values. Other SQL exists only in the files below, without values
+/// from outside.
 #[test]
 fn sql_is_written_out_and_its_values_are_bound() {
     let plain = [
@@ -263,7 +315,11 @@ fn sql_is_written_out_and_its_values_are_bound() {
         );
         seen.push(file);
     }
-    assert_eq!(seen.len(), plain.len(), "only {seen:?} do so any more");
+    assert_eq!(
+        seen.len(),
+        plain.len(),
+        "remove the others, only {seen:?} still do"
+    );
 }
 
 #[test]
@@ -283,7 +339,7 @@ fn every_test_that_the_failure_table_names_exists() {
         let (tests, test) = match test.split_once(": ") {
             Some(("e2e", test)) => ("tests/e2e".to_owned(), test),
             Some((package, test)) => {
-                let mut folders = ["shared", "services"]
+                let mut folders = ["shared", "services", "tests"]
                     .map(|place| format!("{place}/{package}/tests/it"))
                     .into_iter();
                 let folder = folders.find(|folder| root().join(folder).exists());
@@ -300,7 +356,7 @@ fn every_test_that_the_failure_table_names_exists() {
     }
 }
 
-/// A command that begins elsewhere could forget the call that it answers.
+/// A command that begins elsewhere could ignore the call's request id.
 #[test]
 fn commands_begin_in_the_chassis_alone() {
     for service in services() {

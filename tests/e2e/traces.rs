@@ -1,4 +1,4 @@
-//! One trace, one correlation id and the baggage that may travel, from the call to the last effect.
+//! One trace, one correlation id and the allowed baggage, from the call to the last effect.
 
 use std::sync::OnceLock;
 
@@ -16,10 +16,10 @@ const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 #[rstest]
 #[tokio::test]
-async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_causes(
+async fn the_callers_trace_and_correlation_id_reach_every_row(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
-    // Once a process, and as long as it: the cases run side by side.
+    // Once per process, for its whole life: the cases run in parallel.
     static TELEMETRY: OnceLock<Guard> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let config = TelemetryConfig {
@@ -65,7 +65,7 @@ async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_caus
                  SELECT traceparent, baggage, correlation_id FROM angarium_outbox_history WHERE event_type NOT LIKE '%KeyPublished'",
             )
             .await;
-        // Of the user and the mail about the address; of both mails.
+        // For the user and the verification mail; for both mails.
         assert!(!rows.is_empty(), "{service}");
         for row in rows {
             let traceparent: Option<String> = row.try_get("", "traceparent").unwrap();
@@ -75,7 +75,7 @@ async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_caus
                     .is_some_and(|parent| parent.contains(TRACE_ID)),
                 "{service}: {traceparent:?}"
             );
-            // Of the caller's, what the installation lets travel.
+            // Of the caller's baggage, the entries that the configuration allows.
             let baggage: Option<String> = row.try_get("", "baggage").unwrap();
             assert_eq!(baggage.as_deref(), Some("tenant=blue"), "{service}");
             let correlation_id: String = row.try_get("", "correlation_id").unwrap();

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: compares the services with a bare floor on private servers.
 //!
-//! Builds the programs and starts `bench`, which finds the other programs beside itself. The environment says how `bench` starts
-//! private servers. All arguments except `--profile` go to it, also `--help`.
+//! Builds the programs and starts `bench`, which finds the other programs in its own folder. An environment variable
+//! tells it how to start private servers. All arguments except `--profile` go to it, also `--help`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::servers;
 use crate::stop::Stop;
 use crate::{process, test, workspace};
 
-/// In one cargo invocation, and without the package `e2e`: its feature `faults` would arm fail points.
+/// Built in one cargo invocation.
 const PACKAGES: [&str; 5] = [
     "bench",
     "user-service",
@@ -26,7 +26,7 @@ const DEV: &str = "dev";
 
 pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
     let (mut profile, args) = profile(args)?;
-    // An optimised build takes minutes, and prints the same help.
+    // An optimised build takes minutes; the help is the same.
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         DEV.clone_into(&mut profile);
     }
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
     Ok(test::code(process::run(&mut command, stop)?))
 }
 
-/// The cargo profile, and all other arguments.
+/// Splits the arguments into the cargo profile and all others.
 fn profile(args: &[OsString]) -> Result<(String, Vec<OsString>)> {
     let mut others = args.to_vec();
     let Some(at) = others.iter().position(|arg| arg == "--profile") else {
@@ -56,16 +56,17 @@ fn profile(args: &[OsString]) -> Result<(String, Vec<OsString>)> {
     anyhow::ensure!(at < others.len(), "--profile needs a name: release or dev");
     let name = others.remove(at);
     let name = name.into_string();
-    let name = name.map_err(|name| anyhow::anyhow!("--profile {}: no name", name.display()))?;
+    let name =
+        name.map_err(|name| anyhow::anyhow!("--profile {} is not a name", name.display()))?;
     Ok((name, others))
 }
 
-/// The profile `dev` has the folder `debug`; every other profile has its own name. xtask itself lies beside it.
+/// The folder of the profile `dev` is `debug`; every other profile has a folder of its name, beside the one of xtask.
 fn program(profile: &str) -> Result<PathBuf> {
     let folder = if profile == DEV { "debug" } else { profile };
     let xtask = std::env::current_exe().context("cannot find this program's own file")?;
     let target = xtask.parent().and_then(|debug| debug.parent());
-    let target = target.context("this program does not lie in a target folder")?;
+    let target = target.context("this program is not in a target folder")?;
     Ok(target.join(folder).join("bench"))
 }
 

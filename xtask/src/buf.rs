@@ -1,6 +1,6 @@
-//! Finds buf, the linter of the protobuf files: installed, or fetched once into the target folder.
+//! Finds buf, the linter for protobuf files: installed, or downloaded once into the target folder.
 //!
-//! It is not a crate, so cargo cannot bring it; PyPI and npm carry the same program.
+//! It is not a crate, so cargo cannot install it; PyPI and npm have the same program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::stop::Stop;
 use crate::{process, workspace};
 
-/// What is fetched. An installed buf may be another one: its rules are additive.
+/// The downloaded version. An installed buf may be another one, because its rules are additive.
 const VERSION: &str = "1.75.0";
 
 pub(crate) fn find(stop: &Stop) -> Result<PathBuf> {
@@ -47,7 +47,7 @@ pub(crate) fn find(stop: &Stop) -> Result<PathBuf> {
 }
 
 fn fetch_from_pypi(venv: &Path, stop: &Stop) -> Result<()> {
-    // A fetch that was cut short must not count as one.
+    // A download that was cut short must not count.
     remove(venv)?;
     let mut create = Command::new("python3");
     create.args(["-m", "venv"]).arg(venv);

@@ -1,11 +1,11 @@
-//! `cargo xtask clients`: makes the examples in other languages ready, as their READMEs say, for the tests that run them.
+//! `cargo xtask clients`: prepares the example clients as their READMEs describe, for the tests that run them.
 //!
-//! They are laid out anew below the target folder, and generated from the descriptor set that is published, or from the proto files.
-//! What they need from PyPI and npm is fetched once, and again where their lock files have changed; Go and Maven keep what they
-//! fetch themselves. Python or Node.js that is missing here is installed where that can be done, or named; Go and Java are left
-//! out, with a line that says so.
+//! They are copied below the target folder each time, and generated from the published descriptor set or from the proto
+//! files. Packages from PyPI and npm are downloaded once, and again after their lock files change; Go and Maven have
+//! their own caches. A missing Python or Node.js is installed if possible, otherwise it is an error. Without Go or
+//! Java, that example is skipped with a message.
 
-mod language;
+pub(crate) mod language;
 mod layout;
 
 use std::fs::{self, File};
@@ -18,13 +18,13 @@ use anyhow::{Context as _, Result, bail};
 use crate::stop::Stop;
 use crate::{buf, contracts, process, workspace};
 
-/// What is fetched and built, and is not laid out anew.
+/// Downloaded or built, so not replaced by a copy.
 const BUILT: &[&str] = &[".venv", "gen", "node_modules", "dist", "target"];
 
-/// Prints one line each: `python FOLDER`, `typescript FOLDER`, `buf PROGRAM`, `descriptors FILE`, and where they are here
-/// `go FOLDER`, `java FOLDER`.
+/// Prints one line each: `python FOLDER`, `typescript FOLDER`, `buf PROGRAM`, `descriptors FILE`, and if they are
+/// installed `go FOLDER`, `java FOLDER`.
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
-    // As in the repository, so that the commands of the READMEs are the same here.
+    // The same layout as in the repository, so that the commands of the READMEs work here.
     let home = workspace::state().join("clients");
     fs::create_dir_all(&home)?;
     let _turn = take_turns(&home)?;
@@ -46,11 +46,11 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
 
     language::PYTHON.find_or_install(stop)?;
     layout::copy(&root.join("examples/python"), &python, BUILT)?;
-    build_python(&python, stop).context("examples/python cannot be made ready")?;
+    build_python(&python, stop).context("examples/python cannot be prepared")?;
 
     language::NODE.find_or_install(stop)?;
     layout::copy(&root.join("examples/typescript"), &typescript, BUILT)?;
-    build_typescript(&typescript, stop).context("examples/typescript cannot be made ready")?;
+    build_typescript(&typescript, stop).context("examples/typescript cannot be prepared")?;
 
     let optional = [
         (
@@ -63,12 +63,12 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     let mut built = Vec::new();
     for (name, language, build) in optional {
         if !language.is_here() {
-            eprintln!("xtask: examples/{name} is left out: {}", language.missing());
+            eprintln!("xtask: examples/{name} is skipped: {}", language.missing());
             continue;
         }
         let folder = home.join("examples").join(name);
         layout::copy(&root.join("examples").join(name), &folder, BUILT)?;
-        build(&folder, stop).with_context(|| format!("examples/{name} cannot be made ready"))?;
+        build(&folder, stop).with_context(|| format!("examples/{name} cannot be prepared"))?;
         built.push((name, folder));
     }
 
@@ -97,7 +97,7 @@ fn build_python(folder: &Path, stop: &Stop) -> Result<()> {
             folder.join("requirements-dev.txt"),
         ],
         || {
-            eprintln!("xtask: fetching what examples/python needs into the target folder");
+            eprintln!("xtask: downloading the packages of examples/python into the target folder");
             must(
                 Command::new("python3").args(["-m", "venv", ".venv"]),
                 folder,
@@ -117,7 +117,9 @@ fn build_typescript(folder: &Path, stop: &Stop) -> Result<()> {
         &folder.join("node_modules"),
         &[folder.join("package-lock.json")],
         || {
-            eprintln!("xtask: fetching what examples/typescript needs into the target folder");
+            eprintln!(
+                "xtask: downloading the packages of examples/typescript into the target folder"
+            );
             let mut install = Command::new("npm");
             install.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
             must(&mut install, folder, stop)
@@ -139,13 +141,13 @@ fn build_go(folder: &Path, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// Generates as well: that is a part of Maven's build.
+/// Maven's build also generates the code.
 fn build_java(folder: &Path, stop: &Stop) -> Result<()> {
     let arguments = ["--quiet", "--batch-mode", "-DskipTests", "package"];
     must(Command::new("mvn").args(arguments), folder, stop)
 }
 
-/// What the program says goes to where errors do: our own output is what the caller reads.
+/// The program's stdout goes to stderr, because the caller parses our stdout.
 fn must(command: &mut Command, folder: &Path, stop: &Stop) -> Result<()> {
     command.current_dir(folder).stdout(std::io::stderr());
     let status = process::run(command, stop)?;
@@ -159,8 +161,8 @@ fn must(command: &mut Command, folder: &Path, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// Two runs at once would build into one another.
-fn take_turns(home: &Path) -> Result<File> {
+/// Two runs at once would overwrite each other's files.
+pub(crate) fn take_turns(home: &Path) -> Result<File> {
     let lock = File::create(home.join("lock"))?;
     lock.lock()?;
     Ok(lock)

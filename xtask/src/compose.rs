@@ -1,7 +1,8 @@
-//! `cargo xtask compose-test`: brings docker-compose.yml up from clean, has `tests/scenarios` put it through what it has to
-//! stand, and takes it down, whatever has happened.
+//! `cargo xtask compose-test`: starts docker-compose.yml from scratch, runs `tests/scenarios` on it, and removes it in
+//! every case.
 //!
-//! The project, its ports and its secrets are the run's own, so that it harms no other one on the machine. A run that was
+//! Project name, ports and secrets belong to this run, so it affects no other project on the machine. The next run
+//! removes what a killed run left.
 //! killed is cleared away by the next.
 
 use std::fs::{self, File, TryLockError};
@@ -19,7 +20,7 @@ use crate::{process, test, workspace};
 const PROJECT: &str = "angarium-compose-test";
 const ADMIN: &str = "admin@example.com";
 
-/// For what builds nothing and fetches nothing.
+/// For commands that neither build nor download.
 const LIMIT: Duration = Duration::from_secs(300);
 
 const PROGRAM: [&str; 5] = ["--package", "scenarios", "--bin", "compose", "--quiet"];
@@ -88,7 +89,7 @@ impl Project {
         Ok(())
     }
 
-    /// What the containers have said, for whoever looks for the reason.
+    /// Saves the containers' logs, for the analysis of a failure.
     fn keep_logs(&self) {
         let path = workspace::state().join("compose-test.log");
         let mut logs = self.compose();
@@ -108,7 +109,7 @@ impl Project {
         command
     }
 
-    /// The variables of docker-compose.yml; those that could mean another form of it are taken away.
+    /// Sets the variables of docker-compose.yml, and removes variables that select another configuration of it.
     fn surround(&self, command: &mut Command) {
         let [users, orders, notifications, mails] = self.ports.map(|port| port.to_string());
         for name in [
@@ -147,12 +148,12 @@ fn check_docker() -> Result<()> {
     let compose = process::output(&mut version, LIMIT).is_ok_and(|output| output.status.success());
     if !compose {
         bail!(
-            "compose-test needs Docker with Compose, which is not installed (`docker compose version` fails): see docs.docker.com/engine/install"
+            "compose-test needs Docker with Compose, but `docker compose version` fails; install it: docs.docker.com/engine/install"
         );
     }
     if !docker::answers() {
         bail!(
-            "compose-test needs a Docker engine, and none answers (`docker info` fails): start it, or join its group"
+            "compose-test needs a running Docker engine, but `docker info` fails; start the engine, or join its group"
         );
     }
     Ok(())
@@ -170,7 +171,7 @@ fn lock() -> Result<File> {
     }
 }
 
-/// Free a moment ago; all are held until each has its own.
+/// Free at this moment. All are held until each is chosen, so they differ.
 fn free_ports() -> Result<[u16; 4]> {
     let mut listeners = Vec::new();
     let mut ports = [0; 4];

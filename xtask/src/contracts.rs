@@ -1,7 +1,7 @@
-//! `cargo xtask contracts` and `cargo xtask descriptors`: what is published of the contracts, and what holds later ones to it.
+//! `cargo xtask contracts` and `cargo xtask descriptors`: publishes the contracts and checks them for compatibility.
 //!
-//! The released contracts are kept in the repository: their descriptor set, which `buf breaking` compares with the proto files,
-//! and the bytes of each event, which today's code has to read.
+//! The released contracts are in the repository: their descriptor set, which `buf breaking` compares with the proto
+//! files, and the bytes of each event, which today's code must read.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,11 +16,12 @@ const RELEASED: &str = "shared/contracts/released/descriptors.binpb";
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Contracts {
-    /// Fail where the proto files break what was released, a released event is not read as it was, or a document is not current
+    /// Fail if the proto files break a released contract, a released event is read differently, or a document is
+    /// outdated
     Check,
-    /// Write the event catalogue and the AsyncAPI document anew
+    /// Write the event catalogue and the AsyncAPI document
     Docs,
-    /// Make today's contracts the ones that later ones are held to
+    /// Release today's contracts: later ones must be compatible with them
     Release,
 }
 
@@ -41,16 +42,16 @@ pub(crate) fn run(task: &Contracts, stop: &Stop) -> Result<ExitCode> {
     }
 }
 
-/// Both halves, also where the first fails.
+/// Runs both halves, even if the first fails.
 pub(crate) fn check(stop: &Stop) -> Result<bool> {
     let documents = process::run(&mut command("check"), stop)?.success();
     let released = workspace::root().join(RELEASED);
     if !released.exists() {
-        eprintln!("xtask: no contracts were released yet: nothing to break");
+        eprintln!("xtask: no contracts are released yet, nothing to compare");
         return Ok(documents);
     }
     let mut breaking = Command::new(buf::find(stop)?);
-    // The contracts of others are theirs to change, and come with their own versions.
+    // Third-party contracts change with their own versions.
     breaking
         .args(["breaking", "proto", "--exclude-imports", "--against"])
         .arg(released)

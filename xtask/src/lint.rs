@@ -1,6 +1,6 @@
-//! `cargo xtask lint`: all that `.ci/run` checks before the tests.
+//! `cargo xtask lint`: everything that `.ci/run` checks before the tests.
 //!
-//! Every check runs, also after another has failed, so that one run shows all there is to do.
+//! Every check runs, even after a failure, so that one run shows all problems.
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -8,20 +8,25 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::stop::Stop;
-use crate::{buf, contracts, process, workspace};
+use crate::{buf, contracts, overlay, process, workspace};
 
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     let mut failed = Vec::new();
     for (name, args) in [
         ("cargo fmt", &["fmt", "--all", "--check"][..]),
         ("cargo clippy", CLIPPY),
+        ("cargo clippy, short fault runs", CLIPPY_QUICK),
     ] {
         if !passes(name, workspace::cargo().args(args), stop)? {
             failed.push(name);
         }
     }
-    // Where it is installed: it is a program of its own, and takes minutes to build. The advisories are left to whoever has
-    // the network for their database.
+    eprintln!("xtask: overlay of the fault runs");
+    if !overlay::check()? {
+        failed.push("overlay of the fault runs");
+    }
+    // Only if it is installed, because it is a separate program that takes minutes to build. Advisories are not checked
+    // here, because their database needs the network.
     if has_deny() {
         let mut deny = Command::new("cargo-deny");
         deny.args(["--locked", "check", "bans", "licenses", "sources"]);
@@ -29,9 +34,9 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
             failed.push("cargo deny");
         }
     } else {
-        eprintln!("xtask: cargo deny is not installed and is left out (cargo install cargo-deny)");
+        eprintln!("xtask: cargo-deny is not installed, skipping it (cargo install cargo-deny)");
     }
-    // After cargo's: to have no buf must not hide what they find.
+    // After cargo's checks, so that a missing buf does not hide their results.
     let buf = buf::find(stop)?;
     for (name, args) in [
         ("buf lint", &["lint"][..]),
@@ -65,6 +70,17 @@ fn passes(name: &str, command: &mut Command, stop: &Stop) -> Result<bool> {
     eprintln!("xtask: {name}");
     Ok(process::run(command, stop)?.success())
 }
+
+/// A target that no other command compiles is not among all targets.
+const CLIPPY_QUICK: &[&str] = &[
+    "clippy",
+    "--workspace",
+    "--test",
+    "quick",
+    "--",
+    "-D",
+    "warnings",
+];
 
 const CLIPPY: &[&str] = &[
     "clippy",

@@ -1,14 +1,14 @@
-//! `cargo xtask …`: what needs more than cargo itself.
+//! `cargo xtask …`: tasks that need more than cargo.
 //!
-//! It runs the lints, keeps the contracts, and runs the tests and faults on real servers and the scenarios on the containers of
-//! docker-compose.yml. What it starts it always ends: after success, a failure, Ctrl-C or SIGTERM, and at its next start after
-//! a kill -9.
+//! Lints, contracts, tests and fault runs on real servers, and scenarios on the containers of docker-compose.yml.
+//! Everything that it starts is stopped: after success, a failure, Ctrl-C or SIGTERM, and at its next start after a
+//! kill -9.
 
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "its output is what a command-line tool is for"
+    reason = "a command-line tool prints its output"
 )]
 
 mod bench;
@@ -18,11 +18,14 @@ mod compose;
 mod contracts;
 mod faults;
 mod lint;
+mod outside;
+mod overlay;
 mod process;
 mod rollout;
 mod servers;
 mod stop;
 mod test;
+mod tools;
 mod workspace;
 
 use std::ffi::OsString;
@@ -44,22 +47,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Check formatting, clippy and the protobuf files: all of them, then say which failed
+    /// Run all static checks: formatting, clippy, protobuf files; print which failed
     Lint,
 
     /// Run the tests on a real PostgreSQL and a real RabbitMQ
     #[command(after_long_help = SERVERS_HELP)]
     Test {
-        /// For `cargo test`, as in `cargo xtask test -- -p messaging relay -- --nocapture`;
-        /// without -p it tests the whole workspace
+        /// Arguments for `cargo test`, as in `cargo xtask test -- -p messaging relay -- --nocapture`; without -p it
+        /// tests the whole workspace
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<OsString>,
     },
 
-    /// Break the system on purpose and judge what is left: `cargo xtask faults [NAME] [--seed N] [--quick]`
+    /// Break the system on purpose and check the result: `cargo xtask faults [NAME] [--seed N] [--quick]`;
+    /// `cargo xtask faults test` runs the short form of all runs as tests
     #[command(disable_help_flag = true)]
     Faults {
-        /// `--help` lists the names
+        /// Arguments for the program `faults`; `--help` lists them
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,
@@ -67,11 +71,16 @@ enum Task {
         )]
         args: Vec<OsString>,
     },
+
+    /// Renew the patch that adds the switches of the fault runs to a copy of the sources
+    #[command(subcommand)]
+    Overlay(overlay::Overlay),
 
     /// Compare the services with a bare floor: `cargo xtask bench [--quick] [--rounds N] [--profile NAME]`
     #[command(disable_help_flag = true)]
     Bench {
-        /// `--help` lists them; `--profile` names a profile of cargo, instead of release
+        /// Arguments for the program `bench`; `--help` lists them. `--profile` selects a cargo profile other than
+        /// release
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,
@@ -80,31 +89,37 @@ enum Task {
         args: Vec<OsString>,
     },
 
-    /// Replace an older release by this one under load, replica by replica, and go back
+    /// Replace an older release by this one under load, replica by replica, and roll back
     Rollout(rollout::Rollout),
 
-    /// Build the images, bring docker-compose.yml up, restart and kill every part of it under load, scale it, and take it down
+    /// Test docker-compose.yml: build, start, restart and kill every part under load, scale, and remove
     ComposeTest,
 
-    /// What was released of the contracts: check it, keep it, document it
+    /// Check, release or document the contracts
     #[command(subcommand)]
     Contracts(contracts::Contracts),
 
     /// Write the descriptor set, for `grpcurl -protoset` and `buf curl --schema`
     Descriptors {
-        /// Where to; without it, target/angarium.binpb
+        /// Output file; by default target/angarium.binpb
         file: Option<PathBuf>,
     },
 
-    /// Make the examples in other languages ready below target/, as the tests run them, and print where they are
+    /// Prepare the example clients below target/, as the tests run them, and print their folders
     Clients,
 
-    /// Start the servers of the tests, print how to reach them as export lines, and keep them
-    /// until Ctrl-C: for quick runs of `cargo test` in another shell
+    /// Build the programs that the tests run, such as grpcurl, below target/, and print their paths
+    Tools(tools::Tools),
+
+    /// Run the clients of all languages and programs such as grpcurl, Prometheus and Jaeger against the services
+    Outside(outside::Outside),
+
+    /// Start the servers of the tests, print their addresses as export lines, and keep them running until Ctrl-C: for
+    /// quick runs of `cargo test` in another shell
     #[command(after_long_help = SERVERS_HELP)]
     Servers,
 
-    /// Start one private server that does what its input says: kill, stop, start
+    /// Start one private server that obeys its input: kill, stop, start
     #[command(hide = true)]
     Own {
         #[arg(value_enum)]
@@ -113,17 +128,18 @@ enum Task {
 }
 
 const SERVERS_HELP: &str = "\
-Where the servers come from, for each of the two the first that is there:
+For each of the two servers, the first available source is used:
   1. ANGARIUM_TEST_POSTGRES_URL (a superuser's) and ANGARIUM_TEST_AMQP_URL in the environment; with the
      latter also ANGARIUM_TEST_RABBITMQCTL, a command line that runs rabbitmqctl on that broker
   2. installed programs, as private instances: own folder, ports, node name and password;
      a server that already runs on this machine is never touched
   3. Docker: postgres:18 and rabbitmq:4-management
   4. as root on Debian or Ubuntu: apt-get install, then as 2
-ANGARIUM_TEST_OWN_SERVER is set to a command line that starts a private PostgreSQL or RabbitMQ for whoever has to end one; where
-their programs are not installed, such a run says what it leaves out. ANGARIUM_TEST_CLIENTS is set to one that makes the examples in
-other languages ready, for the tests that run them: they need Python and Node.js.
-What was started is ended again, also after a failure, Ctrl-C or SIGTERM.";
+ANGARIUM_TEST_OWN_SERVER is set to a command line that starts a private PostgreSQL or RabbitMQ, for tests that kill servers. Without
+their programs, such tests are skipped with a message. ANGARIUM_TEST_CLIENTS is set to a command line that prepares the example clients
+for the tests that run them; it needs Python and Node.js. ANGARIUM_TEST_TOOLS is set to a command line that builds grpcurl and
+health probes; it needs Go.
+Started servers are stopped, also after a failure, Ctrl-C or SIGTERM.";
 
 fn main() -> ExitCode {
     let task = Cli::parse().task;
@@ -135,7 +151,9 @@ fn main() -> ExitCode {
     match (stop.signal(), result) {
         (Some(_), Ok(code)) if matches!(task, Task::Servers) => code,
         (Some(signal), _) => {
-            eprintln!("xtask: ended by signal {signal}; what it had started is ended too");
+            eprintln!(
+                "xtask: stopped by signal {signal}, together with everything that it started"
+            );
             ExitCode::from(128_u8.saturating_add(signal))
         }
         (None, Ok(code)) => code,
@@ -148,12 +166,15 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
+        Task::Overlay(task) => overlay::run(task),
         Task::Rollout(rollout) => rollout::run(rollout, stop),
         Task::Bench { args } => bench::run(args, stop),
         Task::ComposeTest => compose::run(stop),
         Task::Contracts(task) => contracts::run(task, stop),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
         Task::Clients => clients::run(stop),
+        Task::Tools(tools) => tools::run(tools, stop),
+        Task::Outside(outside) => outside::run(outside, stop),
         Task::Servers => servers::keep(stop),
         Task::Own { product } => own::run(*product, stop),
     }

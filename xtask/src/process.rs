@@ -1,7 +1,7 @@
-//! Child processes, each in a process group of its own.
+//! Child processes, each in its own process group.
 //!
-//! A terminal's Ctrl-C goes to the foreground group only: the children do not see it, so xtask
-//! alone decides who ends when. Dropping a `Group` leaves none of its processes behind.
+//! Ctrl-C in a terminal signals only the foreground group. The children do not get it, so xtask controls the order of
+//! the shutdown. Dropping a `Group` ends all of its processes.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -16,14 +16,14 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::stop::{Stop, Stopped};
 
-/// How often a wait looks: short for a person, long for a processor.
+/// The poll interval of waits: short for people, long for a processor.
 pub(crate) const POLL: Duration = Duration::from_millis(30);
 
-/// What a child gets to end by itself before it is killed.
+/// How long a child may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs to the end with our own output. Once a stop is requested the child is interrupted, and
-/// killed when it takes too long or the user insists.
+/// Runs a child with our stdout and stderr to its end. A requested stop interrupts it; a second request or a time-out
+/// kills it.
 pub(crate) fn run(command: &mut Command, stop: &Stop) -> Result<ExitStatus> {
     stop.check()?;
     let mut group = Group::spawn(command.stdin(Stdio::null()))?;
@@ -45,7 +45,7 @@ pub(crate) fn run(command: &mut Command, stop: &Stop) -> Result<ExitStatus> {
     Ok(status)
 }
 
-/// What a short-lived program said.
+/// The output of a short-lived program.
 pub(crate) struct Output {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
@@ -53,7 +53,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The standard output, or an error with what the program complained about.
+    /// The standard output, or an error with the program's stderr.
     pub(crate) fn success(self, program: &str) -> Result<String> {
         if self.status.success() {
             return Ok(self.stdout);
@@ -63,7 +63,7 @@ impl Output {
     }
 }
 
-/// Runs a helper to its end, within `limit`; not to be interrupted, as clean-up depends on it.
+/// Runs a program to its end within `limit`. A stop does not interrupt it, because clean-up depends on it.
 pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<Output> {
     // Files, not pipes: a grandchild that keeps a pipe open would hang the reader.
     let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
@@ -86,7 +86,7 @@ pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<Output> {
     })
 }
 
-/// A child and all that it starts, until something of that leaves the process group.
+/// A child and its descendants, as long as they stay in the process group.
 #[derive(Debug)]
 pub(crate) struct Group {
     leader: Child,
@@ -116,7 +116,7 @@ impl Group {
         &self.name
     }
 
-    /// Looks without reaping: until `finish`, the id cannot become somebody else's.
+    /// Checks without reaping: until `finish`, the system cannot reuse the id.
     pub(crate) fn has_ended(&self) -> Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         loop {
@@ -131,16 +131,16 @@ impl Group {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // Fails only where nobody is left to be told.
+        // Fails only if no process is left.
         let _ = rustix::process::kill_process_group(self.pid(), signal);
     }
 
-    /// Tells the one process that the others depend on.
-    pub(crate) fn tell_leader(&self, signal: Signal) {
+    /// Signals only the leader, on which the others depend.
+    pub(crate) fn signal_leader(&self, signal: Signal) {
         let _ = rustix::process::kill_process(self.pid(), signal);
     }
 
-    /// Kills what is left of the group, whether its leader has ended or not.
+    /// Kills the rest of the group, whether or not its leader has ended.
     pub(crate) fn finish(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::KILL);
         self.finished = true;
@@ -149,16 +149,17 @@ impl Group {
             .with_context(|| format!("cannot wait for {}", self.name))
     }
 
-    /// Asks the leader to quit at once and kills what is left. SIGQUIT is PostgreSQL's immediate
-    /// shutdown, in which it removes its shared memory; the data is thrown away anyway.
+    /// Asks the leader to quit immediately, and kills the rest. SIGQUIT is PostgreSQL's immediate shutdown, in which it
+    /// removes its shared memory; the data is discarded anyway.
     pub(crate) fn quit(&mut self) {
-        self.tell_leader(Signal::QUIT);
+        self.signal_leader(Signal::QUIT);
         let asked = Instant::now();
         while !self.has_ended().unwrap_or(true) && asked.elapsed() < GRACE {
             thread::sleep(POLL);
         }
         let _ = self.finish();
-        // Killed is not gone yet; but where nobody reaps, what is dead stays listed for ever.
+        // A killed process is not gone yet. The wait has a limit, because a zombie that no process reaps stays listed
+        // forever.
         let killed = Instant::now();
         while rustix::process::test_kill_process_group(self.pid()).is_ok()
             && killed.elapsed() < Duration::from_secs(1)
@@ -234,7 +235,7 @@ mod tests {
         // The killed grandchild stays in the group until its new parent has reaped it.
         let started = Instant::now();
         while rustix::process::test_kill_process_group(pid).is_ok() {
-            assert!(started.elapsed() < GRACE, "somebody is left in the group");
+            assert!(started.elapsed() < GRACE, "a process is left in the group");
             thread::sleep(POLL);
         }
         Ok(())

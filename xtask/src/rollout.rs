@@ -1,7 +1,6 @@
-//! `cargo xtask rollout`: replaces all services by those of this checkout under load, and goes back.
+//! `cargo xtask rollout`: replaces all services with those of this checkout under load, and rolls back.
 //!
-//! Builds the programs of a released state from the repository's history and those of this checkout, and starts the program
-//! `rollout` with both.
+//! Builds the programs of an older commit and those of this checkout, and starts the program `rollout` with both.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -14,7 +13,7 @@ use crate::servers::{Plan, Servers};
 use crate::stop::Stop;
 use crate::{process, test, workspace};
 
-/// The first state with the schema and the events that every later state has to work with.
+/// The first commit with a schema and events that all later commits must support.
 const FIRST: &str = "c1c50e9";
 
 const SERVICES: [&str; 3] = ["user-service", "order-service", "notification-service"];
@@ -34,9 +33,7 @@ pub(crate) fn run(rollout: &Rollout, stop: &Stop) -> Result<ExitCode> {
     let commit = match commit(&rollout.from)? {
         Found::Commit(commit) => commit,
         Found::NoHistory(reason) => {
-            eprintln!(
-                "xtask: rollout is left out, because it needs the repository's history: {reason}"
-            );
+            eprintln!("xtask: skipping rollout, which needs the repository's history: {reason}");
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -69,9 +66,9 @@ pub(crate) fn run(rollout: &Rollout, stop: &Stop) -> Result<ExitCode> {
 }
 
 enum Found {
-    /// All its digits.
+    /// The full hash.
     Commit(String),
-    /// This folder is no repository, or a shallow one.
+    /// This folder is not a repository, or a shallow clone.
     NoHistory(String),
 }
 
@@ -93,7 +90,7 @@ fn commit(name: &str) -> Result<Found> {
     }
 }
 
-/// A folder with the files of this commit. An older one is removed, so that one copy is kept.
+/// A folder with the files of this commit. Removes the previous one, so that there is only one copy.
 fn source(commit: &str) -> Result<PathBuf> {
     let folder = target().join("source");
     let mark = folder.join(".commit");
@@ -111,12 +108,12 @@ fn source(commit: &str) -> Result<PathBuf> {
     unpack.arg("-xf").arg(&archive).arg("-C").arg(&folder);
     process::output(&mut unpack, LIMIT)?.success("tar")?;
     fs::remove_file(&archive)?;
-    // Last, so that a run that was stopped here begins again.
+    // Last, so that a run that was interrupted here starts over.
     fs::write(&mark, commit)?;
     Ok(folder)
 }
 
-/// Without debug information: the programs are only run, and the build is shorter.
+/// Without debug information, which shortens the build: the programs only run.
 fn cargo_in(source: &Path, target: &Path) -> Command {
     let mut build = workspace::cargo();
     build.current_dir(source).args(["build", "--quiet"]);
@@ -143,7 +140,7 @@ fn target() -> PathBuf {
     workspace::state().join("rollout")
 }
 
-/// The folder with the programs that cargo has built, xtask among them.
+/// The folder of the built programs, including xtask.
 fn beside() -> Result<PathBuf> {
     let xtask = env::current_exe().context("cannot find this program's own file")?;
     let folder = xtask.parent().context("this program has no folder")?;

@@ -1,7 +1,7 @@
-//! Why to end early: a signal, or a failure in the other half of the work.
+//! Requests to end early: a signal, or a failure in the other half of the work.
 //!
-//! Handlers only note the signal. Whoever waits asks here, so every wait is left in an
-//! orderly way and every started thing is ended by its owner.
+//! Handlers only record the signal. Every wait checks it and returns in order, so every resource is released by its
+//! owner.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// From here on, the usual ending signals no longer end this process by themselves.
+    /// From now on, termination signals do not end this process directly.
     pub(crate) fn on_signals() -> Result<Self> {
         let stop = Self::default();
         let seen = stop.clone();
@@ -34,7 +34,7 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Ends the other half of the work, as this half has failed.
+    /// Stops the other half of the work, because this half has failed.
     pub(crate) fn request(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
     }
@@ -43,7 +43,7 @@ impl Stop {
         self.cancelled.load(Ordering::SeqCst) || self.signal().is_some()
     }
 
-    /// A second signal: whoever waits politely should wait no longer.
+    /// A second signal: waits must end immediately.
     pub(crate) fn insisted(&self) -> bool {
         self.signals.load(Ordering::SeqCst) > 1
     }
@@ -68,13 +68,13 @@ impl Stop {
     }
 }
 
-/// The work was left because somebody asked for it: nothing to report by itself.
+/// The work ended because of a request: not an error of its own.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped before the end")
+        f.write_str("interrupted")
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: cargo's tests with the servers' URLs in the environment.
 //!
-//! Compiling and starting the servers happen at the same time; the tests run once both are done.
+//! Compiles the tests and starts the servers at the same time, then runs the tests.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode, ExitStatus};
@@ -13,6 +13,15 @@ use crate::stop::{Stop, Stopped};
 use crate::{process, workspace};
 
 pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
+    run_with(args, &[], stop)
+}
+
+/// With `variables` in place of what the servers' environment has under their names.
+pub(crate) fn run_with(
+    args: &[OsString],
+    variables: &[(&str, String)],
+    stop: &Stop,
+) -> Result<ExitCode> {
     let plan = Plan::make()?;
     let (servers, built) = thread::scope(|scope| {
         let starting = scope.spawn(|| {
@@ -28,11 +37,11 @@ pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
         }
         let servers = starting
             .join()
-            .unwrap_or_else(|_| Err(anyhow!("starting the servers ended in a panic")));
+            .unwrap_or_else(|_| Err(anyhow!("starting the servers panicked")));
         (servers, built)
     });
 
-    // Where both halves failed, one of them only because it was stopped: report the other.
+    // If both halves failed, one of them only because it was stopped, report the other.
     let servers = match servers {
         Err(error) if !error.is::<Stopped>() => return Err(error),
         servers => servers,
@@ -45,12 +54,13 @@ pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
 
     let mut command = cargo_test(args);
     command.envs(servers.environment());
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     let tested = process::run(&mut command, stop)?;
     drop(servers);
     Ok(code(tested))
 }
 
-/// Compiles the tests without running them; a run that has no such step passes at once.
+/// Compiles the tests without running them. Succeeds immediately if there is nothing to compile.
 fn build(args: &[OsString], stop: &Stop) -> Result<ExitStatus> {
     let own = for_cargo(args);
     if own.iter().any(|arg| arg == "--doc" || arg == "--no-run") {
@@ -70,7 +80,7 @@ fn cargo_test(args: &[OsString]) -> Command {
     command
 }
 
-/// What cargo itself reads; behind a `--` stands what the test programs read.
+/// The arguments before `--`, for cargo; the others are for the test programs.
 fn for_cargo(args: &[OsString]) -> &[OsString] {
     let end = args.iter().position(|arg| arg == "--");
     &args[..end.unwrap_or(args.len())]
@@ -85,7 +95,7 @@ fn selects_packages(args: &[OsString]) -> bool {
     })
 }
 
-/// Cargo's own code; a cargo that was killed has none.
+/// Cargo's exit code; a killed cargo has none.
 pub(crate) fn code(status: ExitStatus) -> ExitCode {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     code.map_or(ExitCode::FAILURE, ExitCode::from)

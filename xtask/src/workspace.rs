@@ -1,23 +1,27 @@
-//! Where the workspace is, and cargo as a child that does not inherit what `cargo run` set for us.
+//! The workspace's folders, and cargo as a child without the variables that `cargo run` has set.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The root, as of when xtask was built.
+/// The root of the workspace when xtask was built.
 pub(crate) fn root() -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().map_or(manifest.clone(), PathBuf::from)
 }
 
-/// xtask's own files; below cargo's target folder, so that `cargo clean` takes them.
+/// xtask's files, below cargo's target folder, so that `cargo clean` removes them.
 pub(crate) fn state() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    root().join(target).join("xtask")
+    target().join("xtask")
 }
 
-/// Cargo at the root. The variables that `cargo run` gave us are removed: build scripts that
-/// watch them (ring's does) would otherwise run again at each change between `cargo test` and this.
+/// Cargo's target folder.
+pub(crate) fn target() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Cargo in the root. Without the variables that `cargo run` has set: build scripts that watch them (ring's does) would
+/// run again at each switch between `cargo test` and xtask.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());

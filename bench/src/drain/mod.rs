@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The pause is this many times the time of a check, within the shortest and the longest pause.
 const SHARE: u32 = 20;
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
-/// A mail that the silent mail server does not take waits this long, and costs nothing meanwhile.
+/// The silent mail server never accepts a mail. Each waits this long, at no cost.
 const MAIL_TIMEOUT: &str = "10m";
 
 const PENDING: &str = "SELECT count(*) FROM angarium_outbox WHERE held_until IS NULL";
@@ -39,12 +39,12 @@ pub(crate) struct Settings {
     /// Events in the backlog
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) rows: u64,
-    /// How many seconds each part may take; the rate is then that of what was done
+    /// Time limit of each part in seconds; the rate is computed from the work done
     #[arg(long, value_name = "N", default_value_t = 600)]
     pub(crate) limit_seconds: u64,
 }
 
-/// How far one part came.
+/// The progress of one part.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Drained {
     pub(crate) events: u64,
@@ -63,12 +63,10 @@ pub(crate) struct Measured {
     pub(crate) bare_publisher: Drained,
     pub(crate) inbox: Drained,
     pub(crate) bare_inbox: Drained,
-    /// What was lost or doubled; empty where nothing was.
+    /// Lost or duplicated effects; empty if there are none.
     pub(crate) wrong: String,
 }
 
-/// # Errors
-/// Where a program does not start, or ends.
 pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
     let servers = Servers::start().await?;
     let limit = Duration::from_secs(settings.limit_seconds);
@@ -98,7 +96,8 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
     })
 }
 
-/// The databases and the virtual host after the services ran once: migrations and topology are done, and one user is known.
+/// The databases and the virtual host after one run of the services: migrations and topology are done, and one user is
+/// known.
 pub(crate) struct Backlog {
     pub(crate) orders: PgPool,
     mails: PgPool,
@@ -108,14 +107,12 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// # Errors
-    /// Where a service does not start, or the first order gets no mail.
     pub(crate) async fn prepare(servers: &Servers) -> Result<Self> {
         let system = ours::start(servers, 1).await?;
         let user_id = sqlx::query_scalar("SELECT user_id FROM orders LIMIT 1")
             .fetch_one(&system.databases.orders)
             .await?;
-        // The one order is from the start of the system. Wait for its mail, so that nothing is in flight at the end.
+        // The start of the system placed one order. Wait for its mail, so that nothing is in flight at the end.
         let limit = Duration::from_secs(60);
         system.databases.all_written("", 1, limit).await?;
         system.databases.all_sent("", limit).await?;
@@ -131,7 +128,8 @@ impl Backlog {
         })
     }
 
-    /// Starts the order service. Returns how far it came in time, and how many events it published by its end.
+    /// Starts the order service. Returns its progress within the limit, and how many events it had published at its
+    /// end.
     async fn relay(&self, rows: u64, limit: Duration) -> Result<(Drained, u64)> {
         let sink = Sink::start(Manner::Silent).await?;
         let mut program = self.start(1, &sink).await?;
@@ -161,10 +159,7 @@ impl Backlog {
         Ok(drained)
     }
 
-    /// The service at this place of [`ours::SERVICES`].
-    ///
-    /// # Errors
-    /// Where it does not start.
+    /// The service with this index in [`ours::SERVICES`].
     pub(crate) async fn start(&self, service: usize, sink: &Sink) -> Result<Program> {
         let [address] = program::free_addresses()?;
         let name = ours::SERVICES[service];
@@ -208,7 +203,7 @@ async fn bare_inbox(
     drained
 }
 
-/// Waits until `done` returns `rows`, or the time is over. Returns its last value.
+/// Waits until `done` returns `rows`, or until the limit. Returns its last value.
 async fn until(
     program: &mut Program,
     rows: u64,

@@ -13,7 +13,8 @@ const PLACEHOLDER: &str = "00000000-0000-0000-0000-000000000000";
 
 const SKUS: [&str; 3] = ["TEA-1", "CUP-2", "POT-3"];
 
-/// In one statement. Each id begins with the time, as those of the services do, so an index gets its new entries side by side.
+/// In one statement. Each id begins with the time, as those of the services do, so an index gets new entries side by
+/// side.
 const FILL: &str = "
 INSERT INTO angarium_outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id, aggregate_version,
                              payload, correlation_id, created_at)
@@ -24,7 +25,7 @@ FROM (SELECT overlay(gen_random_uuid()::text placing time from 1 for 13)::uuid A
                            placing '-' from 9 for 0) AS time
             FROM generate_series(1, $1) AS number) AS numbers) AS event";
 
-/// Events that were published before.
+/// Events that are already published.
 const FILL_HISTORY: &str = "
 INSERT INTO angarium_outbox_history (sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
                                      aggregate_id, aggregate_version, payload, correlation_id, created_at, published_at)
@@ -43,8 +44,6 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// # Errors
-    /// Never with ids that are UUIDs.
     pub(crate) fn new(user_id: &str) -> Result<Self> {
         let event = OrderPlaced {
             order_id: PLACEHOLDER.to_owned(),
@@ -70,9 +69,6 @@ impl Template {
     }
 
     /// Writes `rows` events that wait to be published.
-    ///
-    /// # Errors
-    /// Where the outbox has other columns than expected here.
     pub(crate) async fn fill(&self, orders: &PgPool, rows: u64) -> Result<()> {
         self.write(FILL, orders, rows).await?;
         // A real backlog grows slowly, and autovacuum keeps up with it; so vacuum here.
@@ -80,9 +76,6 @@ impl Template {
     }
 
     /// Writes `rows` events that were published.
-    ///
-    /// # Errors
-    /// Where the history has other columns than expected here.
     pub(crate) async fn fill_history(&self, orders: &PgPool, rows: u64) -> Result<()> {
         self.write(FILL_HISTORY, orders, rows).await?;
         settle(orders, "VACUUM (ANALYZE) angarium_outbox_history").await
@@ -101,7 +94,7 @@ impl Template {
         Ok(())
     }
 
-    /// The next event, with an id of its own.
+    /// The next event, with a new id.
     pub(crate) fn next(&self) -> (Uuid, OrderPlaced) {
         let event = OrderPlaced {
             order_id: Uuid::now_v7().to_string(),
@@ -111,7 +104,7 @@ impl Template {
     }
 }
 
-/// Vacuums, and writes dirty pages, so that neither is part of what is measured next.
+/// Vacuums and writes dirty pages, so that neither is part of the next measurement.
 async fn settle(orders: &PgPool, vacuum: &'static str) -> Result<()> {
     for statement in [vacuum, "CHECKPOINT"] {
         sqlx::query(statement).execute(orders).await?;

@@ -36,7 +36,10 @@ pub(crate) fn markdown(measured: &Measured) -> String {
         );
     }
     let verdict = match measured.wrong.as_str() {
-        "" => "\nNo mail row is missing of what the inbox had the time to take, and none is there twice.".to_owned(),
+        "" => {
+            "\nNo mail row is missing for the events that the inbox handled, and none exists twice."
+                .to_owned()
+        }
         wrong => format!("\nWRONG: {wrong}."),
     };
     text.push_str(&verdict);

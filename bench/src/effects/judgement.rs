@@ -1,4 +1,4 @@
-//! The verdict on a load: acknowledged orders compared with the orders, mail rows and mails that are there. Pure.
+//! The verdict on a load: compares acknowledged orders with stored orders, mail rows and mails. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::load::{self, Placed};
 /// The stored effects of a load's orders.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Acknowledged orders that are not there.
+    /// Acknowledged orders that do not exist.
     pub(crate) gone: usize,
     /// Acknowledged orders without a mail row.
     pub(crate) lost: usize,
@@ -18,18 +18,18 @@ pub(crate) struct Found {
     pub(crate) duplicated: usize,
     /// Mail rows of orders that do not exist.
     pub(crate) ghosts: usize,
-    /// Mails that were sent never, or more than once.
+    /// Mails that were not sent exactly once.
     pub(crate) not_sent_once: usize,
-    /// Each order's time from its insert to that of its mail row.
+    /// For each order, the time from its insert to the insert of its mail row.
     pub(crate) to_effect: Vec<Duration>,
     /// When the last mail row was inserted, in microseconds of the database's clock.
     pub(crate) last_us: i64,
 }
 
-/// Its id, its correlation id, and when it was inserted, in microseconds.
+/// Id, correlation id, and insert time in microseconds.
 pub(crate) type MailRow = (String, String, i64);
 
-/// Compares the acknowledged orders with orders and mail rows. `sent` says how often a mail was sent, where that is known.
+/// Compares acknowledged orders with orders and mail rows. `sent` returns how often a mail was sent, if known.
 pub(crate) fn judge(
     placed: &[Placed],
     orders: &HashMap<String, i64>,
@@ -60,13 +60,13 @@ pub(crate) fn judge(
             }
         }
     }
-    // The rest belongs to failed calls: they may have placed an order, but must not have more mails than orders.
+    // The rest belongs to failed calls: these may have placed an order, but must not have more mails than orders.
     found.ghosts = (effects.len() + placed.len()).saturating_sub(orders.len());
     found
 }
 
 impl Found {
-    /// What is wrong, for a person; empty where nothing is.
+    /// The problems, for people; empty if there are none.
     pub(crate) fn complaint(&self) -> String {
         let counts = [
             (self.gone, "acknowledged orders do not exist"),
@@ -83,9 +83,6 @@ impl Found {
     }
 
     /// The median and the 99th percentile of the time to the effect, in milliseconds.
-    ///
-    /// # Errors
-    /// Never in practice.
     pub(crate) fn to_effect_ms(&self) -> Result<(f64, f64)> {
         let mut histogram = load::histogram()?;
         for took in &self.to_effect {

@@ -18,8 +18,6 @@ pub(crate) struct Link {
     _connection: Connection,
 }
 
-/// # Errors
-/// Where the broker does not let us in.
 pub(crate) async fn connect(url: &Url) -> Result<Link> {
     let connecting = Connection::connect(url.as_str(), ConnectionProperties::default());
     let connection = tokio::time::timeout(LIMIT, connecting).await;
@@ -34,10 +32,7 @@ pub(crate) async fn connect(url: &Url) -> Result<Link> {
     })
 }
 
-/// A durable quorum queue.
-///
-/// # Errors
-/// Where the broker refuses it.
+/// Declares a durable quorum queue.
 pub(crate) async fn declare(channel: &Channel, queue: &str) -> Result<()> {
     let options = QueueDeclareOptions {
         durable: true,

@@ -38,8 +38,6 @@ struct Orders {
     woken: Arc<Notify>,
 }
 
-/// # Errors
-/// Where the port is taken.
 pub(crate) async fn serve(listen: SocketAddr, pool: PgPool, woken: Arc<Notify>) -> Result<()> {
     let (_reporter, health) = tonic_health::server::health_reporter();
     let orders = OrderServiceServer::new(Orders { pool, woken });
@@ -171,5 +169,5 @@ impl OrderService for Orders {
 }
 
 fn only_place_order() -> Status {
-    Status::unimplemented("the floor places orders, and does nothing else")
+    Status::unimplemented("the bare floor only implements PlaceOrder")
 }

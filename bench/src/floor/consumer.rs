@@ -1,4 +1,4 @@
-//! Makes mail rows from events: up to 100 arrived events in one statement, with one ack.
+//! Writes mail rows from events: up to 100 events in one statement, with one ack.
 
 use anyhow::{Context as _, Result};
 use contracts::order::v1::OrderPlaced;
@@ -17,7 +17,7 @@ pub(crate) const BATCH: usize = 100;
 const PREFETCH: u16 = 200;
 const CONSUMER: &str = "floor";
 
-/// A repeated event finds its inbox row, and makes no mail.
+/// A repeated event finds its inbox row and gets no mail.
 const HANDLE: &str = "
 WITH fresh AS (
     INSERT INTO inbox (consumer, event_id) SELECT $1, unnest($2::uuid[])
@@ -27,7 +27,7 @@ SELECT event_id, user_id, correlation_id, 'We have your order', body
 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS arrived (event_id, user_id, correlation_id, body)
 JOIN fresh USING (event_id)";
 
-/// Events side by side, as the statement takes them.
+/// Events as columns, as the statement takes them.
 #[derive(Default)]
 pub(crate) struct Batch {
     event_ids: Vec<Uuid>,
@@ -36,8 +36,6 @@ pub(crate) struct Batch {
     bodies: Vec<String>,
 }
 
-/// # Errors
-/// Where the database or the broker fails.
 pub(crate) async fn run(pool: &PgPool, channel: &Channel) -> Result<()> {
     channel
         .basic_qos(PREFETCH, BasicQosOptions::default())
@@ -94,8 +92,6 @@ impl Batch {
         self.bodies.push(body);
     }
 
-    /// # Errors
-    /// Where the database refuses a row.
     pub(crate) async fn handle(self, pool: &PgPool) -> Result<()> {
         sqlx::query(HANDLE)
             .bind(CONSUMER)

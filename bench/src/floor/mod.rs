@@ -1,8 +1,8 @@
-//! The bare floor: the same work with nothing around it, to compare with.
+//! The bare floor: the same work without everything around it, for comparison.
 //!
-//! gRPC, one statement for each command (order, lines, outbox), a relay that publishes up to 500 at a time with confirms, and a
-//! consumer that takes up to 100 at a time (inbox and mail row in one statement, one multiple ack). No tokens, no validation,
-//! no retries, no reconnect, no telemetry, no mails: the difference to the floor is the price of those.
+//! gRPC; one statement per command (order, lines, outbox); a relay that publishes up to 500 events at a time with
+//! confirms; a consumer that handles up to 100 at a time (inbox and mail row in one statement, one multiple ack). No
+//! tokens, validation, retries, reconnects, telemetry or mails: the difference to the floor is their price.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ pub(crate) mod consumer;
 pub(crate) mod relay;
 pub(crate) mod schema;
 
-/// Of the whole program: commands, relay and consumer.
+/// For commands, relay and consumer together.
 const CONNECTIONS: u32 = 20;
 
 const QUERIES: Queries = Queries {
@@ -48,10 +48,7 @@ pub(crate) struct Settings {
     amqp_url: Url,
 }
 
-/// Starts the floor as a program of its own.
-///
-/// # Errors
-/// Where it does not start.
+/// Starts the floor as a separate program.
 pub(crate) async fn start(servers: &Servers) -> Result<System> {
     let virtual_host =
         VirtualHost::create(servers.rabbitmq.operator(), servers.rabbitmq.url()).await;
@@ -85,10 +82,7 @@ pub(crate) async fn start(servers: &Servers) -> Result<System> {
     })
 }
 
-/// The floor itself, until a signal.
-///
-/// # Errors
-/// Where a part of it ends.
+/// Serves as the floor, until a signal.
 pub(crate) async fn serve(settings: &Settings) -> Result<ExitCode> {
     let options = PgPoolOptions::new()
         .max_connections(CONNECTIONS)

@@ -1,4 +1,4 @@
-//! Publishes committed events: up to 500 at a time; it awaits every confirm and marks them with one statement.
+//! Publishes committed events, up to 500 at a time: it awaits every confirm and marks them with one statement.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::broker::QUEUE;
 
 const BATCH: i64 = 500;
-/// Where no commit wakes it.
+/// The poll interval without a commit.
 const SAFETY_NET: Duration = Duration::from_secs(1);
 const PERSISTENT: u8 = 2;
 
@@ -21,8 +21,6 @@ SELECT sequence, event_id, payload, correlation_id FROM outbox
 WHERE published_at IS NULL ORDER BY sequence LIMIT $1";
 const MARK: &str = "UPDATE outbox SET published_at = now() WHERE sequence = ANY($1)";
 
-/// # Errors
-/// Where the database or the broker fails.
 pub(crate) async fn run(pool: &PgPool, channel: &Channel, woken: &Notify) -> Result<()> {
     loop {
         let pending: Vec<(i64, Uuid, Vec<u8>, String)> =
@@ -43,10 +41,7 @@ pub(crate) async fn run(pool: &PgPool, channel: &Channel, woken: &Notify) -> Res
     }
 }
 
-/// Hands a persistent message over; its confirm comes later.
-///
-/// # Errors
-/// Where the channel is closed.
+/// Publishes a persistent message, without waiting for its confirm.
 pub(crate) async fn publish(
     channel: &Channel,
     queue: &str,
@@ -67,8 +62,6 @@ pub(crate) async fn publish(
         .await?)
 }
 
-/// # Errors
-/// Where the broker refused the message, or no queue took it.
 pub(crate) fn confirmed(confirmation: Confirmation) -> Result<()> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),

@@ -1,7 +1,7 @@
 //! The relay's rate by the state of its tables: empty, large, and full of dead rows that an old snapshot keeps.
 //!
-//! Each state has a database of its own in one server, and they take turns, because the speed of a machine changes within minutes.
-//! A turn starts the order service, and ends it after a number of published events.
+//! Each state has its own database in one server. The states take turns, because the speed of a machine changes within
+//! minutes. A turn starts the order service and stops it after a number of published events.
 
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,9 @@ pub(crate) use self::table::markdown;
 
 /// The queue that takes the events of orders.
 const QUEUE: &str = "notifications_queue";
-/// The place of the order service in [`crate::ours::SERVICES`].
+/// The index of the order service in [`crate::ours::SERVICES`].
 const ORDER_SERVICE: usize = 1;
-/// An index answers, so a look is cheap.
+/// An index answers, so a check is cheap.
 const LOOK: Duration = Duration::from_millis(5);
 const TURN_LIMIT: Duration = Duration::from_secs(300);
 
@@ -40,7 +40,7 @@ pub(crate) struct Settings {
     /// Published events in the large history
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) history: u64,
-    /// Pending events in the large outbox, at the start of each turn at least
+    /// Minimum number of pending events in the large outbox at the start of each turn
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) pending: u64,
     /// Events of one turn
@@ -49,7 +49,7 @@ pub(crate) struct Settings {
     /// Turns of each state
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) turns: u32,
-    /// How long the relay publishes beside the old snapshot before the turns begin
+    /// Seconds that the relay publishes with the old snapshot open, before the turns begin
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub(crate) snapshot_seconds: u64,
 }
@@ -74,12 +74,10 @@ pub(crate) struct Measured {
     pub(crate) empty: State,
     pub(crate) large: State,
     pub(crate) snapshot: State,
-    /// What was lost; empty where nothing was.
+    /// Lost events; empty if there are none.
     pub(crate) wrong: String,
 }
 
-/// # Errors
-/// Where a program does not start, ends, or publishes too slowly.
 pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
     let servers = Servers::start().await?;
     let mut empty = Place::prepare(&servers, "empty tables").await?;
@@ -115,7 +113,7 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
     })
 }
 
-/// A system of its own, with its tables in one state.
+/// A separate system, with its tables in one state.
 struct Place {
     backlog: Backlog,
     event: Template,
@@ -140,7 +138,7 @@ impl Place {
         })
     }
 
-    /// Publishes beside the old snapshot for the time of the settings. Returns how many rows were deleted.
+    /// Publishes with the old snapshot open, for the configured time. Returns how many rows were deleted.
     async fn use_up(&mut self, settings: &Settings) -> Result<u64> {
         let began = Instant::now();
         let limit = Duration::from_secs(settings.snapshot_seconds);
@@ -158,7 +156,7 @@ impl Place {
         Ok(deleted)
     }
 
-    /// Starts the service with at least `pending` events to publish, and ends it after `events` of them.
+    /// Starts the service with at least `pending` events, and stops it after `events` of them.
     async fn turn(&mut self, pending: u64, events: u64) -> Result<()> {
         let orders = &self.backlog.orders;
         let missing = pending.saturating_sub(count(orders, PENDING).await?);
@@ -183,7 +181,7 @@ impl Place {
                 format!("{name}: of {pending} events {left} are pending and {gone} published");
             self.wrong.push(wrong);
         }
-        // A queue that only grows would slow the broker down from turn to turn.
+        // A queue that only grows would slow down the broker from turn to turn.
         let link = broker::connect(self.backlog.virtual_host.url()).await?;
         let purging = link
             .channel
@@ -193,7 +191,7 @@ impl Place {
     }
 }
 
-/// Events a second from the first that is published to the last of `events`. The start of the service is left out.
+/// Events per second from the first published one to the last of `events`, without the start of the service.
 async fn rate(program: &mut Program, orders: &PgPool, before: u64, events: u64) -> Result<f64> {
     let limit = Instant::now() + TURN_LIMIT;
     let mut first = None;

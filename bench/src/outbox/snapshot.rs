@@ -1,12 +1,10 @@
-//! A transaction that only reads once, and stays open: VACUUM keeps every row that was deleted since.
+//! A transaction that reads once and stays open: VACUUM keeps every row that is deleted after that.
 
 use anyhow::Result;
 use sea_orm::sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::drain::Backlog;
 
-/// # Errors
-/// Where the database does not answer.
 pub(super) async fn open(backlog: &Backlog) -> Result<PgConnection> {
     let options = backlog.orders.connect_options();
     let mut connection = PgConnection::connect_with(&options).await?;
@@ -19,10 +17,7 @@ pub(super) async fn open(backlog: &Backlog) -> Result<PgConnection> {
     Ok(connection)
 }
 
-/// Proves that the snapshot was there all the time: the session still has it.
-///
-/// # Errors
-/// Where the session has ended.
+/// Proves that the snapshot existed all the time: the session still has it.
 pub(super) async fn close(connection: &mut PgConnection) -> Result<()> {
     connection.execute("COMMIT").await?;
     Ok(())

@@ -47,7 +47,7 @@ pub(crate) fn markdown(measured: &Measured) -> String {
     text
 }
 
-/// The median of the ratios of turns that were side by side.
+/// The median of the ratios of adjacent turns.
 fn ratio(state: &State, empty: &State) -> String {
     let pairs = state.per_second.iter().zip(&empty.per_second);
     let ratios: Vec<f64> = pairs.map(|(rate, empty)| rate / empty).collect();

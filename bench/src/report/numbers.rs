@@ -1,6 +1,6 @@
-//! Figures of several rounds, as the cells of a table. Pure.
+//! Figures of several rounds as table cells. Pure.
 
-/// The median, and the range of several.
+/// The median, and the range if there are several values.
 pub(crate) fn cell(values: &[f64], digits: usize) -> String {
     match (median(values), values.len()) {
         (None, _) => "–".to_owned(),
@@ -13,7 +13,7 @@ pub(crate) fn cell(values: &[f64], digits: usize) -> String {
     }
 }
 
-/// Of the first system's median to the second's.
+/// The first system's median divided by the second's.
 pub(super) fn quotient(cells: &[Vec<f64>]) -> String {
     match (
         cells.first().and_then(|ours| median(ours)),

@@ -1,4 +1,4 @@
-//! The table of processes: what each costs for each event, and how much memory it has.
+//! The table of processes: CPU time per event, and memory.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

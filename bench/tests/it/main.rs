@@ -1,6 +1,6 @@
-//! The bench itself, in its short form: it works, and the services lose nothing under its load.
+//! The bench in its short form: it works, and the services lose nothing under its load.
 //!
-//! The module is test code for the lints as well, therefore `cfg(test)`.
+//! The module has `cfg(test)`, so that lints treat it as test code.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! A short run of each measurement, with the services' programs as `cargo test --workspace` has built them.
+//! A short run of each measurement, with the programs of the services as `cargo test --workspace` built them.
 
 use std::io::Write as _;
 use std::process::Command;
 
-/// What the bench says; `None` where there are no servers for it on this machine, as for the faults that end servers.
+/// The output of the bench; `None` if this machine has no servers for it.
 fn said(args: &[&str]) -> Option<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
         .args(args)

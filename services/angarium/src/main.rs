@@ -1,10 +1,10 @@
-//! The whole system in one process, and what an operator asks of it.
+//! The whole system in one process, and the commands for operators.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-use angarium::{Args, Command, dead_letters, demo, migrate, registry, serve, topology};
+use angarium::{Args, Command, dead_letters, demo, migrate, reconcile, registry, serve, topology};
 use runtime::{Settings as _, healthcheck};
 
 fn main() -> ExitCode {
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             Command::Demo => demo::demo(config, shutdown).await,
             Command::Topology(ref asked) => topology::run(&config, asked).await,
             Command::DeadLetters(ref asked) => dead_letters::run(&config, asked).await,
+            Command::Reconcile(ref asked) => reconcile::run(asked).await,
         },
     )
 }

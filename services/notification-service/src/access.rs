@@ -1,6 +1,6 @@
-//! Who may call what: the one place that says it. A method that is not in it is not served.
+//! The access rules: who may call which method. A method without a rule is not served.
 //!
-//! Whose a notification is, its query says.
+//! The queries check who owns a notification.
 
 use runtime::auth::{Access, Rules};
 

@@ -1,4 +1,4 @@
-//! What the notification service is, and what it is made of. The [`Host`](service::Host) does the rest.
+//! The definition and the parts of the notification service. The [`Host`](service::Host) does the rest.
 
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use mail_codes::MailCodes;
@@ -10,7 +10,7 @@ use crate::migrations::Migrator;
 use crate::settling::Mails;
 use crate::{access, events, grpc, sender};
 
-/// What the notification service is.
+/// The static description of the notification service.
 pub const DEFINITION: Definition = Definition {
     name: "notification-service",
     about: "Notifications: events in, mails out",
@@ -41,6 +41,6 @@ impl Service for App {
         Ok(base
             .serve(NotificationServiceServer::new(notifications))
             .beside("settling", |stop| settling::run::<Mails>(store, stop))
-            .beside("mailer", |stop| mailer.run(stop)))
+            .beside_to_its_end("mailer", |stop| mailer.run(stop)))
     }
 }

@@ -1,4 +1,4 @@
-//! What callers change: each command is one transaction that holds the change and the answer to a call that may be made again.
+//! The commands: each is one transaction with the change and the stored answer for repeated calls.
 
 use contracts::notification::v1::Preferences as PreferencesMessage;
 use messaging::{Cause, trace};
@@ -15,7 +15,7 @@ use crate::preferences::{Given, Preferences};
 use crate::store::{copies, preferences, recipients};
 use crate::{convert, mailer, store};
 
-/// How many copies of a mail may be asked for: enough for whoever lost one, and not enough to fill a mailbox.
+/// The most copies of one mail: enough for a user who lost it, too few to fill a mailbox.
 const MOST_COPIES: u64 = 5;
 
 /// The commands of this service.
@@ -29,7 +29,7 @@ impl Commands {
         Self { store }
     }
 
-    /// Has a mail sent once more, as a copy with a life of its own. `owner` is whose it must be.
+    /// Sends a mail again, as a copy with its own state. The original must belong to `owner`, if given.
     pub async fn resend(
         &self,
         id: Uuid,
@@ -48,11 +48,11 @@ impl Commands {
         if named.kind.code().is_some() {
             return refused(NotResendable::HoldsCode);
         }
-        // The recipient before the mails, as a deletion locks them.
+        // Lock the recipient before the mails, in the same order as a deletion.
         let Some(recipient) = recipients::find(db, named.user_id).await? else {
             return refused(NotResendable::Erased);
         };
-        // The original, whichever copy was named: copies are counted by it.
+        // Lock the original, even if the request names a copy: it counts the copies.
         let original = copies::lock(db, named.original_id.unwrap_or(named.id)).await?;
         let (original, state) = original.ok_or_else(|| Error::no_notification(id, owner))?;
         if state == State::Pending || copies::any_pending(db, original.id).await? {
@@ -75,19 +75,20 @@ impl Commands {
         mailer::wake(&command);
         let copy = store::find(db, letter.id, owner).await?;
         let copy = copy.ok_or_else(|| Error::no_notification(letter.id, owner))?;
-        // The id and no more: what is personal stands in one place, from where it can be erased.
+        // Store only the id: personal data stays in one place, where it can be erased.
         command.commit_with(letter.id.as_bytes().to_vec()).await?;
         Ok(copy)
     }
 
-    /// The preferences of a user. Of somebody else only where that user is known: then the caller is an admin.
+    /// The preferences of a user. Another user's (`is_own` is false, the caller is an admin) only if that user is
+    /// known.
     pub async fn preferences(&self, user_id: Uuid, is_own: bool) -> Result<Preferences, Error> {
         let db = self.store.connection();
         must_be_there(recipients::find(db, user_id).await, user_id, is_own)?;
         Ok(preferences::find(db, user_id).await?)
     }
 
-    /// Changes what `mask` selects of `given`, where the preferences are those that `etag` stands for.
+    /// Applies the fields of `given` that `mask` selects, if `etag` is current.
     pub async fn update_preferences(
         &self,
         (user_id, is_own): (Uuid, bool),
@@ -97,8 +98,10 @@ impl Commands {
     ) -> Result<PreferencesMessage, Error> {
         let command = match self.store.begin(call).await? {
             Begun::Replay(first) => {
-                return PreferencesMessage::decode(first.as_slice())
-                    .map_err(|_| DbErr::Type("idempotency.response is none".to_owned()).into());
+                return PreferencesMessage::decode(first.as_slice()).map_err(|_| {
+                    DbErr::Type("idempotency.response does not contain preferences".to_owned())
+                        .into()
+                });
             }
             Begun::Fresh(command) => command,
         };
@@ -114,7 +117,8 @@ impl Commands {
     }
 }
 
-/// Whether there is such a user. Who asks for themselves was a user a moment ago, and their own event may be on its way.
+/// Checks that the user exists. A caller who asks about themselves exists, although their event may still be on its
+/// way.
 fn must_be_there<T>(
     found: Result<Option<T>, Error>,
     user_id: Uuid,
@@ -129,14 +133,15 @@ fn must_be_there<T>(
     }
 }
 
-/// The copy whose id was kept as the answer to the first call.
+/// The copy with the id that was stored as the first answer.
 async fn copy(
     db: &impl ConnectionTrait,
     first: &[u8],
     owner: Option<Uuid>,
 ) -> Result<Notification, Error> {
-    let id = Uuid::from_slice(first)
-        .map_err(|_| DbErr::Type("idempotency.response is no notification's id".to_owned()))?;
+    let id = Uuid::from_slice(first).map_err(|_| {
+        DbErr::Type("idempotency.response is not the id of a notification".to_owned())
+    })?;
     let copy = store::find(db, id, owner).await?;
     copy.ok_or_else(|| Error::no_notification(id, owner))
 }

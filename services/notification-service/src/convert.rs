@@ -1,4 +1,4 @@
-//! Between the domain and the contract, for answers and events alike.
+//! Converts between domain and contract, for answers and events.
 
 use contracts::notification::v1::{
     Notification as NotificationMessage, NotificationKind, NotificationState,

@@ -1,4 +1,4 @@
-//! What can go wrong, and what it means to either side: to a caller, and to an event's handler.
+//! Maps each error to a gRPC status for callers and to a retry decision for event handlers.
 
 use messaging::HandlerError;
 use runtime::etag::EtagMismatch;
@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the caller may not do this")]
+    #[error("permission denied")]
     PermissionDenied,
     #[error("user {0} is not known here")]
     RecipientUnknown(Uuid),
     #[error("there is no notification {0}")]
     NotificationNotFound(Uuid),
-    #[error("notification {id} cannot be sent once more: {why}")]
+    #[error("notification {id} cannot be sent again: {why}")]
     NotResendable { id: Uuid, why: NotResendable },
     #[error("the event's user_id is not a UUID")]
     NotAUser,
@@ -24,14 +24,14 @@ pub enum Error {
     Common(#[from] CommonError),
 }
 
-/// Why a mail cannot be sent once more.
+/// Why a mail cannot be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotResendable {
-    #[error("it, or a copy of it, is still to be sent")]
+    #[error("it or a copy of it is not sent yet")]
     Pending,
-    #[error("it holds a code that works once; ask for a new one")]
+    #[error("it contains a code that works once; request a new code")]
     HoldsCode,
-    #[error("it has as many copies as it may have")]
+    #[error("it has reached the limit of copies")]
     CopiedTooOften,
     #[error("the user's account has been deleted")]
     Erased,
@@ -49,7 +49,7 @@ impl NotResendable {
 }
 
 impl Error {
-    /// There is no such notification among those of `owner`: who may not see all others learns no more than that.
+    /// `owner` has no such notification. Callers who see only their own do not learn whether it exists.
     pub fn no_notification(id: Uuid, owner: Option<Uuid>) -> Self {
         match owner {
             Some(_) => Self::PermissionDenied,
@@ -94,9 +94,11 @@ impl From<Error> for Status {
                 message,
             ),
             Error::Common(error) => error.into(),
-            // Only events name users by what is no id: a call that ends here is a bug of ours.
+            // Only events can name a user by an invalid id: here, it is a bug.
             Error::NotAUser => {
-                tracing::error!("a call ended with an error of events: {message}");
+                tracing::error!(
+                    "a call failed with an error that only events can cause: {message}"
+                );
                 status::internal()
             }
         }
@@ -106,7 +108,7 @@ impl From<Error> for Status {
 impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
-            // What is not there yet may come: events of different aggregates arrive in any order.
+            // It may still arrive: events of different aggregates have no common order.
             Error::RecipientUnknown(_) | Error::NotificationNotFound(_) => Self::retry(error),
             Error::Common(error) => error.into(),
             Error::NotAUser | Error::PermissionDenied | Error::NotResendable { .. } => {
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
+    fn a_handler_retries_missing_data_and_rejects_invalid_data() {
         let may_come = HandlerError::from(Error::RecipientUnknown(Uuid::nil()));
         assert!(matches!(may_come, HandlerError::Retry(_)), "{may_come}");
         let never = HandlerError::from(Error::NotAUser);

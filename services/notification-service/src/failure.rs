@@ -2,15 +2,15 @@
 
 use std::io;
 
-/// Why a mail was not handed over, in words that name no address.
+/// Why a mail was not handed over. The text never contains an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    #[error("the address is none that mail can be sent to")]
+    #[error("the address is not a valid mail address")]
     Address,
-    #[error("the code in the mail does not work any more")]
+    #[error("the code in the mail has expired")]
     Expired,
     #[error(
-        "the code in the mail cannot be opened: MAIL_SEALING_KEY is not the one that the user service has"
+        "the code in the mail cannot be decrypted: set the same MAIL_SEALING_KEY as in the user service"
     )]
     Sealed,
     #[error("the mail server cannot deliver to addresses with such characters")]
@@ -19,7 +19,7 @@ pub enum Failure {
     Refused(u16),
     #[error("the mail server could not take the mail yet ({0})")]
     NotYet(u16),
-    #[error("the mail server did not let us in ({0})")]
+    #[error("the mail server refused the login ({0})")]
     NotAdmitted(u16),
     #[error("the mail server could not be reached")]
     Unreachable,
@@ -27,6 +27,6 @@ pub enum Failure {
     Interrupted,
     #[error("the mail server did not answer in time")]
     TimedOut,
-    #[error("the folder of mails could not be written ({0})")]
+    #[error("the mail folder could not be written ({0})")]
     Folder(io::ErrorKind),
 }

@@ -1,7 +1,7 @@
 //! `angarium.notification.v1.NotificationService`: reads a request, asks the store or calls a command, writes the answer.
 //!
-//! Whose something is comes before everything else: a user who names somebody else is refused before the rest of the request
-//! is looked at, and the queries find only what is the caller's own.
+//! Access is checked first: a user who names another user is refused before the rest of the request is checked, and
+//! queries find only the caller's own data.
 
 use contracts::Validate as _;
 use contracts::notification::v1::notification_service_server::NotificationService;
@@ -175,10 +175,10 @@ impl NotificationService for Notifications {
             wanted.order_shipped_mails,
             wanted.order_cancelled_mails,
         ];
-        let whose = (user_id, user_id == caller.user_id);
+        let owner = (user_id, user_id == caller.user_id);
         let preferences = self
             .commands
-            .update_preferences(whose, (given, &mask), &wanted.etag, call.as_ref())
+            .update_preferences(owner, (given, &mask), &wanted.etag, call.as_ref())
             .await?;
         Ok(Response::new(UpdatePreferencesResponse {
             preferences: Some(preferences),
@@ -186,7 +186,7 @@ impl NotificationService for Notifications {
     }
 }
 
-/// Whether the caller may name this user; without a name it is the caller.
+/// Checks that the caller may name this user. Empty means the caller.
 fn permit(caller: Caller, user_id: &str) -> Result<(), Status> {
     if user_id.is_empty() {
         return Ok(());
@@ -194,7 +194,7 @@ fn permit(caller: Caller, user_id: &str) -> Result<(), Status> {
     caller.may_name(user_id)
 }
 
-/// The user whom the request names in `field`, or else the caller.
+/// The user in `field` of the request, or the caller.
 fn named(caller: Caller, field: &str, user_id: &str, violations: &mut Violations) -> Uuid {
     if user_id.is_empty() {
         return caller.user_id;

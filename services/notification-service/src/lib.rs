@@ -1,12 +1,12 @@
-//! Notifications: the mails that the events of users and orders call for.
+//! Notifications: the mails that events of users and orders cause.
 //!
-//! Owns the mails, what users want to be told, and a view of users that it fills from their events alone. Consumes the events
-//! of users, their verifications and resets, of orders, and of keys ([`events`]); publishes `notification.sent` and
+//! Owns the mails, the users' mail preferences, and a view of users that it builds from events only. Consumes the
+//! events of users, verifications, password resets, orders and keys ([`events`]). Publishes `notification.sent` and
 //! `notification.failed` ([`mailer`], [`settling`]).
 //!
-//! An event's handler writes a mail as a row ([`notify`]), in the transaction of the event; nothing is sent there. The
-//! [`mailer`] takes up such rows, has [`mail`] make messages of them, and hands these to a [`sender`]. [`grpc`] shows them and
-//! takes what users want to [`commands`]; [`app`] puts it all together.
+//! A handler only writes a row for a mail ([`notify`]), in the transaction of its event. The [`mailer`] leases such
+//! rows, builds messages ([`mail`]) and hands them to a [`sender`]. [`grpc`] serves notifications and preferences
+//! ([`commands`]). [`app`] puts it together.
 
 #![forbid(unsafe_code)]
 
@@ -32,11 +32,11 @@ pub mod templates;
 
 pub use app::{App, DEFINITION};
 
-/// What this service is called in logs, events and connections.
+/// The name in logs, events and connections.
 pub const NAME: &str = DEFINITION.name;
 
 /// All flags and variables of the service.
 pub type Args = service::Args<App>;
 
-/// Its checked configuration.
+/// Its validated configuration.
 pub type Config = service::Config<config::NotificationConfig>;

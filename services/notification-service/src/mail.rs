@@ -1,7 +1,7 @@
-//! Makes a message of a notification: headers, a text and an HTML form of the body.
+//! Builds the message of a notification: headers, and a text and an HTML form of the body.
 //!
-//! The same notification makes the same bytes each time, with the same `Message-ID`: a mail that is sent again can be told
-//! from a new one, by servers and mail programs alike.
+//! The same notification gives the same bytes each time, with the same `Message-ID`, so that servers and mail programs
+//! recognise a mail that is sent twice.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,23 +15,23 @@ use uuid::Uuid;
 use crate::notification::Letter;
 use crate::templates;
 
-/// A finished mail.
+/// A mail that is ready to send.
 pub struct Mail {
     pub notification_id: Uuid,
-    /// Whom the mail server is told to deliver it to.
+    /// The sender and recipient for the mail server.
     pub envelope: Envelope,
     pub bytes: Vec<u8>,
 }
 
-/// The letter cannot be a mail. Says no more: the cause would name the address.
+/// The address is invalid. No further detail, because it would contain the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the address is none that mail can be sent to")]
+#[error("the address is not a valid mail address")]
 pub struct Unaddressable;
 
-/// The mail from `from` that `letter` describes, with `code` in the place that it leaves for one.
+/// The mail from `from` for `letter`, with `code` in its placeholder.
 ///
 /// # Errors
-/// Where its address cannot be one.
+/// If the address is invalid.
 pub fn build(
     letter: &Letter,
     from: &Mailbox,
@@ -45,7 +45,7 @@ pub fn build(
     let address = address(&letter.email)?;
     let name = Some(letter.display_name.clone()).filter(|name| !name.is_empty());
     let body = MultiPart::alternative()
-        // Random if left to itself, and then no two attempts would send the same bytes.
+        // Without it the boundary is random, and two attempts would differ.
         .boundary(format!("angarium-{}", letter.id.simple()))
         .singlepart(SinglePart::plain(text))
         .singlepart(SinglePart::html(html));
@@ -56,7 +56,7 @@ pub fn build(
         .from(from.clone())
         .to(Mailbox::new(name, address))
         .subject(letter.subject.as_str())
-        // RFC 3834: nobody's notice of absence is to be sent in answer.
+        // RFC 3834: no automatic replies, such as absence notices.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
@@ -70,8 +70,8 @@ pub fn build(
     })
 }
 
-/// The address to deliver to. Its domain is in ASCII, which every mail server takes; only a local part beyond ASCII needs one with
-/// SMTPUTF8.
+/// The address for delivery, with its domain in ASCII, which every mail server accepts. Only a local part beyond ASCII
+/// needs SMTPUTF8.
 fn address(given: &str) -> Result<Address, Unaddressable> {
     let (local, domain) = given.rsplit_once('@').ok_or(Unaddressable)?;
     let domain = idna::domain_to_ascii(domain).map_err(|_| Unaddressable)?;

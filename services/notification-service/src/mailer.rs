@@ -1,13 +1,14 @@
-//! Sends what handlers have written: each mail once it is due, several at the same time, until it is sent or given up.
+//! Sends pending mails, several at a time, until each is sent or given up.
 //!
-//! A mail is leased in one statement with all others that are due, which counts the attempt; handed over with no transaction open;
-//! and recorded in a transaction, together with its event. The attempts that end while a record is in flight are recorded
-//! together, and none waits for company ([`recording`]). A process that dies between the hand-over and its record leaves an
-//! attempt without an outcome: the mail is then sent again, with the same `Message-ID` and the same bytes, and the row's
-//! `repeats` counts it. This window cannot be closed, as a mail server and a database commit apart.
+//! One statement leases all due mails and counts their attempts. The hand-over happens without an open transaction. The
+//! outcome is recorded in a transaction with its event; outcomes that arrive while a record is in flight are recorded
+//! together, but none waits for others ([`recording`]). If a process dies between hand-over and record, the outcome is
+//! unknown: the mail is sent again with the same `Message-ID` and bytes, and the row's `repeats` counts it. This window
+//! cannot be closed, because mail server and database commit separately.
 //!
-//! A database that is away after the hand-over, for however long, does not make this process send the mail again: it leases
-//! nothing that it has in hand. Another replica may, where it is the first to be back after the lease has run out.
+//! If the database is unavailable after the hand-over, however long, this process does not send the mail again: it
+//! never leases a mail that it has in flight. Another replica may send it, if it reaches the database first after the
+//! lease has ended.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,25 +36,25 @@ mod schedule;
 
 /// The signal that a committed mail raises.
 const SIGNAL: &str = "mails";
-/// Mails that are being sent, or wait for their record, at the same time.
+/// The maximum number of mails that are being sent or wait for their record.
 const IN_FLIGHT: usize = 8;
-/// How long a leased mail is out of sight of other replicas, unless its sender extends the lease: what a crash costs.
+/// How long a leased mail is hidden from other replicas, unless its sender extends the lease: the delay after a crash.
 const LEASE: Duration = Duration::from_secs(10);
-/// Before the next try, where the database is away.
+/// The pause before a retry while the database is unavailable.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Has the mails that `transaction` writes looked at once it has committed.
+/// Wakes the mailer after `transaction` has committed its mails.
 pub fn wake(transaction: &Transaction) {
     transaction.wake_on_commit(SIGNAL);
 }
 
-/// The worker that sends. Any number of replicas may run one on the same database.
+/// The sending worker. Any number of replicas may run one on the same database.
 #[derive(Clone)]
 pub struct Mailer {
     store: Store,
     sender: Arc<dyn MailSender>,
     from: Mailbox,
-    /// Opens the codes that mails bring.
+    /// Decrypts the codes in mails.
     codes: MailCodes,
     /// For one hand-over.
     timeout: Duration,
@@ -61,18 +62,18 @@ pub struct Mailer {
     outcomes: Outcomes,
 }
 
-/// What the last look for due mails has found.
+/// The result of the last query for due mails.
 enum Found {
     /// As many as there was room for, so there may be more.
     Full,
-    /// All that were due.
+    /// All due mails.
     All,
-    /// The database is away.
+    /// The database is unavailable.
     Nothing,
 }
 
 impl Mailer {
-    /// A mailer that sends in the name of `from` and gives a hand-over at most `timeout`.
+    /// A mailer that sends as `from`, with `timeout` per hand-over.
     pub fn new(
         store: Store,
         sender: Arc<dyn MailSender>,
@@ -91,27 +92,31 @@ impl Mailer {
         }
     }
 
-    /// Runs until `stop`; then leases nothing more, and returns when what is in flight has ended.
+    /// Runs until `stop`; then leases nothing more, and returns after all attempts in flight have ended.
     pub async fn run(self, stop: CancellationToken) {
         let bound = pending::bound(schedule::LONGEST_DELAY, LEASE);
         let keep = bound.keep(self.store.clone(), stop.clone());
-        // It holds as many as are in flight.
+        let keep = ::store::end_soon(&stop, keep);
+        // Its length is bounded by the number of mails in flight.
         let (queue, ended) = mpsc::unbounded_channel();
         let store = self.store.clone();
         let record = recording::record_all(&store, ended);
-        tokio::join!(self.send_all(queue, stop), record, keep);
+        tokio::join!(self.send_all(queue, &stop), record, keep);
     }
 
-    async fn send_all(self, queue: Queue, stop: CancellationToken) {
+    async fn send_all(self, queue: Queue, stop: &CancellationToken) {
         let mut due = self.store.due(SIGNAL, pending::due_in_ms());
         let mut attempts = JoinSet::new();
         while !stop.is_cancelled() {
-            let found = match self.take_up(&queue, &mut attempts, &stop).await {
-                Ok(found) => found,
-                Err(error) => {
-                    tracing::warn!(%error, "pending mails cannot be looked for, trying again");
+            let taking = self.take_up(&queue, &mut attempts, stop);
+            let found = match ::store::end_soon(stop, taking).await {
+                Some(Ok(found)) => found,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "cannot query pending mails, retrying");
                     Found::Nothing
                 }
+                // What it has leased is due again once its lease has expired.
+                None => break,
             };
             let more = more_to_do(&mut due, &found, &mut attempts);
             stop.run_until_cancelled(more).await;
@@ -121,7 +126,7 @@ impl Mailer {
         }
     }
 
-    /// Leases what is due, as far as there is room, and has it sent.
+    /// Leases due mails, as far as there is room, and starts their attempts.
     async fn take_up(
         &self,
         queue: &Queue,
@@ -151,16 +156,16 @@ impl Mailer {
     }
 }
 
-/// Waits until there may be something to lease. The look that all workers share knows when the next mail is due.
+/// Waits until there may be mails to lease. The shared query for due work knows when the next mail is due.
 async fn more_to_do(due: &mut Due, found: &Found, attempts: &mut JoinSet<()>) {
     let known = matches!(found, Found::Nothing).then_some(PAUSE);
-    // One sleep, however many attempts end: it remembers what the look has seen.
+    // One sleep for all ended attempts: it remembers what the query has seen.
     let mut sleep = pin!(due.sleep(known));
     loop {
         tokio::select! {
             Some(ended) = attempts.join_next() => {
                 noticed(ended);
-                // Those that were recorded together end together, and make room together.
+                // Attempts that were recorded together end together.
                 while let Some(ended) = attempts.try_join_next() {
                     noticed(ended);
                 }
@@ -173,9 +178,9 @@ async fn more_to_do(due: &mut Due, found: &Found, attempts: &mut JoinSet<()>) {
     }
 }
 
-/// A bug in one mail must not end all others. Its lease runs out, and its attempts are counted.
+/// A bug in one mail must not end the others. Its lease expires, and its attempts are counted.
 fn noticed(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "sending a mail ended before its time");
+        tracing::error!(%error, "the task that sends a mail panicked");
     }
 }

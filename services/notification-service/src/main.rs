@@ -1,4 +1,4 @@
-//! The notification service as a process of its own.
+//! The notification service in its own process.
 
 #![forbid(unsafe_code)]
 

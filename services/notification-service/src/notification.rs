@@ -1,6 +1,6 @@
-//! What a notification is: one mail to one user, because of one event. Pure.
+//! A notification: one mail to one user, caused by one event. Pure.
 //!
-//! What holds an address or a name has no `Debug`, so that no log can show it by accident.
+//! Types with an address or a name have no `Debug`, so that no log shows them by accident.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::failure::Failure;
 
-/// The version of every event here: a notification ends once, and only its end is published.
+/// The version of every event of a notification: only its final outcome is published.
 pub const VERSION: i64 = 1;
 
-/// What a mail is about.
+/// The subject matter of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Welcome,
@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Those that this release knows. A later one, before a rollback, may have written others.
+    /// The kinds of this release. A later release, before a rollback, may have written others.
     pub const ALL: [Self; 8] = [
         Self::Welcome,
         Self::EmailVerification,
@@ -39,7 +39,7 @@ impl Kind {
         Self::AccountDeleted,
     ];
 
-    /// What the code in such a mail is good for; `None` where there is none.
+    /// The purpose of the code in such a mail, if it has one.
     pub fn code(self) -> Option<Purpose> {
         match self {
             Self::EmailVerification => Some(Purpose::EmailVerification),
@@ -49,7 +49,7 @@ impl Kind {
     }
 }
 
-/// How far a mail has come.
+/// The state of delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Pending,
@@ -57,7 +57,7 @@ pub enum State {
     Failed,
 }
 
-/// A user as mails need them.
+/// A user as a recipient.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Recipient {
     pub user_id: Uuid,
@@ -65,24 +65,24 @@ pub struct Recipient {
     pub display_name: String,
 }
 
-/// What a mail says, in both of its forms. [`CODE`](crate::templates::CODE) stands where a code goes.
+/// The content of a mail, in both forms. [`CODE`](crate::templates::CODE) is the placeholder of a code.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
-    /// Holds no personal data: subjects are shown in lists, and on locked screens.
+    /// No personal data: subjects appear in lists and on lock screens.
     pub subject: &'static str,
     pub text: String,
     pub html: String,
 }
 
-/// A code as it came with its event. It is opened while the mail is made that goes out, and nowhere else.
+/// An encrypted code, as it came with its event. It is decrypted only while the outgoing mail is built.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedCode {
     pub sealed: Vec<u8>,
-    /// From when on it does not work any more.
+    /// From this time on, it is invalid.
     pub expires_at_ms: i64,
 }
 
-/// A notification as it is listed.
+/// A notification in a list.
 pub struct Notification {
     pub id: Uuid,
     pub user_id: Uuid,
@@ -93,13 +93,13 @@ pub struct Notification {
     pub event_id: Uuid,
     pub created_at_ms: i64,
     pub sent_at_ms: Option<i64>,
-    /// Why the last attempt failed; empty where none has.
+    /// Why the last attempt failed; empty if none has.
     pub failure: String,
-    /// What this is a copy of.
+    /// The original, if this is a copy.
     pub original_id: Option<Uuid>,
 }
 
-/// A notification as it is sent.
+/// A notification to send.
 pub struct Letter {
     pub id: Uuid,
     pub user_id: Uuid,
@@ -118,33 +118,33 @@ pub struct Letter {
     pub trace: TraceContext,
 }
 
-/// One attempt to send a notification, from the moment that it was leased.
+/// One attempt to send a notification, starting with its lease.
 pub struct Attempt {
     pub letter: Letter,
-    /// 1, and one more each time.
+    /// 1 for the first attempt, then one more each time.
     pub number: i32,
-    /// How an earlier attempt ended is not known: the mail may have been sent then.
+    /// The outcome of an earlier attempt is unknown: the mail may have been sent.
     pub repeated: bool,
     /// By the database's clock.
     pub began_at_ms: i64,
-    /// The same moment, by the clock of this process.
+    /// The same moment by this process's clock.
     pub began: Instant,
 }
 
 impl Attempt {
-    /// The database's time, without asking it again.
+    /// The database's time, computed without a query.
     pub fn now_ms(&self) -> i64 {
         let since = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.began_at_ms.saturating_add(since)
     }
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The mail was handed over.
     Sent,
-    /// The mail is tried again after this time.
+    /// The mail is retried after this time.
     Postponed(Failure, Duration),
     GivenUp(Failure),
 }

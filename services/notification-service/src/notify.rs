@@ -1,7 +1,7 @@
-//! Makes a mail of an event: for a user who has an account and wants such mails, in the transaction of the event.
+//! Writes the mail of an event, if the user has an account and wants such mails, in the transaction of the event.
 //!
-//! The recipient is locked while the mail is written: a deletion of the account at the same time comes before, and then there
-//! is no mail, or after, and then it erases this one as well.
+//! The recipient is locked meanwhile. A concurrent deletion of the account either comes first, and there is no mail, or
+//! comes later and erases this mail, too.
 
 use messaging::{Delivered, HandlerError, Received, Transaction, trace};
 use sea_orm::DbErr;
@@ -13,10 +13,10 @@ use crate::notification::{Content, Kind, Letter, Recipient, SealedCode};
 use crate::store::{self, recipients};
 use crate::templates::one_line;
 
-/// Writes the mail that `content` makes for the user's name, where there is somebody to write to.
+/// Writes the mail that `content` makes with the user's name, if the user has an account and wants it.
 ///
 /// # Errors
-/// *Retry* where the user is not known yet, *reject* where the id is none.
+/// *Retry* if the user is still unknown, *reject* if the id is invalid.
 pub async fn user(
     transaction: &Transaction,
     user_id: &str,
@@ -38,10 +38,10 @@ pub async fn user(
     Ok(())
 }
 
-/// Writes the mails that `content` makes of events that arrived together, in one statement. Deleted accounts get none.
+/// Writes the mails that `content` makes for several events, in one statement. Deleted accounts get none.
 ///
 /// # Errors
-/// *Retry* where one of the users is not known yet, *reject* where an id is none.
+/// *Retry* if one of the users is still unknown, *reject* if an id is invalid.
 pub async fn users<E>(
     transaction: &Transaction,
     events: &[Received<'_, E>],
@@ -78,7 +78,7 @@ pub async fn users<E>(
 /// Writes a mail with a code, to the address that the code was made for.
 ///
 /// # Errors
-/// *Reject* where the id is none.
+/// *Reject* if the id is invalid.
 pub async fn of_code(
     transaction: &Transaction,
     recipient: Recipient,
@@ -88,8 +88,8 @@ pub async fn of_code(
     content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
     let (db, user_id) = (transaction, recipient.user_id);
-    // The event may come before the one that tells of the user: then it is all that is known, and that one replaces it.
-    recipients::learn(db, &recipient, recipients::UNTOLD).await?;
+    // This event may arrive before `user.created`: then its data is used until that event replaces it.
+    recipients::learn(db, &recipient, recipients::NO_EVENT).await?;
     if recipients::find(db, user_id).await?.is_none() {
         return Ok(());
     }
@@ -99,10 +99,10 @@ pub async fn of_code(
     Ok(())
 }
 
-/// Writes a mail that goes out once `transaction` has committed. Nothing is sent here.
+/// Writes a mail, which is sent after `transaction` has committed.
 ///
 /// # Errors
-/// Where the database refuses the row.
+/// If the database refuses the row.
 pub async fn enqueue(
     transaction: &Transaction,
     recipient: &Recipient,
@@ -142,10 +142,10 @@ fn letter(
     }
 }
 
-/// The id of the user whom an event names.
+/// Parses the user id of an event.
 ///
 /// # Errors
-/// *Reject*: it will be none the next time either.
+/// *Reject*: a retry would fail, too.
 pub fn parse(user_id: &str) -> Result<Uuid, Error> {
     Uuid::parse_str(user_id).map_err(|_| Error::NotAUser)
 }

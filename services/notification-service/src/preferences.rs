@@ -1,13 +1,13 @@
 //! Which mails a user wants. Pure.
 //!
-//! Everything is wanted until the user says otherwise. What protects the account cannot be refused.
+//! All mails are wanted until the user changes it. Mails that protect the account are always sent.
 
 use runtime::FieldMask;
 use uuid::Uuid;
 
 use crate::notification::Kind;
 
-/// What an update may write, as the contract calls it.
+/// The fields that an update may change, by their proto names.
 pub const WRITABLE: [&str; 4] = [
     "order_placed_mails",
     "order_confirmed_mails",
@@ -19,12 +19,12 @@ pub const WRITABLE: [&str; 4] = [
 pub struct Preferences {
     pub user_id: Uuid,
     pub wanted: Wanted,
-    /// 0 until they are changed, and one more with each change.
+    /// 0 without a change, then one more per change.
     pub version: i64,
     pub updated_at_ms: Option<i64>,
 }
 
-/// The kinds of mails that can be refused, in the order of [`WRITABLE`].
+/// The optional kinds of mails, in the order of [`WRITABLE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub order_placed: bool,
@@ -33,7 +33,7 @@ pub struct Wanted {
     pub order_cancelled: bool,
 }
 
-/// What a request says of each of them, in the same order.
+/// The values of a request, in the same order.
 pub type Given = [Option<bool>; 4];
 
 impl Default for Wanted {
@@ -48,7 +48,7 @@ impl Default for Wanted {
 }
 
 impl Wanted {
-    /// Whether a mail of this kind is to be sent.
+    /// Whether to send a mail of this kind.
     pub fn includes(self, kind: Kind) -> bool {
         match kind {
             Kind::OrderPlaced => self.order_placed,
@@ -64,7 +64,7 @@ impl Wanted {
 }
 
 impl Preferences {
-    /// Those of a user who has never said anything.
+    /// The preferences of a user who has never changed them.
     pub fn unchanged(user_id: Uuid) -> Self {
         Self {
             user_id,
@@ -74,7 +74,7 @@ impl Preferences {
         }
     }
 
-    /// Takes over what `mask` selects of `given`. What it selects and is not given is wanted, as at the beginning.
+    /// Applies the fields that `mask` selects. A selected field without a value becomes true, the initial value.
     pub fn change(&mut self, given: Given, mask: &FieldMask, now_ms: i64) {
         let places = [
             &mut self.wanted.order_placed,

@@ -1,7 +1,7 @@
-//! Handing a finished mail over: to a mail server ([`Smtp`]) or into a folder ([`Files`]).
+//! Hands a mail over: to a mail server ([`Smtp`]) or into a folder ([`Files`]).
 //!
-//! A sender tells how it ended in words of a few kinds, never in the other side's own: what a mail server answers holds
-//! addresses, and these words are stored, published and logged.
+//! A sender reports the outcome in its own fixed texts, never in the text of the mail server: that contains addresses,
+//! and the outcome is stored, published and logged.
 
 use std::sync::Arc;
 
@@ -18,27 +18,27 @@ mod smtp;
 pub use files::Files;
 pub use smtp::{Smtp, SmtpServer};
 
-/// Hands mails over, several at the same time. The caller bounds the time: a call that takes too long is dropped, and must leave nothing behind that a
-/// later call could trip over.
+/// Hands mails over, several at a time. The caller limits the time: a call that takes too long is dropped, and must
+/// leave nothing behind that disturbs a later call.
 #[async_trait]
 pub trait MailSender: Send + Sync {
     /// Hands `mail` over.
     ///
     /// # Errors
-    /// Why it was not, or not for certain, handed over.
+    /// Why it was not, or not certainly, handed over.
     async fn send(&self, mail: &Mail) -> Result<(), SendError>;
 }
 
 /// The sender for `delivery`.
 ///
 /// # Errors
-/// Where the folder cannot be made. A mail server that is away is no error: mails wait for it.
+/// If the folder cannot be created. An unreachable mail server is no error: mails wait for it.
 pub async fn open(delivery: &Delivery) -> anyhow::Result<Arc<dyn MailSender>> {
     Ok(match delivery {
         Delivery::Folder(folder) => {
             let files = Files::open(folder).await.with_context(|| {
                 format!(
-                    "the folder of mails {} cannot be made; choose another one with MAIL_DIR",
+                    "cannot create the mail folder {}; set MAIL_DIR to another folder",
                     folder.display()
                 )
             })?;
@@ -48,7 +48,7 @@ pub async fn open(delivery: &Delivery) -> anyhow::Result<Arc<dyn MailSender>> {
     })
 }
 
-/// Whether it is worth trying again.
+/// Whether a retry may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     Temporary(Failure),

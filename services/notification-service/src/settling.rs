@@ -1,8 +1,8 @@
-//! Settles the deletion of users: gives up the mails to them that are still to be sent, and erases what is personal in all.
+//! Completes the deletion of users: gives up their pending mails, and erases personal data in all of their mails.
 //!
-//! The handler of `user.deleted` marks the user, from which moment on no mail is written or sent to them but the last; how many
-//! there are has no bound, so they are looked after here, some in a transaction, until nothing is left. The mark is the work
-//! list: a process that dies leaves it for the next. While events cannot be published this waits as commands do.
+//! The handler of `user.deleted` marks the user; from then on only the last mail is sent to them. The number of mails
+//! has no bound, so this worker handles some per transaction until none is left. The mark is the work list: if a
+//! process dies, the next one continues. While events cannot be published, the worker waits, as commands do.
 
 use contracts::notification::v1::NotificationFailed;
 use messaging::{Transaction, outbox, trace};
@@ -16,9 +16,9 @@ use crate::convert;
 use crate::notification::VERSION;
 use crate::store::{erasure, recipients};
 
-/// Why such a mail is not sent, for who reads it later.
+/// The failure of such a mail, for people.
 const DROPPED: &str = "the account was deleted before the mail was sent";
-/// Mails that are given up in one transaction, each with its event: short enough that nobody has to wait for it.
+/// Mails per transaction, each with its event: few, so that no other transaction waits long.
 const DROPPED_AT_ONCE: u64 = 50;
 const ERASED_AT_ONCE: u64 = 500;
 
@@ -47,7 +47,7 @@ impl Deletions for Mails {
     }
 }
 
-/// Whether there may be more.
+/// Returns whether there may be more.
 async fn drop_some(transaction: &Transaction, user: &Deleted) -> Result<bool, DbErr> {
     let (db, user_id) = (transaction, user.user_id);
     let now_ms = ::store::now_ms(db).await?;
@@ -63,7 +63,7 @@ async fn drop_some(transaction: &Transaction, user: &Deleted) -> Result<bool, Db
             failure: DROPPED.to_owned(),
             fail_time: Some(time::timestamp(now_ms)),
         };
-        // In the trace of the mail, which began with what it was about.
+        // In the trace of the mail, which began with its cause.
         let span = tracing::info_span!(
             "drop mail",
             otel.kind = "internal",

@@ -1,7 +1,7 @@
-//! The table `notification` and the queries on it; [`pending`] and [`ended`] have those of the mailer, [`recipients`] and [`preferences`] the
-//! other tables.
+//! The table `notification` and its queries. [`pending`] and [`ended`] have the mailer's queries, [`recipients`] and
+//! [`preferences`] the other tables.
 //!
-//! Plain functions over a connection or a transaction, so that what is committed together is visible where it is committed.
+//! Plain functions over a connection or a transaction, so that a command shows what it commits together.
 
 use runtime::Page;
 use sea_orm::sea_query::OnConflict;
@@ -23,12 +23,12 @@ pub mod preferences;
 pub mod recipient;
 pub mod recipients;
 
-/// Writes a mail that is to be sent at once. Where the event has one to this user already, that one stays.
+/// Inserts a mail that is due now. If the event already has a mail to this user, that one stays.
 pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result<(), DbErr> {
     insert_letters(db, std::slice::from_ref(letter)).await
 }
 
-/// As [`insert_letter`], of several in one statement.
+/// As [`insert_letter`], for several mails in one statement.
 pub async fn insert_letters(db: &impl ConnectionTrait, letters: &[Letter]) -> Result<(), DbErr> {
     let rows = letters.iter().map(|letter| row(letter).into_active_model());
     notification::Entity::insert_many(rows)
@@ -68,7 +68,7 @@ fn row(letter: &Letter) -> notification::Model {
     }
 }
 
-/// The notification, where it is one of `owner`'s or nobody asks whose it is.
+/// The notification if it belongs to `owner`; any notification without `owner`.
 pub async fn find(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -79,7 +79,7 @@ pub async fn find(
     row.map(listed).transpose()
 }
 
-/// The notifications of a page, newest first: those of `owner`, where one is given.
+/// A page of notifications, newest first, optionally only those of `owner`.
 pub async fn list(
     db: &impl ConnectionTrait,
     owner: Option<Uuid>,
@@ -99,7 +99,7 @@ fn shown(owner: Option<Uuid>) -> Select<notification::Entity> {
     use notification::Column;
     let rows = notification::Entity::find()
         .select_only()
-        // Not the bodies: a page of them would not fit into an answer's memory, and nobody asked.
+        // Not the bodies: a page of them would need too much memory.
         .columns([
             Column::NotificationId,
             Column::EventId,
@@ -190,5 +190,7 @@ fn stored_id(text: &str) -> Result<Uuid, DbErr> {
 }
 
 fn unreadable(column: &str) -> DbErr {
-    DbErr::Type(format!("{column} holds what this release never writes"))
+    DbErr::Type(format!(
+        "{column} has a value that this release never writes"
+    ))
 }

@@ -1,7 +1,7 @@
-//! What the mails say, in text and in HTML.
+//! The texts of the mails, in plain text and in HTML.
 //!
-//! Names, reasons and articles come from users: they are brought to one line, so that nobody can forge a paragraph or a
-//! header with them, and escaped where they stand in HTML. Subjects hold none of them.
+//! Names, reasons and articles come from users. They are reduced to one line, so that no user can forge a paragraph or
+//! header, and escaped in HTML. Subjects contain none of them.
 
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped};
 
@@ -12,21 +12,19 @@ mod layout;
 
 pub(crate) use layout::{escaped, one_line};
 
-/// Where the code of a mail goes, which is known only when the mail is made. A control character: no user can write it.
+/// The placeholder of the code, which is known only when the mail is built. A control character: no user can write it.
 pub const CODE: &str = "\u{1a}";
 
-/// For a user who has registered.
 pub fn welcome(display_name: &str) -> Content {
     letter(
         "Welcome to Angarium",
         display_name,
         &[paragraph(
-            "Your account is ready. From now on you can place orders, and we write to you when something happens to them.",
+            "Your account is ready. You can place orders now. We will write to you when an order changes.",
         )],
     )
 }
 
-/// For somebody who has to prove that an address is theirs.
 pub fn email_verification(display_name: &str) -> Content {
     letter(
         "Confirm your e-mail address",
@@ -34,36 +32,34 @@ pub fn email_verification(display_name: &str) -> Content {
         &[
             paragraph("Enter this code to confirm that this address is yours:"),
             paragraph(CODE),
-            paragraph("It works once, and for a short time only."),
+            paragraph("The code works once and expires soon."),
             paragraph(
-                "If you have not registered with us, you need do nothing: without the code the address stays unconfirmed.",
+                "If you did not register with us, ignore this mail: without the code the address stays unconfirmed.",
             ),
         ],
     )
 }
 
-/// For somebody who has asked for a new password.
 pub fn password_reset(display_name: &str) -> Content {
     letter(
         "Set a new password",
         display_name,
         &[
-            paragraph(
-                "Somebody, we hope you, has asked for a new password for your account. Enter this code to set it:",
-            ),
+            paragraph("A new password was requested for your account. Enter this code to set it:"),
             paragraph(CODE),
             paragraph(
-                "It works once, and for a short time only. We never ask for it: give it to nobody.",
+                "The code works once and expires soon. Do not give it to anyone; we never ask for it.",
             ),
-            paragraph("If it was not you, you need do nothing: your password stays as it is."),
+            paragraph(
+                "If you did not request it, ignore this mail: your password stays unchanged.",
+            ),
         ],
     )
 }
 
-/// For an order that has been placed.
 pub fn order_placed(display_name: &str, order: &OrderPlaced) -> Content {
     let total = match &order.total_price {
-        Some(total) => format!("Together that is {}.", amount(total)),
+        Some(total) => format!("Total: {}.", amount(total)),
         None => String::new(),
     };
     letter(
@@ -80,27 +76,25 @@ pub fn order_placed(display_name: &str, order: &OrderPlaced) -> Content {
     )
 }
 
-/// For an order that will be delivered.
 pub fn order_confirmed(display_name: &str, order: &OrderConfirmed) -> Content {
     letter(
         "Your order has been confirmed",
         display_name,
         &[paragraph(&format!(
-            "Your order {} has been confirmed. We write again when it is on its way.",
+            "Your order {} has been confirmed. We will write again when it is shipped.",
             one_line(&order.order_id)
         ))],
     )
 }
 
-/// For an order that is on its way.
 pub fn order_shipped(display_name: &str, order: &OrderShipped) -> Content {
     let by = match one_line(&order.carrier) {
         carrier if carrier.is_empty() => String::new(),
-        carrier => format!("It is brought to you by {carrier}."),
+        carrier => format!("Carrier: {carrier}."),
     };
     let number = match one_line(&order.tracking_number) {
         number if number.is_empty() => String::new(),
-        number => format!("The number of the parcel is {number}."),
+        number => format!("Tracking number: {number}."),
     };
     letter(
         "Your order is on its way",
@@ -116,18 +110,17 @@ pub fn order_shipped(display_name: &str, order: &OrderShipped) -> Content {
     )
 }
 
-/// For an order that will not be delivered.
 pub fn order_cancelled(display_name: &str, order: &OrderCancelled) -> Content {
     let reason = match one_line(&order.reason) {
         reason if reason.is_empty() => String::new(),
-        reason => format!("The reason that was given: {reason}"),
+        reason => format!("Reason: {reason}"),
     };
     letter(
         "Your order has been cancelled",
         display_name,
         &[
             Block::Paragraph(format!(
-                "Your order {} has been cancelled. Nothing of it will be delivered.",
+                "Your order {} has been cancelled. It will not be delivered.",
                 one_line(&order.order_id)
             )),
             Block::Paragraph(reason),
@@ -135,17 +128,16 @@ pub fn order_cancelled(display_name: &str, order: &OrderCancelled) -> Content {
     )
 }
 
-/// For somebody whose account has been deleted.
 pub fn account_deleted(display_name: &str) -> Content {
     letter(
         "Your account has been deleted",
         display_name,
         &[
             paragraph(
-                "Your account has been deleted, with your address and your name. Orders that were open are cancelled.",
+                "Your account has been deleted, with your address and your name. Open orders are cancelled.",
             ),
             paragraph(
-                "This is the last mail that you get from us. If it was not you who asked for it, tell us soon.",
+                "This is our last mail to you. If you did not request the deletion, contact us soon.",
             ),
         ],
     )
@@ -233,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_are_the_same_for_everybody() {
+    fn subjects_are_the_same_for_all_users() {
         assert_eq!(welcome("Ada").subject, welcome("Eve").subject);
     }
 
@@ -246,15 +238,15 @@ mod tests {
             ..OrderShipped::default()
         };
         let content = order_shipped("Ada", &shipped);
-        assert!(content.text.contains("brought to you by Royal Mail."));
-        assert!(content.html.contains("The number of the parcel is RM 1."));
+        assert!(content.text.contains("Carrier: Royal Mail."));
+        assert!(content.html.contains("Tracking number: RM 1."));
         shipped.carrier.clear();
         let content = order_shipped("Ada", &shipped);
         assert!(!content.text.contains("brought"), "{}", content.text);
     }
 
     #[test]
-    fn only_mails_of_codes_leave_a_place_for_one_and_no_user_can_make_another() {
+    fn only_code_mails_have_the_placeholder_and_no_user_forges_one() {
         for content in [email_verification("Ada"), password_reset("Ada")] {
             for form in [&content.text, &content.html] {
                 assert_eq!(form.matches(CODE).count(), 1, "{form}");

@@ -1,5 +1,5 @@
-//! Who may call what: the one place that says it. A method that is not in it is not served. Whose an order is stands in the
-//! queries.
+//! The access rules: who may call which method. A method without a rule is not served. The queries check who owns an
+//! order.
 
 use runtime::auth::{Access, Rules};
 

@@ -1,4 +1,4 @@
-//! What the order service is, and what it is made of. The [`Host`](service::Host) does the rest.
+//! The definition and the parts of the order service. The [`Host`](service::Host) does the rest.
 
 use contracts::order::v1::order_service_server::OrderServiceServer;
 use runtime::slots::Limits;
@@ -11,7 +11,7 @@ use crate::settling::Orders;
 use crate::watch::Watchers;
 use crate::{access, events, grpc};
 
-/// What the order service is.
+/// The static description of the order service.
 pub const DEFINITION: Definition = Definition {
     name: "order-service",
     about: "Orders: gRPC in, events out",
@@ -48,7 +48,7 @@ impl Service for App {
         let orders = grpc::Orders::new(store.clone(), commands, watchers.clone(), tokens);
         Ok(base
             .serve(OrderServiceServer::new(orders))
-            .beside("watchers", |stop| watchers.run(stop))
+            .beside_to_its_end("watchers", |stop| watchers.run(stop))
             .beside("settling", |stop| settling::run::<Orders>(store, stop)))
     }
 }

@@ -1,5 +1,5 @@
-//! What happens to an order, and everything that goes with it in the same transaction: the row, the event, the timer of its
-//! expiry, and the wake-up of who watches.
+//! Applies changes to an order, with everything that must commit together: the row, the event, the expiry timer, and
+//! the signal to watchers.
 
 use contracts::order::v1::{
     ExpiryElapsed, OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped,
@@ -14,17 +14,14 @@ use crate::order::{Change, Order, State};
 use crate::store;
 use crate::watch;
 
-/// Writes a new order, tells of it, and sets the timer of its expiry.
+/// Inserts a new order, publishes it, and sets its expiry timer.
 pub async fn place(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
     store::insert_order(transaction, order).await?;
     timer::set(transaction, &expiry(order), order.expires_at_ms, cause)?;
     publish(transaction, order, cause).await
 }
 
-/// Changes an order that is locked, and tells of it.
-///
-/// # Errors
-/// Where the order's state does not allow it.
+/// Changes a locked order and publishes the change.
 pub async fn apply(
     transaction: &Transaction,
     order: &mut Order,
@@ -41,14 +38,14 @@ pub async fn apply(
         })?;
     store::update_order(transaction, order).await?;
     if was_placed {
-        // Too late, it finds the order in another state.
+        // If the timer has already fired, its handler finds the order in another state.
         timer::cancel::<ExpiryElapsed>(transaction, &order.id.to_string()).await?;
     }
     publish(transaction, order, cause).await?;
     Ok(())
 }
 
-/// Tells of the state that the order is in now: each is entered by one change only.
+/// Publishes the event of the order's current state: each state is entered by one kind of change only.
 async fn publish(transaction: &Transaction, order: &Order, cause: &Cause) -> Result<(), DbErr> {
     transaction.wake_on_commit(watch::SIGNAL);
     let (order_id, user_id) = (order.id.to_string(), order.user_id.to_string());

@@ -1,5 +1,4 @@
-//! What callers do to orders: each command is one transaction that holds the new state, the event that tells of it, and the
-//! answer to the call where that may be made again.
+//! The commands: each is one transaction with the new state, its event, and the stored answer for repeated calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +25,13 @@ pub struct Commands {
     confirmation_time: Duration,
 }
 
-/// An order that somebody wants to change.
+/// An order to change.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub order_id: Uuid,
-    /// Whose it has to be; `None` for who may change everybody's.
+    /// The required owner; `None` for callers who may change all orders.
     pub owner: Option<Uuid>,
-    /// Of the version that the caller knows; empty where they do not mind.
+    /// The version that the caller has read; empty if any version is accepted.
     pub etag: String,
 }
 
@@ -46,7 +45,7 @@ impl Commands {
         }
     }
 
-    /// Places an order for a user who is known here.
+    /// Places an order for a known user.
     pub async fn place_order(
         &self,
         user_id: Uuid,
@@ -103,7 +102,7 @@ impl Commands {
     }
 }
 
-/// The part of an answer that is kept: all but texts that a person wrote, because they may have to be erased earlier.
+/// The stored part of an answer: everything except texts by people, because these may have to be erased earlier.
 fn kept(answer: &OrderMessage) -> Vec<u8> {
     let kept = OrderMessage {
         cancellation_reason: String::new(),
@@ -113,7 +112,7 @@ fn kept(answer: &OrderMessage) -> Vec<u8> {
     kept.encode_to_vec()
 }
 
-/// What the first call was answered. This one has the same content, so it brings along what was not kept.
+/// The answer to the first call. The repeated call has the same content, so it supplies the texts that were not stored.
 fn answered(first: &[u8], change: Change) -> Result<OrderMessage, Error> {
     let mut answer = decode(first)?;
     match change {
@@ -127,6 +126,7 @@ fn answered(first: &[u8], change: Change) -> Result<OrderMessage, Error> {
 }
 
 fn decode(first: &[u8]) -> Result<OrderMessage, Error> {
-    OrderMessage::decode(first)
-        .map_err(|_| DbErr::Type("idempotency.response is no order".to_owned()).into())
+    OrderMessage::decode(first).map_err(|_| {
+        DbErr::Type("idempotency.response does not contain an order".to_owned()).into()
+    })
 }

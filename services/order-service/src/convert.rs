@@ -1,4 +1,4 @@
-//! Between the domain and the contract, for answers and events alike.
+//! Converts between domain and contract, for answers and events.
 
 use contracts::order::v1::{Order as OrderMessage, OrderLine, OrderState, UserView, UserViewState};
 use runtime::etag;
@@ -34,7 +34,7 @@ pub fn order(order: &Order) -> OrderMessage {
     }
 }
 
-/// What is known of the user; `known` is `None` where nothing is.
+/// `known` is `None` for an unknown user.
 pub fn user_view(user_id: Uuid, known: Option<&known_user::Model>) -> UserView {
     let state = match known {
         None => UserViewState::Unknown,
@@ -53,7 +53,7 @@ pub fn user_view(user_id: Uuid, known: Option<&known_user::Model>) -> UserView {
 pub fn line(line: &Line) -> OrderLine {
     OrderLine {
         sku: line.sku.clone(),
-        // At most 10 000: checked where it came in.
+        // At most 10 000: the request was validated.
         quantity: i32::try_from(line.quantity).unwrap_or(i32::MAX),
         unit_price: Some(money(&line.unit_price)),
     }
@@ -67,7 +67,7 @@ pub fn money(money: &Money) -> contracts::money::Money {
     }
 }
 
-/// `None` for what is no state of an order.
+/// `None` for an unspecified state.
 pub fn state_of(state: OrderState) -> Option<State> {
     match state {
         OrderState::Unspecified => None,

@@ -1,4 +1,4 @@
-//! What can go wrong, and what it means to either side: to a caller, and to an event's handler.
+//! Maps each error to a gRPC status for callers and to a retry decision for event handlers.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use uuid::Uuid;
 
 use crate::order::{IllegalTransition, State, Step};
 
-/// By then another call has ended its watch.
+/// By then, another call may have ended its watch.
 const RETRY_WHEN_WATCHED: Duration = Duration::from_secs(5);
-/// By then an event of a moment ago has come.
+/// By then, an event that was just published has arrived.
 const RETRY_WHEN_UNKNOWN: Duration = Duration::from_millis(200);
-/// Watching goes on elsewhere, or on what is started next.
+/// Another replica or the next process accepts watchers.
 const RETRY_WHEN_ENDING: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the caller may not do this")]
+    #[error("permission denied")]
     PermissionDenied,
     #[error("user {0} is not known here")]
     UserUnknown(Uuid),
@@ -35,26 +35,26 @@ pub enum Error {
         order_id: Uuid,
         illegal: IllegalTransition,
     },
-    #[error("as many orders are watched as this server takes")]
+    #[error("this server has reached its limit of watched orders")]
     TooManyWatchers,
-    #[error("user {user_id} watches as many orders as one caller may, {most}")]
+    #[error("user {user_id} has reached the limit of {most} watched orders")]
     TooManyOfCaller { user_id: Uuid, most: usize },
-    #[error("as many orders are watched from {address} as from one address may be, {most}")]
+    #[error("address {address} is at its limit of {most} watched orders")]
     TooManyOfAddress { address: ClientAddress, most: usize },
     #[error(
         "user {0} has not verified the e-mail address; verify it, get a new token with the refresh token, and watch then"
     )]
     EmailUnverified(Uuid),
-    #[error("the order was watched for {0:?}, as long as it may be")]
+    #[error("the watch has reached its time limit of {0:?}")]
     WatchedLongEnough(Duration),
-    #[error("the server ends")]
+    #[error("the server is shutting down")]
     ShuttingDown,
     #[error(transparent)]
     Common(#[from] CommonError),
 }
 
 impl Error {
-    /// There is no such order among those of `owner`: who may not see all others learns no more than that.
+    /// `owner` has no such order. Callers who see only their own orders do not learn whether it exists.
     pub fn no_order(order_id: Uuid, owner: Option<Uuid>) -> Self {
         match owner {
             Some(_) => Self::PermissionDenied,
@@ -94,9 +94,7 @@ impl From<Error> for Status {
                 "USER_UNKNOWN",
                 "angarium.user.v1.User",
                 &id.to_string(),
-                format!(
-                    "{message}; a user becomes known a moment after registration, so right after it try again"
-                ),
+                format!("{message}; shortly after a registration, try again"),
                 RETRY_WHEN_UNKNOWN,
             ),
             Error::UserDeleted(id) => {
@@ -120,7 +118,7 @@ impl From<Error> for Status {
             Error::TooManyOfCaller { user_id, most } => status::quota_exceeded(
                 "TOO_MANY_WATCHERS_OF_CALLER",
                 &format!("user:{user_id}"),
-                &format!("{most} orders watched at a time"),
+                &format!("at most {most} watched orders at a time"),
                 RETRY_WHEN_WATCHED,
             ),
             Error::TooManyOfAddress { address, most } => status::quota_exceeded(
@@ -145,17 +143,17 @@ impl From<Error> for Status {
 impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
-            // What is not there yet may come: events of different aggregates arrive in any order.
+            // It may still arrive: events of different aggregates have no common order.
             Error::UserUnknown(_) => Self::retry(error),
             Error::Common(error) => error.into(),
-            // Only callers are watchers.
+            // Handlers do not watch.
             Error::TooManyWatchers
             | Error::TooManyOfCaller { .. }
             | Error::TooManyOfAddress { .. }
             | Error::EmailUnverified(_)
             | Error::WatchedLongEnough(_)
             | Error::ShuttingDown => Self::retry(error),
-            // An order is there before anything is said of it here.
+            // The order was created in this database before any event about it.
             Error::OrderNotFound(_)
             | Error::PermissionDenied
             | Error::UserDeleted(_)
@@ -164,7 +162,7 @@ impl From<Error> for HandlerError {
     }
 }
 
-/// Named by the state that is in the way: that is what the caller can do something about.
+/// The reason code: the current state, because the caller can act on that.
 fn reason(illegal: IllegalTransition) -> &'static str {
     match illegal.from {
         State::Placed => "ORDER_NOT_CONFIRMED",
@@ -194,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
+    fn a_handler_retries_missing_data_and_rejects_invalid_data() {
         for may_come in [
             Error::UserUnknown(Uuid::nil()),
             Error::from(DbErr::Custom("away".to_owned())),

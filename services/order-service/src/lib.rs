@@ -1,12 +1,12 @@
-//! Orders: placed, confirmed, shipped, cancelled, and watched on their way.
+//! Orders: placed, confirmed, shipped, cancelled, and watched.
 //!
-//! Owns orders with their lines, and a view of users that it fills from their events alone: it never calls the user service.
-//! Consumes the events of users, `key.published`, and `expiry.elapsed` from itself ([`events`]); publishes `order.placed`,
+//! Owns orders with their lines, and a view of users that it builds from events only: it never calls the user service.
+//! Consumes the events of users, `key.published`, and its own `expiry.elapsed` ([`events`]). Publishes `order.placed`,
 //! `order.confirmed`, `order.shipped` and `order.cancelled` ([`changes`]).
 //!
-//! A call comes in at [`grpc`], becomes a command in [`commands`], which asks the aggregate ([`order`]) and writes through
-//! [`store`]; whoever waits for what is written is told by [`watch`]; what the deletion of a user leaves to be done is done by
-//! [`settling`]; [`app`] puts it all together.
+//! [`grpc`] receives a call; [`commands`] runs it as a command, which asks the aggregate ([`order`]) and writes through
+//! [`store`]. [`watch`] streams changes to watchers. [`settling`] completes the deletion of a user. [`app`] puts it
+//! together.
 
 #![forbid(unsafe_code)]
 
@@ -28,11 +28,11 @@ pub mod watch;
 
 pub use app::{App, DEFINITION};
 
-/// What this service is called in logs, events and connections.
+/// The name in logs, events and connections.
 pub const NAME: &str = DEFINITION.name;
 
 /// All flags and variables of the service.
 pub type Args = service::Args<App>;
 
-/// Its checked configuration.
+/// Its validated configuration.
 pub type Config = service::Config<config::OrderConfig>;

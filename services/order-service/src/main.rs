@@ -1,4 +1,4 @@
-//! The order service as a process of its own.
+//! The order service in its own process.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
-//! Amounts of money, exact to the nano unit, with every overflow noticed.
+//! Amounts of money, exact to the nano unit, with checks for overflow.
 //!
-//! The same range and form as `google.type.Money`, which is where they come from and go to.
+//! The same range and form as `google.type.Money`.
 
 /// An amount in one currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Money {
 
 const NANOS_PER_UNIT: i128 = 1_000_000_000;
 
-/// Why something is not an amount of money that can be charged.
+/// Why a value is not a valid price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMoney {
     #[error("must have a currency code of three capital letters (ISO 4217)")]
@@ -23,16 +23,16 @@ pub enum InvalidMoney {
     Negative,
 }
 
-/// A sum does not fit into an amount of money.
+/// A sum or product is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the amount is too large")]
 pub struct TooLarge;
 
 impl Money {
-    /// A price as it comes from outside: not negative, in a currency that can be one.
+    /// A price from a request: not negative, with a plausible currency.
     ///
     /// # Errors
-    /// Says which part is wrong.
+    /// Names the invalid part.
     pub fn price(currency: &str, units: i64, nanos: i32) -> Result<Self, InvalidMoney> {
         if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return Err(InvalidMoney::Currency);
@@ -46,7 +46,7 @@ impl Money {
         Ok(Self::stored(currency, units, nanos))
     }
 
-    /// An amount that was valid when it was written.
+    /// A stored amount, which was validated when it was written.
     pub fn stored(currency: &str, units: i64, nanos: i32) -> Self {
         Self {
             currency: currency.to_owned(),
@@ -58,9 +58,8 @@ impl Money {
         &self.currency
     }
 
-    /// Whole units.
     pub fn units(&self) -> i64 {
-        // Every way to make an amount keeps it within range.
+        // All constructors keep the amount in range.
         i64::try_from(self.nanos / NANOS_PER_UNIT).unwrap_or(i64::MAX)
     }
 
@@ -69,16 +68,11 @@ impl Money {
         i32::try_from(self.nanos % NANOS_PER_UNIT).unwrap_or_default()
     }
 
-    /// # Errors
-    /// Where the product is out of range.
     pub fn times(&self, quantity: u32) -> Result<Self, TooLarge> {
         self.with(self.nanos.checked_mul(quantity.into()).ok_or(TooLarge)?)
     }
 
-    /// The sum with an amount of the same currency, which the caller has made sure of.
-    ///
-    /// # Errors
-    /// Where the sum is out of range.
+    /// The sum of two amounts. The caller ensures that the currencies are equal.
     pub fn plus(&self, other: &Self) -> Result<Self, TooLarge> {
         self.with(self.nanos.checked_add(other.nanos).ok_or(TooLarge)?)
     }

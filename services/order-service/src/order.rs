@@ -1,7 +1,7 @@
-//! The aggregate: what an order is, and which changes it allows. Pure.
+//! The aggregate: an order and its allowed changes. Pure.
 //!
-//! Each change raises the version by one, and each version is one event. A change leaves its own time behind and no other's
-//! is written over, so that every earlier version can be told from the latest one ([`Order::since`]).
+//! Each change raises the version by one; each version is one event. A change sets its own time and keeps the times of
+//! others, so every earlier version can be derived from the latest ([`Order::since`]).
 
 use uuid::Uuid;
 
@@ -20,10 +20,10 @@ pub struct Order {
     pub state: State,
     pub lines: Vec<Line>,
     pub total: Money,
-    /// 1 when placed, and one more with each change.
+    /// 1 when placed, plus one per change.
     pub version: i64,
     pub created_at_ms: i64,
-    /// When it is cancelled, unless it was confirmed before.
+    /// When it is cancelled if it is not confirmed before.
     pub expires_at_ms: i64,
     pub updated_at_ms: i64,
     pub confirmed_at_ms: Option<i64>,
@@ -41,11 +41,11 @@ pub struct Shipment {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cancellation {
     pub at_ms: i64,
-    /// Empty where none was given.
+    /// Empty if none was given.
     pub reason: String,
 }
 
-/// A step, with what belongs to it.
+/// A step with its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Confirm,
@@ -59,7 +59,7 @@ pub enum Change {
 }
 
 impl Order {
-    /// A new order of these lines, which waits to be confirmed until `expires_at_ms`.
+    /// A new order, which must be confirmed before `expires_at_ms`.
     pub fn place(id: Uuid, user_id: Uuid, lines: Lines, now_ms: i64, expires_at_ms: i64) -> Self {
         Self {
             id,
@@ -77,14 +77,14 @@ impl Order {
         }
     }
 
-    /// Makes the change.
+    /// Applies the change.
     ///
     /// # Errors
-    /// Where the order's state does not allow it; the order is then as it was.
+    /// If the order's state does not allow it; the order is then unchanged.
     pub fn apply(&mut self, change: Change, now_ms: i64) -> Result<(), IllegalTransition> {
         self.state = self.state.after(change.step())?;
         self.version += 1;
-        // Clocks differ between machines, and are set back. An order's own times are not.
+        // Clocks differ between machines and may be set back. The times of an order never go back.
         let at_ms = now_ms.max(self.updated_at_ms);
         self.updated_at_ms = at_ms;
         match change {
@@ -104,7 +104,7 @@ impl Order {
         Ok(())
     }
 
-    /// What the order has been since `version`, oldest first, up to what it is now; `version` itself left out.
+    /// The versions of the order after `version`, oldest first, up to the current one.
     pub fn since(&self, version: i64) -> Vec<Self> {
         (version + 1..=self.version)
             .map(|version| self.as_of(version))
@@ -115,7 +115,8 @@ impl Order {
         if version >= self.version {
             return self.clone();
         }
-        // The last change is a shipment or a cancellation where there was one before it: and that was the confirmation.
+        // If there was a change before the last one, it was the confirmation; the last one is a shipment or a
+        // cancellation.
         let confirmed_at_ms = self.confirmed_at_ms.filter(|_| version > 1);
         Self {
             state: match confirmed_at_ms {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_takes_the_next_version_and_leaves_its_time_and_what_belongs_to_it() {
+    fn a_change_takes_the_next_version_and_records_time_and_data() {
         let mut order = placed();
         assert_eq!((order.state, order.version), (State::Placed, 1));
         order.apply(Change::Confirm, 2_000).unwrap();
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_earlier_version_can_be_told_from_the_latest() {
+    fn every_earlier_version_can_be_derived_from_the_latest() {
         for path in [
             vec![],
             vec![Change::Confirm],

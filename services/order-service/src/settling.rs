@@ -1,7 +1,7 @@
-//! Settles the deletion of users: cancels their open orders and erases what was written about the others.
+//! Completes the deletion of users: cancels their open orders and erases texts in the others.
 //!
-//! The handler of `user.deleted` marks the user, from which moment on no order is taken for them; how much is left to be done
-//! has no bound, so the worker of [`service::settling`] does it, a few orders in a transaction, until nothing is left.
+//! The handler of `user.deleted` marks the user; from then on the user cannot place orders. The number of orders has no
+//! bound, so the worker of [`service::settling`] handles a few per transaction until none is left.
 
 use messaging::{Transaction, trace};
 use service::settling::{Deleted, Deletions};
@@ -13,9 +13,9 @@ use crate::error::Error;
 use crate::order::Change;
 use crate::store::{settling, users};
 
-/// Why such an order is cancelled, for who reads it later.
+/// The reason of the cancellation, for people.
 pub const REASON: &str = "the user was deleted";
-/// Orders that are cancelled in one transaction: short enough that nobody has to wait for it.
+/// Orders per transaction: few, so that no other transaction waits long.
 const CANCELLED_AT_ONCE: u64 = 50;
 const ERASED_AT_ONCE: u64 = 500;
 
@@ -55,7 +55,7 @@ impl Deletions for Orders {
     }
 }
 
-/// Whether there may be more.
+/// Returns whether there may be more.
 async fn cancel_some(transaction: &Transaction, user: &Deleted) -> Result<bool, Error> {
     let orders = settling::lock_open_orders(transaction, user.user_id, CANCELLED_AT_ONCE).await?;
     let may_be_more = !orders.is_empty();
@@ -69,7 +69,7 @@ async fn cancel_some(transaction: &Transaction, user: &Deleted) -> Result<bool, 
     Ok(may_be_more)
 }
 
-/// Whether there may be more.
+/// Returns whether there may be more.
 async fn erase_some(transaction: &Transaction, user: &Deleted) -> Result<bool, Error> {
     let erased = settling::erase_texts(transaction, user.user_id, REASON, ERASED_AT_ONCE).await?;
     Ok(erased > 0)

@@ -1,7 +1,7 @@
-//! The tables `orders`, `order_line` and `known_user`, and the queries on them.
+//! The tables `orders`, `order_line` and `known_user`, and their queries.
 //!
-//! Plain functions over a connection or a transaction, so that what is committed together is visible where it is committed.
-//! Whose order it may be stands in the query: what is not the owner's is not even read.
+//! Plain functions over a connection or a transaction, so that a command shows what it commits together. The queries
+//! check the owner: an order of another user is not even read.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ pub async fn insert_order(db: &impl ConnectionTrait, order: &Order) -> Result<()
     Ok(())
 }
 
-/// The order, if it is this owner's; whoever's it is where no owner is given.
+/// The order if it belongs to `owner`; any order without `owner`.
 pub async fn find_order(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -47,7 +47,8 @@ pub async fn find_order(
     with_lines(db, row).await
 }
 
-/// As [`find_order`], locked until the transaction ends: two changes at once would take the same version.
+/// As [`find_order`], but locked until the transaction ends, because two concurrent changes would take the same
+/// version.
 pub async fn lock_order(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -57,14 +58,14 @@ pub async fn lock_order(
     with_lines(db, row).await
 }
 
-/// Writes what can change of an order. What never does is written as it is.
+/// Writes the changeable columns of an order.
 pub async fn update_order(db: &impl ConnectionTrait, order: &Order) -> Result<(), DbErr> {
     let row = orders::row(order).into_active_model().reset_all();
     row.update(db).await?;
     Ok(())
 }
 
-/// The versions that these orders have now.
+/// The current versions of these orders.
 pub async fn versions(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = Uuid>,
@@ -98,7 +99,7 @@ async fn with_lines(
     Ok(orders.into_iter().next())
 }
 
-/// The orders in the sequence of `rows`, with the lines of all of them read at once.
+/// The orders of `rows`, in the same order, with their lines from one query.
 async fn all_with_lines(
     db: &impl ConnectionTrait,
     rows: Vec<orders::Model>,
@@ -178,5 +179,7 @@ fn stored_id(text: &str) -> Result<Uuid, DbErr> {
 }
 
 fn unreadable(column: &str) -> DbErr {
-    DbErr::Type(format!("{column} holds what this release never writes"))
+    DbErr::Type(format!(
+        "{column} has a value that this release never writes"
+    ))
 }

@@ -1,9 +1,9 @@
-//! Watching orders: who watches one is told of each of its changes, once and in order, whichever replica has made it.
+//! Streams the changes of orders to watchers, each change once and in order, whichever replica made it.
 //!
-//! The database is what is watched, not the broker: one query finds the new versions of all orders that are watched here,
-//! after each commit of this process, and once a second for those of others. What lies between the last version that was
-//! told and the new one is told as well ([`Order::since`]). A stream takes its next message only once the one before is
-//! gone, so a slow client costs no memory.
+//! It polls the database, not the broker: one query finds new versions of all watched orders, after each commit of this
+//! process and once a second for commits of other replicas. Versions between the last sent one and the new one are
+//! derived ([`Order::since`]). A stream produces its next message only after the previous one was sent, so a slow
+//! client costs no memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,14 +26,14 @@ use crate::store;
 
 /// The signal that a committed change of an order raises.
 pub const SIGNAL: &str = "orders";
-/// How often to look for the changes of other replicas, while anything is watched.
+/// The interval of polls for changes of other replicas, while any order is watched.
 const POLL: Duration = Duration::from_secs(1);
-/// Commits that follow one another within this are looked at together.
+/// Commits within this time are handled by one query.
 const PAUSE: Duration = Duration::from_millis(10);
-/// No stream lasts longer: who still wants it asks again, and may come to another replica.
+/// The longest stream. A client then calls again, possibly on another replica.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// All who watch orders in this process.
+/// All watchers of this process.
 #[derive(Clone)]
 pub struct Watchers {
     store: Store,
@@ -42,11 +42,11 @@ pub struct Watchers {
     begun: Arc<Notify>,
 }
 
-/// The last known version of each order that somebody watches; `None` once nobody is told any more.
+/// The last known version of each watched order; `None` after the shutdown has begun.
 type Watched = Option<HashMap<Uuid, watch::Sender<i64>>>;
 
 impl Watchers {
-    /// Watched by as many at a time as `limits` says.
+    /// With `limits` on the number of watchers at a time.
     pub fn new(store: Store, limits: Limits) -> Self {
         Self {
             store,
@@ -56,11 +56,11 @@ impl Watchers {
         }
     }
 
-    /// The order as it is and as it becomes, for this caller at this address, until it is final, or until `deadline`.
+    /// Streams the current order and its changes to this caller, until a final state or `deadline`.
     ///
     /// # Errors
-    /// Where the caller's address is not verified, there is no such order that the caller may see, or no slot is left. The stream itself fails at the deadline, and where this
-    /// process ends before.
+    /// If the caller's address is not verified, the caller has no such order, or no slot is free. The stream itself fails at
+    /// the deadline and when this process shuts down.
     pub async fn watch(
         &self,
         order_id: Uuid,
@@ -74,7 +74,7 @@ impl Watchers {
         }
         let slot = self.slots.take(address, Some(caller.user_id))?;
         let owner = caller.owner();
-        // Before the order is read: what changes in between is noticed.
+        // Before the order is read, so that a change in between is noticed.
         let versions = self.subscribe(order_id).ok_or(Error::ShuttingDown)?;
         let db = self.store.connection();
         let order = store::find_order(db, order_id, owner)
@@ -85,8 +85,8 @@ impl Watchers {
         let watching = Watching {
             store: self.store.clone(),
             order_id,
-            told: None,
-            to_tell: VecDeque::from([order]),
+            sent: None,
+            to_send: VecDeque::from([order]),
             versions,
             begun: now,
             limit: left.min(LONGEST),
@@ -95,13 +95,14 @@ impl Watchers {
         Ok(stream::try_unfold(watching, Watching::next))
     }
 
-    /// Tells the watchers of new versions until `stop`, and then that there is no more to come.
+    /// Notifies the watchers of new versions until `stop`, then ends their streams.
     pub async fn run(self, stop: CancellationToken) {
         let committed = self.store.signal(SIGNAL);
         while !stop.is_cancelled() {
             let watched = self.watched_ids();
-            if let Err(error) = self.look(&watched).await {
-                tracing::debug!(%error, "watched orders cannot be looked at, trying again");
+            let looked = ::store::end_soon(&stop, self.look(&watched)).await;
+            if let Some(Err(error)) = looked {
+                tracing::debug!(%error, "cannot read the versions of watched orders, retrying");
             }
             let next = async {
                 if watched.is_empty() {
@@ -142,7 +143,7 @@ impl Watchers {
         Some(receiver)
     }
 
-    /// Forgets what nobody watches any more.
+    /// Also removes orders without watchers.
     fn watched_ids(&self) -> Vec<Uuid> {
         let mut watched = self.lock();
         let Some(watched) = watched.as_mut() else {
@@ -157,32 +158,31 @@ impl Watchers {
     }
 }
 
-/// One stream.
 struct Watching {
     store: Store,
     order_id: Uuid,
-    /// What was told last.
-    told: Option<Order>,
-    to_tell: VecDeque<Order>,
+    /// The last sent state.
+    sent: Option<Order>,
+    to_send: VecDeque<Order>,
     versions: watch::Receiver<i64>,
     begun: Instant,
-    /// How long it may last.
+    /// The time limit of the stream.
     limit: Duration,
     _slot: Slot,
 }
 
 impl Watching {
     async fn next(mut self) -> Result<Option<(Order, Self)>, Error> {
-        while self.to_tell.is_empty() {
-            let (told, is_final) = self
-                .told
+        while self.to_send.is_empty() {
+            let (sent, is_final) = self
+                .sent
                 .as_ref()
-                .map_or((0, false), |told| (told.version, told.state.is_final()));
+                .map_or((0, false), |sent| (sent.version, sent.state.is_final()));
             if is_final {
                 return Ok(None);
             }
             tokio::select! {
-                newer = self.versions.wait_for(|version| *version > told) => {
+                newer = self.versions.wait_for(|version| *version > sent) => {
                     newer.map_err(|_| Error::ShuttingDown)?;
                 }
                 () = tokio::time::sleep_until(self.begun + self.limit) => {
@@ -192,10 +192,10 @@ impl Watching {
             let order = store::find_order(self.store.connection(), self.order_id, None)
                 .await?
                 .ok_or(Error::OrderNotFound(self.order_id))?;
-            self.to_tell.extend(order.since(told));
+            self.to_send.extend(order.since(sent));
         }
-        let order = self.to_tell.pop_front();
-        self.told.clone_from(&order);
+        let order = self.to_send.pop_front();
+        self.sent.clone_from(&order);
         Ok(order.map(|order| (order, self)))
     }
 }

@@ -1,4 +1,4 @@
-//! The Rust that checks one field: a call into `src/validation.rs` for each of its rules.
+//! Generates the Rust that checks one field: a call into `src/validation.rs` per rule.
 
 use prost_reflect::{FieldDescriptor, Kind};
 
@@ -6,7 +6,7 @@ use crate::rules::{Check, Ignore, Rules};
 use crate::rust;
 use crate::validation::is_ours;
 
-/// The statements that check the field; empty where nothing is asked of it.
+/// The statements that check the field; empty if it has no rules.
 pub(crate) fn of_field(field: &FieldDescriptor, rules: &Rules) -> String {
     if rules.ignore == Ignore::Always {
         return String::new();
@@ -59,7 +59,7 @@ fn of_list(field: &FieldDescriptor, rules: &Rules, member: &str) -> String {
     format!("{length}for (index, item) in {member}.iter(){copied}.enumerate() {{\n{check}}}\n")
 }
 
-/// `value` is a place or a reference of text and bytes, and by value of anything else.
+/// `value` is an expression: a place or reference for text and bytes, a value otherwise.
 fn of_value(
     field: &FieldDescriptor,
     rules: &Rules,
@@ -104,7 +104,7 @@ fn of_value(
     call + "\n"
 }
 
-/// The values of the field's enum that a caller may send, with their names.
+/// The enum values that a caller may send, with their names.
 fn allowed(field: &FieldDescriptor, not_in: &[i32], is_required: bool) -> Vec<(i32, String)> {
     let Kind::Enum(descriptor) = field.kind() else {
         return Vec::new();

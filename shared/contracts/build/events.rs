@@ -1,6 +1,6 @@
-//! Which messages are events and where they go, as their options say, and the `impl Event` of each.
+//! Reads which messages are events and where they go, and generates the `impl Event` of each.
 //!
-//! `event_checks.rs` holds the rules: an event that breaks one ends the build.
+//! `event_checks.rs` holds the rules: an event that breaks one fails the build.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -22,11 +22,11 @@ pub(crate) struct EventMessage {
     pub(crate) may_be_unrouted: bool,
     pub(crate) person_id_field: String,
     pub(crate) has_sensitive_fields: bool,
-    /// The top-level members that are sensitive or hold something that is, as they are called in Rust.
+    /// The Rust names of the top-level members that are sensitive or contain sensitive fields.
     pub(crate) sensitive_members: BTreeSet<String>,
 }
 
-/// All events of the files, or every mistake in them.
+/// All events of the files, or all mistakes.
 pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<EventMessage>, Vec<String>> {
     let options = Options::find(pool).map_err(|error| vec![error])?;
     let mut events = Vec::new();
@@ -65,7 +65,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<EventMessage>, Vec<Strin
     }
 }
 
-/// The `impl Event` of each event, and the catalogue of all.
+/// The `impl Event` of each event, and the catalogue of all events.
 pub(crate) fn to_rust(events: &[EventMessage]) -> String {
     let mut code = String::new();
     for event in events {
@@ -133,7 +133,7 @@ impl EventMessage {
         format!("fn person_id(&self) -> Option<&str> {{ Some(&self.{field}) }}\n")
     }
 
-    /// The body of a function that reads `bytes` and writes them without what is sensitive.
+    /// The body of a function that reads `bytes` and writes them without the sensitive fields.
     fn blanking(&self) -> String {
         let path = rust::path(&self.message);
         let binding = if self.has_sensitive_fields {
@@ -152,7 +152,7 @@ impl EventMessage {
         code
     }
 
-    /// The same kind of aggregate: one numbering of versions, and what a consumer that keeps the order takes whole.
+    /// Whether both belong to the same kind of aggregate, with one sequence of versions.
     pub(crate) fn is_sibling_of(&self, other: &Self) -> bool {
         self.exchange == other.exchange && self.aggregate == other.aggregate
     }
@@ -191,7 +191,7 @@ fn sensitive_members(options: &Options, message: &MessageDescriptor) -> BTreeSet
         options.is_sensitive(field) || inner.is_some_and(|inner| options.holds_sensitive(&inner))
     });
     let members = sensitive.map(|field| match field.containing_oneof() {
-        // What prost generates for `optional` is a field.
+        // prost generates a field for `optional`, although protobuf has a oneof there.
         Some(oneof) if !oneof.is_synthetic() => rust::identifier(oneof.name()),
         _ => rust::identifier(field.name()),
     });

@@ -1,4 +1,4 @@
-//! Reads our own options (angarium/event/v1/event.proto) from the descriptors.
+//! Reads our options (angarium/event/v1/event.proto) from the descriptors.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ impl Options {
         })
     }
 
-    /// What the message says about itself as an event, if it is one.
+    /// The event option of the message, if any.
     pub(crate) fn event(&self, message: &MessageDescriptor) -> Option<DynamicMessage> {
         let options = message.options();
         if !options.has_extension(&self.event) {
@@ -34,13 +34,12 @@ impl Options {
         options.get_extension(&self.event).as_message().cloned()
     }
 
-    /// Whether the field holds a secret or personal data.
     pub(crate) fn is_sensitive(&self, field: &FieldDescriptor) -> bool {
         let options = field.options();
         options.get_extension(&self.sensitive).as_bool() == Some(true)
     }
 
-    /// Whether the message has a sensitive field, at any depth.
+    /// Whether the message has a sensitive field at any depth.
     pub(crate) fn holds_sensitive(&self, message: &MessageDescriptor) -> bool {
         let mut seen = BTreeSet::new();
         let mut messages = vec![message.clone()];
@@ -61,7 +60,7 @@ impl Options {
     }
 }
 
-/// How a mistake is named: the file, the message, what is wrong, and what to do.
+/// Formats a mistake: file, message, what is wrong, and what to do.
 pub(crate) fn mistake(message: &MessageDescriptor, what: &str) -> String {
     let file = message.parent_file();
     format!("proto/{}: message {}: {what}", file.name(), message.name())

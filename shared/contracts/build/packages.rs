@@ -1,12 +1,12 @@
-//! The modules of the packages, nested as the packages are, because the generated code finds its neighbours by relative paths.
-//! A new package needs no line anywhere.
+//! The modules of the packages, nested like the packages, because generated code refers to its neighbours by relative
+//! paths. A new package needs no change here.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use prost_reflect::DescriptorPool;
 
-/// Where the generated code of each package of ours stands.
+/// The generated code of each of our packages.
 pub(crate) fn generated(pool: &DescriptorPool) -> String {
     let mut code = String::from("pub(crate) mod angarium {\n");
     for noun in nouns(pool) {
@@ -21,7 +21,7 @@ pub(crate) fn generated(pool: &DescriptorPool) -> String {
     code
 }
 
-/// What the crate shows of them: `contracts::user::v1`.
+/// The public part: `contracts::user::v1`.
 pub(crate) fn shown(pool: &DescriptorPool) -> String {
     let mut code = String::new();
     for noun in nouns(pool) {
@@ -34,7 +34,7 @@ pub(crate) fn shown(pool: &DescriptorPool) -> String {
     code
 }
 
-/// `user` for `angarium.user.v1`. A file that declares options is none for services.
+/// `user` for `angarium.user.v1`. A package that only declares options is left out.
 fn nouns(pool: &DescriptorPool) -> BTreeSet<String> {
     let files = pool
         .files()

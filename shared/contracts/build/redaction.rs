@@ -1,4 +1,4 @@
-//! The `impl Debug` of the messages that have sensitive fields: they can be logged, and their secrets cannot.
+//! Generates a redacting `impl Debug` for messages with sensitive fields, so that they can be logged.
 
 use std::fmt::Write;
 
@@ -7,13 +7,12 @@ use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, Kind, MessageD
 use crate::options::{Options, mistake};
 use crate::rust;
 
-/// A message of which at least one field is sensitive.
 pub(crate) struct RedactedMessage {
     message: MessageDescriptor,
     sensitive: Vec<FieldDescriptor>,
 }
 
-/// All messages with sensitive fields, or every one of them that cannot be redacted.
+/// All messages with sensitive fields, or all that cannot be redacted.
 pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<RedactedMessage>, Vec<String>> {
     let options = Options::find(pool).map_err(|error| vec![error])?;
     let mut messages = Vec::new();
@@ -26,7 +25,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<RedactedMessage>, Vec<St
         if sensitive.is_empty() {
             continue;
         }
-        // The code generator withholds `Debug` from all that is declared inside the message too.
+        // The code generator also omits `Debug` for everything that is declared inside the message.
         let is_flat = message.parent_message().is_none()
             && message.child_messages().all(|child| child.is_map_entry())
             && message.oneofs().all(|oneof| oneof.is_synthetic());
@@ -81,7 +80,7 @@ impl RedactedMessage {
         if self.sensitive.contains(field) {
             return "&::core::format_args!(\"[redacted]\")".to_owned();
         }
-        // prost keeps an enum as a number; its name is what a reader of a log can use.
+        // prost stores an enum as a number; a reader of the log needs the name.
         let is_one_enum = matches!(field.kind(), Kind::Enum(_))
             && field.cardinality() != Cardinality::Repeated
             && !field.supports_presence();

@@ -1,6 +1,6 @@
-//! Reads the rules of `buf/validate/validate.proto` from a field: those that the generated checks know, and no other.
+//! Reads the rules of `buf/validate/validate.proto` from a field.
 //!
-//! What is not known here is a mistake that ends the build, never a rule that a proto states and nobody enforces.
+//! An unknown rule fails the build. Otherwise a proto could state a rule that no code enforces.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Value};
 
@@ -10,21 +10,21 @@ const ONEOF: &str = "buf.validate.oneof";
 // The values of `buf.validate.Ignore`.
 const IF_ZERO_VALUE: i32 = 1;
 const ALWAYS: i32 = 3;
-/// The patterns that the generated checks know. They are matched as text: no regular expression runs at a request.
+/// The supported patterns. They are compared as text: no regular expression runs in a request.
 const ONE_LINE: &str = r"^\P{Cc}*$";
 const PADDED_LINE: &str = r"^\s*\P{Cc}*\s*$";
 const LINES: &str = r"^[\P{Cc}\t\n\r]*$";
 
-/// What one field must be.
+/// The rules of one field.
 #[derive(Default)]
 pub(crate) struct Rules {
     pub(crate) required: bool,
     pub(crate) ignore: Ignore,
-    /// `None` where nothing is said about the value.
+    /// `None` if the value has no rules.
     pub(crate) check: Option<Check>,
 }
 
-/// When nothing is asked of the value.
+/// When the rules do not apply.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Ignore {
     #[default]
@@ -33,7 +33,7 @@ pub(crate) enum Ignore {
     Always,
 }
 
-/// What the value must be, by its kind. Bounds are inclusive.
+/// The rule for the value, by its kind. Bounds are inclusive.
 pub(crate) enum Check {
     Text {
         min: u64,
@@ -59,7 +59,7 @@ pub(crate) enum Check {
     },
 }
 
-/// What the characters of a text are: the names of `Form` in `src/validation.rs`.
+/// The allowed characters of a text: the names of `Form` in `src/validation.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Any,
@@ -70,7 +70,7 @@ pub(crate) enum Form {
 }
 
 impl Check {
-    /// Whether it keeps a caller from sending as much as fits into a message.
+    /// Whether the rules bound the size of the value.
     pub(crate) fn is_bounded(&self) -> bool {
         match self {
             Self::Text { max, form, .. } => max.is_some() || *form == Form::Uuid,
@@ -82,10 +82,10 @@ impl Check {
     }
 }
 
-/// What the field's options ask of it.
+/// Reads the rules of the field.
 ///
 /// # Errors
-/// The rule that is not known, or does not fit.
+/// A rule is unknown or does not fit the field.
 pub(crate) fn of_field(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Rules, String> {
     let Some(extension) = pool.get_extension_by_name(FIELD) else {
         return Ok(Rules::default());
@@ -99,7 +99,7 @@ pub(crate) fn of_field(pool: &DescriptorPool, field: &FieldDescriptor) -> Result
     read(rules, &field.kind(), field.is_list())
 }
 
-/// Whether rules stand where none can be checked: at a message, or at a oneof.
+/// Whether a message or oneof has rules: the build cannot check these.
 pub(crate) fn misplaced(
     pool: &DescriptorPool,
     message: &prost_reflect::MessageDescriptor,
@@ -209,7 +209,7 @@ fn number(rules: &DynamicMessage, kind: &str) -> Result<Check, String> {
             _ => return Err(name()),
         }
     }
-    // protovalidate takes such a pair for "outside of".
+    // protovalidate reads such a pair as "outside of".
     if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
@@ -249,7 +249,7 @@ fn list(rules: &DynamicMessage, kind: &Kind) -> Result<Check, String> {
     Ok(Check::List { min, max, items })
 }
 
-/// Everything that a message of rules says, by name.
+/// All set fields of a rules message, by name.
 fn set(rules: &DynamicMessage) -> Result<Vec<(String, Value)>, String> {
     if let Some((extension, _)) = rules.extensions().next() {
         return Err(unknown(extension.full_name()));
@@ -273,7 +273,7 @@ fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// How `FieldRules` calls the rules of a kind.
+/// The name of the kind's rules in `FieldRules`.
 fn name_of(kind: &Kind) -> &'static str {
     match kind {
         Kind::String => "string",

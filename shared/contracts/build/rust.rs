@@ -1,4 +1,4 @@
-//! Where the generated Rust stands for what a proto file declares.
+//! Rust names of what a proto file declares.
 
 use prost_reflect::MessageDescriptor;
 
@@ -9,7 +9,7 @@ pub(crate) fn path(message: &MessageDescriptor) -> String {
     format!("crate::{}::{}", package.replace('.', "::"), message.name())
 }
 
-/// A field's identifier; raw, as a field may be called `type`.
+/// A field's identifier, raw because a field may be called `type`.
 pub(crate) fn identifier(field: &str) -> String {
     format!("r#{field}")
 }

@@ -1,10 +1,10 @@
-//! What the generated gRPC servers have in common, as one trait: each has the same methods, and tonic gives them no name.
+//! One trait for the generated gRPC servers: all have the same methods, but tonic defines no trait for them.
 
 use std::fmt::Write;
 
 use prost_reflect::DescriptorPool;
 
-/// `impl GrpcServer` for the server of each service of ours.
+/// `impl GrpcServer` for the server of each of our services.
 pub(crate) fn to_rust(pool: &DescriptorPool) -> String {
     let mut code = String::new();
     for service in pool.services() {
@@ -25,7 +25,7 @@ pub(crate) fn to_rust(pool: &DescriptorPool) -> String {
     code
 }
 
-/// As tonic names the module of a service.
+/// tonic's module name for a service.
 fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     for letter in name.chars() {

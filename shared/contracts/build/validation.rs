@@ -1,7 +1,7 @@
-//! The `impl Validate` of every message that a request can hold, from the rules in its own annotations.
+//! Generates `impl Validate` for every message that a request can contain, from the annotations of its fields.
 //!
-//! Guarantees that each string, list and number that a caller can send is bounded, and that a rule which a proto states is
-//! one that is checked: a field without a bound, a rule that is not known and one that no request reaches end the build.
+//! Guarantees that each string, list and number of a request is bounded, and that each stated rule is checked. An
+//! unbounded field, an unknown rule, or a rule that no request reaches fails the build.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,16 +13,16 @@ use crate::options::mistake;
 use crate::rules::{self, Check, Ignore, Rules};
 use crate::rust;
 
-/// The packages whose files are ours: only their messages carry rules.
+/// The packages of our files: only their messages have rules.
 const OURS: &str = "angarium.";
 
-/// A message of requests, and what each of its fields must be.
+/// A message of requests, and the rules of its fields.
 pub(crate) struct ValidatedMessage {
     message: MessageDescriptor,
     fields: Vec<(FieldDescriptor, Rules)>,
 }
 
-/// All messages that requests can hold, or every mistake in them.
+/// All messages that requests can contain, or all mistakes.
 pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<ValidatedMessage>, Vec<String>> {
     let requests = reachable(pool);
     let mut validated = Vec::new();
@@ -55,7 +55,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Vec<ValidatedMessage>, Vec<S
     }
 }
 
-/// The `impl Validate` of each message, and the table by which it is read.
+/// The `impl Validate` of each message, and the table of readers.
 pub(crate) fn to_rust(messages: &[ValidatedMessage]) -> String {
     let mut code = String::new();
     for ValidatedMessage { message, fields } in messages {
@@ -82,7 +82,7 @@ pub(crate) fn to_rust(messages: &[ValidatedMessage]) -> String {
     code
 }
 
-/// The messages that callers send, and ours that stand in their fields, at any depth.
+/// The messages that callers send, and our messages inside them, at any depth.
 fn reachable(pool: &DescriptorPool) -> BTreeMap<String, MessageDescriptor> {
     let mut found = BTreeMap::new();
     let mut open: Vec<MessageDescriptor> = pool
@@ -111,11 +111,11 @@ fn inner(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     }
 }
 
-/// Why the field cannot stand as it does.
+/// Why the field cannot be in a request as it is.
 fn wrong_with(field: &FieldDescriptor, rules: &Rules, is_request: bool) -> Option<String> {
     let has_rules = rules.check.is_some() || rules.required || rules.ignore != Ignore::Never;
     if !is_request {
-        let what = "it has rules, but no request holds its message, so nobody would check them";
+        let what = "it has rules, but no request holds its message, so no code checks them";
         return has_rules.then(|| what.to_owned());
     }
     if rules.ignore == Ignore::Always {
@@ -146,7 +146,7 @@ fn wrong_with(field: &FieldDescriptor, rules: &Rules, is_request: bool) -> Optio
     };
     if !check.is_some_and(Check::is_bounded) {
         return Some(format!(
-            "a caller can send whatever fits into a message; bound it by {bound}"
+            "a caller can send as much as fits into a message; add {bound}"
         ));
     }
     if let Some(Check::List { items, .. }) = check

@@ -1,11 +1,10 @@
 //! The contracts: the gRPC APIs and the events of all services, generated from `proto/` when the crate is built.
 //!
-//! The proto files are the only place where a contract is written; the comments on the types here are theirs. Every
-//! event implements [`Event`] by its own option, every message of a request [`Validate`] by its annotations, and messages with
-//! sensitive fields do not show them in `Debug`.
-//! Nothing generated is kept in the repository, and no protoc is needed.
+//! The proto files are the only definition of a contract; they are also the source of the comments on the types here.
+//! Every event implements [`Event`] from its option, every message of a request implements [`Validate`] from its
+//! annotations, and `Debug` hides sensitive fields. Generated code is not in the repository, and no protoc is needed.
 //!
-//! A new package below `proto/angarium` is a module here, as [`user`] is; everything follows from its files.
+//! A new package below `proto/angarium` becomes a module here, like [`user`], without further changes.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -26,23 +25,23 @@ pub mod money {
     pub use crate::generated::google::r#type::Money;
 }
 
-/// All compiled proto files as an encoded `google.protobuf.FileDescriptorSet`: imports, comments and our own options
-/// included. What server reflection answers from.
+/// All compiled proto files as an encoded `google.protobuf.FileDescriptorSet`, with imports, comments and our options.
+/// Server reflection uses it.
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
-/// Every event there is, in the order of the proto files.
+/// All events, in the order of the proto files.
 pub const EVENTS: &[EventInfo] = generated::CATALOGUE;
 
-/// Every request there is, and what stands in one.
+/// All request messages.
 pub const READABLE_REQUESTS: &[Readable] = generated::READABLE_REQUESTS;
 
-/// Every event there is, to be read by its name.
+/// All events, readable by name.
 pub const READABLE_EVENTS: &[Readable] = generated::READABLE_EVENTS;
 
-/// A generated gRPC server, with what is set on all of them.
+/// A generated gRPC server, with the settings that all of them share.
 pub trait GrpcServer {
-    /// Adds it to `routes`, with the most bytes of a request and of a response, and gzip in both directions.
+    /// Adds it to `routes`, with the size limits of a request and of a response in bytes, and gzip in both directions.
     #[must_use]
     fn add_to(
         self,
@@ -51,35 +50,35 @@ pub trait GrpcServer {
     ) -> tonic::service::Routes;
 }
 
-/// What the contract says about an event: for those who have to know events without naming their types.
+/// The contract of an event, for code that works with all events without their types.
 #[derive(Clone, Copy, Debug)]
 pub struct EventInfo {
     /// The full name of the message, such as `angarium.order.v1.OrderPlaced`: the event's type on the wire.
     pub type_name: &'static str,
     /// The exchange that it is published to, such as `order_events`.
     pub exchange: &'static str,
-    /// What it is about, such as `order`.
+    /// The aggregate, such as `order`.
     pub aggregate: &'static str,
     /// The routing key, such as `order.placed`.
     pub routing_key: &'static str,
     /// The field that holds the aggregate's id, such as `order_id`.
     pub aggregate_id_field: &'static str,
-    /// The field that holds the id of the person whose personal data it holds. Each event with a sensitive field has one, and its
-    /// publisher erases it with the person.
+    /// The field with the id of the person that its personal data belongs to. Each event with a sensitive field has
+    /// one; its publisher erases the event's data with the person.
     pub person_id_field: Option<&'static str>,
     /// Whether publishing succeeds although no queue takes the event.
     pub may_be_unrouted: bool,
-    /// Reads an event and shows it as a log or an operator may see it: without what is sensitive.
+    /// Decodes an event and shows it without sensitive fields, for logs and operators.
     pub show: fn(&[u8]) -> Result<String, prost::DecodeError>,
-    /// Reads an event. Returns the id of the person that its personal data belongs to.
+    /// Decodes an event. Returns the id of the person that its personal data belongs to.
     pub person_id: fn(&[u8]) -> Result<Option<String>, prost::DecodeError>,
-    /// Reads an event, and writes it again without what is sensitive.
+    /// Decodes an event and encodes it without sensitive fields.
     pub blanked: fn(&[u8]) -> Result<Vec<u8>, prost::DecodeError>,
-    /// Reads an event with the types of this build, and writes it again.
+    /// Decodes an event with the types of this build and encodes it again.
     pub reencode: fn(&[u8]) -> Result<Vec<u8>, prost::DecodeError>,
 }
 
-/// What the build has written.
+/// The output of the build script.
 #[expect(
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,

@@ -1,28 +1,28 @@
-//! Every message that comes from outside as bytes, by name: for tests that feed them whatever they like.
+//! Every message that arrives from outside as bytes, by name, for tests with arbitrary input.
 //!
-//! The table is generated, so that no request and no event is forgotten.
+//! The table is generated, so that no request and no event is missing.
 
 use std::fmt::Debug;
 
 use crate::{FieldViolation, Validate};
 
-/// A request or an event, and how it is read.
+/// A request or an event, and how to read it.
 #[derive(Clone, Copy)]
 pub struct Readable {
     /// The full name of the message.
     pub type_name: &'static str,
-    /// Reads bytes that say they are one.
+    /// Decodes bytes that claim to be this message.
     pub read: fn(&[u8]) -> Result<Reading, prost::DecodeError>,
 }
 
-/// What came of reading a message.
+/// The result of reading a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The message as it is written again.
+    /// The message, encoded again.
     pub written: Vec<u8>,
-    /// As it would be logged.
+    /// Its form in logs.
     pub shown: String,
-    /// What is wrong with it; nothing for an event.
+    /// Its violations; empty for an event.
     pub violations: Vec<FieldViolation>,
 }
 

@@ -1,19 +1,19 @@
-//! What is wrong with a request by the rules that its own proto file states, in `buf.validate` annotations.
+//! Validates a request by the `buf.validate` annotations of its proto file.
 //!
-//! The build generates one [`Validate`] for each message that a request can hold, as calls of the functions here; so what
-//! the contract says is what is checked. Rules that no annotation can say belong to the domain.
+//! The build generates one [`Validate`] for each message that a request can contain, as calls of the functions here.
+//! Rules that annotations cannot express belong to the domain.
 
 use std::fmt::Write as _;
 
-/// More than that nobody reads, and a small request can hold very many.
+/// No reader needs more, and a small request can contain very many.
 const MOST: usize = 1000;
 
-/// One field that is not as its proto file says.
+/// One field that breaks a rule of its proto file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
     /// The field's path in the request, in proto names: `lines[2].quantity`.
     pub field: String,
-    /// What it must be, in words for the caller. Never what it is.
+    /// What the field must be, for the caller. Never its value.
     pub description: String,
 }
 
@@ -23,21 +23,21 @@ impl From<FieldViolation> for (String, String) {
     }
 }
 
-/// A message that a request can hold.
+/// A message that a request can contain.
 pub trait Validate {
-    /// What is wrong with it, in the order of its fields: at most one violation a field, and 1000 in all.
+    /// Its violations in the order of its fields: at most one per field and 1000 in all.
     fn violations(&self) -> Vec<FieldViolation> {
         let mut found = Findings::default();
         self.check(&mut found);
         found.found
     }
 
-    /// Adds what is wrong with it to `found`.
+    /// Adds its violations to `found`.
     #[doc(hidden)]
     fn check(&self, found: &mut Findings);
 }
 
-/// What the characters of a text must be.
+/// The allowed characters of a text.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -45,14 +45,14 @@ pub enum Form {
     Uuid,
     /// No control characters: such a text goes into one line of a mail.
     OneLine,
-    /// As that, without the space around it, which its reader drops.
+    /// As `OneLine`, but surrounding space may contain control characters, because the reader removes it.
     PaddedLine,
-    /// No control characters but line breaks and tabs. The others have no place in a text that people read, and PostgreSQL cannot
-    /// keep a zero.
+    /// No control characters except line breaks and tabs. Others do not belong in text for people, and PostgreSQL
+    /// cannot store NUL.
     Lines,
 }
 
-/// The violations so far, and where in the request the message stands that is being looked at.
+/// The violations so far, and the path of the message that is being checked.
 #[doc(hidden)]
 #[derive(Default)]
 pub struct Findings {
@@ -105,7 +105,7 @@ impl Findings {
         self.add(field, description);
     }
 
-    /// `allowed` are the values of the enum that a caller may send, with their names.
+    /// `allowed` are the accepted enum values with their names.
     pub fn choice(&mut self, field: &str, value: i32, allowed: &[(i32, &str)]) {
         if allowed.iter().any(|(number, _)| *number == value) {
             return;
@@ -121,7 +121,7 @@ impl Findings {
         }
     }
 
-    /// Looks into each element of a list.
+    /// Checks each element of a list.
     pub fn each(&mut self, field: &str, elements: &[impl Validate]) {
         for (index, element) in elements.iter().enumerate() {
             if self.found.len() == MOST {
@@ -131,7 +131,7 @@ impl Findings {
         }
     }
 
-    /// Looks into the message of a field, where there is one.
+    /// Checks the message of a field if it is set.
     pub fn inner(&mut self, field: &str, message: Option<&impl Validate>) {
         if let Some(message) = message {
             self.within(field, message);
@@ -167,7 +167,7 @@ fn range(min: u64, max: u64) -> String {
 
 fn wrong_form(text: &str, form: Form) -> Option<&'static str> {
     let is_break = |character| matches!(character, '\n' | '\r' | '\t');
-    // What `\s` matches in a pattern.
+    // The characters that `\s` matches in a pattern.
     let trimmed = text.trim_matches(['\t', '\n', '\u{c}', '\r', ' ']);
     match form {
         Form::Uuid if !is_uuid_text(text) => Some("must be a UUID in lower case with hyphens"),
@@ -184,7 +184,7 @@ fn wrong_form(text: &str, form: Form) -> Option<&'static str> {
     }
 }
 
-/// In any case, as `buf.validate` has it.
+/// In any case, as `buf.validate` defines it.
 fn is_uuid_text(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_no_control_characters_and_lines_have_none_but_breaks_and_tabs() {
+    fn control_characters_are_refused_except_breaks_and_tabs() {
         let said = |text: &str, form| found(|it| it.text("a", text, 0, u64::MAX, form));
         let in_line = ["a must have no control characters, such as line breaks"];
         let in_lines = ["a must have no control characters but line breaks and tabs"];
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_very_many_mistakes_costs_no_more_than_one_with_many() {
+    fn the_number_of_reported_mistakes_is_bounded() {
         let numbers = |it: &mut Findings| {
             for index in 0..10_000 {
                 it.number(&format!("a[{index}]"), -1, Some(0), None);

@@ -1,7 +1,7 @@
 //! The facts about an event that travel beside its body, and their form on the wire.
 //!
-//! Both directions stand here, so that what is written and what is read cannot drift apart. Reading is lenient where an
-//! absence harms nobody (a trace, a correlation id) and strict where guessing would (identity, type, order).
+//! Writing and reading are in one file, so that they cannot drift apart. Reading is lenient where a missing value is
+//! harmless (a trace, a correlation id) and strict where a guess would be wrong (identity, type, order).
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -13,16 +13,16 @@ use crate::{Message, TraceContext};
 
 const CONTENT_TYPE: &str = "application/protobuf";
 
-/// The longest id, type or correlation id: AMQP 0-9-1's short strings hold no more.
+/// The longest id, type or correlation id: the limit of short strings in AMQP 0-9-1.
 pub(crate) const MAX_ATTRIBUTE_BYTES: usize = 255;
 
-/// How many characters of the unreadable text a cause repeats; the message's header has all of it.
+/// The length at which an unreadable text is cut in a cause; the message's header has all of it.
 const FOUND_CHARACTERS: usize = 200;
 
-/// What is known of an event apart from its body.
+/// The facts about an event apart from its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// UUIDv7, made when the event was enqueued. The idempotency key of every consumer.
+    /// UUIDv7, generated when the event is enqueued. The idempotency key of every consumer.
     pub id: Uuid,
     /// The protobuf full name of the body.
     pub event_type: String,
@@ -32,18 +32,18 @@ pub struct Envelope {
     pub time_ms: i64,
     /// The aggregate that it belongs to.
     pub aggregate_id: String,
-    /// The aggregate's version after the change: 1, 2, 3 … without gaps. `None` only for events of foreign publishers.
+    /// The aggregate's version after the change: 1, 2, 3 … without gaps. `None` only for foreign publishers.
     pub aggregate_version: Option<i64>,
-    /// Ties together all that one call from outside has caused.
+    /// The id that joins everything that one call caused.
     pub correlation_id: String,
     /// The span that created the event.
     pub trace: TraceContext,
 }
 
-/// Why a message is not an event of ours. Such a message never becomes one, so no retry helps.
+/// Why a message is not one of our events. A retry does not help: such a message never becomes one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedEnvelope {
-    /// A transport could not read the message. The text shows what was found.
+    /// A transport could not read the message. The text shows the original.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     /// Neither `message_id` nor `cloudEvents_id`.
@@ -55,16 +55,16 @@ pub enum MalformedEnvelope {
     /// Neither `type` nor `cloudEvents_type`.
     #[error("it has no event type")]
     NoType,
-    /// A body of another kind.
+    /// A body with another content type.
     #[error("its content type is `{0}`, not {CONTENT_TYPE}")]
     ContentType(String),
-    /// No subject: nobody can say which aggregate it belongs to.
+    /// No subject, so the aggregate is unknown.
     #[error("it names no aggregate (cloudEvents_subject)")]
     NoAggregate,
-    /// The sequence is there, but not a version.
+    /// The sequence is not a version.
     #[error("its sequence `{0}` is not a version from 1 on")]
     Sequence(String),
-    /// An attribute that is longer than AMQP's short strings, and than any of ours.
+    /// An attribute is longer than AMQP's short strings.
     #[error("its {0} has more than {MAX_ATTRIBUTE_BYTES} bytes")]
     AttributeTooLong(&'static str),
     /// A body larger than [`MAX_BODY_BYTES`](crate::MAX_BODY_BYTES).
@@ -83,7 +83,7 @@ impl MalformedEnvelope {
 }
 
 impl Envelope {
-    /// The message that carries this event to `exchange` under `routing_key`.
+    /// The message that carries this event.
     pub fn to_message(&self, exchange: &str, routing_key: &str, body: bytes::Bytes) -> Message {
         let mut message = Message {
             exchange: exchange.to_owned(),
@@ -127,7 +127,7 @@ impl Envelope {
         message
     }
 
-    /// Reads the envelope of a message that came from a transport.
+    /// Reads the envelope of a received message.
     pub fn from_message(message: &Message) -> Result<Self, MalformedEnvelope> {
         let attribute = |name| get(&message.headers, name);
         let id = given_id(message)?;
@@ -167,7 +167,7 @@ impl Envelope {
     }
 }
 
-/// What keeps messages of one aggregate together, even of a message that is not a proper event.
+/// The key that keeps messages of one aggregate together. Also for a message that is not a valid event.
 pub fn partition_key(message: &Message) -> &str {
     let attribute = |name| get(&message.headers, name);
     attribute(headers::SUBJECT)
@@ -175,7 +175,7 @@ pub fn partition_key(message: &Message) -> &str {
         .unwrap_or(&message.routing_key)
 }
 
-/// The place of a message among those of its aggregate, as far as it says.
+/// The version that a message claims, if any.
 pub fn sequence(message: &Message) -> Option<i64> {
     get(&message.headers, headers::SEQUENCE)?.parse().ok()
 }
@@ -215,7 +215,7 @@ fn version(sequence: &str) -> Result<i64, MalformedEnvelope> {
     sequence
         .parse()
         .ok()
-        // The last one would have no successor.
+        // i64::MAX has no successor.
         .filter(|version| (1..i64::MAX).contains(version))
         .ok_or_else(|| MalformedEnvelope::Sequence(excerpt(sequence)))
 }
@@ -225,7 +225,7 @@ fn rfc3339(time_ms: i64) -> Option<String> {
     time.format(&Rfc3339).ok()
 }
 
-/// A sender's text ends up in tables and logs: enough of it to recognise, never all of it.
+/// A sender's text ends up in tables and logs: keep enough to recognise it, never all of it.
 fn excerpt(text: &str) -> String {
     text.chars().take(80).collect()
 }
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_harms_nobody_may_be_absent() {
+    fn optional_attributes_may_be_absent() {
         let mut message = message();
         message.correlation_id = None;
         message.content_type = None;

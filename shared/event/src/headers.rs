@@ -19,12 +19,14 @@ pub(crate) const SEQUENCE: &str = "sequence";
 pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const TRACESTATE: &str = "tracestate";
 pub(crate) const BAGGAGE: &str = "baggage";
-/// Ours, and for measuring only: when the relay handed the message over, in Unix milliseconds.
+/// Our header, for measuring only: when the relay published the message, in Unix milliseconds.
 pub(crate) const PUBLISHED_MS: &str = "angarium_published_ms";
-/// Ours: for how long the publisher can publish the event again, in seconds.
+/// Our header: for how many seconds the publisher can publish the event again.
 pub(crate) const OUTBOX_RETENTION_S: &str = "angarium_outbox_retention_s";
+/// The longest time between two checkpoints of the publisher.
+pub(crate) const CHECKPOINT_INTERVAL_S: &str = "angarium_checkpoint_interval_s";
 
-/// Our own header. A transport that could not read a message adds it; it shows what was found, as text.
+/// Our header. A transport that could not read a message adds it, with the original as text.
 pub const UNREADABLE: &str = "angarium_unreadable";
 
 pub(crate) fn set(

@@ -1,7 +1,7 @@
 //! The id of a message in the inbox, its held and dead rows, logs and traces.
 //!
-//! Guarantee: a message has the same id at each delivery and on each path, also if its sender gave it none. Two ids for one
-//! message would make two inbox rows, and so two effects.
+//! Guarantee: a message has the same id at each delivery and on each path, even if its sender gave it none. Two ids for
+//! one message would cause two inbox rows, and so two effects.
 
 use uuid::Uuid;
 
@@ -15,9 +15,9 @@ pub fn event_id(message: &Message) -> Uuid {
 
 /// The id from the sender: `message_id` if the message has one, otherwise `cloudEvents_id`.
 ///
-/// `message_id` decides also if the two differ or if it is not a UUID, because brokers and tools show this property. An
-/// unreadable message does not get its sender's id: it never has an effect, and a readable message with that id may still come
-/// and have one.
+/// `message_id` wins if the two differ, and also if it is not a UUID, because brokers and tools show this property. An
+/// unreadable message does not get its sender's id: a readable message with that id may still arrive and must have its
+/// effect.
 pub(crate) fn given_id(message: &Message) -> Result<Uuid, MalformedEnvelope> {
     if let Some(found) = message.headers.get(headers::UNREADABLE) {
         return Err(MalformedEnvelope::unreadable(found));
@@ -31,7 +31,7 @@ fn given(message: &Message) -> Option<&str> {
     message_id.or_else(|| get(&message.headers, headers::ID))
 }
 
-/// Not from all headers, because a broker adds its own on the way.
+/// Not all headers count, because a broker adds its own.
 fn derived_id(message: &Message) -> Uuid {
     let unreadable = message.headers.get(headers::UNREADABLE);
     let text = [
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_derived_id_is_the_same_each_time_and_another_for_another_message() {
+    fn a_derived_id_is_stable_and_differs_by_message() {
         let derived = [
             message(None, None),
             message(Some("7"), None),

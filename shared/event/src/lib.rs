@@ -1,18 +1,20 @@
-//! What the rest of the system means by *event*: a protobuf message that says where it goes, the facts about it that travel
-//! beside its body, and the form of both on the wire.
+//! What an *event* is in this system: a protobuf message with a destination, the facts that travel beside its body, and
+//! the wire form of both.
 //!
-//! The leaf of the workspace: pure, without I/O. `contracts` implements [`Event`] from the options in the `.proto` files;
-//! `messaging` stores, moves and hands over [`Envelope`]s and [`Message`]s without knowing a single event by name.
+//! Pure, without I/O; depends on no other crate of the workspace. `contracts` implements [`Event`] from the options in
+//! the `.proto` files; `messaging` stores and moves [`Envelope`]s and [`Message`]s and knows no event by name.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod checkpoint;
 mod envelope;
 mod headers;
 mod identity;
 mod message;
 mod trace;
 
+pub use checkpoint::{CHECKPOINT_KEY, CHECKPOINT_TYPE, Checkpoint, Published};
 pub use envelope::{Envelope, MalformedEnvelope, partition_key, sequence};
 pub use headers::UNREADABLE;
 pub use identity::event_id;
@@ -21,10 +23,11 @@ pub use trace::TraceContext;
 
 /// A protobuf message that is published as an event.
 ///
-/// Implemented by the build of `contracts` from the message's own option, so that the contract is the only place that says
-/// where an event goes. Its type on the wire is the message's full name (`prost::Name`).
+/// The build of `contracts` implements it from the message's option, so the proto file is the only place that defines
+/// where an event goes. The type on the wire is the message's full name (`prost::Name`).
 ///
-/// An implementation by hand keeps the rule of [`check`], or nothing that publishes or consumes it compiles:
+/// An implementation by hand must follow the rule of [`check`]; otherwise code that publishes or consumes it does not
+/// compile:
 ///
 /// ```
 /// use event::Event;
@@ -58,43 +61,43 @@ pub trait Event: prost::Message + prost::Name + Default + 'static {
     /// The durable topic exchange that it is published to, such as `order_events`.
     const EXCHANGE: &'static str;
 
-    /// What the event is about, such as `order`. Events of one exchange with the same aggregate and the same aggregate id share
-    /// one numbering of versions, and a consumer that keeps the order takes all of them.
+    /// What the event is about, such as `order`. Events with the same exchange, aggregate and aggregate id share one
+    /// sequence of versions. A consumer that keeps the order takes all of them.
     const AGGREGATE: &'static str;
 
     /// `<aggregate>.<past participle>`, such as `order.placed`.
     const ROUTING_KEY: &'static str;
 
-    /// Whether publishing succeeds although no queue is bound for it. Where `false`, an event that reaches no queue stays in
-    /// the outbox.
+    /// Whether publishing succeeds although no queue is bound. If `false`, an event that reaches no queue stays in the
+    /// outbox.
     const MAY_BE_UNROUTED: bool;
 
-    /// The types of all events of the same exchange and aggregate that this build knows, this one included: what a consumer
-    /// that takes them in order may pass over without a handler.
+    /// The types of all events of the same exchange and aggregate that this build knows, including this one. A consumer
+    /// in order may pass over these without a handler.
     const SIBLINGS: &'static [&'static str];
 
-    /// The id of the aggregate that it belongs to: events of one aggregate are delivered in the order of its versions.
+    /// The id of the aggregate. Events of one aggregate are delivered in the order of their versions.
     fn aggregate_id(&self) -> &str;
 
-    /// The id of the person that its personal data belongs to, if it holds any.
+    /// The id of the person that its personal data belongs to, if it contains any.
     fn person_id(&self) -> Option<&str> {
         None
     }
 }
 
-/// The aggregate of an event with this routing key: `order` of `order.placed`. [`check`] holds that it is the event's
-/// [`AGGREGATE`](Event::AGGREGATE), so this is right also for a type that this build does not know.
+/// The aggregate of an event with this routing key: `order` for `order.placed`. [`check`] guarantees that it equals
+/// [`AGGREGATE`](Event::AGGREGATE), so this also works for a type that this build does not know.
 pub fn aggregate_type(routing_key: &str) -> &str {
     routing_key.split('.').next().unwrap_or(routing_key)
 }
 
-/// Refuses an event whose routing key does not begin with its aggregate and a dot.
+/// Refuses an event if its routing key does not begin with its aggregate and a dot.
 ///
-/// A consumer in order binds `user.#`. An event of the user with another key would not reach its queue, so its version would be
+/// A consumer in order binds `user.#`. A user event with another key would not reach its queue: the version would be
 /// missing there, and all later events of that user would wait for it.
 ///
 /// # Panics
-/// Where the event breaks the rule: call it in a `const` block, and the build ends with the message.
+/// If the event breaks the rule. In a `const` block, this fails the build with the message.
 ///
 /// ```compile_fail,E0080
 /// # use event::Event;

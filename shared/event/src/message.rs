@@ -1,6 +1,6 @@
 //! A message as a transport moves it: the AMQP 0-9-1 properties that we use, text headers, and the body.
 //!
-//! It is what is stored when a delivery has to wait or is given up on, so that a replay hands over exactly what arrived.
+//! Waiting and dead deliveries are stored in this form, so that a replay hands over exactly what arrived.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use bytes::Bytes;
 use crate::envelope::MAX_ATTRIBUTE_BYTES;
 use crate::{TraceContext, headers};
 
-/// The largest body that is published: CloudEvents asks intermediaries to forward no more than 64 KiB.
+/// The largest body that may be published. CloudEvents asks intermediaries to forward at least 64 KiB.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// One message, to a transport or from it. Whatever a sender may leave out is optional: judging it is
-/// [`Envelope::from_message`](crate::Envelope::from_message)'s work, not the transport's.
+/// One message, to or from a transport. Everything that a sender may omit is optional:
+/// [`Envelope::from_message`](crate::Envelope::from_message) validates it, not the transport.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The exchange that it was published to.
@@ -28,47 +28,60 @@ pub struct Message {
     pub content_type: Option<String>,
     /// AMQP `correlation-id`.
     pub correlation_id: Option<String>,
-    /// AMQP `app-id`: the service that published it.
+    /// AMQP `app-id`: the publishing service.
     pub app_id: Option<String>,
     /// AMQP `timestamp`, in whole seconds of Unix time.
     pub timestamp_s: Option<u64>,
-    /// Text headers. Headers of other types are not part of the contract; a transport leaves them out.
+    /// Text headers. Headers of other types are not part of the contract; a transport drops them.
     pub headers: BTreeMap<String, String>,
-    /// The bare protobuf message.
+    /// The encoded protobuf message.
     pub body: Bytes,
 }
 
 impl Message {
-    /// Notes when it is handed over, in Unix milliseconds: consumers measure by it how long it was in the queue.
+    /// Records when it is published, in Unix milliseconds. Consumers derive the time in the queue from it.
     pub fn set_published_ms(&mut self, now_ms: i64) {
         let name = headers::PUBLISHED_MS.to_owned();
         self.headers.insert(name, now_ms.to_string());
     }
 
-    /// When it was handed over, by the publisher's clock. `None` where the publisher did not say, as foreign ones do not.
+    /// When it was published, by the publisher's clock. `None` for foreign publishers.
     pub fn published_ms(&self) -> Option<i64> {
         self.headers.get(headers::PUBLISHED_MS)?.parse().ok()
     }
 
-    /// Notes for how long its publisher keeps it, in whole seconds: for so long it can be published again.
+    /// Records for how many seconds its publisher keeps it and can publish it again.
     pub fn set_outbox_retention_s(&mut self, retention_s: u64) {
         let name = headers::OUTBOX_RETENTION_S.to_owned();
         self.headers.insert(name, retention_s.to_string());
     }
 
-    /// For how long its publisher can publish it again. `None` where the publisher did not say.
+    /// For how many seconds its publisher can publish it again. `None` if the publisher did not say.
     pub fn outbox_retention_s(&self) -> Option<u64> {
         self.headers.get(headers::OUTBOX_RETENTION_S)?.parse().ok()
     }
 
-    /// What ties it to the call that has caused it: the event's own id where the sender did not say, or said too much.
+    /// Notes the longest time between two checkpoints of its publisher, in whole seconds.
+    pub fn set_checkpoint_interval_s(&mut self, interval_s: u64) {
+        let name = headers::CHECKPOINT_INTERVAL_S.to_owned();
+        self.headers.insert(name, interval_s.to_string());
+    }
+
+    /// The longest time between two checkpoints of its publisher. `None` if the publisher publishes none, or does not say.
+    pub fn checkpoint_interval_s(&self) -> Option<u64> {
+        let interval = self.headers.get(headers::CHECKPOINT_INTERVAL_S)?;
+        interval.parse().ok()
+    }
+
+    /// The id that joins it to the call that caused it. The event's own id if the sender gave none, or one that is too
+    /// long.
     pub fn correlation_id(&self, event_id: &str) -> String {
         let given = self.correlation_id.as_deref();
         let kept = given.filter(|given| given.len() <= MAX_ATTRIBUTE_BYTES);
         kept.unwrap_or(event_id).to_owned()
     }
 
-    /// The trace that it belongs to, also where it is no event of ours.
+    /// Its trace, even if it is not one of our events.
     pub fn trace(&self) -> TraceContext {
         let header = |name| self.headers.get(name).map(String::as_str);
         TraceContext::accept(

@@ -1,20 +1,20 @@
-//! The trace that an event belongs to, as opaque strings: stored with the event's rows and sent in its headers, so that a
-//! retry, a replay or an outage does not break the trace.
+//! The trace of an event, as opaque strings. They are stored with the event's rows and sent in its headers, so a retry,
+//! a replay or an outage does not break the trace.
 
-/// W3C Trace Context, unchanged from the span that created the event, and W3C Baggage, as far as it may travel.
+/// W3C Trace Context of the span that created the event, unchanged, and the part of W3C Baggage that may travel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceContext {
     /// `00-<trace id>-<span id>-<flags>`.
     pub traceparent: Option<String>,
-    /// Vendors' state; meaningless without `traceparent`.
+    /// Vendor state; meaningless without `traceparent`.
     pub tracestate: Option<String>,
-    /// What callers want carried along: `key=value,…`. Who puts it in decides which keys may travel.
+    /// `key=value,…` from callers. The code that fills it in selects the keys that may travel.
     pub baggage: Option<String>,
 }
 
 impl TraceContext {
-    /// Takes a context from a sender. One that does not have the form of W3C Trace Context level 1 §3.2 is dropped, never an
-    /// error: a broken trace must not break a delivery.
+    /// Takes a context from a sender. Drops one that does not have the form of W3C Trace Context level 1 §3.2: a broken
+    /// trace must not break a delivery.
     pub fn accept(
         traceparent: Option<&str>,
         tracestate: Option<&str>,
@@ -37,9 +37,9 @@ impl TraceContext {
     }
 }
 
-/// §3.3.1.5 asks to carry at least 512 characters; more is the sender's business, not our tables'.
+/// §3.3.1.5 requires at least 512 characters; more would only fill our tables.
 const MAX_TRACESTATE_BYTES: usize = 512;
-/// Far below the 8192 of W3C Baggage §3.3.2: every event would carry it, and every row keep it.
+/// Far below the 8192 of W3C Baggage §3.3.2: every event carries it, and every row keeps it.
 const MAX_BAGGAGE_BYTES: usize = 1024;
 
 fn is_traceparent(value: &str) -> bool {

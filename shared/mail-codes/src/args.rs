@@ -1,16 +1,17 @@
-//! The setting of the key, for both services.
+//! The setting of the sealing key, for both services.
 
 use runtime::config::{Mode, Problems, master_key};
 use runtime::sealed::MasterKey;
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Security";
 
-/// Flags and variables of the key that the services share which hand over and send codes by mail. No `Debug`: it is one.
+/// The sealing key of the services that exchange mail codes. No `Debug`: it is a secret.
 #[derive(Clone, clap::Args)]
 pub struct MailSealingKeyArgs {
-    /// Seals the codes in mails on their way from the user service to the notification service, which have it in common, 32
-    /// bytes or more; MAIL_SEALING_KEY_FILE names a file that holds it [default in development: a well-known one]
+    /// Key that encrypts codes on their way from the user service to the notification service, 32 bytes or more; set
+    /// the same key in both services. MAIL_SEALING_KEY_FILE names a file that holds it [default in development: a
+    /// well-known key]
     #[arg(
         long,
         help_heading = HEADING,
@@ -22,7 +23,7 @@ pub struct MailSealingKeyArgs {
 }
 
 impl MailSealingKeyArgs {
-    /// The checked key.
+    /// Validates the key.
     pub fn check(self, mode: Mode, problems: &mut Problems) -> Option<MasterKey> {
         master_key("MAIL_SEALING_KEY", self.mail_sealing_key, mode, problems)
     }

@@ -1,7 +1,8 @@
-//! Codes that reach a user by mail: sealed by the service that makes them, opened by the one that writes the mail.
+//! Codes that reach a user by mail: the service that creates a code seals it, the service that writes the mail opens
+//! it.
 //!
-//! A code is bound to its user and to what it is good for. Whoever has the event, a dead letter or a copy of either database
-//! has no code. Both services have the key in common ([`MailSealingKeyArgs`]).
+//! A code is bound to its user and its purpose. The event, a dead letter or a copy of either database does not reveal
+//! it. Both services share the key ([`MailSealingKeyArgs`]).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -14,10 +15,10 @@ use uuid::Uuid;
 
 pub use args::MailSealingKeyArgs;
 
-/// What a code is good for.
+/// What a code can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To prove that an address is one's own.
+    /// Prove the ownership of an address.
     EmailVerification,
     /// To set a new password.
     PasswordReset,
@@ -30,7 +31,7 @@ pub struct MailCodes {
 }
 
 impl MailCodes {
-    /// Under the key that both services have.
+    /// With the key that both services share.
     pub fn new(mail_sealing_key: &MasterKey) -> Self {
         Self {
             key: mail_sealing_key.sealing_key("mail codes"),
@@ -38,9 +39,6 @@ impl MailCodes {
     }
 
     /// Seals the code of this user for this purpose.
-    ///
-    /// # Errors
-    /// Where the system has no randomness to give.
     pub fn seal(
         &self,
         purpose: Purpose,
@@ -51,7 +49,7 @@ impl MailCodes {
         self.key.seal(code, &context(purpose, user_id))
     }
 
-    /// The code that [`seal`](Self::seal) has sealed, where user and purpose are the same.
+    /// Opens what [`seal`](Self::seal) made for the same user and purpose.
     ///
     /// # Errors
     /// [`SealError::NotOurs`] otherwise.

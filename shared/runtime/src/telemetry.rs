@@ -1,13 +1,18 @@
 //! Logs, traces and metrics.
 //!
-//! Every RPC and every handled message has a trace id, made here or carried in from the caller, and every log line says
-//! which. Where an OTLP endpoint is named, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
+//! Every RPC and every handled message has a trace id, generated here or taken from the caller, and every log line has
+//! it. If an OTLP endpoint is set, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
 
 mod baggage;
 mod correlation;
 mod error;
 mod export;
+mod exporters;
+mod http;
 mod json;
+mod outlet;
+mod resource;
+mod watched;
 
 use std::io::IsTerminal;
 
@@ -25,10 +30,10 @@ use baggage::AllowedBaggage;
 pub use error::TelemetryError;
 use export::Providers;
 
-/// Whatever the filter: lapin logs each message that comes back with its whole body, and bodies hold personal data.
+/// Always off: lapin logs each returned message with its whole body, and bodies contain personal data.
 const PRINTS_BODIES: &str = "lapin::returned_messages=off";
 
-/// Whose spans would nest inside ours in great numbers; an exporter's own, and what it says, would feed itself.
+/// Libraries with many spans inside ours. An exporter's own spans and logs would feed themselves.
 const LIBRARIES: [&str; 12] = [
     "h2",
     "hyper",
@@ -44,7 +49,7 @@ const LIBRARIES: [&str; 12] = [
     "tower",
 ];
 
-/// What a log line that leaves the process takes from the spans around it.
+/// The fields that an exported log record takes from the spans around it.
 const LOGGED_OF_SPANS: [&str; 5] = [
     "correlation_id",
     "event.id",
@@ -53,7 +58,7 @@ const LOGGED_OF_SPANS: [&str; 5] = [
     "rpc.method",
 ];
 
-/// Ends telemetry when dropped: what is still held back goes out.
+/// Flushes and ends telemetry when dropped.
 #[derive(Debug)]
 #[must_use = "telemetry ends when the guard is dropped"]
 pub struct Guard {
@@ -62,16 +67,16 @@ pub struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Blocks, and sends through the runtime: therefore outside of it, while it is there.
+        // Blocks, and sends through the runtime: so outside of it, while it exists.
         self.providers.shut_down();
     }
 }
 
-/// Sets up logs, traces and metrics, and the W3C propagators, for this process, once. Tests may do without: then spans have
-/// no ids, and everything else works. Needs the context of a Tokio runtime.
+/// Sets up logs, traces and metrics, and the W3C propagators, once per process. Tests may omit it: then spans have no
+/// ids, and everything else works. Needs the context of a Tokio runtime.
 ///
 /// # Errors
-/// An unreadable filter, `OTEL_*` variables that ask for what is not there, or a second call.
+/// An unreadable filter, unsupported values of `OTEL_*` variables, or a second call.
 pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guard, TelemetryError> {
     let filter = || -> Result<EnvFilter, TelemetryError> {
         let filter = EnvFilter::builder().parse(&config.filter)?;
@@ -86,17 +91,21 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
         .with_level(false)
         .with_target(false)
         .with_filter(traced(providers.exports_traces))
-        // Logs have a signal of their own.
+        // Logs have their own signal.
         .with_filter(filter_fn(is_span));
-    // Filters belong to the layers: a quiet log must not cost the trace ids.
+    // Filters belong to the layers: a quiet log must not remove the trace ids.
     let log = match config.format {
         LogFormat::Human => tracing_subscriber::fmt::layer()
             .compact()
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .with_filter(filter()?)
+            .with_filter(filter_fn(is_said_once))
             .boxed(),
-        LogFormat::Json => json::layer(service_name).with_filter(filter()?).boxed(),
+        LogFormat::Json => json::layer(service_name)
+            .with_filter(filter()?)
+            .with_filter(filter_fn(is_said_once))
+            .boxed(),
     };
     let mut exported = filter()?;
     for library in LIBRARIES {
@@ -129,6 +138,19 @@ fn is_span(metadata: &tracing::Metadata<'_>) -> bool {
     metadata.is_span()
 }
 
+/// The SDK says at each export that it failed; [`outlet`] says once that telemetry is lost.
+fn is_said_once(metadata: &tracing::Metadata<'_>) -> bool {
+    const REPEATED: [&str; 5] = [
+        ".AfterShutdown",
+        ".ExportError",
+        ".ForceFlushError",
+        ".Shutdown.Timeout",
+        "Export.Failed.",
+    ];
+    let (target, name) = (metadata.target(), metadata.name());
+    !target.starts_with("opentelemetry") || !REPEATED.iter().any(|said| name.contains(said))
+}
+
 /// Our own spans. Those below INFO are what happens inside of a call or an event: only whoever looks at traces needs them.
 fn traced(exports: bool) -> Targets {
     let level = if exports {
@@ -140,7 +162,7 @@ fn traced(exports: bool) -> Targets {
     Targets::new().with_default(level).with_targets(libraries)
 }
 
-/// A panic is a log line like any other, so that collectors of JSON see it.
+/// A panic is a normal log line, so that collectors of JSON see it.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("no message");

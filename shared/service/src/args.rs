@@ -1,6 +1,6 @@
-//! The flags and variables of a service: those of every service, and its own.
+//! The flags and variables of a service: the common ones and its own.
 //!
-//! All mistakes are found in one go, the service's own among them.
+//! All mistakes are reported together, also those in the service's own settings.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::{Common, Config, Service};
 /// The settings of every service.
 #[derive(clap::Args)]
 pub struct CommonArgs {
-    /// What the process is for.
+    /// Development or production.
     #[command(flatten)]
     pub mode: ModeArgs,
     /// The gRPC server.
@@ -30,44 +30,57 @@ pub struct CommonArgs {
     /// The broker.
     #[command(flatten)]
     pub broker: BrokerArgs,
-    /// How events are handled and kept.
+    /// How events are handled and stored.
     #[command(flatten)]
     pub engine: EngineArgs,
     /// Logs, traces and metrics.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
-    /// How the process ends.
+    /// The shutdown.
     #[command(flatten)]
     pub lifecycle: LifecycleArgs,
 }
 
-/// What a service's own settings may depend on.
+/// What the checks of a service's own settings may depend on.
 pub struct Known {
-    /// What the process is for.
+    /// Development or production.
     pub mode: Mode,
-    /// The server, unless its settings are wrong.
+    /// The server, unless its settings are invalid.
     pub grpc: Option<GrpcConfig>,
-    /// The folder of what the service keeps in files, unless a setting names another one.
+    /// The folder for files of the service, unless a setting names another one.
     pub folder: PathBuf,
 }
 
 /// The settings of one service beyond [`CommonArgs`].
 pub trait OwnArgs: clap::Args {
-    /// The checked form.
+    /// The validated form.
     type Config: Clone + Send + Sync + 'static;
 
-    /// The clap ids (the fields' names) of what may also come from the file that `<VARIABLE>_FILE` names.
+    /// The clap ids (field names) of settings that may also come from a file, named by `<VARIABLE>_FILE`.
     const SECRETS: &'static [&'static str];
 
-    /// The checked form; `None` where anything is wrong, which is in `problems` then.
+    /// Validates. `None` if a setting is invalid; `problems` then has the reasons.
     fn check(self, known: &Known, problems: &mut Problems) -> Option<Self::Config>;
 }
 
+/// No settings of its own: `type Args = NoArgs`.
+#[derive(clap::Args)]
+pub struct NoArgs {}
+
+impl OwnArgs for NoArgs {
+    type Config = ();
+    const SECRETS: &'static [&'static str] = &[];
+
+    fn check(self, _: &Known, _: &mut Problems) -> Option<()> {
+        Some(())
+    }
+}
+
 impl CommonArgs {
-    /// The clap ids of what may also come from a file.
+    /// The clap ids of settings that may also come from a file.
     pub const SECRETS: [&'static str; 2] = ["database_url", "amqp_url"];
 
-    /// The checked form, for a service in a process of its own: with a server for its database, and one for its broker.
+    /// Validates the settings of a service in its own process: with its own database server and broker.
     pub fn check(self, default_port: u16, problems: &mut Problems) -> (Known, Option<Common>) {
         let mode = self.mode.check(problems);
         let grpc = self.grpc.check(default_port, mode, problems);
@@ -97,7 +110,7 @@ impl CommonArgs {
     }
 }
 
-/// All settings of the service `S` as a process of its own.
+/// All settings of the service `S` in its own process.
 #[derive(Parser)]
 #[command(
     name = S::DEFINITION.name,

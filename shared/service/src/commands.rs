@@ -1,7 +1,7 @@
-//! The database of a service's commands: where each command begins, with the call that it answers.
+//! The database for a service's commands. Each command begins here, with the call that it answers.
 //!
-//! Guarantees: a call with a `request_id` has one effect. A command cannot commit without the answer that the next such call
-//! gets: the type of its transaction has no other end.
+//! Guarantees: a call with a `request_id` has one effect. A command cannot commit without storing its answer for
+//! repeated calls: the type of its transaction has no other end.
 
 use std::ops::Deref;
 
@@ -12,7 +12,7 @@ use store::Database;
 
 use crate::CommonError;
 
-/// The database of a service, for its commands.
+/// The database for the commands of a service.
 ///
 /// ```
 /// use messaging::{Cause, outbox};
@@ -37,7 +37,7 @@ use crate::CommonError;
 /// }
 /// ```
 ///
-/// Without the answer it does not compile:
+/// A commit without the answer does not compile:
 ///
 /// ```compile_fail
 /// use messaging::{Cause, outbox};
@@ -65,40 +65,40 @@ pub struct CommandStore {
     store: Store,
 }
 
-/// How a command begins.
+/// The beginning of a command.
 pub enum Begun<C> {
-    /// The call was made before, with this answer. Nothing is left to do.
+    /// A repeated call; this is the first answer. Nothing is left to do.
     Replay(Vec<u8>),
-    /// The call is the first of its kind: here is its transaction.
+    /// The first call, with its transaction.
     Fresh(C),
 }
 
-/// The transaction of a command that has no answer yet. Dropping it rolls it back.
+/// The transaction of a command without an answer yet. Dropping it rolls back.
 pub struct Command<'a> {
     transaction: Transaction,
     call: Option<&'a Call>,
 }
 
-/// The transaction of a command that began with its answer. Dropping it rolls it back, and the answer with it.
+/// The transaction of a command that began with its answer. Dropping it rolls back both.
 pub struct AnsweredCommand {
     transaction: Transaction,
 }
 
 impl CommandStore {
-    /// On the service's database.
+    /// For the service's database.
     pub fn new(store: Store) -> Self {
         Self { store }
     }
 
-    /// For queries outside of a command.
+    /// For queries outside a command.
     pub fn connection(&self) -> &Database {
         self.store.connection()
     }
 
-    /// Begins the command that `call` asks for, and claims the call. Another command that has claimed it is waited for.
+    /// Begins the command for `call`, and claims the call. Waits if another command has claimed the same call.
     ///
     /// # Errors
-    /// Where the outbox is over its budget, the `request_id` stands for another content, or the database refuses.
+    /// If the outbox is over its budget, the `request_id` was used with other content, or the database refuses.
     pub async fn begin<'a>(
         &self,
         call: Option<&'a Call>,
@@ -111,8 +111,8 @@ impl CommandStore {
         })
     }
 
-    /// As [`begin`](Self::begin), and keeps `answer` in the statement that claims the call: for a command that knows its answer
-    /// before it begins.
+    /// As [`begin`](Self::begin), but stores `answer` in the statement that claims the call: for a command that knows
+    /// its answer before it begins.
     ///
     /// # Errors
     /// As `begin`.
@@ -129,26 +129,26 @@ impl CommandStore {
         })
     }
 
-    /// The answer to `call` if it was made before. For what is expensive and comes before the command.
+    /// The answer to `call` if it is a repeated one. For expensive work that comes before the command.
     ///
     /// # Errors
-    /// Where the `request_id` stands for another content, or the database refuses.
+    /// If the `request_id` was used with other content, or the database refuses.
     pub async fn answered(&self, call: Option<&Call>) -> Result<Option<Vec<u8>>, CommonError> {
         Ok(idempotency::answered(self.connection(), call).await?)
     }
 
-    /// Begins a command of which a second one is a command of its own: a login. Its request has no `request_id`.
+    /// Begins a command without a `request_id`, where each call has its own effect: a login.
     ///
     /// # Errors
-    /// Where no connection can be had in time, or the database is away.
+    /// If no connection is free in time, or the database is unavailable.
     pub async fn begin_unrepeatable(&self) -> Result<Transaction, DbErr> {
         self.store.begin().await
     }
 }
 
 impl Command<'_> {
-    /// Keeps `answer` for the next such call, and commits. It must hold nothing that is secret, and nothing personal that is to be
-    /// erased before its time.
+    /// Stores `answer` for repeated calls, and commits. The answer must contain no secrets, and no personal data that
+    /// may have to be erased earlier than the answer expires.
     ///
     /// # Errors
     /// As [`Transaction::commit`].
@@ -167,7 +167,7 @@ impl AnsweredCommand {
         self.transaction.commit().await
     }
 
-    /// Undoes everything, the answer as well, and waits until it is undone.
+    /// Rolls back, the answer included, and waits until it is done.
     ///
     /// # Errors
     /// As [`Transaction::rollback`].

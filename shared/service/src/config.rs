@@ -1,38 +1,38 @@
-//! The checked configuration of a service. Tests build it in code.
+//! The validated configuration of a service. Tests build it in code.
 
 use messaging::EngineConfig;
 use messaging::transport::Broker;
 use runtime::config::{GrpcConfig, LifecycleConfig, TelemetryConfig};
 use store::DatabaseConfig;
 
-/// The checked configuration of a service, of which `O` is its own part.
+/// The validated configuration of a service; `O` is its own part.
 #[derive(Clone)]
 pub struct Config<O> {
-    /// What every service has.
+    /// The common part.
     pub common: Common,
-    /// What this one has besides.
+    /// The part of this service.
     pub own: O,
 }
 
-/// The checked configuration that every service has.
+/// The validated configuration that every service has.
 #[derive(Clone)]
 pub struct Common {
-    /// Where and how calls are taken.
+    /// The gRPC server.
     pub grpc: GrpcConfig,
-    /// Where its rows are.
+    /// The database.
     pub database: DatabaseConfig,
-    /// Where its events go and come from.
+    /// The broker.
     pub broker: Broker,
-    /// How events are handled and kept.
+    /// How events are handled and stored.
     pub engine: EngineConfig,
     /// Logs, traces and metrics.
     pub telemetry: TelemetryConfig,
-    /// How the process ends.
+    /// The shutdown.
     pub lifecycle: LifecycleConfig,
 }
 
 impl Common {
-    /// With the defaults of everything else.
+    /// Defaults for everything else.
     pub fn new(grpc: GrpcConfig, database: DatabaseConfig, broker: Broker) -> Self {
         Self {
             grpc,
@@ -44,7 +44,7 @@ impl Common {
         }
     }
 
-    /// As it is, with another engine.
+    /// The same with another engine.
     #[must_use]
     pub fn with_engine(mut self, engine: EngineConfig) -> Self {
         self.engine = engine;

@@ -1,6 +1,6 @@
-//! What a service is, apart from what it does: all that a deployment, an operator's command or a test has to know of it.
+//! The static description of a service, for deployments, operators' commands and tests.
 //!
-//! It needs no database and no broker, so that the topology, the rules of access and the settings can be read from it.
+//! Topology, access rules and settings can be read from it without a database or broker.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -9,42 +9,43 @@ use runtime::auth::Rules;
 use sea_orm_migration::MigratorTrait;
 use store::{Database, DatabaseConfig, DatabaseError};
 
-/// What a service is.
+/// The static description of a service.
 #[derive(Clone, Copy)]
 pub struct Definition {
-    /// What it is called in logs, events, connections and schemas: `order-service`.
+    /// The name in logs, events, connections and schemas: `order-service`.
     pub name: &'static str,
     /// One line for `--help`.
     pub about: &'static str,
-    /// The full name of its gRPC service, as health and reflection have it.
+    /// The full name of its gRPC service, for health and reflection.
     pub grpc_service: &'static str,
-    /// The port unless another one is given.
+    /// The default port.
     pub default_port: u16,
-    /// The exchanges that its events go to. With [`Keys::Announced`], `key_events` is one of them.
+    /// The exchanges that it publishes to. With [`Keys::Announced`], `key_events` is one of them.
     pub exchanges: &'static [&'static str],
-    /// What it reacts to. With [`Keys::Announced`], [`published`](crate::keys::published) is one of its handlers.
+    /// The events that it handles. With [`Keys::Announced`], [`published`](crate::keys::published) is one of the
+    /// handlers.
     pub subscriptions: fn() -> Subscriptions,
-    /// Who may call what.
+    /// Who may call which method.
     pub rules: Rules,
-    /// Where the keys come from by which it verifies tokens.
+    /// The source of the keys that verify tokens.
     pub keys: Keys,
-    /// The contracts, for reflection.
+    /// The descriptor set, for reflection.
     pub descriptor_set: &'static [u8],
-    /// Its tables.
+    /// Its migrations.
     pub schema: Schema,
 }
 
-/// Where the keys come from by which a service verifies tokens.
+/// The source of the keys that verify tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
-    /// The service issues the tokens: each key is in its table before it signs.
+    /// The service issues the tokens: each key is in its own table before it signs.
     Issued,
-    /// They are announced by an event, which the service requests while it has none.
+    /// An event announces them. The service requests it while it has no key.
     Announced,
 }
 
 impl Definition {
-    /// Its part in the system's events.
+    /// Its exchanges, queue and bindings.
     pub fn participant(&self) -> Participant {
         Participant {
             service: self.name,
@@ -53,15 +54,15 @@ impl Definition {
         }
     }
 
-    /// The name of its queue, which is its name as a consumer as well.
+    /// The name of its queue, which is also its name as a consumer.
     pub fn queue(&self) -> String {
         (self.subscriptions)().queue().name
     }
 
-    /// Applies the migrations that are missing, and reports them on stdout.
+    /// Applies the missing migrations, and prints them on stdout.
     ///
     /// # Errors
-    /// Where the database cannot be reached or migrated.
+    /// If the database cannot be reached or migrated.
     pub async fn migrate(&self, database: &DatabaseConfig) -> anyhow::Result<()> {
         let applied = (self.schema.migrate)(database, self.name).await?;
         runtime::run::report_migrations(self.name, &applied)
@@ -81,7 +82,7 @@ type Migrate =
     for<'a> fn(&'a DatabaseConfig, &'a str) -> BoxFuture<'a, Result<Vec<String>, DatabaseError>>;
 
 impl Schema {
-    /// The migrations of `M`.
+    /// The schema that these migrations build.
     pub const fn of<M: MigratorTrait + 'static>() -> Self {
         Self {
             ready: |db, config| store::ready_schema::<M>(db, config).boxed(),

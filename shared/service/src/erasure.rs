@@ -1,6 +1,6 @@
-//! What the contracts say about personal data, for the inbox, which knows no event.
+//! Connects the contracts' knowledge of personal data with the inbox, which knows no event types.
 //!
-//! A new event with a sensitive field needs nothing here: the list and the functions come from its proto file.
+//! A new event with a sensitive field needs no change here: the list and the functions come from its proto file.
 
 use contracts::{EVENTS, EventInfo};
 use messaging::{EraseError, PersonalData, Store, Transaction, outbox};
@@ -8,14 +8,14 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Nothing raises it: dead letters are looked for with everything else that is due.
+/// No code raises it: late dead letters are found by the regular check for due work.
 const SIGNAL: &str = "erasure";
 
-/// Erases the personal data of a user from some of the events that the service keeps: those that it holds or has given up on, and
-/// those that it has published. The answer is whether there may be more.
+/// Erases the personal data of a user from some of the events that the service stores: held, dead and published ones.
+/// Returns whether there may be more.
 ///
 /// # Errors
-/// Where a consumer is at one of the events, or the database refuses.
+/// If a consumer is handling one of the events, or the database refuses.
 pub(crate) async fn erase_some(
     transaction: &Transaction,
     user_id: Uuid,
@@ -28,7 +28,7 @@ pub(crate) async fn erase_some(
     Ok(false)
 }
 
-/// Erases what comes too late, until `stop`: dead letters about users that were erased before.
+/// Until `stop`, erases dead letters that arrive after their user was erased.
 pub(crate) async fn erase_late(store: Store, stop: CancellationToken) {
     let due = store.due(SIGNAL, messaging::late_due_in_ms(&personal_data()));
     let erasing = || async {

@@ -1,6 +1,7 @@
-//! What can go wrong in every service, and what it means to either side: to a caller, and to an event's handler.
+//! Errors that every service can have, with their meaning for callers (a gRPC status) and for event handlers (a retry
+//! decision).
 //!
-//! A service's own error has it as one variant among its own.
+//! A service's own error has these as one variant.
 
 use std::time::Duration;
 
@@ -11,22 +12,22 @@ use runtime::status;
 use sea_orm::DbErr;
 use tonic::Status;
 
-/// By then an outbox that drains has made room.
+/// By then, a draining outbox has room again.
 const RETRY_WHEN_OVERLOADED: Duration = Duration::from_secs(5);
 
-/// What can go wrong in every service.
+/// Errors that every service can have.
 #[derive(Debug, thiserror::Error)]
 pub enum CommonError {
-    /// The resource was changed since the caller read it.
+    /// The resource changed after the caller read it.
     #[error(transparent)]
     EtagMismatch(#[from] EtagMismatch),
-    /// The `request_id` stands for a call with another content.
+    /// The `request_id` was used for a call with other content.
     #[error(transparent)]
     RequestIdReused(#[from] Reused),
-    /// Too much waits to be published.
+    /// Too many events wait to be published.
     #[error(transparent)]
     Overloaded(#[from] OverBudget),
-    /// The database refuses, or is away.
+    /// The database refuses or is unavailable.
     #[error(transparent)]
     Database(#[from] DbErr),
 }

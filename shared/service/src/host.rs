@@ -1,20 +1,22 @@
 //! Builds, serves and drains a service.
 //!
-//! [`Host::build`] does all that can fail and takes the port; [`Host::run`] returns when drained: calls and workers end first, and
-//! what they have committed is published before the process ends.
+//! [`Host::build`] does everything that can fail, and binds the port. [`Host::run`] returns after draining: first calls
+//! and workers end, then their committed events are published.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use messaging::repair::{History, Repair};
 use messaging::{Engine, Store};
 use runtime::auth::{self, Guard, Verifier};
 use runtime::{ExitWith, GrpcServer, PageTokens, Serving, Shutdown, SystemClock, idempotency};
 
+use crate::ops::{self, Ops};
 use crate::parts::{Base, Parts};
 use crate::{Config, Definition, Keys, OwnArgs, Service, erasure, keys};
 
-/// A service, ready to run.
+/// A service that is ready to run.
 pub struct Host {
     definition: Definition,
     server: GrpcServer,
@@ -27,8 +29,8 @@ impl Host {
     /// Connects, migrates, declares and binds.
     ///
     /// # Errors
-    /// Where the database cannot be reached or migrated, the broker lacks what the service may not declare, the port is taken, or
-    /// the service lacks something of its own. A broker that is away is not an error: events wait in the outbox until it is back.
+    /// If the database cannot be reached or migrated, the broker lacks something that the service may not declare, the
+    /// port is taken, or a part of the service fails. An unreachable broker is no error: events wait in the outbox.
     pub async fn build<S: Service>(
         config: Config<<S::Args as OwnArgs>::Config>,
     ) -> anyhow::Result<Self> {
@@ -37,6 +39,10 @@ impl Host {
         let store = Store::connect(&common.database, definition.name).await?;
         (definition.schema.ready)(store.connection(), &common.database).await?;
 
+        let subscriptions = (definition.subscriptions)();
+        let retention = &common.engine.retention;
+        let repair = Repair::new(store.clone(), &subscriptions, retention.inbox);
+        let history = History::new(store.clone(), definition.name, retention.outbox);
         let participant = definition.participant();
         let engine = Engine::new(&store, &common.broker, participant, common.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -48,6 +54,7 @@ impl Host {
             grpc: common.grpc,
         };
         let parts = S::parts(own, &base).await?;
+        let parts = parts.and(Ops::server(history, repair), &base.grpc);
         let server = GrpcServer::bind(&base.grpc)
             .await
             .context("the gRPC server cannot start")?;
@@ -60,15 +67,15 @@ impl Host {
         })
     }
 
-    /// Where calls are taken.
+    /// The address of the gRPC server.
     pub fn grpc_addr(&self) -> SocketAddr {
         self.server.addr()
     }
 
-    /// Serves until `shutdown`, and returns when everything in flight is done.
+    /// Serves until `shutdown`; returns after all work in progress is done.
     ///
     /// # Errors
-    /// Where a part ended that should not, or had to be cut off.
+    /// If a part ended unexpectedly or had to be cut off.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self {
             definition,
@@ -86,15 +93,18 @@ impl Host {
         let service = runtime::Service {
             name: definition.grpc_service,
             routes: parts.routes,
-            guard: Guard::new(definition.rules, verifier),
+            guard: Guard::new(definition.rules, verifier).with(ops::RULES),
             descriptor_set: definition.descriptor_set,
             database: database.clone(),
             doubt: store.doubt(),
         };
         let stop = &shutdown.soft;
         let mut serving = Serving::start(server, service, &shutdown);
-        serving.tell_of("broker", engine.connected());
-        serving.tell_of("consumer", store.consuming());
+        serving.report("broker", engine.connected());
+        serving.report("consumer", store.consuming());
+        if let Some(complete) = engine.complete() {
+            serving.report("complete", complete);
+        }
         let late = erasure::erase_late(store.clone(), stop.clone());
         serving.beside("erasure", late);
         if definition.keys == Keys::Announced {
@@ -109,7 +119,12 @@ impl Host {
         }
         serving.beside("answers", idempotency::clean(database, stop.clone()));
         for worker in parts.workers {
-            serving.beside(worker.name, (worker.start)(stop.clone()));
+            let running = (worker.start)(stop.clone());
+            if worker.finishes {
+                serving.beside_to_its_end(worker.name, running);
+            } else {
+                serving.beside(worker.name, running);
+            }
         }
         serving
             .finish_with("messaging", |stop, committed| engine.run(stop, committed))

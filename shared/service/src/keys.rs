@@ -1,4 +1,5 @@
-//! The keys of access tokens, for services that verify tokens of another one: the request, and the handler of the answer.
+//! Keys of access tokens, for services that verify tokens of another service: the request, and the handler of the
+//! announcement.
 
 use contracts::key::v1::KeyRequested;
 use contracts::user::v1::KeyPublished;
@@ -8,11 +9,11 @@ use uuid::Uuid;
 
 use crate::time;
 
-/// Handles `key.published`: from now on tokens that the key has signed are accepted. A service with
-/// [`Keys::Announced`](crate::Keys::Announced) has it in its subscriptions.
+/// Handles `key.published`: from now on, tokens signed by the key are accepted. A service with
+/// [`Keys::Announced`](crate::Keys::Announced) must subscribe it.
 ///
 /// # Errors
-/// *Reject* where the event holds no key.
+/// *Reject* if the event contains no valid key.
 pub async fn published(
     transaction: &Transaction,
     event: KeyPublished,
@@ -30,7 +31,7 @@ pub async fn published(
     Ok(())
 }
 
-/// Asks the issuer to announce the keys.
+/// The event that requests an announcement of the keys.
 pub(crate) fn request(service: &str) -> KeyRequested {
     KeyRequested {
         request_id: Uuid::now_v7().to_string(),

@@ -1,7 +1,8 @@
-//! The chassis of every service: the one place where contracts, messaging and runtime meet.
+//! The chassis of every service: the only crate where contracts, messaging and runtime meet.
 //!
-//! A service is a [`Definition`] and a function that returns its routes and workers ([`Service`]). The [`Host`] does what all
-//! services do alike: it connects, migrates, declares, binds, serves and drains. [`main`] is the whole life of such a process.
+//! A service is a [`Definition`] and a function that returns its routes and workers ([`Service`]). The [`Host`] does
+//! what all services have in common: it connects, migrates, declares, binds, serves and drains. [`main`] is the `main`
+//! function of such a process.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -14,6 +15,7 @@ mod erasure;
 mod error;
 mod host;
 pub mod keys;
+mod ops;
 mod parts;
 pub mod settling;
 pub mod time;
@@ -22,15 +24,16 @@ use std::process::ExitCode;
 
 use sea_orm_migration::MigrationTrait;
 
-pub use args::{Args, CommonArgs, Known, OwnArgs};
+pub use args::{Args, CommonArgs, Known, NoArgs, OwnArgs};
 pub use commands::{AnsweredCommand, Begun, Command, CommandStore};
 pub use config::{Common, Config};
 pub use definition::{Definition, Keys, Schema};
 pub use error::CommonError;
 pub use host::Host;
+pub use ops::RULES as OPS_RULES;
 pub use parts::{Base, Parts};
 
-/// A service: its definition, its settings, and its parts.
+/// A service: its definition, its settings and its parts.
 ///
 /// ```
 /// use contracts::user::v1::KeyPublished;
@@ -96,24 +99,24 @@ pub use parts::{Base, Parts};
 /// }
 /// ```
 pub trait Service {
-    /// What it is.
+    /// Its static description.
     const DEFINITION: Definition;
 
-    /// Its settings beyond [`CommonArgs`].
+    /// Its settings beyond [`CommonArgs`]; [`NoArgs`] if there are none.
     type Args: OwnArgs;
 
-    /// What it is made of. Its database is migrated and its queue is declared by then; nothing is served yet.
+    /// Its routes and workers. The database is already migrated and the queue declared; nothing is served yet.
     ///
     /// # Errors
-    /// Where something that it needs cannot be had: the process does not start then.
+    /// If a part cannot be created: the process then does not start.
     fn parts(
         config: <Self::Args as OwnArgs>::Config,
         base: &Base,
     ) -> impl Future<Output = anyhow::Result<Parts>> + Send;
 }
 
-/// The whole life of a process that is the service `S`, with the commands `healthcheck` and `migrate`. Exit codes as
-/// [`runtime::run`] has them.
+/// The `main` function of the service `S`, with the commands `healthcheck` and `migrate`. For the exit codes see
+/// [`runtime::run`].
 pub fn main<S: Service>() -> ExitCode {
     runtime::main_with_database::<Args<S>, _, _>(
         S::DEFINITION.name,
@@ -122,7 +125,7 @@ pub fn main<S: Service>() -> ExitCode {
     )
 }
 
-/// The tables of the engine and of the platform, for each service to put before its own migrations.
+/// The migrations of the engine and the runtime. Each service puts them before its own.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     let mut migrations = messaging::migrations();
     migrations.extend(runtime::migrations());

@@ -1,4 +1,4 @@
-//! What a service is given, and what it gives back: its routes and its workers.
+//! What the host gives to a service, and what it gets back: routes and workers.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use tonic::service::Routes;
 
 use crate::CommandStore;
 
-/// What a service is built on.
+/// What the host gives to a service.
 pub struct Base {
-    /// Its database. The schema is ready.
+    /// Its database, with the schema up to date.
     pub store: Store,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// For its lists.
+    /// Tokens for paged lists.
     pub page_tokens: PageTokens,
     pub(crate) grpc: GrpcConfig,
 }
@@ -30,7 +30,7 @@ impl Base {
         CommandStore::new(self.store.clone())
     }
 
-    /// The routes of `server`, with the limits of the configuration and gzip in both directions.
+    /// The routes of `server`, with the configured limits and gzip in both directions.
     pub fn serve<S: GrpcServer>(&self, server: S) -> Parts {
         let limits = (self.grpc.max_request_bytes, self.grpc.max_response_bytes);
         Parts {
@@ -40,26 +40,60 @@ impl Base {
     }
 }
 
-/// What a service is made of.
+/// The routes and workers of a service.
 #[derive(Default)]
 pub struct Parts {
     pub(crate) routes: Routes,
     pub(crate) workers: Vec<Worker>,
 }
 
-/// What runs beside the server.
+/// A task that runs beside the server.
 pub(crate) struct Worker {
     pub(crate) name: &'static str,
+    /// It is not dropped soon after the stop.
+    pub(crate) finishes: bool,
     pub(crate) start: Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>,
 }
 
 impl Parts {
-    /// With a worker beside the server. It commits as calls do, and ends soon after its token is cancelled; one that ends before is
-    /// a failure of the process.
+    /// With what every service serves.
+    pub(crate) fn and(mut self, server: impl GrpcServer, grpc: &GrpcConfig) -> Self {
+        let limits = (grpc.max_request_bytes, grpc.max_response_bytes);
+        self.routes = server.add_to(self.routes, limits);
+        self
+    }
+
+    /// Adds a worker beside the server. It commits as calls do, and is dropped soon after its token is cancelled, so it is for
+    /// work that another process repeats. A worker that ends earlier fails the process.
     #[must_use]
     pub fn beside<F>(
+        self,
+        name: &'static str,
+        run: impl FnOnce(CancellationToken) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.with(name, false, run)
+    }
+
+    /// As [`beside`](Self::beside), for a worker that is not dropped: it finishes what it has begun once its token is cancelled.
+    #[must_use]
+    pub fn beside_to_its_end<F>(
+        self,
+        name: &'static str,
+        run: impl FnOnce(CancellationToken) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.with(name, true, run)
+    }
+
+    fn with<F>(
         mut self,
         name: &'static str,
+        finishes: bool,
         run: impl FnOnce(CancellationToken) -> F + Send + 'static,
     ) -> Self
     where
@@ -67,6 +101,7 @@ impl Parts {
     {
         self.workers.push(Worker {
             name,
+            finishes,
             start: Box::new(move |stop| run(stop).boxed()),
         });
         self

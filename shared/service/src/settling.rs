@@ -1,10 +1,11 @@
-//! Settles the deletion of users: a worker does what a service has to do about them, some in each transaction.
+//! Completes the deletion of users: a worker does the service's part in many small transactions.
 //!
-//! The handler of `user.deleted` marks the user and calls [`wake`]; how much is left to be done has no bound. The mark is the work
-//! list: a process that dies leaves it for the next. While events cannot be published the worker waits, as commands do.
+//! The handler of `user.deleted` marks the user and calls [`wake`]; the amount of work has no bound. The mark is the
+//! work list: if a process dies, the next one continues. While events cannot be published, the worker waits, as
+//! commands do.
 //!
-//! The last step is the same for all services: the user's personal data is erased from the events that the service holds, has given
-//! up on or has published.
+//! The last step is the same for all services: the user's personal data is erased from the events that the service
+//! stores.
 
 use messaging::{BeginError, Cause, Store, Transaction};
 use store::Database;
@@ -17,75 +18,66 @@ use crate::erasure;
 /// The signal that a committed mark raises.
 const SIGNAL: &str = "deletions";
 
-/// A user who was deleted, and about whom something is left to be done.
+/// A deleted user with work left.
 pub struct Deleted {
     /// The user.
     pub user_id: Uuid,
-    /// The deletion, as the cause of what is done about it.
+    /// The deletion event, as the cause of follow-up events.
     pub cause: Cause,
-    /// The span of what is done about it; [`Span::none`] where there is none.
+    /// The span of the work; [`Span::none`] without a trace.
     pub span: Span,
 }
 
-/// What a service does about users who were deleted.
+/// A service's part in the deletion of users.
 pub trait Deletions: Send + Sync + 'static {
-    /// What is looked after, for the log: `the orders of deleted users`.
+    /// The work, for the log: `the orders of deleted users`.
     const WHAT: &'static str;
 
     /// The query for [`Store::due`] that finds out whether a user is marked, locked or not.
     fn due_in_ms(db: &Database) -> String;
 
-    /// The marked user who has waited longest, locked; `None` where another replica is at all of them.
-    ///
-    /// # Errors
-    /// Where the database refuses.
+    /// Locks the user who was marked first. `None` if other replicas have locked all of them.
     fn lock(
         transaction: &Transaction,
     ) -> impl Future<Output = anyhow::Result<Option<Deleted>>> + Send;
 
-    /// One transaction's worth of work; the answer is whether there may be more.
-    ///
-    /// # Errors
-    /// Where it cannot be done: it is tried again.
+    /// Does the work of one transaction. Returns whether there may be more.
     fn settle_some(
         transaction: &Transaction,
         user: &Deleted,
     ) -> impl Future<Output = anyhow::Result<bool>> + Send;
 
-    /// Takes the mark off: nothing is left to be done.
-    ///
-    /// # Errors
-    /// Where the database refuses.
+    /// Removes the mark, because no work is left.
     fn settled(
         transaction: &Transaction,
         user_id: Uuid,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Has the users whom `transaction` marks looked after once it has committed.
+/// Wakes the worker after `transaction` has committed its marks.
 pub fn wake(transaction: &Transaction) {
     transaction.wake_on_commit(SIGNAL);
 }
 
-/// The worker for `D`, until `stop`. It ends with the transaction that it is at. Any number of replicas may run one on the same
-/// database.
+/// The worker for `D`, until `stop`. It finishes its current transaction. Any number of replicas may run one on the
+/// same database.
 pub async fn run<D: Deletions>(store: Store, stop: CancellationToken) {
     let due = store.due(SIGNAL, D::due_in_ms(store.connection()));
     let failed = |error: anyhow::Error| {
-        // The log reports where an overload begins and ends.
+        // The log of the budget reports the begin and end of an overload.
         let is_overload = matches!(error.downcast_ref(), Some(BeginError::OverBudget(_)));
         if !is_overload {
             let what = D::WHAT;
-            tracing::warn!(%error, "{what} cannot be looked after, trying again");
+            tracing::warn!(%error, "cannot finish {what}, retrying");
         }
     };
     due.work(&stop, || settle_some::<D>(&store), failed).await;
 }
 
-/// One transaction of the worker; the answer is whether there was something to do that no other replica is at.
+/// One transaction of the worker. Returns whether there was work that no other replica had locked.
 ///
 /// # Errors
-/// Where the database is away, or too much waits to be published.
+/// If the database is unavailable, or too many events wait to be published.
 pub async fn settle_some<D: Deletions>(store: &Store) -> anyhow::Result<bool> {
     let transaction = store.begin_command().await?;
     let Some(user) = D::lock(&transaction).await? else {

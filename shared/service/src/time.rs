@@ -1,8 +1,8 @@
-//! Points in time between Unix milliseconds, as tables and domains have them, and `google.protobuf.Timestamp`.
+//! Converts between Unix milliseconds (tables, domain) and `google.protobuf.Timestamp`.
 
 use prost_types::Timestamp;
 
-/// The point in time, to the millisecond. It may lie before 1970.
+/// A time in Unix milliseconds as `Timestamp`. It may lie before 1970.
 pub fn timestamp(unix_ms: i64) -> Timestamp {
     let nanos = unix_ms.rem_euclid(1000) * 1_000_000;
     Timestamp {
@@ -11,7 +11,7 @@ pub fn timestamp(unix_ms: i64) -> Timestamp {
     }
 }
 
-/// The point in time in Unix milliseconds. What is left out counts as 1970.
+/// A `Timestamp` in Unix milliseconds. A missing one counts as 1970.
 pub fn unix_ms(time: Option<Timestamp>) -> i64 {
     let time = time.unwrap_or_default();
     let below = i64::from(time.nanos) / 1_000_000;
@@ -27,7 +27,7 @@ mod tests {
         for (unix_ms, seconds, nanos) in [
             (1_700_000_000_123, 1_700_000_000, 123_000_000),
             (0, 0, 0),
-            // Nanos count forward, always.
+            // Nanos always count forward.
             (-1, -1, 999_000_000),
         ] {
             let time = timestamp(unix_ms);

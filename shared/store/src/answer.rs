@@ -1,6 +1,7 @@
-//! How long the answer of a database may take.
+//! A time limit for each answer of the database.
 //!
-//! A link can go silent without an end. Without a limit a caller would wait for ever, and the session would be lost to the pool.
+//! A link can go silent without ending. Without a limit, a caller would wait forever and the pool would lose the
+//! session.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use sea_orm::{DbErr, RuntimeErr};
 use crate::errors::{Class, class};
 use crate::sessions::Sessions;
 
-/// After this time the connection counts as lost. No statement of ours takes long.
+/// After this time the connection counts as lost. None of our statements takes long.
 const ANSWER: Duration = Duration::from_secs(15);
 
-/// Waits for the answer. If it does not come in time, the caller gives up, or the session may be broken, all sessions are checked.
+/// Waits for the answer. On a time-out, a cancelled caller or a possibly broken session, all sessions are checked.
 pub(crate) async fn answered<T>(
     sessions: &Sessions,
     answer: impl Future<Output = Result<T, DbErr>>,
@@ -26,7 +27,8 @@ pub(crate) async fn answered_within<T>(
     answer: impl Future<Output = Result<T, DbErr>>,
 ) -> Result<T, DbErr> {
     let mut answer = std::pin::pin!(answer);
-    // Dropped before the answer, which then gives its session back: the check of that session needs to know.
+    // Declared first, so that it drops last. The answer's drop returns its session, and the check of that session reads
+    // this.
     let mut asked = Asked {
         sessions,
         is_answered: false,
@@ -39,7 +41,7 @@ pub(crate) async fn answered_within<T>(
     answer
 }
 
-/// Whether the database refused the statement for what is in it: then its session works.
+/// Whether the database refused the statement for its content. If so, the session works.
 fn proves_a_link(error: &DbErr) -> bool {
     matches!(
         class(error),

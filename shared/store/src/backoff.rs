@@ -1,10 +1,10 @@
-//! How a start goes on trying to reach its database.
+//! The pauses between attempts to reach a database at the start.
 
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
 
-/// From 100 ms to 2 s, with jitter so that replicas do not knock together.
+/// From 100 ms to 2 s, with jitter so that replicas do not retry at the same time.
 pub(crate) fn backoff(patience: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))

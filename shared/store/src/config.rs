@@ -1,6 +1,6 @@
-//! Where a database is: a PostgreSQL database (or a schema in one), or a SQLite file.
+//! The address of a database: a PostgreSQL database (or a schema in it), or a SQLite file.
 //!
-//! The URL holds a password, so it has no `Debug` and is shown as a [`Location`] only.
+//! The URL contains a password, so it has no `Debug`; logs show a [`Location`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub enum Migrate {
     Auto,
     /// An operator, with the command `migrate`. A start waits until it is done.
     Off,
-    /// As [`Off`](Self::Off), but a start fails at once if it is not done.
+    /// As [`Off`](Self::Off), but a start fails immediately if migrations are missing.
     Check,
 }
 
@@ -34,20 +34,20 @@ pub struct DatabaseConfig {
     pub url: SecretString,
     /// The file that holds the URL. When its content changes, as when a password is rotated, new connections use it.
     pub url_file: Option<PathBuf>,
-    /// PostgreSQL only: created if missing, and the search path of every connection.
+    /// PostgreSQL only: created if missing; the search path of every connection.
     pub schema: Option<String>,
-    /// Connections that are open at most.
+    /// The maximum number of open connections.
     pub pool_max: u32,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
-    /// How long [`crate::connect`] goes on trying, and a start waits for the operator's migrations.
+    /// How long [`crate::connect`] retries, and how long a start waits for the operator's migrations.
     pub patience: Duration,
     /// Who applies the migrations.
     pub migrate: Migrate,
 }
 
 impl DatabaseConfig {
-    /// The defaults of the flags, for `url`.
+    /// The default settings for `url`.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: SecretString::from(url.into()),
@@ -65,19 +65,19 @@ impl DatabaseConfig {
         Self::new(format!("sqlite://{}", path.into().display()))
     }
 
-    /// The same database with a schema of its own in it. SQLite has none and ignores it.
+    /// The same database with its own schema. SQLite ignores it.
     #[must_use]
     pub fn with_schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
-    /// What may be said about the URL in logs and errors.
+    /// The URL in a form for logs and errors.
     pub fn location(&self) -> Location {
         Location(without_password(self.url.expose_secret()))
     }
 
-    /// The file, where the database is one.
+    /// The path, if the database is a file.
     pub(crate) fn sqlite_path(&self) -> Option<&str> {
         sqlite_path(self.url.expose_secret())
     }
@@ -106,14 +106,14 @@ impl fmt::Display for Location {
     }
 }
 
-/// Whether `name` needs no quotes in SQL; also what keeps a schema's name from being anything but a name.
+/// Whether `name` needs no quotes in SQL. It also keeps SQL out of a schema's name.
 pub fn is_plain_identifier(name: &str) -> bool {
     let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     starts_well && name.len() <= 63 && name.chars().all(plain)
 }
 
-/// Whether `url` names a database that can be used.
+/// Whether `url` names a supported database.
 pub fn is_supported(url: &str) -> bool {
     if let Some(path) = sqlite_path(url) {
         return !path.is_empty() && !path.contains(":memory:");
@@ -137,7 +137,7 @@ fn without_password(url: &str) -> String {
     if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
         return format!("{}://…", parsed.scheme());
     }
-    // A password may stand among the parameters as well.
+    // Parameters may contain a password, too.
     parsed.set_query(None);
     parsed.to_string()
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn postgres_urls_and_sqlite_files_are_supported_and_nothing_else() {
+    fn only_postgres_urls_and_sqlite_files_are_supported() {
         for url in [
             "postgres://app:secret@db:5432/users",
             "postgresql://db/users",
@@ -176,7 +176,7 @@ mod tests {
             "mysql://root@db/users",
             "postgres://db:port/users",
             "sqlite://",
-            // What is gone after a restart cannot keep a promise.
+            // An in-memory database loses its data with the process.
             "sqlite://:memory:",
             "sqlite::memory:",
         ] {

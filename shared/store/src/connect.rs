@@ -1,7 +1,8 @@
-//! The connection pool of a service, on PostgreSQL or SQLite, with the settings that our promises need.
+//! The connection pool of a service, on PostgreSQL or SQLite, with the settings that durability needs.
 //!
-//! A SQLite file is WAL with `synchronous = FULL`, because an OK answer must survive a power cut. Statements are logged at
-//! debug, slow ones (past a second) as warnings. Whatever can hang has a time-out, and no password reaches a log.
+//! A SQLite file uses WAL with `synchronous = FULL`, because an OK answer must survive a power cut. Statements are
+//! logged at debug level, slow ones (over a second) as warnings. Each operation that can hang has a time-out, and no
+//! log contains a password.
 
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,8 @@ const LENT_SESSIONS: &str = "a connection pooler gives each transaction another 
     pool_mode = transaction or statement. This service keeps settings, prepared statements and LISTEN in its session. Set \
     pool_mode = session for this database in pgbouncer.ini, or let DATABASE_URL name PostgreSQL itself";
 
-/// Connects, and goes on trying for the configured patience while the server is away. `application_name` is what
-/// PostgreSQL's own views call our connections.
+/// Connects, and retries for the configured patience while the server is unreachable. PostgreSQL's views show our
+/// connections under `application_name`.
 ///
 /// # Errors
 /// See [`DatabaseError`].
@@ -35,7 +36,7 @@ pub async fn connect(
     connect_watched(config, application_name, &Doubt::new()).await
 }
 
-/// As [`connect`]. Each statement that fails on the pool raises `doubt`, for the service's health check.
+/// As [`connect`]. Each failed statement of the pool raises `doubt`, for the service's health check.
 ///
 /// # Errors
 /// See [`DatabaseError`].
@@ -69,7 +70,7 @@ async fn open(
     let reached = reach
         .retry(backoff(config.patience))
         .notify(|error, pause| {
-            tracing::warn!("{location} is not there yet ({error}), trying again in {pause:?}");
+            tracing::warn!("{location} is not reachable yet ({error}), trying again in {pause:?}");
         })
         .await;
     match reached {
@@ -89,7 +90,7 @@ async fn open(
     }
 }
 
-/// Whether the database answers within a second. [`Writable`](crate::Writable) asks more of it.
+/// Whether the database answers within a second. [`Writable`](crate::Writable) checks more.
 pub async fn ping(db: &Database) -> bool {
     let answer = answered_within(PING_TIMEOUT, db.sessions(), db.ping()).await;
     answer.is_ok()

@@ -1,6 +1,6 @@
 //! A pool of connections to one database.
 //!
-//! Guarantee: each statement is answered within a time limit. A statement that its caller gave up is noticed: its session is checked
+//! Guarantee: each statement is answered within a time limit. If a caller cancels a statement, its session is checked
 //! before another caller gets it.
 
 use std::ops::Deref;
@@ -15,13 +15,13 @@ use crate::rotation::Rotation;
 use crate::sessions::Sessions;
 use crate::sql;
 
-/// More than a pool of SQLite connections has. Each has the old schema once.
+/// More than the connections of a SQLite pool. Each has the old schema once.
 const OUTDATED: u32 = 20;
 
 /// The pool. Clones share it.
 ///
-/// It is sea-orm's pool, with limits around each statement. [`Transaction::begin`](crate::Transaction::begin) begins transactions
-/// on it.
+/// sea-orm's pool with a time limit for each statement. Transactions start with
+/// [`Transaction::begin`](crate::Transaction::begin).
 #[derive(Clone, Debug)]
 pub struct Database {
     inner: DatabaseConnection,
@@ -38,7 +38,7 @@ impl Database {
         }
     }
 
-    /// From a URL that may change.
+    /// With a URL that may change.
     pub(crate) fn rotated_by(mut self, rotation: Option<Rotation>) -> Self {
         self.rotation = rotation;
         self
@@ -51,10 +51,7 @@ impl Database {
         }
     }
 
-    /// Closes all its connections, once their callers have given them back.
-    ///
-    /// # Errors
-    /// None today; sea-orm reserves one.
+    /// Closes all connections after their callers have returned them.
     pub async fn close(self) -> Result<(), DbErr> {
         self.inner.close().await
     }
@@ -65,9 +62,9 @@ impl Database {
 }
 
 impl Database {
-    /// A statement outside of a transaction. After another process has changed the schema, SQLite rolls the first statement of each
-    /// connection back and repeats it by itself, which [`guarded`](crate::guarded) takes for a lost transaction and refuses. Nothing
-    /// of it is kept, so it is repeated here.
+    /// A statement outside a transaction. After another process has changed the schema, SQLite rolls back the first
+    /// statement of each connection and repeats it. [`guarded`](crate::guarded) takes that for a lost transaction and
+    /// refuses it. Nothing of it is kept, so it is repeated here.
     async fn alone<T, A>(
         &self,
         statement: Statement,
@@ -89,7 +86,7 @@ impl Database {
         answered(&self.sessions, ask(statement)).await
     }
 
-    /// A new connection may have failed because the password was rotated. Then the next one uses the new password.
+    /// A new connection may have failed because the password was rotated. The next one then uses the new password.
     pub(crate) fn after(&self, error: &DbErr) {
         if is_unavailable(error) {
             self.refresh_url();
@@ -98,7 +95,7 @@ impl Database {
 }
 
 impl Default for Database {
-    /// No database: each statement fails. For programs that have none.
+    /// No database: each statement fails. For programs without one.
     fn default() -> Self {
         DatabaseConnection::default().into()
     }

@@ -1,4 +1,4 @@
-//! Why a service has no database: what is wrong, where, and who can change it.
+//! Why a service has no database: the cause, the address, and whether an operator must act.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::Location;
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// Not a URL that we can use. The URL itself is a secret.
+    /// The URL cannot be used. The URL is a secret, so it is not shown.
     #[error("the database cannot be used: {0}")]
     Invalid(String),
     /// The file cannot be opened or created.
@@ -20,17 +20,17 @@ pub enum DatabaseError {
         /// What the system or SQLite says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It was away for as long as we were willing to wait.
+    /// It was unreachable for the configured patience.
     #[error("{location} could not be reached within {waited:?}: {source}")]
     Unreachable {
         /// Where it should be.
         location: Location,
-        /// How long was tried.
+        /// How long it tried.
         waited: Duration,
-        /// The last attempt's failure.
+        /// The error of the last attempt.
         source: sqlx::Error,
     },
-    /// The database is reachable, but its set-up does not fit: an operator has to change it.
+    /// The database is reachable, but an operator must change its set-up.
     #[error("{location} cannot be used: {cause}")]
     Unfit {
         /// Where it is.
@@ -48,7 +48,7 @@ pub enum DatabaseError {
     SchemaMissing {
         /// Their names.
         missing: String,
-        /// How long it waited.
+        /// How long this process waited.
         patience: Duration,
     },
     /// The schema lacks these migrations, and this process only checks.
@@ -60,7 +60,7 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// Whether an operator has to change something first. A restart does not help.
+    /// Whether an operator must change something first, because a restart does not help.
     pub fn is_misconfiguration(&self) -> bool {
         matches!(
             self,

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr};
 use sea_orm_migration::SchemaManager;
 
-/// Executes `statements` in a migration. These words differ by store:
+/// Executes `statements` in a migration. These words are replaced by store:
 ///
 /// | word | PostgreSQL | SQLite |
 /// | --- | --- | --- |
@@ -14,7 +14,7 @@ use sea_orm_migration::SchemaManager;
 /// | `{readable at_ms}` | the time in column `at_ms` as `timestamptz` | as text |
 ///
 /// # Errors
-/// Where the database refuses.
+/// If the database refuses a statement.
 pub async fn create(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
     for statement in statements {

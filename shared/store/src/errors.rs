@@ -1,6 +1,6 @@
-//! What a database error means: try again later, repeat the whole, taken already, refused for its content, or a bug.
+//! Classifies database errors: unavailable, conflict, duplicate, refused content, or a bug.
 //!
-//! [`class`] is the one place that decides it, for callers and for consumers alike.
+//! [`class`] is the only classifier, for callers and for consumers.
 
 use std::borrow::Cow;
 
@@ -23,36 +23,36 @@ const MISMATCH: u32 = 20;
 /// A trigger has refused the statement. All triggers here guard a uniqueness that no index can.
 const TRIGGER: &str = "1811";
 
-/// The text of [`DbErr::Custom`] that refuses the commit of a transaction in which a statement has failed.
+/// The text of the [`DbErr::Custom`] that refuses the commit after a failed statement.
 pub(crate) const AFTER_FAILURE: &str =
     "a statement of the transaction failed or was cancelled, so nothing of it is kept";
 
 /// The kinds of database errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The database is away or cannot work at the moment, so the same call may succeed later.
+    /// The database is unreachable or cannot work at the moment: the same call may succeed later.
     Unavailable,
     /// The disk under the database is full. Nothing of the transaction is kept, and it succeeds once there is room.
     Full,
-    /// The transaction was given up for the sake of another one, by a deadlock or a failed serialisation. The same one may
-    /// succeed when it is begun again.
+    /// A deadlock or a failed serialisation ended the transaction. The same transaction may succeed if it is started
+    /// again.
     Conflict,
-    /// Something that must be unique is there already.
+    /// A unique value exists already.
     Duplicate,
-    /// The statement was refused for what is in it, so it will be refused each time.
+    /// The statement was refused for its content, and would be refused each time.
     Content,
-    /// The statement or the commit was refused only because a statement before it in its transaction had failed.
+    /// Refused only because an earlier statement of the transaction had failed.
     AfterFailure,
     /// A bug, a missing right, or a statement that took too long.
     Other,
 }
 
-/// What `error` means.
+/// The class of `error`.
 pub fn class(error: &DbErr) -> Class {
     match error {
         DbErr::Custom(text) if text == AFTER_FAILURE => Class::AfterFailure,
-        // Opening a new connection may fail first on a full disk. Otherwise there is no connection, whatever the reason: a proxy
-        // in front of a dead server answers anything, and a password that was changed is no bug of the statement.
+        // Opening a connection on a full disk fails with Full. All other causes mean that there is no connection: a
+        // proxy in front of a dead server may answer anything, and a rotated password is no bug of the statement.
         DbErr::Conn(RuntimeErr::SqlxError(error)) if of_driver(error) == Class::Full => Class::Full,
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Class::Unavailable,
         DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
@@ -62,12 +62,13 @@ pub fn class(error: &DbErr) -> Class {
     }
 }
 
-/// Whether the same call may succeed later: [`Class::Unavailable`] or [`Class::Full`]. Services answer `UNAVAILABLE`, consumers pause.
+/// Whether the same call may succeed later: [`Class::Unavailable`] or [`Class::Full`]. Services answer `UNAVAILABLE`,
+/// consumers pause.
 pub fn is_unavailable(error: &DbErr) -> bool {
     matches!(class(error), Class::Unavailable | Class::Full)
 }
 
-/// Whether the same transaction may succeed when it is tried again: as [`is_unavailable`], or [`Class::Conflict`].
+/// Whether the same transaction may succeed if it is repeated: as [`is_unavailable`], or [`Class::Conflict`].
 pub fn is_transient(error: &DbErr) -> bool {
     is_unavailable(error) || is_conflict(error)
 }
@@ -101,8 +102,8 @@ pub fn is_unique_violation(error: &DbErr) -> bool {
     class(error) == Class::Duplicate
 }
 
-/// What is there already: on PostgreSQL the constraint's name (`users_email_key`), on SQLite the columns
-/// (`users.email`). For tables with more than one constraint.
+/// The duplicate: on PostgreSQL the constraint's name (`users_email_key`), on SQLite the columns (`users.email`). For
+/// tables with more than one constraint.
 pub fn unique_violation(error: &DbErr) -> Option<String> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
@@ -134,7 +135,7 @@ pub(crate) fn is_rolled_back(error: &DbErr) -> bool {
         .is_some_and(guarded::is_rolled_back)
 }
 
-/// Whether the database is reachable but takes no writes: a full disk, an I/O error, a read-only file or server.
+/// Whether the database is reachable but accepts no writes: a full disk, an I/O error, a read-only file or server.
 pub(crate) fn is_unwritable(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
@@ -148,7 +149,7 @@ pub(crate) fn is_unwritable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether another connection holds the file, and nothing worse.
+/// Whether the only problem is that another connection holds the file.
 pub(crate) fn is_sqlite_lock(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
@@ -169,7 +170,7 @@ pub(crate) fn of_driver(error: &sqlx::Error) -> Class {
     }
 }
 
-/// Not an answer of the database: the connection broke, or none could be had.
+/// Not an answer of the database: the connection broke, or there was none.
 fn without_answer(error: &sqlx::Error) -> Class {
     match error {
         sqlx::Error::Io(_)
@@ -188,7 +189,7 @@ fn is_sqlite(error: &(dyn DatabaseError + 'static)) -> bool {
         .is_some()
 }
 
-/// SQLite has one writer at a time: another connection that finds the file locked waits, so that is no conflict.
+/// SQLite has one writer at a time. Another connection waits for the lock, so a lock is no conflict.
 fn of_sqlite(error: &(dyn DatabaseError + 'static), code: &str) -> Class {
     if guarded::is_full(error) {
         return Class::Full;
@@ -210,16 +211,16 @@ fn of_sqlite_code(code: &str) -> Class {
     }
 }
 
-/// SQLSTATE, appendix A of PostgreSQL's manual. A statement that took too long (57014) is not unavailable, because it may take
-/// too long each time.
+/// SQLSTATE, appendix A of PostgreSQL's manual. A cancelled statement (57014, time-out) is not unavailable, because it
+/// may take too long each time.
 fn of_postgres(code: &str) -> Class {
     match code {
         "53100" => Class::Full,
         "23505" => Class::Duplicate,
         "25P02" => Class::AfterFailure,
-        // A standby that has not been promoted yet takes no writes.
+        // A standby accepts no writes before its promotion.
         "25006" => Class::Unavailable,
-        // A lock that is not free within `lock_timeout`.
+        // `lock_timeout` expired.
         "55P03" => Class::Conflict,
         // A connection; connections, memory or disk; a shutdown or start; the server's disk or files.
         _ if has_class(code, &["08", "53", "57P", "58"]) => Class::Unavailable,

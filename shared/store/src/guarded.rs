@@ -1,8 +1,8 @@
 //! A pool of SQLite connections on which a transaction commits whole or not at all, also when the disk is full.
 //!
-//! SQLite ends a transaction by itself after some failures (FULL, IOERR, NOMEM, INTERRUPT). The driver does not notice:
-//! its ROLLBACK fails, it still counts one open transaction, and the next BEGIN on that connection becomes a SAVEPOINT
-//! whose commit commits nothing. Statements in between commit one by one. Two rules prevent both:
+//! After some failures (FULL, IOERR, NOMEM, INTERRUPT) SQLite ends a transaction by itself. The driver does not notice:
+//! its ROLLBACK fails, it still counts one open transaction, and the next BEGIN on that connection becomes a SAVEPOINT.
+//! The commit of that savepoint commits nothing, and statements in between commit one by one. Two rules prevent both:
 //!
 //! - A connection that counts an open transaction when it should have none is closed, never reused.
 //! - After a rollback by the caller, the driver or SQLite, a connection commits nothing until the pool has it back.
@@ -14,24 +14,24 @@ use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteError, SqlitePoolOptions};
 use sea_orm::sqlx::{Connection as _, Error};
 
-/// `SQLITE_FULL`, and `SQLITE_IOERR_SHMSIZE`: the first file for which there is no room may be the index of the log.
+/// `SQLITE_FULL`, and `SQLITE_IOERR_SHMSIZE`: the index of the log may be the first file without room.
 const FULL: [&str; 2] = ["13", "4874"];
 /// `SQLITE_CONSTRAINT_COMMITHOOK`: the guard has refused a commit.
 const REFUSED_COMMIT: &str = "531";
-/// `SQLITE_ERROR`, with one of two texts, is what COMMIT and ROLLBACK answer after the transaction has ended by itself.
+/// `SQLITE_ERROR` with one of two texts: COMMIT and ROLLBACK answer it after the transaction has ended by itself.
 const ERROR: &str = "1";
 const NO_TRANSACTION: &str = "no transaction is active";
 
-/// Adds both rules to a pool. The pool must have no hooks of its own for connecting, acquiring and releasing.
+/// Adds both rules to a pool. The pool must not have its own hooks for connecting, acquiring and releasing.
 pub fn guarded(pool: SqlitePoolOptions) -> SqlitePoolOptions {
     pool.after_connect(|connection, _| Box::pin(guard(connection)))
-        // A file does not go away as a server does.
+        // A file does not go away like a server.
         .test_before_acquire(false)
-        // By the driver's own count, which costs no statement.
+        // Uses the driver's own count, which costs no statement.
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .after_release(|connection, _| {
             Box::pin(async {
-                // A rollback may still be queued. This waits for it, so the count is the last one.
+                // A rollback may still be queued. This waits for it, so the count is final.
                 guard(connection).await?;
                 Ok(!connection.is_in_transaction())
             })
@@ -46,7 +46,7 @@ pub fn is_full(error: &(dyn DatabaseError + 'static)) -> bool {
             .is_some_and(|code| FULL.contains(&code.as_ref()))
 }
 
-/// Why a file cannot be opened, for a person. SQLite calls a full disk an I/O error there.
+/// Why a file cannot be opened, for operators. SQLite reports a full disk as an I/O error there.
 pub fn explain(error: &Error) -> String {
     if error.as_database_error().is_some_and(is_full) {
         return format!("{error}: the disk is full, free some space");
@@ -54,8 +54,8 @@ pub fn explain(error: &Error) -> String {
     error.to_string()
 }
 
-/// Whether the statement failed because SQLite had ended its transaction by itself. Nothing of the transaction is kept,
-/// and the same one may succeed when it is begun again.
+/// Whether the statement failed because SQLite had ended its transaction by itself. Nothing of the transaction is kept;
+/// it may succeed if it is started again.
 pub fn is_rolled_back(error: &(dyn DatabaseError + 'static)) -> bool {
     if error.try_downcast_ref::<SqliteError>().is_none() {
         return false;
@@ -65,7 +65,7 @@ pub fn is_rolled_back(error: &(dyn DatabaseError + 'static)) -> bool {
         || (code.as_deref() == Some(ERROR) && error.message().contains(NO_TRANSACTION))
 }
 
-/// Refuses every commit after a rollback. Called again, it begins anew.
+/// Refuses every commit after a rollback. A second call resets it.
 async fn guard(connection: &mut SqliteConnection) -> Result<(), Error> {
     let rolled_back = Arc::new(AtomicBool::new(false));
     let noting = Arc::clone(&rolled_back);

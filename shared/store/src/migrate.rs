@@ -1,10 +1,11 @@
-//! Brings a schema up to date, or waits until an operator has done so.
+//! Brings a schema up to date, or waits until an operator has done it.
 //!
-//! Of several replicas that start at once, one migrates and the others wait. Each migration has a transaction of its own, so one that
-//! fails leaves the schema as it was. Commands go on meanwhile: no migration waits for a table for longer than two seconds.
+//! If several replicas start together, one migrates and the others wait. Each migration has its own transaction, so a
+//! failed one leaves the schema unchanged. Commands go on meanwhile: no migration waits longer than two seconds for a
+//! table.
 //!
-//! An older release starts on the schema of a newer one: it logs the migrations that it does not know and leaves them alone. It
-//! refuses to start only if the name of such a migration requires a newer release.
+//! An older release starts on the schema of a newer one: it logs unknown migrations and ignores them. It refuses to
+//! start only if the name of such a migration requires a newer release.
 
 use std::time::Duration;
 
@@ -23,20 +24,20 @@ mod step;
 
 use step::Step;
 
-/// How long a start tries: for another replica that migrates, and for tables that others use.
+/// How long a start waits for a migrating replica and for tables in use.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The same for an operator's command: a backup may use all tables for long.
 const PATIENCE_OF_OPERATORS: Duration = Duration::from_secs(3600);
-/// Between two tries others have their turn at the tables.
+/// Between two attempts, other transactions get their turn at the tables.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often a start looks whether an operator has migrated.
+/// How often a start checks whether an operator has migrated.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Makes sure that the schema has what `M` needs, in the way that `config` says: by migrating, by waiting, or by a check.
+/// Ensures that the schema has what `M` needs, in the way of `config`: it migrates, waits, or only checks.
 ///
 /// # Errors
-/// [`DatabaseError::Migration`]: a migration failed, or could not begin within a minute.
+/// [`DatabaseError::Migration`]: a migration failed, or could not start within a minute.
 /// [`DatabaseError::SchemaMissing`], [`DatabaseError::SchemaOutdated`]: the operator has not migrated.
 /// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema so that this one cannot use it.
 pub async fn ready_schema<M: MigratorTrait>(
@@ -56,16 +57,16 @@ pub async fn ready_schema<M: MigratorTrait>(
     }
 }
 
-/// Applies the migrations of `M` that are missing.
+/// Applies the missing migrations of `M`.
 ///
 /// # Errors
-/// [`DatabaseError::Migration`]: a migration failed, or could not begin within a minute.
+/// [`DatabaseError::Migration`]: a migration failed, or could not start within a minute.
 /// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema so that this one cannot use it.
 pub async fn migrate<M: MigratorTrait>(db: &Database) -> Result<(), DatabaseError> {
     apply::<M>(db, PATIENCE).await.map(|_| ())
 }
 
-/// What an operator's command does: connects, and applies the migrations of `M` that are missing. Returns their names. It tries for up
+/// The operator's command: connects, applies the missing migrations of `M`, and returns their names. It retries for up
 /// to an hour, because a backup may use all tables for long.
 ///
 /// # Errors
@@ -103,7 +104,7 @@ async fn apply<M: MigratorTrait>(
         if Instant::now() > end {
             return Err(DatabaseError::Migration(why));
         }
-        tracing::info!(reason = %why, "the migrations have to wait; they are tried again");
+        tracing::info!(reason = %why, "the migrations must wait, retrying");
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
@@ -115,7 +116,7 @@ async fn warn_of_newer<M: MigratorTrait>(db: &Database) -> Result<(), DatabaseEr
     if !unknown.is_empty() {
         tracing::warn!(
             migrations = unknown.join(", "),
-            "the schema is of a newer release; this one goes on with it"
+            "the schema is from a newer release; this release can use it"
         );
     }
     Ok(())
@@ -143,7 +144,6 @@ async fn wait_for_schema<M: MigratorTrait>(
     }
 }
 
-/// The migrations that are missing.
 async fn check<M: MigratorTrait>(db: &Database) -> Result<Vec<String>, DatabaseError> {
     let unknown = known::unknown::<M>(db).await;
     let unknown = unknown.map_err(DatabaseError::Migration)?;

@@ -1,11 +1,11 @@
-//! How much of a connection pool is in use, for whoever collects metrics, in the names of OpenTelemetry's database conventions.
+//! Metrics of a connection pool, named as in OpenTelemetry's database conventions.
 
 use opentelemetry::{KeyValue, global};
 use sea_orm::ConnectionTrait as _;
 
 use crate::database::Database;
 
-/// Registers what is told of the pool behind `db`, which holds `most` connections and is called `name`.
+/// Registers the metrics of the pool of `db`, which has at most `most` connections and is called `name`.
 pub(crate) fn observe(db: &Database, name: &str, most: u32) {
     let pool = KeyValue::new("db.client.connection.pool.name", name.to_owned());
     let state = |state| KeyValue::new("db.client.connection.state", state);
@@ -14,7 +14,7 @@ pub(crate) fn observe(db: &Database, name: &str, most: u32) {
     meter
         .i64_observable_up_down_counter("db.client.connection.count")
         .with_unit("{connection}")
-        .with_description("Connections of the pool, by their state")
+        .with_description("Connections of the pool, by state")
         .with_callback(move |gauge| {
             let (all, idle) = size(&db);
             gauge.observe(idle, &[of_pool.clone(), state("idle")]);
@@ -24,12 +24,11 @@ pub(crate) fn observe(db: &Database, name: &str, most: u32) {
     meter
         .i64_observable_up_down_counter("db.client.connection.max")
         .with_unit("{connection}")
-        .with_description("Connections that the pool may have")
+        .with_description("Maximum number of connections of the pool")
         .with_callback(move |gauge| gauge.observe(most.into(), std::slice::from_ref(&pool)))
         .build();
 }
 
-/// All connections and the idle ones.
 fn size(db: &Database) -> (i64, i64) {
     if db.get_database_backend() == sea_orm::DbBackend::Sqlite {
         let pool = db.get_sqlite_connection_pool();

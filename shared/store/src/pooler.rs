@@ -1,7 +1,8 @@
-//! Whether each connection has a database session of its own.
+//! Checks whether each connection has its own database session.
 //!
-//! A pooler such as PgBouncer may lend a session for one transaction only. Settings, prepared statements and LISTEN belong to a
-//! session, so the services cannot work there. They refuse to start, because the later errors would look like an outage.
+//! A pooler such as PgBouncer may lend a session for one transaction only. Settings, prepared statements and LISTEN
+//! belong to a session, so the services cannot work there. They refuse to start, because the later errors would look
+//! like an outage.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,17 +10,17 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
 
-/// The limit for the second connection. If the pooler has only one session to lend, it waits until the first one ends.
+/// The limit for the second connection. If the pooler has only one session, it waits until the first connection ends.
 const SECOND: Duration = Duration::from_secs(2);
 
-/// How often both connections are checked. Once is enough if no other client uses the pooler; otherwise the sessions
-/// change hands soon.
+/// How often both connections are checked. One check is enough if no other client uses the pooler; otherwise the
+/// sessions change soon.
 const ROUNDS: usize = 5;
 
-/// Whether the session of `first` is lent to another connection, or `first` is lent another session, while both are open.
+/// Whether the session of `first` is lent to another connection, or `first` gets another session, while both are open.
 ///
 /// # Errors
-/// Where `first` fails. A failure of the second connection proves nothing, so it is not an error.
+/// If `first` fails. A failure of the second connection proves nothing, so it is not an error.
 pub(crate) async fn lends_sessions(
     first: &mut PgConnection,
     options: &PgConnectOptions,
@@ -36,13 +37,13 @@ pub(crate) async fn lends_sessions(
         };
         of_second.insert(pid);
     }
-    // After an orderly close the session is free for the next client at once.
+    // After an orderly close, the next client gets the session immediately.
     let _ = second.close().await;
     let own = of_first.len() == 1 && of_second.len() == 1 && of_first.is_disjoint(&of_second);
     Ok(!own)
 }
 
-/// The server process behind the connection. It uses no prepared statement, because a pooler may not have it.
+/// The server process behind the connection. Not a prepared statement: a pooler may not support it.
 async fn session(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     let row = connection.fetch_one("SELECT pg_backend_pid()").await?;
     row.try_get(0)

@@ -1,6 +1,6 @@
-//! Files that hold personal data and secrets: only their owner may read them.
+//! Files with personal data and secrets: only their owner may read them.
 //!
-//! A new file gets its rights from the mask that the process sets at its start. Here is what was there before.
+//! A new file gets its permissions from the process's umask. This module handles files that exist already.
 
 use std::fs::Permissions;
 use std::io;
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 const OTHERS: u32 = 0o077;
 const OWNER: u32 = 0o700;
 
-/// Takes the rights of group and others from `file`.
+/// Removes the permissions of group and others from `file`.
 ///
 /// # Errors
-/// Where it belongs to another user, or is gone.
+/// If it belongs to another user or does not exist.
 pub fn tighten(file: &Path) -> io::Result<()> {
     let mode = mode(file)?;
     if mode & OTHERS == 0 {
@@ -22,11 +22,10 @@ pub fn tighten(file: &Path) -> io::Result<()> {
     std::fs::set_permissions(file, Permissions::from_mode(mode & OWNER))
 }
 
-/// `folder`, and what is in it and in the folders of it, as far as group or others have any right there. Empty where there is no
-/// such folder.
+/// The paths in and below `folder` that group or others can access. Empty if there is no such folder.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If a path cannot be read.
 pub fn loose(folder: &Path) -> io::Result<Vec<PathBuf>> {
     match std::fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

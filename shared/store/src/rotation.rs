@@ -1,6 +1,6 @@
 //! A database URL in a file that changes while the process runs, as when an operator rotates a password.
 //!
-//! Guarantee: connections that are opened after the change use the new URL, without a restart. Connections that are open stay: PostgreSQL
+//! Guarantee: connections opened after the change use the new URL, without a restart. Open connections stay: PostgreSQL
 //! does not end them.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::config::DatabaseConfig;
 use crate::postgres::options;
 
-/// The file, and the URL that is in use. Clones share it.
+/// The file and the current URL. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rotation {
     config: Arc<DatabaseConfig>,
@@ -20,7 +20,7 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    /// `None` if the URL is in no file.
+    /// `None` if the URL is not in a file.
     pub(crate) fn of(config: &DatabaseConfig, application_name: &str) -> Option<Self> {
         config.url_file.as_ref()?;
         Some(Self {
@@ -30,7 +30,7 @@ impl Rotation {
         })
     }
 
-    /// Reads the file again. If it holds another URL, new connections of `db` use that one.
+    /// Reads the file again. If it contains another URL, new connections of `db` use it.
     pub(crate) fn refresh(&self, db: &sea_orm::DatabaseConnection) {
         let Some(file) = &self.config.url_file else {
             return;
@@ -38,7 +38,7 @@ impl Rotation {
         let url = match read_secret(file) {
             Ok(url) => url,
             Err(error) => {
-                // It may be replaced at this moment; the next look reads it.
+                // It may be in the middle of a replacement; the next check reads it.
                 tracing::debug!(%error, file = %file.display(), "the file of the database URL cannot be read");
                 return;
             }
@@ -68,14 +68,14 @@ impl Rotation {
 /// The secret in the file, as [`secret_of`] reads it.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If it cannot be read.
 pub fn read_secret(path: &Path) -> std::io::Result<String> {
     let text = std::fs::read_to_string(path)?;
     Ok(secret_of(&text).to_owned())
 }
 
-/// `text` without what editors and shells add to a secret: a byte order mark before it, and line breaks behind it. A secret is the
-/// same one whether it comes in a file, a variable or a flag.
+/// `text` without a byte order mark and trailing line breaks, which editors and shells add. So a secret is the same in
+/// a file, a variable or a flag.
 pub fn secret_of(text: &str) -> &str {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.trim_end_matches(['\r', '\n'])

@@ -1,13 +1,13 @@
 //! Rounds of work that is not urgent, such as deleting old rows.
 //!
-//! Replicas do not run in step, and a round that fails is tried again with the next one.
+//! Replicas do not run in step. A failed round is repeated by the next one.
 
 use std::time::Duration;
 
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
-/// When rounds come: the first one at once or after a pause, and then one each interval, give or take a half.
+/// The schedule: the first round starts immediately or after a pause, then one per interval, ± 50 %.
 #[derive(Debug)]
 pub struct Rounds {
     next: Duration,
@@ -15,7 +15,7 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// The first round comes at once.
+    /// The first round starts immediately.
     pub fn at_once(every: Duration) -> Self {
         Self {
             next: Duration::ZERO,
@@ -23,7 +23,7 @@ impl Rounds {
         }
     }
 
-    /// The first round comes after a pause, as all others do.
+    /// The first round starts after a pause.
     pub fn after_a_pause(every: Duration) -> Self {
         Self { next: every, every }
     }
@@ -35,7 +35,7 @@ impl Rounds {
         stop.run_until_cancelled(pausing).await.is_some()
     }
 
-    /// Logs a round that failed: `what` says what was not done.
+    /// Logs a failed round: `what` names what was not done.
     pub fn report(&self, what: &str, done: Result<(), DbErr>) {
         if let Err(error) = done {
             tracing::warn!(%error, "{what}; the next round tries again");

@@ -1,7 +1,7 @@
-//! Which PostgreSQL sessions of the pool may be used again.
+//! Decides which PostgreSQL sessions of the pool may be reused.
 //!
-//! Guarantees: a session that was idle for seconds proves that it is alive before a caller gets it. Once a session proves
-//! read-only, as after a failover, it and all older ones are closed, so that each session fails one call at most.
+//! Guarantees: a session that was idle for seconds is tested before a caller gets it. If a session proves read-only, as
+//! after a failover, it and all older ones are closed, so that each session fails at most one call.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,23 +12,23 @@ use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
 
 use crate::doubt::Doubt;
 
-/// A session that was idle for longer is asked for a sign of life before it is used.
+/// A session that was idle for longer is pinged before use.
 const IDLE: Duration = Duration::from_secs(3);
-/// The limit for that sign of life. A caller waits for it.
+/// The limit for that ping. A caller waits for it.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The limit for the check of a session that returns to the pool: on a silent link no answer would ever come. A statement may have
-/// waited for 15 s before it, and its rollback for 5 s. All three together stay below the 25 s after which a silent session is gone,
-/// also on a busy machine.
+/// The limit for the check of a session that returns to the pool: on a silent link no answer would come. Before it, a
+/// statement may have waited for 15 s and its rollback for 5 s. All three together stay below the 25 s after which a
+/// silent session is ended, also on a busy machine.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A session returns soon after its statement failed: it rolls back first, and a handler may record the failure.
+/// A session returns soon after its statement failed: first it rolls back, and a handler may record the failure.
 const DOUBT: Duration = Duration::from_secs(5);
 
-/// If new sessions are read-only too, the server is read-only: a new session for each failed call would not help.
+/// If new sessions are read-only as well, the server is read-only: a new session for each failed call would not help.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
-/// What is known about the sessions of one pool.
+/// The state of the sessions of one pool.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
     seen: Arc<Mutex<Seen>>,
@@ -50,7 +50,7 @@ impl Sessions {
         }
     }
 
-    /// A statement has failed or was given up, so the next sessions are checked. A healthy system never checks.
+    /// A statement failed or was cancelled, so the next sessions are checked. A healthy system never checks.
     pub(crate) fn statement_failed(&self) {
         self.seen().failed = Some(Instant::now());
         self.doubt.raise();
@@ -62,8 +62,8 @@ impl Sessions {
         read_only.is_some_and(|at| age > at.elapsed())
     }
 
-    /// Whether a caller may have this idle session. One that was used a moment ago is not asked, because the question costs a
-    /// round trip before each answer. After a failed statement all sessions are, so a server that restarts fails few calls.
+    /// Whether a caller may have this idle session. A session that was just used is not pinged, because that costs a
+    /// round trip. After a failed statement all are, so a server that restarts fails few calls.
     pub(crate) async fn may_be_used(
         &self,
         session: &mut PgConnection,
@@ -79,10 +79,10 @@ impl Sessions {
         matches!(answer, Ok(Ok(())))
     }
 
-    /// Whether a session that its caller has given back may be used again.
+    /// Whether a returned session may be reused.
     ///
     /// # Errors
-    /// Where it does not answer, or answers with an error. It must be closed then.
+    /// If it does not answer, or answers with an error. It must then be closed.
     pub(crate) async fn may_return(
         &self,
         session: &mut PgConnection,
@@ -115,7 +115,7 @@ impl Sessions {
         let gives_up = seen.read_only.is_none() || age >= SHORTEST_LIFE;
         if gives_up {
             seen.read_only = Some(Instant::now());
-            tracing::warn!("a database session is read-only: all sessions are opened anew");
+            tracing::warn!("a database session is read-only: all sessions are replaced");
         }
         gives_up
     }
@@ -125,9 +125,9 @@ impl Sessions {
     }
 }
 
-/// A BEGIN that was given up may have begun a transaction of which sqlx 0.9.0 does not know. Only the server knows the state, and sends
-/// it with each answer. sqlx shows it only in `begin_with`, which fails unless its statement, here an empty one, ends inside a
-/// transaction.
+/// A cancelled BEGIN may have started a transaction that sqlx 0.9.0 does not know. Only the server knows the state, and
+/// sends it with each answer. sqlx shows it only in `begin_with`, which fails unless its statement, here an empty one,
+/// ends inside a transaction.
 async fn leave_transaction(session: &mut PgConnection) -> Result<(), sqlx::Error> {
     match session.begin_with("").await {
         Err(sqlx::Error::BeginFailed) => Ok(()),

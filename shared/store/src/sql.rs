@@ -1,11 +1,12 @@
-//! Statements with one text for both stores. The few words in which they differ stand in braces.
+//! Statements with one text for both stores. The few words that differ are in braces.
 //!
-//! Parameters are always bound. The time is the database's own, so all replicas of a service share one clock.
+//! Parameters are always bound. The time is the database's, so all replicas of a service share one clock.
 //!
 //! | word | meaning |
 //! | --- | --- |
 //! | `{now}` | the time in Unix milliseconds |
-//! | `{time}`, `{time + $1}`, `{time - $1}` | the time as a column holds it, and so many milliseconds later or earlier |
+//! | `{time}`, `{time + $1}`, `{time - $1}` | the time as a column stores it, and that many milliseconds later or
+//! earlier |
 //! | `{time of $1}` | a column's value for a time in Unix milliseconds |
 //! | `{ms column}` | a column's time in Unix milliseconds |
 //! | `{uuid $1}`, `{text column}` | a column's value for a UUID's text, and its text |
@@ -20,10 +21,11 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use crate::words;
 
-/// Executes `sql` and returns how many rows it changed. In it `$1`, `$2` … are `values`; see [the module](self) for the words.
+/// Executes `sql` and returns the number of changed rows. `$1`, `$2` … are `values`; see [the module](self) for the
+/// words.
 ///
 /// # Errors
-/// Where the database refuses or does not answer in time.
+/// If the database refuses or does not answer in time.
 pub async fn execute(
     db: &impl ConnectionTrait,
     sql: &str,
@@ -33,7 +35,7 @@ pub async fn execute(
     Ok(done.rows_affected())
 }
 
-/// As [`execute`], and returns all rows.
+/// As [`execute`], but returns all rows.
 ///
 /// # Errors
 /// As [`execute`].
@@ -45,7 +47,7 @@ pub async fn query_all(
     db.query_all_raw(statement(db, sql, values)).await
 }
 
-/// As [`execute`], and returns the first row, if there is any.
+/// As [`execute`], but returns the first row, if any.
 ///
 /// # Errors
 /// As [`execute`].
@@ -57,17 +59,18 @@ pub async fn query_one(
     db.query_one_raw(statement(db, sql, values)).await
 }
 
-/// The time.
+/// The time in Unix milliseconds.
 ///
 /// # Errors
-/// Where the database is away.
+/// If the database is unavailable.
 pub async fn now_ms(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
     let row = query_one(db, "SELECT {now} AS now_ms", []).await?;
-    row.ok_or_else(|| DbErr::Type("the clock answers nothing".to_owned()))?
+    row.ok_or_else(|| DbErr::Type("the query for the time returned no row".to_owned()))?
         .try_get("", "now_ms")
 }
 
-/// A list as one bound parameter, for `{in numbers $1}`: the statement's text, and so its plan, stays the same for every length.
+/// A list as one bound parameter, for `{in numbers $1}`. So the statement's text, and its plan, is the same for every
+/// length.
 pub fn numbers(numbers: impl IntoIterator<Item = i64>) -> Value {
     let numbers: Vec<String> = numbers
         .into_iter()
@@ -92,7 +95,7 @@ pub fn list(rows: impl IntoIterator<Item = serde_json::Map<String, serde_json::V
     let mut rows: Vec<_> = rows.into_iter().collect();
     let texts = rows.iter_mut().flat_map(serde_json::Map::values_mut);
     for text in texts {
-        // PostgreSQL refuses NUL also where JSON writes it as an escape.
+        // PostgreSQL refuses NUL, also as an escape in JSON.
         if let serde_json::Value::String(text) = text
             && text.contains('\0')
         {
@@ -102,12 +105,12 @@ pub fn list(rows: impl IntoIterator<Item = serde_json::Map<String, serde_json::V
     serde_json::Value::from_iter(rows).to_string().into()
 }
 
-/// A text that is part of the statement, for one that takes no parameters. Of the program's own, never of a sender's.
+/// A text literal, for statements that take no parameters. Only for text of the program, never of a sender.
 pub fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The statement as the store of `db` understands it.
+/// The statement in the dialect of `db`.
 pub fn statement(
     db: &impl ConnectionTrait,
     sql: &str,
@@ -118,8 +121,8 @@ pub fn statement(
     Statement::from_sql_and_values(db.get_database_backend(), text, values)
 }
 
-/// PostgreSQL's text holds every character but NUL. A sender can put one wherever it can put text, and a row that can never
-/// be written would keep its consumer busy for ever.
+/// PostgreSQL's text cannot contain NUL. A sender can put one into any text, and a row that can never be written would
+/// block its consumer forever.
 fn storable(value: Value) -> Value {
     match value {
         Value::String(Some(text)) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),

@@ -1,6 +1,7 @@
-//! SQLite: one file, one machine, and every commit on the disk before it is answered.
+//! SQLite: one file, one machine; every commit is on the disk before it is answered.
 //!
-//! If SQLite ends a transaction by itself, as on a full disk, the connection is closed and not reused: [`crate::guarded`].
+//! If SQLite ends a transaction by itself, as on a full disk, the connection is closed and not reused:
+//! [`crate::guarded`].
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,17 +20,17 @@ use crate::database_error::DatabaseError;
 use crate::sessions::Sessions;
 use crate::{errors, guarded, private};
 
-/// How long a writer waits for the one before it. Only transactions that begin IMMEDIATE wait at all.
+/// How long a writer waits for the previous one. Only transactions that begin IMMEDIATE wait at all.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens the file, and creates it and its folder where they are missing.
+/// Opens the file. Creates it and its folder if they are missing.
 pub(crate) async fn connect(
     config: &DatabaseConfig,
     path: &str,
     doubt: &Doubt,
 ) -> Result<Database, DatabaseError> {
     create_folder(Path::new(path)).await?;
-    // The options belong to the pool: each connection that it ever opens gets all of them.
+    // Options of the pool, so that every later connection gets them, too.
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -44,8 +45,8 @@ pub(crate) async fn connect(
             .connect_with(options.clone())
             .await
     };
-    // While another process turns WAL on, SQLite says busy at once: this one lock does not know the time-out. One that
-    // recovers the file after a crash may hold it for longer than a pool waits.
+    // While another process enables WAL, SQLite reports busy immediately: this lock ignores the time-out. A process
+    // that recovers the file after a crash may hold it longer than a pool waits.
     let pool = open
         .retry(backoff(config.patience))
         .when(|error| errors::is_sqlite_lock(error) || matches!(error, sqlx::Error::PoolTimedOut))
@@ -54,7 +55,7 @@ pub(crate) async fn connect(
             path: path.to_owned(),
             source: guarded::explain(&error).into(),
         })?;
-    // The files beside it have its rights.
+    // SQLite gives the files beside it the same permissions.
     private::tighten(Path::new(path)).map_err(|error| DatabaseError::File {
         path: path.to_owned(),
         source: Box::new(error),

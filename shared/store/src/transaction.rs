@@ -1,7 +1,7 @@
 //! A transaction on a service's database.
 //!
-//! Guarantees: it commits only if each of its statements succeeded, because PostgreSQL reports the commit of a failed transaction
-//! as a success. It cannot be nested. If a caller gives up in the middle, nothing of it stays open in the pool.
+//! Guarantees: it commits only if each of its statements succeeded, because PostgreSQL reports the commit of a failed
+//! transaction as a success. It cannot be nested. If a caller cancels it, the pool keeps no open transaction.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,10 +18,10 @@ use crate::errors::{AFTER_FAILURE, is_transient};
 use crate::sessions::Sessions;
 use crate::sql;
 
-/// Undoing takes no time, and the end of its connection undoes a transaction as well.
+/// A rollback is fast, and the end of its connection rolls back as well.
 const UNDONE: Duration = Duration::from_secs(5);
 
-/// Statements that belong together. Dropping it without [`commit`](Self::commit) rolls it back.
+/// Statements that commit together. Dropping it without [`commit`](Self::commit) rolls it back.
 ///
 /// ```no_run
 /// # async fn place(db: &store::Database) -> Result<(), sea_orm::DbErr> {
@@ -34,18 +34,19 @@ const UNDONE: Duration = Duration::from_secs(5);
 pub struct Transaction {
     inner: DatabaseTransaction,
     sessions: Sessions,
-    /// Statements that have not succeeded. Each counts before it is sent, so one that failed or was given up counts for good: the
-    /// server may still have executed it, or refused it.
+    /// Statements without a success. Each counts before it is sent, so a failed or cancelled one counts forever: the
+    /// server may have executed or refused it.
     without_success: AtomicU32,
-    /// The first failure that another try of the whole transaction may not meet.
+    /// The first failure that a repetition of the whole transaction may not meet.
     passing: Mutex<Option<DbErr>>,
 }
 
 impl Transaction {
-    /// Begins a transaction. On SQLite it takes the write lock at once, because a lock that is taken later fails instead of waiting.
+    /// Begins a transaction. On SQLite it takes the write lock immediately, because a later lock fails instead of
+    /// waiting.
     ///
     /// # Errors
-    /// Where no connection can be had in time, or the database is away.
+    /// If no connection is free in time, or the database is unavailable.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place where transactions begin, and no shutdown waits for this task"
@@ -56,9 +57,9 @@ impl Transaction {
             sqlite_transaction_mode: mode,
             ..TransactionOptions::default()
         };
-        // In a task that no caller cancels. If BEGIN is cancelled before its answer, sqlx does not know of the open transaction,
-        // and the next statements on the connection would be part of it. The limit is in the task, so that a silent link keeps no
-        // place of the pool; a session that was given up there is checked before it is used again.
+        // In a task that no caller cancels. If BEGIN is cancelled before its answer, sqlx does not know of the open
+        // transaction, and the next statements on the connection would be part of it. The limit is inside the task, so
+        // that a silent link keeps no place of the pool. A session that was given up there is checked before reuse.
         let pool = db.clone();
         let beginning = tokio::spawn(async move {
             answered(pool.sessions(), pool.begin_with_options(options)).await
@@ -76,23 +77,23 @@ impl Transaction {
     /// Commits.
     ///
     /// # Errors
-    /// A statement has failed or was cancelled before, and nothing is kept: its error if the database was away, otherwise
-    /// [`Class::AfterFailure`](crate::Class::AfterFailure).
-    /// Where the database refuses or cannot be reached: the outcome is then unknown, as with any commit.
+    /// If a statement failed or was cancelled before, nothing is kept. The error is the statement's if the database was
+    /// unavailable, otherwise [`Class::AfterFailure`](crate::Class::AfterFailure). If the database refuses or cannot be
+    /// reached, the outcome is unknown, as with any commit.
     pub async fn commit(self) -> Result<(), DbErr> {
         if self.without_success.load(Ordering::Acquire) > 0 {
             let passing = self.passing().take();
-            // SQLite may have ended the transaction by itself, and then there is nothing to undo.
+            // SQLite may have ended the transaction by itself; then there is nothing to roll back.
             let _ = self.rollback().await;
             return Err(passing.unwrap_or_else(|| DbErr::Custom(AFTER_FAILURE.to_owned())));
         }
         answered(&self.sessions, self.inner.commit()).await
     }
 
-    /// Undoes everything, and waits until it is undone.
+    /// Rolls back, and waits for the answer.
     ///
     /// # Errors
-    /// Where the database cannot be reached; it then undoes the transaction by itself.
+    /// If the database cannot be reached; it then rolls back by itself.
     pub async fn rollback(self) -> Result<(), DbErr> {
         answered_within(UNDONE, &self.sessions, self.inner.rollback()).await
     }

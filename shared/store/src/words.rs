@@ -1,12 +1,12 @@
-//! The words in which the dialects of PostgreSQL and SQLite differ, filled into the text of a statement.
+//! Replaces the words in which the dialects of PostgreSQL and SQLite differ.
 //!
-//! A word that is not known stays as it is, braces included, so the database refuses the statement and names the word.
+//! An unknown word stays as it is, with its braces, so the database refuses the statement and names the word.
 
 use sea_orm::DbBackend;
 
 use crate::clock;
 
-/// The text of `sql` as `backend` understands it.
+/// The text of `sql` for `backend`.
 pub(crate) fn fill(sql: &str, backend: DbBackend) -> String {
     let mut filled = String::with_capacity(sql.len() * 2);
     let mut rest = sql;
@@ -37,7 +37,7 @@ fn meaning(word: &str, backend: DbBackend) -> Option<String> {
 fn in_sqlite(word: &str) -> Option<String> {
     let now = || clock::now_sql(DbBackend::Sqlite);
     Some(match word {
-        "now" | "time" => now(),
+        "now" | "time" => now().to_owned(),
         "for update" | "skip locked" => String::new(),
         _ => match argument(word)? {
             ("time +", wait) => format!("({} + {wait})", now()),
@@ -70,8 +70,8 @@ fn in_sqlite(word: &str) -> Option<String> {
 fn in_postgres(word: &str) -> Option<String> {
     let time = || clock::time_sql(DbBackend::Postgres);
     Some(match word {
-        "now" => clock::now_sql(DbBackend::Postgres),
-        "time" => time(),
+        "now" => clock::now_sql(DbBackend::Postgres).to_owned(),
+        "time" => time().to_owned(),
         "for update" => "FOR UPDATE".to_owned(),
         "skip locked" => "FOR UPDATE SKIP LOCKED".to_owned(),
         _ => match argument(word)? {
@@ -104,7 +104,7 @@ fn in_postgres(word: &str) -> Option<String> {
     })
 }
 
-/// A word and what follows it: the longest word first, because `time + $1` begins as `time`.
+/// A word and its argument. The longest word comes first, because `time + $1` begins like `time`.
 fn argument(word: &str) -> Option<(&'static str, &str)> {
     const WORDS: [&str; 11] = [
         "time of",

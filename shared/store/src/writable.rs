@@ -1,12 +1,12 @@
-//! Whether the database takes writes.
+//! Checks whether the database accepts writes.
 //!
-//! A ping shows that a database is there. A full disk, a read-only file system or a standby answers it as well, and then
-//! every command fails while health says `SERVING`. A write each second would find that out, and would keep the disk of
-//! every idle system awake. So [`Writable`] writes only when there is a reason: at the start, after a failed statement or
-//! commit ([`Doubt`]), and then each second until a write succeeds.
+//! A ping only shows that a database is reachable. A database with a full disk, a read-only file system or a standby
+//! answers it as well; then every command fails while health says `SERVING`. A write each second would detect that, but
+//! would keep the disk of every idle system busy. So [`Writable`] writes only with a reason: at the start, after a
+//! failed statement or commit ([`Doubt`]), and then each second until a write succeeds.
 //!
-//! The write needs [`ROOM`] on the disk, more than a command takes: otherwise one last free page would give `SERVING`
-//! while every command still fails.
+//! The write needs [`ROOM`] on the disk, more than a command needs: otherwise one last free page would give `SERVING`
+//! while every command fails.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,15 +23,15 @@ use crate::database::Database;
 use crate::errors;
 
 const ROOM: usize = 256 * 1024;
-/// Writes `ROOM` bytes to a new relation, which is gone when the statement ends.
+/// Writes `ROOM` bytes to a new relation, which is dropped with the statement.
 const FILL_A_TABLE: &str = "CREATE TEMP TABLE write_probe ON COMMIT DROP AS \
     SELECT repeat('x', 1000) AS filler FROM generate_series(1, 256)";
-/// Writes the first page of the file and changes nothing: no one reads this number.
+/// Writes the first page of the file and changes nothing: the number is unused.
 const WRITE_A_PAGE: &str = "PRAGMA user_version = 0";
-/// While another writer holds the file, a check finds out nothing; the next check tries again.
+/// While another writer holds the file, a check learns nothing; the next check tries again.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
-/// For the ping and the write together: less than the health check waits, so that a write that takes long is not taken for a
-/// database that is away.
+/// For ping and write together. Less than the time-out of the health check, so that a slow write does not look like an
+/// unreachable database.
 const TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// The health check of one database.
@@ -40,7 +40,7 @@ pub struct Writable {
     doubt: Doubt,
     /// How much of the doubt is settled.
     settled: AtomicU64,
-    /// The result of the last write that found something out.
+    /// The result of the last conclusive write.
     writable: AtomicBool,
 }
 
@@ -57,7 +57,7 @@ enum Refusal {
 }
 
 impl Writable {
-    /// The check of `database`. The code that writes raises `doubt`.
+    /// The check of `database`. Writing code raises `doubt`.
     pub fn new(database: Database, doubt: Doubt) -> Self {
         Self {
             database,
@@ -67,16 +67,16 @@ impl Writable {
         }
     }
 
-    /// Whether the database answers, and takes writes as far as is known.
+    /// Whether the database answers and, as far as is known, accepts writes.
     pub async fn check(&self) -> bool {
         let end = Instant::now() + TIMEOUT;
-        // Before a connection is needed, so that no call fails after a password was rotated.
+        // Before a connection is needed, so that no call fails after a rotation of the password.
         self.database.refresh_url();
         if !ping(&self.database).await {
             self.doubt.raise();
             return false;
         }
-        // Read before the write, so that the next check covers failures that happen meanwhile.
+        // Read before the write, so that the next check covers failures in between.
         let raised = self.doubt.raised();
         if raised != self.settled.load(Ordering::Acquire) {
             self.settle(raised, end).await;
@@ -93,24 +93,24 @@ impl Writable {
             Ok(()) => self.found(true),
             Err(refusal) if refusal.is_of_the_disk() => {
                 if self.found(false) {
-                    tracing::error!(%refusal, "the database takes no writes; free disk space or make it writable, no restart is needed");
+                    tracing::error!(%refusal, "the database accepts no writes; free disk space or make it writable, no restart is needed");
                 }
                 return;
             }
             Err(refusal) if refusal.is_a_pause() => return,
             Err(refusal) => {
-                tracing::warn!(%refusal, "a health check cannot find out whether the database takes writes");
+                tracing::warn!(%refusal, "the health check could not determine whether the database accepts writes");
                 self.found(true)
             }
         };
         self.settled.store(raised, Ordering::Release);
     }
 
-    /// Returns whether that is new.
+    /// Returns whether the state changed.
     fn found(&self, writable: bool) -> bool {
         let before = self.writable.swap(writable, Ordering::AcqRel);
         if writable && !before {
-            tracing::info!("the database takes writes again");
+            tracing::info!("the database accepts writes again");
         }
         writable != before
     }
@@ -124,7 +124,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the next write may find out more.
+    /// Whether another write may learn more.
     fn is_a_pause(&self) -> bool {
         matches!(self, Self::Database(error) if errors::of_driver(error) == errors::Class::Unavailable)
     }
@@ -142,7 +142,7 @@ async fn write_to_server(pool: &PgPool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// On a separate connection: a pooled one would wait for other writers and block its place in the pool.
+/// On a separate connection: a pooled one would wait for other writers and occupy its place in the pool.
 async fn write_to_file(pool: &SqlitePool) -> Result<(), Refusal> {
     let options = (*pool.connect_options())
         .clone()
@@ -155,7 +155,7 @@ async fn write_to_file(pool: &SqlitePool) -> Result<(), Refusal> {
     find_room(options.get_filename()).await
 }
 
-/// Whether there is room beside the file. A write of SQLite proves nothing, because it may reuse space that it already has.
+/// Whether the disk has room. A SQLite write proves nothing, because it may reuse space inside the file.
 async fn find_room(file: &Path) -> Result<(), Refusal> {
     let mut name = file.as_os_str().to_owned();
     name.push(".write-probe");

@@ -2,8 +2,8 @@
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Runs `future` to its end on a thread of its own. A panic in it is dropped: the test has its verdict already, and what could
-/// not be removed stays behind on a server that is for tests only.
+/// Runs `future` to its end on a separate thread. Ignores a panic in it: the test already has its result, and the
+/// leftovers are on a test server.
 pub(crate) fn finish(future: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -12,8 +12,9 @@ pub(crate) fn finish(future: impl Future<Output = ()> + Send + 'static) {
         runtime.expect("a runtime for cleaning up").block_on(future);
     });
     let wait = || drop(thread.join());
-    // What waits for this very thread is told to go elsewhere: it may be what `future` waits for. A database is dropped only once
-    // every connection that is being made has come about or been given up, those of this process too.
+    // Lets other tasks of this thread move to other threads, because `future` may wait for them. For example, a
+    // database is dropped only after all connections to it that are being opened have succeeded or failed, also those
+    // of this process.
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
         _ => wait(),
@@ -33,11 +34,11 @@ mod tests {
     async fn what_it_waits_for_may_be_the_next_task_of_the_same_thread() {
         let (mut both, (done, is_done)) = (JoinSet::new(), oneshot::channel());
         both.spawn(async {
-            let (mut next, (tell, told)) = (JoinSet::new(), oneshot::channel());
-            next.spawn(async move { tell.send(()) });
+            let (mut next, (send, sent)) = (JoinSet::new(), oneshot::channel());
+            next.spawn(async move { send.send(()) });
             finish(async move {
-                let told = tokio::time::timeout(Duration::from_secs(10), told).await;
-                let _ = done.send(told.is_ok());
+                let sent = tokio::time::timeout(Duration::from_secs(10), sent).await;
+                let _ = done.send(sent.is_ok());
             });
         });
         assert_eq!(is_done.await, Ok(true));

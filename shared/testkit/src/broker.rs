@@ -1,4 +1,4 @@
-//! A broker that belongs to one test: a prefix of its own on the RabbitMQ of the test run, or a queue file of its own.
+//! A broker for one test: a unique prefix on the RabbitMQ of the test run, or a private queue file.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,11 +23,11 @@ use declared::Declared;
 pub enum BrokerKind {
     /// The server of the test run.
     RabbitMq,
-    /// A queue file in a folder of its own.
+    /// A queue file in a private folder.
     Embedded,
 }
 
-/// A broker without exchanges and queues. What the services of a test declare on it is gone when this is dropped.
+/// A broker without exchanges and queues. Dropping it removes everything that the services of the test declared.
 pub struct Broker {
     place: Place,
 }
@@ -48,7 +48,7 @@ struct InFolder {
 }
 
 impl Broker {
-    /// Makes a broker.
+    /// An empty broker of its own.
     pub async fn create(kind: BrokerKind) -> Self {
         match kind {
             BrokerKind::RabbitMq => {
@@ -64,7 +64,7 @@ impl Broker {
         }
     }
 
-    /// Makes a broker of a virtual host that nobody else uses.
+    /// A broker on a private virtual host.
     pub fn of(virtual_host: &VirtualHost) -> Self {
         Self::on_server(virtual_host.url().clone(), String::new())
     }
@@ -79,7 +79,7 @@ impl Broker {
         Self { place }
     }
 
-    /// Which broker it is.
+    /// RabbitMQ or the embedded transport.
     pub fn kind(&self) -> BrokerKind {
         match self.place {
             Place::Server(_) => BrokerKind::RabbitMq,
@@ -87,7 +87,7 @@ impl Broker {
         }
     }
 
-    /// For an [`Engine`](messaging::Engine) whose services declare `topologies`.
+    /// For an [`Engine`](messaging::Engine) with services that declare `topologies`.
     pub fn of_services<'a>(
         &self,
         topologies: impl IntoIterator<Item = &'a Topology>,
@@ -103,16 +103,16 @@ impl Broker {
         }
     }
 
-    /// The broker as a service sees it that declares `topology`.
+    /// The broker as a service with `topology` sees it.
     pub fn transport(&self, topology: Topology) -> Arc<dyn Transport> {
         self.of_services([&topology]).transport("test", topology)
     }
 
-    /// As after a restart of everything that uses it: an embedded broker's file is closed and opened again. On RabbitMQ
-    /// there is nothing to do, because every publisher and receiver has a connection of its own.
+    /// Simulates a restart of all users of the broker: an embedded broker's file is closed and opened again. On
+    /// RabbitMQ it does nothing, because every publisher and receiver has its own connection.
     ///
     /// # Panics
-    /// Where something still uses the file.
+    /// If the file is still in use.
     pub async fn reopen(&mut self) {
         if let Place::File(file) = &mut self.place {
             drop(file.embedded.take());
@@ -120,7 +120,7 @@ impl Broker {
         }
     }
 
-    /// Publishes as a foreign program would: any bytes, any properties, or none.
+    /// Publishes like a foreign program: any bytes, any properties, or none.
     pub async fn publish(&self, message: &Message) -> Confirmation {
         match &self.place {
             Place::Server(server) => rabbitmq::publish(&server.config, message).await,
@@ -133,13 +133,13 @@ impl Broker {
         }
     }
 
-    /// As [`publish`](Self::publish), by way of `proxy`.
+    /// As [`publish`](Self::publish), through `proxy`.
     ///
     /// # Panics
     /// On an embedded broker, which has no address.
     pub async fn publish_by(&self, proxy: &Proxy, message: &Message) -> Confirmation {
         let Place::Server(server) = &self.place else {
-            panic!("no way leads to an embedded broker");
+            panic!("an embedded broker has no address for a proxy");
         };
         let config = RabbitMqConfig {
             url: proxy.url().parse().expect("a URL"),
@@ -148,8 +148,8 @@ impl Broker {
         rabbitmq::publish(&config, message).await
     }
 
-    /// How many messages lie in `queue`. Those that a receiver has not acknowledged count on the embedded broker and do not
-    /// count on RabbitMQ, so ask when it is quiet.
+    /// The number of messages in `queue`. Unacknowledged messages count on the embedded broker and do not count on
+    /// RabbitMQ, so call it when the queue is quiet.
     pub async fn messages(&self, queue: &str) -> u64 {
         match &self.place {
             Place::Server(server) => rabbitmq::messages(&server.config, queue).await,
@@ -157,10 +157,10 @@ impl Broker {
         }
     }
 
-    /// The delivery mode of the first message in `queue`, which is taken from it.
+    /// Takes the first message from `queue` and returns its delivery mode.
     ///
     /// # Panics
-    /// On an embedded broker, which writes everything.
+    /// On an embedded broker, which persists everything.
     pub async fn delivery_mode(&self, queue: &str) -> Option<u8> {
         match &self.place {
             Place::Server(server) => rabbitmq::delivery_mode(&server.config, queue).await,
@@ -168,7 +168,7 @@ impl Broker {
         }
     }
 
-    /// Deletes `queue` with all that lies in it, as only an operator would.
+    /// Deletes `queue` with its content, as an operator can.
     ///
     /// # Panics
     /// On an embedded broker, which has no operator.
@@ -179,7 +179,7 @@ impl Broker {
         }
     }
 
-    /// The folder of an embedded broker's queue file, which is `queue.db` in it.
+    /// The folder of an embedded broker's queue file `queue.db`.
     pub fn folder(&self) -> Option<&std::path::Path> {
         match &self.place {
             Place::Server(_) => None,

@@ -1,4 +1,4 @@
-//! Certificates for tests, made when they are needed: an authority that nobody else knows, and what it issues.
+//! Certificates for tests, generated on demand: a private authority and the certificates that it issues.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use rcgen::{
 };
 use uuid::Uuid;
 
-/// Issues certificates.
+/// A certificate authority.
 pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, as PEM.
+/// A certificate and its key, both PEM.
 #[derive(Clone)]
 pub struct Identity {
     /// The certificate.
@@ -24,7 +24,7 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// With a key of its own.
+    /// With a new key.
     #[expect(
         clippy::new_without_default,
         reason = "no two are the same, as a default would be"
@@ -43,17 +43,17 @@ impl Authority {
         }
     }
 
-    /// Its own certificate, for whoever is to trust it.
+    /// The certificate of the authority, for clients that must trust it.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// For a server that is reached under `name`, a host name or an address.
+    /// A certificate for a server with this host name or address.
     pub fn server(&self, name: &str) -> Identity {
         self.issue(name, ExtendedKeyUsagePurpose::ServerAuth, |_| {})
     }
 
-    /// As [`server`](Self::server), and past its time.
+    /// As [`server`](Self::server), but expired.
     pub fn expired(&self, name: &str) -> Identity {
         self.issue(name, ExtendedKeyUsagePurpose::ServerAuth, |params| {
             params.not_before = date_time_ymd(2020, 1, 1);
@@ -61,7 +61,7 @@ impl Authority {
         })
     }
 
-    /// For a client.
+    /// A certificate for a client.
     pub fn client(&self, name: &str) -> Identity {
         self.issue(name, ExtendedKeyUsagePurpose::ClientAuth, |_| {})
     }
@@ -85,7 +85,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// Writes both into `folder`, over what was there, and returns where: the certificate, then the key.
+    /// Writes both into `folder`, replacing older files, and returns the paths: certificate, key.
     pub fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
         std::fs::write(&cert, &self.cert).expect("a folder that can be written to");

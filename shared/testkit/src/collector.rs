@@ -1,8 +1,9 @@
-//! An OpenTelemetry collector for one test: takes what a process exports over OTLP/gRPC, and keeps it.
+//! An OpenTelemetry collector for one test: it stores what a process exports over OTLP/gRPC.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
@@ -31,41 +32,43 @@ use tokio::runtime::{Builder, Runtime};
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// Attributes as text, by their names.
+/// Attributes as text, by name.
 pub type Attributes = BTreeMap<String, String>;
 
-/// A span as a test looks at it. Ids are lower-case hex.
+/// An exported span. Ids are lower-case hex.
 #[derive(Clone, Debug)]
 pub struct ExportedSpan {
-    /// As traces show it.
+    /// The name in traces.
     pub name: String,
     /// `server`, `client`, `producer`, `consumer` or `internal`.
     pub kind: &'static str,
-    /// Which trace it belongs to.
+    /// The trace.
     pub trace_id: String,
-    /// Its own.
+    /// The span.
     pub span_id: String,
-    /// Its parent's; empty for a root.
+    /// The parent span; empty for a root.
     pub parent_id: String,
-    /// The ids of the spans that it links to.
+    /// The ids of linked spans.
     pub links: Vec<String>,
-    /// What it says.
+    /// The attributes.
     pub attributes: Attributes,
-    /// Whether it failed.
+    /// Whether its status is an error.
     pub is_error: bool,
-    /// Unix nanoseconds.
+    /// The start in Unix nanoseconds.
     pub began_ns: u64,
-    /// As well.
+    /// The end in Unix nanoseconds.
     pub ended_ns: u64,
 }
 
-/// A running collector. It ends when dropped.
+/// A running collector. Dropping it stops it.
 pub struct Collector {
     address: SocketAddr,
     kept: Arc<Kept>,
-    /// Of its own, because a test that waits for a process to end blocks its thread, while the process exports its last.
+    /// A separate runtime, because a test that waits for a process to end blocks its thread while the process exports
+    /// its last data.
     runtime: Option<Runtime>,
 }
 
@@ -75,10 +78,20 @@ struct Kept {
     spans: Mutex<Vec<Span>>,
     metrics: Mutex<Vec<Metric>>,
     logs: Mutex<Vec<LogRecord>>,
+    refusals: Mutex<Vec<Full>>,
+}
+
+/// How a collector that has no room refuses an export.
+#[derive(Clone, Copy, Debug)]
+pub enum Full {
+    /// It says when to try again.
+    UntilLater(Duration),
+    /// It does not.
+    ForGood,
 }
 
 impl Collector {
-    /// Listens on a port that the system chooses.
+    /// Listens on a free port.
     pub fn start() -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -107,29 +120,34 @@ impl Collector {
         }
     }
 
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// The OTLP endpoint for the process under test.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What the exporting processes say of themselves, once for each export.
+    /// The resource attributes, once per export.
     pub fn resources(&self) -> Vec<Attributes> {
         lock(&self.kept.resources).clone()
     }
 
-    /// All spans so far, in the order in which they began.
+    /// Refuses the next `times` exports of spans.
+    pub fn refuse_spans(&self, full: Full, times: usize) {
+        *lock(&self.kept.refusals) = vec![full; times];
+    }
+
+    /// All spans so far, in the order of their start.
     pub fn spans(&self) -> Vec<ExportedSpan> {
         let mut spans: Vec<ExportedSpan> = lock(&self.kept.spans).iter().map(exported).collect();
         spans.sort_by_key(|span| span.began_ns);
         spans
     }
 
-    /// Everything that was measured so far.
+    /// All metrics so far.
     pub fn metrics(&self) -> Vec<Metric> {
         lock(&self.kept.metrics).clone()
     }
 
-    /// All log records so far: the message, the attributes, and the ids of trace and span in hex.
+    /// All log records so far: message, attributes, trace id and span id in hex.
     pub fn logs(&self) -> Vec<(String, Attributes, String, String)> {
         let logs = lock(&self.kept.logs);
         let record = |log: &LogRecord| {
@@ -140,7 +158,7 @@ impl Collector {
         logs.iter().map(record).collect()
     }
 
-    /// Every byte of text that anybody has exported, to look for what must not be there.
+    /// All exported text, to search for what must not be exported.
     pub fn everything(&self) -> String {
         let (spans, logs) = (lock(&self.kept.spans), lock(&self.kept.logs));
         format!("{:?}{:?}{:?}", *spans, *logs, self.metrics())
@@ -149,7 +167,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // In the background, as a test's own runtime may not wait for another one.
+        // In the background: a test's runtime may not wait for another runtime.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -162,6 +180,15 @@ impl TraceService for Kept {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let refusal = lock(&self.refusals).pop();
+        if let Some(full) = refusal {
+            let mut details = ErrorDetails::new();
+            if let Full::UntilLater(wait) = full {
+                details.set_retry_info(Some(wait));
+            }
+            let (code, message) = (Code::ResourceExhausted, "no room");
+            return Err(Status::with_error_details(code, message, details));
+        }
         for of_resource in request.into_inner().resource_spans {
             let resource = of_resource.resource.unwrap_or_default();
             lock(&self.resources).push(attributes(&resource.attributes));

@@ -1,4 +1,4 @@
-//! A database that belongs to one test.
+//! A database for one test.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{blocking, environment};
 
-/// A new session takes several round trips, and a test may slow down each.
+/// A new session takes several round trips, and a test may delay each of them.
 const SLOW_LINK: Duration = Duration::from_secs(20);
 
 /// Which store a test runs on.
@@ -20,11 +20,11 @@ const SLOW_LINK: Duration = Duration::from_secs(20);
 pub enum StoreKind {
     /// A database on the server of the test run.
     Postgres,
-    /// A file in a folder of its own.
+    /// A file in a private folder.
     Sqlite,
 }
 
-/// An empty database, gone when this is dropped, whoever is still connected to it.
+/// An empty database. Dropping it deletes the database, even with open connections.
 pub struct Database {
     kind: StoreKind,
     url: String,
@@ -44,7 +44,7 @@ struct OnServer {
 }
 
 impl Database {
-    /// Makes a database.
+    /// An empty database of its own.
     pub async fn create(kind: StoreKind) -> Self {
         match kind {
             StoreKind::Postgres => Self::create_on(&environment::postgres_url()).await,
@@ -60,7 +60,7 @@ impl Database {
         }
     }
 
-    /// Makes a database on this PostgreSQL.
+    /// A database on this PostgreSQL server.
     pub async fn create_on(server: &Url) -> Self {
         let name = format!("angarium_test_{}", Uuid::now_v7().simple());
         on_server(server, &format!("CREATE DATABASE {name}")).await;
@@ -74,7 +74,7 @@ impl Database {
         }
     }
 
-    /// Makes a file in a folder of the test's own, as on a disk that it can fill.
+    /// A file in a folder of the test, for example on a disk that the test fills.
     pub fn in_folder(folder: &Path, name: &str) -> Self {
         Self {
             kind: StoreKind::Sqlite,
@@ -83,12 +83,12 @@ impl Database {
         }
     }
 
-    /// Which store it is on.
+    /// PostgreSQL or SQLite.
     pub fn kind(&self) -> StoreKind {
         self.kind
     }
 
-    /// As in `DATABASE_URL`.
+    /// The value of `DATABASE_URL`.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -1,4 +1,5 @@
-//! TLS before a server that has none: certificates are a test's own, and the servers of a test run are everybody's.
+//! TLS in front of a server without TLS: each test has its own certificates, while the servers are shared by the test
+//! run.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,11 +16,11 @@ use url::Url;
 
 use crate::{Authority, Identity};
 
-/// What a PostgreSQL client asks first of all, and the answer that TLS may begin.
+/// The first request of a PostgreSQL client, and the answer that allows TLS.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const WILLING: &[u8] = b"S";
 
-/// Speaks TLS before one server, for one test.
+/// A TLS endpoint in front of one server, for one test.
 pub struct Encrypting {
     url: Url,
     _serving: JoinSet<()>,
@@ -33,10 +34,11 @@ struct Way {
 }
 
 impl Encrypting {
-    /// Shows `identity` before the server of `url`, and asks clients for a certificate of `clients` where that is given.
+    /// Shows `identity` in front of the server of `url`. If `clients` is given, asks clients for a certificate of that
+    /// authority.
     ///
     /// # Panics
-    /// Where `url` is neither PostgreSQL's nor RabbitMQ's.
+    /// If `url` is neither PostgreSQL's nor RabbitMQ's.
     pub async fn before(url: &str, identity: &Identity, clients: Option<&Authority>) -> Self {
         runtime::install_tls_provider();
         let mut url: Url = url.parse().expect("a URL");
@@ -63,7 +65,7 @@ impl Encrypting {
         }
     }
 
-    /// The server's URL by way of this.
+    /// The server's URL through this endpoint.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -97,7 +99,7 @@ async fn accept(listener: TcpListener, way: Way) {
     }
 }
 
-/// What goes wrong here goes wrong for the client, which is what the test looks at.
+/// Ignores errors: the client sees them, and the test checks the client.
 async fn forward(mut near: TcpStream, way: Way) {
     if way.is_postgres {
         let mut first = [0; SSL_REQUEST.len()];

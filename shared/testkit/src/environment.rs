@@ -1,8 +1,8 @@
-//! The settings of a test run. There are six, and no service reads them.
+//! The seven settings of a test run. No service reads them.
 
 use std::time::Duration;
 
-/// How long a test waits for a fact before it fails; a machine under load needs more than a fast one.
+/// How long a test waits for a fact before it fails. A machine under load needs more.
 pub(crate) fn patience() -> Duration {
     let seconds = variable("ANGARIUM_TEST_PATIENCE").map_or(30, |text| {
         text.parse()
@@ -18,7 +18,7 @@ pub(crate) fn postgres_url() -> url::Url {
 /// The RabbitMQ of the test run.
 ///
 /// # Panics
-/// Where `ANGARIUM_TEST_AMQP_URL` is not set.
+/// If `ANGARIUM_TEST_AMQP_URL` is not set.
 pub fn amqp_url() -> url::Url {
     server("ANGARIUM_TEST_AMQP_URL")
 }
@@ -36,6 +36,11 @@ pub(crate) fn own_server() -> Option<Vec<String>> {
 /// The program and its first arguments.
 pub(crate) fn clients() -> Option<Vec<String>> {
     command_line("ANGARIUM_TEST_CLIENTS")
+}
+
+/// The program and its first arguments.
+pub(crate) fn tools() -> Option<Vec<String>> {
+    command_line("ANGARIUM_TEST_TOOLS")
 }
 
 fn command_line(name: &str) -> Option<Vec<String>> {

@@ -1,22 +1,22 @@
-//! Waiting for a fact rather than for a time: a test goes on the moment that it holds, and fails late.
+//! Waits for a fact, not for a time: a test continues as soon as the fact holds, and fails late.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use crate::environment;
 
-/// Between two looks. Short, because the sum of these is what a test costs beyond its work.
+/// The pause between two checks. Short, because these pauses add to the duration of each test.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Looks until `look` answers `Ok`, and returns what it found. `Err` is what was seen instead.
+/// Calls `look` until it returns `Ok`, and returns that value. `Err` is what was seen instead.
 ///
 /// # Panics
-/// After the patience of the test run (30 s, or the seconds in `ANGARIUM_TEST_PATIENCE`), naming `what` was awaited and what
-/// was seen last.
+/// After the patience of the test run (30 s, or `ANGARIUM_TEST_PATIENCE` in seconds). The message has `what` was
+/// awaited and what was seen last.
 pub async fn eventually<T, S: Debug>(what: &str, look: impl AsyncFnMut() -> Result<T, S>) -> T {
     within(environment::patience(), what, look).await
 }
-/// Looks until what it finds equals `expected`.
+/// Calls `look` until its value equals `expected`.
 ///
 /// # Panics
 /// As [`eventually`].

@@ -1,4 +1,4 @@
-//! The clients in other languages under examples/, ready to run: `ANGARIUM_TEST_CLIENTS` makes them so, once a test program.
+//! The example clients under examples/. `ANGARIUM_TEST_CLIENTS` prepares them once per test program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,34 +6,34 @@ use std::sync::OnceLock;
 
 use crate::environment;
 
-/// Where they are.
+/// The prepared example clients.
 #[derive(Debug)]
 pub struct Examples {
-    /// The folder of the one in Python, with its packages in `.venv`.
+    /// The folder of the Python client, with its packages in `.venv`.
     pub python: PathBuf,
-    /// The folder of the one in TypeScript, compiled to `dist`.
+    /// The folder of the TypeScript client, compiled to `dist`.
     pub typescript: PathBuf,
-    /// The folder of the one in Go, generated; `None` where Go is not installed.
+    /// The folder of the Go client, generated; `None` if Go is not installed.
     pub go: Option<PathBuf>,
-    /// The folder of the one in Java, with its classes and libraries in `target`; `None` where Java is not installed.
+    /// The folder of the Java client, with classes and libraries in `target`; `None` if Java is not installed.
     pub java: Option<PathBuf>,
     /// The program `buf`.
     pub buf: PathBuf,
-    /// The descriptor set that is published.
+    /// The published descriptor set.
     pub descriptors: PathBuf,
 }
 
 impl Examples {
-    /// Waits until they are ready, which takes a while where something has to be fetched.
+    /// Waits until they are ready; the first time this may download packages.
     ///
     /// # Panics
-    /// Where they cannot be made ready, after the command has said why.
+    /// If they cannot be prepared. The command has printed the reason.
     pub fn ready() -> &'static Self {
         static READY: OnceLock<Examples> = OnceLock::new();
         READY.get_or_init(make_ready)
     }
 
-    /// The Python of the example, in its folder.
+    /// The example's Python interpreter, in its folder.
     pub fn python(&self) -> Command {
         let mut command = Command::new(self.python.join(".venv/bin/python"));
         command
@@ -55,7 +55,7 @@ fn make_ready() -> Examples {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "the examples in other languages cannot be made ready, as said above"
+        "the example clients could not be prepared; see the output above"
     );
     let optional = |name: &str| {
         let mut places = said.lines().filter_map(|line| line.split_once(' '));

@@ -1,6 +1,7 @@
-//! A virtual host of the test run's RabbitMQ in which an operator has made everything, and whose users may make nothing.
+//! A virtual host on the test run's RabbitMQ in which an operator has declared everything; its users may declare
+//! nothing.
 //!
-//! What AMQP cannot do (importing definitions, deleting users) an [`Operator`] does.
+//! An [`Operator`] does what AMQP cannot: importing definitions and deleting users.
 
 use serde_json::Value;
 use url::Url;
@@ -11,7 +12,7 @@ mod operation;
 
 pub use operation::Operation;
 
-/// A virtual host and users that belong to one test, and are gone when this is dropped.
+/// A virtual host and users for one test. Dropping it removes them.
 pub struct LockedDown {
     operator: Operator,
     vhost: String,
@@ -32,7 +33,7 @@ impl LockedDown {
         locked_down
     }
 
-    /// Imports them once more, which makes again what is gone.
+    /// Imports them again, which recreates what is missing.
     pub async fn import_again(&self, definitions: &Value) {
         let definitions = definitions.to_string();
         let import = self
@@ -47,7 +48,7 @@ impl LockedDown {
         self.operator.run(&delete).await;
     }
 
-    /// Where `user` logs in.
+    /// The URL for `user`.
     pub fn url(&self, user: &str, password: &str) -> Url {
         let mut url = environment::amqp_url();
         url.set_path(&self.vhost);

@@ -1,4 +1,4 @@
-//! What the operator of a RabbitMQ does and AMQP cannot: through the command line that runs `rabbitmqctl`.
+//! A RabbitMQ operator, for what AMQP cannot do. It uses the command line that runs `rabbitmqctl`.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::environment;
 
-/// Each command starts an Erlang of its own, which takes its time on a busy machine.
+/// Each command starts its own Erlang VM, which is slow on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs `rabbitmqctl` on one broker.
@@ -19,10 +19,10 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Of the broker of the test run.
+    /// For the broker of the test run.
     ///
     /// # Panics
-    /// Where `ANGARIUM_TEST_RABBITMQCTL` is not set.
+    /// If `ANGARIUM_TEST_RABBITMQCTL` is not set.
     pub fn of_test_run() -> Self {
         Self {
             line: environment::rabbitmqctl().unwrap_or_else(|| {
@@ -35,7 +35,7 @@ impl Operator {
         }
     }
 
-    /// As [`of_test_run`](Self::of_test_run), where there is one.
+    /// As [`of_test_run`](Self::of_test_run), but `None` if it is not set.
     pub fn if_any() -> Option<Self> {
         environment::rabbitmqctl().map(|line| Self { line })
     }
@@ -44,15 +44,15 @@ impl Operator {
         Self { line }
     }
 
-    /// Runs it to its end, and returns what it said.
+    /// Runs a command and returns its output.
     ///
     /// # Panics
-    /// Where it fails, with what it said, or does not end.
+    /// If it fails (with its output), or does not end in time.
     pub async fn run(&self, args: &[&str]) -> String {
         self.run_with(args, "").await
     }
 
-    /// As [`run`](Self::run), with something to read.
+    /// As [`run`](Self::run), with input on stdin.
     ///
     /// # Panics
     /// As `run`.
@@ -72,7 +72,7 @@ impl Operator {
                 panic!("rabbitmqctl cannot be run by {:?}: {error}", self.line)
             });
         let mut stdin = child.stdin.take().expect("it is piped");
-        // A command that reads nothing may have ended before this.
+        // A command that reads nothing may have ended already.
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
         let ended = tokio::time::timeout(LIMIT, child.wait_with_output()).await;

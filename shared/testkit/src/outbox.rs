@@ -1,4 +1,4 @@
-//! What a service has promised to publish, read from its database by plain SQL.
+//! The outbox of a service, read by plain SQL.
 
 use event::Event;
 use sea_orm::{ConnectionTrait, Statement};
@@ -8,28 +8,28 @@ use sea_orm::{ConnectionTrait, Statement};
 pub struct Promised {
     /// The protobuf full name.
     pub event_type: String,
-    /// Whom it is about.
+    /// The aggregate's id.
     pub aggregate_id: String,
-    /// The aggregate's version after it.
+    /// The aggregate's version after the event.
     pub version: i64,
-    /// What caused it.
+    /// The correlation id.
     pub correlation_id: String,
     /// The encoded event.
     pub payload: Vec<u8>,
 }
 
 impl Promised {
-    /// The event.
+    /// Decodes the event.
     ///
     /// # Panics
-    /// Where it is not an `E`.
+    /// If it is not an `E`.
     pub fn decode<E: Event>(&self) -> E {
         assert_eq!(self.event_type, E::full_name());
         E::decode(self.payload.as_slice()).expect("the payload is what its type says")
     }
 }
 
-/// All rows of the outbox, in the order in which they were enqueued, published or not.
+/// All rows of the outbox in the order of their enqueueing, published or not.
 pub async fn outbox(db: &impl ConnectionTrait) -> Vec<Promised> {
     let statement = Statement::from_string(
         db.get_database_backend(),

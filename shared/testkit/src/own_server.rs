@@ -1,6 +1,6 @@
-//! A server of one run's own, which may be ended at any moment: everybody else's stays up.
+//! A private server that a test may kill at any moment. The shared servers stay up.
 //!
-//! `ANGARIUM_TEST_OWN_SERVER` starts it (`cargo xtask` sets it) and ends it, whatever becomes of this process.
+//! `ANGARIUM_TEST_OWN_SERVER` starts it (`cargo xtask` sets it), and ends it even if this process dies.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use url::Url;
 
 use crate::{Operator, environment};
 
-/// For a start on a busy machine, recovery included.
+/// For a start on a busy machine, including recovery.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Whose it is.
+/// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
-    /// With the settings of a server that keeps what it has promised, unlike the one of the test run.
+    /// With durable settings, unlike the shared one of the test run.
     Postgres,
     /// One node.
     RabbitMq,
 }
 
-/// A private server, gone when this is dropped.
+/// A private server. Dropping it ends the server.
 pub struct OwnServer {
     url: Url,
     rabbitmqctl: Option<Operator>,
-    // Before the child, which ends the server once this is closed.
+    // Dropped before the child, which then ends the server.
     stdin: Option<ChildStdin>,
     said: Lines<BufReader<ChildStdout>>,
     _keeper: Child,
 }
 
 impl OwnServer {
-    /// Starts one.
+    /// Starts a server.
     ///
     /// # Errors
-    /// Where there is no way to one here, with the reason, to be shown to a person.
+    /// If this machine has no such server, with the reason for a person.
     pub async fn start(kind: ServerKind) -> Result<Self, String> {
         let line = environment::own_server().ok_or("ANGARIUM_TEST_OWN_SERVER is not set")?;
         let (program, first) = line
@@ -53,7 +53,7 @@ impl OwnServer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A Ctrl-C is for us; it ends in order once we are gone.
+            // Ctrl-C is for this process; the child ends in order after it.
             .process_group(0)
             .spawn()
             .map_err(|error| format!("ANGARIUM_TEST_OWN_SERVER cannot be run: {error}"))?;
@@ -85,25 +85,25 @@ impl OwnServer {
         })
     }
 
-    /// Where it is, also after each new start.
+    /// Its URL; the same after each restart.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Whoever may do everything on a broker.
+    /// An operator with all permissions on a broker.
     ///
     /// # Panics
-    /// Where it is no broker.
+    /// If it is no broker.
     pub fn operator(&self) -> &Operator {
         self.rabbitmqctl.as_ref().expect("it is a RabbitMQ")
     }
 
-    /// Ends it as a power cut would (kill -9).
+    /// Kills it, like a power cut (kill -9).
     pub async fn kill(&mut self) {
         self.obey("kill", "down").await;
     }
 
-    /// Ends it in order.
+    /// Stops it in order.
     pub async fn stop(&mut self) {
         self.obey("stop", "down").await;
     }
@@ -129,7 +129,7 @@ impl OwnServer {
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        // Its keeper reads the end of its input, and ends the server. Nobody needs to wait for that.
+        // The child sees the end of its input and ends the server. No need to wait.
         drop(self.stdin.take());
     }
 }

@@ -1,4 +1,4 @@
-//! A PgBouncer of one test's own in front of the test run's PostgreSQL, with its default settings but for the pool mode.
+//! A private PgBouncer in front of the test run's PostgreSQL. All settings except the pool mode are defaults.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const PROGRAMS: [&str; 3] = [
 /// On a busy machine.
 const STARTS: Duration = Duration::from_secs(30);
 
-/// Gone when this is dropped.
+/// Dropping it stops it.
 pub struct PgBouncer {
     url: Url,
     _child: Child,
@@ -27,10 +27,10 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Stands before the database of `url`. `None` where it is not installed.
+    /// Starts in front of the database of `url`. `None` if PgBouncer is not installed.
     ///
     /// # Panics
-    /// Where it is installed and does not start.
+    /// If it is installed and does not start.
     pub async fn before(url: &str, pool_mode: &str) -> Option<Self> {
         let program = installed()?;
         let server: Url = url.parse().expect("a URL");
@@ -40,7 +40,7 @@ impl PgBouncer {
         let text = settings_for(&server, port, pool_mode);
         std::fs::write(&settings, text).expect("the settings");
         let mut command = Command::new(program);
-        // PgBouncer refuses to run as root. It changes to this user itself after it has read its settings.
+        // PgBouncer refuses to run as root. It changes to this user after reading its settings.
         if is_root() {
             command.args(["-u", "nobody"]);
         }
@@ -73,13 +73,13 @@ impl PgBouncer {
         })
     }
 
-    /// The database's URL by way of this.
+    /// The database's URL through PgBouncer.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 }
 
-/// Every client may log in, and is the server's user of the test run.
+/// Every client may log in, and becomes the server's user of the test run.
 fn settings_for(server: &Url, port: u16, pool_mode: &str) -> String {
     let host = server.host_str().expect("a URL with a host");
     let server_port = server.port().unwrap_or(5432);

@@ -1,4 +1,4 @@
-//! A way to a server that a test can break in the ways in which networks break: the server itself is everybody's and stays up.
+//! A proxy that breaks like networks break. The server behind it is shared and stays up.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ mod link;
 
 use link::{Line, Link};
 
-/// Stands before one server, for one test.
+/// A proxy in front of one server, for one test.
 pub struct Proxy {
     url: Url,
     line: watch::Sender<Line>,
@@ -22,21 +22,21 @@ pub struct Proxy {
     _forwarding: JoinSet<()>,
 }
 
-/// Known by their numbers, from 1.
+/// By number, from 1.
 #[derive(Default)]
 struct Connections {
     attempts: usize,
     open: BTreeMap<usize, Lost>,
 }
 
-/// When the first byte was said into a link that was half open.
+/// When the first byte was sent into a half-open link.
 type Lost = Arc<OnceLock<Instant>>;
 
 impl Proxy {
-    /// Stands before the server of `url`, and lets everything through.
+    /// Starts in front of the server of `url`, forwarding everything.
     ///
     /// # Panics
-    /// Where `url` has no host and port.
+    /// If `url` has no host and port.
     pub async fn before(url: &str) -> Self {
         let mut url: Url = url.parse().expect("a URL");
         let default_port = || match url.scheme() {
@@ -66,64 +66,64 @@ impl Proxy {
         }
     }
 
-    /// The server's URL by way of this.
+    /// The server's URL through the proxy.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// Ends every connection, and refuses new ones.
+    /// Ends every connection and refuses new ones.
     pub fn cut(&self) {
         self.become_(Link::Cut);
     }
 
-    /// Connections stay, and new ones are accepted, but nothing comes through any more, and nobody is told.
+    /// Connections stay and new ones are accepted, but no byte gets through, and neither side is notified.
     pub fn half_open(&self) {
         self.become_(Link::HalfOpen);
     }
 
-    /// Everything arrives, each way so much later, give or take `jitter`, in its order.
+    /// Delays everything in each direction, plus or minus `jitter`, without reordering.
     pub fn delay(&self, by: Duration, jitter: Duration) {
         self.become_(Link::Slow { by, jitter });
     }
 
-    /// No more than so many bytes a second come through, each way of each connection.
+    /// Limits each direction of each connection to this many bytes per second.
     pub fn throttle(&self, bytes_per_second: u32) {
         self.become_(Link::Narrow { bytes_per_second });
     }
 
-    /// Ends every connection at once with a TCP reset; new ones are let through.
+    /// Ends every connection with a TCP reset; new ones work.
     pub fn reset(&self) {
         self.line.send_modify(|line| line.resets += 1);
     }
 
-    /// From here on `from` is replaced by `to` within each piece of sent bytes. So a client library sends bytes that it would
-    /// never send.
+    /// From now on, replaces `from` by `to` within each sent chunk. So a client library sends bytes that it would never
+    /// send.
     ///
     /// # Panics
-    /// Where the two have different lengths.
+    /// If the two have different lengths.
     pub fn spoil(&self, from: &'static [u8], to: &'static [u8]) {
         assert_eq!(from.len(), to.len());
         self.line
             .send_modify(|line| line.spoiled = Some((from, to)));
     }
 
-    /// Lets connections through again. Those that were half open have lost bytes, so they end.
+    /// Forwards again. Connections that were half open have lost bytes, so they end.
     pub fn mend(&self) {
         self.become_(Link::Up);
     }
 
-    /// How often a connection was asked for, whether it came about or not.
+    /// How many connections were attempted, successful or not.
     pub fn attempts(&self) -> usize {
         lock(&self.connections).attempts
     }
 
-    /// How many connections the near side holds open.
+    /// How many connections clients hold open.
     pub fn open(&self) -> usize {
         lock(&self.connections).open.len()
     }
 
-    /// For how long the near side has waited for an answer that cannot come, on each connection that it holds open, said something
-    /// on while the link was half open, and asked for no later than as the attempt of this number.
+    /// How long clients have been waiting for an answer that cannot come: one entry per open connection on which
+    /// something was sent while the link was half open. Only connections up to this attempt.
     pub fn waits(&self, attempt: usize) -> Vec<Duration> {
         let connections = lock(&self.connections);
         let open = connections.open.range(..=attempt);
@@ -153,7 +153,7 @@ async fn accept(
             connections.attempts += 1;
             connections.attempts
         };
-        // A refused one is dropped, which its other end sees at once.
+        // A refused connection is dropped; its client sees that immediately.
         if line.borrow().link != Link::Cut {
             let lost = Lost::default();
             lock(&connections).open.insert(number, Arc::clone(&lost));
@@ -187,7 +187,7 @@ async fn forward(
         let (there, back) = (line.clone(), line.clone());
         tokio::select! {
             () = link::carry(near_reads, far_writes, there, lost) => false,
-            // A server that hangs up behind a link that is half open is not heard.
+            // If the server hangs up behind a half-open link, the client does not see it.
             () = async {
                 link::carry(far_reads, near_writes, back.clone(), &OnceLock::new()).await;
                 let mut back = back;
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
     use crate::eventually_is;
 
-    /// A server that says back whatever it hears, and the way to it.
+    /// An echo server, and a proxy in front of it.
     async fn echo() -> (Proxy, SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -1,4 +1,4 @@
-//! What an answer that says no tells a program: the details that clients decide by.
+//! The error details of an answer.
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -6,7 +6,7 @@ use tonic_types::StatusExt as _;
 /// The reason in the answer's `google.rpc.ErrorInfo`.
 ///
 /// # Panics
-/// Where it has none, or one of another domain: every error of ours carries it.
+/// If it has none, or one of another domain: each of our errors has one.
 pub fn reason(status: &Status) -> String {
     let details = status.get_error_details();
     let info = details
@@ -16,10 +16,10 @@ pub fn reason(status: &Status) -> String {
     info.reason.clone()
 }
 
-/// The paths of the fields that an `INVALID_ARGUMENT` names, in its order.
+/// The field paths of an `INVALID_ARGUMENT`, in order.
 ///
 /// # Panics
-/// Where the answer is another one.
+/// If the answer is another one.
 pub fn violated_fields(status: &Status) -> Vec<String> {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let details = status.get_error_details();

@@ -1,7 +1,7 @@
-//! Counts the traffic of a client to PostgreSQL on the wire: round trips, statements and pings.
+//! Counts a client's traffic to PostgreSQL: round trips, statements and pings.
 //!
-//! It is a proxy that reads the frontend's messages and changes nothing. Unlike a log, it also sees the queries of the pool and
-//! the driver. Counts are stable where times are not, so tests hold limits on them.
+//! A proxy that reads the client's messages and changes nothing. Unlike a log, it also sees the queries of pool and
+//! driver. Unlike durations, counts are stable, so tests can set limits for them.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,17 +23,17 @@ pub use counted::{Counted, Limits};
 pub use frontend::Asked;
 use frontend::Frontend;
 
-/// After this long without a question, the work and the clean-up of the pool are over.
+/// After this long without a request, the work and the pool's clean-up are over.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// A counting proxy before one PostgreSQL, for one test.
+/// A counting proxy in front of one PostgreSQL, for one test.
 pub struct RoundTrips {
     url: Url,
     log: Arc<Mutex<Log>>,
     _forwarding: JoinSet<()>,
 }
 
-/// What was asked since the last count, with the number of the connection.
+/// The requests since the last count, with the number of the connection.
 #[derive(Default)]
 struct Log {
     asked: Vec<(usize, Asked)>,
@@ -41,10 +41,10 @@ struct Log {
 }
 
 impl RoundTrips {
-    /// Listens before the server of `url`.
+    /// Listens in front of the server of `url`.
     ///
     /// # Panics
-    /// Where `url` has no host and port.
+    /// If `url` has no host and port.
     pub async fn before(url: &str) -> Self {
         let mut url: Url = url.parse().expect("a URL");
         let target = url
@@ -55,7 +55,7 @@ impl RoundTrips {
         let port = listener.local_addr().expect("an address").port();
         url.set_host(Some("127.0.0.1")).expect("a URL with a host");
         url.set_port(Some(port)).expect("a URL with a port");
-        // Encrypted messages cannot be read.
+        // The proxy cannot read encrypted messages.
         url.query_pairs_mut().append_pair("sslmode", "disable");
         let log: Arc<Mutex<Log>> = Arc::default();
         let mut forwarding = JoinSet::new();
@@ -79,15 +79,15 @@ impl RoundTrips {
     pub async fn connect(&self) -> Database {
         store::connect(&self.config(), "counted")
             .await
-            .unwrap_or_else(|error| panic!("connecting by way of the counter: {error}"))
+            .unwrap_or_else(|error| panic!("connecting through the counter: {error}"))
     }
 
-    /// The configuration of a service that connects by way of this.
+    /// The configuration of a service that connects through this proxy.
     pub fn config(&self) -> DatabaseConfig {
         DatabaseConfig::new(self.url.as_str())
     }
 
-    /// Counts the questions of `work` and of all that follows from it, until no more come.
+    /// Counts the requests of `work` and its consequences, until no more come.
     pub async fn of(&self, work: impl Future<Output = ()>) -> Counted {
         self.quiet().await;
         lock(&self.log).asked.clear();
@@ -96,7 +96,8 @@ impl RoundTrips {
         Counted::new(std::mem::take(&mut lock(&self.log).asked))
     }
 
-    /// The smallest count of `work` in a few tries. Other work of the service (a poll, a clean-up) can only add to a count.
+    /// The smallest count of `work` in a few tries. Other work of the service (a poll, a clean-up) can only add to a
+    /// count.
     pub async fn least_of(&self, tries: usize, work: impl AsyncFn()) -> Counted {
         let mut least: Option<Counted> = None;
         for _ in 0..tries {
@@ -113,7 +114,7 @@ impl RoundTrips {
 
     async fn quiet(&self) {
         let begun = Instant::now();
-        eventually("the database is asked nothing more", async || {
+        eventually("the database gets no more requests", async || {
             let last = lock(&self.log).last.map_or(begun, |last| last.max(begun));
             let silence = last.elapsed();
             if silence >= QUIET {
@@ -126,7 +127,7 @@ impl RoundTrips {
     }
 }
 
-/// Prints a line that the test harness does not hide: the counts are the result of such a test.
+/// Prints a line that the test harness does not hide, because the counts are a result.
 pub(crate) fn print(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! A service in the process of its test, called over a real socket.
+//! A service inside the test's process, called over a real socket.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 
 use crate::environment;
 
-/// A service that runs. Dropping it is its sudden death; [`stop`](Self::stop) is its end in order.
+/// A running service. Dropping it is a crash; [`stop`](Self::stop) is an orderly shutdown.
 pub struct Running {
     address: SocketAddr,
     channel: Channel,
@@ -18,7 +18,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Runs a built service, which listens on `address`: `Running::start(app.grpc_addr(), |shutdown| app.run(shutdown))`.
+    /// Runs a built service that listens on `address`: `Running::start(app.grpc_addr(), |shutdown| app.run(shutdown))`.
     pub async fn start<R>(address: SocketAddr, run: impl FnOnce(Shutdown) -> R) -> Self
     where
         R: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -41,15 +41,15 @@ impl Running {
         self.channel.clone()
     }
 
-    /// Where it listens, for a client with a connection of its own.
+    /// Its address, for a client with its own connection.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Asks the service to end, and waits until it has.
+    /// Shuts down the service and waits for its end.
     ///
     /// # Panics
-    /// Where a part of it fails, or does not end by itself within the patience of the test run.
+    /// If a part fails, or does not end within the patience of the test run.
     pub async fn stop(mut self) {
         self.shutdown.trigger();
         let ended = self.run.join_next().await.expect("one task was started");
@@ -59,8 +59,7 @@ impl Running {
     }
 }
 
-/// The defaults, on a port that the system chooses, and without a limit of how often and how much a caller may call: a test calls
-/// more often than any client.
+/// Defaults, a free port, and no limits per caller, because tests call very often.
 pub fn any_port() -> GrpcConfig {
     let mut config = GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     config.clients.calls_per_second = None;

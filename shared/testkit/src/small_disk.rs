@@ -1,4 +1,4 @@
-//! A small disk that a test can fill and free: a tmpfs of its own. Mounting one takes root's rights.
+//! A small disk that a test can fill and free: a private tmpfs. Mounting needs root.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,16 +9,16 @@ use tempfile::TempDir;
 
 const BLOCK: usize = 64 * 1024;
 
-/// A disk of a few megabytes, gone when this is dropped.
+/// A disk of a few megabytes. Dropping it unmounts it.
 pub struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// Mounts one.
+    /// Mounts a disk.
     ///
     /// # Errors
-    /// Where this process may not, with the reason.
+    /// If this process may not mount, with the reason.
     pub fn mount(megabytes: u32) -> Result<Self, String> {
         let folder = TempDir::new().expect("a temporary folder");
         let mounted = Command::new("mount")
@@ -34,11 +34,11 @@ impl SmallDisk {
         }
     }
 
-    /// Mounts one for `test`, or prints that the test is skipped.
+    /// Mounts a disk for `test`, or prints that the test is skipped.
     pub fn for_test(megabytes: u32, test: &str) -> Option<Self> {
         let mounted = Self::mount(megabytes);
         if let Err(reason) = &mounted {
-            // Not `eprintln!`: the output of a test that passes is not shown.
+            // Not `eprintln!`, because the harness hides the output of passing tests.
             let _ = writeln!(
                 std::io::stderr(),
                 "SKIPPED {test}: no tmpfs can be mounted here: {reason}"
@@ -47,12 +47,12 @@ impl SmallDisk {
         mounted.ok()
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Takes all the room that is left.
+    /// Fills all free space.
     pub fn fill(&self) {
         let mut filler = File::options()
             .create(true)
@@ -60,11 +60,11 @@ impl SmallDisk {
             .open(self.filler())
             .expect("a file on the small disk");
         let block = vec![b'x'; BLOCK];
-        // A write that fits only in part takes the rest of the room; the next one fails.
+        // A write that fits only in part fills the rest; the next one fails.
         while filler.write_all(&block).is_ok() {}
     }
 
-    /// Gives that room back.
+    /// Frees the filled space.
     pub fn free(&self) {
         std::fs::remove_file(self.filler()).expect("it was filled");
     }
@@ -76,7 +76,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process with an open file there keeps it until the file is closed.
+        // Lazily: a process with an open file keeps using it until it closes the file.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }

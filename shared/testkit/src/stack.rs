@@ -1,8 +1,8 @@
-//! The two ways in which the whole system runs.
+//! The two ways to run the whole system.
 
 use crate::{BrokerKind, StoreKind};
 
-/// Which store and which broker, together. For tests of a whole flow: those of one side vary that side alone.
+/// A store and a broker together, for tests of a whole flow. Tests of one side vary only that side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stack {
     /// PostgreSQL and RabbitMQ.
@@ -12,7 +12,7 @@ pub enum Stack {
 }
 
 impl Stack {
-    /// Its store.
+    /// The database of this stack.
     pub fn store(self) -> StoreKind {
         match self {
             Self::Servers => StoreKind::Postgres,
@@ -20,7 +20,7 @@ impl Stack {
         }
     }
 
-    /// Its broker.
+    /// The broker of this stack.
     pub fn broker(self) -> BrokerKind {
         match self {
             Self::Servers => BrokerKind::RabbitMq,

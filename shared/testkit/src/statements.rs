@@ -1,5 +1,5 @@
-//! Counts what a test's PostgreSQL is asked, by what sqlx logs on the test's thread. SQLite has threads of its own, so that
-//! neither such a database nor an embedded broker's queue file is counted.
+//! Counts the statements of a test to PostgreSQL, from sqlx's log on the test's thread. SQLite runs on other threads,
+//! so SQLite databases and queue files are not counted.
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
@@ -11,15 +11,15 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 const POISONED: &str = "a test failed while it was counting";
 
-/// The statements of this thread, which is the one that a test's tasks run on: how each begins, and when it was answered.
+/// The statements of this thread, on which a test's tasks run: the beginning of each text, and the time of its answer.
 #[derive(Clone, Default)]
 pub struct Statements(Arc<Mutex<Vec<(Instant, String)>>>);
 
 impl Statements {
-    /// Listens for as long as the guard lives.
+    /// Listens as long as the guard lives.
     pub fn listen() -> (Self, DefaultGuard) {
-        /// Where there is only one subscriber, tracing asks the thread that comes to a place in the code first whether it is
-        /// wanted, and remembers a "no" for all threads. So there are two.
+        /// With a single subscriber, tracing asks the first thread that reaches a log statement whether it is wanted,
+        /// and caches a "no" for all threads. So there are two subscribers.
         static ANOTHER: LazyLock<Dispatch> =
             LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
         LazyLock::force(&ANOTHER);
@@ -28,7 +28,7 @@ impl Statements {
         (statements, tracing::subscriber::set_default(subscriber))
     }
 
-    /// What was asked from then on.
+    /// The statements since `begun`.
     pub fn since(&self, begun: Instant) -> Vec<String> {
         let all = self.0.lock().expect(POISONED);
         let since = all.iter().filter(|(at, _)| *at >= begun);

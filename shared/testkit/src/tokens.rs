@@ -1,4 +1,4 @@
-//! Access tokens for tests: of any user and role, so that no test of another service needs the user service.
+//! Access tokens for tests, for any user and role, so that tests of other services do not need the user service.
 
 use runtime::auth::{self, Caller, KEY_BYTES, LEEWAY, LIFETIME, Role, Signer, new_private_key};
 use runtime::{Clock as _, SystemClock};
@@ -6,12 +6,12 @@ use sea_orm::ConnectionTrait;
 use tonic::Request;
 use uuid::Uuid;
 
-/// Issues tokens with a key of its own.
+/// Issues tokens with its own key.
 pub struct Tokens {
     signer: Signer,
 }
 
-/// The end of the year 9999: later than any test runs, and a time that PostgreSQL knows.
+/// The end of the year 9999: later than any test runs, and valid in PostgreSQL.
 const NEVER_MS: i64 = 253_402_300_799_000;
 
 impl Tokens {
@@ -24,14 +24,14 @@ impl Tokens {
         }
     }
 
-    /// With a key that the service with this database accepts, as if the user service had told of it.
+    /// With a key that the service with this database accepts, as if the user service had announced it.
     pub async fn accepted_by(db: &impl ConnectionTrait) -> Self {
         let tokens = Self::unknown();
         tokens.make_known(db).await;
         tokens
     }
 
-    /// Makes the service with this database accept them, as if they were announced just now.
+    /// Makes the service with this database accept the key, as if it was announced just now.
     pub async fn make_known(&self, db: &impl ConnectionTrait) {
         let key = self.signer.verification_key(NEVER_MS);
         auth::hear(db, &key, SystemClock.now_ms())
@@ -39,18 +39,18 @@ impl Tokens {
             .unwrap_or_else(|error| panic!("making a key known: {error}"));
     }
 
-    /// The id of the key and its public half, for an event that tells of it.
+    /// The id of the key and its public half, for an event that announces it.
     pub fn key(&self) -> (String, [u8; KEY_BYTES]) {
         let key = self.signer.verification_key(NEVER_MS);
         (key.key_id, key.public_key)
     }
 
-    /// A user's.
+    /// A user's token.
     pub fn user(&self, user_id: Uuid) -> String {
         self.of(user_id, Role::User, 0)
     }
 
-    /// A user's who has not verified the address.
+    /// A token of a user whose address is not verified.
     pub fn unverified(&self, user_id: Uuid) -> String {
         let caller = Caller {
             user_id,
@@ -61,17 +61,22 @@ impl Tokens {
         self.signer.issue(caller, SystemClock.now_ms()).token
     }
 
-    /// An admin's.
+    /// An admin's token.
     pub fn admin(&self) -> String {
         self.of(Uuid::now_v7(), Role::Admin, 0)
     }
 
-    /// A token of a user, issued before any announcement of a test: if its key is not known, it counts as forged.
+    /// An operator's.
+    pub fn operator(&self) -> String {
+        self.of(Uuid::now_v7(), Role::Operator, 0)
+    }
+
+    /// A user's token, issued before any announcement of a test: if its key is unknown, it counts as forged.
     pub fn older(&self, user_id: Uuid) -> String {
         self.of(user_id, Role::User, 60_000)
     }
 
-    /// A user's, past its time and past the leeway.
+    /// A user's token that expired, including the leeway.
     pub fn expired(&self, user_id: Uuid) -> String {
         let age = LIFETIME + LEEWAY;
         self.of(
@@ -93,7 +98,7 @@ impl Tokens {
     }
 }
 
-/// `message` in a call of whoever `token` stands for.
+/// `message` in a call with `token`.
 pub fn authorized<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let value = format!("Bearer {token}").parse().expect("a token is ASCII");

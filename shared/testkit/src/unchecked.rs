@@ -1,4 +1,4 @@
-//! Calls to any method by its name, for tests that walk all of them.
+//! Calls methods by name, for tests that visit all methods.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -8,14 +8,14 @@ use tonic::{Request, Status};
 
 use crate::authorized;
 
-/// Calls `method` (as `angarium.user.v1.UserService/GetUser`) with an empty message, and with `token` where there is one.
+/// Calls `method` (such as `angarium.user.v1.UserService/GetUser`) with an empty message and optionally with `token`.
 /// Returns the bytes of the first message of the answer.
 ///
 /// # Errors
-/// What the server answers.
+/// The server's error.
 ///
 /// # Panics
-/// Where `method` is no path.
+/// If `method` is no path.
 pub async fn call_unchecked(
     channel: Channel,
     method: &str,
@@ -31,13 +31,13 @@ pub async fn call_unchecked(
         .ready()
         .await
         .map_err(|error| Status::unavailable(error.to_string()))?;
-    // As a stream: so it fits methods of both kinds.
+    // As a stream, because that works for both kinds of methods.
     let answer = client.server_streaming(request, path, Raw).await?;
     let first = answer.into_inner().message().await?;
     Ok(first.unwrap_or_default())
 }
 
-/// Bytes as they are.
+/// Bytes, unchanged.
 struct Raw;
 
 impl Codec for Raw {

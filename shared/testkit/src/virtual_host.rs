@@ -1,20 +1,20 @@
-//! A virtual host and a user of a RabbitMQ that belong to one test: what an operator does to them meets nobody else.
+//! A virtual host and a user on RabbitMQ for one test: an operator's actions there affect no other test.
 
 use url::Url;
 use uuid::Uuid;
 
 use crate::{Operator, blocking};
 
-/// Gone when this is dropped, with all that lies in it.
+/// Dropping it deletes it with its content.
 pub struct VirtualHost {
     operator: Operator,
-    /// The user's name as well.
+    /// Also the name of the user.
     name: String,
     url: Url,
 }
 
 impl VirtualHost {
-    /// Makes one on the broker of `server`, whose operator is `operator`, with a user who may do everything in it.
+    /// Creates one on the broker of `server` with `operator`. Its user has all permissions.
     pub async fn create(operator: &Operator, server: &Url) -> Self {
         let name = format!("test-{}", Uuid::now_v7().simple());
         let password = Uuid::new_v4().simple().to_string();
@@ -34,12 +34,12 @@ impl VirtualHost {
         host
     }
 
-    /// Where its user logs in.
+    /// The URL for its user.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Closes every connection from the broker's side.
+    /// Closes every connection on the broker's side.
     pub async fn close_connections(&self) {
         let close = [
             "close_all_connections",
@@ -62,7 +62,7 @@ impl VirtualHost {
         rows(&self.operator.run(&[&list[..], columns].concat()).await)
     }
 
-    /// This column of the channels that are open in it.
+    /// This column of its open channels.
     pub async fn channels(&self, column: &str) -> Vec<String> {
         let list = [
             "list_channels",
@@ -76,7 +76,7 @@ impl VirtualHost {
         rows.into_iter().filter_map(|mut row| row.pop()).collect()
     }
 
-    /// Its connections: the names that they have given themselves, and their heartbeats in seconds.
+    /// Its connections: the names that clients gave them, and their heartbeats in seconds.
     pub async fn connections(&self) -> Vec<(String, u32)> {
         let list = [
             "list_connections",
@@ -88,7 +88,7 @@ impl VirtualHost {
         ];
         let mut rows = rows(&self.operator.run(&list).await);
         rows.retain(|row| row.len() == 3 && row[0] == self.name);
-        // A list of Erlang's: [{"connection_name","test consume"}, …].
+        // Erlang syntax: [{"connection_name","test consume"}, …].
         let name = |properties: &str| {
             let (_, name) = properties.split_once(r#"{"connection_name",""#)?;
             Some(name.split_once('"')?.0.to_owned())
@@ -101,7 +101,7 @@ impl VirtualHost {
             .collect()
     }
 
-    /// Lets its user do what matches `pattern`, to configure, to write and to read, and nothing else.
+    /// Permits its user only names that match `pattern` to configure, write and read.
     pub async fn permit(&self, pattern: &str) {
         let name = &self.name;
         let grant = [
@@ -116,14 +116,14 @@ impl VirtualHost {
         self.operator.run(&grant).await;
     }
 
-    /// Gives its user another password than the one in the URL: nobody who comes anew is let in.
+    /// Changes its user's password, so that new connections are refused.
     pub async fn change_password(&self) {
         let other = Uuid::new_v4().simple().to_string();
         let change = ["change_password", &self.name, &other];
         self.operator.run(&change).await;
     }
 
-    /// Gives its user the password of the URL again.
+    /// Restores the password of the URL.
     pub async fn restore_password(&self) {
         let password = self.url.password().expect("it was set");
         let change = ["change_password", &self.name, password];

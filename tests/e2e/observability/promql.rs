@@ -1,5 +1,5 @@
-//! Which time series and labels a PromQL expression names. No parser: enough to tell names from functions, keywords, numbers
-//! and what stands in quotes; what it does not know counts as the name of a series, so that nothing slips through.
+//! Finds the time series and labels in a PromQL expression. Not a parser: it distinguishes names from functions,
+//! keywords, numbers and quoted text. Unknown words count as series, so that no name is missed.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ pub(super) struct Named {
     pub(super) labels: BTreeSet<String>,
 }
 
-/// What may stand without a `(` right behind it, and is no series.
+/// Words that may stand without a `(` behind them and are no series.
 const WORDS: [&str; 9] = [
     "and", "bool", "count", "max", "min", "offset", "or", "sum", "unless",
 ];
-/// What a list of labels follows.
+/// Words that a list of labels follows.
 const LISTS: [&str; 6] = [
     "by",
     "group_left",
@@ -27,7 +27,7 @@ const LISTS: [&str; 6] = [
 impl Named {
     pub(super) fn of(expression: &str) -> Self {
         let mut named = Self::default();
-        // Quoted text holds no names; of `label_values(series, label)` the label is none that a query selects by.
+        // Quoted text contains no names. The label in `label_values(series, label)` selects nothing.
         let bare: String = expression.split('"').step_by(2).collect();
         let mut rest = match bare.strip_prefix("label_values(") {
             Some(arguments) => arguments.split(',').next().unwrap_or_default(),
@@ -58,7 +58,7 @@ impl Named {
         named
     }
 
-    /// Takes the labels up to `end`, and answers what follows it.
+    /// Reads the labels up to `end`, and returns the rest.
     fn add_labels<'a>(&mut self, text: &'a str, end: char) -> &'a str {
         let (list, behind) = text.split_once(end).unwrap_or((text, ""));
         let labels = list
@@ -74,7 +74,7 @@ fn is_word(char: char) -> bool {
 }
 
 #[test]
-fn names_are_told_from_functions_keywords_numbers_and_texts() {
+fn names_are_distinguished_from_functions_and_other_tokens() {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     for (expression, series, labels) in [
         ("up == 0", &["up"][..], &[][..]),

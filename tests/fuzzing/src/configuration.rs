@@ -1,4 +1,4 @@
-//! What an operator may get wrong: flags, and the secrets in them.
+//! Configuration errors of an operator: flags, and the secrets in them.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use runtime::config::{
     TelemetryArgs, TelemetryConfig,
 };
 
-/// In every URL that is tried. It must never be seen again.
+/// Part of every tested URL. No output may contain it.
 const PASSWORD: &str = "hunter2";
 
 #[derive(Parser)]
@@ -66,7 +66,7 @@ impl Settings for Args {
     }
 }
 
-/// Reads a command line. Whether it is right or wrong, no secret of it is shown.
+/// Parses a command line. No output shows a secret, whether it is valid or not.
 pub fn configuration(bytes: &[u8]) {
     let [listen, deadline, rate, database, broker, filter] = crate::lines(bytes);
     let args = [

@@ -1,10 +1,10 @@
-//! A message from the broker: its properties, its headers and its body.
+//! A message from the broker: its properties, headers and body.
 
 use bytes::Bytes;
 use contracts::READABLE_EVENTS;
 use event::{Envelope, Message, partition_key};
 
-/// Reads a message that says it is an event.
+/// Reads a message that claims to be an event.
 pub fn event(bytes: &[u8]) {
     let Some((kind, rest)) = crate::chosen(READABLE_EVENTS, bytes) else {
         return;
@@ -14,7 +14,7 @@ pub fn event(bytes: &[u8]) {
     let message = message(kind.type_name, head, body);
     let _ = partition_key(&message);
     if let Ok(envelope) = Envelope::from_message(&message) {
-        // What is kept and sent on says the same as what came in.
+        // What is stored and published again has the same meaning.
         let again = envelope.to_message("", "", message.body.clone());
         let read = Envelope::from_message(&again);
         let sequence = |envelope: &Envelope| envelope.aggregate_version;

@@ -1,4 +1,4 @@
-//! What surrounds a call or an event: the method's path, time-out, correlation id and trace.
+//! The metadata of a call or event: the method's path, time-out, correlation id and trace.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub fn headers(bytes: &[u8]) {
         }
     }
     let read = runtime::grpc::read_headers(&path, &headers, CEILING);
-    // Whatever is sent, it is short enough to be logged and stored, and nobody sets the limit of time but us.
+    // All values are short enough to be logged and stored, and only we set the time limit.
     assert!(read.method.len() <= 256);
     assert!(read.limit <= CEILING);
     assert!((1..=128).contains(&read.correlation_id.0.len()));

@@ -1,7 +1,7 @@
-//! What anybody may send, read as the services read it. Each function takes any bytes and panics where a promise is broken.
+//! Reads untrusted input as the services read it. Each function takes any bytes and panics if a guarantee is broken.
 //!
-//! The fuzz targets call them for hours, on bytes that a fuzzer invents; the property tests of this crate call the same ones
-//! in every run of the tests. A target is one function here, one file in `fuzz/fuzz_targets` and one test.
+//! The fuzz targets call these functions for hours; the property tests of this crate call them in every test run. A
+//! target is one function here, one file in `fuzz/fuzz_targets` and one test.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ pub use page_tokens::page_token;
 pub use requests::request;
 pub use tokens::token;
 
-/// The input as so many texts: split at line ends, with nothing for what is missing.
+/// The input as N lines; missing ones are empty.
 fn lines<const N: usize>(bytes: &[u8]) -> [String; N] {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.split('\n');

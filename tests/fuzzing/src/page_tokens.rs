@@ -1,20 +1,20 @@
-//! The token of a page, which a caller sends back, or makes up.
+//! A page token from a caller, issued or invented.
 
 use runtime::page_token::PageTokens;
 use uuid::Uuid;
 
-/// The key of no deployment.
+/// A key that no deployment has.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const FILTER: &str = "user_id=7";
 
-/// Reads a token: as it is, and as a change of one that we have issued.
+/// Reads a token: as it is, and as a modification of an issued one.
 pub fn page_token(bytes: &[u8]) {
     let Some(tokens) = PageTokens::new(KEY) else {
         unreachable!("the key is well formed");
     };
     let text = String::from_utf8_lossy(bytes);
     if let Ok(last) = tokens.read(&text, FILTER) {
-        // Only what we have issued is believed, in the one form in which we have.
+        // Only an issued token is accepted, and only in its exact form.
         assert_eq!(tokens.issue(last, FILTER), text);
     }
     let issued = tokens.issue(Uuid::from_u128(7), FILTER);

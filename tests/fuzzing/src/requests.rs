@@ -2,7 +2,7 @@
 
 use contracts::READABLE_REQUESTS;
 
-/// Reads a request, and looks for what is wrong with it.
+/// Reads and validates a request.
 pub fn request(bytes: &[u8]) {
     let Some((kind, body)) = crate::chosen(READABLE_REQUESTS, bytes) else {
         return;
@@ -14,7 +14,7 @@ pub fn request(bytes: &[u8]) {
         assert!(!violation.field.is_empty(), "{}", kind.type_name);
         assert!(!violation.description.is_empty(), "{}", violation.field);
     }
-    // What was written again is read the same, with the same judgement.
+    // After encoding, it is read the same, with the same violations.
     let again = (kind.read)(&reading.written);
     assert_eq!(again.as_ref(), Ok(&reading), "{}", kind.type_name);
 }

@@ -1,5 +1,4 @@
-//! From registering to the end of an account, as a person goes through it: with the codes of real mails and the tokens of real
-//! logins.
+//! The life of an account, from registration to deletion: with the codes of real mails and the tokens of real logins.
 
 use anyhow::{Context as _, Result, ensure};
 use contracts::order::v1::{GetOrderRequest, GetOrderResponse};
@@ -13,10 +12,7 @@ use crate::caller::{Caller, PASSWORD, authorized};
 
 const NEW_PASSWORD: &str = "staple battery horse";
 
-/// Registers, verifies, logs in, orders, resets the password and deletes; and somebody else, `other`, learns nothing of it.
-///
-/// # Errors
-/// Where a step does not do what it should.
+/// Registers, verifies, logs in, orders, resets the password and deletes. Another user, `other`, learns nothing of it.
 pub async fn register_verify_log_in_order_reset_and_delete(
     caller: &Caller,
     email: &str,
@@ -96,7 +92,7 @@ async fn get(
         .await
 }
 
-/// Why it was refused, in the word that programs read.
+/// The reason of the refusal, as programs read it.
 fn reason<T>(answer: &Result<T, Status>) -> String {
     let refused = answer.as_ref().err();
     let info = refused.and_then(StatusExt::get_details_error_info);

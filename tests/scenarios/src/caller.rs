@@ -1,4 +1,4 @@
-//! Somebody who calls the services from outside, and reads the mails.
+//! An external caller of the services, who also reads the mails.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ use crate::patience::{PATIENCE, eventually};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// More than a page holds where nothing is said.
+/// More than the default page size.
 const PAGE: i32 = 100;
 
 #[derive(Clone)]
@@ -33,10 +33,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Of services that listen there without TLS.
-    ///
-    /// # Errors
-    /// Where an address is none.
+    /// For services at these addresses, without TLS.
     pub fn new(
         users: SocketAddr,
         orders: SocketAddr,
@@ -47,7 +44,7 @@ impl Caller {
         Ok(Self::over(channels, mailbox))
     }
 
-    /// Over these channels to users, orders and notifications.
+    /// With channels to users, orders and notifications.
     pub fn over([users, orders, notifications]: [Channel; 3], mailbox: Mailbox) -> Self {
         Self {
             users: UserServiceClient::new(users),
@@ -57,10 +54,7 @@ impl Caller {
         }
     }
 
-    /// The id of a new user, who has not verified the address yet.
-    ///
-    /// # Errors
-    /// What the service answers.
+    /// Registers a user with an unverified address, and returns the id.
     pub async fn register(&self, email: &str, display_name: &str) -> Result<String> {
         let request = CreateUserRequest {
             email: email.to_owned(),
@@ -72,10 +66,7 @@ impl Caller {
         Ok(answer.user.context("the answer holds no user")?.user_id)
     }
 
-    /// Verifies the address with the code of the mail, and returns the code.
-    ///
-    /// # Errors
-    /// Where there is no mail, or the code does not work.
+    /// Verifies the address with the code from the mail, and returns the code.
     pub async fn verify(&self, email: &str) -> Result<String> {
         let code = self.mailbox.next_code(email, &[].into()).await?;
         let request = VerifyEmailRequest {
@@ -88,8 +79,6 @@ impl Caller {
         Ok(code)
     }
 
-    /// # Errors
-    /// What the service answers.
     pub async fn log_in(&self, email: &str, password: &str) -> Result<Tokens, Status> {
         let request = AuthenticateRequest {
             email: email.to_owned(),
@@ -101,10 +90,7 @@ impl Caller {
         tokens.ok_or_else(|| Status::data_loss("the answer holds no tokens"))
     }
 
-    /// Places an order as soon as the order service has heard of the user and of the key of the token.
-    ///
-    /// # Errors
-    /// Where it does not come to that.
+    /// Places an order, after the order service knows the user and the key of the token.
     pub async fn place(&self, token: &str, sku: &str) -> Result<Order> {
         let request = PlaceOrderRequest {
             lines: vec![line(sku)],
@@ -120,10 +106,7 @@ impl Caller {
         .await
     }
 
-    /// All orders of the user whose token it is.
-    ///
-    /// # Errors
-    /// What the service answers.
+    /// All orders of the token's user.
     pub async fn orders_of(&self, token: &str) -> Result<Vec<Order>, Status> {
         let mut found = Vec::new();
         let mut request = ListOrdersRequest {
@@ -141,10 +124,7 @@ impl Caller {
         }
     }
 
-    /// All mails to the user whose token it is, whatever their state.
-    ///
-    /// # Errors
-    /// What the service answers.
+    /// All mails to the token's user, in any state.
     pub async fn notifications_of(&self, token: &str) -> Result<Vec<Notification>, Status> {
         let mut found = Vec::new();
         let mut request = ListNotificationsRequest {
@@ -163,10 +143,7 @@ impl Caller {
         }
     }
 
-    /// Waits until so many mails of this kind were made for the user, and all of them were sent.
-    ///
-    /// # Errors
-    /// Where it does not come to that.
+    /// Waits until the user has `number` mails of this kind, all of them sent.
     pub async fn sent(&self, token: &str, kind: NotificationKind, number: usize) -> Result<()> {
         let what = format!("{number} times {}", kind.as_str_name());
         eventually(&what, PATIENCE, async || {
@@ -191,14 +168,14 @@ impl Caller {
 /// `message` with a token.
 pub fn authorized<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    // A token that is none is left out, and the call refused.
+    // An invalid token is left out, and the call is refused.
     if let Ok(value) = format!("Bearer {token}").parse() {
         request.metadata_mut().insert("authorization", value);
     }
     request
 }
 
-/// Whether the same call may succeed a moment later: what it needs has not been heard of yet, or nobody could answer.
+/// Whether the same call may succeed later: an event has not arrived yet, or the service is unavailable.
 pub fn is_passing(status: &Status) -> bool {
     matches!(
         status.code(),
@@ -223,10 +200,7 @@ pub fn line(sku: &str) -> OrderLine {
     }
 }
 
-/// Connects when it is first used, and again whenever it has to.
-///
-/// # Errors
-/// Where the address is none.
+/// Connects on first use, and reconnects.
 pub fn channel(address: SocketAddr) -> Result<Channel> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?.connect_lazy())
 }

@@ -1,5 +1,5 @@
-//! What callers go through, by gRPC and by the mails that they get, and by nothing else: so it is the same for services in a
-//! test's own process and for those in containers.
+//! Scenarios from the view of callers, with gRPC and mails only. So they work for services in the test's process and
+//! for services in containers.
 //!
 //! A scenario fails with an error that says what did not happen.
 

@@ -1,4 +1,4 @@
-//! Where the mails of a system are found: as files in a folder, or at MailDev.
+//! The mails of a system: files in a folder, or MailDev.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -15,30 +15,27 @@ use tokio::net::TcpStream;
 
 use crate::patience::{PATIENCE, eventually};
 
-/// Groups and letters of the codes that the user service sends.
+/// Groups and letters of the user service's codes.
 const GROUPS: usize = 5;
 const LETTERS: usize = 5;
 
 #[derive(Clone)]
 pub enum Mailbox {
-    /// With a file for each mail.
+    /// One file per mail.
     Folder(PathBuf),
-    /// Its web page's address.
+    /// The address of its web page.
     MailDev(SocketAddr),
 }
 
-/// A mail, as far as a test is concerned.
+/// A mail, as tests see it.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// Addresses and text, wherever they stand in it.
+    /// Addresses and text, anywhere in the mail.
     pub text: String,
 }
 
 impl Mailbox {
     /// All mails to this address.
-    ///
-    /// # Errors
-    /// Where they cannot be read.
     pub async fn mails(&self, email: &str) -> Result<Vec<Mail>> {
         let mut mails = match self {
             Self::Folder(folder) => {
@@ -56,9 +53,6 @@ impl Mailbox {
     }
 
     /// The codes in the mails to this address.
-    ///
-    /// # Errors
-    /// Where they cannot be read.
     pub async fn codes(&self, email: &str) -> Result<BTreeSet<String>> {
         let mails = self.mails(email).await?;
         Ok(mails
@@ -67,10 +61,7 @@ impl Mailbox {
             .collect())
     }
 
-    /// Waits for a mail to this address with a code that is not among those `seen`.
-    ///
-    /// # Errors
-    /// Where none comes.
+    /// Waits for a mail to this address with a code that is not in `seen`.
     pub async fn next_code(&self, email: &str, seen: &BTreeSet<String>) -> Result<String> {
         eventually("a mail with another code", PATIENCE, async || {
             let codes = self.codes(email).await.map_err(|error| error.to_string())?;
@@ -81,7 +72,7 @@ impl Mailbox {
     }
 }
 
-/// A mail as MailDev lists it.
+/// A mail in MailDev's list.
 #[derive(Deserialize)]
 struct Listed {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Orders on their way, each step with its mail.
+//! Orders through their states, with one mail per step.
 
 use anyhow::{Context as _, Result, ensure};
 use contracts::notification::v1::NotificationKind;
@@ -9,11 +9,8 @@ use tonic::Code;
 
 use crate::caller::{Caller, authorized};
 
-/// A user, known by the token, places two orders; an admin has one confirmed and shipped, the user cancels the other. Each
-/// step has one mail.
-///
-/// # Errors
-/// Where a step does not do what it should.
+/// The user of a token places two orders; an admin confirms and ships one, the user cancels the other. Each step causes
+/// one mail.
 pub async fn one_order_is_shipped_and_one_is_cancelled(
     caller: &Caller,
     token: &str,

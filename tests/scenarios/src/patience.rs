@@ -1,20 +1,17 @@
-//! Waiting for a fact, with an error in the end that says what was seen instead.
+//! Waits for a fact; after the limit, the error says what was seen instead.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-/// Between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is enough for an event to have its effect.
+/// Enough for an event to have its effect.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Looks until `look` answers `Ok`, and returns what it found. `Err` is what was seen instead.
-///
-/// # Errors
-/// After the patience, naming `what` was awaited and what was seen last.
+/// Calls `look` until it returns `Ok`, and returns that value. `Err` is what was seen instead.
 pub async fn eventually<T, S: Debug>(
     what: &str,
     patience: Duration,

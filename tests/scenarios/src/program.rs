@@ -1,7 +1,7 @@
-//! The programs of the services, as child processes: started, awaited, ended.
+//! The programs of the services as child processes: start, wait, stop.
 //!
-//! Dropping a child kills it, so that no process outlives a failed run. All children stay in the process group of this program,
-//! and `cargo xtask` kills that group at the end.
+//! Dropping a child kills it, so that no process outlives a failed run. All children stay in the process group of this
+//! program, and `cargo xtask` kills that group at the end.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -22,21 +22,18 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
 
-/// A program that runs.
+/// A running program.
 pub struct Program {
     pub name: &'static str,
     child: Child,
     pid: i32,
     log: PathBuf,
-    // Holds the log.
+    // Contains the log.
     _folder: TempDir,
 }
 
 impl Program {
     /// Starts the program at `path` with only this environment and the search path.
-    ///
-    /// # Errors
-    /// Where there is no such program.
     pub fn start<A: AsRef<OsStr>>(
         name: &'static str,
         path: &Path,
@@ -70,15 +67,11 @@ impl Program {
         })
     }
 
-    /// The process id.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
     /// Waits until the health service at `address` answers SERVING.
-    ///
-    /// # Errors
-    /// Where the program ends before, or takes too long; with the end of its log.
     pub async fn serving(&mut self, address: SocketAddr) -> Result<()> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
         let mut health = HealthClient::new(channel);
@@ -100,8 +93,6 @@ impl Program {
         }
     }
 
-    /// # Errors
-    /// Where the program has ended, with the end of its log.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -109,10 +100,7 @@ impl Program {
         }
     }
 
-    /// Shuts the program down in order.
-    ///
-    /// # Errors
-    /// Where it does not end in time, or ends with a failure.
+    /// Shuts down the program in order.
     pub async fn stop(mut self) -> Result<()> {
         if let Some(pid) = Pid::from_raw(self.pid) {
             rustix::process::kill_process(pid, Signal::TERM)
@@ -141,24 +129,16 @@ impl Program {
     }
 }
 
-/// The program that `cargo build` has put beside this one.
-///
-/// # Errors
-/// Where this program does not know its own file.
+/// A program in the folder of this one, where `cargo build` has put it.
 pub fn beside(name: &str) -> Result<PathBuf> {
     Ok(this_program()?.with_file_name(name))
 }
 
-/// # Errors
-/// Where this program does not know its own file.
 pub fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("this program's own file cannot be found")
 }
 
 /// Free addresses. All are bound before the first is released, so they differ.
-///
-/// # Errors
-/// Where the system has no free port.
 pub fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
     let mut held = Vec::new();
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];

@@ -1,5 +1,4 @@
-//! Whether Python, Node.js, Go and Java are here, new enough and whole; and the installation of the first two where that is up to
-//! us.
+//! Checks Python, Node.js, Go and Java for version and completeness, and installs the first two if possible.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,15 +11,15 @@ use crate::stop::Stop;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub(super) struct Language {
+pub(crate) struct Language {
     name: &'static str,
-    /// All of these succeed where it is what the examples need.
+    /// All of these succeed if the language is usable.
     checks: &'static [&'static [&'static str]],
     packages: &'static [&'static str],
     how_else: &'static str,
 }
 
-pub(super) const PYTHON: Language = Language {
+pub(crate) const PYTHON: Language = Language {
     name: "Python 3.11 or later, with venv,",
     checks: &[&[
         "python3",
@@ -31,7 +30,7 @@ pub(super) const PYTHON: Language = Language {
     how_else: "https://www.python.org/downloads/",
 };
 
-pub(super) const NODE: Language = Language {
+pub(crate) const NODE: Language = Language {
     name: "Node.js 20 or later, with npm,",
     checks: &[
         &[
@@ -45,8 +44,8 @@ pub(super) const NODE: Language = Language {
     how_else: "https://nodejs.org/en/download",
 };
 
-/// Distributions have older ones, so it is not installed.
-pub(super) const GO: Language = Language {
+/// Distributions have older versions, so it is not installed.
+pub(crate) const GO: Language = Language {
     name: "Go 1.26 or later",
     checks: &[&[
         "sh",
@@ -57,7 +56,7 @@ pub(super) const GO: Language = Language {
     how_else: "https://go.dev/dl/",
 };
 
-pub(super) const JAVA: Language = Language {
+pub(crate) const JAVA: Language = Language {
     name: "Java 17 or later, with its compiler and Maven,",
     checks: &[
         &[
@@ -72,12 +71,12 @@ pub(super) const JAVA: Language = Language {
 };
 
 impl Language {
-    /// One line about a language that is not here.
-    pub(super) fn missing(&self) -> String {
+    /// One line about a missing language.
+    pub(crate) fn missing(&self) -> String {
         format!("{} is not installed ({})", self.name, self.how_else)
     }
 
-    pub(super) fn find_or_install(&self, stop: &Stop) -> Result<()> {
+    pub(crate) fn find_or_install(&self, stop: &Stop) -> Result<()> {
         if self.is_here() {
             return Ok(());
         }
@@ -86,13 +85,13 @@ impl Language {
         if apt::is_possible() {
             match apt::install(self.packages) {
                 Ok(()) if self.is_here() => return Ok(()),
-                Ok(()) => tried = " (what the distribution has is older)".to_owned(),
+                Ok(()) => tried = " (the distribution's version is too old)".to_owned(),
                 Err(error) => tried = format!(" (it could not be installed: {error:#})"),
             }
         }
         stop.check()?;
         bail!(
-            "{} is needed for the examples in other languages and is not here{tried}. Install it, from the packages {} of \
+            "the example clients need {}, which is not installed{tried}. Install it, from the packages {} of \
              your distribution or from {}, so that `{}` succeeds",
             self.name,
             self.packages.join(" and "),
@@ -101,7 +100,7 @@ impl Language {
         );
     }
 
-    pub(super) fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         self.checks.iter().all(|check| {
             let mut command = Command::new(check[0]);
             let output = process::output(command.args(&check[1..]), LIMIT);

@@ -1,14 +1,14 @@
-//! Files of an example below the target folder: the sources as they are now, what was fetched as it is for as long as it fits.
+//! Copies an example below the target folder: current sources, and downloads as long as they fit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// What the tools leave beside the sources.
+/// Caches that tools leave beside the sources.
 const LITTER: &[&str] = &["__pycache__", ".mypy_cache", ".pytest_cache"];
 
-/// Makes `to` what `from` is. Entries of both that are named in `but` are neither copied nor removed.
+/// Makes `to` equal to `from`. Entries named in `but` are neither copied nor removed.
 pub(super) fn copy(from: &Path, to: &Path, but: &[&str]) -> Result<()> {
     let is_left_out = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
@@ -33,7 +33,7 @@ pub(super) fn copy(from: &Path, to: &Path, but: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Fetches `folder` by `fetch`, unless that was done, to its end, for the same `locks`.
+/// Fills `folder` with `fetch`, unless that was already completed for the same `locks`.
 pub(super) fn once(
     folder: &Path,
     locks: &[PathBuf],
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fetched_is_fetched_again_where_its_lock_changed_or_it_was_cut_short() -> Result<()> {
+    fn a_changed_lock_or_interrupted_download_is_repeated() -> Result<()> {
         let home = tempfile::tempdir()?;
         let (folder, lock) = (home.path().join("fetched"), home.path().join("lock"));
         let locks = [lock.clone()];

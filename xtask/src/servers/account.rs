@@ -1,5 +1,5 @@
-//! Under which account a server runs. PostgreSQL refuses root, so root hands its servers to an
-//! account without rights; everybody else runs them as themselves.
+//! The account of a server process. PostgreSQL refuses root, so root starts servers as an unprivileged account; other
+//! users start them as themselves.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -16,7 +16,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The first of `names` that exists, where we are root; else none: no switch is needed.
+    /// The first existing account of `names` if we are root. Otherwise none, because no switch is needed.
     pub(crate) fn for_servers(names: &[&str]) -> Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -25,14 +25,14 @@ impl Account {
         let account = names.iter().find_map(|name| parse(&passwd, name));
         let account = account.with_context(|| {
             let names = names.join(", ");
-            format!("a server must not run as root, and none of these accounts exists: {names}")
+            format!("a server must not run as root; create one of these accounts: {names}")
         })?;
         Ok(Some(account))
     }
 
     pub(crate) fn own(&self, path: &Path) -> Result<()> {
         chown(path, Some(self.uid), Some(self.gid))
-            .with_context(|| format!("cannot give {} away", path.display()))
+            .with_context(|| format!("cannot change the owner of {}", path.display()))
     }
 
     pub(crate) fn run(&self, command: &mut Command) {

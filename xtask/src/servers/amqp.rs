@@ -1,6 +1,6 @@
-//! Logs in to an AMQP 0-9-1 server and opens the virtual host: the proof that a node is up and
-//! that a URL is right. Enough of the protocol for that: a client crate would bring an async
-//! runtime into a tool that has to be built before everything else.
+//! Logs in to an AMQP 0-9-1 server and opens the virtual host. This proves that a node is up and a URL is correct. It
+//! implements only the necessary part of the protocol: a client crate would add an async runtime to a tool that is
+//! built before everything else.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,8 +21,7 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// By the rules of RabbitMQ's URI specification. An error never repeats the text: it may hold
-    /// a password.
+    /// By the rules of RabbitMQ's URI specification. Errors never contain the text, because it may contain a password.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let url = Url::parse(text)?;
         let (tls, default_port) = match url.scheme() {
@@ -43,7 +42,7 @@ impl Address {
             port: url.port().unwrap_or(default_port),
             user: or_guest(decode(url.username())),
             password: or_guest(decode(url.password().unwrap_or_default())),
-            // amqp://host/ is meant for / far more often than for the vhost without a name.
+            // amqp://host/ usually means /, not the vhost with the empty name.
             vhost: if vhost.is_empty() {
                 "/".to_owned()
             } else {
@@ -54,7 +53,7 @@ impl Address {
     }
 }
 
-/// Returns the version that the server tells.
+/// Returns the server's version.
 pub(crate) fn log_in(address: &Address) -> Result<String> {
     let mut stream = ready::connect(&address.host, address.port)?;
     stream.write_all(b"AMQP\x00\x00\x09\x01")?;
@@ -66,7 +65,7 @@ pub(crate) fn log_in(address: &Address) -> Result<String> {
     // RabbitMQ answers a wrong password by closing the connection.
     let tune = receive(&mut stream, TUNE).context("the user or the password is refused")?;
 
-    // What the server offers is taken, but without heartbeats: the connection lives a moment.
+    // Accepts the offered limits, but no heartbeats: the connection lives only for a moment.
     let mut tune_ok = tune.get(..6).context("a short tune method")?.to_vec();
     tune_ok.extend_from_slice(&[0, 0]);
     send(&mut stream, TUNE_OK, &tune_ok)?;
@@ -77,13 +76,12 @@ pub(crate) fn log_in(address: &Address) -> Result<String> {
     receive(&mut stream, OPEN_OK)
         .with_context(|| format!("the virtual host {} is refused", address.vhost))?;
 
-    // Code 200, no text, no method to blame: else the server logs a lost client.
+    // Code 200, no text, no failing method: otherwise the server logs a lost client.
     send(&mut stream, CLOSE, &[0, 200, 0, 0, 0, 0, 0])?;
     let _ = receive(&mut stream, CLOSE_OK);
     Ok(version)
 }
 
-/// Methods of class 10, connection.
 const START: u16 = 10;
 const START_OK: u16 = 11;
 const TUNE: u16 = 30;

@@ -1,5 +1,4 @@
-//! Installs servers on Debian and Ubuntu, as root, without starting the services that the packages
-//! bring along.
+//! Installs servers on Debian and Ubuntu, as root, without starting the services of the packages.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -15,7 +14,7 @@ use crate::process;
 
 const APT_GET: &str = "/usr/bin/apt-get";
 
-/// What Debian's tools ask before they start a service; 101 forbids it.
+/// Debian's tools run this before they start a service; exit code 101 forbids it.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const POLICY_TEXT: &str = "\
 #!/bin/sh
@@ -24,7 +23,7 @@ exit 101
 ";
 const FORBIDDEN: i32 = 101;
 
-/// A mirror may be slow; one that hangs is ended by apt's own time-outs long before.
+/// A mirror may be slow. apt's own time-outs end a hanging one long before.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) fn is_possible() -> bool {
@@ -32,14 +31,14 @@ pub(crate) fn is_possible() -> bool {
     rustix::process::geteuid().is_root() && Path::new(APT_GET).is_file() && is_debian(&release)
 }
 
-/// Runs to its end also after Ctrl-C: a package that is half installed is worse than a wait.
+/// Ctrl-C does not interrupt it: a half-installed package is worse than a wait.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     eprintln!(
         "xtask: installing {} with apt-get (their services are not started)",
         packages.join(" and ")
     );
     let _policy = Policy::forbid_starts(Path::new(POLICY))?;
-    // A third party's broken source must not matter, as long as the packages are found.
+    // A broken third-party source does not matter if the packages are found.
     let updated = apt_get(&["update"]);
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(packages);
@@ -77,7 +76,7 @@ fn is_debian(os_release: &str) -> bool {
         .any(|id| id == "debian" || id == "ubuntu")
 }
 
-/// A policy that forbids starts, for as long as this lives; one that was there before stays.
+/// A policy that forbids starts, removed on drop. An existing policy stays.
 struct Policy {
     ours: Option<PathBuf>,
 }
@@ -93,7 +92,7 @@ impl Policy {
                 Ok(policy)
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                // One of a run that was killed is taken over, and removed by us.
+                // Takes over the policy of a killed run, and removes it on drop.
                 if fs::read_to_string(path).is_ok_and(|text| text == POLICY_TEXT) {
                     return Ok(Self { ours });
                 }
@@ -102,7 +101,7 @@ impl Policy {
                 let answer = process::output(&mut ask, Duration::from_secs(20))?;
                 if answer.status.code() != Some(FORBIDDEN) {
                     bail!(
-                        "{} lets packages start their services; install the servers by hand",
+                        "{} allows packages to start their services; install the servers manually",
                         path.display()
                     );
                 }

@@ -1,4 +1,4 @@
-//! In which order the ways to a server are tried. The order is the promise of `--help`.
+//! The order in which sources of a server are tried, as documented in `--help`.
 
 use std::cell::OnceCell;
 
@@ -8,10 +8,10 @@ use super::docker;
 pub(crate) enum Choice {
     /// The URL in the environment.
     Given,
-    /// Installed programs, as a private instance.
+    /// Installed programs, started as a private instance.
     Installed,
     Docker,
-    /// Installed with apt-get first, then as `Installed`.
+    /// Installed with apt-get, then as `Installed`.
     Apt,
 }
 
@@ -22,15 +22,15 @@ const ORDER: [Choice; 4] = [
     Choice::Apt,
 ];
 
-/// The first way that is there; later ones are not even looked at.
+/// The first available source; later ones are not checked.
 pub(crate) fn choose(is_there: impl Fn(Choice) -> bool) -> Option<Choice> {
     ORDER.into_iter().find(|&choice| is_there(choice))
 }
 
-/// What to do where no way is there.
+/// What to do if there is no source.
 pub(crate) fn none(product: &str, variable: &str) -> String {
     format!(
-        "the tests need {product}, and there is no way to one. Choose one of: \
+        "the tests need {product}, which was not found. Choose one of: \
          set {variable} to a running server's URL; \
          install {product} (a private instance is started, never the system's); \
          start Docker; \
@@ -38,7 +38,7 @@ pub(crate) fn none(product: &str, variable: &str) -> String {
     )
 }
 
-/// What is asked at most once, as asking takes long.
+/// Checks that run at most once, because they are slow.
 #[derive(Default)]
 pub(crate) struct Machine {
     docker: OnceCell<bool>,

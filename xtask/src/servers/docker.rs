@@ -1,4 +1,4 @@
-//! Servers as Docker containers, published on a port of 127.0.0.1 that Docker chooses.
+//! Servers as Docker containers, on a port of 127.0.0.1 that Docker chooses.
 
 use std::io::{Read as _, Seek as _};
 use std::process::{Command, Stdio};
@@ -11,14 +11,14 @@ use super::ledger::Ledger;
 use crate::process;
 use crate::stop::{Stop, Stopped};
 
-/// For a command that fetches nothing.
+/// For commands that download nothing.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Whether there is an engine that answers: the command alone is not enough.
+/// Whether an engine answers: the installed command is not enough.
 pub(crate) fn answers() -> bool {
     let mut info = Command::new("docker");
     info.args(["info", "--format", "{{.ServerVersion}}"]);
-    // Older clients succeed without an engine, and print no version.
+    // Older clients succeed without an engine, but print no version.
     process::output(&mut info, Duration::from_secs(20))
         .is_ok_and(|info| info.status.success() && !info.stdout.trim().is_empty())
 }
@@ -26,12 +26,11 @@ pub(crate) fn answers() -> bool {
 pub(crate) struct Image {
     pub(crate) name: &'static str,
     pub(crate) port: u16,
-    /// For the server inside; handed over by name, so that no value stands in a process list.
+    /// For the server inside. Passed by name, so that the process list shows no values.
     pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) arguments: Vec<&'static str>,
 }
 
-/// Removed when dropped.
 pub(crate) struct Container {
     name: String,
     pub(crate) port: u16,
@@ -45,7 +44,7 @@ impl Container {
         };
         ledger.container(&container.name)?;
         eprintln!(
-            "xtask: Docker starts {}, and fetches it first where it is missing",
+            "xtask: Docker starts {} and downloads it if it is missing",
             image.name
         );
         container.run(image, stop)?;
@@ -84,7 +83,7 @@ impl Container {
         }
     }
 
-    /// The command line that runs `program` inside.
+    /// The command line that runs `program` in the container.
     pub(crate) fn exec(&self, program: &str) -> String {
         format!("docker exec --interactive {} {program}", self.name)
     }
@@ -97,7 +96,7 @@ impl Container {
         bail!("the container has ended by itself")
     }
 
-    /// Empty for a container that is gone already, and its log with it.
+    /// Empty if the container and its log are gone.
     pub(crate) fn log_tail(&self) -> String {
         let mut logs = Command::new("docker");
         logs.args(["logs", "--tail", "25", &self.name]);
@@ -123,7 +122,7 @@ pub(crate) fn remove(name: &str) -> Result<()> {
     if removed.stderr.contains("No such container") {
         return Ok(());
     }
-    // With --rm, Docker itself may be at it already.
+    // With --rm, Docker itself may be removing it.
     if removed.stderr.contains("is already in progress") {
         return Ok(());
     }
@@ -136,7 +135,7 @@ fn docker(args: &[&str]) -> Result<String> {
     output.success("docker")
 }
 
-/// From lines such as `127.0.0.1:49153`.
+/// Parses lines such as `127.0.0.1:49153`.
 fn port(answer: &str) -> Option<u16> {
     let mut ports = answer
         .lines()

@@ -1,7 +1,6 @@
-//! The private folder of a server: its data, its configuration and its log, gone after the run.
+//! The private folder of a server: data, configuration and log, deleted after the run.
 //!
-//! Its programs get a clean environment, so that no setting of the user's or of the system's own
-//! server reaches them.
+//! Its programs get a clean environment, so that no setting of the user or of the system's own server reaches them.
 
 use std::env;
 use std::fs::{self, OpenOptions, Permissions};
@@ -27,8 +26,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Below the system's temporary folder, and as root below /tmp: root's own may be closed to
-    /// the account that the server runs under.
+    /// In the system's temporary folder; as root in /tmp, because root's own may be closed to the server's account.
     pub(crate) fn create(ledger: &Ledger, account: Option<Account>) -> Result<Self> {
         let parent = match account {
             Some(_) => PathBuf::from("/tmp"),
@@ -60,7 +58,7 @@ impl Folder {
         Ok(path)
     }
 
-    /// For the server's eyes only: passwords and cookies go this way.
+    /// Readable only by the server's account: it may contain passwords and cookies.
     pub(crate) fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         let path = self.file(name);
         let mut options = OpenOptions::new();
@@ -73,7 +71,7 @@ impl Folder {
         Ok(path)
     }
 
-    /// A program that runs in this folder and knows nothing of the outside but the search path.
+    /// A program in this folder with only the search path in its environment.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -90,7 +88,7 @@ impl Folder {
         command
     }
 
-    /// As `command`, with all that it says in `log`.
+    /// As `command`, with its output in `log`.
     pub(crate) fn logged(&self, program: &Path) -> Result<Command> {
         let mut options = OpenOptions::new();
         let log = options
@@ -104,7 +102,7 @@ impl Folder {
         Ok(command)
     }
 
-    /// The end of what the server said: where the cause usually stands.
+    /// The end of the server's log, which usually has the cause.
     pub(crate) fn log_tail(&self) -> String {
         let bytes = fs::read(self.log()).unwrap_or_default();
         tail(&String::from_utf8_lossy(&bytes), 25)
@@ -129,7 +127,7 @@ impl Drop for Folder {
     }
 }
 
-/// With patience: a process that was just killed may add a file for a moment longer.
+/// Retries, because a process that was just killed may still add a file.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let started = Instant::now();
     while let Err(error) = fs::remove_dir_all(path) {
@@ -153,7 +151,7 @@ pub(crate) fn tail(text: &str, lines: usize) -> String {
     all[last..].join("\n")
 }
 
-/// Letters and digits that nobody can guess: for passwords, cookies and names.
+/// A random text of letters and digits, for passwords, cookies and names.
 pub(crate) fn secret() -> Result<String> {
     use std::fmt::Write as _;
     use std::io::Read as _;

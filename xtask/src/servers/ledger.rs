@@ -1,8 +1,7 @@
-//! What this run has started, on disk: after a kill -9 nobody else would know.
+//! Records on disk what this run has started, so that the next run can clean up after a kill -9.
 //!
-//! Each run holds the lock of its own file, so a file whose lock is free belongs to a dead run,
-//! and the next one ends what stands there. A process counts as ours only while its time of birth
-//! is the recorded one: its id alone may belong to somebody else by now.
+//! Each run holds the lock of its own file. A file with a free lock belongs to a dead run, and the next run ends what
+//! it lists. A process counts as ours only if its start time is the recorded one, because its id may have been reused.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -25,13 +24,13 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Ends what dead runs have left, then opens this run's own file.
+    /// Cleans up after dead runs, then opens this run's file.
     pub(crate) fn open() -> Result<Self> {
         let home = workspace::state().join("servers");
         fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
         let path = home.join(format!("{}.run", folder::secret()?));
 
-        // Held until our own file is locked: before that it would look like a dead run's.
+        // Held until our file is locked: before that, it looks like a dead run's.
         let entrance = File::create(home.join("lock")).context("cannot open the ledger's lock")?;
         entrance.lock().context("cannot lock the ledger")?;
         end_dead_runs(&home)?;
@@ -54,20 +53,20 @@ impl Ledger {
         self.note(&format!("process {pid} {birth}"))
     }
 
-    /// To be called before the container is created: its name is known, and it may outlive us.
+    /// Call it before the container is created: its name is known, and it may outlive this process.
     pub(crate) fn container(&self, name: &str) -> Result<()> {
         self.note(&format!("container {name}"))
     }
 
     fn note(&self, line: &str) -> Result<()> {
-        // One write a line: both servers are started at the same time.
+        // One write per line, because both servers start at the same time.
         (&self.file)
             .write_all(format!("{line}\n").as_bytes())
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 
-/// The owner drops it after all that stands in it.
+/// Its owner drops it last, after everything that it lists.
 impl Drop for Ledger {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
@@ -88,10 +87,10 @@ fn end_dead_runs(home: &Path) -> Result<()> {
         }
         let mut text = String::new();
         file.read_to_string(&mut text)?;
-        eprintln!("xtask: an earlier run was killed: ending what it left");
+        eprintln!("xtask: an earlier run was killed, cleaning up after it");
         match end(&text) {
             Ok(()) => fs::remove_file(&path)?,
-            // Left for somebody with the right to do it.
+            // Left for a user with the necessary rights.
             Err(error) => eprintln!("xtask: warning: {error:#} (see {})", path.display()),
         }
     }
@@ -105,13 +104,13 @@ enum Entry<'a> {
     Container(&'a str),
 }
 
-/// A line that was not written to its end counts as none.
+/// Ignores an incomplete line.
 fn parse(line: &str) -> Option<Entry<'_>> {
     let (kind, rest) = line.split_once(' ')?;
     match kind {
         "folder" => {
             let path = Path::new(rest);
-            // The one thing that is removed with all its content: better too careful.
+            // The only thing that is deleted recursively, so check the name.
             let name = path.file_name()?.to_str()?;
             (path.is_absolute() && name.starts_with(folder::PREFIX)).then_some(Entry::Folder(path))
         }
@@ -125,7 +124,7 @@ fn parse(line: &str) -> Option<Entry<'_>> {
     }
 }
 
-/// Processes first: they still write into the folders.
+/// Processes first, because they write into the folders.
 fn end(text: &str) -> Result<()> {
     let entries: Vec<Entry<'_>> = text.lines().filter_map(parse).collect();
     for entry in &entries {
@@ -143,7 +142,7 @@ fn end(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// As `Group::quit`, for a process that is no child of ours any more.
+/// As `Group::quit`, for a process that is not our child.
 fn end_process(pid: i32, born: &str) -> Result<()> {
     let Some(pid) = Pid::from_raw(pid) else {
         return Ok(());
@@ -163,12 +162,12 @@ fn end_process(pid: i32, born: &str) -> Result<()> {
     while is_ours() && asked.elapsed() < Duration::from_secs(10) {
         thread::sleep(process::POLL);
     }
-    // The group keeps the id from being given away while anybody is left in it.
+    // The system does not reuse the id while the group has a process.
     let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     Ok(())
 }
 
-/// When a living process was started, as a text to compare: none for a dead or unreaped one.
+/// The start time of a process as text; none for a dead or unreaped one.
 fn birth(pid: Pid) -> Option<String> {
     let pid = pid.as_raw_nonzero();
     if cfg!(target_os = "linux") {
@@ -183,7 +182,7 @@ fn birth(pid: Pid) -> Option<String> {
     (!birth.is_empty()).then_some(birth)
 }
 
-/// Field 22 of /proc/PID/stat. The program's name, in parentheses, may hold anything.
+/// Field 22 of /proc/PID/stat. The program's name, in parentheses, may contain anything.
 fn start_time(stat: &str) -> Option<&str> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_whitespace();

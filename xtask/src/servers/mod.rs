@@ -1,7 +1,6 @@
-//! The PostgreSQL and the RabbitMQ that the tests run on: where they come from, and their end.
+//! PostgreSQL and RabbitMQ for the tests: their sources and their shutdown.
 //!
-//! A `Servers` ends what it started when it is dropped. What a kill -9 left is ended at the next
-//! start, from the ledger.
+//! Dropping `Servers` stops what it started. After a kill -9, the next start cleans up with the ledger.
 
 mod account;
 mod amqp;
@@ -37,13 +36,14 @@ pub(crate) const POSTGRES_URL: &str = "ANGARIUM_TEST_POSTGRES_URL";
 pub(crate) const AMQP_URL: &str = "ANGARIUM_TEST_AMQP_URL";
 /// A command line that runs rabbitmqctl on that broker, for what AMQP cannot do.
 pub(crate) const RABBITMQCTL: &str = "ANGARIUM_TEST_RABBITMQCTL";
-/// A command line that starts a server of the caller's own: see [`own`].
+/// A command line that starts a private server: see [`own`].
 const OWN_SERVER: &str = "ANGARIUM_TEST_OWN_SERVER";
-/// A command line that makes the examples in other languages ready: see [`clients`](crate::clients).
+/// A command line that prepares the example clients: see [`clients`](crate::clients).
 const CLIENTS: &str = "ANGARIUM_TEST_CLIENTS";
+/// A command line that builds programs such as grpcurl: see [`tools`](crate::tools).
+pub(crate) const TOOLS: &str = "ANGARIUM_TEST_TOOLS";
 
-/// Which way each server is taken; made before anything starts, so that a machine without a way
-/// is told at once.
+/// The source of each server. Chosen before anything starts, so that a missing source fails immediately.
 pub(crate) struct Plan {
     postgres: Choice,
     rabbitmq: Choice,
@@ -79,7 +79,7 @@ impl Plan {
             .into_iter()
             .filter(|(choice, _)| *choice == Choice::Apt);
         let mut missing: Vec<_> = missing.map(|(_, package)| package).collect();
-        // Its tests are left out where it is not there, so it is no reason to install anything.
+        // Tests that need it are skipped without it, so it is not installed on its own.
         if self.postgres == Choice::Apt {
             missing.push(postgres::POOLER);
         }
@@ -87,16 +87,16 @@ impl Plan {
     }
 }
 
-/// A server that answers, under a URL that a test can use.
+/// A running server with its URL.
 pub(crate) struct Running {
     url: String,
-    /// What the user reads: product, version, origin and address, without a password.
+    /// For the user: product, version, source and address, without a password.
     description: String,
     control: Option<String>,
     owned: Owned,
 }
 
-/// What has to be ended; its drop does it.
+/// The resource behind a server. Dropping it stops the server.
 enum Owned {
     Nothing,
     Private(Box<Private>),
@@ -119,11 +119,12 @@ pub(crate) struct Servers {
     rabbitmq: Running,
     own_server: String,
     clients: String,
+    tools: String,
     _ledger: Ledger,
 }
 
 impl Servers {
-    /// Starts both at the same time; where one fails, the other is ended again.
+    /// Starts both at the same time. If one fails, the other is stopped.
     pub(crate) fn start(plan: &Plan, stop: &Stop) -> Result<Self> {
         let ledger = Ledger::open()?;
         let packages = plan.packages();
@@ -139,12 +140,12 @@ impl Servers {
             let rabbitmq = announce(start_rabbitmq(plan.rabbitmq, &ledger, stop), stop);
             let postgres = postgres
                 .join()
-                .unwrap_or_else(|_| Err(anyhow!("starting PostgreSQL ended in a panic")));
+                .unwrap_or_else(|_| Err(anyhow!("starting PostgreSQL panicked")));
             (postgres, rabbitmq)
         });
         let (postgres, rabbitmq) = match (postgres, rabbitmq) {
             (Ok(postgres), Ok(rabbitmq)) => (postgres, rabbitmq),
-            // The one that failed first stopped the other.
+            // Report the failure that stopped the other start.
             (Err(error), Err(other)) if error.is::<Stopped>() => return Err(other),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
@@ -153,6 +154,7 @@ impl Servers {
             rabbitmq,
             own_server: ourselves("own")?,
             clients: ourselves("clients")?,
+            tools: ourselves("tools")?,
             _ledger: ledger,
         })
     }
@@ -163,6 +165,7 @@ impl Servers {
             (AMQP_URL, &self.rabbitmq.url),
             (OWN_SERVER, &self.own_server),
             (CLIENTS, &self.clients),
+            (TOOLS, &self.tools),
         ];
         if let Some(control) = &self.rabbitmq.control {
             environment.push((RABBITMQCTL, control));
@@ -171,7 +174,7 @@ impl Servers {
     }
 }
 
-/// `cargo xtask servers`: both servers, until a signal.
+/// `cargo xtask servers`: runs both servers until a signal.
 pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
     let servers = Servers::start(&Plan::make()?, stop)?;
     for (name, server) in [
@@ -179,7 +182,7 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
         (AMQP_URL, &servers.rabbitmq),
     ] {
         match server.owned {
-            // The user's own password is not ours to print.
+            // The URL is the user's, with their password, so do not print it.
             Owned::Nothing => eprintln!("xtask: {name} is set already"),
             _ => println!("export {name}='{}'", server.url),
         }
@@ -189,28 +192,29 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
     }
     println!("export {OWN_SERVER}='{}'", servers.own_server);
     println!("export {CLIENTS}='{}'", servers.clients);
-    eprintln!("xtask: both run until Ctrl-C");
+    println!("export {TOOLS}='{}'", servers.tools);
+    eprintln!("xtask: both servers run until Ctrl-C");
     let mut rounds = 0_u32;
     while !stop.requested() {
         thread::sleep(process::POLL);
         rounds = rounds.wrapping_add(1);
-        // About every two seconds: to ask Docker costs a process.
+        // About every two seconds, because a query to Docker costs a process.
         if rounds.is_multiple_of(64) {
             servers.postgres.check()?;
             servers.rabbitmq.check()?;
         }
     }
-    eprintln!("xtask: ending the servers");
+    eprintln!("xtask: stopping the servers");
     Ok(ExitCode::SUCCESS)
 }
 
-/// For a program that starts servers of its own.
+/// For a program that starts its own servers.
 pub(crate) fn own_server() -> Result<(&'static str, String)> {
     Ok((OWN_SERVER, ourselves("own")?))
 }
 
-/// This program itself, which may be built anew while it runs: then Linux names a file that is gone.
-fn ourselves(task: &str) -> Result<String> {
+/// The path of this program. If it was rebuilt while it runs, Linux reports a deleted file.
+pub(crate) fn ourselves(task: &str) -> Result<String> {
     let program = env::current_exe().context("cannot find this program's own file")?;
     let program = program.to_string_lossy();
     Ok(format!("{} {task}", program.trim_end_matches(" (deleted)")))
@@ -240,18 +244,18 @@ fn announce(started: Result<Running>, stop: &Stop) -> Result<Running> {
     started
 }
 
-/// A URL in the environment; an empty one counts as none.
+/// A URL in the environment; an empty one counts as unset.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the variables are the promise, and a URL on a command line would show its password"
+    reason = "documented variables; a URL on a command line would show its password"
 )]
 fn given(name: &str) -> Option<String> {
     env::var(name).ok().filter(|url| !url.trim().is_empty())
 }
 
 fn unusable(variable: &str) -> String {
-    format!("{variable} is set but not usable (correct it, or unset it to have a server started)")
+    format!("{variable} is set but cannot be used (correct it, or unset it to start a server)")
 }
 
-/// How long a server may take to answer: a busy machine is normal, a hanging one is not.
+/// How long a server may take to answer: slow on a busy machine, but not hanging.
 const START_LIMIT: Duration = Duration::from_secs(120);

@@ -1,7 +1,7 @@
-//! `cargo xtask own`: one private server that obeys whoever started it, for the runs of `faults` that end servers.
+//! `cargo xtask own`: one private server under control of its caller, for fault runs that kill servers.
 //!
-//! It says `up URL`, and for RabbitMQ `control COMMAND`. Then each line of its input is done, and answered: `kill` and `stop` with
-//! `down`, `start` with `up URL`. Where its input ends, for whatever reason, the server does too.
+//! It prints `up URL`, and for RabbitMQ `control COMMAND`. Then it executes each line of its input and answers it:
+//! `kill` and `stop` with `down`, `start` with `up URL`. The end of the input ends the server.
 
 use std::io::{BufRead as _, Write as _};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ pub(crate) enum Product {
 pub(crate) fn run(product: Product, stop: &Stop) -> Result<ExitCode> {
     let ledger = Ledger::open()?;
     let mut running = match product {
-        // With the settings of a server that keeps what it has promised.
+        // With durable settings.
         Product::Postgres => postgres::private(postgres::Disk::Waits, &ledger, stop)?,
         Product::Rabbitmq => rabbitmq::private(&ledger, stop)?,
     };
@@ -38,7 +38,10 @@ pub(crate) fn run(product: Product, stop: &Stop) -> Result<ExitCode> {
 
 fn obey(line: &str, running: &mut Running, ledger: &Ledger, stop: &Stop) -> Result<()> {
     let Owned::Private(server) = &mut running.owned else {
-        bail!("{} is not ours to end", running.description);
+        bail!(
+            "{} was not started by this program, so it cannot be stopped",
+            running.description
+        );
     };
     match line {
         "kill" => server.kill()?,
@@ -47,12 +50,12 @@ fn obey(line: &str, running: &mut Running, ledger: &Ledger, stop: &Stop) -> Resu
             server.start_again(ledger, stop)?;
             return say(&format!("up {}", running.url));
         }
-        other => bail!("{other:?} is none of kill, stop and start"),
+        other => bail!("{other:?} is not one of kill, stop and start"),
     }
     say("down")
 }
 
-/// To a pipe, so not a moment later than now.
+/// Flushes, because stdout is a pipe.
 fn say(line: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;

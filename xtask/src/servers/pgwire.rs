@@ -1,5 +1,5 @@
-//! Asks a PostgreSQL server whether it accepts connections, as pg_isready does: a start-up message
-//! without a log-in. Enough of the protocol for that, as pg_isready is not there with Docker.
+//! Checks whether a PostgreSQL server accepts connections, like pg_isready: a start-up message without a login. With
+//! Docker there is no pg_isready, so this implements the necessary part of the protocol.
 
 use std::io::{Read as _, Write as _};
 
@@ -17,13 +17,13 @@ pub(crate) fn accepts(host: &str, port: u16, user: &str) -> Result<()> {
         .read_exact(&mut head)
         .with_context(|| format!("{host}:{port} does not answer as PostgreSQL does"))?;
     match head[0] {
-        // A question for a password, or none needed: both mean that it accepts connections.
+        // A password request or a success: it accepts connections.
         b'R' => Ok(()),
         b'E' => {
             let mut body = Vec::new();
             let _ = stream.take(4096).read_to_end(&mut body);
             match field(&body, b'C') {
-                // Starting up, shutting down, or full; everything else is said after that.
+                // Starting up, shutting down, or out of connections. All other errors come after that check.
                 Some(code) if !(code.starts_with("57P0") || code == "53300") => Ok(()),
                 _ => bail!(
                     "{}",
@@ -47,7 +47,7 @@ fn startup(user: &str) -> Vec<u8> {
     message
 }
 
-/// A field of an error response: its kind, its text, a zero.
+/// A field of an error response: kind, text, zero byte.
 fn field(body: &[u8], kind: u8) -> Option<&str> {
     let mut fields = body.split(|&byte| byte == 0);
     let text = fields.find(|field| field.first() == Some(&kind))?;

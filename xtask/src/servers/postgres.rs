@@ -1,7 +1,7 @@
 //! PostgreSQL for the tests: given, private or in Docker.
 //!
-//! Nothing survives a run, so it does not wait for the disk, unless its sudden end is what is tried; every other setting that a
-//! test could see, synchronous_commit above all, is PostgreSQL's default.
+//! The data is temporary, so it does not wait for the disk, unless a test kills the server. Every other setting that a
+//! test could notice, above all synchronous_commit, is PostgreSQL's default.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,7 +21,7 @@ use crate::process;
 use crate::stop::Stop;
 
 pub(crate) const PACKAGE: &str = "postgresql";
-/// Stands before the server in some tests, which start it themselves.
+/// Some tests start it in front of the server.
 pub(crate) const POOLER: &str = "pgbouncer";
 
 const USER: &str = "angarium";
@@ -36,12 +36,12 @@ const FOLDERS: &[&str] = &[
     "/usr/local/pgsql/bin",
 ];
 
-/// Whether a commit waits until it is on the disk.
+/// Whether a commit waits for the disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disk {
-    /// As PostgreSQL does by default.
+    /// PostgreSQL's default.
     Waits,
-    /// For tests, whose server never dies before them.
+    /// For tests that do not kill the server.
     DoesNotWait,
 }
 
@@ -57,7 +57,7 @@ impl Disk {
 /// The folder of the server's programs.
 pub(crate) fn installed() -> Option<PathBuf> {
     programs::folders(FOLDERS).into_iter().find_map(|folder| {
-        // A link on the search path leads to the folder in which the rest is.
+        // The search path may contain a link; the other programs are in the folder of its target.
         let initdb = folder.join("initdb").canonicalize().ok()?;
         let folder = initdb.parent()?;
         folder.join("postgres").is_file().then(|| folder.to_owned())
@@ -68,7 +68,7 @@ pub(crate) fn given(url: &str) -> Result<Running> {
     let version = check(url).with_context(|| unusable(POSTGRES_URL))?;
     Ok(Running {
         url: url.to_owned(),
-        description: format!("PostgreSQL{version}: that of {POSTGRES_URL}"),
+        description: format!("PostgreSQL{version}, from {POSTGRES_URL}"),
         control: None,
         owned: Owned::Nothing,
     })
@@ -134,7 +134,7 @@ fn start(disk: Disk, ledger: &Ledger, stop: &Stop) -> Result<Running> {
     let [port] = ready::free_ports()?;
     let mut server = folder.logged(&postgres)?;
     server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-    // No socket file: its path would have to be short, and TCP is what the tests use.
+    // No socket file, because its path must be short; the tests use TCP.
     server.args([
         "-c",
         "listen_addresses=127.0.0.1",
@@ -178,7 +178,7 @@ fn locale() -> &'static str {
     }
 }
 
-/// With psql the log-in is checked and the version known; without it, that somebody answers.
+/// With psql, checks the login and reads the version; without it, only that a server answers.
 fn check(text: &str) -> Result<String> {
     let url = Url::parse(text)?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
@@ -210,7 +210,7 @@ fn check(text: &str) -> Result<String> {
         .unwrap_or_default())
 }
 
-/// In the environment, not as an argument: a process list shows arguments to everybody.
+/// In the environment, not as arguments, because the process list shows arguments.
 fn parameters(url: &Url) -> Vec<(&'static str, String)> {
     let database = decode(url.path().trim_start_matches('/'));
     let mut parameters = vec![

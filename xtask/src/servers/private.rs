@@ -1,6 +1,6 @@
-//! A private server: its folder and its process groups, ended in order when dropped.
+//! A private server: its folder and its process groups, stopped in order on drop.
 //!
-//! It can also be ended and started again while its folder stays, for the runs that try what such an end costs.
+//! It can also be stopped and started again in the same folder, for fault runs.
 
 use std::process::Command;
 use std::thread;
@@ -15,17 +15,17 @@ use super::{START_LIMIT, ready};
 use crate::process::{self, Group};
 use crate::stop::Stop;
 
-/// For an orderly end: a broker hands its queues over first.
+/// For an orderly shutdown: a broker transfers its queues first.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// Asks the server whether it is there; its version, where it tells.
+/// Asks the server whether it is up; returns its version if known.
 type Probe = Box<dyn Fn() -> Result<String> + Send + Sync>;
 
 pub(crate) struct Private {
-    /// What the server needs, then the server itself.
+    /// The processes that the server needs, then the server.
     groups: Vec<Group>,
     server: Option<(Command, Probe)>,
-    // Dropped, and with it removed, after the processes that write into it.
+    // Declared last, so that it is removed after the processes that write into it.
     folder: Folder,
 }
 
@@ -45,7 +45,7 @@ impl Private {
         Ok(())
     }
 
-    /// Starts the server itself, after all that it needs, and returns its version once it answers.
+    /// Starts the server after the processes that it needs. Returns its version after it answers.
     pub(crate) fn serve(
         &mut self,
         mut command: Command,
@@ -59,16 +59,16 @@ impl Private {
         Ok(answer)
     }
 
-    /// Ends the server as a power cut would. What it needs goes on.
+    /// Kills the server, like a power cut. The processes that it needs continue.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.take_server()?.finish()?;
         Ok(())
     }
 
-    /// Ends the server in order.
+    /// Stops the server in order.
     pub(crate) fn stop(&mut self) -> Result<()> {
         let mut server = self.take_server()?;
-        server.tell_leader(Signal::TERM);
+        server.signal_leader(Signal::TERM);
         let asked = Instant::now();
         while !server.has_ended()? {
             if asked.elapsed() > STOP_LIMIT {
@@ -80,7 +80,7 @@ impl Private {
         Ok(())
     }
 
-    /// Starts the server again that was killed or stopped, on what it has left behind.
+    /// Starts a killed or stopped server again, in the same folder.
     pub(crate) fn start_again(&mut self, ledger: &Ledger, stop: &Stop) -> Result<()> {
         let (mut command, probe) = self.server.take().context("there was a server")?;
         let begun = Instant::now();
@@ -88,7 +88,7 @@ impl Private {
             self.spawn(&mut command, ledger)?;
             match ready::wait(START_LIMIT, stop, || self.check(), &probe) {
                 Ok(_) => break,
-                // Children of the one that was killed may be there for a moment, and keep the new one from starting.
+                // Children of the killed server may still exist for a moment and block the new one.
                 Err(_) if begun.elapsed() < START_LIMIT && !stop.requested() => self.kill()?,
                 Err(error) => return Err(error),
             }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_killed_and_stopped_and_started_again_in_its_folder() -> Result<()> {
+    fn a_server_is_killed_stopped_and_restarted_in_its_folder() -> Result<()> {
         let (ledger, stop) = (Ledger::open()?, Stop::default());
         let mut private = Private::new(Folder::create(&ledger, None)?);
         let file = private.folder.file("started");

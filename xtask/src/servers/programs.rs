@@ -1,11 +1,10 @@
-//! Finds installed programs: on the search path first, then where distributions put what they do
-//! not want there.
+//! Finds installed programs: on the search path, then in distribution-specific folders.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folders to look in. A pattern is a folder whose one `*` stands for a version: newest first.
+/// The folders to search. A `*` in a pattern stands for a version; the newest comes first.
 pub(crate) fn folders(patterns: &[&str]) -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
@@ -22,7 +21,7 @@ pub(crate) fn find(program: &str, patterns: &[&str]) -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file())
 }
 
-/// The first number with dots in what `--version` says, such as 15.13 or 3.10.8.
+/// The first version number in the output of `--version`, such as 15.13 or 3.10.8.
 pub(crate) fn version(text: &str) -> Option<&str> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let number = &text[start..];
@@ -34,7 +33,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else {
         return vec![PathBuf::from(pattern)];
     };
-    // The part of a name before the `*`, as in `erts-*`, belongs to the folder's entries.
+    // The prefix before the `*`, as in `erts-*`, belongs to the folder's entries.
     let (parent, prefix) = before.rsplit_once('/').unwrap_or((".", before));
     let entries = fs::read_dir(Path::new(parent)).into_iter().flatten();
     let mut names: Vec<String> = entries

@@ -1,7 +1,7 @@
 //! RabbitMQ for the tests: given, private or in Docker.
 //!
-//! A private node shares nothing with the system's: data, ports, node name, cookie and epmd (the
-//! name server of Erlang nodes) are its own.
+//! A private node shares nothing with the system's node: data, ports, node name, cookie and epmd (the name server of
+//! Erlang nodes) are separate.
 
 use std::path::{Path, PathBuf};
 
@@ -50,8 +50,8 @@ pub(crate) fn installed() -> Option<Installed> {
     Some(Installed { server, epmd })
 }
 
-/// The real script has `rabbitmq-env` beside it. What packages put on the search path is often a
-/// wrapper that insists on the system's own account.
+/// The real script has `rabbitmq-env` beside it. Packages often put a wrapper on the search path that requires the
+/// system's account.
 fn script(folder: &Path) -> Option<PathBuf> {
     let script = folder.join("rabbitmq-server");
     (script.is_file() && folder.join("rabbitmq-env").is_file()).then_some(script)
@@ -61,8 +61,8 @@ pub(crate) fn given(url: &str) -> Result<Running> {
     let version = check(url).with_context(|| unusable(AMQP_URL))?;
     Ok(Running {
         url: url.to_owned(),
-        description: format!("RabbitMQ{version}: that of {AMQP_URL}"),
-        // How to run rabbitmqctl there, only the user knows.
+        description: format!("RabbitMQ{version}, from {AMQP_URL}"),
+        // Only the user knows how to run rabbitmqctl there.
         control: None,
         owned: Owned::Nothing,
     })
@@ -112,7 +112,7 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
     let url = url(&password, amqp_port);
     let address = Address::parse(&url)?;
 
-    // Erlang's cookie has to be there and closed to others before a node starts.
+    // Erlang's cookie must exist, with private permissions, before a node starts.
     folder.write(".erlang.cookie", &folder::secret()?)?;
     folder.write("rabbitmq.conf", &configuration(&password, amqp_port))?;
     folder.write("advanced.config", "[].\n")?;
@@ -131,7 +131,7 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
         .env("RABBITMQ_DIST_PORT", distribution_port.to_string())
         .env("RABBITMQ_MNESIA_BASE", mnesia)
         .env("RABBITMQ_LOG_BASE", logs)
-        // The system's own files would be read where these are not named.
+        // Set all of these, because the defaults are the system's files.
         .env("RABBITMQ_CONFIG_FILE", folder.file("rabbitmq.conf"))
         .env(
             "RABBITMQ_ADVANCED_CONFIG_FILE",
@@ -146,10 +146,10 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", LOOPBACK)
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .env("ERL_EPMD_PORT", epmd_port.to_string())
-        // Erlang reserves memory for as many files as the system would let it open.
+        // Erlang reserves memory for the maximum number of open files.
         .env("ERL_MAX_PORTS", "65536");
 
-    // epmd first, and as our child: a node that finds none starts one that outlives it.
+    // epmd first, as our child: a node without an epmd starts one that outlives it.
     let mut private = Private::new(folder);
     private.spawn(&mut epmd, ledger)?;
     ready::wait(
@@ -175,7 +175,7 @@ fn start(ledger: &Ledger, stop: &Stop) -> Result<Running> {
     })
 }
 
-/// A command line that runs rabbitmqctl on the node: a script with the node's own settings and cookie.
+/// A command line for rabbitmqctl: a script with the node's settings and cookie.
 fn control(folder: &Folder, installed: &Installed, node: &str, epmd_port: u16) -> Result<String> {
     let rabbitmqctl = installed.server.with_file_name("rabbitmqctl");
     let home = folder.path().display();
@@ -194,7 +194,7 @@ fn control(folder: &Folder, installed: &Installed, node: &str, epmd_port: u16) -
 
 const LOOPBACK: &str = "-kernel inet_dist_use_interface {127,0,0,1}";
 
-/// Of the log that quorum queues share; the default of 512 MB is for other machines.
+/// The log that all quorum queues share; the default is 512 MB.
 const WAL_BYTES: u32 = 64_000_000;
 
 fn configuration(password: &str, port: u16) -> String {
@@ -222,7 +222,7 @@ fn not_started(log: &str) -> String {
     format!("RabbitMQ does not start; its log ends with:\n{log}\n")
 }
 
-/// Behind TLS only that somebody listens is known: this tool brings no TLS.
+/// With TLS, checks only that the port is open, because this tool has no TLS.
 fn check(url: &str) -> Result<String> {
     let address = Address::parse(url)?;
     if address.tls {

@@ -1,4 +1,4 @@
-//! Waiting for a server on facts: it answers, it has died, or its time is up.
+//! Waits for a server: until it answers, dies, or a time limit.
 
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
 use std::thread;
@@ -12,7 +12,7 @@ use crate::stop::Stop;
 /// For one answer on an open connection.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Asks until `probe` succeeds; `alive` fails once there is nobody left to answer.
+/// Calls `probe` until it succeeds. `alive` fails if the server has ended.
 pub(crate) fn wait<T>(
     limit: Duration,
     stop: &Stop,
@@ -34,7 +34,7 @@ pub(crate) fn wait<T>(
     }
 }
 
-/// A connection on which nothing can hang.
+/// A connection with time-outs.
 pub(crate) fn connect(host: &str, port: u16) -> Result<TcpStream> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (host, port)
@@ -55,7 +55,7 @@ pub(crate) fn connect(host: &str, port: u16) -> Result<TcpStream> {
     anyhow::bail!("cannot connect to {host}:{port}: {failure}")
 }
 
-/// Ports that were free a moment ago, all different. Somebody may still be quicker: see `retry`.
+/// Ports that are free at this moment, all different. Another process may still take one: see `retry`.
 pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let mut ports = [0; N];
     let mut held = Vec::with_capacity(N);
@@ -67,7 +67,7 @@ pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
     Ok(ports)
 }
 
-/// Starts again where somebody else took a port between our choice and the server's.
+/// Starts again if another process took a port meanwhile.
 pub(crate) fn retry<T>(start: impl Fn() -> Result<T>) -> Result<T> {
     for _ in 0..2 {
         match start() {

@@ -1,4 +1,4 @@
-//! Where mails come from, and which way they go: to a mail server where one is named, else into a folder.
+//! The sender of mails and their destination: a mail server if one is set, otherwise a folder.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use runtime::config::{Mode, Problems};
 
 use crate::sender::SmtpServer;
 
-/// Named at each flag: a heading for what follows would also take in the settings of whoever flattens these.
+/// Set at each flag: `next_help_heading` would also apply to the settings of the struct that flattens these.
 const HEADING: &str = "Mail";
 
 const EXPECTED_URL: &str = "smtp://host:port, smtps://user:password@host or \
     smtp://user:password@host:587, with ?tls=required, opportunistic or none where the default does not fit";
 
-/// Flags and variables of the mails. No `Debug`: the URL is a secret.
+/// Flags and variables of mails. No `Debug`: the URL is a secret.
 #[derive(Clone, clap::Args)]
 pub struct MailArgs {
-    /// The sender of all mails
+    /// Sender of all mails
     #[arg(long, help_heading = HEADING, env = "MAIL_FROM", value_name = "MAILBOX",
         default_value = "Angarium <noreply@localhost>")]
     mail_from: String,
 
-    /// Folder that takes each mail as a file, where no mail server is named; in production one has to be
+    /// Folder for mails as files, used without SMTP_URL; production requires SMTP_URL
     #[arg(long, help_heading = HEADING, env = "MAIL_DIR", value_name = "FOLDER")]
     mail_dir: Option<PathBuf>,
 
@@ -31,14 +31,14 @@ pub struct MailArgs {
     #[arg(long, help_heading = HEADING, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
     smtp_url: Option<String>,
 
-    /// How long the hand-over of one mail may take. A mail whose answer is lost is sent again, so be generous
+    /// Time limit for the hand-over of one mail. A mail is sent again if its answer is lost, so be generous
     #[arg(long, help_heading = HEADING, env = "SMTP_TIMEOUT", value_name = "TIME", default_value = "60s")]
     smtp_timeout: String,
 }
 
 impl MailArgs {
-    /// The checked section. `default_folder` takes the mails where neither folder nor server is named. In production there has to be
-    /// a server: mails in files reach no one, and hold codes.
+    /// Validates. Without folder and server, mails go to `default_folder`. Production requires a server: mails in files
+    /// reach no one and contain codes.
     pub fn check(
         self,
         default_folder: &Path,
@@ -55,7 +55,7 @@ impl MailArgs {
             &self.smtp_timeout,
             (Duration::from_secs(1), Duration::from_secs(600)),
         );
-        // An empty variable is how a compose file says "none".
+        // In a Compose file, an empty variable means "not set".
         let delivery = match self.smtp_url.as_deref().filter(|url| !url.is_empty()) {
             None if mode == Mode::Production => {
                 problems.missing("SMTP_URL", EXPECTED_URL);
@@ -83,25 +83,25 @@ impl MailArgs {
     }
 }
 
-/// Where mails come from and go to.
+/// The sender and the destination of mails.
 #[derive(Clone)]
 pub struct MailConfig {
     pub from: Mailbox,
     pub delivery: Delivery,
-    /// How long the hand-over of one mail may take.
+    /// Time limit for the hand-over of one mail.
     pub timeout: Duration,
 }
 
-/// Which way mails go.
+/// The destination of mails.
 #[derive(Clone)]
 pub enum Delivery {
-    /// Each as a file, named by its notification.
+    /// One file per notification.
     Folder(PathBuf),
     Smtp(SmtpServer),
 }
 
 impl MailConfig {
-    /// The same mails, but into `folder`: for a show that must not write to anybody.
+    /// The same, but with files in `folder`: for a demo, which must not send real mails.
     #[must_use]
     pub fn in_folder(mut self, folder: &Path) -> Self {
         self.delivery = Delivery::Folder(folder.to_owned());
@@ -109,7 +109,7 @@ impl MailConfig {
     }
 }
 
-/// For a person: where to look for the mails.
+/// Where the mails are, for people.
 impl fmt::Display for MailConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.delivery {

@@ -1,4 +1,4 @@
-//! The settings of this service beyond the common ones: where mails go, and the key of the codes in them.
+//! The own settings of this service: the destination of mails, and the key of their codes.
 
 use mail_codes::MailSealingKeyArgs;
 use runtime::config::Problems;
@@ -7,10 +7,10 @@ use service::{Known, OwnArgs};
 
 use super::{MailArgs, MailConfig};
 
-/// The folder of mails unless another one is given.
+/// The default folder of mails.
 const DEFAULT_FOLDER: &str = "mails";
 
-/// Flags and variables. No `Debug`: there are secrets among them.
+/// Flags and variables. No `Debug`: some are secrets.
 #[derive(clap::Args)]
 pub struct NotificationArgs {
     #[command(flatten)]
@@ -19,11 +19,11 @@ pub struct NotificationArgs {
     mail_sealing_key: MailSealingKeyArgs,
 }
 
-/// The checked form.
+/// The validated form.
 #[derive(Clone)]
 pub struct NotificationConfig {
     pub mail: MailConfig,
-    /// Under which the codes in mails come sealed.
+    /// Decrypts the codes in mails.
     pub mail_sealing_key: MasterKey,
 }
 

@@ -1,6 +1,6 @@
-//! What this service reacts to: one line an event; the handler's file has the event's name.
+//! The subscriptions, one line per event. A handler's file has the name of its event.
 //!
-//! Mails are taken each on its own: a mail that has to wait for its recipient holds up no other one.
+//! Events are handled without order: a mail that waits for its recipient blocks no other one.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ pub mod user_deleted;
 pub mod user_updated;
 pub mod verification_requested;
 
-/// The queue that the events come through.
+/// The queue of this service.
 pub const QUEUE: &str = "notifications_queue";
 
-/// How long a code for a new password is good for: a mail that comes later helps nobody.
+/// How long a password code works: a later mail is useless.
 const RESET_CODE: Duration = Duration::from_secs(3600);
 const ATTEMPTS_AT_A_CODE: u32 = 12;
 

@@ -1,4 +1,4 @@
-//! An order has been cancelled: the mail gives the reason.
+//! An order was cancelled: the mail gives the reason.
 
 use contracts::order::v1::OrderCancelled;
 use messaging::{HandlerError, Received, Transaction};

@@ -1,4 +1,4 @@
-//! An order has been confirmed: the mail says that it will come.
+//! An order was confirmed: the mail says that it will be delivered.
 
 use contracts::order::v1::OrderConfirmed;
 use messaging::{HandlerError, Received, Transaction};

@@ -1,4 +1,4 @@
-//! A user has placed an order: the mail says that we have it, and what is in it.
+//! An order was placed: the mail confirms it and lists its content.
 
 use contracts::order::v1::OrderPlaced;
 use messaging::{HandlerError, Received, Transaction};

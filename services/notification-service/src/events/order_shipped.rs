@@ -1,4 +1,4 @@
-//! An order is on its way: the mail names the carrier and the tracking number.
+//! An order was shipped: the mail names the carrier and the tracking number.
 
 use contracts::order::v1::OrderShipped;
 use messaging::{HandlerError, Received, Transaction};

@@ -1,4 +1,4 @@
-//! Somebody has asked for a new password: the code goes to the address of the account.
+//! A new password was requested: the code goes to the address of the account.
 
 use contracts::user::v1::PasswordResetRequested;
 use messaging::{Delivered, HandlerError, Transaction};

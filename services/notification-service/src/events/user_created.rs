@@ -1,4 +1,4 @@
-//! A user has registered: from now on their address is known here, and they are welcomed.
+//! A user has registered: stores the recipient and writes the welcome mail.
 
 use contracts::user::v1::UserCreated;
 use messaging::{Delivered, HandlerError, Transaction};

@@ -1,5 +1,5 @@
-//! A user has deleted their account: who it was is erased here, and one last mail says so. What was written to them is looked
-//! after by [`settling`](crate::settling), as it has no bound. The last mail is erased too once it was sent or given up.
+//! A user was deleted: erases the recipient and writes one last mail. [`settling`](crate::settling) erases the older
+//! mails, because their number has no bound. The last mail is erased after it was sent or given up.
 
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction};
@@ -16,7 +16,7 @@ pub async fn handle(
 ) -> Result<(), HandlerError> {
     let db = transaction;
     let user_id = notify::parse(&event.user_id)?;
-    // First, as it waits for those who are just writing to the user: the mails that they write are found by what follows.
+    // First, because it waits for transactions that write to the user: the next steps find their mails.
     let known = recipients::erase(db, user_id, &delivered.cause()).await?;
     preferences::delete(db, user_id).await?;
     settling::wake(transaction);

@@ -1,4 +1,4 @@
-//! A user has changed: the next mail goes to the address and names the name that they have now.
+//! A user has changed: later mails use the new address and name.
 
 use contracts::user::v1::UserUpdated;
 use messaging::{Delivered, HandlerError, Transaction};

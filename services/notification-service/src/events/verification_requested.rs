@@ -1,4 +1,4 @@
-//! Somebody has to prove that an address is theirs: the code goes there.
+//! An address must be verified: the code goes to that address.
 
 use contracts::user::v1::EmailVerificationRequested;
 use messaging::{Delivered, HandlerError, Transaction};

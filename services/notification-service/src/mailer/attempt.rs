@@ -1,4 +1,4 @@
-//! One attempt to send one mail, and what is made of its end.
+//! One attempt to send one mail, and its outcome.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::sender::SendError;
 use crate::store::pending;
 
 impl Mailer {
-    /// Makes `attempt` and has its end recorded. Until then it is in flight, and keeps its lease.
+    /// Makes `attempt` and records its outcome. Until then it is in flight and keeps its lease.
     pub(super) async fn attempt(
         self,
         attempt: Arc<Attempt>,
@@ -41,7 +41,9 @@ impl Mailer {
         trace::continue_in(&span, &letter.trace);
         let made = async {
             if attempt.repeated {
-                tracing::warn!("sending a mail again: how an earlier attempt ended is not known");
+                tracing::warn!(
+                    "sending a mail again: the outcome of an earlier attempt is unknown"
+                );
             }
             let outcome = self.send(&attempt).await;
             let ended = Ended {
@@ -71,7 +73,7 @@ impl Mailer {
         sent.unwrap_or(Err(SendError::Temporary(Failure::TimedOut)))
     }
 
-    /// The code of a mail that brings one. It is in this process from here to the hand-over, and stored nowhere.
+    /// The code of a mail, if it has one. It exists in this process from here to the hand-over, and is stored nowhere.
     fn code(&self, attempt: &Attempt) -> Result<Option<SecretString>, SendError> {
         let letter = &attempt.letter;
         let (Some(code), Some(purpose)) = (&letter.code, letter.kind.code()) else {
@@ -80,21 +82,21 @@ impl Mailer {
         if attempt.now_ms() >= code.expires_at_ms {
             return Err(SendError::Permanent(Failure::Expired));
         }
-        // The other service may just be getting the key that this one lacks, so it is worth trying again.
+        // Retry: the user service may just be receiving the new key that this service lacks.
         let opened = self.codes.open(purpose, letter.user_id, &code.sealed);
         opened
             .map(Some)
             .map_err(|_| SendError::Temporary(Failure::Sealed))
     }
 
-    /// Keeps the lease for as long as this is polled.
+    /// Extends the lease as long as this future is polled.
     async fn hold(&self, attempt: &Attempt) -> Infallible {
         loop {
             sleep(LEASE / 3).await;
             match self.extend(attempt).await {
                 Ok(true) => {}
                 Ok(false) => tracing::warn!(
-                    "the lease on a mail is lost: another replica may send the mail as well, or it has ended"
+                    "the lease on a mail is lost: another replica may have sent it, or may send it again"
                 ),
                 Err(error) => tracing::warn!(%error, "the lease on a mail cannot be extended"),
             }
@@ -108,8 +110,9 @@ impl Mailer {
         Ok(ours)
     }
 
-    /// Goes on until the end is recorded, and returns whether it is: a database that was away must not make this a second mail.
-    /// The first try is with others, all later ones are alone. When the process is to end, one more try is all that it waits for.
+    /// Retries until the outcome is recorded, because an unavailable database must not cause a second mail. The first
+    /// try is together with others, later ones are alone. After `stop`, it tries only once more. Returns whether it was
+    /// recorded.
     async fn record(&self, ended: &Ended, queue: &Queue, stop: &CancellationToken) -> bool {
         let (answer, recorded) = oneshot::channel();
         if queue.send((ended.clone(), answer)).is_ok() && recorded.await.is_ok() {
@@ -121,7 +124,7 @@ impl Mailer {
             else {
                 return true;
             };
-            tracing::warn!(%error, "how a mail ended cannot be recorded");
+            tracing::warn!(%error, "the outcome of a mail cannot be recorded");
             if ending {
                 return false;
             }
@@ -132,7 +135,7 @@ impl Mailer {
         }
     }
 
-    /// For who watches, once it is recorded.
+    /// Logs and counts a recorded outcome.
     fn note(&self, end: End) {
         match end {
             End::Sent => {
@@ -141,7 +144,7 @@ impl Mailer {
             }
             End::Postponed(failure, delay) => {
                 self.outcomes.deferred();
-                tracing::warn!(%failure, ?delay, "a mail could not be sent, it is tried again");
+                tracing::warn!(%failure, ?delay, "a mail could not be sent, retrying later");
             }
             End::GivenUp(failure) => {
                 self.outcomes.failed();

@@ -1,19 +1,19 @@
-//! The mails that this process has in hand, from the moment they are taken up until their attempt has ended.
+//! The mails that this process has in flight, from the lease to the end of the attempt.
 //!
-//! A lease cannot be extended while the database is away. When it is back, a mail that was handed over meanwhile looks due,
-//! and only this set still knows that its outcome is about to be recorded.
+//! A lease cannot be extended while the database is unavailable. Afterwards, a mail that was handed over meanwhile
+//! looks due; only this set knows that its outcome is about to be recorded.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-/// One set, which all its clones share.
+/// Clones share one set.
 #[derive(Clone, Default)]
 pub(super) struct InFlight(Arc<Mutex<HashSet<Uuid>>>);
 
 impl InFlight {
-    /// The mail `id` is in flight until what this returns is dropped, however its attempt ends.
+    /// Adds the mail `id` until the returned value is dropped.
     pub(super) fn enter(&self, id: Uuid) -> Flight {
         self.lock().insert(id);
         Flight {
@@ -31,7 +31,6 @@ impl InFlight {
     }
 }
 
-/// One mail that is in flight.
 pub(super) struct Flight {
     all: InFlight,
     id: Uuid,

@@ -1,4 +1,4 @@
-//! Counts how attempts to send mails end, for whoever collects metrics.
+//! Metrics of attempts to send mails, by outcome.
 
 use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
@@ -11,7 +11,7 @@ impl Outcomes {
         let counter = global::meter("notification-service")
             .u64_counter("angarium.mails")
             .with_unit("{mail}")
-            .with_description("Attempts to send a mail, by how they ended")
+            .with_description("Attempts to send a mail, by outcome")
             .build();
         Self(counter)
     }

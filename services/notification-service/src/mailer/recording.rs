@@ -1,7 +1,7 @@
-//! Records how attempts ended, with the events of it: all that ended while the record before was in flight, in one transaction.
+//! Records outcomes with their events: all outcomes that arrive while a record is in flight share the next transaction.
 //!
-//! The first to end is recorded at once, and none waits for company. A group that cannot be recorded is given back: then each of
-//! its attempts records itself alone, so that one row that the database refuses holds up no other.
+//! The first outcome is recorded immediately; none waits for others. If a group cannot be recorded, each of its
+//! attempts records itself alone, so that one refused row does not block the others.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::convert;
 use crate::notification::{Attempt, End, Kind, VERSION};
 use crate::store::{ended, erasure};
 
-/// Takes what has ended.
+/// Accepts outcomes.
 pub(super) type Queue = mpsc::UnboundedSender<(Ended, oneshot::Sender<()>)>;
 
-/// An attempt that has ended, with the span of it.
+/// The outcome of an attempt, with its span.
 #[derive(Clone)]
 pub(super) struct Ended {
     pub(super) attempt: Arc<Attempt>,
@@ -28,20 +28,20 @@ pub(super) struct Ended {
     pub(super) span: Span,
 }
 
-/// What has ended, with the place for the answer.
+/// Outcomes, each with a channel for the confirmation.
 pub(super) type Ends = mpsc::UnboundedReceiver<(Ended, oneshot::Sender<()>)>;
 
-/// Records what comes, until nothing can come any more. Each is answered once it is recorded; without an answer it is not.
+/// Records outcomes until the channel is closed. Confirms each recorded one; without a confirmation it is not recorded.
 pub(super) async fn record_all(store: &Store, mut ends: Ends) {
     while let Some((ended, answers)) = next_group(&mut ends).await {
         match record(store, &ended).await {
             Ok(()) => answers.into_iter().for_each(|answer| {
-                // It is of no interest to an attempt that was given up.
+                // The attempt may have been cancelled.
                 let _ = answer.send(());
             }),
             Err(error) => {
                 let mails = ended.len();
-                tracing::warn!(%error, mails, "how mails ended cannot be recorded, each is recorded alone");
+                tracing::warn!(%error, mails, "the outcomes of mails cannot be recorded together, recording each alone");
             }
         }
     }
@@ -49,7 +49,7 @@ pub(super) async fn record_all(store: &Store, mut ends: Ends) {
 
 async fn next_group(ends: &mut Ends) -> Option<(Vec<Ended>, Vec<oneshot::Sender<()>>)> {
     let mut group = vec![ends.recv().await?];
-    // Tasks that are ready run first, so those that have ended at the same moment are in. This waits for nothing else.
+    // Ready tasks run first, so outcomes of the same moment join this group. It waits for nothing else.
     task::yield_now().await;
     while let Ok(ended) = ends.try_recv() {
         group.push(ended);
@@ -57,7 +57,7 @@ async fn next_group(ends: &mut Ends) -> Option<(Vec<Ended>, Vec<oneshot::Sender<
     Some(group.into_iter().unzip())
 }
 
-/// Records these ends, in one transaction.
+/// Records these outcomes in one transaction.
 pub(super) async fn record(store: &Store, group: &[Ended]) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
     let ends = group.iter().map(|ended| (&*ended.attempt, ended.end));
@@ -68,7 +68,7 @@ pub(super) async fn record(store: &Store, group: &[Ended]) -> Result<(), DbErr> 
         let Some(&recorded_at_ms) = recorded.get(&id) else {
             continue;
         };
-        // In the trace of the mail, which began with what it was about.
+        // In the trace of the mail, which began with its cause.
         let span = &ended.span;
         let has_ended = span.in_scope(|| publish(&transaction, ended, recorded_at_ms))?;
         if has_ended && ended.attempt.letter.kind == Kind::AccountDeleted {
@@ -81,7 +81,7 @@ pub(super) async fn record(store: &Store, group: &[Ended]) -> Result<(), DbErr> 
     transaction.commit().await
 }
 
-/// Enqueues the event of a mail that has ended for good. Returns whether it has.
+/// Enqueues the event of a final outcome. Returns whether the outcome is final.
 fn publish(transaction: &Transaction, ended: &Ended, at_ms: i64) -> Result<bool, DbErr> {
     let letter = &ended.attempt.letter;
     let cause = Cause {

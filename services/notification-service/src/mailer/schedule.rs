@@ -1,4 +1,4 @@
-//! When a mail that could not be sent is tried again, and when it is given up.
+//! When a failed mail is retried, and when it is given up.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use messaging::Backoff;
 use crate::notification::{Attempt, End};
 use crate::sender::SendError;
 
-/// The delays grow threefold, so that all attempts together take about half a day.
+/// The delays triple, so that all attempts together take about half a day.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(10),
     longest: LONGEST_DELAY,
     factor: 3,
 };
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(4 * 3600);
-/// After this many a mail is given up.
+/// After this many attempts, a mail is given up.
 const ATTEMPTS: i32 = 10;
-/// A mail that is older is given up when it fails, after any number of attempts: a confirmation of yesterday is of no use.
+/// A failed mail that is older is given up after any number of attempts: yesterday's confirmation is of no use.
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// What becomes of the mail of an attempt with this outcome.
+/// The state of the mail after an attempt with this outcome.
 pub(super) fn end(attempt: &Attempt, outcome: Result<(), SendError>) -> End {
     let failure = match outcome {
         Ok(()) => return End::Sent,

@@ -1,11 +1,11 @@
-//! Recipients, the mails to them, and which mails they want.
+//! Recipients, their mails, and their mail preferences.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-// `settled_at_ms` is when nothing was left to be done about a deleted user, `correlation_id` that of the deletion.
+// `settled_at_ms`: when the work of a user's deletion was complete; `correlation_id`: that of the deletion.
 const RECIPIENT: &str = "
 CREATE TABLE recipient (
     user_id           text   PRIMARY KEY,
@@ -21,8 +21,8 @@ CREATE TABLE recipient (
 const UNSETTLED: &str = "
 CREATE INDEX recipient_unsettled ON recipient (erased_at_ms) WHERE erased_at_ms IS NOT NULL AND settled_at_ms IS NULL";
 
-// `due_at_ms` is when a pending mail is to be taken up; while it is being sent, the end of the lease on it.
-// `attempt_began_at_ms` is there while the outcome of an attempt is not known: during the attempt, and after a crash in it.
+// `due_at_ms`: when a pending mail is due; during an attempt, the end of its lease. `attempt_began_at_ms`: set while
+// the outcome of an attempt is unknown, during it and after a crash in it.
 const NOTIFICATION: &str = "
 CREATE TABLE notification (
     notification_id     text    PRIMARY KEY,
@@ -51,14 +51,14 @@ CREATE TABLE notification (
     sent_at_ms          bigint,
     failed_at_ms        bigint
 )";
-// One mail an event; the copies of it that were asked for have the same event.
+// One mail per event and user; copies have the same event.
 const ONE_OF_EVENT: &str = "
 CREATE UNIQUE INDEX notification_one_of_event ON notification (event_id, user_id) WHERE original_id IS NULL";
 const COPIES: &str =
     "CREATE INDEX notification_copies ON notification (original_id) WHERE original_id IS NOT NULL";
 const BY_USER: &str =
     "CREATE INDEX notification_by_user ON notification (user_id, notification_id)";
-// Partial, so that it holds what is pending and not what ever was.
+// Partial, so that it contains only pending mails.
 const DUE: &str =
     "CREATE INDEX notification_due ON notification (due_at_ms) WHERE state = 'pending'";
 
@@ -73,7 +73,7 @@ CREATE TABLE preference (
     updated_at_ms   bigint
 )";
 
-// For people: times instead of milliseconds, and no bodies and no codes.
+// For people: timestamps instead of milliseconds; no bodies and no codes.
 const READABLE_RECIPIENT: &str = "
 CREATE VIEW readable_recipient AS
 SELECT user_id, email, display_name, user_version, {readable erased_at_ms} AS erased_at,

@@ -1,7 +1,7 @@
-//! Mails as files: `<folder>/<notification_id>.eml`, which every mail program opens.
+//! Mails as files: `<folder>/<notification_id>.eml`, a format that every mail program opens.
 //!
-//! A file appears whole or not at all, and sending a mail twice leaves one. A mail counts as sent once its folder is on the disk.
-//! The mails that come while a group is written are the next group, which syncs the folder once.
+//! A file appears whole or not at all; sending a mail twice leaves one file. A mail counts as sent when its folder is
+//! on the disk. Mails that arrive while a group is written form the next group, which syncs the folder once.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -18,11 +18,11 @@ use super::{MailSender, SendError};
 use crate::failure::Failure;
 use crate::mail::Mail;
 
-/// A folder that takes mails.
+/// A folder for mails.
 pub struct Files {
     folder: Arc<Path>,
     waiting: Mutex<Vec<Waiting>>,
-    /// Of the one that writes a group.
+    /// Held by the task that writes a group.
     turn: Arc<Turn<()>>,
 }
 
@@ -34,10 +34,10 @@ struct Waiting {
 }
 
 impl Files {
-    /// The folder at `path`, which is created where it is missing.
+    /// The folder at `path`, created if missing.
     ///
     /// # Errors
-    /// Where it cannot be.
+    /// If it cannot be created.
     pub async fn open(path: &Path) -> io::Result<Self> {
         tokio::fs::create_dir_all(path).await?;
         Ok(Self {
@@ -54,16 +54,16 @@ impl Files {
             bytes: mail.bytes.clone(),
             written,
         });
-        // Mails that are sent at this very moment come into the same group.
+        // Mails that are sent at the same moment join the same group.
         task::yield_now().await;
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        // The group before may have had this mail.
+        // The previous group may have contained this mail.
         if let Ok(written) = answer.try_recv() {
             return written;
         }
         let group = std::mem::take(&mut *self.waiting());
         let folder = Arc::clone(&self.folder);
-        // It goes on for the others where this caller is cut off.
+        // Blocking and detached: it continues for the others if this caller is cancelled.
         task::spawn_blocking(move || {
             write_group(&folder, group);
             drop(turn);
@@ -78,12 +78,12 @@ impl Files {
     }
 }
 
-/// Writes the mails, and answers each. A mail that cannot be written takes no other with it.
+/// Writes the mails and answers each. A mail that cannot be written does not affect the others.
 fn write_group(folder: &Path, mut group: Vec<Waiting>) {
-    // Those that were cut off meanwhile are tried again later.
+    // Cancelled mails are retried later.
     group.retain(|mail| !mail.written.is_closed());
     let written = write_side_by_side(folder, &group);
-    // The names are on the disk only once their folder is.
+    // The names are on the disk only after the folder is.
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     for (mail, written) in group.into_iter().zip(written) {
         let synced = synced.as_ref().map_err(|error| error.kind().into());
@@ -91,7 +91,7 @@ fn write_group(folder: &Path, mut group: Vec<Waiting>) {
     }
 }
 
-/// Each file waits for the disk: together they wait for about half as long as one after the other.
+/// Each file waits for the disk: in parallel this takes about half the time.
 fn write_side_by_side(folder: &Path, group: &[Waiting]) -> Vec<io::Result<()>> {
     if let [mail] = group {
         return vec![write_one(folder, mail)];
@@ -132,7 +132,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[async_trait]
 impl MailSender for Files {
     async fn send(&self, mail: &Mail) -> Result<(), SendError> {
-        // A full disk and a missing right are both mended from outside, without a change to the mail.
+        // Retry: a full disk or a missing permission is fixed from outside, without a change to the mail.
         self.write(mail)
             .await
             .map_err(|error| SendError::Temporary(Failure::Folder(error.kind())))

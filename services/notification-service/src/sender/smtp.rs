@@ -1,8 +1,8 @@
-//! Mails through a mail server, over a few connections that are kept for the next mail.
+//! Mails through a mail server, over a few reused connections.
 //!
-//! The connections are kept here rather than in lettre's own pool, because that one takes back a connection on which a call
-//! was dropped half-way: the next mail would read the answers that were meant for the one before. Here a connection comes
-//! back only after a whole conversation; whatever else happens closes it.
+//! Not lettre's own pool: it takes back a connection on which a call was cancelled half-way, and the next mail would
+//! read the answers to the previous one. Here a connection is reused only after a complete conversation; everything
+//! else closes it.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -20,16 +20,16 @@ use super::{MailSender, SendError};
 use crate::failure::Failure;
 use crate::mail::Mail;
 
-/// An idle connection older than this is not used again: servers and firewalls forget them in silence.
+/// An older idle connection is not reused: servers and firewalls drop them silently.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// For each address of the server: one that swallows packets must not use up the time of the others.
+/// For each address of the server: an unresponsive one must not use up the time of the others.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// `530`: nobody may send without logging in, or without TLS. That says something of our settings, nothing of the mail.
+/// `530`: the server requires a login or TLS. This is about our settings, not about the mail.
 const AUTHENTICATION_REQUIRED: u16 = 530;
 
-/// A mail server, and how to talk to it. No `Debug`: it holds a password.
+/// A mail server and how to connect to it. No `Debug`: it contains a password.
 #[derive(Clone)]
 pub struct SmtpServer {
     host: String,
@@ -42,17 +42,17 @@ pub struct SmtpServer {
 enum Security {
     /// TLS from the first byte.
     Tls,
-    /// STARTTLS, or nothing is sent.
+    /// STARTTLS, required.
     StartTls,
-    /// STARTTLS where the server offers it.
+    /// STARTTLS if the server offers it.
     IfOffered,
-    /// None.
+    /// No TLS.
     Plain,
 }
 
 impl SmtpServer {
-    /// The server that `url` names: `smtps://…`, or `smtp://…` with `?tls=required`, `opportunistic` or `none`. Without that
-    /// parameter TLS is required where a password would be sent, and used where it is offered otherwise.
+    /// Parses `smtps://…`, or `smtp://…` with `?tls=required`, `opportunistic` or `none`. Without that parameter, TLS
+    /// is required if the URL has a password, and opportunistic otherwise.
     pub fn parse(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok()?;
         let host = match url.host()? {
@@ -110,17 +110,17 @@ impl SmtpServer {
     }
 }
 
-/// Host and port: what may be shown.
+/// Host and port, without secrets.
 impl fmt::Display for SmtpServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.host, self.port)
     }
 }
 
-/// Sends through a mail server.
+/// Sends mails through a mail server.
 pub struct Smtp {
     server: SmtpServer,
-    /// Never more than were in use at the same time.
+    /// At most as many as were in use at the same time.
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -130,7 +130,7 @@ struct Idle {
 }
 
 impl Smtp {
-    /// Connects when there is something to send.
+    /// Connects on the first mail.
     pub fn new(server: SmtpServer) -> Self {
         Self {
             server,
@@ -145,7 +145,7 @@ impl Smtp {
             }
         }
         let connected = self.server.connect().await;
-        // Whatever goes wrong before there is a mail says nothing of the mail, even where the server calls it permanent.
+        // A failure before the mail is about the server, not about the mail, even if the server calls it permanent.
         connected.map_err(|error| {
             let failure = match error.status() {
                 Some(code) => Failure::NotAdmitted(code.into()),
@@ -183,13 +183,13 @@ impl MailSender for Smtp {
     }
 }
 
-/// What the answer to a mail means. Its text is not kept: servers repeat the address in it.
+/// The meaning of the answer to a mail. Its text is dropped, because servers repeat the address in it.
 fn judge(error: &Error) -> SendError {
     match error.status().map(u16::from) {
         Some(code @ AUTHENTICATION_REQUIRED) => SendError::Temporary(Failure::NotAdmitted(code)),
         Some(code) if error.is_permanent() => SendError::Permanent(Failure::Refused(code)),
         Some(code) => SendError::Temporary(Failure::NotYet(code)),
-        // Found by lettre before it sends: the address needs an extension that the server has not.
+        // lettre detects this before it sends: the address needs an extension that the server lacks.
         None if error.is_client() => SendError::Permanent(Failure::Unsupported),
         None => SendError::Temporary(Failure::Interrupted),
     }
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_never_sent_in_the_clear_unless_that_is_asked_for() {
+    fn a_password_is_sent_in_clear_text_only_on_request() {
         let at = |text: &str, security, login| Some((text.to_owned(), security, login));
         assert_eq!(
             parsed("smtp://mail"),

@@ -1,4 +1,4 @@
-//! The copies of a mail that were asked for.
+//! The copies of a mail, made by ResendNotification.
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, PaginatorTrait as _,
@@ -11,7 +11,7 @@ use super::pending::{is_pending, letter};
 use super::stored_state;
 use crate::notification::{Letter, State};
 
-/// A mail as it was sent, and its state, locked until the transaction ends.
+/// Locks a mail; returns its content and state.
 pub async fn lock(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<(Letter, State)>, DbErr> {
     let row = Entity::find_by_id(id.to_string()).lock_exclusive();
     let Some(row) = row.one(db).await? else {
@@ -21,12 +21,11 @@ pub async fn lock(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<(Letter,
     Ok(Some((letter(row)?, state)))
 }
 
-/// How many copies there are.
 pub async fn count(db: &impl ConnectionTrait, original_id: Uuid) -> Result<u64, DbErr> {
     of(original_id).count(db).await
 }
 
-/// Whether one of them is still to be sent.
+/// Whether a copy is not sent yet.
 pub async fn any_pending(db: &impl ConnectionTrait, original_id: Uuid) -> Result<bool, DbErr> {
     let pending = of(original_id).filter(is_pending()).count(db).await?;
     Ok(pending > 0)

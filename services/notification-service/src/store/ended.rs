@@ -1,7 +1,7 @@
-//! Records how attempts to send mails ended: any number of them in one statement.
+//! Records the outcomes of attempts: any number of them in one statement.
 //!
-//! Guarantee: an attempt that has lost its lease changes nothing for its mail, unless it has sent it. The others of the group are
-//! recorded all the same.
+//! Guarantee: an attempt that has lost its lease does not change its mail, unless it has sent it. The other outcomes of
+//! the group are recorded anyway.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::{state_name, stored_id};
 use crate::notification::{Attempt, End, State};
 
-/// Records these ends, and returns the mails for which that was new, each with the time of the record.
+/// Records these outcomes. Returns the mails for which this was new, each with the time of the record.
 ///
-/// A mail that was handed over is recorded as sent, also if another attempt has the lease by then: nothing is to send it again.
-/// Any other end is of no interest then.
+/// A handed-over mail is recorded as sent, even if another attempt has the lease meanwhile: no attempt must send it
+/// again. Any other outcome without the lease is ignored.
 pub async fn record<'a>(
     db: &impl ConnectionTrait,
     ends: impl IntoIterator<Item = (&'a Attempt, End)>,
@@ -29,8 +29,8 @@ pub async fn record<'a>(
     recorded.collect()
 }
 
-/// The rows are locked by their ids, as a deletion locks them, so that neither waits for the other in a circle. A comparison with
-/// `pending` would let PostgreSQL walk the partial index of all pending mails instead of looking up these.
+/// The rows are locked in the order of their ids, as in a deletion, so that the two cannot deadlock. With a comparison
+/// with `pending`, PostgreSQL would scan the partial index of all pending mails instead of looking up these rows.
 const RECORD: &str = "
 UPDATE notification
 SET state = end_state, failure = end_failure, attempt_began_at_ms = NULL,

@@ -1,5 +1,4 @@
-//! What is left of the mails to a user whose account was deleted: that there were mails, when, of what kind and how they
-//! ended, without address, name, text or code.
+//! Erases mails to a deleted user. What stays: their number, times, kinds and outcomes; no address, name, text or code.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
@@ -13,8 +12,8 @@ use super::pending::{is_pending, letter};
 use super::{kind_name, state_name};
 use crate::notification::{Kind, Letter, State};
 
-/// Gives up at most `limit` of the mails to the user that are still to be sent, erases them, and answers them and how many they
-/// were. One that is being handed over at this moment is among them: its outcome is not recorded any more.
+/// Gives up at most `limit` pending mails to the user and erases them. Returns them and their number. A mail that is
+/// being handed over is included: its outcome is not recorded any more.
 pub async fn drop_pending(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -41,12 +40,12 @@ pub async fn drop_pending(
         .exec(db)
         .await?;
     let dropped = rows.len();
-    // A kind that only a later release knows is dropped as well; it alone could tell of it.
+    // A kind that only a later release knows is dropped without an event, because only that release can publish it.
     let letters = rows.into_iter().filter_map(|row| letter(row).ok());
     Ok((dropped, letters.collect()))
 }
 
-/// Erases what is personal in at most `limit` mails to the user that have ended. Answers how many.
+/// Erases personal data in at most `limit` mails to the user with a final outcome. Returns how many.
 pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid, limit: u64) -> Result<u64, DbErr> {
     let unerased: Vec<String> = Entity::find()
         .select_only()
@@ -65,12 +64,12 @@ pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid, limit: u64) -> Resu
     Ok(erased.rows_affected)
 }
 
-/// The mail that tells of the deletion is still to go out, and is erased with its end.
+/// The mail about the deletion is still to be sent; it is erased after its final outcome.
 fn is_not_the_last() -> Expr {
     Column::Kind.ne(kind_name(Kind::AccountDeleted))
 }
 
-/// Erases last mails to users, once they have ended.
+/// Erases the last mails to users, after their final outcome.
 pub async fn erase_last(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<(), DbErr> {
     let ids = ids.iter().map(Uuid::to_string);
     erased(Entity::update_many())
@@ -80,7 +79,7 @@ pub async fn erase_last(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<(), D
     Ok(())
 }
 
-/// The update, which erases what is personal in the rows that it reaches.
+/// Adds the erasure of personal data to an update.
 fn erased(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
     let columns = [
         Column::Email,
@@ -94,6 +93,6 @@ fn erased(update: UpdateMany<Entity>) -> UpdateMany<Entity> {
             update.col_expr(column, Expr::value(""))
         })
         .col_expr(Column::SealedCode, Expr::value(None::<Vec<u8>>))
-        // Whatever callers have had carried along.
+        // Baggage comes from callers.
         .col_expr(Column::Baggage, Expr::value(None::<String>))
 }

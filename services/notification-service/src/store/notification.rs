@@ -1,4 +1,4 @@
-//! One row for each mail, whatever has become of it.
+//! One row per mail, in any state.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "notification")]
 pub struct Model {
-    /// Rising with time, so that it is the order of lists as well.
+    /// Ids rise with time, so lists are ordered by them.
     #[sea_orm(primary_key, auto_increment = false)]
     pub notification_id: String,
     pub event_id: String,
     pub user_id: String,
     pub kind: String,
     pub state: String,
-    /// As it was when the mail was written: where it went stays known when the user has moved. Empty, as name and bodies are,
-    /// once the user's account was deleted.
+    /// The address when the mail was written, which stays if the user changes it. Empty, like name and bodies, after
+    /// the user's account was deleted.
     pub email: String,
     pub display_name: String,
     pub subject: String,
     pub body_text: String,
     pub body_html: String,
-    /// Of a mail that brings a code: as it came, to be opened when the mail is made.
+    /// The encrypted code, if the mail has one.
     pub sealed_code: Option<Vec<u8>>,
     pub code_expires_at_ms: Option<i64>,
-    /// What the mail is a copy of.
+    /// The original, if the mail is a copy.
     pub original_id: Option<String>,
     pub correlation_id: String,
     pub traceparent: Option<String>,
@@ -32,14 +32,14 @@ pub struct Model {
     pub baggage: Option<String>,
     /// Counted before each attempt.
     pub attempts: i32,
-    /// The attempts that began although nobody knew how the one before had ended.
+    /// The number of attempts that began while the outcome of an earlier one was unknown.
     pub repeats: i32,
     /// Why the last attempt failed.
     pub failure: Option<String>,
     pub created_at_ms: i64,
-    /// When a pending mail is to be taken up; while it is being sent, the end of the lease on it.
+    /// When a pending mail is due; during an attempt, the end of its lease.
     pub due_at_ms: i64,
-    /// There while the outcome of an attempt is not known.
+    /// Set while the outcome of an attempt is unknown.
     pub attempt_began_at_ms: Option<i64>,
     pub sent_at_ms: Option<i64>,
     pub failed_at_ms: Option<i64>,
@@ -50,7 +50,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Shows no address, no name and no body.
+/// Without address, name and body.
 impl fmt::Debug for Model {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,7 +1,7 @@
-//! The mailer's view of the table: what is due, and which attempt has it. How attempts end is recorded by [`super::ended`].
+//! The mailer's queries: due mails and their attempts. [`super::ended`] records outcomes.
 //!
-//! A mail is leased: its due time moves into the future, in a statement that stands alone. So no transaction is open while a mail
-//! server is talked to, no two replicas send the same mail, and the mail of a sender that died is due again when its lease ends.
+//! A lease moves the due time into the future, in its own statement. So no transaction is open during the hand-over, no
+//! two replicas send the same mail, and the mail of a dead sender is due again when its lease ends.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::notification::{Column, Model};
 use super::{kind_name, stored_id, stored_kind, unreadable};
 use crate::notification::{Attempt, Kind, Letter, SealedCode};
 
-/// Asks how long until the next pending mail is due.
+/// A query for the time until the next pending mail is due.
 pub fn due_in_ms() -> String {
     format!(
         "SELECT min(due_at_ms) - {{now}} FROM notification WHERE {}",
@@ -27,7 +27,7 @@ pub fn due_in_ms() -> String {
     )
 }
 
-/// How far ahead the time of a pending mail may lie: that of its next attempt, or the end of a lease.
+/// The latest possible due time of a pending mail: its next attempt or the end of a lease.
 pub fn bound(longest_delay: Duration, lease: Duration) -> Bound {
     Bound {
         table: "notification",
@@ -40,9 +40,8 @@ pub fn bound(longest_delay: Duration, lease: Duration) -> Bound {
     }
 }
 
-/// Leases at most `limit` mails that are due, until `lease` is over, and counts the attempts that begin with it. All in one
-/// statement, which is a transaction of its own. Mails that another replica is just leasing are passed over. So are those
-/// `in_flight` in this process, also where their leases have run out.
+/// Leases at most `limit` due mails for `lease`, and counts their attempts, in one statement with its own transaction.
+/// Skips mails that another replica is leasing, and those `in_flight` in this process, even if their lease has ended.
 pub async fn take_up(
     store: &Store,
     lease: Duration,
@@ -57,7 +56,7 @@ pub async fn take_up(
     let _turn = store.turn_to_write().await?;
     let rows = sql::query_all(store.connection(), &taking_up(), values).await?;
     let attempts = rows.iter().map(attempt);
-    // The lease of a row that cannot be read runs out again and again. It must not keep the others from being sent.
+    // The lease of an unreadable row ends again and again. It must not block the others.
     let readable = attempts.filter_map(|attempt| {
         attempt
             .inspect_err(|error| tracing::error!(%error, "a pending mail cannot be read"))
@@ -83,8 +82,7 @@ fn taking_up() -> String {
     )
 }
 
-/// Keeps a mail out of sight of others while its sending or recording takes its time. Returns whether the lease was still that of
-/// this attempt.
+/// Extends the lease while sending or recording takes long. Returns whether this attempt still had the lease.
 pub async fn extend_lease(
     db: &impl ConnectionTrait,
     attempt: &Attempt,
@@ -104,12 +102,12 @@ pub async fn extend_lease(
     Ok(extended > 0)
 }
 
-/// Pending, and of a kind that this release knows: others wait for the release that wrote them, and hold up nothing. What goes to
-/// a user without an account any more is about to be dropped, except for the mail about the deletion.
+/// Pending, and of a kind that this release knows: others wait for the release that wrote them. Mails to a user without
+/// an account are about to be dropped, except the mail about the deletion.
 fn is_ours() -> String {
     let kinds = Kind::ALL.map(|kind| sql::text(kind_name(kind)));
-    // The state is written out, because the planner uses the partial index only if it sees the condition of it. The recipient is
-    // asked for by a value, because PostgreSQL answers EXISTS with a hash of the whole table.
+    // The state is a literal, because the planner uses the partial index only if it sees its condition. The recipient
+    // is a scalar subquery, because PostgreSQL hashes the whole table for EXISTS.
     format!(
         "state = 'pending' AND kind IN ({}) AND (kind = {} OR (
              SELECT recipient.erased_at_ms FROM recipient WHERE recipient.user_id = notification.user_id) IS NULL)",
@@ -119,11 +117,11 @@ fn is_ours() -> String {
 }
 
 pub(super) fn is_pending() -> Expr {
-    // Written out: the partial index is used only where the planner sees its condition.
+    // A literal: the planner uses the partial index only if it sees its condition.
     Expr::cust("state = 'pending'")
 }
 
-/// The row as it is with this attempt.
+/// The row after the start of this attempt.
 fn attempt(row: &QueryResult) -> Result<Attempt, DbErr> {
     let row = Model::from_query_result(row, "")?;
     let began_at_ms = row.attempt_began_at_ms;

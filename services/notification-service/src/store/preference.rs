@@ -1,4 +1,4 @@
-//! One row for each user who has said which mails they want.
+//! One row per user who has changed their mail preferences.
 
 use sea_orm::entity::prelude::*;
 

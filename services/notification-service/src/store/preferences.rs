@@ -1,4 +1,4 @@
-//! Which mails users want, as they have said.
+//! The mail preferences of users.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -10,15 +10,15 @@ use uuid::Uuid;
 use super::preference::{Column, Entity, Model};
 use crate::preferences::{Preferences, Wanted};
 
-/// The user's preferences, which are those of everybody until the user changes them.
+/// The user's preferences; the defaults if they were never changed.
 pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Preferences, DbErr> {
     let row = Entity::find_by_id(user_id.to_string()).one(db).await?;
     Ok(of(user_id, row))
 }
 
-/// As [`find`], locked until the transaction ends: two changes at once would take the same version.
+/// As [`find`], but locked until the transaction ends, because two concurrent changes would take the same version.
 pub async fn lock(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Preferences, DbErr> {
-    // What is not there cannot be locked.
+    // A missing row cannot be locked, so insert it first.
     let row = row(&Preferences::unchanged(user_id)).into_active_model();
     Entity::insert(row)
         .on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned())
@@ -28,14 +28,13 @@ pub async fn lock(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Preference
     Ok(of(user_id, locked.one(db).await?))
 }
 
-/// Writes preferences that were locked.
+/// Writes locked preferences.
 pub async fn update(db: &impl ConnectionTrait, preferences: &Preferences) -> Result<(), DbErr> {
     let row = row(preferences).into_active_model().reset_all();
     Entity::update(row).exec(db).await?;
     Ok(())
 }
 
-/// Forgets what the user has said.
 pub async fn delete(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbErr> {
     Entity::delete_by_id(user_id.to_string()).exec(db).await?;
     Ok(())
@@ -54,7 +53,7 @@ fn row(preferences: &Preferences) -> Model {
     }
 }
 
-/// The user's, where `row` is what is stored of them.
+/// The stored preferences, or the defaults.
 pub(super) fn of(user_id: Uuid, row: Option<Model>) -> Preferences {
     let Some(row) = row else {
         return Preferences::unchanged(user_id);

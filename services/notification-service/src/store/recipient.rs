@@ -1,4 +1,4 @@
-//! One row for each user that this service has heard of.
+//! One row per user that this service knows from events.
 
 use std::fmt;
 
@@ -11,15 +11,15 @@ pub struct Model {
     pub user_id: String,
     pub email: String,
     pub display_name: String,
-    /// The version of the user that the row shows.
+    /// The version of the user in this row.
     pub user_version: i64,
-    /// There once the user's account was deleted: then nothing but the id is left.
+    /// Set when the user's account was deleted; then only the id is left.
     pub erased_at_ms: Option<i64>,
-    /// There once nothing personal is left of the mails to them either.
+    /// Set when the mails to the user are erased, too.
     pub settled_at_ms: Option<i64>,
-    /// What their deletion was caused by, until it is settled.
+    /// The correlation id of the deletion, until its work is complete.
     pub correlation_id: Option<String>,
-    /// The event of their deletion, until it is settled.
+    /// The event of the deletion, until its work is complete.
     pub deletion_event_id: Option<String>,
 }
 
@@ -28,7 +28,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Shows no address and no name.
+/// Without address and name.
 impl fmt::Debug for Model {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,7 +1,7 @@
-//! Who can be written to: the users that events have told of, as the latest event has them.
+//! The recipients: users as their latest event describes them.
 //!
-//! Events of one user may come in any order, so each row has the version of the user that it shows and never goes back. A
-//! user whose account was deleted stays as a row with nothing but the id: whatever still comes about them finds it.
+//! Events of one user may arrive in any order, so each row has the user's version and never goes back. A deleted user
+//! stays as a row with only the id, so that late events find it.
 
 use std::collections::HashMap;
 
@@ -22,10 +22,10 @@ use crate::error::Error;
 use crate::notification::Recipient;
 use crate::preferences::Wanted;
 
-/// The version of a user of whom no event of their own has told yet.
-pub const UNTOLD: i64 = 0;
+/// The version of a user without an own event so far.
+pub const NO_EVENT: i64 = 0;
 
-/// From now on the user has this address and this name, unless what is known is newer.
+/// Stores address and name, unless the row is newer.
 pub async fn learn(
     db: &impl ConnectionTrait,
     recipient: &Recipient,
@@ -47,10 +47,10 @@ pub async fn learn(
     Ok(())
 }
 
-/// The user, who stays as they are until the transaction ends; `None` where the account was deleted.
+/// The user, locked against changes until the transaction ends; `None` if the account was deleted.
 ///
 /// # Errors
-/// [`Error::RecipientUnknown`] where nobody has told of the user yet.
+/// [`Error::RecipientUnknown`] if no event of the user has arrived yet.
 pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Recipient>, Error> {
     let row = Entity::find_by_id(user_id.to_string())
         .lock_shared()
@@ -60,7 +60,7 @@ pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Rec
     Ok(known(user_id, row))
 }
 
-/// As [`find`], with the mails that the user wants.
+/// As [`find`], with the user's mail preferences.
 ///
 /// # Errors
 /// As [`find`].
@@ -74,8 +74,8 @@ pub async fn find_with_preferences(
     Ok(recipient.map(|recipient| (recipient, wanted)))
 }
 
-/// Those of the users that are known, with the mails that they want. They stay as they are until the transaction ends; there is no
-/// recipient where the account was deleted.
+/// The known ones of these users, with their mail preferences, locked against changes until the transaction ends. The
+/// recipient is `None` if the account was deleted.
 pub async fn find_all_with_preferences(
     db: &impl ConnectionTrait,
     user_ids: &[Uuid],
@@ -86,11 +86,11 @@ pub async fn find_all_with_preferences(
         .into();
     let mut rows = Entity::find()
         .filter(Column::UserId.is_in(user_ids.iter().map(Uuid::to_string)))
-        // In one order, so that no two transactions wait for each other.
+        // In a fixed order, to avoid deadlocks.
         .order_by_asc(Column::UserId)
         .select_also(preference::Entity)
         .join(JoinType::LeftJoin, preference);
-    // The recipient alone: preferences that are not there cannot be locked.
+    // Locks the recipient only: missing preferences cannot be locked.
     QueryTrait::query(&mut rows).lock_with_tables(LockType::Share, [Entity]);
     let mut found = HashMap::new();
     for (row, preference) in rows.all(db).await? {
@@ -101,19 +101,19 @@ pub async fn find_all_with_preferences(
     Ok(found)
 }
 
-/// Erases the user, and answers who it was: `None` where nobody has told of them, or they were erased before. Waits for
-/// whoever is just writing to them. The mails to them remain to be looked after.
+/// Erases the user and returns the old data; `None` if the user is unknown or already erased. Waits for transactions
+/// that write to the user. The mails remain for the worker.
 pub async fn erase(
     db: &impl ConnectionTrait,
     user_id: Uuid,
     deletion: &Cause,
 ) -> Result<Option<Recipient>, DbErr> {
-    let nobody = Recipient {
+    let erased = Recipient {
         user_id,
         email: String::new(),
         display_name: String::new(),
     };
-    insert(db, &nobody, UNTOLD).await?;
+    insert(db, &erased, NO_EVENT).await?;
     let row = Entity::find_by_id(user_id.to_string())
         .lock_exclusive()
         .one(db)
@@ -145,7 +145,7 @@ pub async fn erase(
     }))
 }
 
-/// The user who has waited longest, locked. One that another replica has locked is not waited for.
+/// Locks the user who was marked first. Skips users that another replica has locked.
 pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Deleted>, DbErr> {
     let row = unsettled()
         .order_by_asc(Column::ErasedAtMs)
@@ -166,7 +166,7 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Deleted>
     }))
 }
 
-/// Asks whether there is one at all, locked or not: then it is due now.
+/// A query that returns a row, due now, if there is such a user, locked or not.
 pub fn unsettled_due_in_ms(db: &impl ConnectionTrait) -> String {
     unsettled()
         .select_only()
@@ -176,7 +176,7 @@ pub fn unsettled_due_in_ms(db: &impl ConnectionTrait) -> String {
         .to_string()
 }
 
-/// Nothing personal is left of the user.
+/// Marks the work of the deletion as complete.
 pub async fn settle(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(

@@ -1,7 +1,7 @@
-//! How every mail looks: a greeting, its parts, and our name, in text and in HTML.
+//! The layout of every mail: a greeting, its parts, and our name, in text and in HTML.
 //!
-//! What stands in a part comes from users as well: it is escaped where it stands in HTML. [`one_line`] and [`amount`] are for
-//! those who write the parts.
+//! The parts may contain text of users, so they are escaped in HTML. [`one_line`] and [`amount`] are for the code that
+//! writes the parts.
 
 use contracts::money::Money;
 
@@ -50,7 +50,7 @@ pub(super) fn letter(subject: &'static str, display_name: &str, blocks: &[Block]
     }
 }
 
-/// At least two decimals, and as many as the amount has.
+/// With at least two decimals, and as many as the amount has.
 pub(super) fn amount(money: &Money) -> String {
     let nanos = format!("{:09}", money.nanos.unsigned_abs());
     let decimals = nanos.trim_end_matches('0');
@@ -63,7 +63,7 @@ pub(super) fn amount(money: &Money) -> String {
     format!("{sign}{units}.{decimals:0<2} {currency}")
 }
 
-/// `text` without line breaks, other control characters, and those that turn the direction of what follows.
+/// `text` without line breaks, other control characters, and characters that change the text direction.
 pub(crate) fn one_line(text: &str) -> String {
     let breaks =
         |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');

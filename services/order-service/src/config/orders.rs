@@ -1,16 +1,16 @@
-//! How long orders wait, and how many are watched.
+//! The settings of orders: the time to confirm them, and the limits of watchers.
 
 use std::time::Duration;
 
 use runtime::config::Problems;
 use service::{Known, OwnArgs};
 
-/// Named at each flag: a heading for what follows would also take in the settings of whoever flattens these.
+/// Set at each flag: `next_help_heading` would also apply to the settings of the struct that flattens these.
 const HEADING: &str = "Orders";
 
 const CONFIRMATION_TIME: Duration = Duration::from_secs(24 * 3600);
 const MAX_WATCHERS: usize = 256;
-/// Of all watchers, those that one caller may have unless it is said: enough for a person, and not for one alone.
+/// The default share of one caller: an eighth of all watchers.
 const SHARE_OF_CALLER: usize = 8;
 /// … and those of one address, where many accounts may be one person's.
 const SHARE_OF_ADDRESS: usize = 4;
@@ -28,11 +28,11 @@ pub struct OrderArgs {
     )]
     order_confirmation_time: String,
 
-    /// Orders that are watched at a time; more are refused [default: half of --grpc-max-in-flight]
+    /// Maximum number of watched orders in this process; more are refused [default: half of --grpc-max-in-flight]
     #[arg(long, help_heading = HEADING, env = "ORDER_MAX_WATCHERS", value_name = "N")]
     order_max_watchers: Option<String>,
 
-    /// Orders that one caller watches at a time [default: an eighth of --order-max-watchers]
+    /// Maximum number of orders that one caller watches at a time [default: an eighth of --order-max-watchers]
     #[arg(long, help_heading = HEADING, env = "ORDER_MAX_WATCHERS_PER_CALLER", value_name = "N")]
     order_max_watchers_per_caller: Option<String>,
 
@@ -47,7 +47,7 @@ impl OwnArgs for OrderArgs {
 
     const SECRETS: &'static [&'static str] = &[];
 
-    /// Each watcher holds one of the calls that the server works on at a time, so some are left for everybody else.
+    /// Each watcher occupies one of the server's concurrent calls, so some are reserved for other calls.
     fn check(self, known: &Known, problems: &mut Problems) -> Option<OrderConfig> {
         let confirmation_time = problems.duration_within(
             "ORDER_CONFIRMATION_TIME",
@@ -90,16 +90,16 @@ fn share_of_caller(max_watchers: usize) -> usize {
     max_watchers.div_ceil(SHARE_OF_CALLER)
 }
 
-/// How long orders wait, and how many are watched.
+/// The validated settings of orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderConfig {
-    /// From the placing of an order until it is cancelled unless it is confirmed.
+    /// The time between placing an order and its cancellation, if it is not confirmed.
     pub confirmation_time: Duration,
-    /// Streams of WatchOrder at a time, in this process.
+    /// Maximum number of concurrent WatchOrder streams in this process.
     pub max_watchers: usize,
-    /// Of these, the ones from one address. `None`: all.
+    /// Maximum number of concurrent streams from one address. `None`: no limit.
     pub max_watchers_per_address: Option<usize>,
-    /// Of these, the ones of one user.
+    /// Maximum number of concurrent streams of one user.
     pub max_watchers_per_caller: usize,
 }
 

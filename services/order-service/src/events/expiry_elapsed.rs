@@ -1,4 +1,4 @@
-//! An order's time to be confirmed has run out: it is cancelled, unless it was confirmed while this was on its way.
+//! The expiry time of an order has come: cancels it, unless it was confirmed while the event was on its way.
 
 use contracts::order::v1::ExpiryElapsed;
 use messaging::{Delivered, HandlerError, Transaction};
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::order::{Change, State};
 use crate::store;
 
-/// Why such an order is cancelled, for the user who reads it.
+/// The user sees it as the reason of the cancellation.
 const REASON: &str = "it was not confirmed in time";
 
 pub async fn handle(

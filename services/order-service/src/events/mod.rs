@@ -1,4 +1,5 @@
-//! What this service reacts to: one line an event; the handler's file has the event's name, an observer's that of the aggregate.
+//! The subscriptions, one line per event. A handler's file has the name of its event, an observer's file that of the
+//! aggregate.
 
 use contracts::order::v1::ExpiryElapsed;
 use contracts::user::v1::{KeyPublished, UserCreated, UserDeleted};
@@ -10,7 +11,7 @@ pub mod user;
 pub mod user_deleted;
 mod user_id;
 
-/// The queue that the events come through.
+/// The queue of this service.
 pub const QUEUE: &str = "orders_queue";
 
 pub fn subscriptions() -> Subscriptions {

@@ -1,5 +1,5 @@
-//! A user has been deleted: from now on no orders are taken for them. What becomes of those that there are is settled in the
-//! background, because there is no bound to their number.
+//! A user was deleted: no new orders from now on. A worker cancels the open orders later, because their number has no
+//! bound.
 
 use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction, trace};

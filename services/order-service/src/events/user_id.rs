@@ -1,4 +1,4 @@
-//! The user that an event names.
+//! Parses the user id of an event.
 
 use messaging::HandlerError;
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! What an order is of: its lines, and the total that they add up to. Pure.
+//! The lines of an order and their total. Pure.
 
 use crate::money::{Money, TooLarge};
 
@@ -9,14 +9,14 @@ pub struct Line {
     pub unit_price: Money,
 }
 
-/// At least one line, all in one currency, with a total that is an amount.
+/// At least one line, all in one currency, with a total in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lines {
     pub(super) lines: Vec<Line>,
     pub(super) total: Money,
 }
 
-/// Why lines do not make an order.
+/// Why lines are not a valid order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLines {
     #[error("must have at least one element")]
@@ -29,7 +29,7 @@ pub enum InvalidLines {
 
 impl Lines {
     /// # Errors
-    /// Where there are none, or they are in different currencies, or too dear.
+    /// If there are none, their currencies differ, or the total is out of range.
     pub fn new(lines: Vec<Line>) -> Result<Self, InvalidLines> {
         let [first, others @ ..] = lines.as_slice() else {
             return Err(InvalidLines::None);

@@ -1,8 +1,7 @@
-//! Where an order stands, and which change leads where. Pure.
+//! The states of an order and their transitions. Pure.
 //!
-//! Every state is entered by one kind of change only, and at most once.
+//! Every state is entered by one kind of change only, at most once.
 
-/// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Placed,
@@ -11,7 +10,7 @@ pub enum State {
     Cancelled,
 }
 
-/// What can be done to an order.
+/// A change without its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Confirm,
@@ -28,9 +27,6 @@ pub struct IllegalTransition {
 
 impl State {
     /// The state after `step`.
-    ///
-    /// # Errors
-    /// Where this state does not allow it.
     pub fn after(self, step: Step) -> Result<Self, IllegalTransition> {
         match (self, step) {
             (Self::Placed, Step::Confirm) => Ok(Self::Confirmed),
@@ -40,7 +36,7 @@ impl State {
         }
     }
 
-    /// Whether nothing follows.
+    /// Whether no transition leaves this state.
     pub fn is_final(self) -> bool {
         match self {
             Self::Placed | Self::Confirmed => false,

@@ -1,4 +1,4 @@
-//! One row for each user that this service has heard of.
+//! One row per user that this service knows from events.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,20 +7,20 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: String,
-    /// Of the user's last event that was handled here.
+    /// The version of the last handled event of the user.
     pub version: i64,
     /// When that event happened.
     pub event_at_ms: i64,
     pub handled_at_ms: i64,
-    /// From then on no orders are taken.
+    /// From then on, the user cannot place orders.
     pub deleted_at_ms: Option<i64>,
-    /// Since then nothing is left to be done about the deletion.
+    /// When the work of the deletion was complete.
     pub settled_at_ms: Option<i64>,
-    /// Of the deletion.
+    /// The correlation id of the deletion.
     pub correlation_id: Option<String>,
-    /// The event of the deletion, until it is settled.
+    /// The event of the deletion, until its work is complete.
     pub deletion_event_id: Option<String>,
-    /// Its trace.
+    /// The trace of the deletion.
     pub traceparent: Option<String>,
     pub tracestate: Option<String>,
     pub baggage: Option<String>,

@@ -12,11 +12,11 @@ use super::orders::{Column, Entity};
 use super::state::state_name;
 use crate::order::{Order, State};
 
-/// The most lines on one page, unless its first order alone has more: at their longest they stay well below the 4 MiB of an
-/// answer.
+/// The most lines per page, unless the first order alone has more. Even with the longest lines, a page stays well below
+/// the 4 MiB of an answer.
 const PAGE_LINES: i64 = 2_000;
 
-/// Which orders: all that agree with what is given.
+/// The filter of a list; empty fields match all orders.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
     pub state: Option<State>,
@@ -29,7 +29,7 @@ pub async fn page(
     filter: Filter,
     page: &Page,
 ) -> Result<(Vec<Order>, bool), DbErr> {
-    // Ids begin with the time at which they were made.
+    // Ids begin with the time of their creation.
     let mut orders = Entity::find().order_by_desc(Column::OrderId);
     if let Some(state) = filter.state {
         orders = orders.filter(Column::State.eq(state_name(state)));
@@ -47,7 +47,7 @@ pub async fn page(
         lines <= PAGE_LINES
     });
     let fitting = fitting.count().max(1);
-    // The row beyond what was asked for tells only that there is one.
+    // The row beyond the page size only shows that there is a next page.
     let asked = usize::try_from(page.limit() - 1).unwrap_or(usize::MAX);
     let kept = fitting.min(asked);
     let has_more = rows.len() > kept;

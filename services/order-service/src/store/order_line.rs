@@ -1,4 +1,4 @@
-//! One row for each line of an order, in the sequence in which they were given.
+//! One row per line of an order, in the order of the request.
 
 use sea_orm::entity::prelude::*;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub(super) fn row(order_id: Uuid, position: i32, line: &Line) -> Model {
         order_id: order_id.to_string(),
         position,
         sku: line.sku.clone(),
-        // At most 10 000: checked where it came in.
+        // At most 10 000: the request was validated.
         quantity: i32::try_from(line.quantity).unwrap_or(i32::MAX),
         currency: line.unit_price.currency().to_owned(),
         price_units: line.unit_price.units(),

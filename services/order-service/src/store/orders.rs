@@ -1,4 +1,4 @@
-//! One row for each order.
+//! One row per order.
 
 use sea_orm::entity::prelude::*;
 
@@ -12,7 +12,7 @@ pub struct Model {
     pub order_id: String,
     pub user_id: String,
     pub state: String,
-    /// Of the total and of every line.
+    /// The currency of the total and of every line.
     pub currency: String,
     pub total_units: i64,
     pub total_nanos: i32,
@@ -45,7 +45,7 @@ pub(super) fn row(order: &Order) -> Model {
         currency: order.total.currency().to_owned(),
         total_units: order.total.units(),
         total_nanos: order.total.nanos(),
-        // At most 100: checked where they came in.
+        // At most 100: the request was validated.
         line_count: i32::try_from(order.lines.len()).unwrap_or(i32::MAX),
         version: order.version,
         created_at_ms: order.created_at_ms,

@@ -1,4 +1,4 @@
-//! The orders of a user who was deleted: those that are to be cancelled, and what is to be erased from the others.
+//! The orders of a deleted user: those to cancel, and the texts to erase in the others.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -12,7 +12,7 @@ use super::orders::{Column, Entity};
 use super::state::state_name;
 use crate::order::{Order, State};
 
-/// At most `limit` orders of the user that can still be cancelled, locked until the transaction ends.
+/// Locks at most `limit` orders of the user that can still be cancelled.
 pub async fn lock_open_orders(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -30,8 +30,8 @@ pub async fn lock_open_orders(
     all_with_lines(db, rows).await
 }
 
-/// Erases what people have written about the user's orders, at most `limit` texts of each kind: reasons but `ours`, and numbers of
-/// parcels. Answers how many.
+/// Erases texts by people in the user's orders, at most `limit` of each kind: reasons except `ours`, and tracking
+/// numbers. Returns how many.
 pub async fn erase_texts(
     db: &impl ConnectionTrait,
     user_id: Uuid,

@@ -1,4 +1,4 @@
-//! The names of the states of an order, as the table has them.
+//! The database names of the states of an order.
 
 use crate::order::State;
 

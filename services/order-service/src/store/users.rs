@@ -1,4 +1,4 @@
-//! The table `known_user`: the view of users that their events have made, and the users whose deletion is to be settled.
+//! The table `known_user`: the view of users built from events, and the users with an incomplete deletion.
 
 use messaging::Cause;
 use messaging::trace::TraceContext;
@@ -13,21 +13,21 @@ use uuid::Uuid;
 use super::known_user::{ActiveModel, Column, Entity, Model};
 use super::stored_id;
 
-/// What an event tells of its user, whatever else it says.
+/// The common content of any event of a user.
 pub struct Heard {
     pub user_id: Uuid,
     pub version: i64,
     pub event_at_ms: i64,
 }
 
-/// What has deleted a user, for what has to be done about it later.
+/// The cause of a user's deletion, for the work that follows.
 pub struct Deletion {
     pub cause: Cause,
     pub trace: TraceContext,
 }
 
-/// This user exists: from now on orders are taken for them. Where order is kept, what is there is of an earlier event; what was
-/// said of a deletion stays.
+/// Records that this user exists and may place orders. An event that comes late changes nothing of a later one. The data of a
+/// deletion stays.
 pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(), DbErr> {
     let user = ActiveModel {
         user_id: Set(heard.user_id.to_string()),
@@ -41,6 +41,7 @@ pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(
         .on_conflict(
             OnConflict::column(Column::UserId)
                 .update_columns(newer)
+                .action_and_where(Expr::cust("known_user.version < excluded.version"))
                 .to_owned(),
         )
         .exec_without_returning(db)
@@ -48,7 +49,7 @@ pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(
     Ok(())
 }
 
-/// This user, of whom the event was heard already, has been deleted: from now on no orders are taken for them.
+/// Marks a user as deleted. The same event was recorded by `heard_of_user` before.
 pub async fn mark_deleted(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -69,8 +70,8 @@ pub async fn mark_deleted(
     Ok(())
 }
 
-/// The user as the events have told, locked against a change until the transaction ends: an order that is placed now is
-/// there when a deletion looks for orders.
+/// The user, with a shared lock until the transaction ends: an order that is placed now exists before a deletion looks
+/// for orders.
 pub async fn share_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id.to_string())
         .lock_shared()
@@ -82,7 +83,7 @@ pub async fn find_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Mod
     Entity::find_by_id(id.to_string()).one(db).await
 }
 
-/// Whom the last event that was handled was about.
+/// The user of the last handled event.
 pub async fn latest_user(db: &impl ConnectionTrait) -> Result<Option<Model>, DbErr> {
     Entity::find()
         .order_by_desc(Column::HandledAtMs)
@@ -90,7 +91,7 @@ pub async fn latest_user(db: &impl ConnectionTrait) -> Result<Option<Model>, DbE
         .await
 }
 
-/// The user who has waited longest, locked, with the deletion. One that another replica has locked is not waited for.
+/// Locks the user who was marked first, and returns the deletion. Skips users that another replica has locked.
 pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<(Uuid, Deletion)>, DbErr> {
     let row = unsettled()
         .order_by_asc(Column::DeletedAtMs)
@@ -115,7 +116,7 @@ pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<(Uuid, D
     Ok(Some((stored_id(&row.user_id)?, deletion)))
 }
 
-/// Asks whether there is one at all, locked or not: then it is due now.
+/// A query that returns a row, due now, if there is such a user, locked or not.
 pub fn unsettled_due_in_ms(db: &impl ConnectionTrait) -> String {
     unsettled()
         .select_only()
@@ -129,7 +130,8 @@ pub async fn settle_user(db: &impl ConnectionTrait, id: Uuid) -> Result<(), DbEr
     let settled = ActiveModel {
         user_id: Set(id.to_string()),
         settled_at_ms: Set(Some(now_ms(db).await?)),
-        // For what is done by now; and baggage is whatever callers have had carried along.
+        // The work is complete, so its cause is not needed any more. Baggage comes from callers, so it is not kept
+        // either.
         correlation_id: Set(None),
         deletion_event_id: Set(None),
         traceparent: Set(None),

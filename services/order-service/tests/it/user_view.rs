@@ -1,8 +1,9 @@
-//! What the service knows of users, and how far behind it says that it is.
+//! The view of users, and its reported age.
 
 use contracts::order::v1::{UserView, UserViewState};
 use contracts::user::v1::UserDeleted;
 use contracts::{EVENTS, Event as _, EventInfo};
+use order_service::store::users::{self, Heard};
 use prost::Name as _;
 use prost_types::Timestamp;
 use rstest::rstest;
@@ -32,7 +33,7 @@ async fn who_has_not_been_heard_of_is_unknown_and_that_is_an_answer(
 
 #[rstest]
 #[tokio::test]
-async fn a_user_is_shown_with_the_last_event_its_time_and_when_it_was_handled(
+async fn a_view_has_the_last_event_with_event_and_handle_time(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -53,7 +54,8 @@ async fn a_user_is_shown_with_the_last_event_its_time_and_when_it_was_handled(
     world.stop().await;
 }
 
-/// One that the contracts gain later included: it has no line in the table, and yet moves the version and keeps nothing waiting.
+/// Also an event that is added to the contracts later: it has no line in the table, but updates the version and blocks
+/// nothing.
 #[rstest]
 #[tokio::test]
 async fn every_event_of_a_user_moves_the_version_that_is_shown(
@@ -80,9 +82,33 @@ async fn every_event_of_a_user_moves_the_version_that_is_shown(
     world.stop().await;
 }
 
+/// One that was lost, and that an operator hands over after later ones.
 #[rstest]
 #[tokio::test]
-async fn the_latest_event_is_the_last_that_was_handled_of_whichever_user(
+async fn an_event_that_comes_late_changes_nothing_of_a_later_one(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = new_id();
+    let heard = async |version| {
+        let heard = Heard {
+            user_id: user_id.parse().unwrap(),
+            version,
+            event_at_ms: 1000 * version,
+        };
+        users::heard_of_user(&world.db, &heard).await.unwrap();
+        world.user_view(&user_id).await.unwrap().user_view.unwrap()
+    };
+    let latest = heard(3).await;
+    assert_eq!(latest.user_version, 3);
+    assert_eq!(heard(1).await, latest);
+    assert_eq!(heard(4).await.user_version, 4);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_latest_event_is_the_last_handled_one_of_any_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -1,4 +1,4 @@
-//! Who is an admin, and how long keys sign.
+//! Admins and the rotation of keys.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,13 +11,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const KEY_ROTATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Identity";
 
 /// Flags and variables of identity.
 #[derive(Clone, clap::Args)]
 pub struct IdentityArgs {
-    /// E-mail addresses whose users are admins once they have verified them, with commas between them [default: nobody]
+    /// E-mail addresses of admins, separated by commas; an address counts after it is verified [default: none]
     #[arg(
         long,
         help_heading = HEADING,
@@ -27,7 +27,17 @@ pub struct IdentityArgs {
     )]
     pub admin_emails: Option<String>,
 
-    /// How long a key signs access tokens before the next one does
+    /// E-mail addresses of operators, separated by commas; each user has to verify the address [default: none]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "OPERATOR_EMAILS",
+        value_name = "ADDRESSES",
+        hide_env_values = true
+    )]
+    pub operator_emails: Option<String>,
+
+    /// How long a key signs access tokens before the next key replaces it
     #[arg(
         long,
         help_heading = HEADING,
@@ -39,23 +49,33 @@ pub struct IdentityArgs {
 }
 
 impl IdentityArgs {
-    /// The checked section.
+    /// Validates.
     pub fn check(self, problems: &mut Problems) -> Option<IdentityConfig> {
-        let admins = admins(self.admin_emails.as_deref().unwrap_or_default(), problems);
+        let admins = addresses("ADMIN_EMAILS", self.admin_emails.as_deref(), problems);
+        let operators = addresses("OPERATOR_EMAILS", self.operator_emails.as_deref(), problems);
         let rotation =
             problems.duration_within("KEY_ROTATION", &self.key_rotation, (6 * HOUR, 366 * DAY));
+        let (admins, operators) = (admins?, operators?);
+        if !admins.is_disjoint(&operators) {
+            let expected = "no address of ADMIN_EMAILS: a user has one role";
+            problems.add_secret("OPERATOR_EMAILS", expected);
+            return None;
+        }
         Some(IdentityConfig {
-            admins: admins?,
+            admins,
+            operators,
             key_rotation: rotation?,
         })
     }
 }
 
-/// Who is an admin, and how long keys sign.
+/// Admins and the rotation of keys.
 #[derive(Clone)]
 pub struct IdentityConfig {
-    /// The keys of the addresses.
+    /// The keys of the admins' addresses.
     pub admins: BTreeSet<String>,
+    /// As `admins`, of operators.
+    pub operators: BTreeSet<String>,
     pub key_rotation: Duration,
 }
 
@@ -63,13 +83,19 @@ impl Default for IdentityConfig {
     fn default() -> Self {
         Self {
             admins: BTreeSet::new(),
+            operators: BTreeSet::new(),
             key_rotation: KEY_ROTATION,
         }
     }
 }
 
-/// Addresses are personal, so a wrong one is not shown.
-fn admins(list: &str, problems: &mut Problems) -> Option<BTreeSet<String>> {
+/// Addresses are personal data, so the error does not show the value.
+fn addresses(
+    setting: &str,
+    list: Option<&str>,
+    problems: &mut Problems,
+) -> Option<BTreeSet<String>> {
+    let list = list.unwrap_or_default();
     let addresses = list.split(',').filter(|address| !address.trim().is_empty());
     let keys: Option<BTreeSet<String>> = addresses
         .map(|address| {
@@ -80,8 +106,8 @@ fn admins(list: &str, problems: &mut Problems) -> Option<BTreeSet<String>> {
         .collect();
     if keys.is_none() {
         problems.add_secret(
-            "ADMIN_EMAILS",
-            "e-mail addresses such as ada@example.com, with commas between them",
+            setting,
+            "e-mail addresses such as ada@example.com, separated by commas",
         );
     }
     keys

@@ -1,7 +1,7 @@
-//! The same for programs: docs/asyncapi.json, an AsyncAPI 3 document.
+//! Writes docs/asyncapi.json, the event catalogue as an AsyncAPI 3 document for programs.
 //!
-//! One channel an event: its routing key on its topic exchange. The payload is the proto file itself, which is the only place
-//! where its form is written.
+//! One channel per event: its routing key on its topic exchange. The payload is the text of the proto file, the only
+//! definition of its form.
 
 use anyhow::{Context as _, Result};
 use contracts::{EVENTS, EventInfo};
@@ -23,8 +23,8 @@ pub(crate) fn write(pool: &DescriptorPool) -> Result<String> {
         "info": {
             "title": "Angarium events",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every state change of the services, published over RabbitMQ once its transaction has committed. Delivery is at least once: \
-                            the message id is the event's id, by which a consumer recognises what it has seen.",
+            "description": "Every state change of the services, published over RabbitMQ after its transaction has committed. Delivery is at least once: \
+                            the message id is the event's id; consumers use it to detect duplicates.",
             "license": {"name": "MIT OR Apache-2.0"}
         },
         "defaultContentType": "application/protobuf",
@@ -67,7 +67,7 @@ fn message(pool: &DescriptorPool, event: &EventInfo) -> Result<Value> {
         "contentType": "application/protobuf",
         "x-aggregate": {"name": event.aggregate, "idField": event.aggregate_id_field},
         "bindings": {"amqp": {"messageType": event.type_name, "bindingVersion": "0.3.0"}},
-        "correlationId": {"location": "$message.header#/correlation_id", "description": "What one call has caused has one id"},
+        "correlationId": {"location": "$message.header#/correlation_id", "description": "One id for everything that one call caused"},
         "traits": [{"$ref": "#/components/messageTraits/event"}],
         "payload": {
             "schemaFormat": "application/vnd.google.protobuf;version=3",
@@ -76,7 +76,6 @@ fn message(pool: &DescriptorPool, event: &EventInfo) -> Result<Value> {
     }))
 }
 
-/// The proto file as it is written.
 fn source(file: &str) -> Result<String> {
     let path = crate::root().join("proto").join(file);
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
@@ -93,14 +92,15 @@ fn headers() -> Value {
             "cloudEvents_source": text("The publishing service, as /angarium/order-service"),
             "cloudEvents_type": text("The protobuf full name; also the AMQP type"),
             "cloudEvents_time": text("When it was created, RFC 3339"),
-            "cloudEvents_subject": text("The id of the aggregate, which x-aggregate of the message names"),
-            "cloudEvents_partitionkey": text("The same: events of one key are published in order"),
+            "cloudEvents_subject": text("The id of the aggregate; x-aggregate of the message is its kind"),
+            "cloudEvents_partitionkey": text("The same id: events with one key are published in order"),
             "cloudEvents_sequence": text("The aggregate's version from 1, zero-padded to 19 digits"),
             "traceparent": text("W3C Trace Context of the span that created the event"),
-            "tracestate": text("Its vendors' part"),
-            "baggage": text("W3C Baggage: the entries that the installation lets travel"),
-            "angarium_outbox_retention_s": text("For how long its publisher can publish it again, in seconds; a consumer has to remember it for longer"),
-            "angarium_published_ms": text("When it was handed to the broker, in Unix milliseconds; for measuring only")
+            "tracestate": text("Vendor-specific trace state"),
+            "baggage": text("W3C Baggage: the entries that the configuration allows"),
+            "angarium_outbox_retention_s": text("For how many seconds the publisher can publish it again; a consumer must remember its id for longer"),
+            "angarium_checkpoint_interval_s": text("The longest time between two checkpoints of the publisher, in seconds; a consumer shows when none comes"),
+            "angarium_published_ms": text("When it was published to the broker, in Unix milliseconds; for measuring only")
         }
     })
 }

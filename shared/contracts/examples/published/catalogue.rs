@@ -1,4 +1,4 @@
-//! The event catalogue for people: docs/events.md.
+//! Writes docs/events.md, the event catalogue for people.
 
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ fn section(pool: &DescriptorPool, event: &EventInfo, page: &mut String) -> Resul
         .get_extension_by_name("angarium.event.v1.sensitive")
         .context("the option sensitive is not there")?;
     let unrouted = if event.may_be_unrouted {
-        " Counts as delivered where no queue takes it."
+        " Counts as delivered even if no queue takes it."
     } else {
         ""
     };

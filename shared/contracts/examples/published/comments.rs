@@ -1,4 +1,4 @@
-//! What the proto files say about a message or field, as running text.
+//! The comments of the proto files for a message or field, as running text.
 
 use prost_reflect::prost_types::source_code_info::Location;
 use prost_reflect::{FieldDescriptor, FileDescriptor, MessageDescriptor};
@@ -11,7 +11,7 @@ pub(crate) fn of_field(field: &FieldDescriptor) -> String {
     at(&field.parent_message().parent_file(), field.path())
 }
 
-/// The paragraphs of the comment at `path`, each on one line.
+/// The paragraphs of the comment at `path`, one per line.
 fn at(file: &FileDescriptor, path: &[i32]) -> String {
     let info = file.file_descriptor_proto().source_code_info.as_ref();
     let location =

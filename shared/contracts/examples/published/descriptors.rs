@@ -1,6 +1,6 @@
-//! What clients without reflection are given: all that reflection would tell them.
+//! The descriptor set for clients that do not use reflection.
 //!
-//! Beside our own files these are the details of errors, without which a client shows them as bytes, and health.
+//! It adds the messages of error details (without them a client shows bytes) and the health service.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use prost_types::FileDescriptorSet;
 pub(crate) fn write() -> Result<Vec<u8>> {
     let ours = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)?;
     let mut named: HashSet<String> = names(&ours).collect();
-    // To append a set to another is to append its bytes; and ours hold options that would not survive being encoded anew.
+    // Sets are merged by appending their bytes. Re-encoding would drop our options.
     let mut set = FILE_DESCRIPTOR_SET.to_vec();
     for others in [
         tonic_types::pb::FILE_DESCRIPTOR_SET,
@@ -32,7 +32,7 @@ pub(crate) fn write() -> Result<Vec<u8>> {
     Ok(set)
 }
 
-/// Where their authors keep them, and where every import expects them; the crates that bring them name the bare files.
+/// The import path. The crates that contain these files use the bare file names.
 fn path(name: &str) -> &str {
     match name {
         "status.proto" => "google/rpc/status.proto",

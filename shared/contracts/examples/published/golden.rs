@@ -1,8 +1,8 @@
-//! Bytes of every event that was ever released, which each later release has to read as the one that wrote them did.
+//! Checks that this release still reads every event that was ever released, as the release that wrote it did.
 //!
-//! An event is kept as bytes and as JSON. A field that is added makes a new version of the sample; the older ones stay, because
-//! such events lie in queues and tables. Reading goes through the generated types and not through reflection: it is them that
-//! services use.
+//! Each sample is kept as bytes and as JSON. A new field adds a new version of the sample; older ones stay, because
+//! such events are still in queues and tables. Samples are read with the generated types, as services do, not through
+//! reflection.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use prost_reflect::{
 };
 use serde_json::Value as Json;
 
-/// Keeps a sample of each event that has none with today's fields, and names those that were kept.
+/// Writes a sample of each event whose fields have changed, and returns the names of the new samples.
 pub(crate) fn keep(pool: &DescriptorPool, folder: &Path) -> Result<Vec<String>> {
     fs::create_dir_all(folder)?;
     let mut kept = Vec::new();
@@ -39,7 +39,7 @@ pub(crate) fn keep(pool: &DescriptorPool, folder: &Path) -> Result<Vec<String>> 
     Ok(kept)
 }
 
-/// How many samples are read as they were when they were kept. An event that was never released has none.
+/// Returns how many samples are read as expected. An event that was never released has none.
 pub(crate) fn check(pool: &DescriptorPool, folder: &Path) -> Result<usize> {
     let mut checked = 0;
     for event in EVENTS {
@@ -89,7 +89,7 @@ fn json(message: &DynamicMessage) -> Result<Json> {
     Ok(serde_json::to_value(message)?)
 }
 
-/// Every field has a value that is not its default, so that one that is lost shows.
+/// Every field has a value other than its default, so that a lost field shows.
 fn sample(message: &MessageDescriptor) -> DynamicMessage {
     let mut sample = DynamicMessage::new(message.clone());
     for field in message.fields() {

@@ -1,7 +1,7 @@
-//! What is published of the contracts, and the check that it is current: `cargo xtask contracts`, `cargo xtask descriptors`.
+//! Writes and checks what the contracts publish: `cargo xtask contracts`, `cargo xtask descriptors`.
 //!
-//! `docs` writes the event catalogue and the AsyncAPI document; `release` keeps the descriptor set and, for each event, bytes that every
-//! later release has to read; `check` compares all of it with what the proto files say now.
+//! `docs` writes the event catalogue and the AsyncAPI document. `release` stores the descriptor set and, for each
+//! event, bytes that every later release must read. `check` compares all of it with the proto files.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -38,9 +38,9 @@ struct Cli {
 enum Command {
     /// Write docs/events.md and docs/asyncapi.json
     Docs,
-    /// Keep today's contracts as those that later ones must not break
+    /// Store today's contracts; later releases must not break them
     Release,
-    /// Fail where a document is not current, or a kept event is read otherwise than when it was kept
+    /// Fail if a document is outdated or a stored event is read differently
     Check,
     /// Write the descriptor set to standard output
     Descriptors,
@@ -87,7 +87,7 @@ fn check(pool: &DescriptorPool) -> Result<()> {
         );
     }
     let kept = golden::check(pool, &root().join(RELEASED).join("events"))?;
-    println!("the documents are current, and {kept} kept events are read as they were");
+    println!("the documents are current; all {kept} stored events are read unchanged");
     Ok(())
 }
 
@@ -98,7 +98,6 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Of the repository.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

@@ -1,4 +1,4 @@
-//! A wrong or missing event option ends the build with a message that names the file, the message and the remedy.
+//! A wrong or missing event option fails the build. The message names the file, the proto message and the remedy.
 
 use crate::events;
 use crate::protos::{compile, event};
@@ -11,12 +11,12 @@ const USER_EVENTS: &str = "angarium/user/v1/user_events.proto";
 const USER_DELETED: &str = r#"exchange: "user_events" aggregate: "user" routing_key: "user.deleted" aggregate_id_field: "user_id""#;
 const USER_ID: &str = "string user_id = 1;";
 
-/// What the build says about these files.
+/// The mistakes that the build reports for these files.
 fn mistakes(files: &[(&str, &str)]) -> anyhow::Result<Vec<String>> {
     Ok(events::read(&compile(files)?).err().unwrap_or_default())
 }
 
-/// Asserts that the build says exactly one thing about a file of events with this body, and that it says where and what.
+/// Asserts that the build reports exactly one mistake for a file of events with this body, with its place.
 fn assert_refused(body: &str, message: &str, what: &str) -> anyhow::Result<()> {
     let mistakes = mistakes(&[(EVENTS, body)])?;
     let [mistake] = mistakes.as_slice() else {
@@ -77,7 +77,7 @@ fn an_event_that_names_no_aggregate_is_refused() -> anyhow::Result<()> {
 
 /// Its version would be missing in the queue of a consumer that binds `user.#`, so `UserDeleted` would wait for it.
 #[test]
-fn an_event_with_the_routing_key_of_another_aggregate_is_refused() -> anyhow::Result<()> {
+fn an_event_with_another_aggregates_routing_key_is_refused() -> anyhow::Result<()> {
     let changed = r#"exchange: "user_events" aggregate: "user" routing_key: "password.changed" aggregate_id_field: "user_id""#;
     let body =
         event("UserDeleted", USER_DELETED, USER_ID) + &event("PasswordChanged", changed, USER_ID);
@@ -100,10 +100,9 @@ fn an_event_with_the_routing_key_of_another_aggregate_is_refused() -> anyhow::Re
     Ok(())
 }
 
-/// Whichever of the two stands first.
+/// In both orders of the two messages.
 #[test]
-fn an_event_with_the_id_of_another_aggregate_is_refused_unless_it_has_versions_of_its_own()
--> anyhow::Result<()> {
+fn an_event_with_another_aggregates_id_needs_own_versions() -> anyhow::Result<()> {
     let changed = r#"exchange: "user_events" aggregate: "password" routing_key: "password.changed" aggregate_id_field: "user_id""#;
     let (deleted, changed, apart) = (
         event("UserDeleted", USER_DELETED, USER_ID),
@@ -136,8 +135,7 @@ fn an_event_with_the_id_of_another_aggregate_is_refused_unless_it_has_versions_o
 }
 
 #[test]
-fn versions_of_its_own_are_refused_where_the_id_is_that_of_no_other_aggregate() -> anyhow::Result<()>
-{
+fn own_versions_are_refused_without_a_shared_id() -> anyhow::Result<()> {
     assert_refused(
         &event("OrderPlaced", &format!("{PLACED} own_versions: true"), ID),
         "OrderPlaced",
@@ -252,7 +250,7 @@ fn an_aggregate_id_field_that_is_not_a_plain_string_is_refused() -> anyhow::Resu
 }
 
 #[test]
-fn two_events_with_the_same_exchange_and_routing_key_are_refused() -> anyhow::Result<()> {
+fn two_events_with_the_same_exchange_and_key_are_refused() -> anyhow::Result<()> {
     let body = event("OrderPlaced", PLACED, ID) + &event("OrderPlacedAgain", PLACED, ID);
     assert_refused(
         &body,
@@ -273,7 +271,7 @@ fn siblings_that_name_their_aggregate_differently_are_refused() -> anyhow::Resul
     )
 }
 
-/// At any depth: what nothing erases would be kept for as long as the history.
+/// At any depth: otherwise the history would keep personal data that no code erases.
 #[test]
 fn sensitive_fields_without_a_person_are_refused() -> anyhow::Result<()> {
     let own = event(

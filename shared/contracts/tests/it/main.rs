@@ -1,4 +1,4 @@
-//! The generated crate as its users see it, and the build's checks on protos that are wrong.
+//! The generated crate as its users see it, and the build's checks of wrong protos.
 
 mod contracts;
 mod event_options;
@@ -9,7 +9,7 @@ mod sensitive_fields;
 mod service_config;
 mod validation_rules;
 
-// The build script's own modules: a test cannot reach them otherwise.
+// Modules of the build script: tests cannot reach them otherwise.
 #[path = "../../build/checks.rs"]
 mod checks;
 #[path = "../../build/event_checks.rs"]

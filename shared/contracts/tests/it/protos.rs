@@ -1,4 +1,4 @@
-//! Compiles small protos, written in a test, together with our real options and the annotations of `buf.validate`.
+//! Compiles small protos from tests together with our options and the annotations of `buf.validate`.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 const OPTIONS: &str = include_str!("../../../../proto/angarium/event/v1/event.proto");
 const VALIDATE: &str = include_str!("../../../../third_party/proto/buf/validate/validate.proto");
 
-/// Compiles files given as (name, body). A body stands without its syntax, its package (that of its folder) and the
-/// imports of the options.
+/// Compiles files given as (name, body). Syntax, package (from the folder) and the imports of the options are added to
+/// the body.
 pub(crate) fn compile(files: &[(&str, &str)]) -> anyhow::Result<DescriptorPool> {
     let mut sources = Sources(BTreeMap::from([
         (

@@ -1,4 +1,4 @@
-//! What the build makes of sensitive fields, and which messages it refuses because it could not keep the promise.
+//! What the build generates for sensitive fields, and which messages it refuses because it cannot redact them.
 
 use crate::protos::compile;
 use crate::redaction;

@@ -1,5 +1,5 @@
-//! The retry policy that clients take from `proto/service_config.json`: it can be read, and repeats what is safe to repeat
-//! and nothing else.
+//! The retry policy in `proto/service_config.json`: clients can read it, and it retries exactly the calls that are safe
+//! to repeat.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ fn service_config() -> Value {
     serde_json::from_str(SERVICE_CONFIG).unwrap()
 }
 
-/// The entries that name methods. The first entry is for all others.
+/// The entries that name methods. The first entry applies to all others.
 fn methods(config: &Value) -> Vec<&Value> {
     let all = config["methodConfig"].as_array().unwrap();
     all.iter().skip(1).collect()
@@ -28,7 +28,7 @@ fn every_call_waits_for_a_connection_and_no_other_default_holds() {
     }
 }
 
-/// A read changes nothing. A write that knows its `request_id` is done once, however often it is asked for.
+/// A read changes nothing. A write with a `request_id` has one effect, however often it is repeated.
 fn is_safe_to_repeat(method: &MethodDescriptor) -> bool {
     let is_read = ["Get", "List", "Watch"]
         .iter()
@@ -69,7 +69,7 @@ fn only_what_says_that_it_may_be_repeated_is_repeated() {
     }
 }
 
-/// What gRFC A6 demands: a client refuses the whole configuration otherwise.
+/// gRFC A6: a client refuses the whole configuration otherwise.
 #[test]
 fn the_policy_is_one_that_clients_accept() {
     let config = service_config();

@@ -1,4 +1,4 @@
-//! What the build makes of the rules of a request, and which it refuses because nobody would check them.
+//! What the build generates for the rules of a request, and which rules it refuses because it cannot check them.
 
 use crate::protos::compile;
 use crate::validation;
@@ -7,7 +7,7 @@ const FILE: &str = "angarium/order/v1/order.proto";
 const SERVICE: &str =
     "service OrderService { rpc Ask(Request) returns (Answer); } message Answer {}\n";
 
-/// The body of a file in which `Request` is what callers send.
+/// The body of a file in which callers send `Request`.
 fn request(fields: &str) -> String {
     format!("{SERVICE} message Request {{ {fields} }}\n")
 }
@@ -18,7 +18,7 @@ fn generated(body: &str) -> anyhow::Result<String> {
     Ok(validation::to_rust(&messages))
 }
 
-/// Asserts that the build says exactly one thing about this file, and that it says where and what.
+/// Asserts that the build reports exactly one mistake for this file, with its place.
 fn assert_refused(body: &str, at: &str, what: &str) -> anyhow::Result<()> {
     let read = validation::read(&compile(&[(FILE, body)])?);
     let mistakes = read.err().unwrap_or_default();
@@ -148,7 +148,7 @@ fn a_pattern_that_is_not_known_is_refused_with_those_that_are() -> anyhow::Resul
 }
 
 #[test]
-fn whatever_a_caller_can_send_is_bounded() -> anyhow::Result<()> {
+fn every_field_of_a_request_is_bounded() -> anyhow::Result<()> {
     for (field, what) in [
         ("string a = 1;", "string.max_len or string.uuid"),
         (
@@ -171,11 +171,11 @@ fn whatever_a_caller_can_send_is_bounded() -> anyhow::Result<()> {
         assert_refused(&body, "Request", what)?;
     }
     let inside = request("Inner inner = 1;") + "message Inner { string a = 1; }";
-    assert_refused(&inside, "Inner", "bound it by string.max_len")
+    assert_refused(&inside, "Inner", "add string.max_len")
 }
 
 #[test]
-fn rules_that_nobody_would_check_are_refused() -> anyhow::Result<()> {
+fn rules_that_no_code_checks_are_refused() -> anyhow::Result<()> {
     let body = "message Order { string a = 1 [(buf.validate.field).string.max_len = 1]; }";
     assert_refused(body, "Order", "no request holds its message")?;
     let body = request("option (buf.validate.message).cel = {id: \"x\", expression: \"true\"};");

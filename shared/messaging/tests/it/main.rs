@@ -1,6 +1,6 @@
 //! The engine from outside, on both stores and both transports.
 //!
-//! Servers come from `cargo xtask test`. The modules are test code for the lints as well, therefore `cfg(test)`.
+//! Servers come from `cargo xtask test`. The modules have `cfg(test)`, so that lints treat them as test code.
 
 #![forbid(unsafe_code)]
 
@@ -51,6 +51,8 @@ mod lease;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod missing;
+#[cfg(test)]
 mod observing;
 #[cfg(test)]
 mod order;
@@ -60,6 +62,8 @@ mod outbox;
 mod refused;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod repair;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]

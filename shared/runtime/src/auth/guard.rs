@@ -1,22 +1,23 @@
-//! Decides whether a call may go on to its handler.
+//! Decides whether a call reaches its handler.
 
 use http::{HeaderMap, header};
 use tonic::Status;
 
-use super::{Access, Caller, Refusal, Verifier};
+use super::{Access, Caller, Refusal, Role, Verifier};
 use crate::status;
 
-/// Who may call what: the full names of methods, as `angarium.user.v1.UserService/GetUser`. What is not in it is not served.
+/// The access rules, by the full names of methods such as `angarium.user.v1.UserService/GetUser`. Other methods are not
+/// served.
 pub type Rules = &'static [(&'static str, Access)];
 
-/// Whoever starts, probes or explores a server has no token. What they show is no secret.
+/// Supervisors and tools that probe or explore a server have no token. These services show no secrets.
 const ALWAYS_PUBLIC: [&str; 3] = [
     "grpc.health.v1.Health/",
     "grpc.reflection.v1.ServerReflection/",
     "grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The methods of those.
+/// The methods of those services.
 const ALWAYS_SERVED: [&str; 5] = [
     "grpc.health.v1.Health/Check",
     "grpc.health.v1.Health/List",
@@ -25,23 +26,24 @@ const ALWAYS_SERVED: [&str; 5] = [
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// Whether a server with these rules has such a method: whatever else callers name is theirs to invent.
-pub(crate) fn has_method(rules: Rules, method: &str) -> bool {
-    ALWAYS_SERVED.contains(&method) || rules.iter().any(|(name, _)| *name == method)
+/// Whether the server has this method. Any other name is the caller's invention.
+pub(crate) fn has_method(rules: &[Rules], method: &str) -> bool {
+    let mut all = rules.iter().copied().flatten();
+    ALWAYS_SERVED.contains(&method) || all.any(|(name, _)| *name == method)
 }
 
-/// The rules of a service, and what verifies the tokens of its callers.
+/// The rules of a service, and the verifier of its tokens.
 #[derive(Clone)]
 pub struct Guard {
-    rules: Rules,
+    rules: Vec<Rules>,
     verifier: Verifier,
 }
 
-/// The answer to a call that is not let in.
+/// The answer to a refused call.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) status: Status,
-    /// Whether a failure code counts as a failure of the service. Forged tokens must not cause an alert.
+    /// Whether the status counts as a failure of the service. Forged tokens must not cause an alert.
     pub(super) is_fault: bool,
 }
 
@@ -55,16 +57,26 @@ impl From<Status> for Refused {
 }
 
 impl Guard {
-    /// Lets `rules` decide.
+    /// A guard with these rules.
     pub fn new(rules: Rules, verifier: Verifier) -> Self {
-        Self { rules, verifier }
+        Self {
+            rules: vec![rules],
+            verifier,
+        }
     }
 
-    pub(crate) fn rules(&self) -> Rules {
-        self.rules
+    /// And these: of what every service serves.
+    #[must_use]
+    pub fn with(mut self, rules: Rules) -> Self {
+        self.rules.push(rules);
+        self
     }
 
-    /// The caller, where the method asks for one.
+    pub(crate) fn rules(&self) -> Vec<Rules> {
+        self.rules.clone()
+    }
+
+    /// The caller, if the method needs one.
     pub(super) async fn admit(
         &self,
         method: &str,
@@ -94,7 +106,12 @@ impl Guard {
                 return Err(status.into());
             }
         };
-        if access == Access::Admin && !caller.is_admin() {
+        let is_too_low = match access {
+            Access::Public | Access::Authenticated => false,
+            Access::Admin => !caller.is_admin(),
+            Access::Operator => caller.role != Role::Operator,
+        };
+        if is_too_low {
             tracing::warn!(target: "security", event = "role_too_low", method, caller = %caller.user_id);
             return Err(status::permission_denied().into());
         }
@@ -105,13 +122,14 @@ impl Guard {
         if ALWAYS_PUBLIC.iter().any(|name| method.starts_with(name)) {
             return Some(Access::Public);
         }
-        let rule = self.rules.iter().find(|(name, _)| *name == method);
+        let mut rules = self.rules.iter().copied().flatten();
+        let rule = rules.find(|(name, _)| *name == method);
         rule.map(|(_, access)| *access)
     }
 
     async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        // Of two, a proxy before us may have looked at the other one.
+        // With two headers, a proxy in front may have checked the other one.
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(Refusal::Missing);
         };
@@ -130,7 +148,7 @@ mod tests {
 
     #[test]
     fn only_what_is_served_has_a_name_of_its_own() {
-        let rules: Rules = &[("test.v1.ProbeService/Get", Access::Public)];
+        let rules: &[Rules] = &[&[("test.v1.ProbeService/Get", Access::Public)]];
         assert!(has_method(rules, "test.v1.ProbeService/Get"));
         assert!(has_method(rules, "grpc.health.v1.Health/Check"));
         for invented in [

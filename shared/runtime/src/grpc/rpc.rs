@@ -44,12 +44,12 @@ pub(super) struct RpcLayer {
     address_header: Option<String>,
     open: Arc<AtomicUsize>,
     durations: Histogram<f64>,
-    rules: Rules,
+    rules: Vec<Rules>,
 }
 
 impl RpcLayer {
     /// Of a server that has the methods in `rules`.
-    pub(super) fn new(config: &GrpcConfig, rules: Rules) -> Self {
+    pub(super) fn new(config: &GrpcConfig, rules: Vec<Rules>) -> Self {
         Self {
             ceiling: config.deadline,
             address_header: config.callers.address_header.clone(),
@@ -109,7 +109,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let method = trace::method(request.uri().path()).to_owned();
-        let known = auth::has_method(self.layer.rules, &method);
+        let known = auth::has_method(&self.layer.rules, &method);
         let name = if known { &method } else { trace::OTHER };
         let span = trace::span(name, request.headers());
         let trace_id = trace::trace_id(&span);
@@ -207,7 +207,7 @@ mod tests {
         let request = Request::post("/test.v1.ProbeService/Check")
             .header("grpc-timeout", timeout)
             .body(Body::empty());
-        let rpc = RpcLayer::new(&config, &[]).layer(handler);
+        let rpc = RpcLayer::new(&config, Vec::new()).layer(handler);
         let response = rpc.oneshot(request.unwrap()).await.unwrap();
         Status::from_header_map(response.headers()).unwrap()
     }

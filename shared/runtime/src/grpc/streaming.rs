@@ -10,7 +10,7 @@ pub(super) fn methods(descriptor_set: &[u8]) -> Result<HashSet<String>, Descript
     let services = pool.services();
     Ok(services
         .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .filter(|method| method.is_client_streaming())
+        .filter(prost_reflect::MethodDescriptor::is_client_streaming)
         .map(|method| format!("{}/{}", method.parent_service().full_name(), method.name()))
         .collect())
 }

@@ -1,4 +1,4 @@
-//! The migrations of a release, compared with those of the schema. A newer release may have added others.
+//! Compares the migrations of a release with those of the schema. A newer release may have added some.
 
 use std::marker::PhantomData;
 
@@ -7,10 +7,10 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait, seaql_migrat
 
 use crate::sql;
 
-/// In a migration's name, this stands before the name of the migration that a release must have to use the schema.
+/// In a migration's name, the separator before the migration that a release must know to use the schema.
 const REQUIRES: &str = "_requires_";
 
-/// The migrations that were applied and are not of `M`.
+/// The applied migrations that are not in `M`.
 pub(super) async fn unknown<M: MigratorTrait>(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<String>, DbErr> {
@@ -19,7 +19,7 @@ pub(super) async fn unknown<M: MigratorTrait>(
     Ok(applied)
 }
 
-/// The migrations of `M` that were not applied. It needs no right to change the schema.
+/// The migrations of `M` that are not applied. Needs no right to change the schema.
 pub(super) async fn missing<M: MigratorTrait>(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<String>, DbErr> {
@@ -34,7 +34,7 @@ async fn applied<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<Vec<Stri
     if !has_table(db, &table).await? {
         return Ok(Vec::new());
     }
-    // Not sea-orm's own query, which creates the table first and so needs a right that a service may not have.
+    // Not sea-orm's query: it creates the table first, so it needs rights that a service may not have.
     let select = format!("SELECT version FROM {table} ORDER BY version");
     let rows = sql::query_all(db, &select, []).await?;
     rows.iter().map(|row| row.try_get("", "version")).collect()
@@ -52,7 +52,7 @@ async fn has_table(db: &impl ConnectionTrait, name: &str) -> Result<bool, DbErr>
     Ok(sql::query_one(db, sql, [name.into()]).await?.is_some())
 }
 
-/// Why a release with the migrations `M` cannot use a schema with the migrations `unknown`.
+/// Why a release with the migrations `M` cannot use a schema with the `unknown` migrations.
 pub(super) fn too_new<M: MigratorTrait>(unknown: &[String]) -> Option<String> {
     unknown.iter().find_map(|name| {
         let (_, required) = name.rsplit_once(REQUIRES)?;
@@ -60,7 +60,7 @@ pub(super) fn too_new<M: MigratorTrait>(unknown: &[String]) -> Option<String> {
         let knows = own.any(|migration| migration.name().starts_with(required));
         (!knows).then(|| {
             format!(
-                "its migration `{name}` requires a release that has the migration `{required}`, and this one has not. \
+                "its migration `{name}` requires a release that has the migration `{required}`, and this release does not. \
                  What to do: start a newer release, or restore the database from before that migration"
             )
         })
@@ -72,7 +72,7 @@ fn has<M: MigratorTrait>(name: &str) -> bool {
     own.any(|migration| migration.name() == name)
 }
 
-/// `M` on a schema that may have more migrations, because sea-orm refuses a schema with a migration that it does not know.
+/// `M` on a schema with more migrations. Plain sea-orm refuses a schema with an unknown migration.
 pub(super) struct Known<M>(PhantomData<M>);
 
 #[async_trait::async_trait]

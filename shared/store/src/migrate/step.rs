@@ -1,7 +1,7 @@
-//! One migration, under a lock that only one replica has.
+//! One migration, under a lock that only one replica holds.
 //!
-//! Guarantee: a migration waits for at most [`LOCK_WAIT`] for a table that others use, because all later statements on that table wait
-//! behind it. Then it gives up, so that they go on, and is tried again.
+//! Guarantee: a migration waits at most [`LOCK_WAIT`] for a table in use, because all later statements on that table
+//! queue behind it. Then it gives up, so that they go on, and is retried.
 
 use std::time::Duration;
 
@@ -17,26 +17,26 @@ use super::known::{Known, missing, too_new, unknown};
 use crate::database::Database;
 use crate::sql;
 
-/// As text of a setting.
+/// The text of a setting.
 const LOCK_WAIT: &str = "2s";
-/// Any number, but the same in every replica.
+/// Arbitrary, but the same in every replica.
 const LOCK: i64 = 7_020_658_420_253_753_346;
-/// How long a migration outside of a transaction waits for its connection.
+/// How long a migration outside a transaction waits for its connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// What came of one attempt.
+/// The result of one attempt.
 pub(super) enum Step {
-    /// These migrations are applied, and others may be missing.
+    /// These migrations are applied; more may be missing.
     Applied(Vec<String>),
     /// None is missing.
     Complete,
     /// Another replica migrates.
     Busy,
-    /// A newer release has changed the schema so that this one cannot use it.
+    /// A newer release has changed the schema, and this one cannot use it.
     TooNew(String),
 }
 
-/// Applies the next missing migration; on SQLite all of them, because there is no one to wait for.
+/// Applies the next missing migration. On SQLite all of them, because nothing waits for it there.
 pub(super) async fn next<M: MigratorTrait>(db: &Database) -> Result<Step, DbErr> {
     let transaction = begin(db).await?;
     if !sql::is_sqlite(&transaction) && !is_locked(&transaction).await? {
@@ -69,7 +69,7 @@ pub(super) async fn next<M: MigratorTrait>(db: &Database) -> Result<Step, DbErr>
     reason = "no statement has a time limit, and only the end of the process cancels it"
 )]
 async fn begin(db: &Database) -> Result<DatabaseTransaction, DbErr> {
-    // On SQLite the write lock is taken now, where it waits, and not in the middle, where it fails.
+    // On SQLite, take the write lock now, where it waits, and not later, where it fails.
     let transaction = db
         .begin_with_options(TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -95,8 +95,8 @@ fn is_outside_of_transactions<M: MigratorTrait>(name: &str) -> bool {
     own.any(|migration| migration.name() == name && migration.use_transaction() == Some(false))
 }
 
-/// `CREATE INDEX CONCURRENTLY` and its kind: on a session of its own, which holds the lock and has no limits. Such statements keep
-/// no other statement waiting.
+/// Statements like `CREATE INDEX CONCURRENTLY`: on a separate session, which holds the lock and has no limits. Such
+/// statements block no other statement.
 async fn outside_of_transactions<M: MigratorTrait>(
     db: &Database,
     name: String,
@@ -121,7 +121,7 @@ async fn outside_of_transactions<M: MigratorTrait>(
         .connect_lazy_with((*pool.connect_options()).clone());
     let own = SqlxPostgresConnector::from_sqlx_postgres_pool(own);
     let applied = locked_on::<M>(&own, &name).await;
-    // The end of its session gives the lock back.
+    // The end of the session releases the lock.
     own.close().await?;
     applied.map(|applied| match applied {
         true => Step::Applied(vec![name]),
@@ -140,7 +140,7 @@ async fn locked_on<M: MigratorTrait>(
     let locking = "SELECT pg_try_advisory_lock($1) AS locked";
     let row = sql::query_one(session, locking, [LOCK.into()]).await?;
     let is_locked = row.map_or(Ok(false), |row| row.try_get::<bool>("", "locked"))?;
-    // Another replica may have applied it before this one had the lock.
+    // Another replica may have applied it before this one got the lock.
     if !is_locked || missing::<M>(session).await?.first().map(String::as_str) != Some(name) {
         return Ok(false);
     }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::sqlite::{Migrator, count, insert};
 
-/// A pool of one connection, so that the next transaction meets the connection of the one before, if it is reused.
+/// A pool of one connection, so that the next transaction gets the previous connection if it is reused.
 async fn file(folder: &TempDir) -> (store::Database, store::Database) {
     let config = DatabaseConfig {
         pool_max: 1,
@@ -30,7 +30,6 @@ async fn begin(db: &store::Database) -> Transaction {
     Transaction::begin(db).await.unwrap()
 }
 
-/// More than there is room for.
 async fn insert_too_much(db: &impl ConnectionTrait) -> DbErr {
     let name = "x".repeat(1_000_000);
     insert(db, &name).await.unwrap_err()
@@ -45,7 +44,7 @@ async fn after_a_full_disk_what_commits_is_there() {
         let transaction = begin(&db).await;
         insert_too_much(&transaction).await;
         if rolls_back {
-            // SQLite has done it already, so this fails.
+            // SQLite has already rolled back, so this fails.
             transaction.rollback().await.unwrap_err();
         } else {
             drop(transaction);
@@ -72,7 +71,7 @@ async fn nothing_of_a_transaction_that_sqlite_ended_is_kept() {
     fill(&db).await;
     let transaction = begin(&db).await;
     insert(&transaction, "before").await.unwrap();
-    // A caller that does not look at the error.
+    // A caller that ignores the error.
     insert_too_much(&transaction).await;
     let after = insert(&transaction, "after").await.unwrap_err();
     assert!(store::is_unavailable(&after), "{after}");
@@ -87,7 +86,7 @@ async fn a_transaction_that_was_left_open_reaches_no_one_else() {
     let folder = tempfile::tempdir().unwrap();
     let (db, other) = file(&folder).await;
     for round in 0..20 {
-        // The caller gives up at any moment: during begin, write or commit.
+        // The caller cancels at any moment: during begin, write or commit.
         let write = async {
             let transaction = begin(&db).await;
             insert(&transaction, &format!("given up {round}"))

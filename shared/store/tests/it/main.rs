@@ -1,6 +1,6 @@
-//! The crate on real files and servers, also while they are full, slow, read-only or away.
+//! The crate on real files and servers, also while they are full, slow, read-only or unreachable.
 //!
-//! The modules are test code for the lints as well, therefore `cfg(test)`.
+//! The modules have `cfg(test)`, so that lints treat them as test code.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

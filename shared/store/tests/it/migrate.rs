@@ -1,4 +1,4 @@
-//! Migrations under an operator's control: they never hold up commands for long, and a start can wait for them.
+//! Migrations under an operator's control: they never block commands for long, and a start can wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ impl MigrationTrait for Step {
     }
 }
 
-/// Adds a column, which needs the whole table for a moment.
+/// Adds a column, which locks the whole table for a moment.
 struct Column;
 
 impl MigratorTrait for Column {
@@ -42,7 +42,7 @@ impl MigratorTrait for Column {
     }
 }
 
-/// Then adds an index, while others write.
+/// Then adds an index while other sessions write.
 struct Index;
 
 impl MigratorTrait for Index {
@@ -63,7 +63,7 @@ fn with(database: &Database, migrate: Migrate, patience: Duration) -> DatabaseCo
     }
 }
 
-/// As `pg_dump` does: it reads all tables in one transaction, for as long as that takes.
+/// As `pg_dump` does: it reads all tables in one long transaction.
 #[tokio::test]
 async fn a_migration_behind_a_backup_keeps_commands_waiting_briefly() {
     let database = Database::create(StoreKind::Postgres).await;

@@ -61,7 +61,7 @@ async fn text(db: &impl ConnectionTrait, sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_connection_lives_in_its_schema_and_carries_the_services_name() {
+async fn each_connection_has_its_schema_and_the_services_name() {
     let database = Database::create().await;
     let config = database.config().with_schema("order_service");
     let db = store::connect(&config, "order-service").await.unwrap();
@@ -141,7 +141,7 @@ async fn of_two_transactions_in_a_deadlock_one_is_a_conflict() {
     };
     lock(&one, "a").await.unwrap();
     lock(&other, "b").await.unwrap();
-    // Each asks for what the other has; the server ends one of them, and so lets the other one have it.
+    // Each wants the row of the other; the server ends one of them.
     let in_turn = async |transaction: Transaction, name| {
         let answer = lock(&transaction, name).await;
         transaction.rollback().await.unwrap();
@@ -177,7 +177,7 @@ async fn begin(db: &store::Database) -> Transaction {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_one_works() {
+async fn a_closed_connection_is_unavailable_and_the_next_one_works() {
     let database = Database::create().await;
     let db = store::connect(&database.config(), "test").await.unwrap();
     let transaction = begin(&db).await;
@@ -226,7 +226,7 @@ async fn a_server_that_is_away_at_first_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_lost_server_is_unavailable_fast_and_the_pool_comes_back_by_itself() {
+async fn a_lost_server_is_unavailable_fast_and_the_pool_recovers() {
     let proxy = Proxy::start().await;
     let config = DatabaseConfig::new(proxy.url.to_string());
     let db = store::connect(&config, "test").await.unwrap();
@@ -264,12 +264,12 @@ async fn a_schema_that_is_no_plain_name_is_refused() {
     let config = DatabaseConfig::new("postgres://db/x").with_schema("x; DROP SCHEMA public");
     let error = store::connect(&config, "test").await.unwrap_err();
     assert!(
-        error.to_string().contains("no name for a schema"),
+        error.to_string().contains("not a valid schema name"),
         "{error}"
     );
 }
 
-/// A way to the server that can be cut: new connections are refused then, open ones end.
+/// A proxy to the server that can be cut: it then refuses new connections and ends open ones.
 struct Proxy {
     url: Url,
     up: watch::Sender<bool>,

@@ -1,13 +1,13 @@
-//! PostgreSQL over TLS, as a client meets it: what `sslmode` and `sslrootcert` in the URL promise.
+//! PostgreSQL over TLS from a client's view: what `sslmode` and `sslrootcert` in the URL guarantee.
 //!
-//! The TLS of these tests ends just before the server. What is proved is our side of it.
+//! In these tests TLS ends just before the server. They prove our side.
 
 use std::time::Duration;
 
 use store::DatabaseConfig;
 use testkit::{Authority, Database, Encrypting, Identity, StoreKind};
 
-/// Connects to a server that shows `identity`, with these parameters in the URL.
+/// Connects to a server with the certificate `identity`, with these URL parameters.
 async fn connect(
     identity: &Identity,
     clients: Option<&Authority>,
@@ -26,7 +26,7 @@ async fn connect(
 }
 
 #[tokio::test]
-async fn verify_full_believes_a_server_of_the_authority_under_its_name_and_no_other() {
+async fn verify_full_accepts_only_the_right_authority_and_name() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, another) = (Authority::new(), Authority::new());
     let root = folder.path().join("ca.pem");
@@ -49,7 +49,7 @@ async fn verify_full_believes_a_server_of_the_authority_under_its_name_and_no_ot
             "{reason}: {refused}"
         );
     }
-    // Without the authority only a public one would do.
+    // Without our authority, only public ones are trusted.
     assert!(connect(&good, None, &verify[..1]).await.is_err());
 }
 

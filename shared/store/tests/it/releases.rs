@@ -1,4 +1,4 @@
-//! Releases that share a database: an older one on the schema of a newer one, and both starting at the same time.
+//! Releases that share a database: an older one on the schema of a newer one, and both at the same time.
 
 use futures::future::join_all;
 use rstest::rstest;
@@ -26,7 +26,7 @@ impl MigrationTrait for Step {
     }
 }
 
-/// The migrations of the older release, and these.
+/// The migrations of the older release, plus these.
 fn more(steps: impl IntoIterator<Item = Step>) -> Vec<Box<dyn MigrationTrait>> {
     let mut migrations = sqlite::Migrator::migrations();
     for step in steps {

@@ -72,7 +72,6 @@ async fn after_a_rotation_the_next_call_but_one_works() {
     begin().await.unwrap();
     for password in ["two", "three"] {
         rotated.set(password).await;
-        // Its session has ended.
         let _ = begin().await;
         begin().await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! PostgreSQL sessions in the pool: callers cancel at any moment, and no session comes back with an open transaction.
+//! PostgreSQL sessions in the pool: callers cancel at any moment, and no session returns with an open transaction.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use tokio::time::timeout;
 
 use crate::sqlite::{Migrator, insert};
 
-/// The delay in each direction. An answer takes twice this long.
+/// The delay in each direction. An answer takes twice as long.
 const DELAY: Duration = Duration::from_millis(15);
 /// In the pool.
 const SESSIONS: u32 = 4;
 
-/// A pool behind a slow link, and a way around it.
+/// A pool behind a slow link, and a direct connection.
 struct Slow {
     db: store::Database,
     database: Database,
@@ -47,7 +47,7 @@ impl Slow {
         self.db.get_postgres_connection_pool()
     }
 
-    /// Holds every session of the pool at once, and asks the server for the state of each.
+    /// Acquires every session of the pool at once, and asks the server for the state of each.
     async fn assert_each_session_works_and_is_outside_a_transaction(&self) {
         let acquiring = (0..SESSIONS).map(|_| self.pool().acquire());
         let mut held = Vec::new();
@@ -70,7 +70,8 @@ impl Slow {
         }
     }
 
-    /// Checks once every session is back in the pool. A later caller would end an open transaction, so each round checks.
+    /// Checks after every session has returned to the pool. A later caller would end an open transaction, so each round
+    /// checks.
     async fn assert_nothing_is_left_open(&self) {
         let in_use = async || self.pool().size() as usize - self.pool().num_idle();
         eventually_is("no session is in use", 0, in_use).await;
@@ -91,7 +92,7 @@ impl Slow {
     }
 }
 
-/// Up to a little more than `answers` answers take.
+/// Up to a little more than the duration of `answers` answers.
 fn moment(random: &mut fastrand::Rng, answers: u32) -> Duration {
     let longest = (2 * DELAY * answers + DELAY).as_micros();
     Duration::from_micros(random.u64(..u64::try_from(longest).unwrap()))
@@ -166,7 +167,7 @@ async fn each_session_is_ended_once_its_client_is_lost() {
     db.close().await.unwrap();
 }
 
-/// As many sessions as a pool may have, all of them read-only, while new ones would not be.
+/// As many sessions as the pool may have, all of them read-only. New ones would not be.
 async fn read_only_pool(database: &Database) -> store::Database {
     let db = database.connect_by(database.url(), SESSIONS).await;
     store::migrate::<Migrator>(&db).await.unwrap();
@@ -224,7 +225,7 @@ async fn once_a_session_proved_read_only_no_later_call_fails() {
     let database = Database::create(StoreKind::Postgres).await;
     let db = read_only_pool(&database).await;
     insert_one(&db, "refused").await.unwrap_err();
-    // This session is closed at once, and the others when they are next acquired.
+    // This session is closed immediately, the others on their next acquire.
     let pool = db.get_postgres_connection_pool();
     eventually_is("it is closed", SESSIONS - 1, async || pool.size()).await;
     let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
@@ -251,7 +252,7 @@ async fn a_read_only_server_is_not_flooded_with_new_sessions() {
         let pid: i32 = sqlx::query_scalar(session).fetch_one(pool).await.unwrap();
         sessions.insert(pid);
     }
-    // At first all, and then each once a second.
+    // At first all of them, then one per second each.
     let most = SESSIONS as usize * (2 + begun.elapsed().as_secs() as usize);
     assert!(sessions.len() <= most, "{} sessions", sessions.len());
     db.close().await.unwrap();

@@ -8,7 +8,7 @@ use sea_orm_migration::prelude::*;
 use store::{DatabaseConfig, Transaction};
 use tempfile::TempDir;
 
-/// One table, made by a migration that would fail if it ran twice.
+/// One table, created by a migration that fails if it runs twice.
 pub(crate) struct Migrator;
 
 #[async_trait::async_trait]
@@ -72,7 +72,7 @@ async fn every_pooled_connection_has_the_durable_settings() {
     let db = store::connect(&config(&folder), "test").await.unwrap();
     let mut held = Vec::new();
     for _ in 0..5 {
-        // Held open, so that each is a connection of its own.
+        // Held open, so that each transaction has another connection.
         let transaction = db.begin().await.unwrap();
         for (name, value) in [
             ("journal_mode", "wal"),
@@ -117,7 +117,7 @@ async fn replicas_that_migrate_together_all_succeed() {
     }))
     .await;
     assert_eq!(count(&replicas[0]).await, 0);
-    // Again, as every restart does.
+    // Again, as at every restart.
     store::migrate::<Migrator>(&replicas[1]).await.unwrap();
 }
 
@@ -137,7 +137,7 @@ async fn a_taken_name_is_a_unique_violation_and_says_which() {
 }
 
 #[tokio::test]
-async fn a_file_that_stays_locked_and_a_pool_that_stays_empty_are_unavailable() {
+async fn a_locked_file_and_an_empty_pool_are_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(&folder);
     config.pool_max = 1;

@@ -1,4 +1,4 @@
-//! Transactions commit whole or not at all, also if their caller ignores a failure or gives up a statement.
+//! Transactions commit whole or not at all, also if their caller ignores a failure or cancels a statement.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn a_commit_after_an_ignored_failure_keeps_nothing(
     assert_eq!(count(&database.connect().await).await, 1);
 }
 
-/// The success of one must not hide the failure of the other, or the other way round.
+/// The success of one must not hide the failure of the other, in either order.
 #[rstest]
 #[tokio::test]
 async fn of_two_statements_at_once_each_counts(
@@ -62,7 +62,7 @@ async fn a_dropped_transaction_is_undone_before_its_session_is_used(
     }
 }
 
-/// The server may have executed the statement, or not. So the caller, who goes on, must not commit half of its work.
+/// The server may have executed the statement or not, so the caller must not commit half of its work.
 #[tokio::test]
 async fn a_commit_after_a_cancelled_statement_keeps_nothing() {
     let database = Database::create(StoreKind::Postgres).await;

@@ -1,4 +1,4 @@
-//! The queue file of the embedded transport, opened as its process does, and looked into from outside.
+//! The queue file of the embedded transport: opened as a process does, and inspected from outside.
 
 use std::path::{Path, PathBuf};
 

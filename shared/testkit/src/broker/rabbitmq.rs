@@ -1,4 +1,4 @@
-//! RabbitMQ through plain lapin, so that what our own transport writes and reads is seen by something that is not it.
+//! RabbitMQ through plain lapin, so that tests do not check our transport with itself.
 
 use event::Message;
 use lapin::options::{
@@ -11,7 +11,7 @@ use messaging::transport::{Confirmation, RabbitMqConfig};
 
 use super::declared::Declared;
 
-/// Publishes with `mandatory`, and waits for the answer.
+/// Publishes with `mandatory`, and waits for the confirmation.
 pub(super) async fn publish(config: &RabbitMqConfig, message: &Message) -> Confirmation {
     let (connection, channel) = connect(config).await;
     channel
@@ -39,7 +39,7 @@ pub(super) async fn publish(config: &RabbitMqConfig, message: &Message) -> Confi
     confirmation
 }
 
-/// How many messages lie in the queue and are with nobody.
+/// The number of ready (not unacknowledged) messages in the queue.
 pub(super) async fn messages(config: &RabbitMqConfig, queue: &str) -> u64 {
     let (connection, channel) = connect(config).await;
     let options = QueueDeclareOptions {
@@ -53,7 +53,7 @@ pub(super) async fn messages(config: &RabbitMqConfig, queue: &str) -> u64 {
     count.into()
 }
 
-/// Of the first message in the queue, which is acknowledged.
+/// Takes and acknowledges the first message in the queue, and returns its delivery mode.
 pub(super) async fn delivery_mode(config: &RabbitMqConfig, queue: &str) -> Option<u8> {
     let (connection, channel) = connect(config).await;
     let getting = channel.basic_get(name(config, queue), BasicGetOptions { no_ack: true });
@@ -70,7 +70,7 @@ pub(super) async fn delete_queue(config: &RabbitMqConfig, queue: &str) {
     let _ = connection.close(200, "done".into()).await;
 }
 
-/// Deletes what a test has declared. What is not there is no error to the broker.
+/// Deletes what a test has declared. Deleting a missing queue is no error for the broker.
 pub(super) async fn remove(config: &RabbitMqConfig, declared: &Declared) {
     let (connection, channel) = connect(config).await;
     for queue in &declared.queues {

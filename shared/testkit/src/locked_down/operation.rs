@@ -1,4 +1,4 @@
-//! What a user may try on a broker, and what the broker answers.
+//! An operation that a user tries on a broker, and the broker's answer.
 
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
@@ -9,22 +9,22 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
 use url::Url;
 
-/// One attempt, with the names that things have on the broker.
+/// One operation, with the names on the broker.
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// Publish to an exchange; the default one is called "".
+    /// Publish to an exchange; "" is the default one.
     Publish(String),
-    /// Make a topic exchange.
+    /// Declare a topic exchange.
     DeclareExchange(String),
-    /// Make a queue.
+    /// Declare a queue.
     DeclareQueue(String),
     /// Delete an exchange.
     DeleteExchange(String),
     /// Delete a queue.
     DeleteQueue(String),
-    /// Throw away what is in a queue.
+    /// Purge a queue.
     Purge(String),
-    /// Take a message from a queue.
+    /// Get a message from a queue.
     Get(String),
     /// Bind a queue to an exchange.
     Bind {
@@ -36,13 +36,13 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Tries it on a connection of its own.
+    /// Tries it on a separate connection.
     ///
     /// # Errors
-    /// The reply code with which the broker refuses; 403 means that the user lacks the right.
+    /// The reply code of the broker's refusal; 403 means that the user lacks the permission.
     ///
     /// # Panics
-    /// Where the user cannot even log in.
+    /// If the user cannot log in.
     pub async fn attempt(&self, url: &Url) -> Result<(), u16> {
         let connecting = Connection::connect(url.as_str(), ConnectionProperties::default());
         let connection = connecting

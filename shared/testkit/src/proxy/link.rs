@@ -1,4 +1,4 @@
-//! How bytes travel through a [`Proxy`](super::Proxy).
+//! The transport of bytes through a [`Proxy`](super::Proxy).
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// As much as is carried at once.
+/// The largest chunk.
 const CHUNK: usize = 16 * 1024;
-/// How many of those may be under way.
+/// How many chunks may be in flight.
 const UNDER_WAY: usize = 256;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,17 +27,17 @@ pub(super) enum Link {
     },
 }
 
-/// All connections of a proxy.
+/// The state that all connections of a proxy share.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Line {
     pub(super) link: Link,
-    /// A connection that has seen this grow ends with a reset.
+    /// A connection that sees this grow ends with a reset.
     pub(super) resets: u64,
     /// Bytes to replace, and their replacement.
     pub(super) spoiled: Option<(&'static [u8], &'static [u8])>,
 }
 
-/// Carries bytes one way until one of the ends is closed. Notes in `lost` when the first of them got nowhere.
+/// Forwards bytes in one direction until one end closes. Records in `lost` when the first byte got nowhere.
 pub(super) async fn carry(
     from: impl AsyncRead + Unpin,
     to: impl AsyncWrite + Unpin,
@@ -45,7 +45,7 @@ pub(super) async fn carry(
     lost: &OnceLock<std::time::Instant>,
 ) {
     let (chunks, under_way) = mpsc::channel(UNDER_WAY);
-    // Together, so that what was said last arrives although its sender has hung up.
+    // Concurrently, so that the last bytes arrive although the sender has hung up.
     tokio::join!(send_off(from, chunks, line, lost), arrive(under_way, to));
 }
 
@@ -66,7 +66,7 @@ async fn send_off(
             lost.get_or_init(std::time::Instant::now);
             continue;
         }
-        // None before the one that was sent off before it.
+        // Not before the previous chunk.
         last = arrival(link, count, last).max(last);
         let mut chunk = buffer[..count].to_vec();
         if let Some((from, to)) = line.borrow().spoiled {
@@ -76,8 +76,8 @@ async fn send_off(
             return;
         }
         if matches!(link, Link::Narrow { .. }) {
-            // What does not come through yet is not taken either: its sender waits, and not a queue in here, which would keep
-            // a link narrow for long after it was mended.
+            // Reads no more than gets through, so that the sender waits. A queue here would keep the link slow long
+            // after it was repaired.
             tokio::time::sleep_until(last).await;
         }
     }

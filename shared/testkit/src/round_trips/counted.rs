@@ -1,20 +1,20 @@
-//! The counts of one piece of work, and the limits that a test checks them against.
+//! The counts of one piece of work, and the limits of a test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::frontend::Asked;
 use super::print;
 
-/// The questions of one piece of work to PostgreSQL, in order.
+/// The requests of one piece of work to PostgreSQL, in order.
 #[derive(Debug)]
 pub struct Counted(Vec<(usize, Asked)>);
 
-/// The most that a piece of work may ask.
+/// The limits for one piece of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Up to the last statement on each connection: what a caller waits for.
+    /// Up to the last statement on each connection: a caller waits for these.
     pub round_trips: usize,
-    /// Pings after it, while the connection returns to its pool.
+    /// Pings after that, while the connection returns to its pool.
     pub pings_after: usize,
     /// Statements without BEGIN, COMMIT and ROLLBACK.
     pub statements: usize,
@@ -25,13 +25,13 @@ impl Counted {
         Self(asked)
     }
 
-    /// All round trips but those that prepare a statement: a connection does that once for each.
+    /// All round trips except those that prepare a statement: a connection does that once per statement.
     pub fn all(&self) -> usize {
         let prepared = |asked: &Asked| matches!(asked, Asked::Prepare(_));
         self.0.iter().filter(|(_, asked)| !prepared(asked)).count()
     }
 
-    /// Which of two counts is the smaller one: fewer transactions, then fewer round trips.
+    /// A smaller count has fewer transactions, then fewer round trips.
     pub(super) fn order(&self) -> (usize, usize) {
         (self.commits(), self.all())
     }
@@ -63,7 +63,7 @@ impl Counted {
         self.executed().filter(|text| *text == "COMMIT").count()
     }
 
-    /// What was asked between BEGIN and COMMIT alone, for work that begins with looks of its own.
+    /// Only the requests between BEGIN and COMMIT, for work that polls first.
     pub fn within_transactions(self) -> Self {
         let mut open = BTreeSet::new();
         let mut asked = self.0;
@@ -83,10 +83,10 @@ impl Counted {
         Self(asked)
     }
 
-    /// Prints the counts, and holds them to the limits.
+    /// Prints the counts and checks the limits.
     ///
     /// # Panics
-    /// Where one is above its limit; all questions are in the message.
+    /// If a count is above its limit. The message lists all requests.
     pub fn assert_within(&self, name: &str, limits: Limits) {
         let (trips, pings, statements) =
             (self.round_trips(), self.pings_after(), self.statements());
@@ -107,7 +107,7 @@ impl Counted {
         );
     }
 
-    /// Each question on a line of its own, behind the number of its connection.
+    /// One request per line, after the number of its connection.
     fn listed(&self) -> String {
         let lines = self.0.iter().map(|(connection, asked)| match asked {
             Asked::Ping => format!("{connection}: ping"),

@@ -1,24 +1,25 @@
-//! Reads the messages of a PostgreSQL client on one connection, and reports its questions.
+//! Reads the messages of a PostgreSQL client on one connection, and reports its requests.
 //!
-//! Each question ends with Sync or is a simple query, and the client waits for its answer: one question is one round trip.
+//! Each request ends with Sync or is a simple query, and the client waits for its answer: one request is one round
+//! trip.
 
 use std::collections::HashMap;
 
-/// One round trip.
+/// What a client asks the server for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// A ping: no statement in it.
+    /// A ping: a request without a statement.
     Ping,
-    /// A statement is parsed, for later executions.
+    /// Parses a statement for later executions.
     Prepare(String),
-    /// Statements are executed; nearly always one.
+    /// Executes statements; nearly always one.
     Execute(Vec<String>),
 }
 
 /// The state of one connection.
 #[derive(Default)]
 pub(super) struct Frontend {
-    /// The bytes of a message that has not arrived whole.
+    /// The start of a message that is still incomplete.
     rest: Vec<u8>,
     started: bool,
     /// The text of each prepared statement, by its name.
@@ -29,7 +30,7 @@ pub(super) struct Frontend {
 }
 
 impl Frontend {
-    /// Takes the next bytes, and returns the questions that they complete.
+    /// Takes the next bytes, and returns the requests that they complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<Asked> {
         self.rest.extend_from_slice(bytes);
         let mut asked = Vec::new();
@@ -85,7 +86,7 @@ impl Frontend {
     }
 }
 
-/// A query without words asks for the state of the session, and nothing else.
+/// An empty query only asks for the state of the session.
 fn simple(text: String) -> Asked {
     if text.is_empty() {
         return Asked::Ping;

@@ -1,4 +1,4 @@
-//! A short run of what the fuzz targets run for hours: on any bytes, and on bytes that look right at first.
+//! A short run of the fuzz targets: on any bytes, and on bytes that look valid at first.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

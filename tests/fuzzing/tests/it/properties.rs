@@ -1,4 +1,4 @@
-//! Every target, with inputs that get past its first look now and then.
+//! Every target, with inputs that sometimes pass its first checks.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..512)
 }
 
-/// Fields as protobuf has them: numbers, lengths and text, in any order.
+/// Fields as protobuf encodes them: numbers, lengths and text, in any order.
 fn fields() -> impl Strategy<Value = Vec<u8>> {
     let field = (1..12_u8, ".{0,40}|[A-Z]{3}").prop_map(|(number, text)| {
         let length = u8::try_from(text.len() % 128).unwrap();

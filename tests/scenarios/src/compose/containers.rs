@@ -1,4 +1,4 @@
-//! The containers, as `docker compose` knows them.
+//! The containers of `docker compose`.
 
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
@@ -9,14 +9,14 @@ use scenarios::patience::eventually;
 use serde::Deserialize;
 use tokio::process::Command;
 
-/// What a container may take to be healthy again.
+/// How long a container may take to become healthy again.
 const RECOVERY: Duration = Duration::from_secs(120);
 
 pub(crate) struct Containers {
     compose: Vec<String>,
 }
 
-/// A container as `docker compose ps` lists it.
+/// A container in the output of `docker compose ps`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Listed {
@@ -32,7 +32,7 @@ impl Containers {
         Self { compose }
     }
 
-    /// Runs `docker compose` with these arguments, and returns what it prints.
+    /// Runs `docker compose` with these arguments, and returns its output.
     pub(crate) async fn compose(&self, args: &[&str]) -> Result<String> {
         let output = self.output(args).await?;
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -53,7 +53,7 @@ impl Containers {
         output.status.code().context("docker compose was killed")
     }
 
-    /// Waits until every container that has a health check is healthy.
+    /// Waits until every container with a health check is healthy.
     pub(crate) async fn all_healthy(&self) -> Result<()> {
         eventually("all containers are healthy", RECOVERY, async || {
             let listed = self.listed().await.map_err(|error| format!("{error:#}"))?;
@@ -72,7 +72,7 @@ impl Containers {
         .await
     }
 
-    /// When each container was started, but those of `service`: whatever else was restarted shows.
+    /// The start time of each container except `service`, to detect restarts.
     pub(crate) async fn starts_besides(&self, service: &str) -> Result<BTreeMap<String, String>> {
         let mut starts = BTreeMap::new();
         for one in self.listed().await? {
@@ -97,7 +97,7 @@ impl Containers {
         let listed = self.compose(&["ps", "--format", "json"]).await?;
         let lines = listed.lines().filter(|line| !line.is_empty());
         let listed: Result<Vec<Listed>, _> = lines.map(serde_json::from_str).collect();
-        listed.context("what docker compose ps prints")
+        listed.context("the output of docker compose ps")
     }
 
     async fn output(&self, args: &[&str]) -> Result<Output> {

@@ -1,5 +1,6 @@
-//! Health as probes see it: by name over gRPC, and by the exit codes of `healthcheck`, which are those of `grpc_health_probe`.
-//! Without the database nobody serves; without the broker everybody does, and says so under a name of its own.
+//! Health as probes see it: by name over gRPC, and by the exit codes of `healthcheck`, which are those of
+//! `grpc_health_probe`. Without the database no service serves. Without the broker all serve, and report it under a
+//! separate name.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 use crate::containers::Containers;
 
-/// What a loss, or a return, may take to be noticed.
+/// How long the detection of a loss or return may take.
 const NOTICED: Duration = Duration::from_secs(60);
 
 const SERVING: i32 = 0;
@@ -28,7 +29,7 @@ const NO_ANSWER: i32 = 3;
 const NOT_SERVING: i32 = 4;
 
 pub(crate) struct Service {
-    /// In docker-compose.yml; its program has the same name.
+    /// The name in docker-compose.yml, and of its program.
     container: &'static str,
     name: &'static str,
     channel: Channel,
@@ -68,7 +69,7 @@ impl Service {
         .await
     }
 
-    /// What the program in the container ends with, asked so.
+    /// Checks the exit code of the program in the container.
     async fn exits(&self, containers: &Containers, args: &[&str], expected: i32) -> Result<()> {
         let program = format!("/usr/local/bin/{}", self.container);
         let line = [&[program.as_str(), "healthcheck"], args].concat();
@@ -108,7 +109,7 @@ pub(crate) async fn run(services: &[Service], containers: &Containers) -> Result
     }
     ensure!(
         containers.starts_besides("postgres").await? == others,
-        "something was restarted"
+        "a container was restarted"
     );
 
     let others = containers.starts_besides("rabbitmq").await?;
@@ -131,7 +132,7 @@ pub(crate) async fn run(services: &[Service], containers: &Containers) -> Result
     }
     ensure!(
         containers.starts_besides("rabbitmq").await? == others,
-        "something was restarted"
+        "a container was restarted"
     );
     containers.all_healthy().await
 }
@@ -144,16 +145,16 @@ async fn everything_serves(service: &Service, containers: &Containers) -> Result
             .await?;
     }
     let unknown = service
-        .check("nobody")
+        .check("unknown")
         .await
         .err()
         .map(|status| status.code());
     ensure!(
         unknown == Some(Code::NotFound),
-        "of a name that nobody has: {unknown:?}"
+        "of an unknown name: {unknown:?}"
     );
     service
-        .exits(containers, &["--service", "nobody"], NO_ANSWER)
+        .exits(containers, &["--service", "unknown"], NO_ANSWER)
         .await?;
     service
         .exits(containers, &["--addr", "127.0.0.1:1"], NO_CONNECTION)
@@ -173,7 +174,7 @@ async fn nothing_is_described(service: &Service) -> Result<()> {
     let code = answer.err().map(|status| status.code());
     ensure!(
         code == Some(Code::Unimplemented),
-        "{} describes itself: {code:?}",
+        "{} offers reflection: {code:?}",
         service.container
     );
     Ok(())

@@ -1,11 +1,11 @@
-//! Puts the containers of docker-compose.yml through it, from outside: scenarios, restarts of each part under load, health,
-//! replicas. `cargo xtask compose-test` brings them up and takes them down.
+//! Tests the containers of docker-compose.yml from outside: scenarios, restarts of each part under load, health,
+//! replicas. `cargo xtask compose-test` starts and removes them.
 
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "the verdicts are what this program is for"
+    reason = "its purpose is to print verdicts"
 )]
 
 mod containers;
@@ -33,13 +33,13 @@ struct Args {
     orders: SocketAddr,
     #[arg(long)]
     notifications: SocketAddr,
-    /// MailDev's web page
+    /// The address of MailDev's web page
     #[arg(long)]
     mails: SocketAddr,
     /// The address in ADMIN_EMAILS
     #[arg(long)]
     admin: String,
-    /// What runs `docker compose` on the containers
+    /// The command line of `docker compose` for the containers
     #[arg(last = true, required = true)]
     compose: Vec<String>,
 }
@@ -69,7 +69,7 @@ async fn run(args: Args) -> Result<()> {
         "mallory@example.com",
     )
     .await
-    .context("an account from its beginning to its end")?;
+    .context("the life of an account")?;
     println!("account: pass");
 
     caller.register("grace@example.com", "Grace Hopper").await?;
@@ -79,7 +79,7 @@ async fn run(args: Args) -> Result<()> {
     let token = &admin.token(&caller).await?;
     ordering::one_order_is_shipped_and_one_is_cancelled(&caller, &grace.access_token, token)
         .await
-        .context("orders on their way")?;
+        .context("the life of orders")?;
     println!("orders: pass");
 
     let services = [

@@ -1,5 +1,5 @@
-//! Two replicas of each service that consumes: events keep their order and have one effect each, also while a replica comes
-//! and while one goes.
+//! Two replicas of each consuming service: events keep their order and have one effect each, also while a replica joins
+//! or leaves.
 
 use anyhow::Result;
 use scenarios::Caller;

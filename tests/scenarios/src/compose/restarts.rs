@@ -1,4 +1,5 @@
-//! Each part is restarted, and most are killed, under load: nothing is lost, nothing else is restarted, and the load goes on.
+//! Restarts each part and kills most of them, under load: nothing is lost, no other part restarts, and the load
+//! continues.
 
 use anyhow::{Context as _, Result, ensure};
 use scenarios::Caller;
@@ -8,10 +9,10 @@ use crate::containers::Containers;
 
 const USERS: usize = 4;
 
-/// Calls of the load before each fault and after it.
+/// Calls of the load before and after each fault.
 const CALLS: usize = 20;
 
-/// What takes part in a call or an event, and what only takes mails.
+/// Parts of a call or event flow, and one that only accepts mails.
 const PARTS: [&str; 7] = [
     "rabbitmq",
     "postgres",
@@ -58,7 +59,7 @@ async fn recovered(
     let now = containers.starts_besides(part).await?;
     ensure!(
         now == *others,
-        "with {part} others were restarted: {others:?}, then {now:?}"
+        "the restart of {part} restarted others: {others:?}, then {now:?}"
     );
     load.goes_on(CALLS).await.with_context(why)
 }

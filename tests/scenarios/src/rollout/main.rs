@@ -1,14 +1,14 @@
-//! Replaces every replica of every service by another release under load, and then goes back. Both releases share databases and
-//! broker meanwhile.
+//! Replaces every replica of every service with another release under load, and rolls back. Meanwhile both releases
+//! share databases and broker.
 //!
-//! Nothing may be lost, duplicated or reordered, and no process may end with a failure. `cargo xtask rollout` builds both releases
+//! Nothing may be lost, duplicated or reordered, and no process may fail. `cargo xtask rollout` builds both releases
 //! and starts this program.
 
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "the verdict is what this program is for"
+    reason = "its purpose is to print a verdict"
 )]
 
 mod service;

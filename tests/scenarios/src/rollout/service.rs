@@ -1,4 +1,4 @@
-//! One service with some replicas on one database, and a channel that spreads calls over those that serve.
+//! One service with several replicas on one database, and a channel that distributes calls over the serving ones.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use tokio::sync::mpsc::Sender;
 use tonic::transport::channel::Change;
 use tonic::transport::{Channel, Endpoint};
 
-/// Changes of replicas that may wait to be noticed.
+/// How many changes of replicas the channel may queue.
 const CHANGES: usize = 16;
 
-/// Programs of one state of the source.
+/// The programs of one commit.
 pub(crate) struct Release {
     pub(crate) name: &'static str,
     pub(crate) folder: PathBuf,
@@ -35,7 +35,7 @@ struct Replica {
 }
 
 impl Service {
-    /// Starts the replicas. They begin to serve later, because each service waits for events of the others.
+    /// Starts the replicas. They serve later, because each service waits for events of the others.
     pub(crate) async fn start(
         name: &'static str,
         release: &Release,
@@ -69,7 +69,7 @@ impl Service {
         self.channel.clone()
     }
 
-    /// Waits until all replicas serve, and gives them calls.
+    /// Waits until all replicas serve, and sends them calls.
     pub(crate) async fn serving(&mut self) -> Result<()> {
         for replica in &mut self.replicas {
             replica.program.serving(replica.address).await?;
@@ -81,7 +81,7 @@ impl Service {
         Ok(())
     }
 
-    /// Starts a replica of `release`, and stops the one in its place as soon as the new one serves.
+    /// Starts a replica of `release`, and stops the old one in its place after the new one serves.
     pub(crate) async fn replace(&mut self, place: usize, release: &Release) -> Result<()> {
         let mut next = self.start_replica(release)?;
         next.program.serving(next.address).await?;
@@ -95,7 +95,7 @@ impl Service {
         last.program.stop().await
     }
 
-    /// Shuts all replicas down.
+    /// Shuts down all replicas.
     pub(crate) async fn stop(self) -> Result<()> {
         for replica in self.replicas {
             replica.program.stop().await?;

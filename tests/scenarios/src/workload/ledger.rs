@@ -1,13 +1,13 @@
-//! What callers were told, against what is found in the end. Pure.
+//! Compares the answers that callers got with the data at the end. Pure.
 //!
-//! Each order has a word of its own as its article, so that it is found again whatever became of its answer. An event has one
-//! effect: as many mails of each kind as there are orders that came so far, each of another event.
+//! Each order has a unique word as its article, so it is found even without an answer. An event has one effect: there
+//! are as many mails of each kind as orders that reached that step, each from a different event.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::AddAssign;
 
-/// How far an order has come.
+/// The progress of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Placed,
@@ -19,18 +19,18 @@ impl Step {
     pub(super) const ALL: [Self; 3] = [Self::Placed, Self::Confirmed, Self::Shipped];
 }
 
-/// Of one user.
+/// The answers that one user got.
 #[derive(Default)]
 pub(super) struct Ledger {
     attempted: BTreeSet<String>,
     acknowledged: BTreeMap<String, Step>,
 }
 
-/// Of one user, in the end.
+/// The data of one user at the end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     pub(super) orders: Vec<(String, Step)>,
-    /// Of what each mail tells, and the id of its event.
+    /// The step of each mail, and the id of its event.
     pub(super) mails: Vec<(Step, String)>,
 }
 
@@ -39,13 +39,13 @@ pub struct Verdict {
     acknowledged: usize,
     orders: usize,
     mails: usize,
-    /// Acknowledged, and not there or not that far; or without its mail.
+    /// Acknowledged, but missing or in an earlier state; or without its mail.
     lost: usize,
-    /// The same twice.
+    /// Found twice.
     doubled: usize,
-    /// Never asked for.
+    /// Never requested.
     ghost: usize,
-    /// Versions that went backwards, or never came.
+    /// Versions that went backwards, or never arrived.
     disorder: usize,
 }
 
@@ -58,7 +58,7 @@ impl Ledger {
         self.acknowledged.insert(word.to_owned(), step);
     }
 
-    /// Steps that were acknowledged.
+    /// The number of acknowledged steps.
     pub(super) fn steps(&self) -> usize {
         let steps = self.acknowledged.values().map(|&step| steps_to(step));
         steps.sum()
@@ -152,7 +152,7 @@ fn steps_to(step: Step) -> usize {
 mod tests {
     use super::*;
 
-    /// One order that was shipped, one that was placed.
+    /// One shipped and one placed order.
     fn sound() -> (Ledger, Found) {
         let mut ledger = Ledger::default();
         for (word, step) in [("a", Step::Shipped), ("b", Step::Placed)] {
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_and_is_found_passes() {
+    fn acknowledged_and_found_orders_pass() {
         let verdict = judged(|_, _| ());
         assert!(verdict.passes(), "{verdict}");
         assert_eq!(verdict.acknowledged, 4);
     }
 
     #[test]
-    fn an_acknowledged_order_that_is_not_there_or_not_that_far_is_lost() {
+    fn an_acknowledged_order_that_is_missing_or_behind_is_lost() {
         let gone = judged(|_, found| found.orders.truncate(1));
         assert!(gone.lost > 0, "{gone}");
         let behind = judged(|ledger, _| ledger.acknowledge("b", Step::Shipped));
@@ -209,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_lost_and_another_one_doubled_do_not_make_up_for_each_other() {
+    fn a_lost_mail_and_a_doubled_one_do_not_cancel_out() {
         let verdict = judged(|_, found| found.mails[3] = (Step::Placed, "1".to_owned()));
         assert_eq!((verdict.lost, verdict.doubled), (1, 1));
     }
 
     #[test]
-    fn one_command_with_two_orders_is_doubled_and_one_that_nobody_gave_is_a_ghost() {
+    fn a_second_order_is_doubled_and_an_unrequested_one_is_a_ghost() {
         let again = judged(|_, found| found.orders.push(("b".to_owned(), Step::Placed)));
         assert!(again.doubled > 0, "{again}");
         let ghost = judged(|_, found| {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_whose_answer_was_lost_may_be_there() {
+    fn an_order_with_a_lost_answer_may_exist() {
         let verdict = judged(|ledger, found| {
             ledger.attempt("c");
             found.orders.push(("c".to_owned(), Step::Placed));

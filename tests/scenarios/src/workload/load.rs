@@ -1,5 +1,5 @@
-//! A light load that goes on while things around it break: a few users who order and rename themselves, and an admin who
-//! confirms and ships. A call that nobody could answer is made again with the same request id, as clients do.
+//! A light load that continues during faults: a few users order and rename themselves, and an admin confirms and ships.
+//! An unanswered call is repeated with the same request id, as clients do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ use super::ledger::{Ledger, Step};
 use crate::Caller;
 use crate::caller::{PASSWORD, authorized, is_passing, line};
 
-/// Between two orders of a user.
+/// The pause between two orders of a user.
 const PACE: Duration = Duration::from_secs(1);
 
-/// Between two attempts at a call.
+/// The pause between two attempts of a call.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// No fault of a run lasts as long.
+/// Longer than any fault of a run.
 const HANGS: Duration = Duration::from_secs(180);
 
 pub(super) struct Load {
@@ -33,7 +33,7 @@ pub(super) struct Load {
     workers: JoinSet<Result<Worker>>,
 }
 
-/// A user under load, and what the user was told.
+/// A user under load, and the answers that the user got.
 pub(super) struct Worker {
     pub(super) caller: Caller,
     pub(super) user_id: String,
@@ -41,7 +41,7 @@ pub(super) struct Worker {
     pub(super) token: String,
     admin: String,
     pub(super) ledger: Ledger,
-    /// How often the name was changed, which stands in it.
+    /// The number of renames, which is part of the name.
     pub(super) renamed: usize,
 }
 
@@ -60,7 +60,7 @@ impl Load {
         }
     }
 
-    /// Waits for so many more calls to be answered.
+    /// Waits until `calls` more calls are answered.
     pub(super) async fn goes_on(&mut self, calls: usize) -> Result<()> {
         let until = self.calls.load(Ordering::Relaxed) + calls;
         let counting = async {
@@ -72,12 +72,12 @@ impl Load {
             counted = tokio::time::timeout(HANGS, counting) => counted.context("the load does not go on"),
             Some(early) = self.workers.join_next() => {
                 early??;
-                bail!("a worker has ended before its time")
+                bail!("a worker ended too early")
             }
         }
     }
 
-    /// Ends it, and returns what became of each user.
+    /// Ends the load, and returns the workers with their results.
     pub(super) async fn end(mut self) -> Result<Vec<Worker>> {
         self.ended.store(true, Ordering::Relaxed);
         let mut workers = Vec::new();
@@ -101,7 +101,7 @@ impl Worker {
             ledger: Ledger::default(),
             renamed: 0,
         };
-        // From here on the order service knows the user, and whatever it says otherwise is wrong.
+        // From now on the order service knows the user; an answer that denies it is a failure.
         let word = worker.word("first");
         worker.ledger.attempt(&word);
         caller.place(&worker.token, &word).await?;
@@ -199,18 +199,18 @@ impl Worker {
         Ok(())
     }
 
-    /// A word that no other order has.
+    /// A unique word for an order.
     pub(super) fn word(&self, word: &str) -> String {
         format!("{}/{word}", self.user_id)
     }
 }
 
-/// The name of a user who was renamed so often.
+/// The name of a user after this many renames.
 pub(super) fn name(renamed: usize) -> String {
     format!("Number {renamed}")
 }
 
-/// Calls until somebody answers, and fails with an answer that a repetition would not change.
+/// Repeats a call until it is answered. Fails on an error that a repetition would not change.
 pub(super) async fn until_answered<T>(
     method: &str,
     mut call: impl AsyncFnMut() -> Result<T, Status>,

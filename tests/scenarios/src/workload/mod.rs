@@ -1,7 +1,7 @@
-//! A light load that goes on while things around it change, and the verdict on what is left of it.
+//! A light load that continues during changes, and the verdict on its results.
 //!
-//! A few users order and rename themselves, an admin confirms and ships. The verdict compares acknowledged calls with the orders and
-//! mails that are there in the end.
+//! A few users order and rename themselves, an admin confirms and ships. The verdict compares acknowledged calls with
+//! the orders and mails at the end.
 
 use anyhow::{Result, ensure};
 
@@ -17,12 +17,12 @@ pub use self::ledger::Verdict;
 use self::load::{Load, Worker};
 use self::views::Views;
 
-/// The user that may confirm and ship.
+/// The user who may confirm and ship.
 pub struct Admin {
     email: String,
 }
 
-/// Users under load. It needs a [`LocalSet`](tokio::task::LocalSet).
+/// Users under load. Needs a [`LocalSet`](tokio::task::LocalSet).
 pub struct Workload {
     token: String,
     views: Views,
@@ -30,10 +30,7 @@ pub struct Workload {
 }
 
 impl Admin {
-    /// Registers the address, which `ADMIN_EMAILS` has to name, and verifies it.
-    ///
-    /// # Errors
-    /// What the service answers, or where no mail comes.
+    /// Registers and verifies the address, which must be in `ADMIN_EMAILS`.
     pub async fn register(caller: &Caller, email: String) -> Result<Self> {
         caller.register(&email, "The Admin").await?;
         caller.verify(&email).await?;
@@ -41,9 +38,6 @@ impl Admin {
     }
 
     /// A new access token. It works for 15 minutes.
-    ///
-    /// # Errors
-    /// What the service answers.
     pub async fn token(&self, caller: &Caller) -> Result<String> {
         let tokens = caller.log_in(&self.email, PASSWORD).await?;
         Ok(tokens.access_token)
@@ -51,10 +45,7 @@ impl Admin {
 }
 
 impl Workload {
-    /// Registers `users` users with addresses that begin with `name`, and starts to call.
-    ///
-    /// # Errors
-    /// Where a user cannot register or order.
+    /// Registers `users` users with addresses that begin with `name`, and starts calling.
     pub async fn start(caller: &Caller, admin: &Admin, name: &str, users: usize) -> Result<Self> {
         let token = admin.token(caller).await?;
         let mut workers = Vec::new();
@@ -74,18 +65,12 @@ impl Workload {
     }
 
     /// Waits until `calls` more calls are answered.
-    ///
-    /// # Errors
-    /// Where the load stands still, or a call gets an answer that a retry would not change.
     pub async fn goes_on(&mut self, calls: usize) -> Result<()> {
         self.load.goes_on(calls).await
     }
 
-    /// Ends the load, waits for its effects and judges them. `deaths` says whether a process was killed meanwhile: only then may a
-    /// mail come twice.
-    ///
-    /// # Errors
-    /// Where something was lost, duplicated or out of order.
+    /// Ends the load, waits for its effects and judges them. `deaths`: a process was killed meanwhile; only then may a
+    /// mail be sent twice.
     pub async fn end(self, deaths: bool) -> Result<Verdict> {
         let mut workers = self.load.end().await?;
         let mut verdict = Verdict::default();

@@ -1,4 +1,4 @@
-//! What is found once the load has ended and all that it has caused has come about.
+//! The data after the load has ended and all its effects have happened.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::load::{Worker, name, until_answered};
 use crate::caller::authorized;
 use crate::patience::eventually;
 
-/// What a backlog may take to drain.
+/// How long a backlog may take to drain.
 const DRAINS: Duration = Duration::from_secs(180);
 
-/// The verdict on one user; `inversions` are those that were seen on the way.
+/// The verdict on one user; `inversions` were counted during the load.
 pub(super) async fn judge(worker: &mut Worker, admin: &str, inversions: usize) -> Result<Verdict> {
     let mut found = Found::default();
     let complete = eventually("every order has its mails", DRAINS, async || {
@@ -32,7 +32,7 @@ pub(super) async fn judge(worker: &mut Worker, admin: &str, inversions: usize) -
             Err(format!("{mails} of {expected} mails"))
         }
     });
-    // What does not come is counted.
+    // Missing mails are counted below.
     let complete = complete.await.is_ok();
     let unheard = usize::from(!all_heard(worker, admin).await?);
     let verdict = worker.ledger.judge(&found, inversions + unheard);
@@ -50,13 +50,12 @@ async fn look(worker: &Worker) -> Result<Found> {
     })
     .await?;
     let steps = orders.into_iter().map(|order| {
-        let step =
-            step_of(order.state()).context("an order in a state that nobody brought about")?;
+        let step = step_of(order.state()).context("an order in an unexpected state")?;
         let line = order
             .lines
             .into_iter()
             .next()
-            .context("an order of nothing")?;
+            .context("an order without lines")?;
         Ok((line.sku, step))
     });
     let sent = mails
@@ -65,12 +64,13 @@ async fn look(worker: &Worker) -> Result<Found> {
     Ok(Found {
         orders: steps.collect::<Result<_>>()?,
         mails: sent
-            .filter_map(|mail| Some((step_told(mail.kind())?, mail.event_id)))
+            .filter_map(|mail| Some((step_of_mail(mail.kind())?, mail.event_id)))
             .collect(),
     })
 }
 
-/// Whether the order service has handled each event of the user, the last one included: it takes them in order only.
+/// Whether the order service has handled every event of the user, including the last one: it handles them only in
+/// order.
 async fn all_heard(worker: &Worker, admin: &str) -> Result<bool> {
     let caller = &worker.caller;
     let request = GetUserRequest {
@@ -99,7 +99,7 @@ async fn all_heard(worker: &Worker, admin: &str) -> Result<bool> {
     Ok(heard.await.is_ok())
 }
 
-/// The version of the last event of the user that the order service has handled.
+/// The version of the user's last event that the order service has handled.
 pub(super) async fn heard_version(worker: &Worker, admin: &str) -> Result<i64> {
     let request = GetUserViewRequest {
         user_id: worker.user_id.clone(),
@@ -113,7 +113,7 @@ pub(super) async fn heard_version(worker: &Worker, admin: &str) -> Result<i64> {
     Ok(view.user_version)
 }
 
-/// A mail that is written now names the last name, and no earlier one.
+/// A new mail must use the last name.
 async fn last_name(worker: &mut Worker) -> Result<()> {
     let order_id = worker.place(&worker.word("last")).await?;
     let greeting = format!("Hello {},", name(worker.renamed));
@@ -121,7 +121,7 @@ async fn last_name(worker: &mut Worker) -> Result<()> {
     eventually(&what, DRAINS, async || {
         let mails = worker.caller.mailbox.mails(&order_id).await;
         let mails = mails.map_err(|error| format!("{error:#}"))?;
-        let mail = mails.first().ok_or("there is none")?;
+        let mail = mails.first().ok_or("there is no mail")?;
         if mail.text.contains(&greeting) {
             Ok(())
         } else {
@@ -131,7 +131,8 @@ async fn last_name(worker: &mut Worker) -> Result<()> {
     .await
 }
 
-/// The mails as their recipients have them: for every step of an order one. Where nothing has died, none came twice.
+/// The mails as their recipients see them: one for every step of an order. If no process was killed, none is sent
+/// twice.
 pub(super) async fn one_mail_each(workers: &[Worker]) -> Result<()> {
     for worker in workers {
         let orders = worker.caller.orders_of(&worker.token).await?;
@@ -161,7 +162,7 @@ fn step_of(state: OrderState) -> Option<Step> {
     }
 }
 
-fn step_told(kind: NotificationKind) -> Option<Step> {
+fn step_of_mail(kind: NotificationKind) -> Option<Step> {
     match kind {
         NotificationKind::OrderPlaced => Some(Step::Placed),
         NotificationKind::OrderConfirmed => Some(Step::Confirmed),

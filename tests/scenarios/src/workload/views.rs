@@ -1,5 +1,4 @@
-//! Looks all the time at what the order service has heard of some users: a version that goes backwards was handled out of
-//! order.
+//! Polls the order service's view of some users: a version that goes backwards was handled out of order.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::Caller;
 use crate::caller::authorized;
 
-/// Between two looks.
+/// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Views {
@@ -19,7 +18,7 @@ pub(super) struct Views {
     _watching: JoinSet<()>,
 }
 
-/// Of one user.
+/// The versions of one user.
 #[derive(Default)]
 struct Seen {
     highest: i64,
@@ -55,7 +54,7 @@ impl Views {
         }
     }
 
-    /// How often what was heard of the user went backwards so far.
+    /// How often the user's version went backwards so far.
     pub(super) fn inversions(&self, user_id: &str) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(user_id).map_or(0, |seen| seen.inversions)

@@ -26,6 +26,10 @@ use crate::stored;
 use crate::transport::{Binding, TransportError, dead_letter_queue};
 use store::sql;
 
+/// How long to wait for the lock: a child process that is just being started holds all files of its parent for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
+
 pub(super) struct QueueFile {
     db: Database,
     state: Mutex<State>,
@@ -57,7 +61,7 @@ impl QueueFile {
             std::fs::create_dir_all(folder).map_err(fail)?;
         }
         let lock = File::create(path.with_extension("lock")).map_err(fail)?;
-        if lock.try_lock().is_err() {
+        if !locked(&lock).await {
             return Err(TransportError::new(
                 action(),
                 "another process has it open; stop it, or use another data folder",
@@ -202,6 +206,16 @@ impl QueueFile {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Locks the file for as long as it is open. `false`: another process has it, and keeps it.
+async fn locked(file: &File) -> bool {
+    let locking = async {
+        while file.try_lock().is_err() {
+            tokio::time::sleep(LOCK_LOOK).await;
+        }
+    };
+    tokio::time::timeout(LOCK_PATIENCE, locking).await.is_ok()
 }
 
 async fn connect(path: &Path) -> Result<Database, sqlx::Error> {
