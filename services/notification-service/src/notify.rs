@@ -13,7 +13,7 @@ use crate::notification::{Content, Kind, Letter, Recipient, SealedCode};
 use crate::store::{self, recipients};
 use crate::templates::one_line;
 
-/// Writes the mail that `content` makes with the user's name, if the user has an account and wants it.
+/// Writes the mail that `content` makes with the user's name, if the user has an account. For kinds that every user gets.
 ///
 /// # Errors
 /// *Retry* if the user is still unknown, *reject* if the id is invalid.
@@ -25,32 +25,28 @@ pub async fn user(
     content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
     let user_id = parse(user_id)?;
-    let Some((recipient, wanted)) = recipients::find_with_preferences(transaction, user_id).await?
-    else {
+    let Some(recipient) = recipients::find(transaction, user_id).await? else {
         return Ok(());
     };
-    if !wanted.includes(kind) {
-        tracing::debug!(?kind, "the user wants no such mails");
-        return Ok(());
-    }
     let content = content(&recipient.display_name);
     enqueue(transaction, &recipient, kind, content, None, delivered).await?;
     Ok(())
 }
 
-/// Writes the mails that `content` makes for several events, in one statement. Deleted accounts get none.
+/// Writes the mails that `content` makes for several events about orders, in one statement. Deleted accounts get none. A mail that
+/// its user does not want is kept as *suppressed* and not sent.
 ///
 /// # Errors
 /// *Retry* if one of the users is still unknown, *reject* if an id is invalid.
-pub async fn users<E>(
+pub async fn about_orders<E>(
     transaction: &Transaction,
     events: &[Received<'_, E>],
     kind: Kind,
-    user_id: impl Fn(&E) -> Result<Uuid, Error>,
+    order_and_user: impl Fn(&E) -> (&str, &str),
     content: impl Fn(&str, &E) -> Content,
 ) -> Result<(), HandlerError> {
-    let ids: Result<Vec<Uuid>, Error> = events.iter().map(|it| user_id(&it.event)).collect();
-    let ids = ids?;
+    let ids = events.iter().map(|it| parse(order_and_user(&it.event).1));
+    let ids: Vec<Uuid> = ids.collect::<Result<_, Error>>()?;
     let known = recipients::find_all_with_preferences(transaction, &ids).await?;
     let mut letters = Vec::with_capacity(events.len());
     for (received, user_id) in events.iter().zip(ids) {
@@ -60,16 +56,18 @@ pub async fn users<E>(
         let Some(recipient) = recipient else {
             continue;
         };
-        if !wanted.includes(kind) {
-            received.in_scope(|| tracing::debug!(?kind, "the user wants no such mails"));
-            continue;
-        }
         let content = content(&recipient.display_name, &received.event);
-        let letter = || letter(recipient, kind, content, None, received.delivered);
-        letters.push(received.in_scope(letter));
+        let (order_id, _) = order_and_user(&received.event);
+        letters.push(received.in_scope(|| Letter {
+            order_id: Uuid::parse_str(order_id).ok(),
+            suppressed: !wanted.includes(kind),
+            ..letter(recipient, kind, content, None, received.delivered)
+        }));
     }
     if !letters.is_empty() {
         store::insert_letters(transaction, &letters).await?;
+    }
+    if letters.iter().any(|letter| !letter.suppressed) {
         mailer::wake(transaction);
     }
     Ok(())
@@ -136,6 +134,8 @@ fn letter(
         html: content.html,
         code,
         original_id: None,
+        order_id: None,
+        suppressed: false,
         created_at_ms: delivered.now_ms,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),

@@ -128,15 +128,20 @@ impl Consumer {
             consumer: self.pipeline.consumer(),
             missing_after: self.config.missing_after,
         };
+        let reconciling = async {
+            tokio::join!(
+                comparing.run(&self.store, &stop),
+                self.complete.run(&self.store, &stop),
+                self.announced
+                    .keep(&self.store, self.pipeline.consumer(), &stop),
+            )
+        };
         tokio::join!(
             self.receive(&stop),
             self.take_in_dead_letters(&stop),
             retries.run(&stop),
             retries.keep_bounds(&stop),
-            comparing.run(&self.store, &stop),
-            self.complete.run(&self.store, &stop),
-            self.announced
-                .keep(&self.store, self.pipeline.consumer(), &stop),
+            store::end_soon(&stop, reconciling),
         );
     }
 

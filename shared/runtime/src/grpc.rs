@@ -30,6 +30,7 @@ mod streaming;
 mod tls;
 mod trace;
 mod unread;
+pub(crate) mod why;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

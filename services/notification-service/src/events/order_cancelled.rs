@@ -10,12 +10,11 @@ pub async fn handle(
     transaction: &Transaction,
     events: Vec<Received<'_, OrderCancelled>>,
 ) -> Result<(), HandlerError> {
-    let to = |order: &OrderCancelled| notify::parse(&order.user_id);
-    notify::users(
+    notify::about_orders(
         transaction,
         &events,
         Kind::OrderCancelled,
-        to,
+        |order| (&order.order_id, &order.user_id),
         templates::order_cancelled,
     )
     .await

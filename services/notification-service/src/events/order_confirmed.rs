@@ -10,12 +10,11 @@ pub async fn handle(
     transaction: &Transaction,
     events: Vec<Received<'_, OrderConfirmed>>,
 ) -> Result<(), HandlerError> {
-    let to = |order: &OrderConfirmed| notify::parse(&order.user_id);
-    notify::users(
+    notify::about_orders(
         transaction,
         &events,
         Kind::OrderConfirmed,
-        to,
+        |order| (&order.order_id, &order.user_id),
         templates::order_confirmed,
     )
     .await

@@ -10,12 +10,11 @@ pub async fn handle(
     transaction: &Transaction,
     events: Vec<Received<'_, OrderPlaced>>,
 ) -> Result<(), HandlerError> {
-    let to = |order: &OrderPlaced| notify::parse(&order.user_id);
-    notify::users(
+    notify::about_orders(
         transaction,
         &events,
         Kind::OrderPlaced,
-        to,
+        |order| (&order.order_id, &order.user_id),
         templates::order_placed,
     )
     .await

@@ -17,6 +17,7 @@ use super::Guard;
 use crate::address::ClientAddress;
 use crate::grpc::Rates;
 use crate::grpc::marks::NoFault;
+use crate::grpc::why::CalledBy;
 
 #[derive(Clone)]
 pub(crate) struct AuthLayer {
@@ -77,6 +78,10 @@ where
             let admitted = guard.admit(method, request.headers()).await;
             let user = admitted.as_ref().ok().copied().flatten();
             let address = ClientAddress::of_http(&request);
+            if let Some(called_by) = request.extensions().get::<CalledBy>() {
+                let user = user.map(|user| user.user_id.to_string());
+                called_by.is(user.unwrap_or_else(|| address.to_string()));
+            }
             if let Err(too_many) = rates.count(method, user.map(|user| user.user_id), address) {
                 return Ok(too_many.into_http());
             }

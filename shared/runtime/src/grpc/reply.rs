@@ -97,11 +97,13 @@ impl http_body::Body for Watched {
         }
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
-                if let Some(found) = frame.trailers_mut().and_then(remap::status_in) {
+                if let Some(trailers) = frame.trailers_mut()
+                    && let Some(found) = remap::status_in(trailers)
+                {
                     if found.is_clients {
                         this.outcome.excuse();
                     }
-                    this.outcome.is(found.code);
+                    this.outcome.is_in(found.code, trailers);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -132,6 +132,7 @@ where
         let durations = self.layer.durations.clone();
         let open = self.layer.open(&method);
         let mut outcome = Outcome::open(span.clone(), &method, name, durations, open);
+        request.extensions_mut().insert(outcome.caller());
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
         // Begun here and not at the first poll: so it never expires after the transport's own timer, whose answer
         // has the wrong code.
@@ -179,7 +180,7 @@ fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -
             if found.is_clients {
                 outcome.excuse();
             }
-            outcome.is(found.code);
+            outcome.is_in(found.code, response.headers());
         }
         // What is no gRPC (a wrong content type) is refused with an HTTP status alone.
         None if !response.status().is_success() => outcome.is(Code::InvalidArgument),

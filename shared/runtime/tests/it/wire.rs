@@ -78,10 +78,9 @@ impl Wire {
     pub(crate) async fn has_goaway(&mut self) -> bool {
         tokio::task::yield_now().await;
         let mut bytes = [0; 4096];
-        match self.socket.try_read(&mut bytes) {
-            Ok(length) => self.received.extend_from_slice(&bytes[..length]),
-            // A connection that is closed has no frames left.
-            Err(_) => {}
+        // A connection that is closed has no frames left.
+        if let Ok(length) = self.socket.try_read(&mut bytes) {
+            self.received.extend_from_slice(&bytes[..length]);
         }
         while let Some((kind, _)) = self.take() {
             if kind == GOAWAY {
