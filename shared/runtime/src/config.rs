@@ -4,6 +4,7 @@
 //! [`Settings::check`]. Every mistake is collected first and all are named at once, with flag, variable, what was given
 //! and what is expected; what a secret was given is never shown. Flags win over the environment, which wins over files.
 
+mod callers;
 mod clients;
 mod database;
 mod described;
@@ -16,6 +17,7 @@ mod problems;
 mod telemetry;
 mod tls;
 
+pub use callers::{CallerArgs, CallerConfig};
 pub use clients::{ClientArgs, ClientConfig};
 pub use database::DatabaseArgs;
 pub use described::Described;

@@ -44,7 +44,7 @@ pub use ddl::create;
 pub use doubt::Doubt;
 pub use errors::{
     Class, class, is_conflict, is_full, is_transient, is_unavailable, is_unique_violation,
-    unique_violation,
+    is_unstorable_text, unique_violation,
 };
 pub use host::host_name;
 pub use migrate::{migrate, migrate_at, ready_schema};

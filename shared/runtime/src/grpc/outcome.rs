@@ -1,15 +1,17 @@
 //! How a call ended: one log line, one measurement and the span's status, whatever happened, also where the client went away.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use http::HeaderMap;
 use opentelemetry::metrics::Histogram;
 use opentelemetry::{KeyValue, global};
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Code, Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::marks::Admitted;
 use super::why::{CalledBy, Why};
 
 /// In seconds, as OpenTelemetry's RPC conventions have them.
@@ -27,9 +29,24 @@ pub(super) fn durations() -> Histogram<f64> {
         .build()
 }
 
-/// Marks a response: the service is not at fault, even if the code is a failure.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NoFault;
+/// Counts the calls that have begun and are not answered to the end.
+#[derive(Default)]
+pub(super) struct Open(Option<Arc<AtomicUsize>>);
+
+impl Open {
+    pub(super) fn counted_in(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Some(Arc::clone(open)))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(open) = &self.0 {
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
 
 /// An open call. It is reported once: by [`Outcome::is`], or as cancelled when it is dropped before.
 pub(super) struct Outcome {
@@ -42,13 +59,20 @@ pub(super) struct Outcome {
     excused: bool,
     caller: CalledBy,
     why: Why,
-    /// The call's share of the server, given back when the last byte of the answer is gone.
-    permit: Option<OwnedSemaphorePermit>,
+    /// What the call has of the server, given back when the last byte of the answer is gone.
+    slot: Option<Admitted>,
+    _open: Open,
 }
 
 impl Outcome {
     /// `name` is what the method is called where names must not grow with what callers invent.
-    pub(super) fn open(span: Span, method: &str, name: &str, durations: Histogram<f64>) -> Self {
+    pub(super) fn open(
+        span: Span,
+        method: &str,
+        name: &str,
+        durations: Histogram<f64>,
+        open: Open,
+    ) -> Self {
         Self {
             span,
             method: method.to_owned(),
@@ -59,12 +83,13 @@ impl Outcome {
             excused: false,
             caller: CalledBy::default(),
             why: Why::default(),
-            permit: None,
+            slot: None,
+            _open: open,
         }
     }
 
-    pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
-        self.permit = Some(permit);
+    pub(super) fn hold(&mut self, slot: Admitted) {
+        self.slot = Some(slot);
     }
 
     /// Where the guard says who calls.
@@ -95,7 +120,7 @@ impl Outcome {
         let status = name(code);
         self.span.record("rpc.status_code", status);
         let is_fault = is_server_fault(code) && !self.excused;
-        let is_error = is_fault || code == Code::Unimplemented;
+        let is_error = is_fault || (code == Code::Unimplemented && !self.excused);
         if is_error {
             self.span.record("otel.status_code", "ERROR");
             self.span.set_attribute("error.type", status);
@@ -115,6 +140,9 @@ impl Outcome {
             Code::Ok => tracing::info!(method, status, duration_ms, "call"),
             _ if is_fault => {
                 tracing::error!(method, status, reason, field, caller, duration_ms, "call");
+            }
+            _ if self.excused => {
+                tracing::info!(method, status, reason, field, caller, duration_ms, "call");
             }
             Code::ResourceExhausted
             | Code::Unimplemented
@@ -195,7 +223,7 @@ mod tests {
         let reader = PeriodicReader::builder(exporter.clone()).build();
         let provider = SdkMeterProvider::builder().with_reader(reader).build();
         let durations = provider.meter("test").f64_histogram("duration").build();
-        let mut outcome = Outcome::open(Span::none(), "m", "m", durations);
+        let mut outcome = Outcome::open(Span::none(), "m", "m", durations, Open::default());
         if excused {
             outcome.excuse();
         }
@@ -217,8 +245,10 @@ mod tests {
     #[test]
     fn only_what_is_our_fault_is_measured_as_an_error() {
         let is_error = |code, excused| measured(code, excused).contains(&"error.type".to_owned());
-        assert!(is_error(Code::Unavailable, false));
-        assert!(!is_error(Code::Unavailable, true));
+        for code in [Code::Unavailable, Code::Internal, Code::Unimplemented] {
+            assert!(is_error(code, false), "{code:?}");
+            assert!(!is_error(code, true), "{code:?}");
+        }
         assert!(!is_error(Code::Unauthenticated, false));
     }
 }
