@@ -27,7 +27,7 @@ fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
 }
 
 #[test]
-fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
+fn the_event_catalogue_names_the_file_of_every_effect() {
     let architecture = read("ARCHITECTURE.md");
     for participant in participants() {
         let service = participant.service;
@@ -43,15 +43,23 @@ fn the_event_catalogue_names_every_handler_and_each_has_its_file() {
             .observed_types()
             .map(|event_type| (event_type, event(event_type).aggregate.to_owned()));
         for (event_type, name) in handled.chain(observed) {
-            let file = format!("events/{name}.rs");
-            let source = format!("services/{service}/src/{file}");
-            assert!(root().join(&source).exists(), "{source}");
+            let handler = format!("events/{name}.rs");
             let row = consumers(&architecture, event(event_type).routing_key);
-            let named = row.iter().any(|cell| {
-                let (named, files) = cell.split_once(": ").unwrap_or((cell, ""));
-                named == service && files.contains(&format!("`{file}`"))
+            let named = row
+                .iter()
+                .filter_map(|cell| cell.strip_prefix(service)?.strip_prefix(": "))
+                .flat_map(|files| files.split('`'));
+            let folder = root().join("services").join(service);
+            let is_named = named.into_iter().any(|file| {
+                let is_handler = file == handler && folder.join("src").join(file).exists();
+                // An event that only causes a mail has no handler of its own.
+                let is_mail = file.starts_with("templates/") && folder.join(file).exists();
+                is_handler || is_mail
             });
-            assert!(named, "{event_type}: the catalogue lacks {service}: {file}");
+            assert!(
+                is_named,
+                "{event_type}: the catalogue lacks {service}: {handler}"
+            );
         }
     }
 }

@@ -4,52 +4,47 @@
 //! comes later and erases this mail, too.
 
 use messaging::{Delivered, HandlerError, Received, Transaction, trace};
-use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::kinds::MailEvent;
 use crate::mailer;
-use crate::notification::{Content, Kind, Letter, Recipient, SealedCode};
+use crate::notification::{Letter, Recipient, SealedCode};
 use crate::store::{self, recipients};
 use crate::templates::one_line;
 
-/// Writes the mail that `content` makes with the user's name, if the user has an account and wants it.
+/// Writes the mail of `event`, if the user has an account and wants it.
 ///
 /// # Errors
 /// *Retry* if the user is still unknown, *reject* if the id is invalid.
-pub async fn user(
+pub async fn mail<E: MailEvent>(
     transaction: &Transaction,
-    user_id: &str,
-    kind: Kind,
+    event: &E,
     delivered: &Delivered,
-    content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
-    let user_id = parse(user_id)?;
+    let user_id = parse(event.user_id())?;
     let Some((recipient, wanted)) = recipients::find_with_preferences(transaction, user_id).await?
     else {
         return Ok(());
     };
-    if !wanted.includes(kind) {
-        tracing::debug!(?kind, "the user wants no such mails");
+    if !wanted.includes(E::KIND) {
+        tracing::debug!(kind = ?E::KIND, "the user wants no such mails");
         return Ok(());
     }
-    let content = content(&recipient.display_name);
-    enqueue(transaction, &recipient, kind, content, None, delivered).await?;
+    enqueue(transaction, &recipient, event, None, delivered).await?;
     Ok(())
 }
 
-/// Writes the mails that `content` makes for several events, in one statement. Deleted accounts get none.
+/// The handler of events that only cause a mail: writes the mails in one statement. Deleted accounts get none.
 ///
 /// # Errors
 /// *Retry* if one of the users is still unknown, *reject* if an id is invalid.
-pub async fn users<E>(
+pub async fn mails<E: MailEvent>(
     transaction: &Transaction,
-    events: &[Received<'_, E>],
-    kind: Kind,
-    user_id: impl Fn(&E) -> Result<Uuid, Error>,
-    content: impl Fn(&str, &E) -> Content,
+    events: Vec<Received<'_, E>>,
 ) -> Result<(), HandlerError> {
-    let ids: Result<Vec<Uuid>, Error> = events.iter().map(|it| user_id(&it.event)).collect();
+    let ids = events.iter().map(|it| parse(it.event.user_id()));
+    let ids: Result<Vec<Uuid>, Error> = ids.collect();
     let ids = ids?;
     let known = recipients::find_all_with_preferences(transaction, &ids).await?;
     let mut letters = Vec::with_capacity(events.len());
@@ -60,13 +55,13 @@ pub async fn users<E>(
         let Some(recipient) = recipient else {
             continue;
         };
-        if !wanted.includes(kind) {
+        if !wanted.includes(E::KIND) {
+            let kind = E::KIND;
             received.in_scope(|| tracing::debug!(?kind, "the user wants no such mails"));
             continue;
         }
-        let content = content(&recipient.display_name, &received.event);
-        let letter = || letter(recipient, kind, content, None, received.delivered);
-        letters.push(received.in_scope(letter));
+        let letter = || letter(recipient, &received.event, None, received.delivered);
+        letters.push(received.in_scope(letter)?);
     }
     if !letters.is_empty() {
         store::insert_letters(transaction, &letters).await?;
@@ -82,10 +77,9 @@ pub async fn users<E>(
 pub async fn of_code(
     transaction: &Transaction,
     recipient: Recipient,
-    kind: Kind,
+    event: &impl MailEvent,
     code: SealedCode,
     delivered: &Delivered,
-    content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
     let (db, user_id) = (transaction, recipient.user_id);
     // This event may arrive before `user.created`: then its data is used until that event replaces it.
@@ -93,41 +87,38 @@ pub async fn of_code(
     if recipients::find(db, user_id).await?.is_none() {
         return Ok(());
     }
-    let content = content(&recipient.display_name);
-    let code = Some(code);
-    enqueue(transaction, &recipient, kind, content, code, delivered).await?;
+    enqueue(transaction, &recipient, event, Some(code), delivered).await?;
     Ok(())
 }
 
-/// Writes a mail, which is sent after `transaction` has committed.
+/// Writes the mail of `event`, which is sent after `transaction` has committed.
 ///
 /// # Errors
-/// If the database refuses the row.
+/// If a template cannot write a value, or the database refuses the row.
 pub async fn enqueue(
     transaction: &Transaction,
     recipient: &Recipient,
-    kind: Kind,
-    content: Content,
+    event: &impl MailEvent,
     code: Option<SealedCode>,
     delivered: &Delivered,
-) -> Result<(), DbErr> {
-    let letter = letter(recipient, kind, content, code, delivered);
+) -> Result<(), Error> {
+    let letter = letter(recipient, event, code, delivered)?;
     store::insert_letter(transaction, &letter).await?;
     mailer::wake(transaction);
     Ok(())
 }
 
-fn letter(
+fn letter<E: MailEvent>(
     recipient: &Recipient,
-    kind: Kind,
-    content: Content,
+    event: &E,
     code: Option<SealedCode>,
     delivered: &Delivered,
-) -> Letter {
-    Letter {
+) -> Result<Letter, Error> {
+    let content = event.content(&recipient.display_name)?;
+    Ok(Letter {
         id: Uuid::now_v7(),
         user_id: recipient.user_id,
-        kind,
+        kind: E::KIND,
         event_id: delivered.envelope.id,
         email: recipient.email.clone(),
         display_name: one_line(&recipient.display_name),
@@ -139,7 +130,7 @@ fn letter(
         created_at_ms: delivered.now_ms,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
-    }
+    })
 }
 
 /// Parses the user id of an event.

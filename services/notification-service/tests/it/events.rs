@@ -7,7 +7,7 @@ use contracts::user::v1::UserCreated;
 use rstest::rstest;
 use testkit::{StoreKind, eventually_is, outbox};
 
-use crate::mails::{html, parsed, text, to};
+use crate::mails::{html, parsed, shown, text, to};
 use crate::samples::{cancelled, confirmed, placed, shipped};
 use crate::world::{World, correlation_id, registered};
 
@@ -93,7 +93,7 @@ async fn orders_are_confirmed_and_their_cancellation_is_told_with_its_reason(
     assert_eq!(sent.kind(), NotificationKind::OrderPlaced);
     let bytes = world.mails().bytes(&sent.notification_id);
     let mail = parsed(&bytes);
-    for form in [text(&mail), html(&mail)] {
+    for form in [text(&mail), shown(&html(&mail))] {
         assert!(form.contains(&order.order_id), "{form}");
         assert!(form.contains("2 x TEA-EARL-GREY at 4.50 EUR"), "{form}");
         assert!(form.contains("9.00 EUR"), "{form}");

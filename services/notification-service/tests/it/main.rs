@@ -22,6 +22,8 @@ mod files;
 #[cfg(test)]
 mod full_folder;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod list;
 #[cfg(test)]
 mod mail_server;
