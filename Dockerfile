@@ -1,10 +1,10 @@
-# An image for each program, from one compilation: `docker build --target order-service .`
+# An image per program, from one compilation: `docker build --target order-service .`
 #
-# cargo's registry and its target folder are caches of the builder, so that a change compiles our crates only. What is in the
-# images in the end is one program each: no shell, no package manager, no root.
+# cargo's registry and target folder are caches of the builder, so a change compiles only our crates. Each final image contains
+# one program: no shell, no package manager, no root.
 
 FROM rust:1-slim-trixie AS build
-# The compiler that the repository asks for: the image's own where it is that one, or else rustup fetches it.
+# The repository's compiler: the image's own if it is the same version, otherwise rustup downloads it.
 COPY rust-toolchain.toml /toolchain/
 RUN version="$(sed -n 's/^channel = "\(.*\)"$/\1/p' /toolchain/rust-toolchain.toml)" \
     && (rustc --version | grep -F "rustc $version " || rustup default "$version")
@@ -14,7 +14,7 @@ COPY proto proto
 COPY third_party third_party
 COPY shared shared
 COPY services services
-# Of the other packages no more than the workspace asks for: a test that changes has nothing compiled again.
+# Only the manifests of the other packages, so that a changed test recompiles nothing.
 COPY bench/Cargo.toml bench/
 COPY tests/Cargo.toml tests/
 COPY tests/fuzzing/Cargo.toml tests/fuzzing/
@@ -22,7 +22,7 @@ COPY tests/scenarios/Cargo.toml tests/scenarios/
 COPY xtask/Cargo.toml xtask/
 RUN mkdir bench/src tests/fuzzing/src tests/scenarios/src xtask/src \
     && touch bench/src/main.rs tests/fuzzing/src/lib.rs tests/scenarios/src/lib.rs xtask/src/main.rs
-# The times of files prove nothing here: what is cached may be younger than another checkout. So ours are compiled again.
+# File times are not reliable: the cache may be newer than this checkout. So our crates are always recompiled.
 RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=angarium-target,target=/src/target,sharing=locked \
     find proto services shared third_party -type f -exec touch {} + \
@@ -31,7 +31,7 @@ RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sha
     && mkdir /programs \
     && cp target/release/user-service target/release/order-service target/release/notification-service \
         target/release/angarium /programs/ \
-    # A volume that is mounted here begins as this folder's owner's.
+    # A volume mounted here gets this folder's owner.
     && mkdir -p /definitions
 
 FROM gcr.io/distroless/cc-debian13:nonroot AS runtime
@@ -42,7 +42,7 @@ LABEL org.opencontainers.image.title="Angarium" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 USER 65532:65532
-# People do not read the log of a container first.
+# Logs of containers are read by machines first.
 ENV LOG_FORMAT=json
 
 FROM runtime AS user-service
@@ -66,7 +66,7 @@ EXPOSE 50053
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/notification-service", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/notification-service"]
 
-# What goes before the services: one address, however many replicas there are.
+# The gateway in front of the services: one address for any number of replicas.
 FROM debian:trixie-slim AS gateway
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends haproxy \
@@ -77,11 +77,11 @@ USER 65532:65532
 EXPOSE 50051 50052 50053
 # Asks the services as a caller does: through the gateway.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["/usr/local/bin/angarium", "healthcheck"]
-# Ends calls in order; SIGTERM would cut them off.
+# Lets calls finish; SIGTERM would cut them off.
 STOPSIGNAL SIGUSR1
 ENTRYPOINT ["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
 
-# The operator's commands. Last, so that it is what `docker build .` builds.
+# The operator's commands. Last, so that `docker build .` builds this image.
 FROM runtime AS angarium
 COPY --from=build /programs/angarium /usr/local/bin/
 COPY --from=build --chown=65532:65532 /definitions /definitions

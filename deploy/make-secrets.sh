@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the secrets that docker-compose.yml names: a file each, random, in deploy/secrets or in the folder that is given. What
-# is there already stays, so it may be run again.
+# Creates the secrets that docker-compose.yml names: one random file each, in deploy/secrets or in the given folder. Existing
+# files stay, so it can be run again.
 #
-# In a container a file keeps its owner and its mode. So each may be read by whoever runs there, and outside nobody but their
-# owner gets into the folder.
+# In a container a file keeps its owner and mode. So all users may read each file, and outside the containers only the owner can
+# open the folder.
 set -eu
 umask 077
 
@@ -25,7 +25,7 @@ keep() { # NAME VALUE
 }
 
 keep postgres-superuser "$(random)"
-# A service is what has a folder of that name.
+# A service is a folder in services/.
 for service in "$(dirname "$0")"/../services/*-service; do
     service=${service##*/}
     name=$(printf '%s' "$service" | tr - _)
@@ -37,7 +37,7 @@ done
 keep secret-key "$(random)"
 keep mail-sealing-key "$(random)"
 keep grafana-admin "$(random)"
-# Not random: where the mails go, which holds a password as soon as it is a real server.
+# Not random: the mail server's URL, which contains a password for a real server.
 keep smtp-url 'smtp://maildev:1025?tls=none'
 
 echo "The secrets are in $folder."

@@ -28,9 +28,6 @@ pub(crate) struct Settings {
 }
 
 /// The table of both loads. It does not check effects.
-///
-/// # Errors
-/// If the arguments are wrong, or no call is answered OK.
 pub(crate) async fn run(settings: &Settings) -> Result<String> {
     let tokens = settings.tokens.as_ref().map(|file| {
         let text = std::fs::read_to_string(file);

@@ -49,9 +49,6 @@ pub(crate) struct Databases {
 
 impl Databases {
     /// Adds `bench_at` to the tables of orders and mails.
-    ///
-    /// # Errors
-    /// If a table is missing.
     pub(crate) async fn add_clocks(&self, orders: &str, mails: &str) -> Result<()> {
         for (pool, table) in [(&self.orders, orders), (&self.mails, mails)] {
             let adding = format!(
@@ -63,27 +60,18 @@ impl Databases {
     }
 
     /// Makes the server write the dirty pages of earlier loads, so that they are not part of the next load's cost.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub(crate) async fn checkpoint(&self) -> Result<()> {
         sqlx::query("CHECKPOINT").execute(&self.mails).await?;
         Ok(())
     }
 
     /// The database's time in microseconds.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub(crate) async fn now_us(&self) -> Result<i64> {
         let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
         Ok(sqlx::query_scalar(now).fetch_one(&self.mails).await?)
     }
 
     /// Waits until there is a mail row for each of `orders` orders.
-    ///
-    /// # Errors
-    /// If they do not appear in time.
     pub(crate) async fn all_written(
         &self,
         prefix: &str,
@@ -102,9 +90,6 @@ impl Databases {
     }
 
     /// Waits until every mail is sent and its event published. Returns when the last one was sent.
-    ///
-    /// # Errors
-    /// If this takes too long.
     pub(crate) async fn all_sent(&self, prefix: &str, limit: Duration) -> Result<Option<i64>> {
         let (Some(unsent), Some(last)) = (self.queries.unsent, self.queries.last_sent) else {
             return Ok(None);
@@ -139,9 +124,6 @@ impl Databases {
     }
 
     /// Compares the acknowledged orders of a load that began at `since_us` with the stored rows.
-    ///
-    /// # Errors
-    /// If a database does not answer.
     pub(crate) async fn judge(
         &self,
         prefix: &str,

@@ -65,8 +65,6 @@ pub(crate) struct Measured {
     pub(crate) wrong: String,
 }
 
-/// # Errors
-/// If the program does not start, or the mails do not arrive.
 pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
     let folder = TempDir::new()?;
     let addresses = three_in_a_row()?;

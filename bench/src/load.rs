@@ -70,8 +70,6 @@ struct Answer {
 }
 
 impl Target {
-    /// # Errors
-    /// If the URL is invalid.
     pub(crate) fn new(url: &str, tokens: Vec<String>) -> Result<Self> {
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -87,8 +85,6 @@ impl Target {
         })
     }
 
-    /// # Errors
-    /// If the URL is invalid.
     pub(crate) fn at(address: SocketAddr, tokens: Vec<String>) -> Result<Self> {
         Self::new(&format!("http://{address}"), tokens)
     }
@@ -130,9 +126,6 @@ impl Target {
 }
 
 /// Calls for `duration`, and waits for the last answer. Call `n` has `prefix` and `n` as its correlation id.
-///
-/// # Errors
-/// If a caller panics, which is a bug of this program.
 pub(crate) async fn run(
     target: &Target,
     shape: Shape,
@@ -229,9 +222,6 @@ async fn open(
 }
 
 /// Up to ten minutes, with three significant digits.
-///
-/// # Errors
-/// Never with these bounds.
 pub(crate) fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }

@@ -33,9 +33,6 @@ const QUERIES: Queries = Queries {
 };
 
 /// Starts the services, registers users, and waits until each of them can order.
-///
-/// # Errors
-/// If a service does not start, or a user cannot order.
 pub(crate) async fn start(servers: &Servers, users: usize) -> Result<System> {
     let sink = Sink::start(Manner::Takes).await?;
     let virtual_host =
@@ -92,9 +89,6 @@ pub(crate) fn environment(
 
 /// Registers users, logs them in, and places one order for each. After that, the order service knows them and the key
 /// of their tokens.
-///
-/// # Errors
-/// The error of a service.
 pub(crate) async fn tokens(addresses: [SocketAddr; 3], users: usize) -> Result<Vec<String>> {
     let [user, order, notification] = addresses;
     // The bench reads no mails.
@@ -116,9 +110,6 @@ pub(crate) async fn tokens(addresses: [SocketAddr; 3], users: usize) -> Result<V
 }
 
 /// A few connections for the queries of the bench.
-///
-/// # Errors
-/// If the database cannot be reached.
 pub(crate) async fn pool(url: &str) -> Result<PgPool> {
     let options = PgPoolOptions::new().max_connections(2);
     Ok(options.connect(url).await?)

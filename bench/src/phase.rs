@@ -48,9 +48,6 @@ pub(crate) struct Measured {
 }
 
 /// Runs `shape` for `duration`. Call `n` has `prefix` and `n` as its correlation id.
-///
-/// # Errors
-/// If a program ends, or the effects do not arrive.
 pub(crate) async fn measure(
     system: &mut System,
     servers: &Servers,
@@ -107,9 +104,6 @@ pub(crate) async fn measure(
 }
 
 /// A load without a measurement, drained: it fills caches, pools and plans.
-///
-/// # Errors
-/// As [`measure`].
 pub(crate) async fn warm_up(system: &mut System, duration: Duration, prefix: &str) -> Result<()> {
     let shape = Shape::Closed { callers: 8 };
     let outcome = load::run(&system.target, shape, duration, prefix).await?;

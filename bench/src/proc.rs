@@ -32,8 +32,6 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// # Errors
-    /// If there is no `/proc`: on systems other than Linux.
     pub(crate) fn look() -> Result<Self> {
         let entries = std::fs::read_dir("/proc").context("the bench needs Linux and its /proc")?;
         let mut all = BTreeMap::new();
@@ -113,8 +111,6 @@ impl Processes {
 }
 
 impl Cores {
-    /// # Errors
-    /// If there is no `/proc/stat`.
     pub(crate) fn look() -> Result<Self> {
         let info = ExplicitSystemInfo {
             boot_time_secs: 0,

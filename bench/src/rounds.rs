@@ -56,9 +56,6 @@ pub(crate) struct Round {
 }
 
 /// Runs all rounds, and prints the progress.
-///
-/// # Errors
-/// If a system does not start, or its effects do not arrive.
 pub(crate) async fn run(plan: &Plan, servers: &Servers) -> Result<Vec<Round>> {
     let mut rounds = Vec::new();
     for number in 0..plan.rounds {

@@ -21,9 +21,6 @@ pub(crate) struct Servers {
 
 impl Servers {
     /// Starts both at the same time.
-    ///
-    /// # Errors
-    /// If one of them is not installed, or does not start.
     pub(crate) async fn start() -> Result<Self> {
         let (postgres, rabbitmq) = tokio::join!(
             OwnServer::start(ServerKind::Postgres),

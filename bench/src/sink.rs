@@ -29,8 +29,6 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// # Errors
-    /// If no port is free.
     pub(crate) async fn start(manner: Manner) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();

@@ -42,8 +42,6 @@ pub(crate) struct Places {
 pub(crate) type Cpu = BTreeMap<String, f64>;
 
 impl System {
-    /// # Errors
-    /// If `/proc` cannot be read.
     pub(crate) fn cpu(&self, servers: &Servers) -> Result<Cpu> {
         let processes = Processes::look()?;
         let own = i32::try_from(std::process::id())?;
@@ -55,8 +53,6 @@ impl System {
         Ok(cpu)
     }
 
-    /// # Errors
-    /// If `/proc` cannot be read.
     pub(crate) fn memory(&self, servers: &Servers) -> Result<BTreeMap<String, Memory>> {
         let processes = Processes::look()?;
         let parts = self.parts(servers);
@@ -74,16 +70,11 @@ impl System {
         programs.chain(servers)
     }
 
-    /// # Errors
-    /// If one of its programs has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
         self.programs.iter_mut().try_for_each(Program::check)
     }
 
     /// Stops its programs in order, and removes its data.
-    ///
-    /// # Errors
-    /// If a program does not end.
     pub(crate) async fn stop(self) -> Result<()> {
         self.databases.orders.close().await;
         self.databases.mails.close().await;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# One database and one user a service, when the server starts for the first time. No user gets into another one's. A service is
-# what has a password among the secrets: postgres-order-service.
+# Creates one database and one user per service at the first start. No user can open another one's database. A service is a
+# password file among the secrets: postgres-order-service.
 set -eu
 
 run() {

@@ -130,10 +130,10 @@ def legend(page, box, drawn, grid, calcs, unit):
         values = [value for _, value in points]
         known = {"lastNotNull": ("last", values[-1]), "mean": ("mean", sum(values) / len(values))}
         word, value = known[calcs[0]]
-        told = f"{word} {written(value, unit)}"
+        label = f"{word} {written(value, unit)}"
         page.rect(left, line, 10, 4, fill=color, radius=1)
-        page.text(left + 15, line + 6, shorten(name, width / columns - 36 - 6 * len(told), 11), size=11)
-        page.text(left + width / columns - 8, line + 6, told, "faint", size=11, anchor="end")
+        page.text(left + 15, line + 6, shorten(name, width / columns - 36 - 6 * len(label), 11), size=11)
+        page.text(left + width / columns - 8, line + 6, label, "faint", size=11, anchor="end")
 
 
 def runs(points, step):

@@ -1,10 +1,10 @@
-"""Follows the orders from the events alone: how many there are in which state, and what they come to.
+"""Builds a view of the orders from their events only: number and total per state.
 
     AMQP_URL=amqp://user:password@127.0.0.1 python consume.py
 
-It binds a queue of its own to `order_events`, and needs nothing else of Angarium: no call, no database, no code but the
-contracts. What it has understood of an event it commits to orders.db together with the event's id, and only then
-acknowledges: an event that comes twice counts once, and none is lost, whenever this program dies.
+It binds its own queue to `order_events`, and needs no call, no database and no code of Angarium except the contracts. It
+commits the effect of an event to orders.db together with the event's id, and acknowledges after that: a repeated event
+counts once, and none is lost, even if this program dies at any moment.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ tracer = trace.get_tracer("example-orders")
 
 
 async def main() -> int:
-    # With what exit code, once it is known.
+    # The exit code, when it is known.
     end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, finish, end, 0)
 
     url = os.environ.get("AMQP_URL", "amqp://guest:guest@127.0.0.1/")
-    # As the services have it, where several systems share a broker.
+    # The prefix of the services, if several systems share a broker.
     prefix = os.environ.get("AMQP_PREFIX", "")
     orders = Orders(Path(os.environ.get("ORDERS_DB", "orders.db")))
 
-    # It connects again by itself, and then declares and consumes again.
+    # It reconnects automatically, and then declares and consumes again.
     connection = await aio_pika.connect_robust(url, client_properties={"connection_name": QUEUE})
     async with connection:
         channel = await connection.channel()
@@ -51,7 +51,7 @@ async def main() -> int:
 
 
 async def declare(channel: AbstractChannel, prefix: str) -> AbstractQueue:
-    # The exchange is the order service's: it is looked for, not made. Without it, this fails and says so.
+    # The exchange belongs to the order service, so it is only checked, not created. Without it, this fails.
     exchange = await channel.get_exchange(prefix + EXCHANGE, ensure=True)
     dead_letters = f"{prefix}{QUEUE}.dead_letters"
     await channel.declare_queue(dead_letters, durable=True, arguments={"x-queue-type": "quorum"})
@@ -60,9 +60,9 @@ async def declare(channel: AbstractChannel, prefix: str) -> AbstractQueue:
         durable=True,
         arguments={
             "x-queue-type": "quorum",
-            # One consumer at a time, however many are started: the events of an order stay in sequence.
+            # One active consumer at a time, so that the events of an order stay in sequence.
             "x-single-active-consumer": True,
-            # What kills this program each time is set aside in the end, and not lost on the way there.
+            # An event that kills this program each time finally becomes a dead letter, without loss.
             "x-delivery-limit": 20,
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dead_letters,
@@ -77,7 +77,7 @@ async def declare(channel: AbstractChannel, prefix: str) -> AbstractQueue:
 async def handle(
     message: AbstractIncomingMessage, orders: Orders, end: asyncio.Future[int]
 ) -> None:
-    # What a message carries of its sender's trace is its parent here: one trace, from the call to this effect.
+    # The sender's trace context is the parent: one trace, from the call to this effect.
     envelope = Envelope.of(message)
     context = propagate.extract(envelope.headers)
     with tracer.start_as_current_span(
@@ -86,12 +86,12 @@ async def handle(
         try:
             outcome = orders.apply(envelope, message.body)
         except Undecodable as error:
-            # It will not become better: aside, where somebody can look at it.
+            # A retry does not help: dead-letter it for an operator.
             await message.reject(requeue=False)
             report({"rejected": envelope.message_id, "why": str(error)})
             return
         except Exception as error:
-            # The database, or a mistake of ours. Unacknowledged, the event is delivered again to whoever is started next.
+            # The database, or a bug of this program. The unacknowledged event is delivered again to the next instance.
             report({"failed": envelope.message_id, "why": repr(error)})
             finish(end, 1)
             return

@@ -16,8 +16,7 @@ HERE = Path(__file__).parent
 DEFAULT = HERE / "../../target/angarium.binpb"
 OUT = HERE / "gen"
 
-# Whatever else is in the set comes with protobuf and googleapis-common-protos. The annotations of buf/validate come with no
-# package in this form.
+# All other files come with protobuf and googleapis-common-protos. Only the annotations of buf/validate are in no package.
 OURS = ("angarium/", "buf/validate/")
 
 
@@ -29,7 +28,7 @@ def main() -> int:
     published = FileDescriptorSet.FromString(descriptors.read_bytes())
     files = [file.name for file in published.file if file.name.startswith(OURS)]
 
-    # mypy-protobuf's plugins lie beside the interpreter, which need not be on the PATH.
+    # mypy-protobuf's plugins are beside the interpreter, which may not be on the PATH.
     scripts = Path(sys.executable).parent
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()

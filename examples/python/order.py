@@ -1,8 +1,8 @@
-"""Registers, logs in, orders, and watches the order until it has come to its end.
+"""Registers, logs in, places an order, and watches it until its final state.
 
     python order.py
 
-The order is cancelled when it has been seen, so that there is an end to watch.
+It cancels the order after the first state, so that there is an end to watch.
 """
 
 import sys
@@ -27,7 +27,7 @@ from angarium.user.v1.user_service_pb2 import CreateUserRequest
 from google.type.money_pb2 import Money
 
 PASSWORD = "correct horse battery staple"
-# How long one stream is watched before the next takes over; an order may take days.
+# The length of one stream before the next one; an order may take days.
 WATCH = 30 * 60.0
 GOES_ON = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -50,7 +50,7 @@ def run(connection: Connection) -> None:
             email=email,
             password=PASSWORD,
             display_name="Ada",
-            # The same call again, with the same id, would make nobody new.
+            # A retry with the same id registers no second user.
             request_id=str(uuid4()),
         ),
         timeout=DEADLINE,
@@ -88,7 +88,7 @@ def place(connection: Connection, session: Session) -> Order:
 
 
 def watch(connection: Connection, session: Session, order_id: str) -> Iterator[Order]:
-    """Each state of the order, once. The stream ends with the order; one that ends before is taken up again."""
+    """Each state of the order once. The stream ends with the order; a stream that ends earlier is restarted."""
     seen = ""
     while True:
         try:
@@ -106,7 +106,7 @@ def watch(connection: Connection, session: Session, order_id: str) -> Iterator[O
                 session.refresh()
             elif refusal.code not in GOES_ON:
                 raise
-            # A server that has ended says when to come back; the network says nothing.
+            # A server that shuts down gives a retry delay; the network gives none.
             time.sleep(refusal.retry_after.total_seconds() if refusal.retry_after else 1)
 
 
@@ -115,7 +115,7 @@ def cancel(connection: Connection, session: Session, order: Order) -> None:
         order_id=order.order_id,
         reason="the cup was the wrong blue",
         request_id=str(uuid4()),
-        # Only the order that was seen: not one that has been confirmed meanwhile.
+        # Only the version that was seen: not one that was confirmed meanwhile.
         etag=order.etag,
     )
     session.call(

@@ -56,7 +56,7 @@ fn every_method_that_is_described_has_a_rule_and_no_other() {
 
 #[rstest]
 #[tokio::test]
-async fn whatever_is_not_public_is_refused_without_a_good_token_and_with_too_low_a_role(
+async fn private_methods_need_a_valid_token_and_the_right_role(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;

@@ -10,7 +10,7 @@ use crate::system::participants;
 use crate::tidy::{read, root};
 
 #[test]
-fn the_event_catalogue_names_every_event_of_the_contracts_and_no_other() {
+fn the_event_catalogue_names_exactly_the_contracts_events() {
     let architecture = read("ARCHITECTURE.md");
     let (_, catalogue) = architecture.split_once("## Event catalogue").unwrap();
     let (catalogue, _) = catalogue.split_once("\n## ").unwrap();
@@ -88,7 +88,7 @@ fn consumers<'a>(architecture: &'a str, routing_key: &str) -> Vec<&'a str> {
 
 /// An event without a queue would stay in its outbox forever, with later events behind it.
 #[test]
-fn what_nobody_consumes_may_go_unrouted_and_so_may_what_is_published_again_anyway() {
+fn unconsumed_and_periodic_events_may_be_unrouted_and_no_others() {
     let queues = participants().into_iter();
     let queues = queues.map(|participant| participant.subscriptions.unwrap().queue());
     let queues: Vec<_> = queues.collect();
@@ -110,7 +110,7 @@ fn what_nobody_consumes_may_go_unrouted_and_so_may_what_is_published_again_anywa
 }
 
 #[test]
-fn every_exchange_of_the_contracts_has_a_publisher_and_no_service_publishes_to_another() {
+fn every_exchange_has_a_publisher_and_no_other_exists() {
     let of_contracts: BTreeSet<&str> = contracts::EVENTS
         .iter()
         .map(|event| event.exchange)

@@ -152,7 +152,7 @@ fn a_service_has_the_time_to_end_in_order() {
 }
 
 #[test]
-fn published_are_grpc_and_two_web_pages_and_on_the_loopback_interface_only() {
+fn only_grpc_and_two_web_pages_are_published_on_loopback() {
     let mut published = BTreeMap::new();
     for (name, container) in containers() {
         let mut ports = Vec::new();
@@ -185,7 +185,7 @@ fn published_are_grpc_and_two_web_pages_and_on_the_loopback_interface_only() {
 }
 
 #[test]
-fn secrets_are_files_that_one_command_makes_and_stand_nowhere_else() {
+fn secrets_are_only_in_files_that_one_command_creates() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("secrets");
     let make = || {
@@ -298,7 +298,7 @@ fn known_to(command: &clap::Command, container: &Value) {
 }
 
 #[test]
-fn the_images_are_without_root_and_have_the_version_of_the_workspace() {
+fn the_images_run_without_root_and_have_the_workspace_version() {
     let dockerfile = read("Dockerfile");
     let cargo = read("Cargo.toml");
     let version = cargo

@@ -10,7 +10,7 @@ use crate::system::Running;
 
 #[rstest]
 #[tokio::test]
-async fn the_same_event_delivered_twice_has_one_effect_at_each_consumer(
+async fn a_repeated_event_has_one_effect_at_each_consumer(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;

@@ -28,7 +28,7 @@ const SENSITIVE: &str = "angarium.event.v1.sensitive";
 /// Sends every sensitive field of all requests, with unique values, and searches for them in every table.
 #[rstest]
 #[tokio::test]
-async fn after_a_deletion_no_table_holds_a_sensitive_value_of_any_request(
+async fn after_a_deletion_no_table_has_a_sensitive_value(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;
@@ -63,7 +63,7 @@ async fn after_a_deletion_no_table_holds_a_sensitive_value_of_any_request(
 /// Each event is put into its publisher's history, even if the publisher never emits it.
 #[rstest]
 #[tokio::test]
-async fn with_a_person_every_publisher_erases_all_its_events_with_sensitive_fields(
+async fn every_publisher_erases_the_sensitive_events_of_a_person(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;

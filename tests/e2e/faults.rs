@@ -46,7 +46,7 @@ fn dies(point: &str, stack: Stack, args: &[&str]) {
 }
 
 #[test]
-fn several_relays_and_consumers_keep_the_order_while_handlers_fail() {
+fn relays_and_consumers_keep_the_order_while_handlers_fail() {
     passes(&["order"]);
 }
 
@@ -61,12 +61,12 @@ fn live_connections_have_the_settings_that_an_answer_rests_on() {
 }
 
 #[test]
-fn a_broker_that_is_closed_locked_deleted_from_and_killed_loses_nothing() {
+fn a_closed_locked_purged_or_killed_broker_loses_nothing() {
     passes(&["broker"]);
 }
 
 #[test]
-fn a_link_that_breaks_in_whatever_way_loses_nothing() {
+fn a_link_that_breaks_in_any_way_loses_nothing() {
     passes(&["network"]);
 }
 
@@ -96,7 +96,7 @@ fn a_clock_that_jumps_ahead_and_back_loses_nothing() {
 }
 
 #[test]
-fn what_nobody_can_handle_harms_nothing_else() {
+fn poison_messages_harm_nothing_else() {
     passes(&["poison"]);
 }
 

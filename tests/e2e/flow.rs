@@ -9,7 +9,7 @@ use crate::system::Running;
 
 #[rstest]
 #[tokio::test]
-async fn registering_ordering_shipping_and_cancelling_each_sends_one_mail(
+async fn registration_and_each_step_of_an_order_send_one_mail(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;

@@ -60,7 +60,7 @@ async fn a_service_that_joins_late_gets_the_keys_within_seconds(
 }
 
 #[tokio::test]
-async fn services_that_start_without_the_broker_share_the_keys_once_it_is_there() {
+async fn services_that_start_before_the_broker_get_the_keys_later() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
     let databases = [
         Database::create(Stack::Servers.store()).await,

@@ -97,7 +97,7 @@ fn every_panel_of_the_dashboard_says_what_it_means() {
 }
 
 #[test]
-fn every_alert_says_what_to_do_and_points_at_a_section_that_is_there() {
+fn every_alert_says_what_to_do_and_links_to_a_section() {
     let tests = read("deploy/prometheus/alerts_test.yml");
     let mut names = BTreeSet::new();
     for alert in alerts() {

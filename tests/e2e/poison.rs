@@ -13,7 +13,7 @@ use crate::system::{Running, message};
 
 #[rstest]
 #[tokio::test]
-async fn an_undecodable_message_is_dead_with_its_cause_while_the_queue_goes_on(
+async fn an_undecodable_message_is_dead_while_the_queue_goes_on(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let system = Running::start(stack).await;

@@ -35,7 +35,7 @@ fn every_registered_service_has_an_image() {
 }
 
 #[test]
-fn every_registered_service_has_a_container_with_a_database_and_a_broker() {
+fn every_registered_service_has_a_container_database_and_broker() {
     let containers = containers();
     // The script creates a database for each such secret.
     assert!(read("deploy/postgres/databases.sh").contains("/postgres-*-service; do"));

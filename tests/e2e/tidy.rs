@@ -48,7 +48,7 @@ pub(crate) fn folders(place: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn shared_crates_know_no_service_and_only_the_neighbours_that_they_may() {
+fn shared_crates_depend_only_on_their_allowed_neighbours() {
     let allowed = [
         ("event", &[][..]),
         ("contracts", &["event"]),

@@ -16,7 +16,7 @@ const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 #[rstest]
 #[tokio::test]
-async fn the_callers_trace_and_correlation_id_reach_every_row_that_the_call_causes(
+async fn the_callers_trace_and_correlation_id_reach_every_row(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     // Once per process, for its whole life: the cases run in parallel.

@@ -136,7 +136,7 @@ impl Group {
     }
 
     /// Signals only the leader, on which the others depend.
-    pub(crate) fn tell_leader(&self, signal: Signal) {
+    pub(crate) fn signal_leader(&self, signal: Signal) {
         let _ = rustix::process::kill_process(self.pid(), signal);
     }
 
@@ -152,7 +152,7 @@ impl Group {
     /// Asks the leader to quit immediately, and kills the rest. SIGQUIT is PostgreSQL's immediate shutdown, in which it
     /// removes its shared memory; the data is discarded anyway.
     pub(crate) fn quit(&mut self) {
-        self.tell_leader(Signal::QUIT);
+        self.signal_leader(Signal::QUIT);
         let asked = Instant::now();
         while !self.has_ended().unwrap_or(true) && asked.elapsed() < GRACE {
             thread::sleep(POLL);

@@ -19,9 +19,6 @@ const QUEUE: &str = "bare";
 const WINDOW: usize = 500;
 
 /// Publishes up to `rows` events with a window of outstanding confirms. Returns how many were confirmed.
-///
-/// # Errors
-/// If the broker refuses one.
 pub(crate) async fn publish(
     host: &Url,
     event: &Template,
@@ -63,9 +60,6 @@ async fn publish_on(link: &Link, event: &Template, rows: u64, limit: Duration) -
 }
 
 /// Handles up to `rows` events in batches, on one connection. Returns how many.
-///
-/// # Errors
-/// If the database refuses one.
 pub(crate) async fn consume(
     pool: &PgPool,
     event: &Template,

@@ -67,8 +67,6 @@ pub(crate) struct Measured {
     pub(crate) wrong: String,
 }
 
-/// # Errors
-/// If a program does not start, or ends.
 pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
     let servers = Servers::start().await?;
     let limit = Duration::from_secs(settings.limit_seconds);
@@ -109,8 +107,6 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// # Errors
-    /// If a service does not start, or the first order gets no mail.
     pub(crate) async fn prepare(servers: &Servers) -> Result<Self> {
         let system = ours::start(servers, 1).await?;
         let user_id = sqlx::query_scalar("SELECT user_id FROM orders LIMIT 1")
@@ -164,9 +160,6 @@ impl Backlog {
     }
 
     /// The service with this index in [`ours::SERVICES`].
-    ///
-    /// # Errors
-    /// If it does not start.
     pub(crate) async fn start(&self, service: usize, sink: &Sink) -> Result<Program> {
         let [address] = program::free_addresses()?;
         let name = ours::SERVICES[service];

@@ -44,8 +44,6 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// # Errors
-    /// Never with ids that are UUIDs.
     pub(crate) fn new(user_id: &str) -> Result<Self> {
         let event = OrderPlaced {
             order_id: PLACEHOLDER.to_owned(),
@@ -71,9 +69,6 @@ impl Template {
     }
 
     /// Writes `rows` events that wait to be published.
-    ///
-    /// # Errors
-    /// If the columns of the outbox have changed.
     pub(crate) async fn fill(&self, orders: &PgPool, rows: u64) -> Result<()> {
         self.write(FILL, orders, rows).await?;
         // A real backlog grows slowly, and autovacuum keeps up with it; so vacuum here.
@@ -81,9 +76,6 @@ impl Template {
     }
 
     /// Writes `rows` events that were published.
-    ///
-    /// # Errors
-    /// If the columns of the history have changed.
     pub(crate) async fn fill_history(&self, orders: &PgPool, rows: u64) -> Result<()> {
         self.write(FILL_HISTORY, orders, rows).await?;
         settle(orders, "VACUUM (ANALYZE) angarium_outbox_history").await

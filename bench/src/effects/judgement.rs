@@ -83,9 +83,6 @@ impl Found {
     }
 
     /// The median and the 99th percentile of the time to the effect, in milliseconds.
-    ///
-    /// # Errors
-    /// Never in practice.
     pub(crate) fn to_effect_ms(&self) -> Result<(f64, f64)> {
         let mut histogram = load::histogram()?;
         for took in &self.to_effect {

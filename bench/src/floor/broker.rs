@@ -18,8 +18,6 @@ pub(crate) struct Link {
     _connection: Connection,
 }
 
-/// # Errors
-/// If the broker refuses the connection.
 pub(crate) async fn connect(url: &Url) -> Result<Link> {
     let connecting = Connection::connect(url.as_str(), ConnectionProperties::default());
     let connection = tokio::time::timeout(LIMIT, connecting).await;
@@ -35,9 +33,6 @@ pub(crate) async fn connect(url: &Url) -> Result<Link> {
 }
 
 /// Declares a durable quorum queue.
-///
-/// # Errors
-/// If the broker refuses it.
 pub(crate) async fn declare(channel: &Channel, queue: &str) -> Result<()> {
     let options = QueueDeclareOptions {
         durable: true,

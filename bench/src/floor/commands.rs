@@ -38,8 +38,6 @@ struct Orders {
     woken: Arc<Notify>,
 }
 
-/// # Errors
-/// If the port is in use.
 pub(crate) async fn serve(listen: SocketAddr, pool: PgPool, woken: Arc<Notify>) -> Result<()> {
     let (_reporter, health) = tonic_health::server::health_reporter();
     let orders = OrderServiceServer::new(Orders { pool, woken });

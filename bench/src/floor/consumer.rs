@@ -36,8 +36,6 @@ pub(crate) struct Batch {
     bodies: Vec<String>,
 }
 
-/// # Errors
-/// If the database or the broker fails.
 pub(crate) async fn run(pool: &PgPool, channel: &Channel) -> Result<()> {
     channel
         .basic_qos(PREFETCH, BasicQosOptions::default())
@@ -94,8 +92,6 @@ impl Batch {
         self.bodies.push(body);
     }
 
-    /// # Errors
-    /// If the database refuses a row.
     pub(crate) async fn handle(self, pool: &PgPool) -> Result<()> {
         sqlx::query(HANDLE)
             .bind(CONSUMER)

@@ -49,9 +49,6 @@ pub(crate) struct Settings {
 }
 
 /// Starts the floor as a separate program.
-///
-/// # Errors
-/// If it does not start.
 pub(crate) async fn start(servers: &Servers) -> Result<System> {
     let virtual_host =
         VirtualHost::create(servers.rabbitmq.operator(), servers.rabbitmq.url()).await;
@@ -86,9 +83,6 @@ pub(crate) async fn start(servers: &Servers) -> Result<System> {
 }
 
 /// Serves as the floor, until a signal.
-///
-/// # Errors
-/// If a part of it ends.
 pub(crate) async fn serve(settings: &Settings) -> Result<ExitCode> {
     let options = PgPoolOptions::new()
         .max_connections(CONNECTIONS)

@@ -21,8 +21,6 @@ SELECT sequence, event_id, payload, correlation_id FROM outbox
 WHERE published_at IS NULL ORDER BY sequence LIMIT $1";
 const MARK: &str = "UPDATE outbox SET published_at = now() WHERE sequence = ANY($1)";
 
-/// # Errors
-/// If the database or the broker fails.
 pub(crate) async fn run(pool: &PgPool, channel: &Channel, woken: &Notify) -> Result<()> {
     loop {
         let pending: Vec<(i64, Uuid, Vec<u8>, String)> =
@@ -44,9 +42,6 @@ pub(crate) async fn run(pool: &PgPool, channel: &Channel, woken: &Notify) -> Res
 }
 
 /// Publishes a persistent message, without waiting for its confirm.
-///
-/// # Errors
-/// If the channel is closed.
 pub(crate) async fn publish(
     channel: &Channel,
     queue: &str,
@@ -67,8 +62,6 @@ pub(crate) async fn publish(
         .await?)
 }
 
-/// # Errors
-/// If the broker refused the message, or no queue took it.
 pub(crate) fn confirmed(confirmation: Confirmation) -> Result<()> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),

@@ -44,8 +44,6 @@ const TABLES: [&str; 7] = [
     "CREATE INDEX mail_by_user ON mail (user_id, mail_id)",
 ];
 
-/// # Errors
-/// If the database refuses a table.
 pub(crate) async fn create(pool: &PgPool) -> Result<()> {
     for statement in TABLES {
         sqlx::query(statement).execute(pool).await?;

@@ -78,8 +78,6 @@ pub(crate) struct Measured {
     pub(crate) wrong: String,
 }
 
-/// # Errors
-/// If a program does not start, ends, or publishes too slowly.
 pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
     let servers = Servers::start().await?;
     let mut empty = Place::prepare(&servers, "empty tables").await?;

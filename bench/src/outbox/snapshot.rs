@@ -5,8 +5,6 @@ use sea_orm::sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::drain::Backlog;
 
-/// # Errors
-/// If the database does not answer.
 pub(super) async fn open(backlog: &Backlog) -> Result<PgConnection> {
     let options = backlog.orders.connect_options();
     let mut connection = PgConnection::connect_with(&options).await?;
@@ -20,9 +18,6 @@ pub(super) async fn open(backlog: &Backlog) -> Result<PgConnection> {
 }
 
 /// Proves that the snapshot existed all the time: the session still has it.
-///
-/// # Errors
-/// If the session has ended.
 pub(super) async fn close(connection: &mut PgConnection) -> Result<()> {
     connection.execute("COMMIT").await?;
     Ok(())

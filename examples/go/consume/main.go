@@ -1,4 +1,4 @@
-// Consume follows all orders from their events, and prints a line for each:
+// Consume builds a view of all orders from their events, and prints a line for each event:
 //
 //	AMQP_URL=amqp://user:password@127.0.0.1 go run ./consume
 package main
@@ -32,7 +32,7 @@ func run(ctx context.Context) error {
 	}
 	url := cmp.Or(os.Getenv("AMQP_URL"), "amqp://guest:guest@127.0.0.1/")
 	lines := json.NewEncoder(os.Stdout)
-	// AMQP_PREFIX as the services have it, where several systems share a broker.
+	// AMQP_PREFIX of the services, if several systems share a broker.
 	err = follow.Follow(ctx, url, os.Getenv("AMQP_PREFIX"), orders, func(line follow.Line) { _ = lines.Encode(line) })
 	return errors.Join(err, orders.Close())
 }

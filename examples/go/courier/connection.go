@@ -1,4 +1,4 @@
-// Package courier is what any program needs that calls Angarium: connections, a session, why a call was refused, patience.
+// Package courier has what a client of Angarium needs: connections, a session, error details, and retries.
 package courier
 
 import (
@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/health" // Without it the client does not ask whether a server is healthy.
+	_ "google.golang.org/grpc/health" // Enables client-side health checks.
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
@@ -23,19 +23,19 @@ import (
 	userv1 "example.com/angarium/gen/angarium/user/v1"
 )
 
-// Deadline of a call that has none: a call without one may wait for ever.
+// Deadline is the default: a call without one may wait forever.
 const Deadline = 10 * time.Second
 
-// Addresses of the services. Each may name several replicas, with commas between them.
+// Addresses of the services. Each may list several replicas, separated by commas.
 type Addresses struct {
 	Users, Orders, Notifications string
-	// CAFile holds the authorities to believe, as PEM. Empty: plaintext, for your own machine.
+	// CAFile has the trusted authorities, as PEM. Empty: plaintext, for local use.
 	CAFile string
-	// ServiceConfig is proto/service_config.json: what is repeated, and how replicas share the calls.
+	// ServiceConfig is proto/service_config.json: retries, and load balancing.
 	ServiceConfig string
 }
 
-// FromEnvironment answers where `cargo run` has the services, unless the environment says otherwise.
+// FromEnvironment reads the addresses from the environment; the defaults are those of `cargo run`.
 func FromEnvironment() Addresses {
 	return Addresses{
 		Users:         environment("ANGARIUM_USERS", "127.0.0.1:50051"),
@@ -46,16 +46,16 @@ func FromEnvironment() Addresses {
 	}
 }
 
-// Connection has a channel to each service. It is made once, and shared by all goroutines.
+// Connection has a channel to each service. Create it once and share it between goroutines.
 type Connection struct {
 	Users         userv1.UserServiceClient
 	Orders        orderv1.OrderServiceClient
 	Notifications notificationv1.NotificationServiceClient
-	// Channels by the name of their service, for what the clients above do not say.
+	// Channels by service name, for calls that the clients above do not cover.
 	Channels map[string]*grpc.ClientConn
 }
 
-// Connect makes the channels; they connect by themselves, with the first call.
+// Connect creates the channels; they connect on the first call.
 func Connect(addresses Addresses) (*Connection, error) {
 	options, err := dialOptions(addresses)
 	if err != nil {
@@ -80,7 +80,7 @@ func Connect(addresses Addresses) (*Connection, error) {
 	return connection, nil
 }
 
-// Close ends the channels, and the calls that are open on them.
+// Close closes the channels and their open calls.
 func (c *Connection) Close() error {
 	var failed []error
 	for _, channel := range c.Channels {
@@ -113,7 +113,7 @@ func dialOptions(addresses Addresses) ([]grpc.DialOption, error) {
 	}, nil
 }
 
-// Dial takes a list of replicas as it is. Where one name stands for all of them, `dns:///orders:50052` does the same.
+// Dial takes a list of replicas. If one name has the addresses of all, `dns:///orders:50052` does the same.
 func dial(replicas string, options []grpc.DialOption) (*grpc.ClientConn, error) {
 	var state resolver.State
 	for address := range strings.SplitSeq(replicas, ",") {

@@ -10,8 +10,8 @@ const (
 	look     = 50 * time.Millisecond
 )
 
-// OnceKnown repeats a call right after a registration. The other services learn of a user, and of the key of the first token
-// ever, from events, a moment later: until then they answer USER_UNKNOWN and KEY_UNKNOWN.
+// OnceKnown retries a call right after a registration. The other services learn of a user, and of the key of the first token,
+// from events, a moment later: until then they answer USER_UNKNOWN and KEY_UNKNOWN.
 func OnceKnown[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
 	begun := time.Now()
 	for {
@@ -30,7 +30,7 @@ func OnceKnown[T any](ctx context.Context, call func(context.Context) (T, error)
 	}
 }
 
-// Wait waits for as long as the answer says, or otherwise.
+// Wait waits for the answer's retry delay, or for a default.
 func (r Refusal) Wait(ctx context.Context, otherwise time.Duration) error {
 	if r.RetryAfter != nil {
 		otherwise = *r.RetryAfter

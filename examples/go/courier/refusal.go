@@ -9,31 +9,31 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Refusal is why a call was refused, in a form that a program can act on. Branch on Reason, which never changes; show Message
-// to a person; never take a message apart.
+// Refusal has the details of an error, for programs. Branch on Reason, which never changes; show Message
+// to people; never parse a message.
 type Refusal struct {
 	Code    codes.Code
 	Message string
-	// Domain is "angarium", or empty where it was not our server that answered: the network, a proxy, the client's deadline.
+	// Domain is "angarium", or empty if the error is not from our server: the network, a proxy, the client's deadline.
 	Domain string
 	Reason string
-	// Fields says what must be changed in the request, by the path of the field.
+	// Fields has what to change in the request, by field path.
 	Fields map[string]string
-	// Preconditions are what would have to hold first.
+	// Preconditions must hold first.
 	Preconditions []Precondition
-	// Resource is what is not there, or is there already.
+	// Resource is missing, or exists already.
 	Resource Resource
-	// RetryAfter is when the same call may succeed; nil where no answer says so.
+	// RetryAfter is the time until the same call may succeed; nil if unknown.
 	RetryAfter *time.Duration
 }
 
-// Precondition is a kind of condition, and of what.
+// Precondition has the kind of a condition, and its subject.
 type Precondition struct{ Type, Subject string }
 
-// Resource is a type of resource, and the name of one.
+// Resource has the type and the name of a resource.
 type Resource struct{ Type, Name string }
 
-// RefusalOf reads the details of an error that a call has returned.
+// RefusalOf reads the details of an error from a call.
 func RefusalOf(err error) Refusal {
 	answer := status.Convert(err)
 	refusal := Refusal{Code: answer.Code(), Message: answer.Message(), Fields: map[string]string{}}

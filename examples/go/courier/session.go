@@ -8,14 +8,14 @@ import (
 	userv1 "example.com/angarium/gen/angarium/user/v1"
 )
 
-// Session is a person who is logged in: what they call with, and the exchange of a token that has expired.
+// Session is a logged-in user: tokens for calls, and their refresh.
 type Session struct {
 	User   *userv1.User
 	users  userv1.UserServiceClient
 	tokens *userv1.Tokens
 }
 
-// LogIn begins a session.
+// LogIn starts a session.
 func LogIn(ctx context.Context, connection *Connection, email, password string) (*Session, error) {
 	answer, err := connection.Users.Authenticate(ctx, &userv1.AuthenticateRequest{Email: email, Password: password})
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *Session) Context(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+s.tokens.AccessToken)
 }
 
-// Call makes a call, and once more with a new token where the old one has expired, after 15 minutes.
+// Call makes a call, and repeats it with a new token if the old one has expired (after 15 minutes).
 func Call[T any](ctx context.Context, session *Session, call func(context.Context) (T, error)) (T, error) {
 	answer, err := call(session.Context(ctx))
 	if err == nil || RefusalOf(err).Reason != "TOKEN_EXPIRED" {
@@ -41,7 +41,7 @@ func Call[T any](ctx context.Context, session *Session, call func(context.Contex
 	return call(session.Context(ctx))
 }
 
-// Refresh exchanges the refresh token, which works once: goroutines that share a session take turns here.
+// Refresh exchanges the refresh token. It works once, so goroutines that share a session take turns here.
 func (s *Session) Refresh(ctx context.Context) error {
 	answer, err := s.users.RefreshToken(ctx, &userv1.RefreshTokenRequest{RefreshToken: s.tokens.RefreshToken})
 	if err != nil {

@@ -8,16 +8,16 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// Envelope is what stands on an event: AMQP properties, CloudEvents attributes (binary mode), and trace context.
+// Envelope has an event's metadata: AMQP properties, CloudEvents attributes (binary mode), and trace context.
 type Envelope struct {
-	// EventID is the same however often the event is delivered.
+	// EventID is the same for each delivery of the event.
 	EventID string
-	// Type is the full name of the protobuf message that the body is.
+	// Type is the full name of the body's protobuf message.
 	Type string
-	// Subject is the aggregate that the event is about, here the order; Sequence is the event's number among those of it.
+	// Subject is the aggregate, here the order; Sequence is the aggregate's version.
 	Subject  string
 	Sequence uint64
-	// Headers are those with a text, traceparent and tracestate among them.
+	// Headers are the text headers, including traceparent and tracestate.
 	Headers propagation.MapCarrier
 }
 
@@ -34,7 +34,7 @@ func envelopeOf(delivery amqp.Delivery) (Envelope, error) {
 	}
 	sequence, err := strconv.ParseUint(headers["cloudEvents_sequence"], 10, 64)
 	if err != nil || envelope.EventID == "" || envelope.Subject == "" {
-		return envelope, &undecodable{fmt.Errorf("the envelope names no event id, no order or no sequence")}
+		return envelope, &undecodable{fmt.Errorf("the envelope has no event id, no order or no sequence")}
 	}
 	envelope.Sequence = sequence
 	return envelope, nil

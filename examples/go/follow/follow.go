@@ -1,8 +1,8 @@
-// Package follow follows the orders from their events alone, with a queue of its own.
+// Package follow builds a view of the orders from their events only, with its own queue.
 //
-// It needs nothing else of Angarium: no call, no database, no code but the contracts. What it has understood of an event it
-// commits together with the event's id, and only then acknowledges: an event that comes twice counts once, and none is lost,
-// whenever this program dies.
+// It needs no call, no database and no code of Angarium except the contracts. It commits the effect of an event
+// together with the event's id, and acknowledges after that: a repeated event counts once, and none is lost,
+// even if this program dies at any moment.
 package follow
 
 import (
@@ -22,7 +22,7 @@ const (
 	prefetch  = 20
 )
 
-// Line is what became of one event.
+// Line is the outcome of one event.
 type Line struct {
 	Outcome  string `json:"outcome"`
 	EventID  string `json:"event_id,omitempty"`
@@ -33,8 +33,8 @@ type Line struct {
 	Why      string `json:"why,omitempty"`
 }
 
-// Follow hands each event to orders until ctx ends, and reports what became of it. Where the connection is lost or an effect
-// cannot be kept, it returns an error: what was not acknowledged is delivered again to the next that follows.
+// Follow applies each event to orders until ctx ends, and reports the outcome. If the connection is lost or an effect
+// cannot be stored, it returns an error: unacknowledged events are delivered again to the next instance.
 func Follow(ctx context.Context, url, prefix string, orders *Orders, report func(Line)) error {
 	connection, err := amqp.DialConfig(url, amqp.Config{Properties: amqp.Table{"connection_name": queueName}})
 	if err != nil {
@@ -66,7 +66,7 @@ func Follow(ctx context.Context, url, prefix string, orders *Orders, report func
 			return fmt.Errorf("the connection to the broker was lost: %w", err)
 		case delivery, ok := <-deliveries:
 			if !ok {
-				// It says why on the other channel, or ctx has ended.
+				// The other channel has the cause, or ctx has ended.
 				deliveries = nil
 				continue
 			}
@@ -78,7 +78,7 @@ func Follow(ctx context.Context, url, prefix string, orders *Orders, report func
 }
 
 func declare(channel *amqp.Channel, prefix string) (string, error) {
-	// The exchange is the order service's: it is looked for, not made. Without it, this fails and says so.
+	// The exchange belongs to the order service, so it is only checked, not created. Without it, this fails.
 	if err := channel.ExchangeDeclarePassive(prefix+exchange, "topic", true, false, false, false, nil); err != nil {
 		return "", err
 	}
@@ -89,9 +89,9 @@ func declare(channel *amqp.Channel, prefix string) (string, error) {
 	}
 	_, err := channel.QueueDeclare(queue, true, false, false, false, amqp.Table{
 		"x-queue-type": "quorum",
-		// One consumer at a time, however many are started: the events of an order stay in sequence.
+		// One active consumer at a time, so that the events of an order stay in sequence.
 		"x-single-active-consumer": true,
-		// What kills this program each time is set aside in the end, and not lost on the way there.
+		// An event that kills this program each time finally becomes a dead letter, without loss.
 		"x-delivery-limit":          20,
 		"x-dead-letter-exchange":    "",
 		"x-dead-letter-routing-key": deadLetters,
@@ -106,7 +106,7 @@ func declare(channel *amqp.Channel, prefix string) (string, error) {
 
 func handle(ctx context.Context, delivery amqp.Delivery, orders *Orders, report func(Line)) error {
 	envelope, err := envelopeOf(delivery)
-	// What a message carries of its sender's trace is its parent here: one trace, from the call to this effect.
+	// The sender's trace context is the parent: one trace, from the call to this effect.
 	parent := propagation.TraceContext{}.Extract(ctx, envelope.Headers)
 	_, span := otel.Tracer(queueName).Start(parent, "process "+queueName, trace.WithSpanKind(trace.SpanKindConsumer))
 	defer span.End()
@@ -123,11 +123,11 @@ func handle(ctx context.Context, delivery amqp.Delivery, orders *Orders, report 
 	var broken *undecodable
 	switch {
 	case errors.As(err, &broken):
-		// It will not become better: aside, where a person can look at it.
+		// A retry does not help: dead-letter it for an operator.
 		line.Outcome, line.Why = "rejected", broken.Error()
 		err = delivery.Reject(false)
 	case err != nil:
-		// The database, or a mistake of ours: the event stays unacknowledged.
+		// The database, or a bug of this program: the event stays unacknowledged.
 		return err
 	default:
 		err = delivery.Ack(false)

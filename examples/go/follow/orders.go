@@ -17,7 +17,7 @@ var (
 	allOrders  = []byte("orders")
 )
 
-// What an event of an order makes of it.
+// The state of an order after each event.
 var effects = map[string]struct {
 	state string
 	event proto.Message
@@ -28,7 +28,7 @@ var effects = map[string]struct {
 	"angarium.order.v1.OrderCancelled": {"cancelled", &orderv1.OrderCancelled{}},
 }
 
-// Order is what is known of one from its events.
+// Order is the state of an order from its events.
 type Order struct {
 	State    string `json:"state"`
 	Sequence uint64 `json:"sequence"`
@@ -36,14 +36,14 @@ type Order struct {
 	Units    int64  `json:"units,omitempty"`
 }
 
-// Orders is a view of the orders, made of their events: the effect of each, once. One transaction holds the effect of an event
-// and the event's id; an event with an id that is there already has had its effect.
+// Orders is a view of the orders, built from their events. One transaction has the effect of an event
+// and the event's id; an event with an existing id has had its effect.
 type Orders struct{ db *bbolt.DB }
 
-// The message is not what its envelope says, and will never be.
+// The message does not match its envelope, so a retry does not help.
 type undecodable struct{ error }
 
-// Open opens the view, and makes an empty one where there is none.
+// Open opens the view, and creates an empty one if there is none.
 func Open(path string) (*Orders, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 10 * time.Second})
 	if err != nil {
@@ -60,11 +60,11 @@ func Open(path string) (*Orders, error) {
 // Close closes the file.
 func (o *Orders) Close() error { return o.db.Close() }
 
-// Apply commits the effect of an event: "applied", "seen" where it was before, "skipped" where the type is not known here.
+// Apply commits the effect of an event. Returns "applied", "seen" for a repetition, or "skipped" for an unknown type.
 func (o *Orders) Apply(envelope Envelope, body []byte) (outcome string, err error) {
 	effect, isKnown := effects[envelope.Type]
 	if !isKnown {
-		// A newer producer may send more than this program knows. That is no reason to stop.
+		// A newer producer may send unknown types. That is no reason to stop.
 		return "skipped", nil
 	}
 	event := proto.Clone(effect.event)
@@ -82,7 +82,7 @@ func (o *Orders) Apply(envelope Envelope, body []byte) (outcome string, err erro
 		if err != nil {
 			return err
 		}
-		// Never back: an event that comes after a later one of its order changes no state any more.
+		// Never backwards: an event that arrives after a later one of its order changes nothing.
 		if envelope.Sequence > order.Sequence {
 			order.State, order.Sequence = effect.state, envelope.Sequence
 		}
@@ -98,7 +98,7 @@ func (o *Orders) Apply(envelope Envelope, body []byte) (outcome string, err erro
 	return outcome, err
 }
 
-// Order is what is known of this order; without a state, nothing is.
+// Order is the view of this order; without a state, it is unknown.
 func (o *Orders) Order(id string) (order Order, err error) {
 	err = o.db.View(func(tx *bbolt.Tx) error {
 		order, err = read(tx.Bucket(allOrders), id)

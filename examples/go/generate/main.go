@@ -2,7 +2,7 @@
 //
 //	go run ./generate [DESCRIPTOR_SET]
 //
-// The plugins are the tools of go.mod. No proto file, no protoc and no network is needed once the modules are there.
+// The plugins are tools in go.mod. After the modules are downloaded, no proto file, protoc or network is needed.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 const (
 	published = "../../target/angarium.binpb"
 	out       = "gen"
-	// What stands before out/ in the go_package of the files: the module that they become part of.
+	// The prefix of the files' go_package: the module that they become part of.
 	module = "example.com/angarium/gen"
 )
 
@@ -57,14 +57,14 @@ func generate(from string) error {
 	return nil
 }
 
-// Run speaks with the plugin as protoc would.
+// Run calls the plugin as protoc would.
 func run(plugin string, set *descriptorpb.FileDescriptorSet) error {
 	request := &pluginpb.CodeGeneratorRequest{
 		Parameter: proto.String("module=" + module),
 		ProtoFile: set.File,
 	}
 	for _, file := range set.File {
-		// The others come as the modules that their own go_package names.
+		// The other files come from the modules that their go_package names.
 		if strings.HasPrefix(file.GetName(), "angarium/") {
 			request.FileToGenerate = append(request.FileToGenerate, file.GetName())
 		}

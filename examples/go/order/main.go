@@ -1,8 +1,8 @@
-// Order registers, logs in, orders, and watches the order until it has come to its end:
+// Order registers, logs in, places an order, and watches it until its final state:
 //
 //	go run ./order
 //
-// The order is cancelled when it has been seen, so that there is an end to watch.
+// It cancels the order after the first state, so that there is an end to watch.
 package main
 
 import (
@@ -26,7 +26,7 @@ import (
 
 const (
 	password = "correct horse battery staple"
-	// How long one stream is watched before the next takes over; an order may take days.
+	// The length of one stream before the next one; an order may take days.
 	watch = 30 * time.Minute
 )
 
@@ -50,7 +50,7 @@ func run(ctx context.Context) error {
 		Email:       email,
 		Password:    password,
 		DisplayName: "Ada",
-		// The same call again, with the same id, registers no second user.
+		// A retry with the same id registers no second user.
 		RequestId: uuid.NewString(),
 	}); err != nil {
 		return err
@@ -93,7 +93,7 @@ func place(ctx context.Context, connection *courier.Connection, session *courier
 	})
 }
 
-// Follow hands over each state of the order, once. The stream ends with the order; one that ends before is taken up again.
+// Follow passes on each state of the order once. The stream ends with the order; a stream that ends earlier is restarted.
 func follow(ctx context.Context, connection *courier.Connection, session *courier.Session, orderID string,
 	see func(*orderv1.Order) error) error {
 	seen := ""
@@ -114,7 +114,7 @@ func follow(ctx context.Context, connection *courier.Connection, session *courie
 		case refusal.Reason == "TOKEN_EXPIRED":
 			err = session.Refresh(ctx)
 		case refusal.Code == codes.Unavailable || refusal.Code == codes.DeadlineExceeded:
-			// A server that has ended says when to come back; the network says nothing.
+			// A server that shuts down gives a retry delay; the network gives none.
 			err = refusal.Wait(ctx, time.Second)
 		}
 		if err != nil {
@@ -123,7 +123,7 @@ func follow(ctx context.Context, connection *courier.Connection, session *courie
 	}
 }
 
-// Stream returns nil where the order has come to its end.
+// Stream returns nil after the final state.
 func stream(ctx context.Context, connection *courier.Connection, session *courier.Session, orderID string,
 	see func(*orderv1.Order) error) error {
 	ctx, end := context.WithTimeout(session.Context(ctx), watch)
@@ -151,7 +151,7 @@ func cancel(ctx context.Context, connection *courier.Connection, session *courie
 		OrderId:   order.OrderId,
 		Reason:    "the cup was the wrong blue",
 		RequestId: uuid.NewString(),
-		// Only the order that was seen: not one that has been confirmed meanwhile.
+		// Only the version that was seen: not one that was confirmed meanwhile.
 		Etag: order.Etag,
 	}
 	_, err := courier.Call(ctx, session, func(ctx context.Context) (*orderv1.CancelOrderResponse, error) {

@@ -20,7 +20,7 @@ import (
 	notificationv1 "example.com/angarium/gen/angarium/notification/v1"
 )
 
-// A call of ../../cases.json that has to fail.
+// A call of ../../cases.json that must fail.
 type wrongTurn struct {
 	Name          string
 	Method        string
@@ -60,7 +60,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// WrongTurns reads the table once what it begins with has happened.
+// WrongTurns reads the table, after its preparation.
 func wrongTurns(t *testing.T, connection *courier.Connection, people map[string]person) []wrongTurn {
 	t.Helper()
 	for _, one := range people {
@@ -91,7 +91,7 @@ func wrongTurns(t *testing.T, connection *courier.Connection, people map[string]
 	return table.Refusals
 }
 
-// Call makes a call that is known by its name only, with the types that were generated for it.
+// Call makes a call by name, with the generated types.
 func call(ctx context.Context, connection *courier.Connection, method string, request []byte) error {
 	service, name, _ := strings.Cut(method, "/")
 	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service + "." + name))

@@ -83,7 +83,7 @@ func (l lines) says(t *testing.T, is func(follow.Line) bool) follow.Line {
 	}
 }
 
-// Following has its queue when it returns. end waits until it has ended.
+// Following returns after the queue exists. end waits for the end.
 func following(t *testing.T, url, file string) (*follow.Orders, lines, func()) {
 	t.Helper()
 	orders, err := follow.Open(file)
@@ -121,7 +121,7 @@ func broker(t *testing.T) string {
 	return url
 }
 
-// Again sends to the queue alone, as the broker would deliver an event a second time.
+// Again sends to the queue only, like a second delivery of the broker.
 func again(t *testing.T, url string, message amqp.Publishing) {
 	t.Helper()
 	connection, err := amqp.Dial(url)

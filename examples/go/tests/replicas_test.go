@@ -14,11 +14,11 @@ import (
 	orderv1 "example.com/angarium/gen/angarium/order/v1"
 )
 
-// Calls go to the replicas in turn, as proto/service_config.json says.
+// Calls are distributed over the replicas, as configured in proto/service_config.json.
 func TestReplicasTakeTurns(t *testing.T) {
 	replicas := os.Getenv("ANGARIUM_ORDER_REPLICAS")
 	if replicas == "" {
-		t.Skip("set ANGARIUM_ORDER_REPLICAS to the addresses of two replicas, with a comma between them")
+		t.Skip("set ANGARIUM_ORDER_REPLICAS to the addresses of two replicas, separated by a comma")
 	}
 	t.Setenv("ANGARIUM_ORDERS", replicas)
 	connection := connect(t)
@@ -27,13 +27,13 @@ func TestReplicasTakeTurns(t *testing.T) {
 		t.Helper()
 		var from peer.Peer
 		_, err := connection.Orders.ListOrders(t.Context(), &orderv1.ListOrdersRequest{}, grpc.Peer(&from))
-		// Each answers that a token is missing.
+		// Each call fails, because it has no token.
 		if refusal := courier.RefusalOf(err); refusal.Code != codes.Unauthenticated {
 			t.Fatal(refusal)
 		}
 		answered[from.Addr.String()]++
 	}
-	// That all of them are connected shows in their answers.
+	// The answers show that all of them are connected.
 	all := strings.Count(replicas, ",") + 1
 	for end := time.Now().Add(10 * time.Second); len(answered) < all && time.Now().Before(end); {
 		count()

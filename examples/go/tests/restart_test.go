@@ -22,17 +22,17 @@ import (
 
 const (
 	workers = 8
-	// How long the services are away.
+	// How long the services are down.
 	away = 2 * time.Second
-	// Calls that have to succeed before each restart and after the last.
+	// Calls that must succeed before each restart and after the last.
 	calls = 50
 )
 
-// Through a stop and a kill of the services no call fails that may be repeated, as proto/service_config.json says.
+// During a stop and a kill of the services, no retryable call fails (see proto/service_config.json).
 func TestNoCallFailsThroughARestart(t *testing.T) {
 	program := os.Getenv("ANGARIUM_PROGRAM")
 	if program == "" {
-		t.Skip("set ANGARIUM_PROGRAM to the path of the program angarium: it is stopped and started here")
+		t.Skip("set ANGARIUM_PROGRAM to the path of the program angarium: this test stops and starts it")
 	}
 	port, data := freePorts(t), t.TempDir()
 	t.Setenv("ANGARIUM_USERS", address(port))
@@ -43,7 +43,7 @@ func TestNoCallFailsThroughARestart(t *testing.T) {
 	connection := connect(t)
 	ready(t, connection)
 	ada := register(t, connection)
-	// Until the order service knows her, a call may be refused.
+	// A call may be refused until the order service knows the user.
 	place(t, t.Context(), connection, ada, "")
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -83,7 +83,7 @@ func placeOnce(ctx context.Context, connection *courier.Connection, by person) e
 func start(t *testing.T, program string, port int, data string) *exec.Cmd {
 	t.Helper()
 	services := exec.Command(program)
-	// Nothing of the broker and the databases of others.
+	// No settings of another broker or database.
 	services.Env = []string{
 		"DATA_DIR=" + data, "GRPC_LISTEN=" + address(port), "GRPC_RATE_LIMIT=100000", "LOG_FILTER=error",
 	}
@@ -94,7 +94,7 @@ func start(t *testing.T, program string, port int, data string) *exec.Cmd {
 	return services
 }
 
-// Ready waits until the services have started for the first time.
+// Ready waits for the first start of the services.
 func ready(t *testing.T, connection *courier.Connection) {
 	t.Helper()
 	ctx, end := context.WithTimeout(t.Context(), 30*time.Second)
@@ -109,7 +109,7 @@ func ready(t *testing.T, connection *courier.Connection) {
 	}
 }
 
-// Eventually waits until so many calls have succeeded, or one has failed.
+// Eventually waits until this many calls have succeeded, or one has failed.
 func eventually(t *testing.T, succeeded *atomic.Int64, wanted int64) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); succeeded.Load() < wanted; time.Sleep(10 * time.Millisecond) {
@@ -122,7 +122,7 @@ func eventually(t *testing.T, succeeded *atomic.Int64, wanted int64) {
 	}
 }
 
-// FreePorts answers the first of three ports in a row, one for each service.
+// FreePorts returns the first of three consecutive ports, one per service.
 func freePorts(t *testing.T) int {
 	t.Helper()
 	for range 100 {
@@ -144,7 +144,7 @@ func freePorts(t *testing.T) int {
 			return port
 		}
 	}
-	t.Fatal("there are no three free ports in a row")
+	t.Fatal("no three consecutive ports are free")
 	return 0
 }
 

@@ -1,4 +1,4 @@
-// Package tests runs the client against a running system, as ../README.md says.
+// Package tests runs the client against a running system, see ../README.md.
 package tests
 
 import (
@@ -32,7 +32,7 @@ func connect(t *testing.T) *courier.Connection {
 	return connection
 }
 
-// Register registers a person and logs them in.
+// Register registers a user and logs them in.
 func register(t *testing.T, connection *courier.Connection) person {
 	t.Helper()
 	email := uuid.NewString() + "@example.com"

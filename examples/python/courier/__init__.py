@@ -1,7 +1,7 @@
-"""How a program in Python speaks with Angarium: connected, logged in, and told why where it is refused."""
+"""A Python client of Angarium: connections, sessions and error details."""
 
 import sys
 from pathlib import Path
 
-# What generate.py has written; an application of your own would install it as a package.
+# The output of generate.py; an application would install it as a package.
 sys.path.insert(0, str(Path(__file__).parent.parent / "gen"))

@@ -1,4 +1,4 @@
-"""Connections to the three services: their addresses, deadlines, and what is repeated by itself."""
+"""Connections to the three services: addresses, deadlines and automatic retries."""
 
 import os
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ USERS = "angarium.user.v1.UserService"
 ORDERS = "angarium.order.v1.OrderService"
 NOTIFICATIONS = "angarium.notification.v1.NotificationService"
 
-# No call without a deadline: who does not say how long they wait, waits for ever.
+# A call without a deadline may wait forever.
 DEADLINE = 10.0
 
-# Which calls are repeated by themselves where the server was away: those that change nothing, or carry a request_id.
+# Calls with automatic retries while the server is unavailable: those that change nothing, or have a request_id.
 SERVICE_CONFIG = Path(__file__).parents[3] / "proto/service_config.json"
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the services listen. Without further ado, where `cargo run` has them."""
+    """The addresses of the services. The defaults are those of `cargo run`."""
 
     users: str = "127.0.0.1:50051"
     orders: str = "127.0.0.1:50052"
     notifications: str = "127.0.0.1:50053"
-    # The authorities to believe, as PEM. None: plaintext, for one's own machine.
+    # The trusted authorities, as PEM. None: plaintext, for local use.
     ca_file: Path | None = None
 
     @classmethod
@@ -43,7 +43,7 @@ class Addresses:
 
 
 class Connection:
-    """A channel to each service. Channels are made once, shared by all threads, and connect by themselves."""
+    """A channel to each service. Create it once and share it between threads; channels connect on the first call."""
 
     def __init__(self, addresses: Addresses) -> None:
         self.channels = {

@@ -1,4 +1,4 @@
-"""What stands on an event's envelope: AMQP properties, CloudEvents attributes (binary mode), and trace context."""
+"""An event's metadata: AMQP properties, CloudEvents attributes (binary mode), and trace context."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from aio_pika.abc import AbstractIncomingMessage
 
 @dataclass(frozen=True)
 class Envelope:
-    # The event's id, the same however often it is delivered: by it one tells what one has seen.
+    # The event's id, the same for each delivery: use it to detect duplicates.
     message_id: str
-    # The protobuf message that the body is, by its full name.
+    # The full name of the body's protobuf message.
     event_type: str
-    # The aggregate that the event is about, here the order; and the event's number among those of the aggregate: 1, 2, 3...
+    # The aggregate, here the order; and its version: 1, 2, 3...
     subject: str
     sequence: int
     source: str
     time: str
-    # All text headers, traceparent and tracestate among them.
+    # All text headers, including traceparent and tracestate.
     headers: dict[str, str]
 
     @classmethod

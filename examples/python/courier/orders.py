@@ -1,6 +1,6 @@
-"""A view of the orders, made of their events: the effect of each, once.
+"""A view of the orders, built from their events; each event has one effect.
 
-One transaction holds the effect of an event and the event's id. An event whose id is there already has had its effect.
+One transaction has the effect of an event and the event's id. An event with an existing id has had its effect.
 """
 
 import sqlite3
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS orders (
 
 
 class Undecodable(Exception):
-    """The message is not what its envelope says, and will never be."""
+    """The message does not match its envelope, so a retry does not help."""
 
 
 class Orders:
@@ -43,13 +43,13 @@ class Orders:
             db.executescript(SCHEMA)
 
     def apply(self, envelope: Envelope, body: bytes) -> str:
-        """Commits the effect of an event: `applied`, `seen` where it was before, `skipped` where the type is not known here."""
+        """Commits the effect of an event. Returns `applied`, `seen` for a repetition, or `skipped` for an unknown type."""
         effect = EFFECTS.get(envelope.event_type)
         if effect is None:
-            # A newer producer may send more than this program knows. That is no reason to stop.
+            # A newer producer may send unknown types. That is no reason to stop.
             return "skipped"
         if not envelope.message_id or not envelope.subject or envelope.sequence == 0:
-            raise Undecodable("the envelope names no event id, no order or no sequence")
+            raise Undecodable("the envelope has no event id, no order or no sequence")
         with closing(self._open()) as db, db:
             db.execute("BEGIN IMMEDIATE")
             new = db.execute(
@@ -97,7 +97,7 @@ def _cancelled(db: sqlite3.Connection, envelope: Envelope, body: bytes) -> None:
 
 
 def _state(db: sqlite3.Connection, envelope: Envelope, state: str) -> None:
-    """Never back: an event that comes after a later one of its order changes no state any more."""
+    """Never backwards: an event that arrives after a later one of its order changes nothing."""
     db.execute(
         """
         INSERT INTO orders (order_id, state, sequence) VALUES (?, ?, ?)

@@ -1,4 +1,4 @@
-"""Waiting for what has happened in one service and has not yet been heard of in another."""
+"""Waits for an event of one service to reach another one."""
 
 import time
 from collections.abc import Callable
@@ -15,16 +15,16 @@ Answer = TypeVar("Answer")
 
 
 def once_known(call: Callable[[], Answer]) -> Answer:
-    """Repeats a call right after a registration.
+    """Retries a call right after a registration.
 
-    The other services learn of a user, and of the key of the first token ever, from events, a moment later: until then they
+    The other services learn of a user, and of the key of the first token, from events, a moment later: until then they
     answer USER_UNKNOWN and KEY_UNKNOWN.
     """
     return _repeat(call, lambda refusal: refusal.reason in ("USER_UNKNOWN", "KEY_UNKNOWN"))
 
 
 def when_told(call: Callable[[], Answer]) -> Answer:
-    """Repeats a call that may be repeated, after as long as the answer says."""
+    """Repeats a retryable call after the answer's retry delay."""
     return _repeat(call, lambda refusal: refusal.retry_after is not None)
 
 
@@ -41,10 +41,10 @@ def _repeat(call: Callable[[], Answer], is_worth_it: Callable[[Refusal], bool]) 
 
 
 def eventually(look: Callable[[], Answer], until: Callable[[Answer], bool]) -> Answer:
-    """Looks until it is so, and says what it saw last where it never is."""
+    """Polls until the condition holds; the error has what was seen last."""
     begun = time.monotonic()
     while not until(seen := look()):
         if time.monotonic() - begun > PATIENCE:
-            raise TimeoutError(f"it is not so after {PATIENCE} s: {seen}")
+            raise TimeoutError(f"the condition does not hold after {PATIENCE} s: {seen}")
         time.sleep(LOOK)
     return seen

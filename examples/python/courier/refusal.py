@@ -1,6 +1,6 @@
-"""Why a call was refused, in a form that a program can act on.
+"""The details of an error, for programs.
 
-Branch on `reason`, which never changes; show `message` to a person; never take a message apart.
+Branch on `reason`, which never changes; show `message` to people; never parse a message.
 """
 
 from dataclasses import dataclass, field
@@ -20,23 +20,23 @@ Detail = TypeVar("Detail", bound=Message)
 class Refusal:
     code: grpc.StatusCode
     message: str
-    # "angarium", or empty where it was not our server who answered: the network, a proxy, the client's own deadline.
+    # "angarium", or empty if the error is not from our server: the network, a proxy, the client's deadline.
     domain: str = ""
     reason: str = ""
-    # What must be changed in the request, by the path of the field.
+    # What to change in the request, by field path.
     fields: dict[str, str] = field(default_factory=dict)
-    # (type, subject) of what would have to hold first.
+    # (type, subject) of the conditions that must hold first.
     preconditions: list[tuple[str, str]] = field(default_factory=list)
-    # (type, name) of what is not there, or is there already.
+    # (type, name) of the resource that is missing or exists already.
     resource: tuple[str, str] | None = None
-    # Who has used up a limit.
+    # The subjects of used-up limits.
     quotas: list[str] = field(default_factory=list)
     # When the same call may succeed.
     retry_after: timedelta | None = None
 
     @classmethod
     def of(cls, error: grpc.RpcError) -> "Refusal":
-        # What a stub raises is the call as well.
+        # The exception of a stub is also the call.
         assert isinstance(error, grpc.Call)
         status = rpc_status.from_call(error)
         if status is None:

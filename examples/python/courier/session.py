@@ -1,4 +1,4 @@
-"""A person who is logged in: what they call with, and the exchange of a token that has expired."""
+"""A logged-in user: tokens for calls, and their refresh."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -34,7 +34,7 @@ class Session:
         return (("authorization", f"Bearer {self._tokens.access_token}"),)
 
     def call(self, make: Callable[[Metadata], Answer]) -> Answer:
-        """Makes a call, and once more with a new token where the old one has expired, after 15 minutes."""
+        """Makes a call, and repeats it with a new token if the old one has expired (after 15 minutes)."""
         try:
             return make(self.metadata)
         except grpc.RpcError as error:
@@ -44,7 +44,7 @@ class Session:
         return make(self.metadata)
 
     def refresh(self) -> None:
-        """Exchanges the refresh token, which works once: whoever shares a session takes turns here."""
+        """Exchanges the refresh token. It works once, so threads that share a session take turns here."""
         request = RefreshTokenRequest(refresh_token=self._tokens.refresh_token)
         self._tokens = self._connection.users.RefreshToken(request, timeout=DEADLINE).tokens
 

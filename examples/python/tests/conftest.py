@@ -1,4 +1,4 @@
-"""A running system to call, a mailbox to read codes from, and people in different positions."""
+"""Fixtures: a running system, a mailbox with codes, and users with different rights."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ class System:
         return self.connection.users.CreateUser(request, timeout=DEADLINE).user.user_id
 
     def person(self, email: str | None = None) -> Person:
-        """Somebody who has registered and logged in, and of whom every service has heard."""
+        """A registered, logged-in user that every service knows."""
         email = email or f"{uuid4().hex}@example.com"
         user_id = self.register(email)
         person = Person(email, user_id, self.log_in(email))
@@ -58,7 +58,7 @@ class System:
         return person
 
     def log_in(self, email: str, password: str = PASSWORD) -> Session:
-        """Where somebody has tried too often from here, after the wait that the answer asks for."""
+        """If there were too many attempts from here, repeats after the answer's retry delay."""
         return when_told(lambda: Session(self.connection, email, password))
 
     def is_known(self, person: Person) -> None:
@@ -92,7 +92,7 @@ def line(currency: str = "EUR", units: int = 4, quantity: int = 1) -> OrderLine:
 
 
 def refused(call: Callable[[], object]) -> Refusal:
-    """What a call is told that has to fail. Every answer of ours names its domain and says something."""
+    """The details of a call that must fail. Each of our answers has a domain and a message."""
     with pytest.raises(grpc.RpcError) as raised:
         call()
     refusal = Refusal.of(raised.value)
@@ -127,7 +127,7 @@ def mallory(system: System) -> Person:
 
 @pytest.fixture(scope="session")
 def admin(system: System) -> Person:
-    """Whom the services were started with as ADMIN_EMAILS; an admin from the moment that the address is verified."""
+    """The user in ADMIN_EMAILS, who is an admin after the address is verified."""
     email = os.environ.get("ANGARIUM_ADMIN", "admin@example.com")
     try:
         system.register(email)
@@ -139,7 +139,7 @@ def admin(system: System) -> Person:
         code = system.mailbox.code(email, CONFIRM_ADDRESS)
         request = VerifyEmailRequest(code=code)
         system.connection.users.VerifyEmail(request, timeout=DEADLINE)
-        # Who somebody is stands in their token.
+        # The token has the user's role.
         session = system.log_in(email)
     person = Person(email, session.user.user_id, session)
     view = GetUserViewRequest(user_id=person.user_id)

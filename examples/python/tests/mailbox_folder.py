@@ -1,4 +1,4 @@
-"""The mails of a system that writes them to a folder, as the people read them who have registered."""
+"""The mails of a system that writes them to a folder."""
 
 import re
 import time
@@ -17,10 +17,10 @@ class MailboxFolder:
         self._folder = folder
 
     def code(self, to: str, subject: str) -> str:
-        """The code of the newest such mail, once there is one."""
+        """The code of the newest such mail, after it arrives."""
         begun = time.monotonic()
         while time.monotonic() - begun < PATIENCE:
-            # They are named by ids that grow with time.
+            # Their names are ids that grow with time.
             for path in sorted(self._folder.glob("*.eml"), reverse=True):
                 mail = message_from_bytes(path.read_bytes(), policy=policy.default)
                 assert isinstance(mail, EmailMessage)

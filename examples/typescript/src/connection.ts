@@ -6,7 +6,7 @@ import { NotificationService } from "../gen/angarium/notification/v1/notificatio
 import { OrderService } from "../gen/angarium/order/v1/order_service_pb.js";
 import { UserService } from "../gen/angarium/user/v1/user_service_pb.js";
 
-// No call without one: who does not say how long they wait, waits for ever.
+// A call without a deadline may wait forever.
 const DEADLINE_MS = 10_000;
 
 export interface Connection {
@@ -15,8 +15,8 @@ export interface Connection {
   notifications: Client<typeof NotificationService>;
 }
 
-// Where `cargo run` has the services, unless the environment says otherwise. With https:// the certificate is verified;
-// NODE_EXTRA_CA_CERTS names authorities of your own.
+// Addresses from the environment; the defaults are those of `cargo run`. With https:// the certificate is verified;
+// NODE_EXTRA_CA_CERTS adds your own authorities.
 export function connect(environment: NodeJS.ProcessEnv): Connection {
   const { ANGARIUM_USERS, ANGARIUM_ORDERS, ANGARIUM_NOTIFICATIONS } = environment;
   return {

@@ -1,4 +1,4 @@
-// Registers, logs in, orders, and watches the order until it has come to its end. The order is cancelled when it has been seen,
+// Registers, logs in, places an order, and watches it until its final state. It cancels the order after the first state,
 // so that there is an end to watch.
 
 import { randomUUID } from "node:crypto";
@@ -12,7 +12,7 @@ import { refusalOf } from "./refusal.js";
 import { Session } from "./session.js";
 
 const PASSWORD = "correct horse battery staple";
-// How long one stream is watched before the next takes over; an order may take days.
+// The length of one stream before the next one; an order may take days.
 const WATCH_MS = 30 * 60 * 1000;
 
 async function main(): Promise<void> {
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
     email,
     password: PASSWORD,
     displayName: "Ada",
-    // The same call again, with the same id, would make nobody new.
+    // A retry with the same id registers no second user.
     requestId: randomUUID(),
   });
   const session = await Session.logIn(connection, email, PASSWORD);
@@ -59,7 +59,7 @@ async function place(connection: Connection, session: Session): Promise<Order> {
   return order;
 }
 
-// Each state of the order, once. The stream ends with the order; one that ends before is taken up again.
+// Each state of the order once. The stream ends with the order; a stream that ends earlier is restarted.
 async function* watch(
   connection: Connection,
   session: Session,
@@ -83,7 +83,7 @@ async function* watch(
       } else if (refusal.code !== Code.Unavailable && refusal.code !== Code.DeadlineExceeded) {
         throw error;
       }
-      // A server that has ended says when to come back; the network says nothing.
+      // A server that shuts down gives a retry delay; the network gives none.
       await sleep(refusal.retryAfterMs ?? 1000);
     }
   }
@@ -94,7 +94,7 @@ async function cancel(connection: Connection, session: Session, order: Order): P
     orderId: order.orderId,
     reason: "the cup was the wrong blue",
     requestId: randomUUID(),
-    // Only the order that was seen: not one that has been confirmed meanwhile.
+    // Only the version that was seen: not one that was confirmed meanwhile.
     etag: order.etag,
   };
   await session.call((options) => connection.orders.cancelOrder(request, options));

@@ -1,4 +1,4 @@
-// Waiting for what has happened in one service and has not yet been heard of in another.
+// Waits for an event of one service to reach another one.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Refusal, refusalOf } from "./refusal.js";
@@ -6,7 +6,7 @@ import { type Refusal, refusalOf } from "./refusal.js";
 const PATIENCE_MS = 30_000;
 const LOOK_MS = 50;
 
-// Repeats a call right after a registration. The other services learn of a user, and of the key of the first token ever, from
+// Retries a call right after a registration. The other services learn of a user, and of the key of the first token, from
 // events, a moment later: until then they answer USER_UNKNOWN and KEY_UNKNOWN.
 export async function onceKnown<T>(call: () => Promise<T>): Promise<T> {
   const begun = Date.now();

@@ -1,5 +1,5 @@
-// Why a call was refused, in a form that a program can act on. Branch on `reason`, which never changes; show `message` to a
-// person; never take a message apart.
+// The details of an error, for programs. Branch on `reason`, which never changes; show `message` to people;
+// never parse a message.
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
@@ -13,14 +13,14 @@ import {
 export interface Refusal {
   code: Code;
   message: string;
-  // "angarium", or empty where it was not our server who answered.
+  // "angarium", or empty if the error is not from our server.
   domain: string;
   reason: string;
-  // What must be changed in the request, by the path of the field.
+  // What to change in the request, by field path.
   fields: Record<string, string>;
-  // What would have to hold first: the kind of condition, and of what.
+  // The conditions that must hold first: kind and subject.
   preconditions: { type: string; subject: string }[];
-  // What is not there, or is there already.
+  // The resource that is missing or exists already.
   resource: { type: string; name: string } | undefined;
   // When the same call may succeed.
   retryAfterMs: number | undefined;

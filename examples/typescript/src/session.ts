@@ -1,4 +1,4 @@
-// Somebody who is logged in: what they call with, and the exchange of a token that has expired.
+// A logged-in user: tokens for calls, and their refresh.
 
 import type { Tokens } from "../gen/angarium/user/v1/user_service_pb.js";
 import type { User } from "../gen/angarium/user/v1/user_pb.js";
@@ -19,7 +19,7 @@ export class Session {
   static async logIn(connection: Connection, email: string, password: string): Promise<Session> {
     const { user, tokens } = await connection.users.authenticate({ email, password });
     if (!user || !tokens) {
-      throw new Error("the answer to a login holds no user or no tokens");
+      throw new Error("the answer to a login has no user or no tokens");
     }
     return new Session(connection, user, tokens);
   }
@@ -29,7 +29,7 @@ export class Session {
     return { headers: { authorization: `Bearer ${this.tokens.accessToken}` } };
   }
 
-  // Makes a call, and once more with a new token where the old one has expired, after 15 minutes.
+  // Makes a call, and repeats it with a new token if the old one has expired (after 15 minutes).
   async call<T>(make: (options: CallOptions) => Promise<T>): Promise<T> {
     try {
       return await make(this.options);
@@ -42,12 +42,12 @@ export class Session {
     return await make(this.options);
   }
 
-  // A refresh token works once: whoever shares a session takes turns here.
+  // A refresh token works once, so callers that share a session take turns here.
   async refresh(): Promise<void> {
     const { refreshToken } = this.tokens;
     const { tokens } = await this.connection.users.refreshToken({ refreshToken });
     if (!tokens) {
-      throw new Error("the answer to a refresh holds no tokens");
+      throw new Error("the answer to a refresh has no tokens");
     }
     this.tokens = tokens;
   }

@@ -1,4 +1,4 @@
-// The refusals that the clients of all languages go through: examples/cases.json.
+// The refusals that the clients of all languages test: examples/cases.json.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -14,7 +14,7 @@ import { onceKnown } from "../src/patience.js";
 import { type Refusal, refusalOf } from "../src/refusal.js";
 import { type CallOptions, Session } from "../src/session.js";
 
-// A call of the table that has to fail.
+// A call of the table that must fail.
 interface WrongTurn {
   name: string;
   method: string;
@@ -56,7 +56,7 @@ async function cancelledOrder(ada: Session, requestId: string): Promise<string> 
   return orderId;
 }
 
-// Calls a method that is known by its name only, with the types that were generated for it.
+// Calls a method by name, with the generated types.
 async function refused(turn: WrongTurn, caller: Session | undefined): Promise<Refusal> {
   const [name, methodName] = turn.method.split("/");
   const { service, client } =

@@ -1,4 +1,4 @@
-//! What the all-in-one process can be told.
+//! The settings of the all-in-one process.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,21 +15,21 @@ use crate::dead_letters::command::Command as DeadLetters;
 use crate::registry::{OwnArgs, OwnConfig, SERVICES};
 use crate::topology::command::Topology;
 
-const DATABASE_URL: &str = "postgres://user:password@host/database; DATABASE_URL_FILE names a file that holds it [default: a SQLite file for each service in --data-dir]";
+const DATABASE_URL: &str = "postgres://user:password@host/database; DATABASE_URL_FILE names a file that holds it [default: a SQLite file per service in --data-dir]";
 
 /// Users, orders and notifications in one process.
 ///
-/// Without further ado it keeps everything in one folder and needs nothing else. With --database-url and --amqp-url it runs
-/// on PostgreSQL and RabbitMQ.
+/// By default all data lives in one folder, and nothing else is needed. With --database-url and --amqp-url it uses
+/// PostgreSQL and RabbitMQ.
 #[derive(Parser)]
 #[command(name = "angarium", version, after_help = healthcheck::HINT)]
-// One SQLite file cannot be the database of three services.
+// Three services cannot share one SQLite file.
 #[command(mut_arg("database_url", |url| url.help(DATABASE_URL)))]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Folder of the databases, the queue file and the mails, where no server is named for them
+    /// Folder of databases, queue file and mails, unless servers are set for them
     #[arg(
         long,
         env = "DATA_DIR",
@@ -44,38 +44,38 @@ pub struct Args {
     own: OwnArgs,
 }
 
-/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Start all services and serve until Ctrl-C (the default)
     Serve,
     /// Apply the missing migrations of all services
     Migrate,
-    /// Play a short story through real gRPC calls, and print what happened when
+    /// Run a demo with real gRPC calls, and print a timeline
     Demo,
-    /// What the services need on the broker: export it for a RabbitMQ where they may declare nothing, prune what is not needed
+    /// Export the broker definitions for a RabbitMQ on which the services may declare nothing, or remove outdated
+    /// bindings
     #[command(subcommand)]
     Topology(Topology),
-    /// What a service has given up on: list, show, replay, discard
+    /// List, show, replay or discard dead letters
     #[command(subcommand)]
     DeadLetters(DeadLetters),
 }
 
-/// The checked configuration.
+/// The validated configuration.
 #[derive(Clone)]
 pub struct Config {
     pub command: Command,
     pub data_dir: PathBuf,
-    /// Of the first service; the others listen on the ports after it.
+    /// Of the first service; the others use the following ports.
     pub grpc: GrpcConfig,
-    /// `None`: a SQLite file for each service, in the data folder.
+    /// `None`: one SQLite file per service, in the data folder.
     pub database: Option<DatabaseConfig>,
-    /// Who applies the migrations, also those of the SQLite files.
+    /// Who applies the migrations, also for SQLite files.
     pub migrate: Migrate,
     /// `None`: the embedded transport, in the data folder.
     pub rabbitmq: Option<RabbitMqConfig>,
     pub engine: EngineConfig,
-    /// What the services have beyond what every service has.
+    /// The own settings of the services.
     pub own: OwnConfig,
     pub telemetry: TelemetryConfig,
     pub lifecycle: LifecycleConfig,
@@ -97,7 +97,7 @@ impl runtime::Settings for Args {
             export.prefix.clone_from(&common.broker.amqp_prefix);
         }
         let mode = common.mode.check(problems);
-        // What only looks at the databases needs no certificate.
+        // Commands that only read the databases need no certificate.
         let mode_of_server = match command {
             Command::Serve | Command::Demo => mode,
             _ => Mode::Development,
@@ -121,7 +121,7 @@ impl runtime::Settings for Args {
             check_folder(&data_dir, problems);
         }
         if command != Command::Serve {
-            // Their output is what is to be seen; whoever wants the log as well asks for it.
+            // These commands print their result; logs only on request.
             common
                 .telemetry
                 .log_filter
@@ -152,7 +152,7 @@ impl runtime::Settings for Args {
     }
 }
 
-/// The checked section, and whether a server was named. Without one the other settings are checked all the same.
+/// Validates the section. Returns whether a server is set. Without one, the other settings are still validated.
 fn check_database(
     mut args: DatabaseArgs,
     problems: &mut Problems,
@@ -164,7 +164,7 @@ fn check_database(
     if given && url.starts_with("sqlite:") {
         problems.add_secret(
             "DATABASE_URL",
-            "a PostgreSQL server here: without one each service has a file in --data-dir",
+            "a PostgreSQL server: without one, each service has a file in --data-dir",
         );
     }
     (args.check(problems), given)
@@ -179,18 +179,19 @@ fn has_room_for_all(listen: SocketAddr, problems: &mut Problems) -> bool {
         problems.add(
             "GRPC_LISTEN",
             &listen.to_string(),
-            &format!("a port below {below}: the services take it and the {others} after it"),
+            &format!("a port below {below}: the services use it and the next {others}"),
         );
     }
     fits
 }
 
-/// In production only the owner may read what is in the data folder. Folders and files that the program makes are so.
+/// In production only the owner may read the data folder. Folders and files that the program creates have these
+/// permissions.
 fn check_folder(data_dir: &Path, problems: &mut Problems) {
     match store::private::loose(data_dir) {
         Ok(loose) if loose.is_empty() => {}
         Ok(loose) => problems.note(format!(
-            "DATA_DIR (--data-dir): group or others have rights on {:?}{}; run `chmod -R go= {}`",
+            "DATA_DIR (--data-dir): group or others have permissions on {:?}{}; run `chmod -R go= {}`",
             loose[0],
             match loose.len() {
                 1 => String::new(),
@@ -199,7 +200,7 @@ fn check_folder(data_dir: &Path, problems: &mut Problems) {
             data_dir.display()
         )),
         Err(error) => problems.note(format!(
-            "DATA_DIR (--data-dir): cannot read {data_dir:?} ({error}), expected a folder of this user"
+            "DATA_DIR (--data-dir): cannot read {data_dir:?} ({error}); it must be a folder of this user"
         )),
     }
 }

@@ -1,7 +1,7 @@
-//! `angarium dead-letters`: what the services have given up on, for the person who has to decide.
+//! `angarium dead-letters`: lists dead letters, and records the operator's decisions.
 //!
-//! It works on the databases, beside the services or while they are down: a decision is a change of a row, which the service
-//! takes up within half a minute, or at its next start. What is sensitive in an event is not shown.
+//! It works on the databases, while the services run or not. A decision changes a row; the service acts on it within
+//! half a minute, or at its next start. Sensitive fields are not shown.
 
 use std::io::Write as _;
 
@@ -20,10 +20,10 @@ mod text;
 use command::{Command, Place, Replay, Why};
 use text::{PAGE, or_none, time};
 
-/// Does what was asked, and says what has changed.
+/// Executes the command, and prints the result.
 ///
 /// # Errors
-/// Where the database cannot be reached, no dead letter has the id, or nobody takes the output.
+/// If the database cannot be reached, no dead letter has the id, or the output cannot be written.
 pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {
     let said = match command {
         Command::List(asked) => list(&asked.place.open(config).await?).await?,
@@ -40,10 +40,10 @@ pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {
                 .discard(event_id, &why.actor, &why.reason)
                 .await?;
             ensure!(discarded, no_such(event_id));
-            format!("{event_id} is discarded")
+            format!("{event_id} discarded")
         }
     };
-    writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
+    writeln!(std::io::stdout(), "{said}").context("cannot write the output")
 }
 
 impl Place {
@@ -56,10 +56,10 @@ impl Place {
             None => {
                 ensure!(!self.own_database, "--own-database needs DATABASE_URL");
                 let file = system::file(&config.data_dir, name);
-                // To connect would make an empty one.
+                // Connecting would create an empty file.
                 ensure!(
                     file.exists(),
-                    "{} is not there: {name} has not run in this data folder",
+                    "{} does not exist: {name} has not run in this data folder",
                     file.display()
                 );
                 system::database(config, name)
@@ -81,7 +81,7 @@ async fn list(dead_letters: &DeadLetters) -> anyhow::Result<String> {
         lines.extend(page.iter().map(line));
         match page.into_iter().last() {
             Some(end) => last = Some(end),
-            None if lines.is_empty() => return Ok("nothing was given up on".to_owned()),
+            None if lines.is_empty() => return Ok("no dead letters".to_owned()),
             None => return Ok(lines.join("\n")),
         }
     }
@@ -91,13 +91,10 @@ fn line(letter: &DeadLetter) -> String {
     let state = if letter.skipped { "skipped" } else { "dead" };
     let at = time(letter.last_failed_at_ms.unwrap_or(letter.received_at_ms));
     let event_type = letter.event_type.as_deref().unwrap_or("(no type)");
-    let cause = letter
-        .cause
-        .as_deref()
-        .unwrap_or("its type is not known here");
+    let cause = letter.cause.as_deref().unwrap_or("unknown type");
     let blocks = match letter.blocks {
         0 => String::new(),
-        blocks => format!("; {blocks} behind it wait"),
+        blocks => format!("; {blocks} waiting behind it"),
     };
     format!(
         "{at}  {}  {state}  {event_type}  {cause}{blocks}",
@@ -143,7 +140,7 @@ async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<Stri
     Ok(lines.join("\n"))
 }
 
-/// What is sensitive in it stays unseen, and so does what this build cannot read.
+/// Sensitive fields stay hidden, also in events that this build cannot read.
 fn body(letter: &DeadLetter) -> String {
     let size = letter.message.body.len();
     let named = |info: &&contracts::EventInfo| Some(info.type_name) == letter.event_type.as_deref();
@@ -153,8 +150,8 @@ fn body(letter: &DeadLetter) -> String {
         .map(|info| (info.show)(&letter.message.body));
     match shown {
         Some(Ok(event)) => event,
-        Some(Err(error)) => format!("{size} bytes that are no such event: {error}"),
-        None => format!("{size} bytes of a type that is not known here"),
+        Some(Err(error)) => format!("{size} bytes that cannot be decoded as this event: {error}"),
+        None => format!("{size} bytes of an unknown type"),
     }
 }
 
@@ -163,17 +160,15 @@ async fn replay(dead_letters: &DeadLetters, asked: &Replay) -> anyhow::Result<St
     let Some(event_id) = &asked.event_id else {
         let event_type = asked.event_type.as_deref();
         let replayed = dead_letters.replay_all(event_type, actor, reason).await?;
-        return Ok(format!("{replayed} are replayed"));
+        return Ok(format!("{replayed} replayed"));
     };
     ensure!(
         dead_letters.replay(event_id, actor, reason).await?,
         no_such(event_id)
     );
-    Ok(format!("{event_id} is replayed"))
+    Ok(format!("{event_id} replayed"))
 }
 
 fn no_such(event_id: &str) -> String {
-    format!(
-        "no dead letter of this service has the id {event_id}; `list` shows those that are there"
-    )
+    format!("no dead letter of this service has the id {event_id}; run `list` to see all")
 }

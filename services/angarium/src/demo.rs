@@ -1,9 +1,9 @@
-//! `angarium demo`: a story told by real gRPC calls to real services, with the time that each step took.
+//! `angarium demo`: a scenario of real gRPC calls to real services, with the duration of each step.
 //!
-//! It starts the system as `serve` does, in a folder and on ports of its own, so that it can run beside it. Whatever is
-//! missing ends it with an error that says what.
+//! It starts the system as `serve` does, but with a separate folder and ports, so that both can run at the same time. A
+//! missing effect is an error.
 
-#![expect(clippy::print_stdout, reason = "the story is this command's output")]
+#![expect(clippy::print_stdout, reason = "this command prints a timeline")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -21,10 +21,10 @@ use mailbox::Mailbox;
 pub use mailbox::code_in;
 use story::Story;
 
-/// Plays the story, prints it, and stops what it started.
+/// Runs the demo, prints it, and stops what it started.
 ///
 /// # Errors
-/// Where a service cannot start, a call fails, or an effect does not come in time.
+/// If a service cannot start, a call fails, or an effect does not happen in time.
 pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     config.data_dir = config.data_dir.join("demo");
     let mails = config.data_dir.join("mails");
@@ -42,18 +42,18 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
         begun.elapsed().as_millis()
     );
 
-    let telling = async {
-        let told = Story::connect(&addresses, Mailbox::in_folder(&mails))?
-            .tell(|step| println!("{step}"))
+    let scenario = async {
+        let played = Story::connect(&addresses, Mailbox::in_folder(&mails))?
+            .run(|step| println!("{step}"))
             .await;
         shutdown.trigger();
-        told
+        played
     };
-    let (told, ran) = tokio::join!(telling, system.run(shutdown.clone()));
-    told?;
+    let (played, ran) = tokio::join!(scenario, system.run(shutdown.clone()));
+    played?;
     ran?;
     println!(
-        "\nEvery step of it was seen from outside. {}",
+        "\nAll steps were observed from outside. {}",
         config.own.mail
     );
     Ok(())

@@ -1,7 +1,7 @@
-//! All services in one process: on a fresh machine with SQLite files and the embedded transport, in production with
-//! PostgreSQL and RabbitMQ. The services are the same as in their own binaries, and know nothing of one another.
+//! All services in one process: with SQLite files and the embedded transport on a new machine, with PostgreSQL and
+//! RabbitMQ in production. The services are the same as in their own binaries, and do not depend on each other.
 //!
-//! [`registry`] lists them; [`args`] says what can be configured, [`system`] puts the services together, [`serve`], [`demo`],
+//! [`registry`] lists them, [`args`] has the settings, [`system`] puts the services together. [`serve`], [`demo`],
 //! [`topology`] and [`dead_letters`] are the commands.
 
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! The whole system in one process, and what an operator asks of it.
+//! The whole system in one process, and the commands for operators.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The command `migrate`: brings the schemas of all services up to date, so that the services themselves need no right to do so.
+//! The command `migrate`: migrates the schemas of all services, so that the services themselves need no right to do so.
 
 use anyhow::Context as _;
 use runtime::Shutdown;
@@ -10,7 +10,7 @@ use crate::system::database;
 /// Migrates one service after the other, until `shutdown`.
 ///
 /// # Errors
-/// Where a database cannot be reached or migrated. Those before it are migrated then, and the command may be repeated.
+/// If a database cannot be reached or migrated. Earlier ones stay migrated, and the command can be repeated.
 pub async fn migrate(config: &Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let migrated = shutdown.soft.run_until_cancelled(migrate_all(config)).await;
     migrated.context("the migration was interrupted")?

@@ -1,7 +1,7 @@
-//! The services of this system, in the order of their ports: the one list of them.
+//! The only list of the services, in the order of their ports.
 //!
-//! The commands, the topology, the health check, the greeting and the tests loop over [`SERVICES`]. What differs between the
-//! services in one process stands here: the settings of each ([`OwnArgs`]), and its name in the greeting.
+//! Commands, topology, health check, greeting and tests loop over [`SERVICES`]. This file also has what differs between
+//! the services: their settings ([`OwnArgs`]) and titles.
 
 use std::pin::Pin;
 
@@ -23,11 +23,11 @@ pub const SERVICES: &[Registered] = &[
 
 /// One service of the system.
 pub struct Registered {
-    /// What it is.
+    /// Its static description.
     pub definition: Definition,
-    /// What it is about, as the greeting calls it.
+    /// Its title in the greeting.
     pub title: &'static str,
-    /// Its settings as a process of its own.
+    /// Its settings in its own process.
     pub settings: fn() -> clap::Command,
     /// Builds it.
     pub build: for<'a> fn(Common, &'a OwnConfig) -> Building<'a>,
@@ -36,7 +36,7 @@ pub struct Registered {
 /// A service that is being built.
 pub type Building<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Host>> + Send + 'a>>;
 
-/// A service, as a part of this system.
+/// A service as a part of this system.
 trait Member: Service {
     const TITLE: &'static str;
 
@@ -74,7 +74,7 @@ impl Member for notification_service::App {
     }
 }
 
-/// The settings of the services beyond the common ones. A setting that two of them share stands here once.
+/// The own settings of the services. A setting that two of them share appears once.
 #[derive(clap::Args)]
 pub struct OwnArgs {
     #[command(flatten)]
@@ -89,7 +89,7 @@ pub struct OwnArgs {
     mail: MailArgs,
 }
 
-/// The checked form.
+/// The validated form.
 #[derive(Clone)]
 pub struct OwnConfig {
     pub secret_key: MasterKey,
@@ -122,7 +122,7 @@ impl service::OwnArgs for OwnArgs {
     }
 }
 
-/// The service that is called `name` in logs and commands.
+/// The service with this name.
 pub fn named(name: &str) -> Option<&'static Registered> {
     SERVICES
         .iter()

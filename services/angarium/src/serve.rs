@@ -1,4 +1,4 @@
-//! `angarium serve`: starts everything and tells how to call it.
+//! `angarium serve`: starts all services and prints how to call them.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,11 +11,11 @@ use crate::system::{Addresses, System};
 /// Serves until `shutdown`.
 ///
 /// # Errors
-/// Where a service cannot start, or fails.
+/// If a service cannot start, or fails.
 pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let system = System::build(&config).await?;
     let greeting = greeting(&config, &system.addresses())?;
-    // Whoever started it may not listen: that is no reason to stop.
+    // A closed stdout is no reason to stop.
     let _ = writeln!(std::io::stdout(), "{greeting}");
     system.run(shutdown).await
 }
@@ -34,15 +34,15 @@ fn greeting(config: &Config, addresses: &Addresses) -> anyhow::Result<String> {
     let mails = r#"{"user_id": "USER_ID"}"#;
     let token = "'authorization: Bearer TOKEN'";
     Ok(format!(
-        "Angarium serves, on {stores}. Ctrl-C stops it; nothing is lost.
+        "Angarium is running on {stores}. Ctrl-C stops it; nothing is lost.
 
 {listed}
-Register somebody, and log them in:
+Register a user, and log in:
 
   grpcurl -plaintext -d '{user}' {users} angarium.user.v1.UserService/CreateUser
   grpcurl -plaintext -d '{login}' {users} angarium.user.v1.UserService/Authenticate
 
-Put the user_id and the access_token of the answer in the places of USER_ID and TOKEN:
+Replace USER_ID and TOKEN with user_id and access_token from the answer:
 
   grpcurl -plaintext -H {token} -d '{order}' {orders} angarium.order.v1.OrderService/PlaceOrder
   grpcurl -plaintext -H {token} -d '{mails}' {notifications} angarium.notification.v1.NotificationService/ListNotifications
@@ -58,7 +58,7 @@ The same with buf:
     ))
 }
 
-/// What holds the data, for a person.
+/// The stores of the data, for people.
 pub(crate) fn stores(config: &Config) -> String {
     let data = config.data_dir.display();
     match (&config.database, &config.rabbitmq) {

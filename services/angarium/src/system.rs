@@ -1,4 +1,4 @@
-//! All services in one process, each with a database of its own, over one broker.
+//! All services in one process, each with its own database, over one broker.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,15 +18,12 @@ pub struct System {
     hosts: Vec<(&'static Registered, Host)>,
 }
 
-/// Where the services take calls.
+/// The addresses of the services.
 #[derive(Clone)]
 pub struct Addresses(Vec<(&'static Registered, SocketAddr)>);
 
 impl Addresses {
     /// The address of the service with this name.
-    ///
-    /// # Errors
-    /// Where there is none.
     pub fn of(&self, name: &str) -> anyhow::Result<SocketAddr> {
         let named = self.0.iter().find(|(one, _)| one.definition.name == name);
         let (_, address) = named.with_context(|| format!("no service is called {name}"))?;
@@ -40,18 +37,18 @@ impl Addresses {
 }
 
 impl System {
-    /// Builds all services before any of them runs: every queue is bound by the time that the first event is published.
+    /// Builds all services before any of them runs, so that every queue is bound before the first event is published.
     ///
     /// # Errors
-    /// Where a database, the queue file or a port cannot be had.
+    /// If a database, the queue file or a port is not available.
     pub async fn build(config: &Config) -> anyhow::Result<Self> {
         Self::build_on(config, broker(config).await?).await
     }
 
-    /// As [`build`](Self::build), on a broker that is there already.
+    /// As [`build`](Self::build), with an existing broker.
     ///
     /// # Errors
-    /// Where a database or a port cannot be had.
+    /// If a database or a port is not available.
     pub async fn build_on(config: &Config, broker: Broker) -> anyhow::Result<Self> {
         let mut hosts = Vec::new();
         for (service, index) in SERVICES.iter().zip(0..) {
@@ -81,7 +78,7 @@ impl System {
         )
     }
 
-    /// Serves until `shutdown`, and returns when everything in flight is done.
+    /// Serves until `shutdown`; returns after all work in progress is done.
     ///
     /// # Errors
     /// The first service that failed, by name.
@@ -104,7 +101,7 @@ pub(crate) async fn broker(config: &Config) -> anyhow::Result<Broker> {
     }
 }
 
-/// The address of the `index`th service: the ports follow one another, unless the system chooses them.
+/// The address of the `index`th service: consecutive ports, unless the system chooses them.
 fn grpc(config: &Config, index: u16) -> GrpcConfig {
     let mut listen = config.grpc.listen;
     if listen.port() != 0 {
@@ -113,7 +110,7 @@ fn grpc(config: &Config, index: u16) -> GrpcConfig {
     config.grpc.with_listen(listen)
 }
 
-/// A schema or a file of its own: no service can see another one's tables by accident.
+/// A separate schema or file, so that no service sees another one's tables by accident.
 pub fn database(config: &Config, service: &str) -> DatabaseConfig {
     match &config.database {
         Some(postgres) => postgres.clone().with_schema(service.replace('-', "_")),
@@ -124,7 +121,7 @@ pub fn database(config: &Config, service: &str) -> DatabaseConfig {
     }
 }
 
-/// Where a service keeps its rows, unless a server is named.
+/// The database file of a service, if no server is set.
 pub(crate) fn file(data_dir: &Path, service: &str) -> std::path::PathBuf {
     data_dir.join(service).with_extension("db")
 }

@@ -1,7 +1,7 @@
-//! `angarium topology export`: prints what the services need on a RabbitMQ where they may declare nothing, for its operator to
-//! import. `prune` removes what they no longer need.
+//! `angarium topology export`: prints the broker definitions of the services, for a RabbitMQ on which they may declare
+//! nothing. `prune` removes outdated bindings.
 //!
-//! The export asks no broker and no database: everything follows from the services' subscription tables.
+//! The export needs no broker and no database: everything comes from the services' subscriptions.
 
 use std::fs;
 use std::io::Write as _;
@@ -21,10 +21,10 @@ mod prune;
 
 use command::{Export, Topology};
 
-/// Does what was asked.
+/// Executes the command.
 ///
 /// # Errors
-/// Where the files or the broker cannot be used, or the output cannot be written.
+/// If the files or the broker cannot be used, or the output cannot be written.
 pub async fn run(config: &Config, asked: &Topology) -> anyhow::Result<()> {
     match asked {
         Topology::Export(asked) => export(asked),
@@ -41,26 +41,26 @@ fn export(export: &Export) -> anyhow::Result<()> {
         }
     }
     if export.passwords.is_none() {
-        // Whoever closed stderr does not want to know.
+        // A closed stderr is no error.
         let _ = writeln!(
             std::io::stderr(),
-            "The users have no passwords, so nobody can log in as them yet: see --passwords"
+            "The users have no passwords, so they cannot log in yet: see --passwords"
         );
     }
     let definitions = Definitions::new(&export.vhost, &export.prefix, &accounts);
     let text = serde_json::to_string_pretty(&definitions)? + "\n";
     match &export.output {
         Some(file) => replace(file, &text)
-            .with_context(|| format!("the definitions cannot be written to {}", file.display())),
-        None => write!(std::io::stdout(), "{text}").context("the definitions cannot be written"),
+            .with_context(|| format!("cannot write the definitions to {}", file.display())),
+        None => write!(std::io::stdout(), "{text}").context("cannot write the definitions"),
     }
 }
 
-/// Whoever reads `file` meanwhile finds all of what was there before, or all of `text`.
+/// Atomic: readers of `file` see either the old content or `text`.
 fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
     let beside = file.with_added_extension("new");
     let mut new = fs::File::create(&beside)?;
-    // The broker's own user reads it. It holds no password but salted hashes.
+    // The broker's own user must read it. It contains only salted hashes of passwords.
     new.set_permissions(fs::Permissions::from_mode(0o644))?;
     new.write_all(text.as_bytes())?;
     new.sync_all()?;

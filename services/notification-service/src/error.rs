@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
+    fn a_handler_retries_missing_data_and_rejects_invalid_data() {
         let may_come = HandlerError::from(Error::RecipientUnknown(Uuid::nil()));
         assert!(matches!(may_come, HandlerError::Retry(_)), "{may_come}");
         let never = HandlerError::from(Error::NotAUser);

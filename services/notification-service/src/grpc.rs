@@ -171,10 +171,10 @@ impl NotificationService for Notifications {
 
         let etag = wanted.etag.clone();
         let given = convert::given(wanted);
-        let whose = (user_id, user_id == caller.user_id);
+        let owner = (user_id, user_id == caller.user_id);
         let preferences = self
             .commands
-            .update_preferences(whose, (&given, &mask), &etag, call.as_ref())
+            .update_preferences(owner, (&given, &mask), &etag, call.as_ref())
             .await?;
         Ok(Response::new(UpdatePreferencesResponse {
             preferences: Some(preferences),

@@ -83,7 +83,7 @@ pub async fn of_code(
 ) -> Result<(), HandlerError> {
     let (db, user_id) = (transaction, recipient.user_id);
     // This event may arrive before `user.created`: then its data is used until that event replaces it.
-    recipients::learn(db, &recipient, recipients::UNTOLD).await?;
+    recipients::learn(db, &recipient, recipients::NO_EVENT).await?;
     if recipients::find(db, user_id).await?.is_none() {
         return Ok(());
     }

@@ -21,10 +21,7 @@ pub async fn place(transaction: &Transaction, order: &Order, cause: &Cause) -> R
     publish(transaction, order, cause).await
 }
 
-/// Changes an order that is locked, and tells of it.
-///
-/// # Errors
-/// Where the order's state does not allow it.
+/// Changes a locked order and publishes the change.
 pub async fn apply(
     transaction: &Transaction,
     order: &mut Order,

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handler_tries_again_what_may_come_and_gives_up_what_will_not() {
+    fn a_handler_retries_missing_data_and_rejects_invalid_data() {
         for may_come in [
             Error::UserUnknown(Uuid::nil()),
             Error::from(DbErr::Custom("away".to_owned())),

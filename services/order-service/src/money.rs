@@ -68,16 +68,11 @@ impl Money {
         i32::try_from(self.nanos % NANOS_PER_UNIT).unwrap_or_default()
     }
 
-    /// # Errors
-    /// If the product is out of range.
     pub fn times(&self, quantity: u32) -> Result<Self, TooLarge> {
         self.with(self.nanos.checked_mul(quantity.into()).ok_or(TooLarge)?)
     }
 
     /// The sum of two amounts. The caller ensures that the currencies are equal.
-    ///
-    /// # Errors
-    /// If the sum is out of range.
     pub fn plus(&self, other: &Self) -> Result<Self, TooLarge> {
         self.with(self.nanos.checked_add(other.nanos).ok_or(TooLarge)?)
     }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_takes_the_next_version_and_leaves_its_time_and_what_belongs_to_it() {
+    fn a_change_takes_the_next_version_and_records_time_and_data() {
         let mut order = placed();
         assert_eq!((order.state, order.version), (State::Placed, 1));
         order.apply(Change::Confirm, 2_000).unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_earlier_version_can_be_told_from_the_latest() {
+    fn every_earlier_version_can_be_derived_from_the_latest() {
         for path in [
             vec![],
             vec![Change::Confirm],

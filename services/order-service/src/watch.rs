@@ -63,7 +63,6 @@ impl Watchers {
     /// # Errors
     /// If the caller has no such order, or no place is free. The stream itself fails at the deadline and when this
     /// process shuts down.
-    /// process ends before.
     pub async fn watch(
         &self,
         order_id: Uuid,
@@ -83,8 +82,8 @@ impl Watchers {
         let watching = Watching {
             store: self.store.clone(),
             order_id,
-            told: None,
-            to_tell: VecDeque::from([order]),
+            sent: None,
+            to_send: VecDeque::from([order]),
             versions,
             begun: now,
             limit: left.min(LONGEST),
@@ -159,8 +158,8 @@ struct Watching {
     store: Store,
     order_id: Uuid,
     /// The last sent state.
-    told: Option<Order>,
-    to_tell: VecDeque<Order>,
+    sent: Option<Order>,
+    to_send: VecDeque<Order>,
     versions: watch::Receiver<i64>,
     begun: Instant,
     /// The time limit of the stream.
@@ -170,16 +169,16 @@ struct Watching {
 
 impl Watching {
     async fn next(mut self) -> Result<Option<(Order, Self)>, Error> {
-        while self.to_tell.is_empty() {
-            let (told, is_final) = self
-                .told
+        while self.to_send.is_empty() {
+            let (sent, is_final) = self
+                .sent
                 .as_ref()
-                .map_or((0, false), |told| (told.version, told.state.is_final()));
+                .map_or((0, false), |sent| (sent.version, sent.state.is_final()));
             if is_final {
                 return Ok(None);
             }
             tokio::select! {
-                newer = self.versions.wait_for(|version| *version > told) => {
+                newer = self.versions.wait_for(|version| *version > sent) => {
                     newer.map_err(|_| Error::ShuttingDown)?;
                 }
                 () = tokio::time::sleep_until(self.begun + self.limit) => {
@@ -189,10 +188,10 @@ impl Watching {
             let order = store::find_order(self.store.connection(), self.order_id, None)
                 .await?
                 .ok_or(Error::OrderNotFound(self.order_id))?;
-            self.to_tell.extend(order.since(told));
+            self.to_send.extend(order.since(sent));
         }
-        let order = self.to_tell.pop_front();
-        self.told.clone_from(&order);
+        let order = self.to_send.pop_front();
+        self.sent.clone_from(&order);
         Ok(order.map(|order| (order, self)))
     }
 }

@@ -1,6 +1,6 @@
-//! Who may call what: the one place that says it. A method that is not in it is not served.
+//! The access rules: who may call which method. A method without a rule is not served.
 //!
-//! Whose a user is, is checked where the user is read: users see and change themselves, admins anyone.
+//! The code that reads a user checks access to it: users see and change themselves, admins all users.
 
 use runtime::auth::{Access, Rules};
 

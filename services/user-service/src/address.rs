@@ -1,21 +1,21 @@
-//! Where a call comes from, as far as throttling is concerned.
+//! The client address of a call, for throttling.
 
 use std::net::IpAddr;
 
 use tonic::Request;
 
-/// Where the client's address stands.
+/// The source of the client's address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AddressSource {
-    /// The other end of the connection is the client.
+    /// The peer of the connection is the client.
     #[default]
     Connection,
-    /// A proxy of ours is, and puts the client's address last into this header.
+    /// The peer is our proxy, which appends the client's address to this header.
     Header(String),
 }
 
 impl AddressSource {
-    /// The client's address; `unknown` for all whose address cannot be told, who then share one.
+    /// The client's address; `unknown` if there is none, so all such clients share one.
     pub fn of<T>(&self, request: &Request<T>) -> String {
         let address = match self {
             Self::Connection => request.remote_addr().map(|addr| addr.ip()),
@@ -25,7 +25,7 @@ impl AddressSource {
     }
 }
 
-/// Only the last one is the proxy's word; those before it are what the client has claimed.
+/// Only the last entry is the proxy's; earlier ones are claims of the client.
 fn last_of<T>(request: &Request<T>, name: &str) -> Option<IpAddr> {
     let value = request.metadata().get_all(name).iter().next_back()?;
     let (_, last) = value
@@ -35,7 +35,7 @@ fn last_of<T>(request: &Request<T>, name: &str) -> Option<IpAddr> {
     last.trim().parse().ok()
 }
 
-/// Whoever has one address of IPv6 has a network of them.
+/// An owner of one IPv6 address has a whole network.
 fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),

@@ -1,4 +1,4 @@
-//! What the user service is, and what it is made of. The [`Host`](service::Host) does the rest.
+//! The definition and the parts of the user service. The [`Host`](service::Host) does the rest.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::requests::Requests;
 use crate::throttle::Throttle;
 use crate::{access, clean_up, events, grpc};
 
-/// What the user service is.
+/// The static description of the user service.
 pub const DEFINITION: Definition = Definition {
     name: "user-service",
     about: "Users: gRPC in, events out",

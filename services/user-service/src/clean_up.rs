@@ -1,4 +1,4 @@
-//! Deletes what has run out: sessions, codes, and counters that can decide nothing any more.
+//! Deletes expired sessions and codes, and counters without effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +45,10 @@ pub async fn clean_up(
     Ok(())
 }
 
-/// The clocks of replicas differ. What lies further ahead than this was written by a clock that was wrong.
+/// The clocks of replicas differ. A time further ahead than this comes from a wrong clock.
 const SKEW: Duration = Duration::from_secs(3600);
 
-/// Corrects times from a clock that was ahead, so that they end as if they were written now.
+/// Corrects times from a clock that was ahead, as if they were written now.
 async fn bring_back(store: &Store, now_ms: i64) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
     sessions::bring_back(&transaction, now_ms + millis(SESSION), millis(SKEW)).await?;

@@ -1,7 +1,7 @@
-//! What changes users: each command is one transaction that holds the new state and the event that tells of it.
+//! The commands: each is one transaction with the new state and its event.
 //!
-//! What a user may do with an account is in [`account`]; how one comes to be, and proves an address, in [`registration`];
-//! logging in and out in [`login`]; where one is logged in, in [`sessions`]; and the way back in for who has forgotten the password in [`recovery`].
+//! [`registration`] creates accounts and verifies addresses; [`account`] changes them; [`login`] and [`sessions`]
+//! handle sessions; [`recovery`] resets forgotten passwords.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub use login::{LoggedIn, SESSION, Tokens};
 pub use recovery::RESET_CODE;
 pub use registration::Verified;
 
-/// How long the code of a verification works.
+/// The lifetime of a verification code.
 pub const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
 
 /// What a caller shows besides the password.
@@ -47,7 +47,7 @@ pub const VERIFICATION_CODE: Duration = Duration::from_secs(24 * 3600);
 enum Proof {
     None,
     Token,
-    /// A code of a mail to the account.
+    /// A code from a mail to the account.
     Code,
 }
 
@@ -60,13 +60,13 @@ pub struct Commands {
     pub keys: Arc<Keys>,
     pub throttle: Throttle,
     pub mail_codes: MailCodes,
-    /// The keys of the addresses whose users are admins, once they have verified them.
+    /// The keys of the addresses that are admins after verification.
     pub admins: Arc<BTreeSet<String>>,
 }
 
 impl Commands {
-    /// What the user may beyond their own. An address that is only compared as that of an admin, such as one in full-width letters,
-    /// may be another person's mailbox.
+    /// The rights of the user. An address that equals an admin's only after normalisation, such as one with full-width
+    /// letters, may be another person's mailbox.
     pub fn role_of(&self, user: &User) -> Role {
         let is_named = self.admins.contains(user.email.key()) && user.email.is_plain();
         if user.email_verified && is_named {
@@ -76,7 +76,7 @@ impl Commands {
         }
     }
 
-    /// The user with this id, as far as the caller may see them.
+    /// The user with this id, if the caller may see it.
     pub async fn get_user(&self, caller: Caller, user_id: Uuid) -> Result<User, Error> {
         store::find_user(self.store.connection(), user_id)
             .await?
@@ -89,7 +89,7 @@ impl Commands {
         Ok(listed?)
     }
 
-    /// Whether `attempt` is the user's password, counted as a login is.
+    /// Checks `attempt` against the user's password, and counts it like a login.
     async fn check_password(
         &self,
         user: &User,
@@ -109,10 +109,10 @@ impl Commands {
         }
     }
 
-    /// Counts an attempt to log in to `account`, and judges it. A wrong one stays counted; one that nobody came to judge, because
-    /// the queue is full or the caller has gone while it waited there, is none.
+    /// Counts an attempt to log in to `account`, and checks it. A wrong one stays counted. An attempt that was not
+    /// checked, because the queue is full or the caller left the queue, does not count.
     ///
-    /// It goes on where the caller does not wait: once it is being judged, giving up is no way around the count.
+    /// A check that has begun continues without its caller: otherwise cancelling would avoid the count.
     async fn judge(
         &self,
         proof: Proof,
@@ -147,20 +147,21 @@ impl Commands {
         };
         #[expect(
             clippy::disallowed_methods,
-            reason = "it ends with its hash; where the process ends before, the attempt stays counted"
+            reason = "it ends with its hash; if the process ends earlier, the attempt stays counted"
         )]
         let judging = tokio::spawn(judging.in_current_span());
         judging.await.map_err(HashError::broken)?
     }
 
-    /// Counts a mail to the address, in the transaction that promises it. It comes last, as others wait for the counter.
+    /// Counts a mail to the address, in the transaction that enqueues it. Last, because other transactions wait for the
+    /// counter.
     async fn count_mail_to(&self, transaction: &Transaction, email: &Email) -> Result<(), Error> {
         let mailbox = email.mailbox();
         let counted = self.throttle.take_in(transaction, MAILS, &mailbox).await;
         Ok(counted?)
     }
 
-    /// Makes a code for the user's address, and promises the mail that carries it.
+    /// Creates a code for the user's address, and enqueues its mail.
     async fn request_verification(
         &self,
         transaction: &Transaction,
@@ -189,7 +190,7 @@ impl Commands {
         Ok(())
     }
 
-    /// A new code for the user, kept as its digest; the one before it ends.
+    /// A new code for the user, stored as a digest; it replaces the previous one.
     async fn new_code(
         &self,
         transaction: &Transaction,
@@ -212,7 +213,7 @@ impl Commands {
     }
 }
 
-/// Writes a user who was changed, and promises the event that tells of it.
+/// Writes a changed user, and enqueues the event.
 async fn write_change(transaction: &Transaction, user: &User, cause: &Cause) -> Result<(), Error> {
     store::update_user(transaction, user).await?;
     let updated = UserUpdated {
@@ -225,7 +226,7 @@ async fn write_change(transaction: &Transaction, user: &User, cause: &Cause) -> 
     Ok(())
 }
 
-/// The user whose id was kept as the answer to the first of several calls with one `request_id`.
+/// The user with the id that was stored as the first answer.
 async fn answered_user(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, Error> {
     let user_id = Uuid::from_slice(first).map_err(|_| unreadable_answer())?;
     store::find_user(db, user_id)
@@ -234,10 +235,10 @@ async fn answered_user(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, 
 }
 
 fn unreadable_answer() -> DbErr {
-    DbErr::Type("idempotency.response holds what this release never writes".to_owned())
+    DbErr::Type("idempotency.response has a value that this release never writes".to_owned())
 }
 
-/// Only an admin is told that somebody is not there.
+/// Only an admin learns that a user does not exist.
 fn missing(caller: Caller, user_id: Uuid) -> Error {
     if caller.is_admin() {
         Error::UserNotFound(user_id)

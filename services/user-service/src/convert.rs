@@ -1,4 +1,4 @@
-//! Between the domain and the contract, for answers and events alike.
+//! Converts between domain and contract, for answers and events.
 
 use contracts::user::v1::{
     Session as SessionMessage, Tokens as TokensMessage, User as UserMessage, UserRole,

@@ -1,4 +1,4 @@
-//! What can go wrong, and what it means to a caller. This service handles no events, so there is no other side.
+//! Maps each error to a gRPC status. Handlers of this service have no such errors.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::secret::NoRandomness;
 use crate::store::WriteError;
 use crate::throttle::{ThrottleError, Wait};
 
-/// By then much of the queue has been hashed.
+/// By then, much of the queue is hashed.
 const RETRY_WHEN_HASHING: Duration = Duration::from_secs(1);
-/// By then somebody has looked for the key again.
+/// By then, the key worker has tried again.
 const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(30);
 
 const USER: &str = "angarium.user.v1.User";
 
-/// No variant holds an address, a password or a code: an error is logged.
+/// No variant contains an address, a password or a code, because errors are logged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("another user has this e-mail address, in this or another case of its letters")]
+    #[error("another user has this e-mail address (ignoring case)")]
     EmailTaken,
     #[error("there is no user {0}")]
     UserNotFound(Uuid),
@@ -33,27 +33,23 @@ pub enum Error {
     NotAllowed,
     #[error("no user has this address and this password")]
     CredentialsInvalid,
-    #[error(
-        "the refresh token is none, was used, has expired, or its session has ended; log in again"
-    )]
+    #[error("invalid, used or expired refresh token, or an ended session; log in again")]
     RefreshTokenInvalid,
-    #[error(
-        "the code is none, was used, has expired, or another one was sent since; ask for another one"
-    )]
+    #[error("invalid, used, expired or replaced code; request a new code")]
     CodeInvalid,
     #[error("the session of the access token has ended; log in again")]
     SessionEnded,
-    #[error("another address and the end of an account take the current password")]
+    #[error("the current password is required to change the address or to delete the account")]
     PasswordMissing,
-    #[error("the current password is another one")]
+    #[error("the current password is wrong")]
     PasswordWrong,
-    #[error("the address is verified already")]
+    #[error("the address is already verified")]
     EmailVerified,
     #[error("the user was changed at the same time; read it again and repeat the change")]
     Raced,
     #[error(transparent)]
     TooManyAttempts(#[from] Wait),
-    #[error("no key signs tokens at this time")]
+    #[error("no key can sign tokens at the moment")]
     NoSigningKey,
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -99,7 +95,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            // The field stands for the address, which the caller knows and other readers of the answer need not.
+            // The field stands for the address, which the caller knows and log readers need not know.
             Error::EmailTaken => status::already_exists("EMAIL_TAKEN", USER, "email", message),
             Error::UserNotFound(id) => {
                 status::not_found("USER_NOT_FOUND", USER, &id.to_string(), message)

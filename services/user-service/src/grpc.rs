@@ -27,7 +27,7 @@ mod users;
 
 pub use users::Users;
 
-/// What UpdateUser may write.
+/// The fields that UpdateUser may change.
 const WRITABLE: [&str; 2] = ["email", "display_name"];
 
 #[tonic::async_trait]

@@ -1,8 +1,9 @@
-//! Hashing passwords, and verifying them, within bounds.
+//! Hashes and verifies passwords, within limits.
 //!
-//! Hashing takes 19 MiB and some 20 ms of a core on purpose. It runs beside the async runtime. The number of hashes at a time fits
-//! the cores and the memory limit; each has a block of memory that is made once and used again. Each [`Priority`] has a queue of
-//! its own, and who finds it full is refused at once: a burst of registrations costs neither the memory nor the logins of others.
+//! A hash intentionally takes 19 MiB and some 20 ms of a core. It runs outside the async runtime. The number of
+//! concurrent hashes fits the cores and the memory limit; each has a block of memory that is reused. Each [`Priority`]
+//! has its own queue, and a full queue refuses immediately: a burst of registrations costs neither memory nor other
+//! users' logins.
 
 use crate::password::{Attempt, Password, PasswordHash};
 
@@ -30,10 +31,10 @@ impl Hasher {
         }
     }
 
-    /// Hashes `password` with a new salt. Dropping the future before its turn gives up its place in the queue.
+    /// Hashes `password` with a new salt. Dropping the future before its turn leaves the queue.
     ///
     /// # Errors
-    /// [`HashError::Busy`] at once where the queue is full.
+    /// [`HashError::Busy`] immediately if the queue is full.
     pub async fn hash(
         &self,
         password: Password,
@@ -44,16 +45,16 @@ impl Hasher {
             .await
     }
 
-    /// Waits until it is one's turn. Dropping the future gives up the place in the queue, and has cost nothing.
+    /// Waits for a turn. Dropping the future leaves the queue, at no cost.
     ///
     /// # Errors
-    /// [`HashError::Busy`] at once where the queue is full.
+    /// [`HashError::Busy`] immediately if the queue is full.
     pub async fn turn(&self, priority: Priority) -> Result<Turn, HashError> {
         let slot = self.turns.take(priority).await?;
         Ok(Turn { slot })
     }
 
-    /// How many blocks of memory were made until now.
+    /// How many blocks of memory were allocated so far.
     pub fn blocks(&self) -> usize {
         self.turns.blocks()
     }
@@ -65,10 +66,10 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Whether `attempt` is the password of `hash`. Where there is none it takes as long, and is wrong.
+    /// Whether `attempt` is the password of `hash`. Without a hash it takes as long and is wrong.
     ///
     /// # Errors
-    /// Where the hash cannot be read.
+    /// If the hash cannot be read.
     pub async fn verify(
         self,
         attempt: Attempt,
@@ -83,7 +84,7 @@ impl Turn {
         work: impl FnOnce(&mut Slot) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let hashing = tokio::task::spawn_blocking(move || {
-            // Given back by this thread: a caller that goes away does not free the core that still works for it.
+            // This thread returns it: a caller that leaves does not free the core that still works for it.
             let mut held = self.slot;
             work(&mut held)
         });

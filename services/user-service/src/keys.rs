@@ -1,7 +1,9 @@
-//! The keys of access tokens: made, sealed, rotated with overlap, and told to everybody who verifies tokens.
+//! The keys of access tokens: created, encrypted, rotated with overlap, and announced to all services that verify
+//! tokens.
 //!
-//! At any time one key signs. Its successor is made and announced an hour before its turn, so that everybody has heard of it
-//! by then; it goes on to verify until the last token that it has signed has expired. Replicas share the keys by the database.
+//! One key signs at a time. Its successor is created and announced an hour earlier, so that all services know it by
+//! then. A key stays valid until the last token that it signed has expired. Replicas share the keys through the
+//! database.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,16 +25,18 @@ mod turns;
 
 use turns::Turn;
 
-/// How long before its turn a key is made; far longer than it takes until all replicas have read it and it was announced.
+/// How long before its first use a key is created: far longer than all replicas need to read it and the announcement
+/// takes.
 const AHEAD: Duration = Duration::from_secs(3600);
-/// Before the next try, where the database is away.
+/// The pause before a retry while the database is unavailable.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How often keys are announced without a request: often after a start, when other services start as well, then less often.
+/// The interval of announcements without a request: short after a start, when other services start as well, then
+/// longer.
 const FIRST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 const ANNOUNCEMENT: Duration = Duration::from_secs(300);
 
-const SEALED_BY_ANOTHER: &str = "they were sealed under another SECRET_KEY: start with that one, or delete the rows of \
-     signing_key, and new ones are made";
+const SEALED_BY_ANOTHER: &str = "they were encrypted with another SECRET_KEY: start with that key, or delete the rows of \
+     signing_key to create new keys";
 
 /// The keys of this deployment.
 pub struct Keys {
@@ -49,10 +53,10 @@ struct SigningKey {
 }
 
 impl Keys {
-    /// Reads the keys, and makes one where none signs at this time.
+    /// Reads the keys, and creates one if none can sign at this time.
     ///
     /// # Errors
-    /// Where the database is away, or the keys in it were sealed under another `SECRET_KEY`.
+    /// If the database is unavailable, or its keys were encrypted with another `SECRET_KEY`.
     pub async fn open(
         store: Store,
         secret_key: &MasterKey,
@@ -70,7 +74,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// A token for `caller`; `None` if no key signs at this time, because the keys could not be read for too long.
+    /// A token for `caller`; `None` if no key can sign, because the keys could not be read for too long.
     pub fn issue(&self, caller: Caller) -> Option<AccessToken> {
         let now_ms = self.clock.now_ms();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +83,7 @@ impl Keys {
         Some(key.signer.issue(caller, now_ms))
     }
 
-    /// Makes keys when it is time, and announces them again and again, until `stop`.
+    /// Creates keys in time, and announces them periodically, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut announcement = FIRST_ANNOUNCEMENT;
         while !stop.is_cancelled() {
@@ -90,7 +94,7 @@ impl Keys {
                 }
                 Err(error) => {
                     tracing::warn!(
-                        "the signing keys could not be looked after, trying again: {error:#}"
+                        "the signing keys could not be read or announced, retrying: {error:#}"
                     );
                     PAUSE
                 }
@@ -104,7 +108,7 @@ impl Keys {
         self.announce().await
     }
 
-    /// Reads the keys, and makes the one that is missing. Returns whether it did.
+    /// Reads the keys, and creates a missing one. Returns whether it did.
     pub async fn look(&self) -> anyhow::Result<bool> {
         let now_ms = self.clock.now_ms();
         let transaction = self.store.begin().await?;
@@ -127,7 +131,7 @@ impl Keys {
         Ok(is_new)
     }
 
-    /// Tells everybody by which keys tokens are verified.
+    /// Announces the public keys to all services.
     pub async fn announce(&self) -> anyhow::Result<()> {
         let cause = Cause::call(Uuid::now_v7().to_string());
         let transaction = self.store.begin().await?;
@@ -139,7 +143,7 @@ impl Keys {
 
     async fn make(&self, transaction: &Transaction, from_ms: i64) -> anyhow::Result<StoredKey> {
         let key_id = Uuid::now_v7().to_string();
-        let private_key = new_private_key().context("the system gives no random numbers")?;
+        let private_key = new_private_key().context("the system provides no random numbers")?;
         let until_ms = from_ms + millis(self.rotation);
         let key = StoredKey {
             sealed_private_key: self.sealing.seal(&private_key, &key_id)?,
@@ -150,7 +154,7 @@ impl Keys {
             version: 0,
         };
         signing_keys::insert(transaction, &key).await?;
-        // This service hears no events, and verifies tokens as all others do.
+        // This service does not receive its own announcements, but verifies tokens like the others.
         auth::learn(transaction, &self.verification_key(&key)?).await?;
         tracing::info!(target: "security", event = "signing_key_made", key_id = %key.key_id, "a key was made");
         Ok(key)

@@ -1,12 +1,12 @@
-//! Users: registering them, letting them log in, and showing who they are.
+//! Users: registration, login and profiles.
 //!
-//! Owns the users, their addresses and the hashes of their passwords, their sessions, and the keys of access tokens. Consumes
-//! `key.requested` ([`events`]); publishes `user.created`, `user.updated`, `user.deleted`, `verification.requested` and `reset.requested`
-//! ([`commands`]), and `key.published` ([`keys`]).
+//! Owns the users, their addresses and password hashes, their sessions, and the keys of access tokens. Consumes
+//! `key.requested` ([`events`]). Publishes `user.created`, `user.updated`, `user.deleted`, `verification.requested` and
+//! `reset.requested` ([`commands`]), and `key.published` ([`keys`]).
 //!
-//! A call that [`access`] lets in comes in at [`grpc`], which reads it by [`requests`]; it becomes a command in [`commands`],
-//! which asks [`throttle`] and the aggregate ([`user`]), hashes through [`hasher`] and writes through [`store`]; [`app`] puts it
-//! all together.
+//! [`access`] admits a call; [`grpc`] reads it with [`requests`]; [`commands`] runs it as a command, which asks
+//! [`throttle`] and the aggregate ([`user`]), hashes with [`hasher`] and writes through [`store`]. [`app`] puts it
+//! together.
 
 #![forbid(unsafe_code)]
 
@@ -32,11 +32,11 @@ pub mod user;
 
 pub use app::{App, DEFINITION};
 
-/// What this service is called in logs, events and connections.
+/// The name in logs, events and connections.
 pub const NAME: &str = DEFINITION.name;
 
 /// All flags and variables of the service.
 pub type Args = service::Args<App>;
 
-/// Its checked configuration.
+/// Its validated configuration.
 pub type Config = service::Config<config::UserConfig>;

@@ -1,4 +1,4 @@
-//! The user service as a process of its own.
+//! The user service in its own process.
 
 #![forbid(unsafe_code)]
 

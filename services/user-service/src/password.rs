@@ -1,4 +1,4 @@
-//! Passwords: what one must be, what somebody gives for one, and the hash that is all we keep of it.
+//! Passwords: valid new ones, attempts, and the stored hash.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use unicode_normalization::UnicodeNormalization as _;
@@ -6,25 +6,25 @@ use unicode_normalization::UnicodeNormalization as _;
 pub const MIN_CHARACTERS: usize = 8;
 pub const MAX_CHARACTERS: usize = 128;
 
-/// No character that NFKC composes comes from more bytes, so what is longer has too many characters. Known before any
-/// work is done on it.
+/// NFKC composes no character from more bytes, so a longer text has too many characters. Checked before any work on the
+/// text.
 const MAX_BYTES: usize = 16 * MAX_CHARACTERS;
 
-/// A password that may become somebody's. In Unicode form NFKC, so that it is the same one on another keyboard.
+/// A valid new password. In Unicode form NFKC, so that it is the same on every keyboard.
 #[derive(Debug)]
 pub struct Password(SecretString);
 
-/// Why something cannot be a password.
+/// Why a text cannot be a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must have from {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")]
 pub struct InvalidPassword;
 
 impl Password {
     /// # Errors
-    /// Where it is too short or too long. Any characters will do.
+    /// If it is too short or too long. All characters are allowed.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "what was given is wiped here and not when the caller ends"
+        reason = "the value is wiped here, not at the end of the caller"
     )]
     pub fn parse(given: SecretString) -> Result<Self, InvalidPassword> {
         if given.expose_secret().len() > MAX_BYTES {
@@ -39,28 +39,27 @@ impl Password {
         Ok(Self(normalised))
     }
 
-    /// For hashing, and for nothing else.
+    /// Only for hashing.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 }
 
-/// A password that somebody gives to show who they are, of whatever length the contract allows. In the same form as
-/// [`Password`].
+/// A password that a caller shows, of any length that the contract allows. In the same form as [`Password`].
 #[derive(Debug)]
 pub struct Attempt(SecretString);
 
 impl Attempt {
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "what was given is wiped here and not when the caller ends"
+        reason = "the value is wiped here, not at the end of the caller"
     )]
     pub fn new(given: SecretString) -> Self {
         let normalised: String = given.expose_secret().nfkc().collect();
         Self(SecretString::from(normalised))
     }
 
-    /// For hashing, and for nothing else.
+    /// Only for hashing.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -76,7 +75,7 @@ impl PasswordHash {
         Self(SecretString::from(hash))
     }
 
-    /// For the database, and for nobody else.
+    /// Only for the database.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -108,11 +107,11 @@ mod tests {
 
     #[test]
     fn characters_are_counted_as_they_are_kept() {
-        // An e with two marks is one character, in three code points.
+        // An e with two marks is one character of three code points.
         let composed = "e\u{302}\u{301}".repeat(128);
         assert!(parse(&composed).is_ok());
         assert!(parse(&"e\u{301}".repeat(7)).is_err());
-        // One ligature is eighteen characters.
+        // One ligature becomes eighteen characters.
         assert!(parse("\u{fdfa}").is_ok());
         assert!(parse(&"\u{fdfa}".repeat(8)).is_err());
     }

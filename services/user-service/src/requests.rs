@@ -1,5 +1,4 @@
-//! What every call has in common before it becomes a command: whom it is from, what its contract finds wrong with it, and
-//! whether it was made before.
+//! The common steps before a call becomes a command: caller, contract violations, and repetition.
 
 use std::fmt::Display;
 
@@ -14,17 +13,17 @@ use tonic::Request;
 
 use crate::address::AddressSource;
 
-/// A request that has been taken in.
+/// A request after these steps.
 pub struct Arrived<R> {
     pub message: R,
-    /// Where it comes from.
+    /// The client address.
     pub address: String,
     pub cause: Cause,
-    /// What its contract finds wrong with it. To be answered after the question whether its caller may know.
+    /// The violations of the contract. Answer them only after the access check.
     pub violations: Violations,
 }
 
-/// Takes requests in.
+/// Runs the common steps.
 #[derive(Clone)]
 pub struct Requests {
     addresses: AddressSource,
@@ -52,8 +51,8 @@ impl Requests {
         }
     }
 
-    /// The call that `request_id` stands for, if it is given. Its content is compared by a digest under our key: requests hold
-    /// passwords, and a plain digest would tell them to whoever can guess.
+    /// The call that `request_id` identifies, if given. Its content is compared by a digest with our key: requests
+    /// contain passwords, and a plain digest would allow guessing them.
     pub fn call(
         &self,
         caller: Option<Caller>,
@@ -68,7 +67,7 @@ impl Requests {
     }
 }
 
-/// What was read; where it cannot be, the reason is in `violations`.
+/// The parsed value. If it is invalid, `violations` has the reason.
 pub fn valid<T>(
     field: &str,
     read: Result<T, impl Display>,

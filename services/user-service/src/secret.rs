@@ -1,6 +1,6 @@
-//! Secrets that we make up and hand out: refresh tokens, and the codes of mails. We keep their digests only.
+//! Secrets that we generate and hand out: refresh tokens and mail codes. Only their digests are stored.
 //!
-//! Each has at least 125 random bits, so that nobody guesses one, and a plain digest does not tell it.
+//! Each has at least 125 random bits, so it cannot be guessed, and a plain digest does not reveal it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,41 +8,41 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Crockford's base 32: no letter is taken for a digit.
+/// Crockford's base 32: no letter looks like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const CODE_CHARACTERS: usize = 25;
 const GROUP: usize = 5;
 
-/// The system gives no random numbers.
+/// The system has no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random numbers")]
+#[error("the system provides no random numbers")]
 pub struct NoRandomness;
 
-/// A token for a program.
+/// A token for programs.
 pub fn new_token() -> Result<SecretString, NoRandomness> {
     let token = URL_SAFE_NO_PAD.encode(random::<32>()?);
     Ok(SecretString::from(token))
 }
 
-/// What is kept of a token.
+/// The stored form of a token.
 pub fn token_digest(token: &SecretString) -> String {
     hashed(token.expose_secret())
 }
 
-/// A code for a person, in groups: `7ZK4M-…`.
+/// A code for people, in groups: `7ZK4M-…`.
 pub fn new_code() -> Result<SecretString, NoRandomness> {
     let mut code = String::new();
     for (index, byte) in random::<CODE_CHARACTERS>()?.into_iter().enumerate() {
         if index > 0 && index % GROUP == 0 {
             code.push('-');
         }
-        // 32 divides 256: every letter is as likely as any other.
+        // 32 divides 256, so all letters are equally likely.
         code.push(char::from(ALPHABET[usize::from(byte % 32)]));
     }
     Ok(SecretString::from(code))
 }
 
-/// What is kept of a code: the same for all the ways in which people write it.
+/// The stored form of a code, the same for all spellings.
 pub fn code_digest(code: &SecretString) -> String {
     let written = code.expose_secret().chars();
     let plain: String = written

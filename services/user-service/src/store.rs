@@ -1,6 +1,6 @@
-//! The table `users`, and the queries on it; those on other tables stand beside it.
+//! The table `users` and its queries. The modules below have the other tables.
 //!
-//! Plain functions over a connection or a transaction, so that what is committed together is visible where it is committed.
+//! Plain functions over a connection or a transaction, so that a command shows what it commits together.
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
@@ -21,10 +21,10 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod users;
 
-/// What PostgreSQL (the constraint) and SQLite (the column) call the rule that no two users share an address.
+/// The unique constraint of addresses, as PostgreSQL (constraint) and SQLite (column) name it in errors.
 const EMAIL_KEY: [&str; 2] = ["users_email_key", "users.email_key"];
 
-/// A user, and what the user logs in with.
+/// A user with the password hash.
 #[derive(Debug)]
 pub struct Credentials {
     pub user: User,
@@ -40,7 +40,7 @@ pub enum WriteError {
     Database(#[from] DbErr),
 }
 
-/// Inserts the user. Whether the address is free only the index can say: who asks before is overtaken.
+/// Inserts the user. Only the index can decide whether the address is free: an earlier query could be outdated.
 pub async fn insert_user(
     db: &impl ConnectionTrait,
     user: &User,
@@ -51,7 +51,7 @@ pub async fn insert_user(
     inserted.map(|_| ()).map_err(unwritten)
 }
 
-/// Writes what can change of a user but the password.
+/// Writes the changeable columns of a user except the password.
 pub async fn update_user(db: &impl ConnectionTrait, user: &User) -> Result<(), WriteError> {
     let changed = users::ActiveModel {
         user_id: Set(user.id.to_string()),
@@ -107,13 +107,13 @@ pub async fn find_by_email(
     found.one(db).await?.map(credentials).transpose()
 }
 
-/// The user, locked until the transaction ends: two changes at once would take the same version.
+/// Locks the user until the transaction ends, because two concurrent changes would take the same version.
 pub async fn lock_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Credentials>, DbErr> {
     let found = users::Entity::find_by_id(id.to_string()).lock_exclusive();
     found.one(db).await?.map(credentials).transpose()
 }
 
-/// Users, newest first: `limit` of those before `before`. Ids are UUIDv7, so their order is that of registration.
+/// Users, newest first: `limit` of those before `before`. Ids are UUIDv7, so this is the order of registration.
 pub async fn list_users(
     db: &impl ConnectionTrait,
     before: Option<Uuid>,

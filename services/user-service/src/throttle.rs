@@ -1,7 +1,8 @@
-//! How often somebody may try: logins by account and by client address, registrations and mails. Pure, but for [`Throttle`].
+//! Rate limits: logins by account and client address, registrations, codes and mails. Pure except for [`Throttle`].
 //!
-//! The counters are rows, so a restart forgets none and replicas share them. Accounts and addresses stand there as digests under
-//! the deployment's key, and an account that does not exist has a counter like any other: nothing here tells them apart.
+//! The counters are rows, so they survive restarts and replicas share them. They contain accounts and addresses only as
+//! digests with the deployment's key. An account that does not exist has a counter like any other, so nothing reveals
+//! the difference.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use bucket::FULL_AFTER;
 pub use bucket::{CODES, LOGINS, Limit, MAILS, MOVES, REGISTRATIONS, RESETS, Wait};
 pub use logins::Login;
 
-/// Why an attempt may not be made.
+/// Why an attempt is not allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum ThrottleError {
     #[error(transparent)]
@@ -46,15 +47,15 @@ impl Throttle {
         }
     }
 
-    /// What stands for an account or an address in tables and logs.
+    /// The digest of an account or address in tables and logs.
     pub fn digest(&self, subject: &str) -> String {
         self.digests.digest(subject)
     }
 
-    /// Takes one from the bucket of `subject`.
+    /// Takes one token from the bucket of `subject`.
     ///
     /// # Errors
-    /// [`Wait`] where it is empty.
+    /// [`Wait`] if it is empty.
     pub async fn take(&self, limit: Limit, subject: &str) -> Result<(), ThrottleError> {
         let transaction = self.store.begin().await?;
         self.take_in(&transaction, limit, subject).await?;
@@ -62,11 +63,11 @@ impl Throttle {
         Ok(())
     }
 
-    /// As [`take`](Self::take), in the transaction of what is counted. Others who take from the same bucket wait from here on, so
-    /// it comes last.
+    /// As [`take`](Self::take), in the transaction of the counted action. From here on, other users of the bucket wait,
+    /// so do it last.
     ///
     /// # Errors
-    /// [`Wait`] where it is empty.
+    /// [`Wait`] if it is empty.
     pub async fn take_in(
         &self,
         transaction: &Transaction,
@@ -80,17 +81,17 @@ impl Throttle {
         Ok(())
     }
 
-    /// Whether there is one to take. For what is expensive and comes before it.
+    /// Whether the bucket has a token. For expensive work that comes before.
     ///
     /// # Errors
-    /// [`Wait`] where it is empty.
+    /// [`Wait`] if it is empty.
     pub async fn check(&self, limit: Limit, subject: &str) -> Result<(), ThrottleError> {
         let subject = self.bucket(limit, subject);
         let mut bucket = buckets::read(self.store.connection(), &subject).await?;
         Ok(bucket.take(limit, self.clock.now_ms())?)
     }
 
-    /// Forgets what can decide nothing any more. Returns how many rows that were.
+    /// Deletes counters without effect. Returns the number of rows.
     pub async fn clean_up(&self) -> Result<u64, DbErr> {
         let transaction = self.store.begin().await?;
         let now_ms = self.clock.now_ms();
@@ -108,5 +109,5 @@ impl Throttle {
     }
 }
 
-/// How long the address of a login is known.
+/// How long the address of a login stays known.
 const KNOWN_FOR_MS: i64 = 90 * 24 * 3600 * 1_000;

@@ -1,6 +1,6 @@
-//! The aggregate: what a user is, and what an address and a name must be to be one's. Pure.
+//! The aggregate: a user, and the rules for address and name. Pure.
 //!
-//! Each change raises the version by one, and each version is one event. Address and name are personal: `Debug` shows
+//! Each change raises the version by one; each version is one event. Address and name are personal data: `Debug` shows
 //! neither.
 
 use uuid::Uuid;
@@ -15,17 +15,16 @@ pub use email::{Email, InvalidEmail, MAX_EMAIL_CHARACTERS};
 pub struct User {
     pub id: Uuid,
     pub email: Email,
-    /// Whether the user has proved that the address is theirs.
+    /// Whether the user has proved ownership of the address.
     pub email_verified: bool,
     pub display_name: DisplayName,
-    /// 1 when registered, and one more with each change.
+    /// 1 when registered, plus one per change.
     pub version: i64,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,
 }
 
 impl User {
-    /// A new user.
     pub fn register(id: Uuid, email: Email, display_name: DisplayName, now_ms: i64) -> Self {
         Self {
             id,
@@ -38,7 +37,7 @@ impl User {
         }
     }
 
-    /// The address is proved to be the user's. `false` where it was already, and nothing has changed.
+    /// Marks the address as verified. `false` if it already was.
     pub fn verify_email(&mut self, now_ms: i64) -> bool {
         if self.email_verified {
             return false;
@@ -48,8 +47,8 @@ impl User {
         true
     }
 
-    /// Gives the user another address, another name, or both. An address that differs in any character, its case included, has to
-    /// be verified again: it may be another mailbox. `false` where all is as it was.
+    /// Sets another address, another name, or both. An address that differs in any character, also in case, must be
+    /// verified again, because it may be another mailbox. `false` if nothing changes.
     pub fn update(
         &mut self,
         email: Option<Email>,
@@ -73,7 +72,7 @@ impl User {
 
     fn change(&mut self, now_ms: i64) {
         self.version += 1;
-        // A clock that was set back must not make a change older than the one before.
+        // A clock that was set back must not make a change older than the previous one.
         self.updated_at_ms = now_ms.max(self.updated_at_ms);
     }
 }
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_raises_the_version_and_what_changes_nothing_does_not() {
+    fn only_a_real_change_raises_the_version() {
         let email = |raw: &str| Some(Email::parse(raw).unwrap());
         let name = |raw: &str| Some(DisplayName::parse(raw).unwrap());
         let (ada, lovelace) = (email("ada@example.com").unwrap(), name("Ada").unwrap());

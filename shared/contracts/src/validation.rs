@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_no_control_characters_and_lines_have_none_but_breaks_and_tabs() {
+    fn control_characters_are_refused_except_breaks_and_tabs() {
         let said = |text: &str, form| found(|it| it.text("a", text, 0, u64::MAX, form));
         let in_line = ["a must have no control characters, such as line breaks"];
         let in_lines = ["a must have no control characters but line breaks and tabs"];
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_very_many_mistakes_costs_no_more_than_one_with_many() {
+    fn the_number_of_reported_mistakes_is_bounded() {
         let numbers = |it: &mut Findings| {
             for index in 0..10_000 {
                 it.number(&format!("a[{index}]"), -1, Some(0), None);

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_harms_nobody_may_be_absent() {
+    fn optional_attributes_may_be_absent() {
         let mut message = message();
         message.correlation_id = None;
         message.content_type = None;

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_derived_id_is_the_same_each_time_and_another_for_another_message() {
+    fn a_derived_id_is_stable_and_differs_by_message() {
         let derived = [
             message(None, None),
             message(Some("7"), None),

@@ -39,9 +39,6 @@ impl MailCodes {
     }
 
     /// Seals the code of this user for this purpose.
-    ///
-    /// # Errors
-    /// If the system has no randomness.
     pub fn seal(
         &self,
         purpose: Purpose,

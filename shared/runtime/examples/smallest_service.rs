@@ -1,4 +1,4 @@
-//! The smallest service there is: configuration, a server with health and reflection only, and an end in order.
+//! The smallest possible service: configuration, a server with only health and reflection, and an orderly shutdown.
 //!
 //! The crate's tests run it as a process. Try `--help`, a wrong flag, Ctrl-C, and `LOG_FORMAT=json`.
 #![forbid(unsafe_code)]
@@ -26,11 +26,11 @@ struct Args {
     #[command(flatten)]
     lifecycle: LifecycleArgs,
 
-    /// A secret, to show where secrets come from
+    /// A secret, to show the sources of secrets
     #[arg(long, env = "SMALLEST_TOKEN")]
     smallest_token: Option<String>,
 
-    /// Ends as a service that meets a fault, instead of serving: `error`, `panic`, `task` or `stuck`
+    /// Fail instead of serving: `error`, `panic`, `task` or `stuck`
     #[arg(long, env = "SMALLEST_FAULT")]
     smallest_fault: Option<String>,
 }
@@ -81,8 +81,8 @@ fn main() -> ExitCode {
 async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut tasks = Tasks::new(&shutdown);
     match config.fault.as_deref() {
-        Some("error") => bail!("the fault that was asked for"),
-        Some("panic") => panic!("the fault that was asked for"),
+        Some("error") => bail!("the requested fault"),
+        Some("panic") => panic!("the requested fault"),
         Some("task") => tasks.spawn("early", async { Ok(()) }),
         Some("stuck") => tasks.spawn("stuck", std::future::pending()),
         _ => {}
@@ -96,7 +96,7 @@ async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     );
     tasks.spawn("grpc", async move {
         let routes = Routes::default();
-        // No method of its own, so nobody is asked for a token, and no database for keys.
+        // It has no methods that need a token, and no database for keys.
         let verifier = Verifier::new(store::Database::default(), Arc::new(SystemClock));
         let guard = Guard::new(&[], verifier);
         server.serve(routes, guard, health, &[], shutdown).await?;

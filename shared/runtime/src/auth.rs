@@ -1,8 +1,8 @@
-//! Who calls, and what they may: access tokens, the keys that verify them, and the rules of a service's methods.
+//! Authentication and access: tokens, the keys that verify them, and the rules of a service's methods.
 //!
-//! A token is verified against keys that the service already has, so no call needs a call to another service. Access is
-//! denied by default: a method without a rule is not served. The check stands before the handler, so before validation and
-//! before any look at what exists. Whose a resource is only its own query can say: that stays with the handler.
+//! A service verifies a token with keys that it already has, without a call to another service. Access is denied by
+//! default: a method without a rule is not served. The check comes before the handler, so before validation and before
+//! any query. Ownership of a resource is checked by the handler's query.
 
 mod caller;
 mod guard;
@@ -30,18 +30,15 @@ pub use verifier::Verifier;
 /// Who may call a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody, without a token.
+    /// Everyone, without a token.
     Public,
-    /// Whoever has a valid token.
+    /// Callers with a valid token.
     Authenticated,
     /// Admins.
     Admin,
 }
 
-/// Whom `token` stands for where it is signed by the owner of `public_key`: what [`Verifier`] does once it has the key.
-///
-/// # Errors
-/// Where it is not to be believed.
+/// The caller of `token`, if it is signed with `public_key`: the part of [`Verifier`] after it has found the key.
 #[doc(hidden)]
 pub fn read_token(
     token: &str,
@@ -51,10 +48,10 @@ pub fn read_token(
     token::Unverified::parse(token)?.verify(public_key, now_ms)
 }
 
-/// Who makes this call.
+/// The caller of this request.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` where the method is public, so that nobody has looked at a token.
+/// `UNAUTHENTICATED` if the method is public, because then no token was checked.
 pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     let known = request.extensions().get::<Caller>().copied();
     known.ok_or_else(status::unauthenticated)

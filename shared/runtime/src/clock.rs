@@ -1,18 +1,17 @@
-//! Points in time as the tables hold them: Unix milliseconds.
+//! Times as the tables store them: Unix milliseconds.
 //!
-//! Domain code takes a [`Clock`], so that a test decides what time it is. Nothing else reads the system's time: the
-//! lints refuse it.
+//! Domain code takes a [`Clock`], so that tests control the time. Lints forbid reading the system's time elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// As the tables have it.
+/// The duration in milliseconds.
 pub fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Tells the time.
+/// The source of the current time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn now_ms(&self) -> i64;
@@ -63,7 +62,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A machine whose clock stands before 1970 is wrong, but no reason to stop: its times are negative.
+/// A machine with a clock before 1970 is wrong, but that is no reason to stop: its times are negative.
 fn unix_ms(time: SystemTime) -> i64 {
     let saturated = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     match time.duration_since(UNIX_EPOCH) {
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_clock_moves_only_when_told_and_its_clones_move_with_it() {
+    fn a_test_clock_moves_only_by_hand_and_its_clones_follow() {
         let clock = TestClock::at(1_000);
         let clone = clock.clone();
         clock.advance(Duration::from_secs(2));

@@ -1,24 +1,24 @@
-//! The etag of a resource: its version, quoted, as HTTP has it. Whoever sends one back changes what they have read, or
-//! nothing (AIP-154).
+//! The etag of a resource: its version in quotes, as in HTTP. A request with an etag changes exactly the version that
+//! its caller has read, or fails (AIP-154).
 
 use tonic::Status;
 
 use crate::status;
 
-/// The resource was changed since the caller read it.
+/// The resource changed after the caller read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the resource was changed since it was read; read it again and repeat the change")]
 pub struct EtagMismatch;
 
-/// The etag of the resource's version.
+/// The etag of a version.
 pub fn of(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-/// Whether `given`, from a request, is that of the resource's version. An empty one is not checked.
+/// Checks `given`, from a request, against the resource's version. An empty one is not checked.
 ///
 /// # Errors
-/// Where it is another one, also one that never was an etag.
+/// If it differs, also if it never was an etag.
 pub fn check(given: &str, version: i64) -> Result<(), EtagMismatch> {
     if given.is_empty() || given == of(version) {
         return Ok(());

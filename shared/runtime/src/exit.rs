@@ -1,23 +1,23 @@
-//! An end with an exit code of its own, for what a supervisor should not answer by starting the same thing again.
+//! Errors with their own exit code, for failures that a restart does not fix.
 
 use std::error::Error;
 
 use store::DatabaseError;
 
-/// `EX_CONFIG` of sysexits.h: something outside of this process has to be put right first.
+/// `EX_CONFIG` of sysexits.h: an operator must fix something outside this process first.
 const EX_CONFIG: u8 = 78;
 
-/// Anywhere in the chain of the error that ends a process, it decides the exit code.
+/// An error with an exit code. It may be anywhere in the chain of the error that ends the process.
 #[derive(Debug, thiserror::Error)]
 #[error("{cause}")]
 pub struct ExitWith {
     code: u8,
-    // Not its source: its text is this one's, and would be told twice.
+    // Not its source, because then its text would be printed twice.
     cause: Box<dyn Error + Send + Sync>,
 }
 
 impl ExitWith {
-    /// 78: what this process was pointed at is not as it needs it.
+    /// Exit code 78: the environment of this process does not fit.
     pub fn misconfigured(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code: EX_CONFIG,
@@ -25,7 +25,7 @@ impl ExitWith {
         }
     }
 
-    /// The code that `error` asks for, whatever context was added to it.
+    /// The exit code of `error`, with any context.
     pub(crate) fn code_of(error: &anyhow::Error) -> Option<u8> {
         error.chain().find_map(|cause| {
             let exit = cause.downcast_ref::<Self>().map(|exit| exit.code);
@@ -34,7 +34,7 @@ impl ExitWith {
     }
 }
 
-/// A database that an operator has to set up differently first.
+/// A database that an operator must set up differently.
 fn of_database(cause: &(dyn Error + 'static)) -> Option<u8> {
     let error = cause.downcast_ref::<DatabaseError>()?;
     error.is_misconfiguration().then_some(EX_CONFIG)
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_is_told_once() {
+    fn the_cause_is_printed_once() {
         let error = anyhow::Error::from(ExitWith::misconfigured("a queue is missing"));
         assert_eq!(format!("{error:#}"), "a queue is missing");
     }

@@ -1,24 +1,24 @@
-//! Which fields of a resource an update writes (AIP-134): those that its mask names; without a mask those that are
-//! populated; with `*` all of them.
+//! The fields of a resource that an update writes (AIP-134): those in its mask; without a mask the populated ones; with
+//! `*` all.
 
 use std::collections::BTreeSet;
 
 use crate::status::Violations;
 
-/// The mask of one request, made of fields that an update may write.
+/// The mask of a request, restricted to writable fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldMask {
-    /// There was none.
+    /// No mask.
     Populated,
     /// `*`.
     All,
-    /// Named one by one.
+    /// Individual fields.
     Named(BTreeSet<&'static str>),
 }
 
 impl FieldMask {
-    /// Reads the paths of a mask. `writable` are the fields of the resource that an update may write; any other path is a
-    /// violation of `update_mask`.
+    /// Reads the paths of a mask. `writable` are the fields that an update may write; any other path is a violation of
+    /// `update_mask`.
     pub fn read(paths: &[String], writable: &[&'static str], violations: &mut Violations) -> Self {
         match paths {
             [] => return Self::Populated,
@@ -33,7 +33,7 @@ impl FieldMask {
                 }
                 None => {
                     let fields = writable.join(", ");
-                    let description = format!("must be * alone, or name some of {fields}");
+                    let description = format!("must be only *, or fields of {fields}");
                     violations.add("update_mask", description);
                 }
             }
@@ -41,7 +41,7 @@ impl FieldMask {
         Self::Named(named)
     }
 
-    /// Whether the update writes `field`, of which the request has a value that is (or is not) another than the default.
+    /// Whether the update writes `field`. `is_populated`: the request's value is not the default.
     pub fn writes(&self, field: &str, is_populated: bool) -> bool {
         match self {
             Self::Populated => is_populated,

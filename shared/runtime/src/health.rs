@@ -1,8 +1,8 @@
-//! `grpc.health.v1.Health`, told the truth: nothing serves until it is ready, nothing serves while its database is
-//! away or takes no writes, and `NOT_SERVING` is the first step of a shutdown.
+//! `grpc.health.v1.Health`: nothing serves until it is ready, nothing serves while its database is unavailable or
+//! accepts no writes, and `NOT_SERVING` is the first step of a shutdown.
 //!
-//! One state holds every name. The services' own names (and `""`, the process as a whole) go together with the check
-//! of [`Health::watch`]; further names, as the broker's, are set by whoever knows, and change nothing else.
+//! One state has all names. The services' own names (and `""`, the whole process) follow the check of
+//! [`Health::watch`]. Further names, such as the broker's, are set separately and affect nothing else.
 
 mod service;
 mod state;
@@ -15,7 +15,7 @@ use tonic_health::pb::health_server::HealthServer;
 
 use state::State;
 
-/// The name of the process as a whole.
+/// The name of the whole process.
 const WHOLE: &str = "";
 
 /// The health of one gRPC server. Clones share it.
@@ -26,7 +26,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// The health of a server with these gRPC services, by full name. They are also what reflection lists.
+    /// The health of a server with these gRPC services, by full name. Reflection lists the same.
     pub fn new(services: &[&str]) -> Self {
         let services: Arc<[String]> = services.iter().map(ToString::to_string).collect();
         let names = services.iter().cloned().chain([WHOLE.to_owned()]);
@@ -48,7 +48,7 @@ impl Health {
         });
     }
 
-    /// Sets the services' names and the process as a whole.
+    /// Sets the services' names and the whole process.
     pub fn set_services(&self, serving: bool) {
         self.set(WHOLE, serving);
         for service in self.services.iter() {
@@ -56,23 +56,23 @@ impl Health {
         }
     }
 
-    /// Whether `name` serves; `None` for a name that nobody has set.
+    /// Whether `name` serves; `None` for an unknown name.
     pub fn is_serving(&self, name: &str) -> Option<bool> {
         self.state.borrow().serving(name)
     }
 
-    /// Everything `NOT_SERVING`, for good; open `Watch` calls are told so and ended.
+    /// Sets everything to `NOT_SERVING` permanently; open `Watch` calls get it and end.
     pub fn drain(&self) {
         self.state
             .send_if_modified(|state| !std::mem::replace(&mut state.draining, true));
     }
 
-    /// The full names of the services, without `""` and the names that were set.
+    /// The full names of the services, without `""` and further names.
     pub(crate) fn services(&self) -> &[String] {
         &self.services
     }
 
-    /// The gRPC service, for the server. It takes gzip, as clients compress whatever they are told to.
+    /// The gRPC service, for the server. It accepts gzip, because clients may be configured to compress.
     pub(crate) fn server(&self) -> HealthServer<service::HealthService> {
         let service = service::HealthService::new(self.state.subscribe());
         HealthServer::new(service).accept_compressed(tonic::codec::CompressionEncoding::Gzip)
@@ -86,7 +86,7 @@ mod tests {
     const USERS: &str = "angarium.user.v1.UserService";
 
     #[test]
-    fn nothing_serves_until_somebody_says_so() {
+    fn nothing_serves_until_it_is_set() {
         let health = Health::new(&[USERS]);
         assert_eq!(health.is_serving(""), Some(false));
         assert_eq!(health.is_serving(USERS), Some(false));

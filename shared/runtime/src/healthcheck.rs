@@ -1,8 +1,8 @@
-//! `healthcheck`, the first argument of every program of ours: asks a running server whether it serves, for images in which
-//! nothing else could.
+//! `healthcheck`, the first argument of each of our programs: asks a running server whether it serves, for images
+//! without other tools.
 //!
-//! It needs none of the service's settings and reads none but the address. Its exit codes are those of `grpc_health_probe`,
-//! which supervisors know.
+//! It needs no settings of the service except the address. Its exit codes are those of `grpc_health_probe`, which
+//! supervisors know.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -20,23 +20,23 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::tls_provider::install_tls_provider;
 
-/// For the `--help` of a program that has it.
-pub const HINT: &str = "With `healthcheck` as its first argument it asks a running server whether it serves, and ends; see `healthcheck --help`.";
+/// For the `--help` of programs.
+pub const HINT: &str = "`healthcheck` as the first argument asks a running server whether it serves; see `healthcheck --help`.";
 
 const NAME: &str = "healthcheck";
 
 /// Ask a running server whether it serves
 ///
-/// Exit codes: 0 it serves, 1 bad arguments, 2 no connection, 3 no answer, 4 it does not serve.
+/// Exit codes: 0 serving, 1 bad arguments, 2 no connection, 3 no answer, 4 not serving.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The server; where it listens on all addresses, the loopback interface is asked [default: where this program listens
-    /// unless told otherwise]
+    /// The server; an address for all interfaces means the loopback interface [default: the default address of this
+    /// program]
     #[arg(long, env = "GRPC_LISTEN", value_name = "ADDRESS:PORT")]
     addr: Option<SocketAddr>,
 
-    /// A name that the server knows, such as angarium.order.v1.OrderService/broker [default: the process as a whole]
+    /// A health name, such as angarium.order.v1.OrderService/broker [default: the whole process]
     #[arg(
         long,
         value_name = "NAME",
@@ -45,7 +45,7 @@ struct Args {
     )]
     service: String,
 
-    /// Speak TLS, and trust a server whose certificate is of one of these authorities, PEM
+    /// Use TLS, and trust certificates of these authorities, PEM
     #[arg(long, env = "HEALTHCHECK_TLS_CA_FILE", value_name = "FILE")]
     tls_ca_cert: Option<PathBuf>,
 
@@ -58,7 +58,7 @@ struct Args {
     )]
     tls_server_name: Option<String>,
 
-    /// Certificate to show where the server asks for one, PEM
+    /// Client certificate, if the server requires one, PEM
     #[arg(
         long,
         env = "HEALTHCHECK_TLS_CERT_FILE",
@@ -67,7 +67,7 @@ struct Args {
     )]
     tls_client_cert: Option<PathBuf>,
 
-    /// Private key of that certificate, PEM
+    /// Private key of the client certificate, PEM
     #[arg(
         long,
         env = "HEALTHCHECK_TLS_KEY_FILE",
@@ -76,16 +76,16 @@ struct Args {
     )]
     tls_client_key: Option<PathBuf>,
 
-    /// Longest time until there is a connection
+    /// Time limit for the connection
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     connect_timeout: Duration,
 
-    /// Longest time until there is an answer
+    /// Time limit for the answer
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     rpc_timeout: Duration,
 }
 
-/// Why nobody can say that it serves.
+/// Why the server is not known to serve.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
@@ -109,8 +109,8 @@ impl Failure {
     }
 }
 
-/// Asks, where `args` (the program's name first) say so; otherwise there is nothing to do here. The program listens at
-/// `default_port` and `servers` ports from there on: all are asked.
+/// Asks if `args` (with the program's name first) request it; otherwise does nothing. The program has `servers`
+/// consecutive ports from `default_port`: all are asked.
 pub fn asked(
     args: impl IntoIterator<Item = OsString>,
     default_port: u16,
@@ -125,7 +125,7 @@ pub fn asked(
     let args = match Args::try_parse_from([OsString::from(name)].into_iter().chain(args)) {
         Ok(args) => args,
         Err(error) => {
-            // Where the terminal is gone there is nobody left to tell.
+            // Printing fails if the terminal is gone.
             let _ = error.print();
             return Some(ExitCode::from(u8::from(error.use_stderr())));
         }
@@ -154,15 +154,14 @@ fn ask_all(args: &Args, first: SocketAddr, servers: u16) -> Result<(), Failure> 
         .map_err(|error| Failure::Arguments(error.to_string()))?;
     together((0..servers).map(|offset| {
         let port = first.port().checked_add(offset).filter(|port| *port > 0);
-        let port =
-            port.ok_or_else(|| Failure::Arguments("no server has such a port".to_owned()))?;
+        let port = port.ok_or_else(|| Failure::Arguments("there is no such port".to_owned()))?;
         let addr = SocketAddr::from((reachable(first.ip()), port));
         runtime.block_on(ask(args, addr, tls.clone()))
     }))
 }
 
-/// The answers of several servers as one: the first failure. A name is known to one of them, and it is enough that this one
-/// serves.
+/// Combines the answers of several servers: the first failure. With a name, it is enough that the one server that knows
+/// it serves.
 fn together(answers: impl Iterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
     let mut serves = false;
     let mut unknown = None;
@@ -182,7 +181,7 @@ fn together(answers: impl Iterator<Item = Result<(), Failure>>) -> Result<(), Fa
 async fn ask(args: &Args, addr: SocketAddr, tls: Option<ClientTlsConfig>) -> Result<(), Failure> {
     let no_connection = |source: tonic::transport::Error| Failure::Connect {
         addr,
-        // Its own words are those of whoever has failed; why stands below.
+        // The outer text is generic; the innermost error has the cause.
         reason: innermost(&source),
     };
     let channel = connect(args, addr, tls).await.map_err(no_connection)?;
@@ -193,7 +192,7 @@ async fn ask(args: &Args, addr: SocketAddr, tls: Option<ClientTlsConfig>) -> Res
     let answer = match tokio::time::timeout(args.rpc_timeout, question).await {
         Ok(answer) => answer.map_err(|status| Failure::Rpc(Box::new(status)))?,
         Err(_) => {
-            let status = Status::deadline_exceeded("it takes too long");
+            let status = Status::deadline_exceeded("no answer in time");
             return Err(Failure::Rpc(Box::new(status)));
         }
     };
@@ -238,7 +237,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     content.map_err(|error| Failure::Arguments(format!("cannot read {}: {error}", path.display())))
 }
 
-/// Who listens on all addresses listens on the loopback interface as well.
+/// A server on all interfaces also listens on the loopback interface.
 fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

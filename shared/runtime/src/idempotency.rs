@@ -1,8 +1,8 @@
-//! Calls that may be made again: a `request_id` stands for one effect, and for the answer that it had (AIP-155).
+//! Idempotent calls: a `request_id` stands for one effect and its answer (AIP-155).
 //!
-//! A command claims its call in the transaction of its effect, and keeps the answer there before it commits. Whoever makes
-//! the same call again, also at the same time, waits for that commit and gets the first answer; one that was rolled back
-//! leaves nothing, and the next call is the first. Answers are kept for [`RETENTION`].
+//! A command claims its call in the transaction of its effect, and stores the answer before the commit. A repeated
+//! call, also a concurrent one, waits for that commit and gets the first answer. A rollback leaves nothing, and the
+//! next call is the first. Answers are kept for [`RETENTION`].
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ mod cleaning;
 
 pub use cleaning::{clean, clean_up};
 
-/// How long an answer is kept, at the least. The proto files promise it.
+/// The minimum time that an answer is kept, as the proto files state.
 pub const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
 /// One call with a `request_id`.
@@ -32,9 +32,9 @@ pub struct Call {
     request_hash: String,
 }
 
-/// The `request_id` stands for a call of the same caller and method with another content.
+/// The `request_id` was used for a call of the same caller and method with other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request_id was used for a request with another content; use a new one")]
+#[error("the request_id was used for a request with other content; use a new one")]
 pub struct Reused;
 
 /// Why a call cannot be claimed.
@@ -49,9 +49,8 @@ pub enum ClaimError {
 }
 
 impl Call {
-    /// Reads the `request_id` of a request; `None` where there is none. `caller` is empty where anybody may call. `request`
-    /// is the whole request as it is encoded, without what must not be kept in any form: a plain hash of a password tells it
-    /// to whoever can guess.
+    /// Reads the `request_id` of a request; `None` without one. `caller` is empty for public methods. `request` is the
+    /// encoded request without data that must not be stored in any form: a plain hash of a password allows guessing it.
     pub fn read(
         caller: &str,
         method: &'static str,
@@ -80,11 +79,8 @@ impl Call {
     }
 }
 
-/// Makes `call` this transaction's own: `None` where it is the first, otherwise the answer that was kept. Another transaction
-/// that has claimed it is waited for.
-///
-/// # Errors
-/// [`ClaimError`].
+/// Claims `call` for this transaction. `None` for the first call, otherwise the stored answer. Waits for another
+/// transaction that has claimed it.
 pub async fn claim(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -95,10 +91,8 @@ pub async fn claim(
     claim_or_find(db, call, None).await
 }
 
-/// As [`claim`], and keeps `response` as the answer in the same statement: for a command that knows its answer before it begins.
-///
-/// # Errors
-/// [`ClaimError`].
+/// As [`claim`], but stores `response` as the answer in the same statement: for a command that knows its answer before
+/// it begins.
 pub async fn claim_with(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -133,10 +127,7 @@ async fn claim_or_find(
     answered(db, Some(call)).await
 }
 
-/// The answer that was kept for `call`, if any. For what is expensive and comes before the transaction.
-///
-/// # Errors
-/// [`ClaimError`].
+/// The stored answer to `call`, if any. For expensive work before the transaction.
 pub async fn answered(
     db: &impl ConnectionTrait,
     call: Option<&Call>,
@@ -159,11 +150,8 @@ pub async fn answered(
     Ok(Some(response.ok_or_else(unanswered)?))
 }
 
-/// Keeps the answer to a call that this transaction has claimed. It must hold nothing that is secret, and nothing personal
-/// that is to be erased before its time.
-///
-/// # Errors
-/// Where the statement fails.
+/// Stores the answer to a call that this transaction has claimed. It must contain no secrets, and no personal data that
+/// may have to be erased earlier.
 pub async fn keep(
     db: &impl ConnectionTrait,
     call: Option<&Call>,

@@ -1,6 +1,6 @@
 //! The platform under every service: configuration, telemetry, lifecycle, gRPC server, access, health and database.
 //!
-//! It knows no service, no event and no broker. The crate `service` joins it to the others, and flattens the sections of
+//! It knows no service, event or broker. The crate `service` connects it with the others, and flattens the sections of
 //! [`config`] into the settings of every service.
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
-//! How a process ends: first softly, then hard, and never by forgetting a task.
+//! The shutdown of a process: first soft, then hard, without losing a task.
 //!
-//! A [`Shutdown`] is handed to everything that runs, as a parameter, so that several services live in one process.
-//! [`Tasks`] holds what runs in the background: a task that ends before it was asked to is a failure of the whole
-//! process, because a service without its relay or its consumer only looks alive.
+//! Everything that runs gets a [`Shutdown`] as a parameter, so that several services can share a process. [`Tasks`]
+//! holds background tasks: a task that ends unasked fails the whole process, because a service without its relay or
+//! consumer only looks alive.
 
 mod signals;
 mod tasks;
@@ -15,19 +15,19 @@ use tokio_util::sync::CancellationToken;
 
 pub use tasks::Tasks;
 
-/// The two steps of ending: `soft` asks for it, `hard` cuts off what has not ended by itself.
+/// The two steps of a shutdown: `soft` requests it, `hard` cuts off what is left.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    /// Take nothing new on, finish what is in flight.
+    /// Start nothing new, finish work in progress.
     pub soft: CancellationToken,
-    /// The grace is over, or somebody asked twice.
+    /// The grace period is over, or a second request came.
     pub hard: CancellationToken,
     grace: Duration,
     triggered: Arc<AtomicBool>,
 }
 
 impl Shutdown {
-    /// Nothing is asked for yet; `grace` is the time between soft and hard.
+    /// Nothing is requested yet; `grace` is the time between soft and hard.
     pub fn new(grace: Duration) -> Self {
         Self {
             soft: CancellationToken::new(),
@@ -37,11 +37,11 @@ impl Shutdown {
         }
     }
 
-    /// Soft now, hard after the grace. Asking again changes nothing. Outside a Tokio runtime nothing could wait for the
-    /// grace, so there it is hard at once.
+    /// Soft now, hard after the grace period. A repetition changes nothing. Outside a Tokio runtime there is no timer,
+    /// so hard follows immediately.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the timer must outlive every tracked task: it is what cuts them off"
+        reason = "the timer must outlive every tracked task, because it cuts them off"
     )]
     pub fn trigger(&self) {
         if self.triggered.swap(true, Ordering::SeqCst) {
@@ -61,7 +61,7 @@ impl Shutdown {
         });
     }
 
-    /// Soft and hard at once.
+    /// Soft and hard immediately.
     pub fn trigger_hard(&self) {
         self.triggered.store(true, Ordering::SeqCst);
         self.soft.cancel();

@@ -1,7 +1,7 @@
-//! One page of a list, as a request asks for it and as it is answered: the same in every list (AIP-158).
+//! One page of a list, in requests and answers, the same for every list (AIP-158).
 //!
-//! A list is ordered by id, newest first. Its query takes [`Page::limit`] rows before [`Page::before`]; [`Page::cut`] makes
-//! the answer of them.
+//! A list is ordered by id, newest first. Its query reads [`Page::limit`] rows before [`Page::before`]; [`Page::cut`]
+//! builds the answer.
 
 use uuid::Uuid;
 
@@ -11,19 +11,19 @@ use crate::status::Violations;
 const DEFAULT_SIZE: u64 = 50;
 const MAX_SIZE: u64 = 1000;
 
-/// Which page.
+/// The requested page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     size: u64,
-    /// The last id of the page before; none for the first page.
+    /// The last id of the previous page; none for the first page.
     pub before: Option<Uuid>,
-    /// The list that the token belongs to.
+    /// The list of the token.
     list: String,
 }
 
 impl Page {
-    /// Reads `page_size` and `page_token` of a request. `list` is the method and everything that it filters by: a token of
-    /// another list is a violation.
+    /// Reads `page_size` and `page_token` of a request. `list` is the method with all its filters: a token of another
+    /// list is a violation.
     pub fn read(
         page_size: i32,
         page_token: &str,
@@ -50,12 +50,12 @@ impl Page {
         Self { size, before, list }
     }
 
-    /// How many rows to query: one more than asked for tells whether there is a next page.
+    /// The number of rows to query: one more than requested, to detect a next page.
     pub fn limit(&self) -> u64 {
         self.size + 1
     }
 
-    /// What the page answers of the rows that were `found`, and the token of the next page: empty where there is none.
+    /// The rows of the page from those that were `found`, and the token of the next page, empty at the end.
     pub fn cut<T>(
         &self,
         mut found: Vec<T>,
@@ -72,7 +72,7 @@ impl Page {
         (found, next)
     }
 
-    /// The token of the page that begins behind `last`. For a list whose pages may end sooner than they were asked to.
+    /// The token of the page after `last`. For a list with pages that may be shorter than requested.
     pub fn after(&self, last: Uuid, tokens: &PageTokens) -> String {
         tokens.issue(last, &self.list)
     }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_followed_by_one_that_begins_behind_it_in_the_same_list_only() {
+    fn the_next_page_begins_after_this_one_in_the_same_list_only() {
         let (tokens, mut violations) = (tokens(), Violations::new());
         let ids: Vec<Uuid> = (0..3).map(|_| Uuid::now_v7()).collect();
         let page = Page::read(2, "", "L a".to_owned(), &tokens, &mut violations);

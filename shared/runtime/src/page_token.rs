@@ -1,7 +1,7 @@
-//! Where a client stands in a list: the last id that it has seen, bound to the filter of the list and authenticated.
+//! The position of a client in a list: the last id that it has seen, bound to the list's filter and authenticated.
 //!
-//! A token that was changed, made up, or belongs to another filter is refused; one stays valid for as long as the key of the
-//! deployment, over restarts and on every replica. It grants nothing: whoever has it sees what the list shows anyway.
+//! A token that was changed, invented, or belongs to another filter is refused. A token stays valid as long as the
+//! deployment's key, across restarts and replicas. It grants nothing: a caller needs the right to the list anyway.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -15,25 +15,25 @@ const VERSION: u8 = 1;
 const KEY_BYTES: usize = 32;
 const ID_BYTES: usize = 16;
 
-/// Makes and reads tokens.
+/// Issues and reads tokens.
 #[derive(Clone)]
 pub struct PageTokens {
     key: hmac::Key,
 }
 
-/// The text is no token for this list.
+/// The text is not a token for this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOurs;
 
 impl PageTokens {
-    /// With the key of the deployment, which the first start writes into the table `angarium_page_token_key` and every other one
-    /// finds there.
+    /// With the deployment's key, which the first start writes into the table `angarium_page_token_key` and later ones
+    /// read.
     ///
     /// # Errors
-    /// Where the database cannot be used, or the system gives no random numbers.
+    /// If the database cannot be used, or the system has no randomness.
     pub async fn open(db: &impl ConnectionTrait) -> Result<Self, DbErr> {
-        let candidate =
-            new_key().ok_or_else(|| DbErr::Custom("the system gives no random numbers".into()))?;
+        let candidate = new_key()
+            .ok_or_else(|| DbErr::Custom("the system provides no random numbers".into()))?;
         let statement = |sql: &str, values: Vec<sea_orm::Value>| {
             Statement::from_sql_and_values(db.get_database_backend(), sql, values)
         };
@@ -42,12 +42,12 @@ impl PageTokens {
             .await?;
         let select = "SELECT secret_key FROM angarium_page_token_key WHERE id = 1";
         let row = db.query_one_raw(statement(select, Vec::new())).await?;
-        let unreadable = || DbErr::Type("angarium_page_token_key holds no key".to_owned());
+        let unreadable = || DbErr::Type("angarium_page_token_key has no valid key".to_owned());
         let key: String = row.ok_or_else(unreadable)?.try_get("", "secret_key")?;
         Self::new(&key).ok_or_else(unreadable)
     }
 
-    /// With the key that [`new_key`] made.
+    /// With a key from [`new_key`].
     pub fn new(key: &str) -> Option<Self> {
         let key = STANDARD_NO_PAD.decode(key).ok()?;
         let key = (key.len() == KEY_BYTES).then_some(key)?;
@@ -56,17 +56,17 @@ impl PageTokens {
         })
     }
 
-    /// The token of what comes after `last` in the list with this filter.
+    /// The token for the page after `last` in the list with this filter.
     pub fn issue(&self, last: Uuid, filter: &str) -> String {
         let tag = hmac::sign(&self.key, &signed(last, filter));
         let token = [&[VERSION], last.as_bytes().as_slice(), tag.as_ref()].concat();
         URL_SAFE_NO_PAD.encode(token)
     }
 
-    /// The last id of the page before.
+    /// The last id of the previous page.
     ///
     /// # Errors
-    /// Where the token was not issued by [`issue`](Self::issue), or for another filter.
+    /// If the token was not issued by [`issue`](Self::issue), or for another filter.
     pub fn read(&self, token: &str, filter: &str) -> Result<Uuid, NotOurs> {
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| NotOurs)?;
         let Some(([VERSION], rest)) = token.split_first_chunk() else {
@@ -81,14 +81,14 @@ impl PageTokens {
     }
 }
 
-/// A new random key, as text for the database; `None` where the system has no randomness to give.
+/// A new random key, as text for the database; `None` if the system has no randomness.
 pub fn new_key() -> Option<String> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).ok()?;
     Some(STANDARD_NO_PAD.encode(key))
 }
 
-/// The id has a fixed length, so no two pairs make the same bytes.
+/// The id has a fixed length, so different pairs give different bytes.
 fn signed(last: Uuid, filter: &str) -> Vec<u8> {
     [&[VERSION], last.as_bytes().as_slice(), filter.as_bytes()].concat()
 }

@@ -1,8 +1,8 @@
-//! The whole life of a process, so that a service's `main.rs` is a few lines.
+//! The whole life of a process, so that a service's `main.rs` has a few lines.
 //!
-//! Configuration first, before anything is opened; then the mask by which only the owner may read new files; then runtime, TLS provider, telemetry and signals; then the
-//! service. Telemetry is flushed whatever happened. Exit codes: 0 a clean end, 64 bad configuration, what an
-//! [`ExitWith`] says, 1 anything else.
+//! First the configuration, before anything is opened; then the umask, so that only the owner may read new files; then
+//! runtime, TLS provider, telemetry and signals; then the service. Telemetry is always flushed. Exit codes: 0 success,
+//! 64 wrong configuration, the code of an [`ExitWith`], 1 everything else.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -22,17 +22,17 @@ use crate::lifecycle::Shutdown;
 use crate::telemetry;
 use crate::tls_provider::install_tls_provider;
 
-/// The command of a service that applies the missing migrations.
+/// The command of a service that applies missing migrations.
 const MIGRATE: &str = "migrate";
 /// For the `--help` of a service with a database.
-pub const HINT: &str = "As its first argument the program also takes a command: `healthcheck` asks a running server whether it serves (see \
-    `healthcheck --help`), `migrate` applies the missing migrations. Both end then.";
+pub const HINT: &str = "The first argument may be a command: `healthcheck` asks a running server whether it serves (see \
+    `healthcheck --help`), `migrate` applies the missing migrations.";
 
-/// After the hard step nothing may take long any more.
+/// After the hard step, nothing may take long.
 const HARD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Loads the configuration `S` and runs `service` with it until it returns, unless only [`healthcheck`] was asked for. `run` should return soon after
-/// `shutdown.soft`, and at the latest after `shutdown.hard`.
+/// Loads the configuration `S` and runs `service` until it returns, unless only [`healthcheck`] was requested. `run`
+/// should return soon after `shutdown.soft`, at the latest after `shutdown.hard`.
 pub fn main<S, F>(service: &'static str, run: F) -> ExitCode
 where
     S: Settings,
@@ -41,7 +41,8 @@ where
     start::<S, _>(service, std::env::args_os().collect(), run)
 }
 
-/// As [`main`], for a service with a database: with `migrate` as its first argument the program runs `migrate` and ends.
+/// As [`main`], for a service with a database: with `migrate` as its first argument, the program runs `migrate` and
+/// ends.
 pub fn main_with_database<S, M, F>(service: &'static str, migrate: M, run: F) -> ExitCode
 where
     S: Settings,
@@ -84,19 +85,19 @@ where
     })
 }
 
-/// Says which migrations a command has applied.
+/// Prints the migrations that a command has applied.
 ///
 /// # Errors
-/// Where nothing can be written to stdout.
+/// If stdout cannot be written.
 pub fn report_migrations(service: &str, applied: &[String]) -> anyhow::Result<()> {
     let said = match applied {
         [] => format!("{service}: the schema is up to date"),
         applied => format!("{service}: applied {}", applied.join(", ")),
     };
-    writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
+    writeln!(std::io::stdout(), "{said}").context("cannot write the output")
 }
 
-/// What [`main`] does once there is a configuration: for programs with subcommands, which load their own.
+/// The part of [`main`] after the configuration: for programs with subcommands, which load their own.
 pub fn process<F>(
     service: &'static str,
     telemetry: &TelemetryConfig,
@@ -106,11 +107,11 @@ pub fn process<F>(
 where
     F: AsyncFnOnce(Shutdown) -> anyhow::Result<()>,
 {
-    // Before anything is opened and any thread runs: databases, queue files and mails hold personal data, and codes.
+    // Before any file is opened and any thread runs: databases, queue files and mails contain personal data and codes.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let (runtime, guard) = match prepare(service, telemetry) {
         Ok(prepared) => prepared,
-        // There is no log yet that could take it.
+        // There is no log yet.
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{service} cannot start: {error:#}");
             return ExitCode::FAILURE;
@@ -124,18 +125,15 @@ where
             ExitWith::code_of(&error).map_or(ExitCode::FAILURE, ExitCode::from)
         }
     };
-    // While the runtime is there, through which the last spans and lines go out.
+    // While the runtime exists, because it sends the last spans and lines.
     drop(guard);
-    // A blocking call that is stuck must not keep the process; nothing durable depends on it.
+    // A stuck blocking call must not keep the process; nothing durable depends on it.
     runtime.shutdown_timeout(Duration::from_secs(1));
     code
 }
 
-/// A multi-thread runtime with at least two workers: with one, whatever blocks its thread for a moment (a flush, a
-/// hash) stops the health service as well.
-///
-/// # Errors
-/// Where the system gives no threads.
+/// A multi-thread runtime with at least two workers: with one, a task that blocks its thread for a moment (a flush, a
+/// hash) would stop the health service as well.
 pub fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     tokio::runtime::Builder::new_multi_thread()
@@ -170,9 +168,9 @@ where
     };
     tokio::select! {
         ended = AssertUnwindSafe(run(shutdown)).catch_unwind() => {
-            // The panic hook has logged the message and the place.
+            // The panic hook has logged message and place.
             ended.unwrap_or_else(|_| Err(anyhow!("it panicked")))
         }
-        () = overdue => Err(anyhow!("it did not end when the grace was over")),
+        () = overdue => Err(anyhow!("it did not end within the grace period")),
     }
 }

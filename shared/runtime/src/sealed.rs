@@ -1,7 +1,7 @@
-//! Secrets that have to be kept or handed over: AES-256-GCM under keys that are derived from what the deployment keeps secret.
+//! Encrypted secrets: AES-256-GCM with keys that are derived from the deployment's secrets.
 //!
-//! Each purpose has a key of its own (HKDF-SHA256), and what is sealed is bound to what it is for: moved to another place, it
-//! cannot be opened there. What was changed cannot be opened at all.
+//! Each purpose has its own key (HKDF-SHA256), and a sealed value is bound to its context: it cannot be opened
+//! elsewhere or after a change.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 /// The first byte. Another layout gets another number.
 const VERSION: u8 = 1;
 
-/// What a deployment keeps secret, from which keys are derived. It has no `Debug`.
+/// A deployment's secret, from which keys are derived. It has no `Debug`.
 #[derive(Clone)]
 pub struct MasterKey {
     setting: &'static str,
@@ -20,42 +20,42 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// What development uses unless told otherwise. Everybody can read it here.
+    /// The default in development. It is public, because it is in this file.
     pub const WELL_KNOWN: &'static str = "angarium in development: this key is known to everybody";
 
-    /// The secret that `setting` names.
+    /// The value of `setting`.
     pub fn new(setting: &'static str, secret: SecretString) -> Self {
         Self { setting, secret }
     }
 
-    /// The one that is none.
+    /// The public default key.
     pub fn well_known(setting: &'static str) -> Self {
         Self::new(setting, SecretString::from(Self::WELL_KNOWN))
     }
 
-    /// Whether it is the one that everybody knows.
+    /// Whether it is the public default key.
     pub fn is_well_known(&self) -> bool {
         self.secret.expose_secret() == Self::WELL_KNOWN
     }
 
-    /// Warns where the key protects nothing. For the start of the service that has it.
+    /// Warns if the key protects nothing. Call it at the start of the service.
     pub fn warn_if_well_known(&self) {
         if self.is_well_known() {
             let setting = self.setting;
             tracing::warn!(
-                "{setting} is the well-known one of development: it protects nothing; set one, and MODE=production"
+                "{setting} is the well-known key of development and protects nothing; set a secret key, and MODE=production"
             );
         }
     }
 
-    /// The key for `purpose`, which nothing else uses.
+    /// The key for `purpose`.
     pub fn sealing_key(&self, purpose: &str) -> SealingKey {
         let mut bytes = [0; 32];
         self.derive(purpose, &mut bytes);
         SealingKey { bytes }
     }
 
-    /// As [`sealing_key`](Self::sealing_key), for recognising what shall not be kept as it is.
+    /// As [`sealing_key`](Self::sealing_key), for digests of values that must not be stored.
     pub fn digest_key(&self, purpose: &str) -> DigestKey {
         let mut bytes = [0; 32];
         self.derive(purpose, &mut bytes);
@@ -74,8 +74,8 @@ impl MasterKey {
         self.secret.expose_secret().len()
     }
 
-    /// Whether it can have been drawn at random: neither one text again and again, nor few different characters, nor a sequence.
-    /// It is an upper bound of what an attacker has to guess: what passes may still be weak.
+    /// Whether it may be random: not one repeated text, not few different characters, not a sequence. This is an upper
+    /// bound of an attacker's effort: a key that passes may still be weak.
     pub(crate) fn looks_random(&self) -> bool {
         let bytes = self.secret.expose_secret().as_bytes();
         let is_repeated =
@@ -94,15 +94,15 @@ impl MasterKey {
         let filled = extracted
             .expand(&purpose, HKDF_SHA256)
             .and_then(|okm| okm.fill(bytes));
-        // HKDF refuses lengths past 255 hashes, and this is one.
+        // HKDF refuses lengths past 255 hashes; this is one hash.
         debug_assert!(filled.is_ok());
     }
 }
 
-/// Less than any 32 characters of base 16 that are drawn at random have.
+/// Less than 32 random characters of base 16 have.
 const MIN_BITS: f64 = 80.0;
 
-/// The entropy of `bytes`, as often as each occurs.
+/// The entropy of `bytes`, from the frequency of each value.
 fn bits(bytes: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
     for byte in bytes {
@@ -113,28 +113,25 @@ fn bits(bytes: &[u8]) -> f64 {
     occurring.map(|count| count * (all / count).log2()).sum()
 }
 
-/// Seals and opens. It has no `Debug`.
+/// Encrypts and decrypts. It has no `Debug`.
 #[derive(Clone)]
 pub struct SealingKey {
     bytes: [u8; 32],
 }
 
-/// Why something cannot be sealed or opened. It says no more, on purpose.
+/// Why a value cannot be sealed or opened. Without details on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// The system has no randomness to give.
-    #[error("the system gives no random numbers")]
+    /// The system has no randomness.
+    #[error("the system provides no random numbers")]
     NoRandomness,
-    /// It was sealed under another key or for something else, or was changed.
-    #[error("what is sealed cannot be opened: it belongs to another key or place, or was changed")]
+    /// It was sealed with another key or context, or was changed.
+    #[error("the sealed value cannot be opened: it has another key or context, or was changed")]
     NotOurs,
 }
 
 impl SealingKey {
-    /// Seals `secret`, bound to what `context` says it is for.
-    ///
-    /// # Errors
-    /// [`SealError::NoRandomness`].
+    /// Seals `secret`, bound to `context`.
     pub fn seal(&self, secret: &[u8], context: &str) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new()
@@ -151,7 +148,7 @@ impl SealingKey {
         Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
     }
 
-    /// The secret, where it was sealed under this key for this `context`.
+    /// The secret, if it was sealed with this key and `context`.
     ///
     /// # Errors
     /// [`SealError::NotOurs`].
@@ -180,7 +177,7 @@ impl SealingKey {
     }
 }
 
-/// Makes a digest that only the owner of the key can make, so that what it stands for cannot be guessed from it.
+/// Makes digests that need the key, so that the content cannot be guessed from them.
 #[derive(Clone)]
 pub struct DigestKey(hmac::Key);
 
@@ -205,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_is_opened_with_the_same_key_for_the_same_place_only() {
+    fn only_the_same_key_and_place_open_what_is_sealed() {
         let sealed = key("one", "keys").seal(b"private", "key 7").unwrap();
         assert_eq!(
             key("one", "keys").open(&sealed, "key 7"),

@@ -1,8 +1,7 @@
-//! A service at work: its gRPC server, its health, and what it does beside them, ended in the order in which they depend on
-//! one another.
+//! A running service: its gRPC server, health and workers, shut down in the order of their dependencies.
 //!
-//! On the way down calls and workers end first, each finishing what it is at. What goes on with their results, the publishing
-//! of what they have committed, is told once the last of them is done, and ends after it.
+//! At the shutdown, calls and workers end first and finish their work. The part that processes their results (the
+//! publishing of committed events) is notified after the last of them has ended, and ends last.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,19 +19,19 @@ use crate::grpc::GrpcServer;
 use crate::health::Health;
 use crate::lifecycle::{Shutdown, Tasks};
 
-/// What a service's server answers to.
+/// The parts of a service's server.
 pub struct Service {
     /// The full name of the gRPC service, for health and reflection.
     pub name: &'static str,
-    /// What serves it.
+    /// Its routes.
     pub routes: Routes,
-    /// Whom it serves.
+    /// Its access check.
     pub guard: Guard,
-    /// The contracts, for reflection.
+    /// The descriptor set, for reflection.
     pub descriptor_set: &'static [u8],
-    /// Its own database: while that is away or takes no writes, it does not serve.
+    /// Its own database: while it is unavailable or accepts no writes, the service does not serve.
     pub database: Database,
-    /// Raised whenever a statement on that database fails.
+    /// Raised by every failed statement of that database.
     pub doubt: Doubt,
 }
 
@@ -43,12 +42,12 @@ pub struct Serving {
     name: &'static str,
     health: Health,
     committed: CancellationToken,
-    /// Held by everything that commits; the last one to let go cancels `committed`.
+    /// Held by everything that commits; the last drop cancels `committed`.
     committing: Arc<DropGuard>,
 }
 
 impl Serving {
-    /// Begins to serve on `server`, until `shutdown`.
+    /// Starts serving on `server`, until `shutdown`.
     pub fn start(server: GrpcServer, service: Service, shutdown: &Shutdown) -> Self {
         let committed = CancellationToken::new();
         let health = Health::new(&[service.name]);
@@ -87,27 +86,27 @@ impl Serving {
         serving
     }
 
-    /// Gives a part that the service works without a health name of its own: `angarium.order.v1.OrderService/broker`, for
-    /// `broker`. It says whether the part is `there`, and changes nothing else.
-    pub fn tell_of(&mut self, part: &str, mut there: watch::Receiver<bool>) {
+    /// Adds a health name for a part that the service can run without: `angarium.order.v1.OrderService/broker` for
+    /// `broker`. It shows whether the part is `there`, and changes nothing else.
+    pub fn report(&mut self, part: &str, mut there: watch::Receiver<bool>) {
         let name = format!("{}/{part}", self.name);
         let (health, stop) = (self.health.clone(), self.shutdown.soft.clone());
         health.set(&name, *there.borrow_and_update());
         self.tasks.spawn(&format!("health of {part}"), async move {
-            let telling = async {
+            let reporting = async {
                 while there.changed().await.is_ok() {
                     health.set(&name, *there.borrow_and_update());
                 }
-                // Nobody knows any more.
+                // The sender is gone, so the state is unknown.
                 health.set(&name, false);
                 std::future::pending::<()>().await;
             };
-            stop.run_until_cancelled(telling).await;
+            stop.run_until_cancelled(reporting).await;
             Ok(())
         });
     }
 
-    /// Runs a worker that commits as calls do. It ends soon after `Shutdown::soft`.
+    /// Runs a worker that commits as calls do. It must end soon after `Shutdown::soft`.
     pub fn beside<F>(&mut self, name: &str, worker: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -120,11 +119,11 @@ impl Serving {
         });
     }
 
-    /// Runs what goes on with the results, and returns when everything has ended. `last` is given the signal to stop, and the
-    /// one that nothing is committed any more.
+    /// Runs the part that processes the results, and returns after everything has ended. `last` gets the stop signal,
+    /// and the signal that nothing is committed any more.
     ///
     /// # Errors
-    /// Where a part ended that should not, or had to be cut off.
+    /// If a part ended unexpectedly or had to be cut off.
     pub async fn finish_with<F>(
         self,
         name: &str,

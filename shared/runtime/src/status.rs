@@ -1,8 +1,8 @@
-//! Answers that say no, in the form of AIP-193: every one carries a `google.rpc.ErrorInfo` with our domain and a
-//! reason that clients may rely on for ever, and the detail that fits its code.
+//! Error answers in the form of AIP-193: each has a `google.rpc.ErrorInfo` with our domain and a stable reason, and the
+//! detail that fits its code.
 //!
-//! Messages are for the caller: they never hold SQL, a path or a driver's text. What really went wrong is logged where
-//! it is turned into a status, once.
+//! Messages are for callers: they never contain SQL, a path or a driver's text. The real cause is logged once, where it
+//! becomes a status.
 
 mod refused;
 mod violations;
@@ -16,22 +16,22 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 pub use violations::{Violation, Violations};
 
-/// The domain of every `ErrorInfo`: together with its reason it names an error world-wide.
+/// The domain of every `ErrorInfo`: with the reason it identifies an error globally.
 pub const DOMAIN: &str = "angarium";
 
-/// What a caller sent is repeated up to this many characters: an answer travels in headers, and clients refuse those
-/// past 8 KiB (grpcio's soft limit).
+/// The length at which values from a request are cut in an answer, because it travels in headers, and clients refuse
+/// more than 8 KiB (grpcio's soft limit).
 const REPEATED_CHARACTERS: usize = 128;
 
-/// By then a service that requested the keys has usually received them.
+/// By then, a service that requested the keys has usually received them.
 const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(1);
-/// By then the other transaction has ended.
+/// By then, the other transaction has ended.
 const RETRY_AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
-/// An operator has to free space; after that health says `SERVING` again.
+/// An operator must free space first; then health says `SERVING` again.
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(10);
 
-/// Fields that cannot be accepted, all of them at once. Reason `VALIDATION_FAILED`.
+/// Invalid fields, all at once. Reason `VALIDATION_FAILED`.
 pub fn invalid_argument(violations: Vec<Violation>) -> Status {
     let message = violations::summary(&violations);
     let mut details = details("VALIDATION_FAILED", &[]);
@@ -58,8 +58,8 @@ pub fn not_found(
     resource(Code::NotFound, reason, resource_type, name, message.into())
 }
 
-/// As [`not_found`], where the resource may be known to another service and its event still on its way: the same call may
-/// succeed after `retry_after`.
+/// As [`not_found`], but the event of the resource may still be on its way: the same call may succeed after
+/// `retry_after`.
 pub fn not_known_yet(
     reason: &str,
     resource_type: &str,
@@ -73,7 +73,7 @@ pub fn not_known_yet(
     Status::with_error_details(Code::NotFound, message, details)
 }
 
-/// What should be unique is taken, for example `already_exists("EMAIL_TAKEN", "angarium.user.v1.User", email, …)`.
+/// A unique value exists already, for example `already_exists("EMAIL_TAKEN", "angarium.user.v1.User", email, …)`.
 pub fn already_exists(
     reason: &str,
     resource_type: &str,
@@ -89,8 +89,8 @@ pub fn already_exists(
     )
 }
 
-/// The resource is in a state that forbids it; `kind` classes the precondition (`ORDER_STATE`), `subject` names what
-/// it is about, `description` tells what would have to hold.
+/// The state of the resource forbids it. `kind` is the class of the precondition (`ORDER_STATE`), `subject` the
+/// resource, `description` the required state.
 pub fn failed_precondition(
     reason: &str,
     kind: &str,
@@ -104,7 +104,7 @@ pub fn failed_precondition(
     Status::with_error_details(Code::FailedPrecondition, description, details)
 }
 
-/// The call needs a valid access token and has none. Why the given one is not valid is for the log alone.
+/// The call has no valid access token. Only the log has the cause.
 pub fn unauthenticated() -> Status {
     let message =
         "the call needs a valid access token in its metadata, as `authorization: Bearer TOKEN`";
@@ -115,20 +115,20 @@ pub fn unauthenticated() -> Status {
     )
 }
 
-/// Whoever calls has not shown who they are: with a password, or a token that is exchanged for another.
+/// The caller is not authenticated: by a password, or by a token that is exchanged for another.
 pub fn not_authenticated(reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::Unauthenticated, message, details(reason, &[]))
 }
 
-/// The caller has tried too often, and may try again after `retry_after`. Reason `TOO_MANY_ATTEMPTS`.
+/// The caller has tried too often, and may retry after `retry_after`. Reason `TOO_MANY_ATTEMPTS`.
 pub fn too_many_attempts(retry_after: Duration) -> Status {
     let mut details = details("TOO_MANY_ATTEMPTS", &[]);
     details.set_retry_info(Some(retry_after));
-    let message = "there were too many attempts, try again later";
+    let message = "too many attempts, try again later";
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// As [`unauthenticated`], where a new token is all that is needed. Reason `TOKEN_EXPIRED`.
+/// As [`unauthenticated`], but a new token is enough. Reason `TOKEN_EXPIRED`.
 pub fn token_expired() -> Status {
     let message = "the access token has expired, get a new one with the refresh token";
     Status::with_error_details(
@@ -138,16 +138,15 @@ pub fn token_expired() -> Status {
     )
 }
 
-/// The token may be good, but the key that signed it was not announced to this service yet. Reason `KEY_UNKNOWN`.
+/// The token may be valid, but its key was not announced to this service yet. Reason `KEY_UNKNOWN`.
 pub(crate) fn key_unknown() -> Status {
     let mut details = details("KEY_UNKNOWN", &[]);
     details.set_retry_info(Some(RETRY_WITHOUT_KEY));
-    let message =
-        "the key of the access token is not known here yet, try again with the same token";
+    let message = "the key of the access token is not known yet, retry with the same token";
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
-/// The caller may not do it, or there is nothing to do it to: one answer for both, so that it tells nobody what exists.
+/// The caller may not do it, or the resource does not exist: one answer for both, which reveals nothing.
 pub fn permission_denied() -> Status {
     let message = "permission denied, or it does not exist";
     Status::with_error_details(
@@ -157,61 +156,61 @@ pub fn permission_denied() -> Status {
     )
 }
 
-/// No such method is served here, or nobody has said who may call it.
+/// The server has no such method, or no rule for it.
 pub(crate) fn unknown_method() -> Status {
-    let message = "there is no such method here";
+    let message = "this server has no such method";
     Status::with_error_details(Code::Unimplemented, message, details("METHOD_UNKNOWN", &[]))
 }
 
-/// A race was lost: the caller reads again and repeats the whole step.
+/// A lost race: the caller must read again and repeat the whole step.
 pub fn aborted(reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::Aborted, message, details(reason, &[]))
 }
 
-/// What we depend on is away. The only code that clients repeat by themselves, after `retry_after`.
+/// A dependency is unavailable. The only code that clients retry automatically, after `retry_after`.
 pub fn unavailable(reason: &str, retry_after: Duration) -> Status {
     let mut details = details(reason, &[]);
     details.set_retry_info(Some(retry_after));
-    let message = "the service is not available at the moment, try again";
+    let message = "the service is unavailable, try again";
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
-/// Too much is going on; the same call may succeed after `retry_after`.
+/// The service is overloaded; the same call may succeed after `retry_after`.
 pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
     let mut details = details(reason, &[]);
     details.set_retry_info(Some(retry_after));
-    let message = "the service has too much to do at the moment, try again later";
+    let message = "the service is overloaded, try again later";
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// One caller has had all that one caller may have, and may have more after `retry_after`. `subject` is who, as `user:ID` or
-/// `address:ADDRESS`; `quota` says how much that is.
+/// A caller has used up a quota, and may continue after `retry_after`. `subject` is `user:ID` or `address:ADDRESS`;
+/// `quota` describes the limit.
 pub fn quota_exceeded(reason: &str, subject: &str, quota: &str, retry_after: Duration) -> Status {
     let mut details = details(reason, &[("subject", subject)]);
     details.set_retry_info(Some(retry_after));
     details.add_quota_failure_violation(subject, quota);
-    let message = format!("that is more than one caller may have ({quota}), try again later");
+    let message = format!("the limit of one caller is reached ({quota}), try again later");
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// One caller calls more often than `per_second`.
+/// A caller exceeds `per_second`.
 pub(crate) fn rate_limited(subject: &str, per_second: u32, retry_after: Duration) -> Status {
-    let quota = format!("{per_second} calls a second");
+    let quota = format!("{per_second} calls per second");
     quota_exceeded("RATE_LIMITED", subject, &quota, retry_after)
 }
 
-/// A bug of ours. The cause is for the log alone.
+/// A bug. Only the log has the cause.
 pub fn internal() -> Status {
-    let message = "an internal error happened; it has been logged with the correlation id";
+    let message = "internal error; the log has it with the correlation id";
     Status::with_error_details(Code::Internal, message, details("INTERNAL", &[]))
 }
 
-/// What a failed statement means to a caller: `RESOURCE_EXHAUSTED` if the disk under the database is full, `UNAVAILABLE` if
-/// the database is away, `ABORTED` if two calls conflict, otherwise a bug of ours. Logs the error, so the calling code
+/// The status of a failed statement: `RESOURCE_EXHAUSTED` if the disk under the database is full, `UNAVAILABLE` if the
+/// database is unavailable, `ABORTED` if two calls conflict, otherwise `INTERNAL`. Logs the error, so that the caller
 /// need not.
 pub fn database(error: &DbErr) -> Status {
     if store::is_conflict(error) {
-        tracing::warn!(%error, "a transaction was given up for another one");
+        tracing::warn!(%error, "a transaction was ended by a conflict");
         return transaction_conflict();
     }
     if store::is_full(error) {
@@ -219,36 +218,36 @@ pub fn database(error: &DbErr) -> Status {
         return database_full();
     }
     if store::is_unavailable(error) {
-        tracing::warn!(%error, "the database is away");
+        tracing::warn!(%error, "the database is unavailable");
         return database_unavailable();
     }
     tracing::error!(%error, "a statement failed");
     internal()
 }
 
-/// The database is away, as somebody has found out and logged already.
+/// The database is unavailable, which was already detected and logged.
 pub(crate) fn database_unavailable() -> Status {
     unavailable("DATABASE_UNAVAILABLE", Duration::from_secs(1))
 }
 
-/// The disk under the database is full. Clients do not retry this code by themselves: a full disk needs an operator, and that
-/// takes longer than a client waits. `google.rpc.Code` names the full file system under `RESOURCE_EXHAUSTED`.
+/// The disk under the database is full. Clients do not retry this code automatically: an operator must act, which takes
+/// longer than a client waits. `google.rpc.Code` documents a full file system under `RESOURCE_EXHAUSTED`.
 fn database_full() -> Status {
     let mut details = details("DATABASE_FULL", &[]);
     details.set_retry_info(Some(RETRY_AFTER_FULL));
-    let message = "the service has no room left to store anything; nothing of the call was done, try again later";
+    let message = "the service's disk is full; the call had no effect, try again later";
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// Two transactions stood in each other's way, and the database gave this one up. Nothing of it was done.
+/// Two transactions conflicted, and the database ended this one. It had no effect.
 fn transaction_conflict() -> Status {
     let mut details = details("TRANSACTION_CONFLICT", &[]);
     details.set_retry_info(Some(RETRY_AFTER_CONFLICT));
-    let message = "the call met another one at the same data and was given up; nothing of it was done, repeat it";
+    let message = "the call conflicted with another one and had no effect; repeat it";
     Status::with_error_details(Code::Aborted, message, details)
 }
 
-/// The call took longer than `limit`. Its outcome is not known to the caller.
+/// The call took longer than `limit`. The caller does not know the outcome.
 pub fn deadline_exceeded(limit: Duration) -> Status {
     let limit = humantime::format_duration(limit).to_string();
     let message = format!("the call did not end within {limit}");
@@ -256,15 +255,14 @@ pub fn deadline_exceeded(limit: Duration) -> Status {
     Status::with_error_details(Code::DeadlineExceeded, message, details)
 }
 
-/// The message is larger than the limit; trying again does not help. `reported` is the library's own sentence, which
-/// holds both sizes.
+/// The message is larger than the limit; a retry does not help. `reported` is the library's text, which has both sizes.
 pub(crate) fn message_too_large(reported: &str) -> Status {
     let message = reported.trim_start_matches("Error, ");
     let details = details("MESSAGE_TOO_LARGE", &[]);
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// The message is not one of the method's: its bytes cannot be unpacked, or decoded.
+/// The message cannot be decompressed or decoded.
 pub(crate) fn malformed_message(reported: &str) -> Status {
     let details = details("MESSAGE_MALFORMED", &[]);
     Status::with_error_details(Code::InvalidArgument, reported, details)

@@ -1,7 +1,7 @@
 //! Logs, traces and metrics.
 //!
-//! Every RPC and every handled message has a trace id, made here or carried in from the caller, and every log line says
-//! which. Where an OTLP endpoint is named, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
+//! Every RPC and every handled message has a trace id, generated here or taken from the caller, and every log line has
+//! it. If an OTLP endpoint is set, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
 
 mod baggage;
 mod correlation;
@@ -25,10 +25,10 @@ use baggage::AllowedBaggage;
 pub use error::TelemetryError;
 use export::Providers;
 
-/// Whatever the filter: lapin logs each message that comes back with its whole body, and bodies hold personal data.
+/// Always off: lapin logs each returned message with its whole body, and bodies contain personal data.
 const PRINTS_BODIES: &str = "lapin::returned_messages=off";
 
-/// Whose spans would nest inside ours in great numbers; an exporter's own, and what it says, would feed itself.
+/// Libraries with many spans inside ours. An exporter's own spans and logs would feed themselves.
 const LIBRARIES: [&str; 12] = [
     "h2",
     "hyper",
@@ -44,7 +44,7 @@ const LIBRARIES: [&str; 12] = [
     "tower",
 ];
 
-/// What a log line that leaves the process takes from the spans around it.
+/// The fields that an exported log record takes from the spans around it.
 const LOGGED_OF_SPANS: [&str; 5] = [
     "correlation_id",
     "event.id",
@@ -53,7 +53,7 @@ const LOGGED_OF_SPANS: [&str; 5] = [
     "rpc.method",
 ];
 
-/// Ends telemetry when dropped: what is still held back goes out.
+/// Flushes and ends telemetry when dropped.
 #[derive(Debug)]
 #[must_use = "telemetry ends when the guard is dropped"]
 pub struct Guard {
@@ -62,16 +62,16 @@ pub struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Blocks, and sends through the runtime: therefore outside of it, while it is there.
+        // Blocks, and sends through the runtime: so outside of it, while it exists.
         self.providers.shut_down();
     }
 }
 
-/// Sets up logs, traces and metrics, and the W3C propagators, for this process, once. Tests may do without: then spans have
-/// no ids, and everything else works. Needs the context of a Tokio runtime.
+/// Sets up logs, traces and metrics, and the W3C propagators, once per process. Tests may omit it: then spans have no
+/// ids, and everything else works. Needs the context of a Tokio runtime.
 ///
 /// # Errors
-/// An unreadable filter, `OTEL_*` variables that ask for what is not there, or a second call.
+/// An unreadable filter, unsupported values of `OTEL_*` variables, or a second call.
 pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guard, TelemetryError> {
     let filter = || -> Result<EnvFilter, TelemetryError> {
         let filter = EnvFilter::builder().parse(&config.filter)?;
@@ -86,9 +86,9 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
         .with_level(false)
         .with_target(false)
         .with_filter(traced(providers.exports_traces))
-        // Logs have a signal of their own.
+        // Logs have their own signal.
         .with_filter(filter_fn(is_span));
-    // Filters belong to the layers: a quiet log must not cost the trace ids.
+    // Filters belong to the layers: a quiet log must not remove the trace ids.
     let log = match config.format {
         LogFormat::Human => tracing_subscriber::fmt::layer()
             .compact()
@@ -129,7 +129,7 @@ fn is_span(metadata: &tracing::Metadata<'_>) -> bool {
     metadata.is_span()
 }
 
-/// Our own spans. Those below INFO are what happens inside of a call or an event: only whoever looks at traces needs them.
+/// Our own spans. Spans below INFO are details inside a call or an event, needed only for traces.
 fn traced(exports: bool) -> Targets {
     let level = if exports {
         LevelFilter::DEBUG
@@ -140,7 +140,7 @@ fn traced(exports: bool) -> Targets {
     Targets::new().with_default(level).with_targets(libraries)
 }
 
-/// A panic is a log line like any other, so that collectors of JSON see it.
+/// A panic is a normal log line, so that collectors of JSON see it.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("no message");

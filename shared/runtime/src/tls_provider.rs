@@ -1,7 +1,7 @@
-//! The one TLS provider of a process.
+//! The TLS provider of the process.
 
-/// Makes `ring` the TLS provider of the process. Several libraries bring rustls; without a decision the first
-/// connection panics. Deciding twice is harmless.
+/// Makes `ring` the TLS provider of the process. Several libraries use rustls; without a choice the first connection
+/// panics. A repeated call is harmless.
 pub fn install_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

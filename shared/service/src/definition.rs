@@ -82,6 +82,7 @@ type Migrate =
     for<'a> fn(&'a DatabaseConfig, &'a str) -> BoxFuture<'a, Result<Vec<String>, DatabaseError>>;
 
 impl Schema {
+    /// The schema that these migrations build.
     pub const fn of<M: MigratorTrait + 'static>() -> Self {
         Self {
             ready: |db, config| store::ready_schema::<M>(db, config).boxed(),

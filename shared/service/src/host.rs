@@ -93,8 +93,8 @@ impl Host {
         };
         let stop = &shutdown.soft;
         let mut serving = Serving::start(server, service, &shutdown);
-        serving.tell_of("broker", engine.connected());
-        serving.tell_of("consumer", store.consuming());
+        serving.report("broker", engine.connected());
+        serving.report("consumer", store.consuming());
         let late = erasure::erase_late(store.clone(), stop.clone());
         serving.beside("erasure", late);
         if definition.keys == Keys::Announced {

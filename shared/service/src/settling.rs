@@ -37,26 +37,17 @@ pub trait Deletions: Send + Sync + 'static {
     fn due_in_ms(db: &Database) -> String;
 
     /// Locks the user who was marked first. `None` if other replicas have locked all of them.
-    ///
-    /// # Errors
-    /// If the database refuses.
     fn lock(
         transaction: &Transaction,
     ) -> impl Future<Output = anyhow::Result<Option<Deleted>>> + Send;
 
     /// Does the work of one transaction. Returns whether there may be more.
-    ///
-    /// # Errors
-    /// If it fails; the worker then retries.
     fn settle_some(
         transaction: &Transaction,
         user: &Deleted,
     ) -> impl Future<Output = anyhow::Result<bool>> + Send;
 
     /// Removes the mark, because no work is left.
-    ///
-    /// # Errors
-    /// If the database refuses.
     fn settled(
         transaction: &Transaction,
         user_id: Uuid,

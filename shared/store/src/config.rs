@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn postgres_urls_and_sqlite_files_are_supported_and_nothing_else() {
+    fn only_postgres_urls_and_sqlite_files_are_supported() {
         for url in [
             "postgres://app:secret@db:5432/users",
             "postgresql://db/users",

@@ -52,9 +52,6 @@ impl Database {
     }
 
     /// Closes all connections after their callers have returned them.
-    ///
-    /// # Errors
-    /// Currently none; sea-orm reserves one.
     pub async fn close(self) -> Result<(), DbErr> {
         self.inner.close().await
     }

@@ -48,6 +48,7 @@ pub enum DatabaseError {
     SchemaMissing {
         /// Their names.
         missing: String,
+        /// How long this process waited.
         patience: Duration,
     },
     /// The schema lacks these migrations, and this process only checks.

@@ -34,11 +34,11 @@ mod tests {
     async fn what_it_waits_for_may_be_the_next_task_of_the_same_thread() {
         let (mut both, (done, is_done)) = (JoinSet::new(), oneshot::channel());
         both.spawn(async {
-            let (mut next, (tell, told)) = (JoinSet::new(), oneshot::channel());
-            next.spawn(async move { tell.send(()) });
+            let (mut next, (send, sent)) = (JoinSet::new(), oneshot::channel());
+            next.spawn(async move { send.send(()) });
             finish(async move {
-                let told = tokio::time::timeout(Duration::from_secs(10), told).await;
-                let _ = done.send(told.is_ok());
+                let sent = tokio::time::timeout(Duration::from_secs(10), sent).await;
+                let _ = done.send(sent.is_ok());
             });
         });
         assert_eq!(is_done.await, Ok(true));

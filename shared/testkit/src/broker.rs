@@ -48,6 +48,7 @@ struct InFolder {
 }
 
 impl Broker {
+    /// An empty broker of its own.
     pub async fn create(kind: BrokerKind) -> Self {
         match kind {
             BrokerKind::RabbitMq => {
@@ -78,6 +79,7 @@ impl Broker {
         Self { place }
     }
 
+    /// RabbitMQ or the embedded transport.
     pub fn kind(&self) -> BrokerKind {
         match self.place {
             Place::Server(_) => BrokerKind::RabbitMq,

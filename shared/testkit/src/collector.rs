@@ -108,6 +108,7 @@ impl Collector {
         }
     }
 
+    /// The OTLP endpoint for the process under test.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }

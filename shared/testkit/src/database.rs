@@ -44,6 +44,7 @@ struct OnServer {
 }
 
 impl Database {
+    /// An empty database of its own.
     pub async fn create(kind: StoreKind) -> Self {
         match kind {
             StoreKind::Postgres => Self::create_on(&environment::postgres_url()).await,
@@ -82,6 +83,7 @@ impl Database {
         }
     }
 
+    /// PostgreSQL or SQLite.
     pub fn kind(&self) -> StoreKind {
         self.kind
     }

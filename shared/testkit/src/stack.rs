@@ -12,6 +12,7 @@ pub enum Stack {
 }
 
 impl Stack {
+    /// The database of this stack.
     pub fn store(self) -> StoreKind {
         match self {
             Self::Servers => StoreKind::Postgres,
@@ -19,6 +20,7 @@ impl Stack {
         }
     }
 
+    /// The broker of this stack.
     pub fn broker(self) -> BrokerKind {
         match self {
             Self::Servers => BrokerKind::RabbitMq,

@@ -74,7 +74,7 @@ fn is_word(char: char) -> bool {
 }
 
 #[test]
-fn names_are_told_from_functions_keywords_numbers_and_texts() {
+fn names_are_distinguished_from_functions_and_other_tokens() {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     for (expression, series, labels) in [
         ("up == 0", &["up"][..], &[][..]),

@@ -13,9 +13,6 @@ use crate::caller::{Caller, PASSWORD, authorized};
 const NEW_PASSWORD: &str = "staple battery horse";
 
 /// Registers, verifies, logs in, orders, resets the password and deletes. Another user, `other`, learns nothing of it.
-///
-/// # Errors
-/// If a step does not have the expected result.
 pub async fn register_verify_log_in_order_reset_and_delete(
     caller: &Caller,
     email: &str,

@@ -34,9 +34,6 @@ pub struct Caller {
 
 impl Caller {
     /// For services at these addresses, without TLS.
-    ///
-    /// # Errors
-    /// If an address is invalid.
     pub fn new(
         users: SocketAddr,
         orders: SocketAddr,
@@ -58,9 +55,6 @@ impl Caller {
     }
 
     /// Registers a user with an unverified address, and returns the id.
-    ///
-    /// # Errors
-    /// The service's error.
     pub async fn register(&self, email: &str, display_name: &str) -> Result<String> {
         let request = CreateUserRequest {
             email: email.to_owned(),
@@ -73,9 +67,6 @@ impl Caller {
     }
 
     /// Verifies the address with the code from the mail, and returns the code.
-    ///
-    /// # Errors
-    /// If there is no mail, or the code does not work.
     pub async fn verify(&self, email: &str) -> Result<String> {
         let code = self.mailbox.next_code(email, &[].into()).await?;
         let request = VerifyEmailRequest {
@@ -88,8 +79,6 @@ impl Caller {
         Ok(code)
     }
 
-    /// # Errors
-    /// The service's error.
     pub async fn log_in(&self, email: &str, password: &str) -> Result<Tokens, Status> {
         let request = AuthenticateRequest {
             email: email.to_owned(),
@@ -102,9 +91,6 @@ impl Caller {
     }
 
     /// Places an order, after the order service knows the user and the key of the token.
-    ///
-    /// # Errors
-    /// If that takes too long.
     pub async fn place(&self, token: &str, sku: &str) -> Result<Order> {
         let request = PlaceOrderRequest {
             lines: vec![line(sku)],
@@ -121,9 +107,6 @@ impl Caller {
     }
 
     /// All orders of the token's user.
-    ///
-    /// # Errors
-    /// The service's error.
     pub async fn orders_of(&self, token: &str) -> Result<Vec<Order>, Status> {
         let mut found = Vec::new();
         let mut request = ListOrdersRequest {
@@ -142,9 +125,6 @@ impl Caller {
     }
 
     /// All mails to the token's user, in any state.
-    ///
-    /// # Errors
-    /// The service's error.
     pub async fn notifications_of(&self, token: &str) -> Result<Vec<Notification>, Status> {
         let mut found = Vec::new();
         let mut request = ListNotificationsRequest {
@@ -164,9 +144,6 @@ impl Caller {
     }
 
     /// Waits until the user has `number` mails of this kind, all of them sent.
-    ///
-    /// # Errors
-    /// If that takes too long.
     pub async fn sent(&self, token: &str, kind: NotificationKind, number: usize) -> Result<()> {
         let what = format!("{number} times {}", kind.as_str_name());
         eventually(&what, PATIENCE, async || {
@@ -224,9 +201,6 @@ pub fn line(sku: &str) -> OrderLine {
 }
 
 /// Connects on first use, and reconnects.
-///
-/// # Errors
-/// If the address is invalid.
 pub fn channel(address: SocketAddr) -> Result<Channel> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?.connect_lazy())
 }

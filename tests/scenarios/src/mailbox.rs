@@ -36,9 +36,6 @@ pub struct Mail {
 
 impl Mailbox {
     /// All mails to this address.
-    ///
-    /// # Errors
-    /// If they cannot be read.
     pub async fn mails(&self, email: &str) -> Result<Vec<Mail>> {
         let mut mails = match self {
             Self::Folder(folder) => {
@@ -56,9 +53,6 @@ impl Mailbox {
     }
 
     /// The codes in the mails to this address.
-    ///
-    /// # Errors
-    /// If they cannot be read.
     pub async fn codes(&self, email: &str) -> Result<BTreeSet<String>> {
         let mails = self.mails(email).await?;
         Ok(mails
@@ -68,9 +62,6 @@ impl Mailbox {
     }
 
     /// Waits for a mail to this address with a code that is not in `seen`.
-    ///
-    /// # Errors
-    /// If none arrives.
     pub async fn next_code(&self, email: &str, seen: &BTreeSet<String>) -> Result<String> {
         eventually("a mail with another code", PATIENCE, async || {
             let codes = self.codes(email).await.map_err(|error| error.to_string())?;

@@ -11,9 +11,6 @@ use crate::caller::{Caller, authorized};
 
 /// The user of a token places two orders; an admin confirms and ships one, the user cancels the other. Each step causes
 /// one mail.
-///
-/// # Errors
-/// If a step does not have the expected result.
 pub async fn one_order_is_shipped_and_one_is_cancelled(
     caller: &Caller,
     token: &str,

@@ -12,9 +12,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Calls `look` until it returns `Ok`, and returns that value. `Err` is what was seen instead.
-///
-/// # Errors
-/// After the patience, with `what` was awaited and what was seen last.
 pub async fn eventually<T, S: Debug>(
     what: &str,
     patience: Duration,

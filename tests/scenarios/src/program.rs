@@ -34,9 +34,6 @@ pub struct Program {
 
 impl Program {
     /// Starts the program at `path` with only this environment and the search path.
-    ///
-    /// # Errors
-    /// If there is no such program.
     pub fn start<A: AsRef<OsStr>>(
         name: &'static str,
         path: &Path,
@@ -75,9 +72,6 @@ impl Program {
     }
 
     /// Waits until the health service at `address` answers SERVING.
-    ///
-    /// # Errors
-    /// If the program ends or takes too long; with the end of its log.
     pub async fn serving(&mut self, address: SocketAddr) -> Result<()> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
         let mut health = HealthClient::new(channel);
@@ -99,8 +93,6 @@ impl Program {
         }
     }
 
-    /// # Errors
-    /// If the program has ended, with the end of its log.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -109,9 +101,6 @@ impl Program {
     }
 
     /// Shuts down the program in order.
-    ///
-    /// # Errors
-    /// If it does not end in time, or fails.
     pub async fn stop(mut self) -> Result<()> {
         if let Some(pid) = Pid::from_raw(self.pid) {
             rustix::process::kill_process(pid, Signal::TERM)
@@ -141,23 +130,15 @@ impl Program {
 }
 
 /// A program in the folder of this one, where `cargo build` has put it.
-///
-/// # Errors
-/// If the path of this program is unknown.
 pub fn beside(name: &str) -> Result<PathBuf> {
     Ok(this_program()?.with_file_name(name))
 }
 
-/// # Errors
-/// If the path of this program is unknown.
 pub fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("this program's own file cannot be found")
 }
 
 /// Free addresses. All are bound before the first is released, so they differ.
-///
-/// # Errors
-/// If the system has no free port.
 pub fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
     let mut held = Vec::new();
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fetched_is_fetched_again_where_its_lock_changed_or_it_was_cut_short() -> Result<()> {
+    fn a_changed_lock_or_interrupted_download_is_repeated() -> Result<()> {
         let home = tempfile::tempdir()?;
         let (folder, lock) = (home.path().join("fetched"), home.path().join("lock"));
         let locks = [lock.clone()];

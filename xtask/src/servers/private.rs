@@ -68,7 +68,7 @@ impl Private {
     /// Stops the server in order.
     pub(crate) fn stop(&mut self) -> Result<()> {
         let mut server = self.take_server()?;
-        server.tell_leader(Signal::TERM);
+        server.signal_leader(Signal::TERM);
         let asked = Instant::now();
         while !server.has_ended()? {
             if asked.elapsed() > STOP_LIMIT {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_killed_and_stopped_and_started_again_in_its_folder() -> Result<()> {
+    fn a_server_is_killed_stopped_and_restarted_in_its_folder() -> Result<()> {
         let (ledger, stop) = (Ledger::open()?, Stop::default());
         let mut private = Private::new(Folder::create(&ledger, None)?);
         let file = private.folder.file("started");

@@ -1,4 +1,4 @@
-"""The refusals that the clients of all languages go through: examples/cases.json."""
+"""The refusals that the clients of all languages test: examples/cases.json."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ CASES: list[dict[str, Any]] = json.loads(TABLE.read_text())["refusals"]
 
 @pytest.fixture(scope="module")
 def known(system: System, ada: Person) -> dict[str, str]:
-    """What the table begins with: an order that was placed and cancelled."""
+    """The preparation of the table: an order that was placed and cancelled."""
     request_id = str(uuid4())
     request = PlaceOrderRequest(lines=[line(quantity=3)], request_id=request_id)
     order = once_known(
@@ -51,7 +51,7 @@ def test_a_refusal_of_the_table(
     people = {"ada": ada.metadata, "mallory": mallory.metadata}
     metadata = people.get(case.get("as", ""), ())
 
-    # The call is known by its name only; its types are those that were generated.
+    # A call by name, with the generated types.
     service, method = case["method"].split("/")
     described = descriptor_pool.Default().FindMethodByName(f"{service}.{method}")
     request = json_format.ParseDict(case["request"], GetMessageClass(described.input_type)())
@@ -60,7 +60,7 @@ def test_a_refusal_of_the_table(
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=GetMessageClass(described.output_type).FromString,
     )
-    # Wrong passwords of other tests may make it wait.
+    # Wrong passwords of other tests may delay it.
     refusal = refused(
         lambda: when_told(lambda: call(request, metadata=metadata, timeout=DEADLINE))
     )

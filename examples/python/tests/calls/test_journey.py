@@ -1,4 +1,4 @@
-"""From registering to the end of an account, through every step that a person takes."""
+"""The life of an account, from registration to deletion."""
 
 import grpc
 
@@ -61,7 +61,7 @@ def test_from_registering_to_the_end_of_the_account(system: System, admin: Perso
     ).preferences
     assert not changed.order_confirmed_mails and changed.order_shipped_mails
 
-    # Order, and watch what becomes of it while the shop confirms and ships.
+    # Order, and watch the order while the shop confirms and ships.
     order = system.order(grace)
     assert (order.total_price.units, order.total_price.currency_code) == (4, "EUR")
     stream = orders.WatchOrder(
@@ -83,7 +83,7 @@ def test_from_registering_to_the_end_of_the_account(system: System, admin: Perso
     assert [state.state for state in last] == [OrderState.ORDER_STATE_SHIPPED]
     assert last[0].tracking_number == "A-1"
 
-    # The mails that were wanted were sent, and the other was not.
+    # The wanted mails were sent, and the other was not.
     kinds = mails_sent(system, grace, NotificationKind.NOTIFICATION_KIND_ORDER_SHIPPED)
     assert NotificationKind.NOTIFICATION_KIND_ORDER_PLACED in kinds
     assert NotificationKind.NOTIFICATION_KIND_ORDER_CONFIRMED not in kinds
@@ -110,7 +110,7 @@ def test_from_registering_to_the_end_of_the_account(system: System, admin: Perso
     )
     gone = refused(lambda: system.log_in(grace.email, NEXT_PASSWORD))
     assert gone.reason == "CREDENTIALS_INVALID"
-    # What was shipped stays shipped; the shop still knows of it.
+    # A shipped order stays shipped; the shop still sees it.
     kept = orders.GetOrder(
         GetOrderRequest(order_id=order.order_id), metadata=admin.metadata, timeout=DEADLINE
     )
@@ -133,7 +133,7 @@ def test_an_access_token_that_was_exchanged_goes_on_working(system: System) -> N
 def mails_sent(
     system: System, person: Person, last: NotificationKind.ValueType
 ) -> set[NotificationKind.ValueType]:
-    """The kinds of the person's mails, once the last one has been sent."""
+    """The kinds of the user's mails, after the last one was sent."""
 
     def listed() -> set[NotificationKind.ValueType]:
         answer = system.connection.notifications.ListNotifications(

@@ -1,4 +1,4 @@
-"""Wrong turns on the way in: what each is told, and what the answer says to do."""
+"""Errors of registration and login: the answer, and what it says to do."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -56,7 +56,7 @@ def test_a_wrong_password_and_an_unknown_address_are_told_the_same(
     system: System, ada: Person
 ) -> None:
     wrong = refused(lambda: system.log_in(ada.email, "not the password"))
-    unknown = refused(lambda: system.log_in("nobody@example.com"))
+    unknown = refused(lambda: system.log_in("unknown@example.com"))
     assert (wrong.code, wrong.reason) == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID")
     assert wrong == unknown
 
@@ -97,7 +97,7 @@ def test_codes_that_do_not_work_or_no_more(system: System) -> None:
         lambda: users.ResetPassword(
             ResetPasswordRequest(code=NO_CODE, new_password=PASSWORD), timeout=DEADLINE
         ),
-        # A code is for what it was sent for.
+        # A code works only for its purpose.
         lambda: users.ResetPassword(
             ResetPasswordRequest(code=code, new_password=PASSWORD), timeout=DEADLINE
         ),
@@ -174,7 +174,7 @@ def test_no_token_and_tokens_that_are_none(system: System, ada: Person) -> None:
         )
         assert refusal.code == grpc.StatusCode.UNAUTHENTICATED
         assert refusal.reason == "UNAUTHENTICATED"
-        # What to send, and where.
+        # The message says what to send, and where.
         assert "authorization: Bearer" in refusal.message
 
 

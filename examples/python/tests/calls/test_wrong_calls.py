@@ -1,4 +1,4 @@
-"""Wrong turns that any call can take: lists, masks, sizes, bytes, deadlines and rates."""
+"""Errors that any call can have: lists, masks, sizes, bytes, deadlines and rates."""
 
 import time
 from datetime import timedelta
@@ -33,7 +33,7 @@ def test_pages_that_cannot_be_turned_to(system: System, ada: Person) -> None:
     for wrong, fields in (
         (ListOrdersRequest(page_size=-1), {"page_size"}),
         (ListOrdersRequest(page_token="made up"), {"page_token"}),
-        # A token goes on with the list that it came from, and with no other.
+        # A page token works only for its own list.
         (ListOrdersRequest(page_token=of_placed, page_size=1), {"page_token"}),
         (ListOrdersRequest(page_token="made up", page_size=-1), {"page_token", "page_size"}),
     ):
@@ -70,7 +70,7 @@ def test_a_mask_that_names_what_cannot_be_changed(system: System, ada: Person) -
         ),
     ):
         assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
-        # What may be named is in the answer.
+        # The answer lists the allowed fields.
         assert set(refusal.fields) == {"update_mask"} and field in refusal.fields["update_mask"]
 
 
@@ -85,7 +85,7 @@ def test_a_message_past_the_limit(system: System, ada: Person) -> None:
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "MESSAGE_TOO_LARGE",
     )
-    # Nothing to wait for: it will not become smaller.
+    # A retry does not help: the message stays too large.
     assert refusal.retry_after is None and "limit" in refusal.message
 
 
@@ -110,12 +110,12 @@ def test_bytes_that_are_no_message_and_a_method_that_is_none(
 def test_a_deadline_that_is_too_short(system: System, ada: Person) -> None:
     # No password is hashed within a millisecond.
     request = AuthenticateRequest(email=ada.email, password=PASSWORD)
-    # Wrong passwords of other tests may make it wait.
+    # Wrong passwords of other tests may delay it.
     refusal = refused(
         lambda: when_told(lambda: system.connection.users.Authenticate(request, timeout=0.001))
     )
     assert refusal.code == grpc.StatusCode.DEADLINE_EXCEEDED
-    # The server says so, or the client's own clock was faster, and then nobody gives a reason.
+    # The server's answer has a reason; if the client's own clock was faster, there is none.
     assert refusal.reason in ("DEADLINE_EXCEEDED", "")
 
 
@@ -131,7 +131,7 @@ def test_who_calls_too_often_is_told_when_to_go_on(system: System) -> None:
                 request, metadata=person.metadata, timeout=DEADLINE
             )
         )
-    assert refusal is not None, "nobody was refused"
+    assert refusal is not None, "no call was refused"
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED")
     assert refusal.quotas == [f"user:{person.user_id}"]
     assert refusal.retry_after and timedelta(0) < refusal.retry_after <= timedelta(seconds=1)

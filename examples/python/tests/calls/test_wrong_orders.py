@@ -1,4 +1,4 @@
-"""Wrong turns with orders: what each is told, and what the answer says to do."""
+"""Errors with orders: the answer, and what it says to do."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -96,7 +96,7 @@ def test_a_request_id_that_was_used_for_another_order(system: System, ada: Perso
             request, metadata=ada.metadata, timeout=DEADLINE
         ).order.order_id
 
-    # The same again is no wrong turn: it has the same answer.
+    # A repetition is no error: it has the same answer.
     assert place(4) == place(4)
     refusal = refused(lambda: place(5))
     assert (refusal.code, refusal.reason) == (
@@ -143,7 +143,7 @@ def test_an_order_of_somebody_who_has_gone(system: System) -> None:
     )
     request = PlaceOrderRequest(lines=[line()])
 
-    # The order service hears of it a moment later. The token lives until it expires.
+    # The order service learns of it a moment later. The token is valid until it expires.
     def place() -> Refusal | None:
         return refused_or_none(
             lambda: system.connection.orders.PlaceOrder(

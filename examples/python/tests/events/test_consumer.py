@@ -36,11 +36,11 @@ class Consumer:
         self._said: list[dict[str, Any]] = []
 
     def says(self, **expected: object) -> dict[str, Any]:
-        """The first line that says so, now or later. Where the consumer ends before, the test fails."""
+        """The first matching line, now or later. If the consumer ends earlier, the test fails."""
         for said in self._lines():
             if all(said.get(name) == value for name, value in expected.items()):
                 return said
-        raise AssertionError(f"it ended before it said {expected}: {self._said}")
+        raise AssertionError(f"it ended before it printed {expected}: {self._said}")
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         yield from self._said
@@ -72,7 +72,7 @@ def consuming(folder: Path) -> Iterator[Consumer]:
         text=True,
         env={**os.environ, "ORDERS_DB": str(database)},
     )
-    # What is never said is not waited for for ever: its output ends with it.
+    # The wait ends with the process, because its output ends.
     watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
     try:
@@ -89,7 +89,7 @@ def consuming(folder: Path) -> Iterator[Consumer]:
 def amqp_url() -> str:
     url = os.environ.get("AMQP_URL")
     assert url, (
-        "set AMQP_URL to the broker of the running system: its events are what is tested here"
+        "set AMQP_URL to the broker of the running system: this test needs its events"
     )
     return url
 
@@ -120,7 +120,7 @@ def test_what_happens_while_it_is_away_waits_in_its_queue(
     system: System, ada: Person, amqp_url: str, tmp_path: Path
 ) -> None:
     with consuming(tmp_path) as consumer:
-        # As a power cut would.
+        # Like a power cut.
         consumer.process.kill()
         consumer.process.wait()
     order = system.order(ada)
@@ -184,7 +184,7 @@ def cancel(system: System, person: Person, order_id: str) -> None:
 def send(
     amqp_url: str, event_id: str, order_id: str, event_type: str, body: OrderPlaced | bytes
 ) -> None:
-    """To the consumer's queue alone, as the broker would deliver it again."""
+    """To the consumer's queue only, like a second delivery of the broker."""
     message = aio_pika.Message(
         body if isinstance(body, bytes) else body.SerializeToString(),
         message_id=event_id,

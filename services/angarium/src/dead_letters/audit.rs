@@ -1,10 +1,10 @@
-//! What was decided about dead letters, as an operator reads it: also after the events themselves are gone.
+//! The decisions about dead letters, also after the events themselves are deleted.
 
 use messaging::dead_letters::{DeadLetters, Decision};
 
 use super::text::{PAGE, or_none, time};
 
-/// A decision, where the event is named already.
+/// A decision, without the event's id.
 pub(super) fn about(decision: &Decision) -> String {
     format!(
         "{} {} by {}: {} (was: {})",
@@ -37,7 +37,7 @@ pub(super) async fn list(
         }
     }
     if lines.is_empty() {
-        return Ok("nothing was decided".to_owned());
+        return Ok("no decisions".to_owned());
     }
     Ok(lines.join("\n"))
 }

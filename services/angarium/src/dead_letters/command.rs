@@ -4,87 +4,83 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::registry::SERVICES;
 
-/// What to do with dead letters.
+/// The action.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
-    /// What was given up on, oldest first: when, which event, its cause, and how many others wait behind it
+    /// List the dead letters, oldest first: time, event, cause, and how many events wait behind it
     List(List),
-    /// All that is known of one, and what has been decided about it
+    /// Show everything about one dead letter, and the decisions about it
     Show(Show),
-    /// Have one handled again, or all, once their cause is mended
+    /// Replay one dead letter or all, after fixing the cause
     Replay(Replay),
-    /// Give one up for good; what waits behind it goes on
+    /// Discard one dead letter; the events that wait behind it continue
     Discard(Discard),
-    /// The decisions, oldest first: when, what, who and why. They outlive the events that they are about
+    /// List the decisions, oldest first: time, decision, actor and reason. They are kept longer than the events
     Audit(Audit),
 }
 
-/// Where the service keeps its rows.
+/// The database with the service's rows.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Place {
-    /// The service that has given up
+    /// The service that has the dead letters
     #[arg(value_parser = PossibleValuesParser::new(services()))]
     pub(super) service: String,
 
-    /// DATABASE_URL is this service's own database, and not the one that all services share
+    /// DATABASE_URL is this service's own database, not the shared one
     #[arg(long)]
     pub(super) own_database: bool,
 }
 
-/// What to list.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct List {
     #[command(flatten)]
     pub(super) place: Place,
 }
 
-/// Which decisions to list.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Audit {
     #[command(flatten)]
     pub(super) place: Place,
 
-    /// Only those about this event
+    /// Only decisions about this event
     pub(super) event_id: Option<String>,
 }
 
-/// What to show.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Show {
     #[command(flatten)]
     pub(super) place: Place,
 
-    /// As `list` shows it
+    /// The id, as `list` prints it
     pub(super) event_id: String,
 }
 
-/// Why, for the record.
+/// The reason and actor, for the record.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Why {
-    /// What was mended, or why it may be given up
+    /// The fix, or why the event can be discarded
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: String,
 
-    /// Who decides
+    /// The person who decides
     #[arg(long, env = "USER", value_name = "NAME")]
     pub(super) actor: String,
 }
 
-/// What to replay.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Replay {
     #[command(flatten)]
     pub(super) place: Place,
 
-    /// As `list` shows it
+    /// The id, as `list` prints it
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub(super) event_id: Option<String>,
 
-    /// All that are there now
+    /// All current dead letters
     #[arg(long)]
     pub(super) all: bool,
 
-    /// With --all: only those of this type, such as angarium.order.v1.OrderPlaced
+    /// With --all: only events of this type, such as angarium.order.v1.OrderPlaced
     #[arg(long, requires = "all", value_name = "TYPE")]
     pub(super) event_type: Option<String>,
 
@@ -92,20 +88,19 @@ pub struct Replay {
     pub(super) why: Why,
 }
 
-/// What to discard.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Discard {
     #[command(flatten)]
     pub(super) place: Place,
 
-    /// As `list` shows it
+    /// The id, as `list` prints it
     pub(super) event_id: String,
 
     #[command(flatten)]
     pub(super) why: Why,
 }
 
-/// The services, each with its queue.
+/// The services with their queues.
 fn services() -> Vec<PossibleValue> {
     let services = SERVICES.iter().map(|service| &service.definition);
     services

@@ -1,8 +1,8 @@
-//! How the listings show what is not plain text.
+//! Formats values for the listings.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Rows a page, when all are listed.
+/// Rows per page when listing all.
 pub(super) const PAGE: u32 = 200;
 
 pub(super) fn or_none(text: Option<&str>) -> &str {

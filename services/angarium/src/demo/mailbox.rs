@@ -1,8 +1,8 @@
-//! The mails of the demo as the person reads them who has registered: files in a folder.
+//! The mails of the demo's user: files in a folder.
 
 use std::path::{Path, PathBuf};
 
-/// Groups and letters of the codes that the user service sends.
+/// Groups and letters of the user service's codes.
 const GROUPS: usize = 5;
 const LETTERS: usize = 5;
 
@@ -17,7 +17,7 @@ impl Mailbox {
         }
     }
 
-    /// The code in a mail to this address, once there is one.
+    /// The code in a mail to this address, if there is one.
     pub(super) fn code(&self, email: &str) -> Option<String> {
         let files = std::fs::read_dir(&self.folder).ok()?;
         files

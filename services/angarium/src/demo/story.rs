@@ -18,9 +18,9 @@ use uuid::Uuid;
 use super::mailbox::Mailbox;
 use crate::system::Addresses;
 
-/// How long an effect may take before it counts as missing.
+/// After this time, an effect counts as missing.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks from outside.
+/// The pause between two polls.
 const LOOK: Duration = Duration::from_millis(5);
 
 pub(super) struct Story {
@@ -28,7 +28,7 @@ pub(super) struct Story {
     orders: OrderServiceClient<Channel>,
     notifications: NotificationServiceClient<Channel>,
     mailbox: Mailbox,
-    /// Once there is one.
+    /// Set after the login.
     access_token: String,
 }
 
@@ -74,8 +74,8 @@ impl Story {
         })
     }
 
-    /// Plays it, and hands over each step as it is done.
-    pub(super) async fn tell(mut self, mut done: impl FnMut(Step)) -> anyhow::Result<()> {
+    /// Runs the steps, and passes on each completed one.
+    pub(super) async fn run(mut self, mut done: impl FnMut(Step)) -> anyhow::Result<()> {
         let story = Instant::now();
         let mut step = |what, how, begun: Instant| {
             done(Step {
@@ -144,7 +144,7 @@ impl Story {
 
     async fn register(&mut self) -> anyhow::Result<User> {
         let request = CreateUserRequest {
-            // A new one each time: the databases stay.
+            // A new one each time, because the databases stay.
             email: format!("ada.{}@example.com", Uuid::now_v7().simple()),
             password: PASSWORD.to_owned(),
             display_name: "Ada Lovelace".to_owned(),
@@ -154,7 +154,7 @@ impl Story {
         answer.user.context("the answer holds no user")
     }
 
-    /// As a person does: waits for the mail, and takes the code out of it.
+    /// As a user does: waits for the mail, and takes the code from it.
     async fn verify(&mut self, email: &str) -> anyhow::Result<()> {
         let begun = Instant::now();
         let code = loop {
@@ -191,8 +191,8 @@ impl Story {
         Ok(request)
     }
 
-    /// The order service hears of a user, and of the key of a token, a moment later than we do, and says so: then the call is
-    /// repeated.
+    /// The order service learns of the user and the key a moment later. Until then it answers with a retryable error,
+    /// and the call is repeated.
     async fn order(&mut self, user_id: &str) -> anyhow::Result<Order> {
         let line = |sku: &str, quantity, units, nanos| OrderLine {
             sku: sku.to_owned(),
@@ -244,7 +244,7 @@ impl Story {
             .cancellation_reason)
     }
 
-    /// Waits until the mail of this kind has been sent, and answers its subject.
+    /// Waits until the mail of this kind is sent, and returns its subject.
     async fn mail(&mut self, user_id: &str, kind: NotificationKind) -> anyhow::Result<String> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -280,7 +280,7 @@ impl Story {
     }
 }
 
-/// A user, and the key of the first token, come to the other services a moment later.
+/// The user and the key of the first token reach the other services a moment later.
 fn is_too_early(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::Unavailable)
 }

@@ -2,49 +2,48 @@
 
 use std::path::PathBuf;
 
-/// What to do with the topology.
+/// The action.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Topology {
-    /// Print RabbitMQ definitions as JSON: exchanges, queues, bindings, policies, and one user a service with its rights
+    /// Print RabbitMQ definitions as JSON: exchanges, queues, bindings, policies, and one user per service with its
+    /// permissions
     Export(Export),
-    /// Remove the bindings of the services' queues that this release does not need; once no older release can come back
+    /// Remove bindings of the services' queues that this release does not need; only after older releases cannot return
     Prune(Prune),
 }
 
-/// What to print.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Export {
-    /// The virtual host that the services log in to
+    /// Virtual host of the services
     #[arg(long, default_value = "/", value_name = "NAME")]
     pub(super) vhost: String,
 
-    /// Folder with each user's password, in a file with the service's name; missing ones are made up. Without it the users
-    /// are exported without a password, and cannot log in before they are given one
+    /// Folder with each user's password in a file with the service's name; missing files are created. Without it, the
+    /// users have no password and cannot log in until they get one
     #[arg(long, value_name = "FOLDER")]
     pub(super) passwords: Option<PathBuf>,
 
-    /// One user, angarium, for the process that runs all services, instead of one a service
+    /// One user, angarium, for the process that runs all services, instead of one per service
     #[arg(long)]
     pub(super) all_in_one: bool,
 
-    /// File that takes the definitions, as a whole or not at all [default: they are printed]
+    /// File for the definitions, replaced atomically [default: print them]
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
-    /// As the services have it: AMQP_PREFIX.
+    /// AMQP_PREFIX, as for the services.
     #[arg(skip)]
     pub(crate) prefix: String,
 }
 
-/// What to remove.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Prune {
-    /// Only list what would be removed
+    /// Only list the bindings that would be removed
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// RabbitMQ's bindings as JSON, or - for standard input: what `rabbitmqctl -q list_bindings --formatter json` prints, an export of
-    /// its definitions, or management's /api/bindings. Not needed for the embedded transport
+    /// RabbitMQ's bindings as JSON, or - for standard input: the output of `rabbitmqctl -q list_bindings --formatter
+    /// json`, an export of its definitions, or management's /api/bindings. Not needed for the embedded transport
     #[arg(long, value_name = "FILE")]
     pub(super) bindings: Option<PathBuf>,
 }

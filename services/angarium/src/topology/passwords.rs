@@ -1,4 +1,4 @@
-//! The passwords of the broker's users: one file each, made where it is missing, and the hash that RabbitMQ takes.
+//! The passwords of the broker's users: one file each, created if missing, and RabbitMQ's hash of it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -11,29 +11,27 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::digest::{self, SHA256};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-/// The hash of the password in the file `name` of `folder`, which is made where it is not there.
+/// The hash of the password in the file `name` of `folder`, which is created if missing.
 ///
 /// # Errors
-/// Where the file cannot be read or made, or is empty.
+/// If the file cannot be read or created, or is empty.
 pub(super) fn hash_of(folder: &Path, name: &str) -> anyhow::Result<String> {
     let path = folder.join(name);
     let password = match fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => make(folder, &path)?,
-        read => {
-            read.with_context(|| format!("the password in {} cannot be read", path.display()))?
-        }
+        read => read.with_context(|| format!("cannot read the password in {}", path.display()))?,
     };
     let password = password.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         bail!(
-            "{} is empty: write the password into it, or delete it to have one made",
+            "{} is empty: write a password into it, or delete it to generate one",
             path.display()
         );
     }
     Ok(hash(random()?, password))
 }
 
-/// 192 random bits, in letters that a URL takes as they are.
+/// 192 random bits, in characters that need no escape in a URL.
 fn make(folder: &Path, path: &Path) -> anyhow::Result<String> {
     let password = URL_SAFE_NO_PAD.encode(random::<24>()?);
     let keep = || {
@@ -50,16 +48,16 @@ fn make(folder: &Path, path: &Path) -> anyhow::Result<String> {
         writeln!(file, "{password}")?;
         file.sync_all()
     };
-    keep().with_context(|| format!("the password cannot be kept in {}", path.display()))?;
+    keep().with_context(|| format!("cannot write the password to {}", path.display()))?;
     let _ = writeln!(
         std::io::stderr(),
-        "{} was missing: it has a new random password now",
+        "{} was missing: generated a random password",
         path.display()
     );
     Ok(password)
 }
 
-/// RabbitMQ's `rabbit_password_hashing_sha256`: salt and SHA-256 of salt and password, in base64.
+/// RabbitMQ's `rabbit_password_hashing_sha256`: salt, and SHA-256 of salt and password, in base64.
 fn hash(salt: [u8; 4], password: &str) -> String {
     let digest = digest::digest(&SHA256, &[&salt, password.as_bytes()].concat());
     STANDARD.encode([&salt, digest.as_ref()].concat())
@@ -70,7 +68,7 @@ fn random<const BYTES: usize>() -> anyhow::Result<[u8; BYTES]> {
     SystemRandom::new()
         .fill(&mut bytes)
         .ok()
-        .context("the system gives no random numbers")?;
+        .context("the system provides no random numbers")?;
     Ok(bytes)
 }
 

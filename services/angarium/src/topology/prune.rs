@@ -1,7 +1,7 @@
 //! `angarium topology prune`: removes bindings of the services' queues that this release does not declare.
 //!
-//! A start never removes one: the release before may still run. So this is for an operator, once no release that needs them can come
-//! back. AMQP cannot list bindings, so RabbitMQ's list is given to it; the queue file is read.
+//! A start never removes one, because the previous release may still run. So an operator runs this after older releases
+//! cannot return. AMQP cannot list bindings, so RabbitMQ's list is an input; the queue file is read directly.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::system;
 /// Lists the bindings that no service declares, and removes them.
 ///
 /// # Errors
-/// Where the list is missing or cannot be read, the broker refuses, or the output cannot be written.
+/// If the list is missing or cannot be read, the broker refuses, or the output cannot be written.
 pub(super) async fn prune(config: &Config, asked: &Prune) -> anyhow::Result<()> {
     let broker = system::broker(config).await?;
     let bound = bound(&broker, asked).await?;
@@ -31,16 +31,14 @@ pub(super) async fn prune(config: &Config, asked: &Prune) -> anyhow::Result<()> 
         pruning::unbind(&broker, &stale).await?;
     }
     let said = report(&stale, asked.dry_run);
-    writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
+    writeln!(std::io::stdout(), "{said}").context("cannot write the output")
 }
 
 async fn bound(broker: &Broker, asked: &Prune) -> anyhow::Result<Vec<Bound>> {
     match (broker, &asked.bindings) {
         (Broker::Embedded(embedded), None) => Ok(embedded.bound()),
         (Broker::Embedded(_), Some(_)) => {
-            bail!(
-                "--bindings goes with AMQP_URL, and that is not set: the queue file needs no list"
-            )
+            bail!("--bindings needs AMQP_URL, which is not set; the queue file needs no list")
         }
         (Broker::RabbitMq(_), None) => bail!(
             "AMQP cannot list bindings. What to do: `rabbitmqctl -q list_bindings --vhost NAME --formatter json | \
@@ -48,7 +46,7 @@ async fn bound(broker: &Broker, asked: &Prune) -> anyhow::Result<Vec<Bound>> {
         ),
         (Broker::RabbitMq(config), Some(file)) => {
             let list = list(file)
-                .with_context(|| format!("the bindings cannot be read from {}", file.display()))?;
+                .with_context(|| format!("cannot read the bindings from {}", file.display()))?;
             Ok(pruning::read(&list, &config.vhost(), &config.prefix)?)
         }
     }
@@ -65,13 +63,9 @@ fn list(file: &Path) -> std::io::Result<String> {
 
 fn report(stale: &[Bound], dry_run: bool) -> String {
     if stale.is_empty() {
-        return "every binding is needed by this release".to_owned();
+        return "no outdated bindings".to_owned();
     }
-    let done = if dry_run {
-        "would be removed"
-    } else {
-        "removed"
-    };
+    let done = if dry_run { "would remove" } else { "removed" };
     let line = |bound: &Bound| {
         let Bound { queue, binding } = bound;
         format!(

@@ -1,4 +1,4 @@
-//! A broker that lets a service in no longer: its operator is told why, calls go on, and nobody restarts anything.
+//! A broker that refuses a service from now on: the log has the reason, calls continue, and no restart is needed.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::process::{Process, broker_settings, command};
 use crate::sudden_death::both_mails;
 
 #[tokio::test]
-async fn a_changed_password_is_told_by_health_and_log_and_needs_no_restart_once_it_is_mended() {
+async fn a_changed_password_shows_in_health_and_needs_no_restart() {
     let server = testkit::amqp_url();
     let host = VirtualHost::create(&Operator::of_test_run(), &server).await;
     let (url, _) = broker_settings(&Broker::of(&host));
@@ -34,7 +34,7 @@ async fn a_changed_password_is_told_by_health_and_log_and_needs_no_restart_once_
     for who in ["relay", "consumer"] {
         says(&log, &format!("the {who} starts over"), "ACCESS_REFUSED").await;
     }
-    // Whatever the broker thinks of its user: a call needs the database only.
+    // A call needs only the database, not the broker.
     let second = process.register("grace@example.com").await.unwrap();
     assert_eq!(
         status(&process.users, "angarium.user.v1.UserService").await,
@@ -50,7 +50,7 @@ async fn a_changed_password_is_told_by_health_and_log_and_needs_no_restart_once_
     assert!(!said.contains(password), "{said}");
 }
 
-/// Of the one that publishes, and of the one that consumes as well.
+/// Of the publishing and of the consuming part.
 async fn broker_is(process: &Process, expected: ServingStatus) {
     for (address, name) in [
         (&process.users, "angarium.user.v1.UserService/broker"),
@@ -71,7 +71,7 @@ async fn status(address: &str, name: &str) -> ServingStatus {
     answer.unwrap().into_inner().status()
 }
 
-/// Waits for a line of the log with both in it.
+/// Waits for a log line with both texts.
 async fn says(log: &Path, what: &str, why: &str) {
     eventually(&format!("{what}: {why}"), async || {
         let said = std::fs::read_to_string(log).unwrap();

@@ -1,5 +1,5 @@
-//! `buf curl` goes through an account's whole life, by the descriptor set that is published and by reflection: nobody needs a
-//! generated client, nor the proto files.
+//! `buf curl` completes an account's whole life, with the published descriptor set and with reflection: no generated
+//! client and no proto files are needed.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const USERS: &str = "angarium.user.v1.UserService";
 const ORDERS: &str = "angarium.order.v1.OrderService";
 const NOTIFICATIONS: &str = "angarium.notification.v1.NotificationService";
 
-/// Where buf learns what a method is.
+/// The source of buf's method descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Reflection,
@@ -118,7 +118,7 @@ async fn from_registering_to_deleting(#[values(By::Reflection, By::DescriptorSet
 }
 
 #[test]
-fn in_production_there_is_no_reflection_and_the_descriptor_set_does() {
+fn in_production_the_descriptor_set_replaces_reflection() {
     let data = tempfile::tempdir().unwrap();
     let key = |name: char| format!("{name}J5yH0f1Qmz8xKc3vWbR7uTq2LsPd9NaE");
     let process = Process::start(
@@ -162,7 +162,7 @@ impl Curl<'_> {
         Ok(answer["tokens"]["accessToken"].as_str().unwrap().to_owned())
     }
 
-    /// A code in a mail to this address, of those that were not taken before.
+    /// A code in a mail to this address that was not used before.
     async fn code(&self, email: &str, used: &mut HashSet<String>) -> String {
         let code = eventually("a mail with a code", async || {
             let mails = std::fs::read_dir(&self.mails).map_err(|error| error.to_string())?;
@@ -178,7 +178,7 @@ impl Curl<'_> {
         code
     }
 
-    /// The answer, or the refusal, as buf writes it.
+    /// The answer or refusal, as buf prints it.
     fn call(
         &self,
         service: &str,
@@ -217,13 +217,13 @@ impl Curl<'_> {
         }
         command.args(["-d", &request.to_string()]);
         command.arg(format!("{address}/{service}/{method}"));
-        // Whatever buf.yaml stands where the tests are run is not what is tested.
+        // Independent of a buf.yaml in the folder of the tests.
         command.current_dir(Path::new("/"));
         command
     }
 }
 
-/// buf shows the details of an error as bytes, in base64.
+/// buf shows error details as bytes, in base64.
 #[track_caller]
 fn assert_refused<T: std::fmt::Debug>(answer: &Result<T, Value>, code: &str, reason: &str) {
     let refusal = answer.as_ref().unwrap_err();

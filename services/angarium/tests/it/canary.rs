@@ -1,5 +1,5 @@
-//! Marked values go through everything, with a log that shows all there is: where they may be is written in SECURITY.md, and
-//! they are nowhere else.
+//! Marked values pass through the whole system, with the most verbose log. They appear only where SECURITY.md allows
+//! it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 
 use crate::process::{Process, command, run};
 
-// No word of any library, and nowhere else in this crate.
+// Unique in this crate, and no word of any library.
 const EMAIL: &str = "zyzzyva.canary@example.com";
 const NAME: &str = "Xanthippe Canary";
 const PASSWORD: &str = "quetzal-7-vermilion";
@@ -24,7 +24,7 @@ const WRONG: &str = "quetzal-8-wrong-one";
 const NEXT: &str = "quetzal-9-cerulean";
 const RESET: &str = "quetzal-10-magenta";
 
-/// What a run has handed out and been handed.
+/// The secrets and codes of a run.
 #[derive(Default)]
 struct Secrets {
     values: Vec<String>,
@@ -38,7 +38,7 @@ impl Secrets {
 }
 
 #[tokio::test]
-async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
+async fn no_output_has_passwords_tokens_or_codes_and_no_log_addresses() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let log = folder.path().join("log");
@@ -46,7 +46,7 @@ async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
     let mut command = command(&data);
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
-        // At this level more is said than a queue of the usual size holds.
+        // At this level there are more records than the default queue holds.
         .env("OTEL_BLRP_MAX_QUEUE_SIZE", "200000")
         .env("LOG_FILTER", "trace")
         .stderr(File::create(&log).unwrap());
@@ -86,17 +86,17 @@ async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
     }
     let log = std::fs::read(&log).unwrap();
     assert!(contains(&log, "login_succeeded"));
-    // All that the process tells others: a further way out is a further line here.
+    // All outputs of the process: a new kind of output needs a new line here.
     let exported = collector.everything().into_bytes();
     for bytes in [&log, &exported] {
         assert!(contains(bytes, "UserService/ResetPassword") && contains(bytes, "no message id"));
     }
-    let told = [
+    let outputs = [
         ("the log", log),
         ("what is exported", exported),
         ("the list of dead letters", listed),
     ];
-    for (way, bytes) in &told {
+    for (way, bytes) in &outputs {
         for personal in [EMAIL, "zyzzyva", NAME, "Xanthippe", "$argon2id$"] {
             assert!(!contains(bytes, personal), "{personal} is in {way}");
         }
@@ -104,7 +104,7 @@ async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
             assert!(!contains(bytes, secret), "{secret} is in {way}");
         }
     }
-    // The databases with their outbox, inbox and dead letters, the queue file, and whatever else there is but the mails themselves.
+    // The databases with outbox, inbox and dead letters, the queue file, and all other files except the mails.
     let mut kept = files(&data);
     kept.retain(|path| !path.starts_with(data.join("mails")));
     assert!(kept.len() >= 4, "{kept:?}");
@@ -125,12 +125,12 @@ async fn passwords_tokens_and_codes_are_nowhere_and_addresses_in_no_log() {
     }
 }
 
-/// Has the order service find every event of the user service in its inbox, without its type: so each will be dead.
-/// Answers how many there are.
+/// Removes the type of every event of the user service in the order service's inbox, so that each becomes dead. Returns
+/// how many there are.
 async fn make_unreadable(data: &Path) -> u64 {
     let url = format!("sqlite://{}", data.join("order-service.db").display());
     let mut options = ConnectOptions::new(url);
-    // What is attached, is so to one connection.
+    // An attached database belongs to one connection.
     options.max_connections(1);
     let orders = Database::connect(options).await.unwrap();
     let file = data.join("user-service.db");
@@ -149,7 +149,7 @@ async fn make_unreadable(data: &Path) -> u64 {
     copied.rows_affected()
 }
 
-/// Every way in and out, right and wrong.
+/// Every input and output, valid and invalid.
 async fn go_through_everything(
     users: &mut UserServiceClient<Channel>,
     mails: &Path,
@@ -267,7 +267,7 @@ async fn log_in(
     Ok((tokens.access_token, tokens.refresh_token))
 }
 
-/// Waits for a mail with a code that was not there before.
+/// Waits for a mail with a new code.
 async fn next_code(mails: &Path, secrets: &mut Secrets) -> String {
     let code = eventually("a mail with another code", async || {
         let mut codes = files(mails)

@@ -1,4 +1,4 @@
-//! Bad configuration: named at once, with an exit code of its own, before anything is opened.
+//! An invalid configuration: reported immediately, with its own exit code, before anything is opened.
 
 use crate::process::{command, run};
 
@@ -34,7 +34,7 @@ fn a_sqlite_url_for_three_services_is_refused_with_a_reason() {
 }
 
 #[test]
-fn an_inbox_that_forgets_too_early_is_refused_with_the_settings_that_disagree() {
+fn a_too_short_inbox_retention_is_refused_with_both_settings() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let output = run(command(&data).env("INBOX_RETENTION", "8days"));

@@ -1,4 +1,4 @@
-//! The operator's commands on dead letters, as a person types them.
+//! The operator's commands for dead letters, as typed in a shell.
 
 use std::path::Path;
 use std::process::Output;
@@ -10,7 +10,7 @@ use crate::process::{Process, command, run};
 
 const EVENT_ID: &str = "019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11";
 
-/// As the consumer keeps a message that nobody can read.
+/// As the consumer stores an unreadable message.
 const DEAD: &str = r#"
 INSERT INTO angarium_inbox (consumer, event_id, state, cause, exchange, routing_key, properties, body, received_at, attempts)
 VALUES ('orders_queue', '019aa5b2-6f3e-7c41-9a53-0d4c8a4f2b11', 'dead', 'undecodable: it has no event type', 'user_events',
@@ -33,7 +33,7 @@ fn refusal(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Its tables are there after a first start.
+/// The tables exist after a first start.
 async fn with_a_dead_letter(data: &Path) {
     assert!(Process::start(&mut command(data)).interrupt().success());
     let url = format!("sqlite://{}", data.join("order-service.db").display());
@@ -43,7 +43,7 @@ async fn with_a_dead_letter(data: &Path) {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
+async fn a_dead_letter_is_listed_shown_replayed_and_discarded() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     with_a_dead_letter(data).await;
@@ -53,7 +53,7 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
         "{listed}"
     );
     let none = said(&dead_letters(data, &["list", "notification-service"]));
-    assert_eq!(none.trim(), "nothing was given up on");
+    assert_eq!(none.trim(), "no dead letters");
 
     let replay = [
         "replay",
@@ -63,7 +63,7 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
         "mended in 1.2",
     ];
     said(&dead_letters(data, &replay));
-    // The service takes it up at its next start; it is as unreadable as before.
+    // The service retries it at its next start; it is still unreadable.
     let process = Process::start(&mut command(data));
     let shown = eventually("it was tried and is dead again", async || {
         let output = dead_letters(data, &["show", "order-service", EVENT_ID]);
@@ -81,7 +81,7 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
         "published by ",
         "trace        ",
         "header       a: b",
-        "2 bytes of a type that is not known here",
+        "2 bytes of an unknown type",
         "by ada: mended in 1.2 (was: undecodable: it has no event type)",
     ] {
         assert!(shown.contains(part), "{part} is not in: {shown}");
@@ -91,7 +91,7 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
         &["discard", "order-service", EVENT_ID, "--reason", "a test"],
     ));
     let empty = said(&dead_letters(data, &["list", "order-service"]));
-    assert_eq!(empty.trim(), "nothing was given up on");
+    assert_eq!(empty.trim(), "no dead letters");
     assert!(process.interrupt().success());
 
     // The record outlives the event.
@@ -115,9 +115,9 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded_for_the_record() {
     let one = said(&dead_letters(data, &["audit", "order-service", EVENT_ID]));
     assert_eq!(one, audit);
     let other = said(&dead_letters(data, &["audit", "order-service", "7"]));
-    assert_eq!(other.trim(), "nothing was decided");
+    assert_eq!(other.trim(), "no decisions");
     let nothing = said(&dead_letters(data, &["audit", "notification-service"]));
-    assert_eq!(nothing.trim(), "nothing was decided");
+    assert_eq!(nothing.trim(), "no decisions");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The clients in other languages under examples/, against the running system, as their READMEs have it.
+//! The example clients against the running system, as their READMEs describe.
 #![expect(
     clippy::print_stderr,
     reason = "the reader of a run must see which tests were left out"
@@ -20,7 +20,7 @@ fn in_python_registering_to_deleting_and_every_wrong_turn() {
     let process = Process::start(&mut embedded(data.path()));
     succeeds(examples.python().args(["-m", "mypy"]));
     let story = succeeds(on(&process, data.path(), &mut examples.python()).arg("order.py"));
-    tells_the_journey(&story);
+    runs_the_journey(&story);
 
     let mut tests = examples.python();
     pytest(&mut tests).arg("tests/calls");
@@ -41,7 +41,7 @@ fn in_typescript_an_order_and_its_wrong_turns() {
         npm
     };
     let story = succeeds(on(&process, data.path(), &mut npm()).arg("order"));
-    tells_the_journey(&story);
+    runs_the_journey(&story);
     let report = succeeds(on(&process, data.path(), &mut npm()).arg("refusals"));
     let passed = format!("pass {}\n", refusals());
     assert!(
@@ -84,7 +84,7 @@ async fn in_go_an_order_its_refusals_replicas_and_events() {
         go
     };
     let story = succeeds(on(&process, data.path(), &mut go()).args(["run", "./order"]));
-    tells_the_journey(&story);
+    runs_the_journey(&story);
     let mut tests = go();
     tests
         .args(["test", "-count=1", "-v", "./tests"])
@@ -116,7 +116,7 @@ fn in_java_an_order_its_refusals_and_replicas() {
         "target/classes:target/lib/*",
         "example.PlaceAndWatch",
     ]);
-    tells_the_journey(&succeeds(on(&process, data.path(), &mut order)));
+    runs_the_journey(&succeeds(on(&process, data.path(), &mut order)));
     let mut tests = Command::new("mvn");
     tests
         .current_dir(folder)
@@ -131,9 +131,9 @@ fn in_java_an_order_its_refusals_and_replicas() {
     assert_eq!(process.interrupt().code(), Some(0));
 }
 
-/// What the journey of `examples/cases.json` comes to, in any language.
+/// The result of the journey in `examples/cases.json`, in any language.
 #[track_caller]
-fn tells_the_journey(story: &str) {
+fn runs_the_journey(story: &str) {
     let journey = &cases()["journey"];
     let total = format!(" for {}\n", journey["total"].as_str().unwrap());
     let states = journey["states"].as_array().unwrap().iter();
@@ -148,7 +148,7 @@ fn tells_the_journey(story: &str) {
     );
 }
 
-/// How many refusals the table has.
+/// The number of refusals in the table.
 fn refusals() -> usize {
     cases()["refusals"].as_array().unwrap().len()
 }
@@ -167,8 +167,7 @@ fn address(url: &str) -> String {
     url.trim_start_matches("http://").to_owned()
 }
 
-/// `angarium` as the examples expect it, with so few calls a second for each that one client can be too many on a slow machine,
-/// too.
+/// `angarium` as the examples expect it, with a rate limit that one client can exceed even on a slow machine.
 pub(crate) fn embedded(data: &Path) -> Command {
     let mut command = command(data);
     command
@@ -178,7 +177,7 @@ pub(crate) fn embedded(data: &Path) -> Command {
     command
 }
 
-/// Tells a client where the services are, and the mails.
+/// Gives a client the addresses of the services and the mails.
 fn on<'a>(process: &Process, data: &Path, client: &'a mut Command) -> &'a mut Command {
     client
         .env("ANGARIUM_USERS", address(&process.users))
@@ -195,14 +194,14 @@ fn pytest(python: &mut Command) -> &mut Command {
         .args(["-m", "pytest", "-p", "no:cacheprovider"])
 }
 
-/// As pytest sums up: some passed, and nothing else happened.
+/// pytest's summary: only passed tests.
 fn all_were_run(report: &str) -> bool {
     report.lines().last().is_some_and(|summary| {
         summary.contains(" passed in ") && !summary.contains(',') && !summary.contains(" 0 passed")
     })
 }
 
-/// Runs a client to its end, and answers what it said.
+/// Runs a client to its end, and returns its output.
 #[track_caller]
 fn succeeds(client: &mut Command) -> String {
     let output = run(client);

@@ -1,5 +1,5 @@
-//! A full disk under all services in one process: calls that were answered with OK are kept, health reports the state, and
-//! work goes on once there is room, without a restart.
+//! A full disk under all services in one process: acknowledged calls are kept, health reports the state, and work
+//! continues without a restart after space is freed.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::process::{Account, Process, command, run};
 
 /// A pool has ten connections: this many calls reach each of them.
 const QUESTIONS: usize = 30;
-/// A welcome and a code. Each order has one of its own.
+/// A welcome and a code. Each order adds one.
 const REGISTRATION_MAILS: usize = 2;
 
 struct Customer<'a> {
@@ -130,7 +130,7 @@ async fn after_a_full_disk_each_order_that_was_taken_is_kept() {
         assert_eq!(asked.0.unwrap(), taken);
         assert_eq!(asked.1.unwrap(), taken);
     }
-    // Events go on as well, and so do mails: the queue file and the folder are on the same disk.
+    // Events and mails continue, too: the queue file and the folder are on the same disk.
     let expected = REGISTRATION_MAILS + taken.len();
     let sent = eventually("each mail is sent", async || {
         let mails = process.mails(&account, &customer.token).await;
@@ -150,7 +150,7 @@ async fn after_a_full_disk_each_order_that_was_taken_is_kept() {
         assert!(std::fs::metadata(file).unwrap().len() > 0, "an empty mail");
     }
 
-    // A start without room names the cause.
+    // A start without space names the cause.
     process.kill();
     std::fs::remove_file(data.join("events.db-shm")).unwrap();
     disk.fill();

@@ -1,4 +1,4 @@
-//! The all-in-one binary as a process, as a person or a supervisor would meet it: started, called, killed, started again.
+//! The all-in-one binary as a process, from the view of a person or supervisor: started, called, killed, restarted.
 
 #![expect(
     clippy::unwrap_used,

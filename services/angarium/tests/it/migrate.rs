@@ -1,4 +1,4 @@
-//! The command `migrate`, and services whose database user may not change the schema.
+//! The command `migrate`, and services with a database user that may not change the schema.
 
 use sea_orm::ConnectionTrait as _;
 use testkit::{Database, StoreKind};
@@ -10,7 +10,7 @@ use crate::sudden_death::both_mails;
 
 const SCHEMAS: [&str; 3] = ["user_service", "order_service", "notification_service"];
 
-/// A database user that may read and write rows, and nothing else.
+/// A database user that may only read and write rows.
 struct Clerk {
     name: String,
     url: Url,
@@ -47,7 +47,7 @@ impl Clerk {
 }
 
 #[tokio::test]
-async fn services_without_rights_on_the_schema_run_once_it_is_migrated() {
+async fn services_without_schema_rights_run_after_the_migration() {
     let database = Database::create(StoreKind::Postgres).await;
     let folder = tempfile::tempdir().unwrap();
     let mut migrating = command(folder.path());

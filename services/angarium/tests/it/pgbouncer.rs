@@ -11,7 +11,8 @@ use testkit::{Database, PgBouncer, StoreKind};
 use crate::process::{Process, command};
 use crate::sudden_death::both_mails;
 
-/// Three services share PgBouncer's default of 20 sessions for a user and a database. Each takes two more, for its relay and LISTEN.
+/// Three services share PgBouncer's default of 20 sessions per user and database. Each takes two more, for its relay
+/// and LISTEN.
 const POOL_MAX: &str = "4";
 
 async fn before(database: &Database, pool_mode: &str) -> Option<PgBouncer> {

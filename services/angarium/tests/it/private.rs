@@ -1,4 +1,4 @@
-//! Only the owner may read what the process keeps in files, and production writes no mails into files.
+//! Only the owner can read the process's files, and production writes no mails into files.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -6,7 +6,7 @@ use testkit::eventually;
 
 use crate::process::{Process, command};
 
-/// Where nothing else is wrong, so that only what the test is about is named.
+/// Everything else is valid, so that only the tested setting is reported.
 fn in_production(data: &std::path::Path) -> std::process::Command {
     let mut command = command(data);
     command

@@ -14,13 +14,13 @@ use testkit::{Broker, authorized};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// Somebody who has registered.
+/// A registered user.
 pub(crate) struct Account {
     pub(crate) user_id: String,
     pub(crate) email: String,
 }
 
-/// A running `angarium`, which does not outlive its test.
+/// A running `angarium`, which ends with its test.
 pub(crate) struct Process {
     child: Child,
     pub(crate) users: String,
@@ -28,7 +28,7 @@ pub(crate) struct Process {
     pub(crate) notifications: String,
 }
 
-/// `angarium` with its data in `data` and none of the settings of whoever runs the tests.
+/// `angarium` with its data in `data`, without settings from the tests' environment.
 pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_angarium"));
     for name in [
@@ -51,7 +51,7 @@ pub(crate) fn command(data: &Path) -> Command {
 }
 
 impl Process {
-    /// Starts `command`, and returns once it has said where it listens.
+    /// Starts `command`, and returns after it has printed its addresses.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -68,7 +68,7 @@ impl Process {
         let users = address("users");
         let orders = address("orders");
         let notifications = address("notifications");
-        // The rest is read as well, so that it is never blocked by what it says.
+        // Reads the rest, so that the process never blocks on its output.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
@@ -78,13 +78,13 @@ impl Process {
         }
     }
 
-    /// Ends it as a power cut would.
+    /// Kills it, like a power cut.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end, as Ctrl-C does, and waits until it has.
+    /// Interrupts it, like Ctrl-C, and waits for its end.
     pub(crate) fn interrupt(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(
@@ -97,7 +97,6 @@ impl Process {
         self.child.wait().unwrap()
     }
 
-    /// Registers a user.
     pub(crate) async fn register(&self, email: &str) -> Result<Account, tonic::Status> {
         let mut users = UserServiceClient::connect(self.users.clone())
             .await
@@ -115,7 +114,7 @@ impl Process {
         })
     }
 
-    /// What the account calls with.
+    /// A token for the account's calls.
     pub(crate) async fn log_in(&self, account: &Account) -> Result<String, tonic::Status> {
         let mut users = UserServiceClient::connect(self.users.clone())
             .await
@@ -129,8 +128,8 @@ impl Process {
         Ok(answer.tokens.unwrap().access_token)
     }
 
-    /// The mails of the user whose token it is. A machine under load may make a caller try again, as any client would; and a
-    /// service that has just started hears of keys a moment later.
+    /// The mails of the token's user. Repeats refused calls as a client would: a machine under load may refuse them,
+    /// and a service that has just started gets the keys a moment later.
     pub(crate) async fn mails(
         &self,
         account: &Account,
@@ -167,7 +166,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
         .unwrap()
 }
 
-/// `AMQP_URL` and `AMQP_PREFIX` of a test's RabbitMQ, which removes what the services make on it.
+/// `AMQP_URL` and `AMQP_PREFIX` of a test's RabbitMQ, which removes everything that the services declare.
 pub(crate) fn broker_settings(broker: &Broker) -> (String, String) {
     let services = SERVICES.iter().map(|service| &service.definition);
     let topologies: Vec<transport::Topology> = services

@@ -1,4 +1,4 @@
-//! Bindings that no release needs any more: a start leaves them, and `angarium topology prune` removes them and nothing else.
+//! Outdated bindings: a start keeps them, and `angarium topology prune` removes them and nothing else.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ async fn on_the_queue_file_a_start_leaves_what_prune_removes() {
     let data = folder.path();
     assert!(Process::start(&mut command(data)).interrupt().success());
     let needed = in_file(data).await;
-    // As a release has left it that bound another key.
+    // As an older release with another key has left it.
     let url = format!("sqlite://{}", data.join("events.db").display());
     let db = Database::connect(url).await.unwrap();
     let binding = "INSERT INTO binding (queue, exchange, pattern) VALUES ('orders_queue', 'user_events', 'user.renamed')";
@@ -50,15 +50,15 @@ async fn on_the_queue_file_a_start_leaves_what_prune_removes() {
     assert_eq!(in_file(data).await, with_old, "a start removes nothing");
     let said = prune(data, &[], &["--dry-run"]);
     let old = "orders_queue from user_events with user.renamed";
-    assert_eq!(said.trim(), format!("would be removed: {old}"));
+    assert_eq!(said.trim(), format!("would remove: {old}"));
     assert_eq!(in_file(data).await, with_old);
     assert_eq!(prune(data, &[], &[]).trim(), format!("removed: {old}"));
     assert_eq!(in_file(data).await, needed);
     let said = prune(data, &[], &[]);
-    assert_eq!(said.trim(), "every binding is needed by this release");
+    assert_eq!(said.trim(), "no outdated bindings");
 }
 
-/// The list, and the bindings in it that have this prefix and are not the default ones.
+/// The list, and the bindings with this prefix that are not default ones.
 async fn on_broker(prefix: &str) -> (String, Vec<[String; 3]>) {
     let args = ["-q", "list_bindings", "--formatter", "json"];
     let list = Operator::of_test_run().run(&args).await;
@@ -99,7 +99,7 @@ async fn on_rabbitmq_prune_removes_what_is_listed_and_not_needed() {
     let listed = ["--bindings", file.to_str().unwrap()];
     let said = prune(data, &settings, &[&listed[..], &["--dry-run"]].concat());
     let old = "orders_queue from order_events with #";
-    assert_eq!(said.trim(), format!("would be removed: {old}"));
+    assert_eq!(said.trim(), format!("would remove: {old}"));
     assert_eq!(on_broker(&prefix).await.1, with_old);
     let said = prune(data, &settings, &listed);
     assert_eq!(said.trim(), format!("removed: {old}"));

@@ -1,4 +1,4 @@
-//! `kill -9` at the worst moments: what was answered with OK is finished by the next start, once.
+//! `kill -9` at critical moments: the next start completes acknowledged work, once.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ async fn pending(db: &store::Database, table: &str) -> i64 {
     row.unwrap().try_get("", "pending").unwrap()
 }
 
-/// A machine under load may make a caller try again, as any client would.
+/// Repeats refused calls as a client would: a machine under load may refuse them.
 async fn registered(process: &Process, email: &str) -> Account {
     eventually("the call is not turned away", async || {
         match process.register(email).await {
@@ -42,7 +42,7 @@ async fn registered(process: &Process, email: &str) -> Account {
     .unwrap()
 }
 
-/// A welcome, and the code that verifies the address: each once.
+/// A welcome and the verification code: each once.
 pub(crate) async fn both_mails(process: &Process, account: &Account) {
     let token = eventually("the account can log in", async || {
         let token = process.log_in(account).await;
@@ -68,10 +68,10 @@ pub(crate) async fn both_mails(process: &Process, account: &Account) {
 }
 
 #[tokio::test]
-async fn embedded_an_event_that_was_committed_but_not_published_is_delivered_after_the_restart() {
+async fn embedded_a_committed_event_is_delivered_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&mut command(folder.path()));
-    // The queue file's write lock is ours: commands commit into their own files, the relay cannot publish.
+    // The test holds the queue file's write lock: commands commit into their own files, but the relay cannot publish.
     let queue_file = sqlite(&folder.path().join("events.db")).await;
     queue_file
         .execute_unprepared("BEGIN IMMEDIATE")
@@ -92,7 +92,7 @@ async fn embedded_an_event_that_was_committed_but_not_published_is_delivered_aft
 }
 
 #[tokio::test]
-async fn on_servers_an_event_that_was_committed_but_not_published_is_delivered_after_the_restart() {
+async fn on_servers_a_committed_event_is_delivered_after_the_restart() {
     let database = testkit::Database::create(StoreKind::Postgres).await;
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::create(BrokerKind::RabbitMq).await;
@@ -105,7 +105,7 @@ async fn on_servers_an_event_that_was_committed_but_not_published_is_delivered_a
             .env("AMQP_URL", url);
         command
     };
-    // Nobody listens on port 1: the broker is away.
+    // No server listens on port 1: the broker is unreachable.
     let process = Process::start(&mut with_broker("amqp://127.0.0.1:1"));
     let account = registered(&process, "ada@example.com").await;
     let db = database.connect().await;
@@ -119,7 +119,7 @@ async fn on_servers_an_event_that_was_committed_but_not_published_is_delivered_a
 }
 
 #[tokio::test]
-async fn embedded_whoever_was_registered_before_any_of_several_deaths_gets_each_mail_once() {
+async fn embedded_each_mail_is_sent_once_despite_several_kills() {
     let folder = tempfile::tempdir().unwrap();
     let mut registered = Vec::new();
     for death in 0..4 {
@@ -132,7 +132,7 @@ async fn embedded_whoever_was_registered_before_any_of_several_deaths_gets_each_
                     .unwrap(),
             );
         }
-        // At once after the last answer: mails of the last ones are on their way, each somewhere else.
+        // Right after the last answer, while the last mails are in different stages.
         process.kill();
     }
     let process = Process::start(&mut command(folder.path()));

@@ -1,4 +1,5 @@
-//! What a running system exports, as a collector gets it: traces, metrics and logs of one registration and one order.
+//! The exports of a running system, as a collector gets them: traces, metrics and logs of one registration and one
+//! order.
 
 mod journey;
 mod logs;

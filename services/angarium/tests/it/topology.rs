@@ -1,4 +1,4 @@
-//! A broker on which the services may declare nothing: what is exported is enough to run on, and allows nothing else.
+//! A broker on which the services may declare nothing: the exported definitions are sufficient, and allow nothing else.
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ mod services;
 
 use services::Services;
 
-/// What `angarium topology export` prints for a virtual host of one test, with names that no other test has.
+/// The output of `angarium topology export` for a virtual host of one test, with unique names.
 struct Exported {
     definitions: Value,
     prefix: String,
@@ -45,7 +45,7 @@ impl Exported {
         format!("{}{name}", self.prefix)
     }
 
-    /// Where the service logs in, as its operator would write it down.
+    /// The service's URL, as its operator would configure it.
     fn url(&self, broker: &LockedDown, service: &str) -> String {
         let password = std::fs::read_to_string(self.passwords.path().join(service)).unwrap();
         broker
@@ -53,7 +53,7 @@ impl Exported {
             .to_string()
     }
 
-    /// Leaves a thing out, and all that hangs on it.
+    /// Removes an entry and everything that depends on it.
     fn without(&mut self, list: &str, name: &str) {
         let name = self.name(name);
         let mut keep = |list: &str, keep: &dyn Fn(&Value) -> bool| {
@@ -67,8 +67,7 @@ impl Exported {
 }
 
 #[tokio::test]
-async fn imported_it_lets_the_services_run_with_their_own_users_from_registering_to_the_last_mail()
-{
+async fn the_imported_topology_lets_services_run_with_their_own_users() {
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
     let services = Services::start(&exported, &broker).await;
@@ -82,7 +81,7 @@ async fn imported_it_lets_the_services_run_with_their_own_users_from_registering
 }
 
 #[test]
-fn written_to_a_file_it_is_what_is_printed_and_takes_the_place_of_the_one_before() {
+fn the_file_is_the_printed_topology_and_replaces_the_old_one() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("definitions.json");
     std::fs::write(&file, "what was there before").unwrap();
@@ -95,7 +94,7 @@ fn written_to_a_file_it_is_what_is_printed_and_takes_the_place_of_the_one_before
     };
     let printed = export(&[]);
     assert!(export(&["--output".as_ref(), file.as_ref()]).is_empty());
-    // The user of the broker is another one.
+    // The broker runs as another user.
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
     assert_eq!(std::fs::read(&file).unwrap(), printed);
@@ -111,7 +110,7 @@ fn written_to_a_file_it_is_what_is_printed_and_takes_the_place_of_the_one_before
 }
 
 #[tokio::test]
-async fn a_queue_that_vanishes_under_running_services_is_used_again_once_it_is_back() {
+async fn a_queue_that_vanishes_is_used_again_after_its_return() {
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
     let services = Services::start(&exported, &broker).await;
@@ -128,7 +127,7 @@ async fn a_queue_that_vanishes_under_running_services_is_used_again_once_it_is_b
 }
 
 #[tokio::test]
-async fn every_user_is_refused_whatever_its_service_does_not_do() {
+async fn every_user_may_do_only_what_its_service_does() {
     const FORBIDDEN: Result<(), u16> = Err(403);
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
@@ -157,10 +156,10 @@ async fn every_user_is_refused_whatever_its_service_does_not_do() {
             Ok(())
         );
         let mut forbidden = vec![
-            // The default exchange leads to any queue, and the one for dead letters to the dead.
+            // The default exchange leads to any queue, and the dead-letter exchange to the dead letters.
             Operation::Publish(String::new()),
             Operation::Publish(exported.name("dlx")),
-            // Names that merely look alike.
+            // Similar names.
             Operation::Publish(format!("{exchange}s")),
             Operation::Publish(format!("x{exchange}")),
             Operation::DeclareExchange(exported.name("new")),
@@ -195,7 +194,7 @@ async fn every_user_is_refused_whatever_its_service_does_not_do() {
 }
 
 #[tokio::test]
-async fn what_is_missing_ends_the_process_with_a_code_of_its_own_and_is_named_at_once() {
+async fn a_missing_part_is_named_and_has_its_own_exit_code() {
     let mut exported = Exported::new(&["--all-in-one"]);
     exported.without("exchanges", "order_events");
     exported.without("queues", "orders_queue");
@@ -215,7 +214,7 @@ async fn what_is_missing_ends_the_process_with_a_code_of_its_own_and_is_named_at
     assert!(!said.contains("dead_letters"), "{said}");
 }
 
-/// As in a rolling upgrade that changes a setting: the process starts, and its log says what differs.
+/// As in a rolling upgrade that changes a setting: the process starts, and its log names the difference.
 #[tokio::test]
 async fn a_queue_with_other_settings_is_used_with_a_warning() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
@@ -275,7 +274,7 @@ fn passwords_are_made_once_for_their_owner_only() {
 }
 
 #[test]
-fn without_passwords_the_export_is_the_same_every_time_and_nobody_can_log_in() {
+fn without_passwords_the_export_is_stable_and_allows_no_login() {
     let folder = TempDir::new().unwrap();
     let export = || run(command(&folder.path().join("none")).args(["topology", "export"]));
     let first = export();
@@ -287,7 +286,7 @@ fn without_passwords_the_export_is_the_same_every_time_and_nobody_can_log_in() {
     assert!(!folder.path().join("none").exists());
 }
 
-/// `angarium serve`, which must end by itself: its exit code, and what it said.
+/// `angarium serve`, which must end on its own: its exit code and output.
 async fn serve(data: &Path, url: &str, prefix: &str) -> (Option<i32>, String) {
     let mut command = command(data);
     command

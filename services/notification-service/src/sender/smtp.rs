@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_never_sent_in_the_clear_unless_that_is_asked_for() {
+    fn a_password_is_sent_in_clear_text_only_on_request() {
         let at = |text: &str, security, login| Some((text.to_owned(), security, login));
         assert_eq!(
             parsed("smtp://mail"),

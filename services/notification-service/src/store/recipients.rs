@@ -23,7 +23,7 @@ use crate::notification::Recipient;
 use crate::preferences::Wanted;
 
 /// The version of a user without an own event so far.
-pub const UNTOLD: i64 = 0;
+pub const NO_EVENT: i64 = 0;
 
 /// Stores address and name, unless the row is newer.
 pub async fn learn(
@@ -108,12 +108,12 @@ pub async fn erase(
     user_id: Uuid,
     deletion: &Cause,
 ) -> Result<Option<Recipient>, DbErr> {
-    let nobody = Recipient {
+    let erased = Recipient {
         user_id,
         email: String::new(),
         display_name: String::new(),
     };
-    insert(db, &nobody, UNTOLD).await?;
+    insert(db, &erased, NO_EVENT).await?;
     let row = Entity::find_by_id(user_id.to_string())
         .lock_exclusive()
         .one(db)

@@ -1,4 +1,4 @@
-//! Who sees what: one's own, and admins everything.
+//! Access: users see their own data, admins everything.
 
 use contracts::notification::v1::{
     GetNotificationRequest, GetPreferencesRequest, ListNotificationsRequest, NotificationState,
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::world::{World, registered};
 
-/// What each method answers to a call made by `call`.
+/// The answers of all methods to calls made by `call`.
 async fn every_method(
     world: &World,
     id: &str,
@@ -64,7 +64,7 @@ impl Call<'_> {
 
 #[rstest]
 #[tokio::test]
-async fn nobody_gets_anything_without_a_token_that_is_valid(
+async fn without_a_valid_token_every_call_is_refused(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -103,7 +103,7 @@ async fn what_is_anothers_and_what_is_not_there_are_one_to_a_user(
     for (id, user_id) in [
         (&sent.notification_id, user.user_id.as_str()),
         (&nothing, nothing.as_str()),
-        // Before it is looked at whether it is an id.
+        // Access is checked before the form of the id.
         (&nothing, "ada"),
     ] {
         for refused in every_method(&world, id, user_id, Call(Some(&eve))).await {

@@ -1,4 +1,4 @@
-//! What becomes of a user: their address is kept current, and nothing personal outlives their account.
+//! The life of a recipient: the address is kept current, and no personal data outlives the account.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::mails::{parsed, to};
 use crate::samples::{cancelled, deleted, moved, placed, verification};
 use crate::world::{World, registered, value};
 
-/// Everything that the tables hold about people, as one text.
+/// All personal data in the tables, as one text.
 async fn personal(world: &World) -> String {
     let mails: Option<String> = world
         .value(
@@ -37,7 +37,7 @@ async fn personal(world: &World) -> String {
 
 #[rstest]
 #[tokio::test]
-async fn mails_go_to_the_latest_address_whatever_the_order_of_events(
+async fn mails_go_to_the_latest_address_for_any_order_of_events(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -82,7 +82,7 @@ async fn a_deleted_account_leaves_a_last_mail_and_nothing_personal(
         personal(&world).await
     })
     .await;
-    // What was sent, when and why is still there.
+    // Number, times and kinds of the mails are still there.
     let all = world.of_user(&user.user_id).await;
     assert_eq!(all.len(), 3);
     for one in all {
@@ -100,7 +100,7 @@ async fn what_comes_after_the_deletion_makes_no_mail(
 ) {
     let world = World::new(store).await;
     let user = registered("ada@example.com", "Ada");
-    // Also where the deletion is the first that is heard of the user.
+    // Also if the deletion is the first event of the user.
     world
         .publish_version(Uuid::now_v7(), 3, &deleted(&user))
         .await;
@@ -124,10 +124,10 @@ async fn what_comes_after_the_deletion_makes_no_mail(
 
 #[rstest]
 #[tokio::test]
-async fn mails_that_are_still_to_be_sent_are_dropped_with_the_account_and_told_of(
+async fn pending_mails_are_dropped_with_the_account_and_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    // Nobody listens on port 1: everything stays pending.
+    // No server listens on port 1: everything stays pending.
     let nowhere = notification_service::sender::SmtpServer::parse("smtp://127.0.0.1:1").unwrap();
     let world = World::sending(store, |_| Delivery::Smtp(nowhere)).await;
     let user = registered("ada@example.com", "Ada");
@@ -149,14 +149,14 @@ async fn mails_that_are_still_to_be_sent_are_dropped_with_the_account_and_told_o
     let failed: NotificationFailed = promised[0].decode();
     assert_eq!(failed.notification_id, dropped.notification_id);
     assert_eq!(failed.failure, dropped.failure);
-    // The last mail waits for the mail server, and is all that still has the address.
+    // The last mail waits for the mail server; only it still has the address.
     let last = world.notification(end, NotificationState::Pending).await;
     assert_eq!(last.recipient, "ada@example.com");
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
+async fn a_deletion_waits_for_transactions_that_write_to_the_user() {
     let world = World::new(StoreKind::Postgres).await;
     let user = registered("ada@example.com", "Ada");
     let event_id = world.publish(&user).await;
@@ -185,7 +185,7 @@ async fn a_deletion_waits_for_whoever_is_just_writing_to_the_user() {
     world.stop().await;
 }
 
-/// Mails to a user in one state, as many as the handlers have written over the years.
+/// Mails to a user in one state, as many as handlers write over the years.
 async fn mails_in_state(db: &::store::Database, user_id: Uuid, state: State, how_many: u64) {
     for _ in 0..how_many {
         let letter = Letter {
@@ -214,7 +214,7 @@ async fn mails_in_state(db: &::store::Database, user_id: Uuid, state: State, how
 
 #[rstest]
 #[tokio::test]
-async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there(
+async fn the_work_of_a_deletion_is_done_in_parts_by_any_worker(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let database = Database::create(kind).await;
@@ -235,7 +235,7 @@ async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there
         .unwrap();
 
     let mut steps = Vec::new();
-    // Each is another worker, as if the one before had died.
+    // Each call is another worker, as if the previous one had died.
     while settle_some::<Mails>(&store).await.unwrap() {
         steps.push(left().await);
     }
@@ -246,7 +246,7 @@ async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there
         (600, 0),
         (100, 0),
         (0, 0),
-        // It finds nothing, and says so.
+        // It finds no rows, and returns that.
         (0, 0),
     ];
     assert_eq!(steps, expected);
@@ -260,7 +260,7 @@ async fn what_a_deletion_leaves_to_do_is_done_some_at_a_time_by_whoever_is_there
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_to_somebody_who_was_deleted_is_not_taken_up_before_it_is_dropped(
+async fn a_mail_to_a_deleted_user_is_not_leased_before_it_is_dropped(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let database = Database::create(kind).await;

@@ -1,4 +1,4 @@
-//! Mails that are leased, sent and recorded together: what happens to one of them is its own affair.
+//! Mails that are leased, sent and recorded together are independent of each other.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::post::Post;
 use crate::senders::{Gate, HangsAt, Scripted, Silent};
 
-/// With the search for more and with the driver's pings.
+/// Including the query for more and the driver's pings.
 #[tokio::test]
 async fn a_batch_of_mails_stays_within_its_round_trips() {
     let mut post = Post::new(StoreKind::Postgres).await;
@@ -101,7 +101,7 @@ async fn a_hand_over_that_hangs_delays_only_itself(
     post.die().await;
 }
 
-/// Its event cannot be written, as if the version were taken.
+/// Its event cannot be written, as if the version existed already.
 #[rstest]
 #[tokio::test]
 async fn a_mail_that_cannot_be_recorded_holds_up_no_other(
@@ -245,7 +245,7 @@ async fn replicas_that_lease_at_once_never_get_the_same_mail(
     assert_eq!(post.count("attempts = 1").await, leased);
 }
 
-/// On PostgreSQL, where two may write at the same time.
+/// On PostgreSQL, where two transactions may write at the same time.
 #[tokio::test]
 async fn mails_that_another_replica_is_leasing_are_passed_over() {
     let post = Post::new(StoreKind::Postgres).await;

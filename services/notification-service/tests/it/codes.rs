@@ -1,4 +1,4 @@
-//! Mails with codes: opened for the mail that goes out, and for nothing that is stored.
+//! Mails with codes: decrypted for the outgoing mail, never stored decrypted.
 
 use contracts::notification::v1::{NotificationKind, NotificationState};
 use mail_codes::Purpose;
@@ -16,7 +16,7 @@ async fn a_code_stands_in_the_mail_and_in_no_table(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
-    // Before the event that tells of the user: the mail waits for nothing.
+    // Before the event of the user: the mail waits for nothing.
     let user = registered("ada@example.com", "Ada");
     let verify = world.publish(&verification(&user, "QUINCE-1")).await;
     let set = world.publish(&reset(&user, "QUINCE-<2>")).await;
@@ -64,13 +64,13 @@ async fn a_code_that_is_too_old_is_not_sent_any_more(
 
 #[rstest]
 #[tokio::test]
-async fn a_code_that_was_sealed_for_something_else_is_not_sent_and_tried_again(
+async fn a_code_sealed_for_another_purpose_is_not_sent_but_retried(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
     let user = registered("ada@example.com", "Ada");
     let mut request = verification(&user, "ABCD-EFGH");
-    // As if somebody had put the code of a reset into the mail of a verification.
+    // As if an attacker had put the code of a reset into a verification mail.
     request.sealed_code = sealed(Purpose::PasswordReset, &user.user_id, "ABCD-EFGH");
     let event_id = world.publish(&request).await;
     let expected = "the code in the mail cannot be decrypted: set the same MAIL_SEALING_KEY as in the user service";

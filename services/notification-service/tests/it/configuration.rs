@@ -1,4 +1,4 @@
-//! What the service can be told about mails, and what it refuses.
+//! The settings of mails: valid and invalid values.
 
 use std::ffi::OsString;
 
@@ -34,7 +34,7 @@ fn mails_go_into_a_folder_unless_a_server_is_named() {
 }
 
 #[test]
-fn a_mail_server_goes_before_a_folder_and_is_shown_without_its_password() {
+fn a_mail_server_wins_over_a_folder_and_shows_no_password() {
     let config = load(&[
         "--mail-dir",
         "/var/mails",
@@ -52,7 +52,7 @@ fn a_mail_server_goes_before_a_folder_and_is_shown_without_its_password() {
 fn every_mistake_is_named_at_once_and_no_password_is_shown() {
     let refused = load(&[
         "--mail-from",
-        "nobody",
+        "no mailbox",
         "--smtp-url",
         "ftp://angarium:hunter2@mail",
         "--smtp-timeout",

@@ -1,4 +1,4 @@
-//! What each event makes of itself: one mail to the right person, told of by one event.
+//! The effect of each event: one mail to the right person, published as one event.
 
 use contracts::notification::v1::{
     NotificationFailed, NotificationKind, NotificationSent, NotificationState,
@@ -13,7 +13,7 @@ use crate::world::{World, correlation_id, registered};
 
 #[rstest]
 #[tokio::test]
-async fn whoever_registers_is_welcomed_by_mail(
+async fn a_registration_sends_a_welcome_mail(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -52,7 +52,7 @@ async fn whoever_registers_is_welcomed_by_mail(
 
 #[rstest]
 #[tokio::test]
-async fn the_mail_is_told_of_by_one_event_of_its_own(
+async fn each_mail_is_published_as_one_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -79,7 +79,7 @@ async fn the_mail_is_told_of_by_one_event_of_its_own(
 
 #[rstest]
 #[tokio::test]
-async fn orders_are_confirmed_and_their_cancellation_is_told_with_its_reason(
+async fn orders_are_confirmed_and_cancellations_mailed_with_reason(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -155,7 +155,7 @@ async fn a_redelivered_event_makes_no_second_mail(
 
     world.publish_as(first, &user).await;
     world.publish_as(second, &order).await;
-    // What comes after them has been handled after them.
+    // Later events were handled later.
     world.settled().await;
     let after = world.publish(&cancelled(&user.user_id, "")).await;
     world.notification(after, NotificationState::Sent).await;
@@ -173,7 +173,7 @@ async fn a_redelivered_event_makes_no_second_mail(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_that_the_inbox_has_forgotten_makes_no_second_mail_either(
+async fn an_event_that_the_inbox_has_forgotten_makes_no_second_mail(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -214,16 +214,16 @@ async fn an_order_that_comes_before_its_user_waits_for_it(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_about_nobody_is_given_up_and_holds_up_nothing(
+async fn an_event_with_an_invalid_user_is_dead_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
-    let nobody = UserCreated {
-        user_id: "nobody".to_owned(),
+    let invalid = UserCreated {
+        user_id: "no id".to_owned(),
         ..registered("ada@example.com", "Ada")
     };
-    world.publish(&nobody).await;
-    world.publish(&placed("nobody")).await;
+    world.publish(&invalid).await;
+    world.publish(&placed("no id")).await;
     let event_id = world.publish(&registered("eve@example.com", "Eve")).await;
     world.notification(event_id, NotificationState::Sent).await;
 
@@ -236,7 +236,7 @@ async fn an_event_about_nobody_is_given_up_and_holds_up_nothing(
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_to_what_is_no_address_fails_at_once_and_says_so_without_naming_it(
+async fn a_mail_to_an_invalid_address_fails_without_naming_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

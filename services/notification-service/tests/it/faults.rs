@@ -1,4 +1,4 @@
-//! The database away, and back.
+//! The database goes away and comes back.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::senders::Gate;
 use crate::world::{World, registered};
 
 #[tokio::test]
-async fn while_the_database_is_away_calls_say_so_at_once_and_events_wait() {
+async fn without_the_database_calls_fail_fast_and_events_wait() {
     let database = Database::create(StoreKind::Postgres).await;
     let proxy = Proxy::before(database.url()).await;
     let config = DatabaseConfig {
@@ -58,7 +58,7 @@ async fn while_the_database_is_away_calls_say_so_at_once_and_events_wait() {
 }
 
 #[tokio::test]
-async fn a_mail_whose_record_has_to_wait_for_the_database_is_not_sent_twice() {
+async fn a_mail_that_waits_for_its_record_is_not_sent_twice() {
     let mut post = Post::new(StoreKind::Postgres).await;
     let proxy = Proxy::before(post.database.url()).await;
     let config = DatabaseConfig::new(proxy.url());
@@ -80,7 +80,7 @@ async fn a_mail_whose_record_has_to_wait_for_the_database_is_not_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_mail_whose_lease_runs_out_while_the_database_is_away_is_not_sent_twice_by_its_sender() {
+async fn a_lease_that_ends_in_an_outage_causes_no_second_mail() {
     let mut post = Post::new(StoreKind::Postgres).await;
     let proxy = Proxy::before(post.database.url()).await;
     let config = DatabaseConfig {
@@ -96,8 +96,8 @@ async fn a_mail_whose_lease_runs_out_while_the_database_is_away_is_not_sent_twic
     proxy.cut();
     gate.open();
     eventually_is("the mail is sent", 1, async || gate.sent.lock().await.len()).await;
-    // As after the end of the lease. Without the outbox nothing can be recorded, so that the mailer is the first to find the
-    // mail when the database is back, whichever of the two tries first.
+    // As after the end of the lease. Without the outbox nothing can be recorded, so the mailer finds the mail first
+    // when the database is back.
     post.execute("UPDATE notification SET due_at_ms = 0").await;
     post.execute("ALTER TABLE angarium_outbox RENAME TO hidden_outbox")
         .await;

@@ -1,4 +1,4 @@
-//! A folder that takes several mails at the same time.
+//! A folder that accepts several mails at the same time.
 
 use notification_service::mail::Mail;
 use notification_service::sender::{Files, MailSender as _};
@@ -11,7 +11,7 @@ async fn a_file_that_cannot_be_written_takes_no_other_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let files = Files::open(folder.path()).await.unwrap();
     let mails: Vec<Mail> = (0..8).map(|_| mail()).collect();
-    // A folder stands in the way of the first file.
+    // A folder blocks the name of the first file.
     let taken = format!("{}.eml", mails[0].notification_id);
     std::fs::create_dir(folder.path().join(&taken)).unwrap();
     let sent = futures::future::join_all(mails.iter().map(|mail| files.send(mail))).await;

@@ -1,4 +1,4 @@
-//! A folder of mails on a full disk: a mail counts as sent only if its file is complete.
+//! A mail folder on a full disk: a mail counts as sent only if its file is complete.
 
 use std::sync::Arc;
 
@@ -21,13 +21,13 @@ async fn a_mail_that_finds_no_room_is_sent_once_there_is_some() {
     disk.fill();
     let filled = mails.names();
     post.start(files().await).await;
-    let failed = "state = 'pending' AND failure LIKE 'the folder of mails could not be written%'";
+    let failed = "state = 'pending' AND failure LIKE 'the mail folder could not be written%'";
     eventually_is("the attempt fails", 1, async || post.count(failed).await).await;
     assert_eq!(mails.names(), filled, "a part of a mail is left");
 
     post.die().await;
     disk.free();
-    // As if the retry pause were over.
+    // As after the retry pause.
     post.execute("UPDATE notification SET due_at_ms = 0").await;
     post.start(files().await).await;
     post.come_to("sent", 1).await;

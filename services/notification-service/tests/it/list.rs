@@ -1,4 +1,4 @@
-//! `ListNotifications`: which notifications, how many, and where to go on.
+//! `ListNotifications`: filters, page sizes and page tokens.
 
 use contracts::notification::v1::{ListNotificationsRequest, Notification};
 use messaging::trace::TraceContext;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::world::World;
 
-/// Writes `count` mails to `user_id` without anybody being told to send them, and answers their ids, newest first.
+/// Writes `count` mails to `user_id` without waking the mailer, and returns their ids, newest first.
 async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -27,7 +27,7 @@ async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
             html: String::new(),
             code: None,
             original_id: None,
-            // A time that nobody looks for is due no sooner than the test ends.
+            // Not due before the end of the test.
             created_at_ms: i64::MAX / 2,
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),
@@ -54,7 +54,7 @@ fn of(user_id: &str, page_size: i32, page_token: &str) -> ListNotificationsReque
     }
 }
 
-/// All pages, one after the other.
+/// All pages in sequence.
 async fn pages(world: &World, user_id: &str, page_size: i32) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut token = String::new();
@@ -86,7 +86,7 @@ async fn the_pages_put_together_are_the_whole_list_newest_first(
         assert_eq!(listed.concat(), all, "{page_size}");
         let listed = pages(&world, &ada.to_string(), page_size).await;
         assert_eq!(listed.concat(), of_ada, "{page_size}");
-        // The last page says that it is the last, also where it is full.
+        // The last page has no next token, even if it is full.
         let expected = of_ada.len().div_ceil(usize::try_from(page_size).unwrap());
         assert_eq!(listed.len(), expected, "{page_size}");
     }
@@ -99,7 +99,7 @@ async fn the_pages_put_together_are_the_whole_list_newest_first(
 
 #[rstest]
 #[tokio::test]
-async fn what_is_written_between_two_pages_neither_shifts_nor_repeats_anything(
+async fn new_entries_between_two_pages_neither_shift_nor_repeat(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -107,7 +107,7 @@ async fn what_is_written_between_two_pages_neither_shifts_nor_repeats_anything(
     let before = write(&world, ada, 6).await;
     let first = world.list(of("", 2, "")).await.unwrap();
     write(&world, ada, 5).await;
-    // The size may change on the way.
+    // The size may change between pages.
     let second = world.list(of("", 3, &first.next_page_token)).await.unwrap();
     write(&world, ada, 5).await;
     let third = world
@@ -128,11 +128,11 @@ async fn what_is_written_between_two_pages_neither_shifts_nor_repeats_anything(
 
 #[rstest]
 #[tokio::test]
-async fn a_page_holds_50_unless_told_and_1000_at_most(
+async fn a_page_has_50_by_default_and_1000_at_most(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
-    // One statement for each would take a test's patience.
+    // One statement for all, because one per mail takes too long.
     world
         .execute(
             "INSERT INTO notification (notification_id, event_id, user_id, kind, state, email, display_name, subject,

@@ -1,4 +1,4 @@
-//! A mail server that does as a test tells it, one mail after the other.
+//! A scripted mail server: the test sets the answer to each mail.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,20 +9,20 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What becomes of the next mail.
+/// The answer to the next mail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
-    /// The recipient is answered with this.
+    /// The answer to the recipient.
     Recipient(&'static str),
-    /// The mail is taken in, and then nothing is said any more.
+    /// Accepts the mail and never answers.
     Silence,
-    /// The connection is greeted with this.
+    /// The greeting of the connection.
     Greeting(&'static str),
-    /// The login is answered with this.
+    /// The answer to the login.
     Login(&'static str),
 }
 
-/// Takes every mail for which no answer is left.
+/// Accepts every mail without a scripted answer.
 pub(crate) struct MailServer {
     port: u16,
     state: Arc<State>,
@@ -78,7 +78,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let (stream, _) = listener.accept().await.unwrap();
         state.connections.fetch_add(1, Ordering::SeqCst);
         let state = Arc::clone(&state);
-        // A client that goes away ends its conversation, and nothing else.
+        // A client that disconnects ends only its own session.
         conversations.spawn(async move { converse(stream, &state).await.unwrap_or(()) });
     }
 }
@@ -154,7 +154,7 @@ async fn say(stream: &mut BufReader<TcpStream>, text: &str) -> std::io::Result<(
 }
 
 impl State {
-    /// The next answer, if it is one of this kind.
+    /// The next answer, if it is of this kind.
     fn next<T>(&self, kind: impl Fn(Answer) -> Option<T>) -> Option<T> {
         let mut answers = self.answers.lock().unwrap();
         let found = kind(*answers.front()?)?;

@@ -1,4 +1,4 @@
-//! The mailer alone, on a database: what it does when senders and processes fail.
+//! The mailer alone, on a database: failures of senders and processes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ const AWAY: Result<(), SendError> = Err(SendError::Temporary(Failure::Unreachabl
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_whose_sender_died_before_saying_so_is_sent_again_as_the_same_mail_and_counted(
+async fn a_mail_with_an_unknown_outcome_is_sent_again_and_counted(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let folder = tempfile::tempdir().unwrap();
@@ -50,7 +50,7 @@ async fn a_mail_whose_sender_died_before_saying_so_is_sent_again_as_the_same_mai
     post.end().await;
 }
 
-/// It was taken up, or put off, while the clock was ahead.
+/// It was leased or postponed while the clock was ahead.
 #[rstest]
 #[tokio::test]
 async fn a_mail_that_is_due_in_a_year_is_sent_soon(
@@ -69,7 +69,7 @@ async fn a_mail_that_is_due_in_a_year_is_sent_soon(
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_that_is_being_sent_is_out_of_sight_of_others_for_as_long_as_it_takes(
+async fn a_mail_in_flight_stays_hidden_from_other_replicas(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut post = Post::new(store).await;
@@ -126,7 +126,7 @@ async fn eight_mails_are_sent_at_the_same_time_and_never_more(
     let gate = Gate::closed();
     post.start(gate.clone()).await;
     gate.reached_by(8).await;
-    // What is not in flight has not been taken from others either.
+    // Mails that are not in flight were not leased.
     assert_eq!(post.count("attempts = 0").await, 12);
     gate.open();
     post.come_to("sent", 20).await;
@@ -136,7 +136,7 @@ async fn eight_mails_are_sent_at_the_same_time_and_never_more(
 
 #[rstest]
 #[tokio::test]
-async fn asked_to_end_it_takes_up_nothing_more_and_records_what_is_in_flight(
+async fn on_stop_it_leases_nothing_and_records_what_is_in_flight(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut post = Post::new(store).await;
@@ -156,7 +156,7 @@ async fn asked_to_end_it_takes_up_nothing_more_and_records_what_is_in_flight(
 
 #[rstest]
 #[tokio::test]
-async fn a_failure_that_may_pass_is_tried_again_later_and_holds_up_nobody(
+async fn a_transient_failure_is_retried_later_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut post = Post::new(store).await;
@@ -230,7 +230,7 @@ async fn a_mail_that_is_not_yet_old_is_not_given_up(
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_of_a_kind_that_a_later_release_wrote_waits_for_it_and_holds_up_nothing(
+async fn a_mail_of_an_unknown_kind_waits_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut post = Post::new(store).await;

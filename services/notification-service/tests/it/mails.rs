@@ -1,11 +1,11 @@
-//! Mails as whoever gets them reads them.
+//! Mails from the recipient's view.
 
 use std::path::PathBuf;
 
 use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessageParser};
 
-/// A folder that takes mails.
+/// A folder for mails.
 pub(crate) struct Folder {
     path: PathBuf,
 }
@@ -19,7 +19,7 @@ impl Folder {
         std::fs::read(self.path.join(format!("{notification_id}.eml"))).unwrap()
     }
 
-    /// The names of all files, finished or not.
+    /// The names of all files, complete or not.
     pub(crate) fn names(&self) -> Vec<String> {
         let files = std::fs::read_dir(&self.path).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());

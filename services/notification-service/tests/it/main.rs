@@ -1,6 +1,7 @@
-//! The service from outside: events in through its broker, calls over its socket, mails out to a folder or a mail server.
+//! The service from outside: events in through its broker, calls over its socket, mails out to a folder or a mail
+//! server.
 //!
-//! The modules are test code for the lints as well, therefore `cfg(test)`.
+//! The modules have `cfg(test)`, so that lints treat them as test code.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The post office alone: a database with mails to be sent, and mailers on it.
+//! The mailer without the service: a database with pending mails, and mailers on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::world::{FROM, sealing_key, value};
 
-/// A database with mails to be sent, and mailers on it.
+/// A database with pending mails, and mailers on it.
 pub(crate) struct Post {
     pub(crate) store: Store,
     pub(crate) db: ::store::Database,
@@ -66,7 +66,7 @@ impl Post {
         letter.id
     }
 
-    /// Starts one more mailer, as another replica would: with a pool and signals of its own.
+    /// Starts another mailer, as another replica would: with its own pool and signals.
     pub(crate) async fn start(&mut self, sender: Arc<dyn MailSender>) {
         let store = Store::new(self.database.connect().await);
         self.start_on(store, sender, Duration::from_secs(30));
@@ -83,17 +83,17 @@ impl Post {
         self.mailers.spawn(mailer.run(self.stop.clone()));
     }
 
-    /// All mailers die where they stand.
+    /// Kills all mailers.
     pub(crate) async fn die(&mut self) {
         self.mailers.shutdown().await;
     }
 
-    /// Asks all mailers to end in order.
+    /// Asks all mailers to stop in order.
     pub(crate) fn ask_to_end(&self) {
         self.stop.cancel();
     }
 
-    /// Asks all mailers to end in order, and waits until they have.
+    /// Stops all mailers in order, and waits for their end.
     pub(crate) async fn end(&mut self) {
         self.ask_to_end();
         while let Some(ended) = self.mailers.join_next().await {

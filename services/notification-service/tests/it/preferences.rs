@@ -1,4 +1,4 @@
-//! What users want to be told: read, changed, and kept to.
+//! Mail preferences: read, changed, and applied.
 
 use contracts::notification::v1::{
     GetPreferencesRequest, Notification, NotificationKind, NotificationState, Preferences,
@@ -73,7 +73,7 @@ async fn everything_is_wanted_until_the_user_says_otherwise(
         update_time: None,
     };
     assert_eq!(get(&world, &user).await, expected);
-    // Also of whom no event has told yet: the token says that there is such a user.
+    // Also a user without any event so far: the token proves that the user exists.
     let newcomer = registered("eve@example.com", "Eve");
     assert_eq!(get(&world, &newcomer).await.etag, "\"0\"");
     world.stop().await;
@@ -81,7 +81,7 @@ async fn everything_is_wanted_until_the_user_says_otherwise(
 
 #[rstest]
 #[tokio::test]
-async fn an_update_writes_what_its_mask_names_and_answers_the_new_etag(
+async fn an_update_changes_the_masked_fields_and_returns_the_new_etag(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

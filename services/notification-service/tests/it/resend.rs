@@ -1,4 +1,4 @@
-//! `ResendNotification`: the same mail once more, as a notification of its own.
+//! `ResendNotification`: the same mail again, as a separate notification.
 
 use contracts::notification::v1::{Notification, NotificationState, ResendNotificationRequest};
 use futures::future::join_all;
@@ -27,7 +27,7 @@ async fn resend(
     Ok(answer.into_inner().notification.unwrap())
 }
 
-/// The notification, once it was sent.
+/// The notification, after it was sent.
 async fn sent(world: &World, notification_id: &str) -> Notification {
     eventually("the copy is sent", async || {
         let all = world.of_user("").await;
@@ -44,7 +44,7 @@ async fn sent(world: &World, notification_id: &str) -> Notification {
 
 #[rstest]
 #[tokio::test]
-async fn a_copy_says_the_same_to_the_address_of_today_with_a_message_id_of_its_own(
+async fn a_copy_has_the_text_the_current_address_and_a_new_message_id(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -137,10 +137,10 @@ async fn a_mail_has_five_copies_at_most_and_one_on_its_way(
 
 #[rstest]
 #[tokio::test]
-async fn what_is_pending_holds_a_code_or_is_erased_is_not_sent_once_more(
+async fn a_pending_code_or_erased_mail_is_not_sent_again(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    // Nobody listens on port 1: everything stays pending.
+    // No server listens on port 1: everything stays pending.
     let nowhere = || notification_service::sender::SmtpServer::parse("smtp://127.0.0.1:1").unwrap();
     let world = World::sending(store, |_| Delivery::Smtp(nowhere())).await;
     let user = registered("ada@example.com", "Ada");

@@ -1,4 +1,4 @@
-//! Events as the other services publish them.
+//! Events as other services publish them.
 
 use contracts::money::Money;
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped};
@@ -74,7 +74,7 @@ pub(crate) fn deleted(user: &UserCreated) -> UserDeleted {
     }
 }
 
-/// A request with a code that works for as long as a test takes.
+/// A request with a code that is valid for the duration of a test.
 pub(crate) fn verification(user: &UserCreated, code: &str) -> EmailVerificationRequested {
     EmailVerificationRequested {
         verification_id: Uuid::now_v7().to_string(),

@@ -10,10 +10,10 @@ use testkit::eventually_is;
 use tokio::sync::{Mutex, Semaphore};
 use uuid::Uuid;
 
-/// Sends what it is told to, how it is told to.
+/// A sender with scripted outcomes.
 #[derive(Default)]
 pub(crate) struct Scripted {
-    /// The first ones; what is not told succeeds.
+    /// The outcomes of the first mails; later ones succeed.
     pub(crate) outcomes: Mutex<Vec<Result<(), SendError>>>,
     pub(crate) sent: Mutex<Vec<Uuid>>,
 }
@@ -30,7 +30,7 @@ impl MailSender for Scripted {
     }
 }
 
-/// Lets a mail go on when the test says so, and tells how many wait.
+/// Holds mails until the test lets them go, and counts the waiting ones.
 pub(crate) struct Gate {
     waiting: AtomicUsize,
     pub(crate) most: AtomicUsize,
@@ -50,7 +50,7 @@ impl Gate {
         })
     }
 
-    /// Every mail fails that has waited at the gate.
+    /// Every mail that waits at the gate fails.
     pub(crate) fn fails_with(&self, failure: SendError) {
         self.failure.set(failure).unwrap();
     }
@@ -82,7 +82,7 @@ impl MailSender for Gate {
     }
 }
 
-/// Writes the file, and never gets to say so.
+/// Writes the file, and never returns.
 pub(crate) struct DiesAfterSending(pub(crate) Files);
 
 #[async_trait]
@@ -93,7 +93,7 @@ impl MailSender for DiesAfterSending {
     }
 }
 
-/// Sends each mail, and never gets to say so.
+/// Sends each mail, and never returns.
 #[derive(Default)]
 pub(crate) struct Silent {
     pub(crate) sent: Mutex<Vec<Uuid>>,
@@ -107,7 +107,7 @@ impl MailSender for Silent {
     }
 }
 
-/// Never comes to an end with this mail, and sends all others.
+/// Hangs at this mail, and sends all others.
 pub(crate) struct HangsAt(pub(crate) Uuid);
 
 #[async_trait]

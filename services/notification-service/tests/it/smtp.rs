@@ -1,4 +1,4 @@
-//! Through a mail server: what it takes, what it puts off, what it refuses, and when it says nothing.
+//! Through a mail server: mails that it accepts, postpones, refuses, or never answers.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_mail_that_is_put_off_is_sent_later(
     assert_eq!(outbox(&world.db).await.len(), 0);
 
     world.execute("UPDATE notification SET due_at_ms = 0").await;
-    // Whatever else is written wakes the mailer as well.
+    // Another mail wakes the mailer, too.
     world.publish(&registered("eve@example.com", "Eve")).await;
     let sent = world.notification(event_id, NotificationState::Sent).await;
     assert_eq!(sent.failure, "");
@@ -86,7 +86,7 @@ async fn a_mail_that_is_put_off_is_sent_later(
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_that_is_refused_has_failed_and_what_the_server_said_stays_out(
+async fn a_refused_mail_fails_without_the_servers_text(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let server = MailServer::start([Answer::Recipient("550 <ada@example.com> unknown")]).await;
@@ -115,7 +115,7 @@ async fn one_connection_serves_one_mail_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_connection_on_which_an_answer_is_missing_is_never_used_again() {
+async fn a_connection_with_a_missing_answer_is_never_reused() {
     let server = MailServer::start([Answer::Silence]).await;
     let smtp = Smtp::new(server.server());
     let (first, second) = (mail(), mail());
@@ -132,14 +132,14 @@ async fn a_connection_that_the_server_has_closed_is_replaced() {
     smtp.send(&mail()).await.unwrap();
     let other = MailServer::start([]).await;
     drop(server);
-    // The old server is gone for good, so its connection must not even be tried for the other one.
+    // The old server is gone, so its connection must not be reused for the other one.
     let gone = smtp.send(&mail()).await;
     assert_eq!(gone, Err(SendError::Temporary(Failure::Unreachable)));
     Smtp::new(other.server()).send(&mail()).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_wrong_before_there_is_a_mail_is_never_the_mails_fault() {
+async fn a_failure_before_the_mail_is_never_the_mails_failure() {
     let greeted = MailServer::start([Answer::Greeting("554 no mail today")]).await;
     let refused = Smtp::new(greeted.server()).send(&mail()).await;
     let expected = SendError::Temporary(Failure::NotAdmitted(554));
@@ -156,7 +156,7 @@ async fn what_is_wrong_before_there_is_a_mail_is_never_the_mails_fault() {
     let expected = SendError::Temporary(Failure::NotAdmitted(530));
     assert_eq!(refused, Err(expected));
 
-    // Nobody listens on port 1.
+    // No server listens on port 1.
     let nowhere = SmtpServer::parse("smtp://127.0.0.1:1").unwrap();
     let refused = Smtp::new(nowhere).send(&mail()).await;
     assert_eq!(refused, Err(SendError::Temporary(Failure::Unreachable)));

@@ -1,4 +1,4 @@
-//! What the service leaves in logs and traces: whoever looks for an event finds all of it, and no person.
+//! Logs and traces of the service: everything about an event, and no personal data.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::mail_server::{Answer, MailServer};
 use crate::world::{TRACEPARENT, World, registered};
 
-/// Everything that any test of this process logs.
+/// Everything that all tests of this process log.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -66,7 +66,7 @@ fn trace_id(traceparent: &str) -> &str {
 
 #[rstest]
 #[tokio::test]
-async fn one_trace_goes_from_the_event_through_the_mail_to_the_event_of_the_mail(
+async fn one_trace_spans_the_event_the_mail_and_the_mails_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

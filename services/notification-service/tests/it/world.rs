@@ -1,4 +1,4 @@
-//! One notification service that runs, with a database, a broker and a folder of mails of its own.
+//! One running notification service with its own database, broker and mail folder.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) const FROM: &str = "Angarium <noreply@angarium.test>";
 pub(crate) const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 pub(crate) struct World {
-    // First, so that what runs ends before what it runs on.
+    // First, so that tasks end before the resources that they use.
     running: Running,
     pub(crate) db: store::Database,
     pub(crate) tokens: Tokens,
@@ -59,7 +59,7 @@ impl World {
         Self::on(database, config, delivery).await
     }
 
-    /// The service reaches `database` by `config`, while the test looks into it directly.
+    /// The service connects to `database` with `config`; the test connects directly.
     pub(crate) async fn on(
         database: Database,
         config: DatabaseConfig,
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    /// Ends the service in order, and starts it anew on what it left.
+    /// Stops the service in order, and starts it again with the same resources.
     pub(crate) async fn restart(self) -> Self {
         self.running.stop().await;
         let delivery = Delivery::Folder(self.folder.path().join("mails"));
@@ -92,7 +92,7 @@ impl World {
         Folder::new(self.folder.path().join("mails"))
     }
 
-    /// Publishes `event` as the first of its aggregate, and answers its id.
+    /// Publishes `event` as version 1 of its aggregate, and returns its id.
     pub(crate) async fn publish<E: Event>(&self, event: &E) -> Uuid {
         let id = Uuid::now_v7();
         self.publish_as(id, event).await;
@@ -119,7 +119,7 @@ impl World {
         assert_eq!(self.broker.publish(&message).await, Confirmation::Routed);
     }
 
-    /// Waits until every event that was published has been settled, in one way or another.
+    /// Waits until every published event is handled, held or dead.
     pub(crate) async fn settled(&self) {
         eventually_is("the queue is empty", 0, async || {
             self.broker.messages(QUEUE).await
@@ -150,7 +150,7 @@ impl World {
         authorized(&token, message)
     }
 
-    /// All notifications of a user, or of all users where none is named.
+    /// All notifications of a user, or of all users if none is named.
     pub(crate) async fn of_user(&self, user_id: &str) -> Vec<Notification> {
         let request = ListNotificationsRequest {
             user_id: user_id.to_owned(),
@@ -160,7 +160,7 @@ impl World {
         self.list(request).await.unwrap().notifications
     }
 
-    /// The notification that `event_id` has caused, once it has come to this state.
+    /// The notification of `event_id`, after it has reached this state.
     pub(crate) async fn notification(
         &self,
         event_id: Uuid,
@@ -190,12 +190,12 @@ impl World {
         self.db.execute_unprepared(sql).await.unwrap();
     }
 
-    /// The one value that `sql` selects.
+    /// The value that `sql` selects.
     pub(crate) async fn value<T: TryGetable>(&self, sql: &str) -> T {
         value(&self.db, sql).await
     }
 
-    /// Ends the service, in order.
+    /// Stops the service in order.
     pub(crate) async fn stop(self) {
         self.running.stop().await;
     }
@@ -227,7 +227,7 @@ pub(crate) async fn value<T: TryGetable>(db: &store::Database, sql: &str) -> T {
     row.expect("a row").try_get_by_index(0).unwrap()
 }
 
-/// The key that this service and the user service have in common.
+/// The key that this service shares with the user service.
 pub(crate) fn sealing_key() -> MasterKey {
     MasterKey::well_known("MAIL_SEALING_KEY")
 }

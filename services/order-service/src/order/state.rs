@@ -27,9 +27,6 @@ pub struct IllegalTransition {
 
 impl State {
     /// The state after `step`.
-    ///
-    /// # Errors
-    /// If this state does not allow it.
     pub fn after(self, step: Step) -> Result<Self, IllegalTransition> {
         match (self, step) {
             (Self::Placed, Step::Confirm) => Ok(Self::Confirmed),

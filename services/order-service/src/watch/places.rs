@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_user_has_some_all_users_have_more_and_who_leaves_makes_room() {
+    fn users_and_process_have_limits_and_leaving_frees_a_place() {
         let places = Places::new(3, 2);
         let (ada, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let held = [places.take(ada).unwrap(), places.take(ada).unwrap()];

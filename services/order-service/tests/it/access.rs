@@ -1,4 +1,4 @@
-//! Who may do what: the owner their own, an admin everything, and nobody else learns even whether there is anything.
+//! Access: owners act on their own orders, admins on all; other users do not even learn whether an order exists.
 
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::samples::{new_id, parcel_of, tea_for};
 use crate::world::World;
 
-/// Somebody who calls.
+/// A caller.
 struct Caller {
     client: OrderServiceClient<Channel>,
     token: String,
@@ -52,7 +52,7 @@ impl Caller {
         Ok(answer.into_inner().order.unwrap())
     }
 
-    /// What is said of this order by each of the methods that name one and are not for admins alone.
+    /// The answers about this order from each method that names an order and is not only for admins.
     async fn about(&self, order_id: &str) -> [Result<(), Status>; 3] {
         let order_id = || order_id.to_owned();
         let mut client = self.client.clone();
@@ -71,7 +71,7 @@ impl Caller {
         ]
     }
 
-    /// What is answered by each of the methods for admins.
+    /// The answers of each method for admins.
     async fn as_admin(&self, order_id: &str, user_id: &str) -> [Result<(), Status>; 3] {
         let mut client = self.client.clone();
         let confirm = self.request(ConfirmOrderRequest {
@@ -99,7 +99,7 @@ fn assert_denied(answers: impl IntoIterator<Item = Result<(), Status>>) {
 
 #[rstest]
 #[tokio::test]
-async fn a_user_orders_for_themselves_and_reads_watches_and_cancels_their_own(
+async fn users_place_read_watch_and_cancel_their_own_orders(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -119,7 +119,7 @@ async fn a_user_orders_for_themselves_and_reads_watches_and_cancels_their_own(
 
 #[rstest]
 #[tokio::test]
-async fn of_anothers_order_a_user_learns_nothing_not_even_whether_there_is_one(
+async fn a_user_cannot_learn_whether_anothers_order_exists(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -133,7 +133,7 @@ async fn of_anothers_order_a_user_learns_nothing_not_even_whether_there_is_one(
 
 #[rstest]
 #[tokio::test]
-async fn a_user_places_no_order_for_another_whatever_else_is_wrong_with_it(
+async fn a_user_cannot_place_an_order_for_another_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -168,7 +168,7 @@ async fn only_an_admin_confirms_ships_and_sees_what_is_known_of_users(
     world.stop().await;
 }
 
-/// The key may be announced in a moment: a client that gets `UNAUTHENTICATED` would log its user out.
+/// The key may be announced in a moment; a client that gets `UNAUTHENTICATED` would log its user out.
 #[tokio::test]
 async fn a_token_of_a_key_that_is_not_known_yet_is_worth_a_retry() {
     let world = World::new(StoreKind::Sqlite).await;
@@ -200,10 +200,10 @@ async fn without_a_valid_token_nothing_is_said_at_all() {
         (Tokens::unknown().older(owner), "UNAUTHENTICATED"),
         (world.tokens.expired(owner), "TOKEN_EXPIRED"),
     ] {
-        let nobody = Caller::with(&world, token);
-        let mut answers = Vec::from(nobody.about(&order.order_id).await);
-        answers.extend(nobody.as_admin(&order.order_id, &order.user_id).await);
-        answers.push(nobody.place(tea_for("")).await.map(drop));
+        let anonymous = Caller::with(&world, token);
+        let mut answers = Vec::from(anonymous.about(&order.order_id).await);
+        answers.extend(anonymous.as_admin(&order.order_id, &order.user_id).await);
+        answers.push(anonymous.place(tea_for("")).await.map(drop));
         for answer in answers {
             let refused = answer.unwrap_err();
             assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");

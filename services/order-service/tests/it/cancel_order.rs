@@ -1,4 +1,4 @@
-//! Cancelling: once, with a reason, and told of by the order's second event.
+//! Cancelling: once, with a reason, published as the order's second event.
 
 use contracts::order::v1::{Order, OrderCancelled, OrderPlaced, OrderState};
 use futures::future::join_all;
@@ -12,7 +12,7 @@ use crate::world::World;
 
 #[rstest]
 #[tokio::test]
-async fn a_cancelled_order_keeps_all_that_it_was_and_has_time_and_reason(
+async fn a_cancelled_order_keeps_its_data_and_has_time_and_reason(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -85,7 +85,7 @@ async fn a_reason_may_be_left_out_or_long_but_not_too_long(
 
 #[rstest]
 #[tokio::test]
-async fn an_orders_events_tell_of_its_life_in_order_and_of_the_calls_behind_it(
+async fn an_orders_events_are_in_order_and_name_their_calls(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -153,8 +153,8 @@ async fn of_fifty_who_cancel_at_once_exactly_one_does(
     let versions: Vec<i64> = outbox.iter().map(|promised| promised.version).collect();
     assert_eq!(versions, [1, 2]);
     let cancelled = done.into_iter().next().unwrap().unwrap();
-    let told = outbox[1].decode::<OrderCancelled>();
-    assert_eq!(told.reason, cancelled.cancellation_reason);
+    let event = outbox[1].decode::<OrderCancelled>();
+    assert_eq!(event.reason, cancelled.cancellation_reason);
     assert_eq!(world.get(&order_id).await.unwrap(), cancelled);
     world.stop().await;
 }

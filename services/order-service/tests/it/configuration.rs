@@ -1,4 +1,4 @@
-//! The settings of the orders: their defaults, and what is refused.
+//! The settings of orders: defaults and invalid values.
 
 use std::ffi::OsString;
 
@@ -25,12 +25,12 @@ fn the_settings_defaults_are_those_of_the_code() {
 }
 
 #[test]
-fn an_order_waits_as_long_as_it_is_told_to() {
+fn an_order_waits_for_the_configured_time() {
     let config = load(&["--order-confirmation-time", "90min"]).unwrap();
     assert_eq!(config.own.confirmation_time.as_secs(), 90 * 60);
 }
 
-/// Whoever watches holds one of the calls that the server works on at a time.
+/// Each watcher occupies one of the server's concurrent calls.
 #[test]
 fn watchers_leave_calls_to_others() {
     let config = load(&["--grpc-max-in-flight", "100"]).unwrap();

@@ -1,4 +1,4 @@
-//! Confirming and shipping: what is answered, what is told, and what the state of an order forbids.
+//! Confirming and shipping: answers, events, and states that forbid it.
 
 use contracts::order::v1::{
     ConfirmOrderRequest, Order, OrderConfirmed, OrderShipped, OrderState, ShipOrderRequest,
@@ -13,7 +13,7 @@ use crate::world::World;
 
 #[rstest]
 #[tokio::test]
-async fn an_order_is_confirmed_and_shipped_and_each_is_told_by_its_event(
+async fn an_order_is_confirmed_and_shipped_and_each_is_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -74,7 +74,7 @@ async fn an_order_is_confirmed_and_shipped_and_each_is_told_by_its_event(
 
 #[rstest]
 #[tokio::test]
-async fn a_confirmed_order_can_still_be_cancelled_and_keeps_the_time_of_its_confirmation(
+async fn a_cancelled_order_keeps_its_confirm_time(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -89,7 +89,7 @@ async fn a_confirmed_order_can_still_be_cancelled_and_keeps_the_time_of_its_conf
 
 #[rstest]
 #[tokio::test]
-async fn what_the_state_forbids_is_refused_by_its_name_and_changes_nothing(
+async fn an_illegal_step_is_refused_and_changes_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -1,4 +1,4 @@
-//! An order that nobody confirms is cancelled when its time has run out, by a timer that outlives the process.
+//! An unconfirmed order is cancelled at its expiry time, by a timer that survives the process.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use testkit::{StoreKind, eventually_is};
 use crate::samples::{message, new_id};
 use crate::world::World;
 
-/// Orders that run out at once, and yet later than they are placed.
+/// Orders that expire immediately, but later than they are placed.
 fn impatient() -> OrderConfig {
     OrderConfig {
         confirmation_time: Duration::from_millis(1),
@@ -20,7 +20,7 @@ fn impatient() -> OrderConfig {
 
 #[rstest]
 #[tokio::test]
-async fn an_order_that_is_not_confirmed_in_time_is_cancelled_and_says_why(
+async fn an_unconfirmed_order_is_cancelled_with_a_reason(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::with_orders(store, impatient()).await;
@@ -38,10 +38,10 @@ async fn an_order_that_is_not_confirmed_in_time_is_cancelled_and_says_why(
 
     let outbox = world.outbox().await;
     assert_eq!(outbox.len(), 2, "{outbox:?}");
-    let told = outbox[1].decode::<OrderCancelled>();
-    assert_eq!(told.reason, cancelled.cancellation_reason);
-    assert_eq!(told.cancel_time, cancelled.cancel_time);
-    // What the expiry causes belongs to the call that has placed the order.
+    let event = outbox[1].decode::<OrderCancelled>();
+    assert_eq!(event.reason, cancelled.cancellation_reason);
+    assert_eq!(event.cancel_time, cancelled.cancel_time);
+    // The cancellation belongs to the call that placed the order.
     assert_eq!(outbox[1].correlation_id, outbox[0].correlation_id);
     world.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The database is away: callers are told soon and in their own terms, events wait, and nothing has to be restarted.
+//! The database is unavailable: callers get an early and clear error, events wait, and no restart is needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +26,11 @@ use uuid::Uuid;
 use crate::samples::{created, new_id, tea_for};
 use crate::world::World;
 
-/// Beyond this a caller has given up. The pool itself is asked to give up much sooner.
+/// The time after which a caller has given up. The pool gives up much earlier.
 const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself() {
+async fn without_its_database_the_service_is_unavailable_and_recovers() {
     let database = Database::create(StoreKind::Postgres).await;
     let proxy = Proxy::before(database.url()).await;
     let mut config = database.config();
@@ -51,14 +51,14 @@ async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself(
         world.get(&order.order_id).await
     });
     assert_eq!(shown.await, order);
-    // The user who registered meanwhile.
+    // A user who registered meanwhile.
     world.knows(&user_id).await;
     world.place(tea_for(&user_id)).await.unwrap();
     assert_eq!(world.outbox().await.len(), 2);
     world.stop().await;
 }
 
-/// Nothing restarts a process because of this name: it is for those who watch.
+/// No supervisor restarts a process because of this name: it is for monitoring.
 #[tokio::test]
 async fn health_names_a_consumer_that_waits_for_its_database() {
     let database = Database::create(StoreKind::Postgres).await;
@@ -85,7 +85,7 @@ async fn health_names_a_consumer_that_waits_for_its_database() {
     world.stop().await;
 }
 
-/// Without the engine, which would take its own turns at waiting for the lock.
+/// Without the engine, which would also wait for the lock.
 #[tokio::test]
 async fn while_its_file_is_locked_the_service_is_unavailable() {
     let database = Database::create(StoreKind::Sqlite).await;
@@ -101,7 +101,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     let other = database.connect().await;
     let locked = ::store::Transaction::begin(&other);
     let locked = locked.await.unwrap();
-    // One waits for the file, the other one for its turn to write.
+    // One waits for the file, the other for its turn to write.
     let both = async || {
         let cancelling = CancelOrderRequest {
             order_id: new_id(),
@@ -122,7 +122,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     assert_eq!(reason(&cancelled.unwrap_err()), "ORDER_NOT_FOUND");
 }
 
-/// SQLite's own limit stands in for the disk. It belongs to one connection.
+/// SQLite's page limit simulates the disk. It belongs to one connection.
 #[tokio::test]
 async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
     let database = Database::create(StoreKind::Sqlite).await;
@@ -176,7 +176,7 @@ async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
     assert_eq!(kept, taken + 6);
 }
 
-/// As the layer hands it over that has verified the token.
+/// As the authentication layer passes it on.
 fn of_admin<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Caller {
@@ -192,7 +192,7 @@ async fn soon<T>(answer: impl Future<Output = T>) -> T {
     answer.unwrap_or_else(|_| panic!("no answer within {SOON:?}"))
 }
 
-/// In words for a caller: no statement, no driver, no path.
+/// For callers: no statement, no driver, no path.
 fn assert_unavailable<T: std::fmt::Debug>(answer: Result<T, Status>) {
     let status = answer.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");

@@ -1,4 +1,4 @@
-//! Showing an order, and naming one at all.
+//! Reading an order, and invalid ids.
 
 use rstest::rstest;
 use testkit::{StoreKind, reason, violated_fields};

@@ -1,4 +1,4 @@
-//! Listing: newest first, by state and by user, page by page, and nobody else's.
+//! Listing: newest first, by state and by user, page by page, and only the caller's own.
 
 use contracts::order::v1::{ListOrdersRequest, Order, OrderState, PlaceOrderRequest};
 use rstest::rstest;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::samples::{line, money, new_id, tea_for};
 use crate::world::World;
 
-/// One page, as whoever `token` stands for.
+/// One page, in a call with `token`.
 async fn page(
     world: &World,
     token: &str,
@@ -23,7 +23,7 @@ async fn page(
     Ok((answer.orders, answer.next_page_token))
 }
 
-/// All pages, one after the other.
+/// All pages in sequence.
 async fn all(world: &World, token: &str, mut request: ListOrdersRequest) -> Vec<Order> {
     let mut orders = Vec::new();
     loop {
@@ -94,7 +94,7 @@ async fn an_order_that_comes_between_two_pages_moves_nothing(
 
 #[rstest]
 #[tokio::test]
-async fn a_list_holds_what_agrees_with_state_and_user_and_nothing_else(
+async fn a_list_has_exactly_the_orders_of_its_state_and_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -136,7 +136,7 @@ async fn a_list_holds_what_agrees_with_state_and_user_and_nothing_else(
 
 #[rstest]
 #[tokio::test]
-async fn a_token_of_another_list_is_refused_together_with_what_else_is_wrong(
+async fn a_token_of_another_list_is_refused_with_all_other_violations(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -174,7 +174,7 @@ async fn a_token_of_another_list_is_refused_together_with_what_else_is_wrong(
     world.stop().await;
 }
 
-/// Each order as large as it may be: all of them together would be more than an answer holds.
+/// Each order has the maximum size: all of them together exceed one answer.
 #[rstest]
 #[tokio::test]
 async fn a_page_of_large_orders_ends_before_it_is_too_large(

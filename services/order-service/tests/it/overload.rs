@@ -1,4 +1,4 @@
-//! More events than the broker takes: while it is away, orders are taken for as long as their events may wait.
+//! The broker is unreachable: orders are accepted as long as their events may wait.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use tonic_types::StatusExt as _;
 
 use crate::samples::tea_for;
 use crate::subscriber;
-use crate::world::{World, nobody};
+use crate::world::{World, no_broker};
 
 #[rstest]
 #[tokio::test]
-async fn without_a_broker_from_the_start_orders_are_taken_until_their_events_are_overdue(
+async fn without_a_broker_orders_are_taken_until_events_are_overdue(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
-    let world = World::without_patience(store, broker, nobody()).await;
+    let world = World::without_patience(store, broker, no_broker()).await;
     let user_id = world.known_here().await;
 
     let taken = place_until_refused(&world, &user_id).await;
-    // Nothing that was answered is lost, and what writes nothing is still served.
+    // Nothing that was acknowledged is lost, and reads still work.
     assert_eq!(world.outbox().await.len(), taken.len());
     let refused = world.cancel(&taken[0].order_id, "").await.unwrap_err();
     assert_over_budget(&refused);
@@ -36,7 +36,7 @@ async fn without_a_broker_from_the_start_orders_are_taken_until_their_events_are
 
 #[rstest]
 #[tokio::test]
-async fn when_the_broker_is_back_orders_are_taken_again_and_no_event_is_lost(
+async fn after_the_brokers_return_orders_go_on_and_no_event_is_lost(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
@@ -58,17 +58,17 @@ async fn when_the_broker_is_back_orders_are_taken_again_and_no_event_is_lost(
         world.count(pending).await
     })
     .await;
-    // Each is another aggregate. In between the broker may have got one twice.
+    // Each is another aggregate. The broker may have received one twice.
     let mut missing: Vec<&str> = orders.iter().map(|order| order.order_id.as_str()).collect();
     let mut subscriber = world.subscriber().await;
     while !missing.is_empty() {
-        let told = order_id(&subscriber.receive().await);
-        missing.retain(|order_id| *order_id != told);
+        let received = order_id(&subscriber.receive().await);
+        missing.retain(|order_id| *order_id != received);
     }
     world.stop().await;
 }
 
-/// A way to the RabbitMQ of the test that can be cut, and how a service takes it.
+/// A proxy to the test's RabbitMQ that can be cut, and the service's broker through it.
 async fn by_way_of_a_proxy(broker: &Broker) -> (Proxy, transport::Broker) {
     let transport::Broker::RabbitMq(direct) =
         broker.of_services([&DEFINITION.participant().topology()])
@@ -81,7 +81,7 @@ async fn by_way_of_a_proxy(broker: &Broker) -> (Proxy, transport::Broker) {
     (proxy, reached)
 }
 
-/// The orders that were taken: at least one, because nothing has waited before it.
+/// The accepted orders: at least one, because nothing waited before it.
 async fn place_until_refused(world: &World, user_id: &str) -> Vec<Order> {
     let mut taken = vec![world.place(tea_for(user_id)).await.unwrap()];
     let refused = eventually("orders are refused", async || {

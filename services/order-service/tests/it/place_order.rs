@@ -1,4 +1,4 @@
-//! Placing: what is answered, what is stored, and what is published.
+//! Placing: answers, rows and events.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::world::World;
 
 #[rstest]
 #[tokio::test]
-async fn an_order_is_answered_as_given_with_its_total_and_shown_as_answered(
+async fn an_order_is_returned_with_its_total_and_read_unchanged(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -42,7 +42,7 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
 ) {
     let world = World::new(store).await;
     let user_id = world.known_user().await;
-    // An event has 64 KiB at most: the most of everything still fits.
+    // An event has at most 64 KiB: the largest order still fits.
     let widest = "🫖".repeat(64);
     let order = PlaceOrderRequest {
         user_id: user_id.clone(),
@@ -72,7 +72,7 @@ async fn the_limits_themselves_are_taken_and_kept_exactly(
 
 #[rstest]
 #[tokio::test]
-async fn an_order_for_a_user_who_is_not_known_here_is_refused_and_leaves_nothing(
+async fn an_order_for_an_unknown_user_is_refused_and_leaves_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -85,7 +85,7 @@ async fn an_order_for_a_user_who_is_not_known_here_is_refused_and_leaves_nothing
     let resource = details.resource_info().unwrap();
     assert_eq!(resource.resource_type, "angarium.user.v1.User");
     assert_eq!(resource.resource_name, unknown);
-    // Of somebody who has just registered it may be heard at any moment.
+    // The event of a user who has just registered may arrive at any moment.
     let wait = details.retry_info().unwrap().retry_delay.unwrap();
     assert!(wait > Duration::ZERO && wait < Duration::from_secs(1));
 
@@ -96,12 +96,12 @@ async fn an_order_for_a_user_who_is_not_known_here_is_refused_and_leaves_nothing
 
 #[rstest]
 #[tokio::test]
-async fn every_placed_order_is_told_of_by_one_event_of_its_own(
+async fn every_placed_order_is_published_as_one_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
     let user_id = world.known_user().await;
-    // The same twice is two orders: nothing in a request says that it is the one before.
+    // The same request twice is two orders: without a request id, it is not a repetition.
     let first = world.place(tea_for(&user_id)).await.unwrap();
     let second = world.place(tea_for(&user_id)).await.unwrap();
     assert_ne!(first.order_id, second.order_id);

@@ -1,4 +1,4 @@
-//! The binary, and what operators see of the service.
+//! The binary and its command line.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::world::World;
 
 #[test]
-fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
+fn a_process_without_settings_names_all_required_ones() {
     let binary = env!("CARGO_BIN_EXE_order-service");
     let output = Command::new(binary).env_clear().output().unwrap();
     assert_eq!(output.status.code(), Some(BAD_CONFIGURATION));
@@ -21,7 +21,7 @@ fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
 }
 
 #[tokio::test]
-async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
+async fn health_has_names_for_the_service_and_its_broker() {
     let world = World::new(StoreKind::Sqlite).await;
     for name in [
         "angarium.order.v1.OrderService",
@@ -40,5 +40,5 @@ async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
     world.stop().await;
 }
 
-/// As every process of ours: told wrongly.
+/// The exit code for a wrong configuration, in all of our programs.
 const BAD_CONFIGURATION: i32 = 64;

@@ -1,4 +1,4 @@
-//! Many who want to change one order at the same time: exactly one does, and all others are told why they did not.
+//! Concurrent changes of one order: exactly one succeeds, and the others get the reason.
 
 use contracts::order::v1::{ConfirmOrderRequest, Order, OrderState};
 use futures::future::join_all;
@@ -10,7 +10,7 @@ use crate::world::World;
 
 const MANY: usize = 50;
 
-/// The one that has succeeded, and how the others were refused.
+/// The successful answer, and the refusals of the others.
 fn winner(answers: Vec<Result<Order, Status>>) -> (Order, Vec<Status>) {
     let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     let refused: Vec<Status> = refused.into_iter().map(Result::unwrap_err).collect();
@@ -38,7 +38,7 @@ async fn of_fifty_who_confirm_at_once_exactly_one_does(
 
 #[rstest]
 #[tokio::test]
-async fn of_fifty_who_know_the_same_version_one_wins_and_the_others_have_to_read_again(
+async fn of_fifty_changes_with_one_etag_exactly_one_wins(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

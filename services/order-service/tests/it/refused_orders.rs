@@ -1,4 +1,4 @@
-//! What is not an order: every field that is wrong is named, and nothing is written.
+//! Invalid orders: every invalid field is named, and nothing is written.
 
 use contracts::order::v1::{OrderLine, PlaceOrderRequest};
 use rstest::rstest;
@@ -13,7 +13,7 @@ fn fine() -> OrderLine {
     line("CUP", 1, money("EUR", 1, 0))
 }
 
-/// How the answer describes what is wrong with its first field.
+/// The description of the first violation.
 fn description(refused: &Status) -> String {
     let details = refused.get_error_details();
     let violations = &details.bad_request().unwrap().field_violations;
@@ -22,7 +22,7 @@ fn description(refused: &Status) -> String {
 
 #[rstest]
 #[tokio::test]
-async fn every_invalid_field_is_named_at_once_by_its_path_and_nothing_is_written(
+async fn every_invalid_field_is_named_and_nothing_is_written(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -46,7 +46,7 @@ async fn every_invalid_field_is_named_at_once_by_its_path_and_nothing_is_written
     };
     let refused = world.place(wrong).await.unwrap_err();
     assert_eq!(reason(&refused), "VALIDATION_FAILED");
-    // First what the contract says, then what only an order can.
+    // First the contract's rules, then the domain's.
     assert_eq!(
         violated_fields(&refused),
         [
@@ -76,7 +76,7 @@ async fn every_invalid_field_is_named_at_once_by_its_path_and_nothing_is_written
     world.stop().await;
 }
 
-/// PostgreSQL keeps no text with a zero in it: such a request must not get that far.
+/// PostgreSQL cannot store NUL in text: such a request must be refused earlier.
 #[rstest]
 #[tokio::test]
 async fn a_zero_in_a_text_is_the_callers_mistake(
@@ -98,7 +98,7 @@ async fn a_zero_in_a_text_is_the_callers_mistake(
 }
 
 #[tokio::test]
-async fn too_many_lines_are_refused_together_with_what_else_is_wrong_with_them() {
+async fn too_many_lines_are_refused_with_all_other_violations() {
     let world = World::new(StoreKind::Sqlite).await;
     let user_id = world.known_user().await;
     let mut request = PlaceOrderRequest {
@@ -114,7 +114,7 @@ async fn too_many_lines_are_refused_together_with_what_else_is_wrong_with_them()
     let refused = world.place(request.clone()).await.unwrap_err();
     assert_eq!(violated_fields(&refused), ["lines", "lines[100].quantity"]);
 
-    // However many there are, the answer stays one that a client can take.
+    // Many violations still fit into an answer that a client can read.
     request.lines = vec![OrderLine::default(); 10_000];
     let refused = world.place(request).await.unwrap_err();
     assert_eq!(violated_fields(&refused)[..2], ["lines", "lines[0].sku"]);

@@ -1,4 +1,4 @@
-//! Calls that are made again with the `request_id` of the first: one effect, one event, one answer.
+//! Repeated calls with a `request_id`: one effect, one event, one answer.
 
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::samples::{new_id, parcel_of, tea_for};
 use crate::world::World;
 
-/// Of fifty calls each.
+/// Rounds of fifty calls each.
 const ROUNDS: u64 = 5;
 
 /// Always with the same id.
@@ -33,7 +33,7 @@ fn tea_once_for(user_id: &str) -> PlaceOrderRequest {
 
 #[rstest]
 #[tokio::test]
-async fn of_fifty_equal_calls_at_once_one_places_an_order_and_all_get_it(
+async fn fifty_equal_calls_place_one_order_and_all_get_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -46,18 +46,18 @@ async fn of_fifty_equal_calls_at_once_one_places_an_order_and_all_get_it(
             assert_eq!(answer.as_ref().unwrap(), first);
         }
         assert_eq!(world.count_orders().await, round);
-        let told = world.outbox().await;
-        assert_eq!(told.len() as u64, round);
-        assert_eq!(told.last().unwrap().aggregate_id, first.order_id);
+        let events = world.outbox().await;
+        assert_eq!(events.len() as u64, round);
+        assert_eq!(events.last().unwrap().aggregate_id, first.order_id);
     }
     assert_eq!(world.timers().await as u64, ROUNDS);
     world.stop().await;
 }
 
-/// Each of them is one effect and one answer, although the order would not take it twice.
+/// Each has one effect and one answer, although the order would refuse it the second time.
 #[rstest]
 #[tokio::test]
-async fn of_fifty_equal_calls_at_once_one_changes_the_order_and_all_see_it_done(
+async fn fifty_equal_calls_change_the_order_once_and_all_see_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -89,7 +89,7 @@ async fn of_fifty_equal_calls_at_once_one_changes_the_order_and_all_see_it_done(
 
 #[rstest]
 #[tokio::test]
-async fn a_replay_gets_the_first_answer_from_a_process_that_did_not_give_it(
+async fn a_replay_gets_the_first_answer_from_another_process(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -106,10 +106,10 @@ async fn a_replay_gets_the_first_answer_from_a_process_that_did_not_give_it(
     world.stop().await;
 }
 
-/// It may have to be erased before the answer is.
+/// It may have to be erased before the answer expires.
 #[rstest]
 #[tokio::test]
-async fn what_somebody_has_written_is_not_kept_with_the_answer(
+async fn texts_by_people_are_not_stored_with_the_answer(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -133,7 +133,7 @@ async fn what_somebody_has_written_is_not_kept_with_the_answer(
     world.stop().await;
 }
 
-/// The id stands for a call of its caller, not for whoever else comes upon it.
+/// The id identifies a call of its caller; other callers cannot use it.
 #[rstest]
 #[tokio::test]
 async fn a_request_id_is_its_callers_own(
@@ -155,7 +155,7 @@ async fn a_request_id_is_its_callers_own(
 
 #[rstest]
 #[tokio::test]
-async fn a_replay_gets_the_first_answer_whatever_has_become_of_the_order(
+async fn a_replay_gets_the_first_answer_after_later_changes(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -165,7 +165,7 @@ async fn a_replay_gets_the_first_answer_whatever_has_become_of_the_order(
     let cancel = CancelOrderRequest {
         order_id: placed.order_id.clone(),
         reason: "too late".to_owned(),
-        // The same id is another call of another method.
+        // The same id of another method is another call.
         request_id: request.request_id.clone(),
         ..CancelOrderRequest::default()
     };
@@ -180,7 +180,7 @@ async fn a_replay_gets_the_first_answer_whatever_has_become_of_the_order(
 
 #[rstest]
 #[tokio::test]
-async fn another_order_with_the_same_id_is_refused_and_a_failed_one_may_be_repeated(
+async fn a_reused_id_is_refused_and_a_failed_call_may_be_repeated(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

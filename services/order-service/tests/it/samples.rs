@@ -1,4 +1,4 @@
-//! What tests order, and how users come to be known.
+//! Sample orders, and events that make users known.
 
 use contracts::money::Money;
 use contracts::order::v1::{OrderLine, PlaceOrderRequest, ShipOrderRequest};
@@ -9,14 +9,14 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use uuid::Uuid;
 
-/// When every event happened that tests send, in Unix seconds.
+/// The time of all events in tests, in Unix seconds.
 pub(crate) const EVENT_SECONDS: i64 = 1_700_000_000;
 
 pub(crate) fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// Tells that this user has registered, as the `version`th event about them.
+/// The event that this user has registered, with this version.
 pub(crate) fn created(user_id: &str, version: i64) -> Message {
     let user = UserCreated {
         user_id: user_id.to_owned(),
@@ -66,7 +66,7 @@ fn envelope(aggregate_id: &str, version: i64) -> Envelope {
     }
 }
 
-/// An event of the contracts that holds nothing but the id of its aggregate.
+/// An event of the contracts with only the id of its aggregate.
 pub(crate) fn bare(info: &EventInfo, aggregate_id: &str, version: i64) -> Message {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let mut messages = set.file.iter().flat_map(|file| {
@@ -104,7 +104,7 @@ pub(crate) fn line(sku: &str, quantity: i32, unit_price: Money) -> OrderLine {
     }
 }
 
-/// Two lines that add up to 17.45 EUR, both of them with nanos that carry.
+/// Two lines with a total of 17.45 EUR; both have nanos that carry.
 pub(crate) fn tea_for(user_id: &str) -> PlaceOrderRequest {
     PlaceOrderRequest {
         user_id: user_id.to_owned(),
@@ -116,7 +116,7 @@ pub(crate) fn tea_for(user_id: &str) -> PlaceOrderRequest {
     }
 }
 
-/// The order is on its way.
+/// A request to ship the order.
 pub(crate) fn parcel_of(order_id: &str) -> ShipOrderRequest {
     ShipOrderRequest {
         order_id: order_id.to_owned(),

@@ -1,4 +1,4 @@
-//! Somebody who wants to hear of orders.
+//! A subscriber of the events of orders.
 
 use contracts::Event;
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
@@ -17,7 +17,7 @@ impl Subscriber {
         Self(transport.receiver(QUEUE, 20).await.unwrap())
     }
 
-    /// The next event that the broker brings.
+    /// The next event from the broker.
     pub(crate) async fn receive(&mut self) -> Message {
         let delivery = self.0.receive().await.unwrap();
         self.0.acknowledge(Ack::One(delivery.tag)).await.unwrap();
@@ -25,7 +25,7 @@ impl Subscriber {
     }
 }
 
-/// From now on the broker keeps what is published about orders.
+/// From now on, the broker stores events of orders.
 pub(crate) async fn declare(broker: &Broker) {
     broker.transport(topology()).declare().await.unwrap();
 }

@@ -29,7 +29,7 @@ const TABLES: [&str; 13] = [
     "known_user",
 ];
 
-/// The release after this one: each table has one more column.
+/// The next release: each table has one more column.
 struct NextRelease;
 
 impl MigratorTrait for NextRelease {
@@ -91,7 +91,7 @@ async fn a_schema_of_the_next_release_disturbs_nothing(
     world.stop().await;
 }
 
-/// Calls and events that use each of the tables.
+/// Calls and events that use each table.
 async fn everything_works(world: &World) {
     let user_id = world.known_user().await;
     let mut request = tea_for(&user_id);

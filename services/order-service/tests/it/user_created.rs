@@ -1,4 +1,4 @@
-//! What the service learns of users, and what it makes of events that come twice, too early, or are wrong.
+//! The view of users, and events that are repeated, early or invalid.
 
 use rstest::rstest;
 use testkit::StoreKind;
@@ -24,7 +24,7 @@ async fn orders_are_taken_for_a_user_from_the_event_on(
 
 #[rstest]
 #[tokio::test]
-async fn a_user_who_is_told_of_again_is_known_once(
+async fn a_repeated_user_event_is_handled_once(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -54,7 +54,7 @@ async fn an_event_that_overtakes_waits_for_the_one_before_it(
     world.send(&second).await;
     world.becomes(&second, "waiting").await;
     assert_eq!(world.count_users().await, 0);
-    // It is in nobody's way.
+    // It blocks nothing.
     world.known_user().await;
 
     world.send(&first).await;
@@ -87,14 +87,14 @@ async fn a_users_event_of_an_unknown_type_leaves_no_gap(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_about_nobody_is_dead_with_its_cause_while_the_queue_goes_on(
+async fn an_event_with_an_invalid_user_is_dead_and_the_queue_goes_on(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
-    let nobody = created("ada", 1);
-    world.send(&nobody).await;
-    world.becomes(&nobody, "dead").await;
-    let (_, cause) = world.inbox(&nobody).await.unwrap();
+    let invalid = created("ada", 1);
+    world.send(&invalid).await;
+    world.becomes(&invalid, "dead").await;
+    let (_, cause) = world.inbox(&invalid).await.unwrap();
     let cause = cause.unwrap();
     assert!(cause.starts_with("user_id is not a UUID"), "{cause}");
 
@@ -104,7 +104,7 @@ async fn an_event_about_nobody_is_dead_with_its_cause_while_the_queue_goes_on(
     world.stop().await;
 }
 
-/// Whatever form the event has the id in, calls have it in one.
+/// Calls use one form of the id, independent of the form in the event.
 #[rstest]
 #[tokio::test]
 async fn a_users_id_is_known_in_the_form_that_calls_use(

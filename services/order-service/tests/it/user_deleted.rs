@@ -1,5 +1,4 @@
-//! A user is deleted: their open orders are cancelled, however many there are, what was written about the others is erased,
-//! and no further order is taken.
+//! A deleted user: all open orders are cancelled, texts in the others are erased, and no new order is accepted.
 
 use contracts::order::v1::{OrderState, UserViewState};
 use futures::future::join_all;
@@ -13,7 +12,7 @@ use uuid::Uuid;
 use crate::samples::{deleted, new_id, tea_for, updated};
 use crate::world::World;
 
-/// More than are cancelled in one transaction.
+/// More than one transaction cancels.
 const MANY: usize = 120;
 
 async fn settled(world: &World) {
@@ -33,7 +32,7 @@ async fn all_open_orders_of_a_deleted_user_are_cancelled_and_no_other(
     let user_id = world.known_user().await;
     let mut orders = Vec::new();
     while orders.len() < MANY {
-        // Not all at once: who waits too long to begin is refused.
+        // In small groups, because a call that waits too long to begin is refused.
         let placed = join_all((0..5).map(|_| world.place(tea_for(&user_id)))).await;
         orders.extend(placed.into_iter().map(Result::unwrap));
     }
@@ -59,10 +58,10 @@ async fn all_open_orders_of_a_deleted_user_are_cancelled_and_no_other(
     assert_eq!(world.get(&others.order_id).await.unwrap(), others);
     assert_eq!(world.timers().await, 1);
 
-    let mut told = world.outbox().await;
-    told.retain(|promised| promised.event_type == "angarium.order.v1.OrderCancelled");
-    assert_eq!(told.len(), MANY - 1);
-    for promised in told {
+    let mut events = world.outbox().await;
+    events.retain(|promised| promised.event_type == "angarium.order.v1.OrderCancelled");
+    assert_eq!(events.len(), MANY - 1);
+    for promised in events {
         let id = &promised.aggregate_id;
         assert!(orders.iter().any(|order| order.order_id == *id), "{id}");
         assert_eq!(
@@ -75,7 +74,7 @@ async fn all_open_orders_of_a_deleted_user_are_cancelled_and_no_other(
 
 #[rstest]
 #[tokio::test]
-async fn what_was_written_about_the_orders_of_a_deleted_user_is_erased(
+async fn texts_about_the_orders_of_a_deleted_user_are_erased(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -115,7 +114,7 @@ async fn no_order_is_taken_for_a_deleted_user(
     world.stop().await;
 }
 
-/// Each order is either refused or, had it been taken before the deletion, cancelled.
+/// Each order is either refused or, if it was accepted before the deletion, cancelled.
 #[rstest]
 #[tokio::test]
 async fn an_order_that_races_with_the_deletion_does_not_stay_open(
@@ -139,7 +138,7 @@ async fn an_order_that_races_with_the_deletion_does_not_stay_open(
     world.stop().await;
 }
 
-/// SQLite has one writer anyway.
+/// SQLite has only one writer.
 #[tokio::test]
 async fn while_an_order_is_being_placed_its_user_is_not_deleted() {
     let world = World::new(StoreKind::Postgres).await;
@@ -158,12 +157,12 @@ async fn while_an_order_is_being_placed_its_user_is_not_deleted() {
 
 #[rstest]
 #[tokio::test]
-async fn a_deletion_is_settled_by_the_next_start_where_the_process_has_died(
+async fn the_next_start_completes_a_deletion_after_a_crash(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
     let order = world.placed_order().await;
-    // As the handler leaves it, with nobody there who is told.
+    // As the handler leaves it, without a signal.
     let marked = format!(
         "UPDATE known_user SET deleted_at_ms = 1, correlation_id = 'c' WHERE user_id = '{}'",
         order.user_id
@@ -194,7 +193,7 @@ async fn who_is_deleted_before_being_heard_of_is_deleted(
 
 #[rstest]
 #[tokio::test]
-async fn a_change_of_a_user_is_shown_as_heard_of_and_changes_nothing_else(
+async fn a_change_of_a_user_only_updates_the_view(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

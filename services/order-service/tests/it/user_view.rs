@@ -1,4 +1,4 @@
-//! What the service knows of users, and how far behind it says that it is.
+//! The view of users, and its reported age.
 
 use contracts::order::v1::{UserView, UserViewState};
 use contracts::user::v1::UserDeleted;
@@ -32,7 +32,7 @@ async fn who_has_not_been_heard_of_is_unknown_and_that_is_an_answer(
 
 #[rstest]
 #[tokio::test]
-async fn a_user_is_shown_with_the_last_event_its_time_and_when_it_was_handled(
+async fn a_view_has_the_last_event_with_event_and_handle_time(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -53,7 +53,8 @@ async fn a_user_is_shown_with_the_last_event_its_time_and_when_it_was_handled(
     world.stop().await;
 }
 
-/// One that the contracts gain later included: it has no line in the table, and yet moves the version and keeps nothing waiting.
+/// Also an event that is added to the contracts later: it has no line in the table, but updates the version and blocks
+/// nothing.
 #[rstest]
 #[tokio::test]
 async fn every_event_of_a_user_moves_the_version_that_is_shown(
@@ -82,7 +83,7 @@ async fn every_event_of_a_user_moves_the_version_that_is_shown(
 
 #[rstest]
 #[tokio::test]
-async fn the_latest_event_is_the_last_that_was_handled_of_whichever_user(
+async fn the_latest_event_is_the_last_handled_one_of_any_user(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

@@ -1,4 +1,4 @@
-//! Watching: the order as it is, then each change once and in order, until there are no more.
+//! Watching: the current order, then each change once and in order, until the final state.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn watch_at(world: &World, channel: Channel, order_id: &str) -> Result<Ans
     let mut request = world.of_admin(WatchOrderRequest {
         order_id: order_id.to_owned(),
     });
-    // What never comes is then an error, and no test that hangs.
+    // With a time-out, a missing message is an error and not a hanging test.
     request.set_timeout(PATIENCE);
     let answer = OrderServiceClient::new(channel)
         .watch_order(request)
@@ -45,7 +45,7 @@ async fn assert_ended(answers: &mut Answers) {
 
 #[rstest]
 #[tokio::test]
-async fn a_watcher_sees_the_order_as_it_is_then_each_change_and_then_the_end(
+async fn a_watcher_gets_the_current_order_each_change_and_the_end(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -69,10 +69,10 @@ async fn a_watcher_sees_the_order_as_it_is_then_each_change_and_then_the_end(
     world.stop().await;
 }
 
-/// The watcher asks for nothing in between, so all of it has happened by the time that it looks.
+/// The watcher reads nothing meanwhile, so all changes have happened by the time it reads.
 #[rstest]
 #[tokio::test]
-async fn a_watcher_that_falls_behind_sees_every_state_once_and_in_order(
+async fn a_slow_watcher_sees_every_state_once_and_in_order(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -155,13 +155,13 @@ async fn watching_ends_when_the_server_does_and_goes_on_at_another(
 }
 
 #[tokio::test]
-async fn watching_ends_at_the_clients_deadline_and_gives_its_place_back() {
+async fn watching_ends_at_the_clients_deadline_and_frees_its_place() {
     let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
     let placed = world.placed_order().await;
     let mut request = world.of_admin(WatchOrderRequest {
         order_id: placed.order_id.clone(),
     });
-    // Past the header a client may have no timer of its own: then the server's has to end it.
+    // A client may have no timer of its own: then the server's must end the stream.
     let metadata = request.metadata_mut();
     metadata.insert("grpc-timeout", "300m".parse().unwrap());
     let answer = OrderServiceClient::new(world.channel())
@@ -203,7 +203,7 @@ async fn no_more_watch_than_there_are_places_and_who_goes_makes_room() {
 }
 
 #[tokio::test]
-async fn who_watches_as_many_as_one_caller_may_is_refused_and_others_are_not() {
+async fn a_caller_at_the_limit_is_refused_and_others_are_not() {
     let few = OrderConfig {
         max_watchers_per_caller: 2,
         ..OrderConfig::default()
@@ -232,7 +232,7 @@ async fn who_watches_as_many_as_one_caller_may_is_refused_and_others_are_not() {
     let details = refused.get_error_details();
     let violation = &details.quota_failure().unwrap().violations[0];
     assert_eq!(violation.subject, format!("user:{user_id}"));
-    assert_eq!(violation.description, "2 orders watched at a time");
+    assert_eq!(violation.description, "at most 2 watched orders at a time");
     assert!(details.retry_info().unwrap().retry_delay > Some(Duration::ZERO));
 
     let mut other = watch(&world, &placed.order_id).await.unwrap();

@@ -1,4 +1,4 @@
-//! One order service that runs, with a database, a broker and a subscriber of its own.
+//! One running order service with its own database, broker and subscriber.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use crate::samples::{created, new_id, parcel_of, tea_for};
 use crate::subscriber::{self, Subscriber};
 
 pub(crate) struct World {
-    // First, so that what runs ends before what it runs on.
+    // First, so that tasks end before the resources that they use.
     running: Running,
     pub(crate) db: store::Database,
     pub(crate) tokens: Tokens,
@@ -40,18 +40,18 @@ pub(crate) struct World {
     _database: Database,
 }
 
-/// What the service is built from.
+/// The parts of the service's configuration.
 struct Settings {
     database: DatabaseConfig,
     broker: Broker,
-    /// How the service reaches the broker.
+    /// The service's address of the broker.
     reached: transport::Broker,
     engine: EngineConfig,
     orders: OrderConfig,
 }
 
 impl Settings {
-    /// The defaults, on a broker of its own.
+    /// Defaults, on a private broker.
     async fn of(database: &Database) -> Self {
         let broker = Broker::create(BrokerKind::Embedded).await;
         subscriber::declare(&broker).await;
@@ -90,7 +90,7 @@ impl World {
         Self::on(database, config).await
     }
 
-    /// The service reaches `database` by `config`, while the test looks into it directly.
+    /// The service connects to `database` with `config`; the test connects directly.
     pub(crate) async fn on(database: Database, config: DatabaseConfig) -> Self {
         let settings = Settings {
             database: config,
@@ -99,7 +99,7 @@ impl World {
         Self::build(database, settings).await
     }
 
-    /// Orders wait or are watched as `orders` says.
+    /// With these limits for waiting and watched orders.
     pub(crate) async fn with_orders(store: StoreKind, orders: OrderConfig) -> Self {
         let database = Database::create(store).await;
         let settings = Settings {
@@ -109,7 +109,7 @@ impl World {
         Self::build(database, settings).await
     }
 
-    /// No event may wait to be published. The service reaches `broker` as `reached`.
+    /// No event may wait to be published. The service connects to `broker` through `reached`.
     pub(crate) async fn without_patience(
         store: StoreKind,
         broker: Broker,
@@ -129,11 +129,11 @@ impl World {
         Self::build(database, settings).await
     }
 
-    /// There is no broker, and there never was.
+    /// There is no broker from the beginning.
     pub(crate) async fn with_lost_broker(store: StoreKind) -> Self {
         let database = Database::create(store).await;
         let settings = Settings {
-            reached: nobody(),
+            reached: no_broker(),
             ..Settings::of(&database).await
         };
         Self::build(database, settings).await
@@ -166,7 +166,7 @@ impl World {
         OrderServiceClient::new(self.channel())
     }
 
-    /// `message` in a call of an admin, who may do everything.
+    /// `message` in a call of an admin.
     pub(crate) fn of_admin<T>(&self, message: T) -> Request<T> {
         authorized(&self.admin, message)
     }
@@ -226,7 +226,7 @@ impl World {
         Ok(answer.into_inner())
     }
 
-    /// As [`place`](Self::place) and [`cancel`](Self::cancel), in calls that have these correlation ids.
+    /// As [`place`](Self::place) and [`cancel`](Self::cancel), with these correlation ids.
     pub(crate) async fn place_and_cancel_as(
         &self,
         [placing, cancelling]: [&str; 2],
@@ -246,7 +246,7 @@ impl World {
         (placed, cancelled.into_inner().order.unwrap())
     }
 
-    /// A user for whom orders are taken, made known as users are: by their event.
+    /// A user who can order, known from an event.
     pub(crate) async fn known_user(&self) -> String {
         let user_id = new_id();
         self.send(&created(&user_id, 1)).await;
@@ -254,7 +254,7 @@ impl World {
         user_id
     }
 
-    /// As [`known_user`](Self::known_user), where no broker brings the event.
+    /// As [`known_user`](Self::known_user), but without a broker for the event.
     pub(crate) async fn known_here(&self) -> String {
         let heard = Heard {
             user_id: Uuid::now_v7(),
@@ -265,13 +265,13 @@ impl World {
         heard.user_id.to_string()
     }
 
-    /// An order of a user of its own.
+    /// An order of a new user.
     pub(crate) async fn placed_order(&self) -> Order {
         let user_id = self.known_user().await;
         self.place(tea_for(&user_id)).await.unwrap()
     }
 
-    /// Waits until orders are taken for this user.
+    /// Waits until this user can order.
     pub(crate) async fn knows(&self, user_id: &str) {
         eventually_is("the user is known", true, async || {
             let user = known_user::Entity::find_by_id(user_id).one(&self.db).await;
@@ -280,13 +280,13 @@ impl World {
         .await;
     }
 
-    /// Brings a message to the service as another service's broker connection does.
+    /// Delivers a message as another service would publish it.
     pub(crate) async fn send(&self, message: &Message) {
         let confirmation = self.settings.broker.publish(message).await;
         assert_eq!(confirmation, Confirmation::Routed);
     }
 
-    /// Waits until the service has acknowledged all that was sent to it.
+    /// Waits until the service has acknowledged all sent messages.
     pub(crate) async fn settled(&self) {
         eventually_is("the queue is empty", 0, async || {
             self.settings.broker.messages(QUEUE).await
@@ -294,7 +294,7 @@ impl World {
         .await;
     }
 
-    /// Waits until the service's inbox has this message in this state.
+    /// Waits until this message has this state in the service's inbox.
     pub(crate) async fn becomes(&self, message: &Message, state: &str) {
         let state = Some(state.to_owned());
         eventually_is("the message is settled", state, async || {
@@ -315,14 +315,14 @@ impl World {
         ))
     }
 
-    /// What is promised to be told of orders.
+    /// The enqueued events of orders.
     pub(crate) async fn outbox(&self) -> Vec<Promised> {
         let mut promised = testkit::outbox(&self.db).await;
         promised.retain(|promised| promised.event_type != ExpiryElapsed::full_name());
         promised
     }
 
-    /// The orders whose timers have not run out.
+    /// The number of active timers.
     pub(crate) async fn timers(&self) -> i64 {
         self.count("SELECT count(*) FROM angarium_outbox WHERE held_until IS NOT NULL")
             .await
@@ -336,7 +336,7 @@ impl World {
         orders::Entity::find().count(&self.db).await.unwrap()
     }
 
-    /// The one number that `sql` selects.
+    /// The number that `sql` selects.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let statement = Statement::from_string(self.db.get_database_backend(), sql);
         let row = self.db.query_one_raw(statement).await.unwrap().unwrap();
@@ -347,20 +347,20 @@ impl World {
         self.db.execute_unprepared(sql).await.unwrap();
     }
 
-    /// Somebody to whom the broker brings what has been published.
+    /// A subscriber of published events.
     pub(crate) async fn subscriber(&self) -> Subscriber {
         Subscriber::of(&self.settings.broker).await
     }
 
-    /// Ends the service, in order.
+    /// Stops the service in order.
     pub(crate) async fn stop(self) {
         self.running.stop().await;
     }
 }
 
-/// Where no broker is.
-pub(crate) fn nobody() -> transport::Broker {
-    let url = "amqp://nobody:nothing@127.0.0.1:1/%2f".parse().unwrap();
+/// An address without a broker.
+pub(crate) fn no_broker() -> transport::Broker {
+    let url = "amqp://user:password@127.0.0.1:1/%2f".parse().unwrap();
     transport::Broker::RabbitMq(RabbitMqConfig::new(url))
 }
 

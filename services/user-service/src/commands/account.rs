@@ -1,4 +1,4 @@
-//! What users do with their accounts, and admins with anybody's.
+//! Changes of users by themselves, and of any user by admins.
 
 use contracts::user::v1::UserDeleted;
 use mail_codes::Purpose;
@@ -17,22 +17,22 @@ use crate::store::{self, codes, sessions};
 use crate::throttle::MOVES;
 use crate::user::{DisplayName, Email, User};
 
-/// What to change of a user.
+/// The change of a user.
 pub struct Changes {
     pub email: Option<Email>,
     pub display_name: Option<DisplayName>,
-    /// What the caller has read; empty where it does not matter.
+    /// The etag that the caller has read; empty if not checked.
     pub etag: String,
-    /// Asked for where the address changes.
+    /// Required for a new address.
     pub current_password: Attempt,
 }
 
-/// Which account to delete.
+/// The account to delete.
 pub struct Deletion {
     pub user_id: Uuid,
-    /// What the caller has read; empty where it does not matter.
+    /// The etag that the caller has read; empty if not checked.
     pub etag: String,
-    /// Of the caller.
+    /// The caller's password.
     pub current_password: Attempt,
 }
 
@@ -64,7 +64,7 @@ impl Commands {
             .as_ref()
             .is_some_and(|email| *email != before.user.email);
         if moves {
-            // What was left out is no attempt, and is not counted as one.
+            // A missing password is not an attempt, so it does not count.
             if current_password.expose().is_empty() {
                 return Err(Error::PasswordMissing);
             }
@@ -86,7 +86,7 @@ impl Commands {
         let locked = store::lock_user(&*command, user_id).await?;
         let mut user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(&etag, user.version)?;
-        // What the password was asked for must be what is changed now.
+        // The password was checked for this state of the user.
         if user.email != before.user.email {
             return Err(Error::Raced);
         }
@@ -105,7 +105,7 @@ impl Commands {
         Ok(user)
     }
 
-    /// Gives the caller another password, and ends all their sessions.
+    /// Sets a new password for the caller, and ends all their sessions.
     pub async fn change_password(
         &self,
         caller: Caller,
@@ -141,8 +141,8 @@ impl Commands {
         Ok(())
     }
 
-    /// Deletes an account, with all that is personal. Nothing brings it back, so the caller shows a session that exists and their
-    /// own password.
+    /// Deletes an account with all personal data. This is final, so the caller needs an existing session and their
+    /// password.
     pub async fn delete_user(
         &self,
         caller: Caller,
@@ -175,7 +175,7 @@ impl Commands {
         let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or_else(|| missing(caller, user_id))?.user;
         etag::check(&etag, user.version)?;
-        // Once more, now that it is locked: a reset since has ended it.
+        // Again under the lock: a reset may have ended the session meanwhile.
         self.check_session(&*command, caller).await?;
         sessions::delete_of_user(&*command, user_id).await?;
         for purpose in [Purpose::EmailVerification, Purpose::PasswordReset] {

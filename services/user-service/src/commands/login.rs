@@ -1,7 +1,7 @@
-//! Logging in, staying logged in, and logging out.
+//! Login, refresh and logout.
 //!
-//! A session is a chain of refresh tokens of which one is good at a time. Whoever comes with one that was used before has
-//! copied it, or was copied from: nobody can tell which, so the session ends for both.
+//! A session is a chain of refresh tokens; one of them is valid at a time. A second use of a token means that it was
+//! copied. It is unknown who has the copy, so the session ends for both.
 
 use std::time::Duration;
 
@@ -20,27 +20,27 @@ use crate::store::{self, Credentials, codes, sessions};
 use crate::throttle::CODES;
 use crate::user::{Email, User};
 
-/// How long a refresh token waits to be exchanged.
+/// How long a refresh token can be exchanged.
 const REFRESH_TOKEN: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long a session may go on without the password.
+/// How long a session may last without the password.
 pub const SESSION: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// What a client keeps of a session.
+/// The tokens of a session.
 pub struct Tokens {
     pub access: AccessToken,
     pub refresh: SecretString,
     pub refresh_expires_at_ms: i64,
 }
 
-/// A session that has begun.
+/// A new session.
 pub struct LoggedIn {
     pub user: User,
     pub tokens: Tokens,
 }
 
 impl Commands {
-    /// Begins a session of the user with this address and password. With a code of a mail to the address, failures of others do not
-    /// hold it up; then the code is used.
+    /// Starts a session for this address and password. With a code from a mail to the address, failures of other
+    /// clients do not delay it; the code is then used up.
     pub async fn authenticate(
         &self,
         email: &str,
@@ -59,7 +59,7 @@ impl Commands {
             None => (None, None),
         };
         let verified = hash.as_ref().map(|hash| hash.expose().to_owned());
-        // Also where there is nobody: who waits must not learn it from the time that it takes.
+        // Also without a user: the duration must not reveal whether one exists.
         let attempt = Attempt::new(password);
         let judged = self.judge(proof, &account, hash, attempt, address).await;
         if let Err(error @ Error::TooManyAttempts(_)) = &judged {
@@ -74,8 +74,8 @@ impl Commands {
         };
         let now_ms = self.clock.now_ms();
         let transaction = self.store.begin_unrepeatable().await?;
-        // Locked, and read again: a password that was changed meanwhile has ended all sessions, and this one is not to
-        // come after.
+        // Locked and read again: a password change meanwhile has ended all sessions, and this one must not start after
+        // that.
         let current = store::lock_user(&transaction, user.id).await?;
         let is_same = |now: &Credentials| Some(now.password_hash.expose()) == verified.as_deref();
         let current = current.filter(is_same).ok_or(Error::CredentialsInvalid)?;
@@ -98,8 +98,8 @@ impl Commands {
         Ok(LoggedIn { user, tokens })
     }
 
-    /// Whether a code of a reset was sent to `account` and still works. A wrong one is refused alike whether or not the account
-    /// exists.
+    /// Checks that a reset code was sent to `account` and is still valid. A wrong code gives the same error whether or
+    /// not the account exists.
     async fn check_login_code(
         &self,
         code: &SecretString,
@@ -117,7 +117,7 @@ impl Commands {
         Err(Error::CodeInvalid)
     }
 
-    /// Exchanges a refresh token for the next.
+    /// Exchanges a refresh token for the next one.
     pub async fn refresh(&self, token: &SecretString, address: &str) -> Result<Tokens, Error> {
         let digest = secret::token_digest(token);
         let now_ms = self.clock.now_ms();
@@ -150,7 +150,7 @@ impl Commands {
         Ok(tokens)
     }
 
-    /// Ends the session of a refresh token, if it has one.
+    /// Ends the session of a refresh token, if there is one.
     pub async fn revoke(&self, token: &SecretString, address: &str) -> Result<(), Error> {
         let digest = secret::token_digest(token);
         let transaction = self.store.begin_unrepeatable().await?;

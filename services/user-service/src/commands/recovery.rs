@@ -1,6 +1,6 @@
-//! The way back in for who has forgotten the password.
+//! Recovery of an account with a forgotten password.
 //!
-//! Whoever asks for it learns nothing of whether the address is registered: the answer is the same, and so is its time.
+//! A request does not reveal whether the address is registered: the answer and its duration are the same.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ use crate::store::{self, codes, sessions};
 use crate::throttle::{CODES, RESETS};
 use crate::user::Email;
 
-/// How long the code of a reset works.
+/// The lifetime of a reset code.
 pub const RESET_CODE: Duration = Duration::from_secs(3600);
-/// Longer than the statements take by which a registered address differs from another.
+/// Longer than the statements that differ between a registered and another address.
 const ANSWER_AFTER: Duration = Duration::from_millis(150);
 
 impl Commands {
-    /// Promises a mail with a code to the user with this address, if there is one.
+    /// Enqueues a mail with a code to the user with this address, if there is one.
     pub async fn request_password_reset(
         &self,
         email: &Email,
@@ -42,7 +42,7 @@ impl Commands {
         requested
     }
 
-    /// Gives the owner of the code another password, and ends all sessions of the user.
+    /// Sets a new password for the owner of the code, and ends all sessions of the user.
     pub async fn reset_password(
         &self,
         code: &SecretString,
@@ -57,7 +57,7 @@ impl Commands {
         self.throttle.take(CODES, address).await?;
         let (digest, purpose) = (secret::code_digest(code), Purpose::PasswordReset);
         let now_ms = self.clock.now_ms();
-        // Before the password is hashed, which nobody shall have for nothing.
+        // Before the password is hashed, because a hash is expensive.
         let found = codes::find(db, purpose, &digest, now_ms).await?;
         let Some((user_id, _)) = found else {
             tracing::warn!(target: "security", event = "reset_code_refused", address);
@@ -69,7 +69,7 @@ impl Commands {
         };
         let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or(Error::CodeInvalid)?.user;
-        // The lock has waited for whoever used it first.
+        // Another call may have used the code while this one waited for the lock.
         let found = codes::find(&*command, purpose, &digest, now_ms).await?;
         if found.is_none_or(|(_, sent_to)| sent_to != user.email.key()) {
             return Err(Error::CodeInvalid);
@@ -102,7 +102,7 @@ impl Commands {
         };
         let found = store::find_by_email(&*command, email.key()).await?;
         let locked = match found {
-            // Two who ask at once shall not both write its one code.
+            // Two requests at once must not both write the only code.
             Some(found) => store::lock_user(&*command, found.user.id).await?,
             None => None,
         };

@@ -1,4 +1,4 @@
-//! Registering, and proving that an address is one's own.
+//! Registration, and verification of addresses.
 
 use contracts::user::v1::UserCreated;
 use mail_codes::Purpose;
@@ -21,15 +21,15 @@ use crate::{secret, store};
 
 /// The user with the verified address.
 pub enum Verified {
-    /// The user as the first answer showed them.
+    /// The user, as in the first answer.
     Now(User),
-    /// The call was made before, and the user has changed since or is gone. Who makes this call shows no token, and is shown no
-    /// more than the first answer held.
+    /// A repeated call, and the user has changed or was deleted since. The call has no token, so it shows no more than
+    /// the first answer did.
     Before(Uuid),
 }
 
 impl Commands {
-    /// Registers a user whose address nobody else has. The answer to a `call` that is made again is the user of the first.
+    /// Registers a user with a free address. A repeated `call` gets the user of the first one.
     pub async fn create_user(
         &self,
         email: Email,
@@ -39,8 +39,8 @@ impl Commands {
         call: Option<&Call>,
         cause: &Cause,
     ) -> Result<User, Error> {
-        // The answer is made of the request and of what the call left, which is the id. The user of today may have another address
-        // and another name, and who makes this call shows no token.
+        // The answer is built from the request and the stored id. The user may have another address and name by now,
+        // and the call has no token.
         let registered = |first: &[u8]| {
             let id = Uuid::from_slice(first).map_err(|_| unreadable_answer())?;
             let created_at_ms = created_at_ms(id).ok_or_else(unreadable_answer)?;
@@ -51,18 +51,18 @@ impl Commands {
             return registered(&first);
         }
         self.throttle.check(REGISTRATIONS, address).await?;
-        // Before the transaction begins, because it takes long: a connection, or SQLite's only writer, must not wait for it.
+        // Before the transaction, because it takes long: neither a connection nor SQLite's only writer may wait for it.
         let password_hash = self.hasher.hash(password, Priority::Registration).await?;
         let now_ms = self.clock.now_ms();
         let user = User::register(new_id(now_ms), email.clone(), display_name.clone(), now_ms);
-        // The id and no more, which holds the time: what is personal stands in one place, from where it can be erased.
+        // Only the id, which contains the time: personal data stays in one place, where it can be erased.
         let answer = || user.id.as_bytes().to_vec();
         let command = match self.store.begin_answered(call, answer).await? {
             Begun::Replay(first) => return registered(&first),
             Begun::Fresh(command) => command,
         };
         if let Err(error) = store::insert_user(&*command, &user, &password_hash).await {
-            // Nothing of it stays but that it was tried, because this answer tells something.
+            // Only the attempt stays recorded, because this answer reveals something.
             command.rollback().await?;
             self.throttle.take(REGISTRATIONS, address).await?;
             tracing::warn!(target: "security", event = "registration_refused", address, %error);
@@ -85,7 +85,7 @@ impl Commands {
         Ok(user)
     }
 
-    /// Sends the caller another code.
+    /// Sends another code to the caller.
     pub async fn request_email_verification(
         &self,
         caller: Caller,
@@ -136,7 +136,7 @@ impl Commands {
         let (user_id, sent_to) = found.ok_or(Error::CodeInvalid)?;
         let locked = store::lock_user(&*command, user_id).await?;
         let mut user = locked.ok_or(Error::CodeInvalid)?.user;
-        // The lock has waited for whoever used it first.
+        // Another call may have used the code while this one waited for the lock.
         let is_left = codes::find(&*command, purpose, &digest, now_ms).await?;
         if is_left.is_none() || user.email.key() != sent_to {
             return Err(Error::CodeInvalid);
@@ -153,7 +153,7 @@ impl Commands {
     }
 }
 
-/// The id of a user who is created at this time. It holds the time, so the two never differ.
+/// The id of a user who is created at this time. It contains the time, so the two never differ.
 fn new_id(now_ms: i64) -> Uuid {
     let ms = u64::try_from(now_ms).unwrap_or(0);
     let nanos = u32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0);
@@ -165,11 +165,11 @@ fn created_at_ms(id: Uuid) -> Option<i64> {
     i64::try_from(seconds * 1_000 + u64::from(nanos) / 1_000_000).ok()
 }
 
-/// The answer to a verification that was made before.
+/// The answer to a repeated verification.
 async fn verified(db: &impl ConnectionTrait, first: &[u8]) -> Result<Verified, Error> {
     let (id, version) = first.split_at_checked(16).ok_or_else(unreadable_answer)?;
     let user_id = Uuid::from_slice(id).map_err(|_| unreadable_answer())?;
-    // The release before this one kept no version.
+    // The previous release stored no version.
     let version = <[u8; 8]>::try_from(version).ok().map(i64::from_be_bytes);
     let user = store::find_user(db, user_id).await?;
     Ok(match user.filter(|user| version == Some(user.version)) {

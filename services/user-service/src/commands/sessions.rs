@@ -1,7 +1,7 @@
-//! Where a user is logged in, and ending it.
+//! Lists and ends the sessions of a user.
 //!
-//! Guarantee: a token of a session that has ended lists nothing, ends nothing and deletes nothing, though other calls accept it until
-//! it expires.
+//! Guarantee: a token of an ended session can list, end and delete nothing, although other calls accept it until it
+//! expires.
 
 use runtime::auth::Caller;
 use sea_orm::ConnectionTrait;
@@ -25,7 +25,7 @@ impl Commands {
         Ok(sessions::list_of_user(db, user_id, before, limit, now_ms).await?)
     }
 
-    /// Ends a session of the caller; one of another user, or none, is left as it is.
+    /// Ends a session of the caller. A session of another user, or none, is ignored.
     pub async fn end_session(
         &self,
         caller: Caller,
@@ -43,7 +43,7 @@ impl Commands {
         Ok(())
     }
 
-    /// The caller's session still exists, and does until the transaction ends.
+    /// Checks that the caller's session exists, and locks it until the transaction ends.
     pub(super) async fn check_session(
         &self,
         db: &impl ConnectionTrait,

@@ -1,4 +1,4 @@
-//! Who is an admin, how long keys sign, and where a client's address is to be found.
+//! Admins, the rotation of keys, and the source of client addresses.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,13 +12,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const KEY_ROTATION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Identity";
 
 /// Flags and variables of identity.
 #[derive(Clone, clap::Args)]
 pub struct IdentityArgs {
-    /// E-mail addresses whose users are admins once they have verified them, with commas between them [default: nobody]
+    /// E-mail addresses of admins, separated by commas; an address counts after it is verified [default: none]
     #[arg(
         long,
         help_heading = HEADING,
@@ -28,7 +28,7 @@ pub struct IdentityArgs {
     )]
     pub admin_emails: Option<String>,
 
-    /// How long a key signs access tokens before the next one does
+    /// How long a key signs access tokens before the next key replaces it
     #[arg(
         long,
         help_heading = HEADING,
@@ -38,8 +38,8 @@ pub struct IdentityArgs {
     )]
     pub key_rotation: String,
 
-    /// Header in which a proxy of yours puts the client's address last, such as x-forwarded-for; without one, clients are
-    /// told apart by their connections [default: none]
+    /// Header to which your proxy appends the client's address, such as x-forwarded-for; without it, the address is the
+    /// peer of the connection [default: none]
     #[arg(
         long,
         help_heading = HEADING,
@@ -50,7 +50,7 @@ pub struct IdentityArgs {
 }
 
 impl IdentityArgs {
-    /// The checked section.
+    /// Validates.
     pub fn check(self, problems: &mut Problems) -> Option<IdentityConfig> {
         let admins = admins(self.admin_emails.as_deref().unwrap_or_default(), problems);
         let rotation =
@@ -67,10 +67,10 @@ impl IdentityArgs {
     }
 }
 
-/// Who is an admin, how long keys sign, and where a client's address is to be found.
+/// Admins, the rotation of keys, and the source of client addresses.
 #[derive(Clone)]
 pub struct IdentityConfig {
-    /// The keys of the addresses.
+    /// The keys of the admins' addresses.
     pub admins: BTreeSet<String>,
     pub key_rotation: Duration,
     pub address_source: AddressSource,
@@ -86,7 +86,7 @@ impl Default for IdentityConfig {
     }
 }
 
-/// Addresses are personal, so a wrong one is not shown.
+/// Addresses are personal data, so the error does not show the value.
 fn admins(list: &str, problems: &mut Problems) -> Option<BTreeSet<String>> {
     let addresses = list.split(',').filter(|address| !address.trim().is_empty());
     let keys: Option<BTreeSet<String>> = addresses
@@ -99,7 +99,7 @@ fn admins(list: &str, problems: &mut Problems) -> Option<BTreeSet<String>> {
     if keys.is_none() {
         problems.add_secret(
             "ADMIN_EMAILS",
-            "e-mail addresses such as ada@example.com, with commas between them",
+            "e-mail addresses such as ada@example.com, separated by commas",
         );
     }
     keys

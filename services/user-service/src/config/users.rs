@@ -1,4 +1,4 @@
-//! The settings of this service beyond the common ones: its keys, and which users are admins.
+//! The own settings of this service: keys and admins.
 
 use mail_codes::MailSealingKeyArgs;
 use runtime::config::{Problems, SecretKeyArgs, check_distinct};
@@ -7,7 +7,7 @@ use service::{Known, OwnArgs};
 
 use super::{IdentityArgs, IdentityConfig};
 
-/// Flags and variables. No `Debug`: there are secrets among them.
+/// Flags and variables. No `Debug`: some are secrets.
 #[derive(clap::Args)]
 pub struct UserArgs {
     #[command(flatten)]
@@ -18,12 +18,12 @@ pub struct UserArgs {
     identity: IdentityArgs,
 }
 
-/// The checked form.
+/// The validated form.
 #[derive(Clone)]
 pub struct UserConfig {
-    /// Under which this service keeps its own secrets.
+    /// Encrypts this service's own secrets.
     pub secret_key: MasterKey,
-    /// Under which the codes in mails go out.
+    /// Encrypts the codes in mails.
     pub mail_sealing_key: MasterKey,
     pub identity: IdentityConfig,
 }

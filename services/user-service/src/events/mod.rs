@@ -1,11 +1,11 @@
-//! What this service reacts to: one line an event; the handler's file has the event's name.
+//! The subscriptions, one line per event. A handler's file has the name of its event.
 
 use contracts::key::v1::KeyRequested;
 use messaging::Subscriptions;
 
 pub mod key_requested;
 
-/// The queue that the events come through.
+/// The queue of this service.
 pub const QUEUE: &str = "users_queue";
 
 pub fn subscriptions() -> Subscriptions {

@@ -1,4 +1,4 @@
-//! The calls of sessions: logging in, staying logged in, logging out, and seeing where one is logged in.
+//! The calls about sessions: login, refresh, logout, and the list of sessions.
 
 use contracts::user::v1::{
     AuthenticateRequest, AuthenticateResponse, EndSessionRequest, EndSessionResponse,

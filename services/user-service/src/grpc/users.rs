@@ -1,4 +1,4 @@
-//! What the calls of the service need.
+//! The resources that the calls share.
 
 use contracts::user::v1::User as UserMessage;
 use runtime::PageTokens;

@@ -1,6 +1,6 @@
-//! Argon2id with our costs, in memory that the caller lends.
+//! Argon2id with our costs, in memory that the caller provides.
 //!
-//! Guarantees: a hash of ours needs one block of [`BLOCK_BYTES`]; the comparison takes as long for a wrong password as for the
+//! Guarantees: a hash needs one block of [`BLOCK_BYTES`]. The comparison takes as long for a wrong password as for the
 //! right one.
 
 use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
@@ -10,18 +10,18 @@ use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
 use super::verdict::{HashError, Verdict, failed};
 use crate::password::{Attempt, PasswordHash};
 
-// OWASP's choice for Argon2id: the least memory that it recommends with two passes.
+// OWASP's choice for Argon2id: its minimum of memory with two passes.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// What one hash needs.
+/// The memory of one hash.
 pub(super) const BLOCK_BYTES: u64 = MEMORY_KIB as u64 * 1_024;
 
-/// Verified where there is no user, so that a login takes as long: our costs, and the hash of no account.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$YW5nYXJpdW0tbm9ib2R5cw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// Verified if there is no user, so that a login takes as long: our costs, and the hash of no account.
+const NO_ACCOUNTS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$YW5nYXJpdW0tbm9ib2R5cw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// The memory of one hash at a time. Empty until it is first used; then it keeps its size.
+/// The memory of one hash at a time. Allocated on first use, then reused.
 pub(super) type Memory = Vec<Block>;
 
 pub(super) fn hash(password: &str, memory: &mut Memory) -> Result<PasswordHash, HashError> {
@@ -46,7 +46,7 @@ pub(super) fn verify(
     hash: Option<&PasswordHash>,
     memory: &mut Memory,
 ) -> Result<Verdict, HashError> {
-    let known = hash.map_or(NOBODYS, PasswordHash::expose);
+    let known = hash.map_or(NO_ACCOUNTS_HASH, PasswordHash::expose);
     if !is_right(attempt, known, memory)? || hash.is_none() {
         return Ok(Verdict::Wrong);
     }
@@ -77,7 +77,7 @@ fn is_right(attempt: &Attempt, known: &str, memory: &mut Memory) -> Result<bool,
     Ok(Output::new(output).map_err(failed)? == *expected)
 }
 
-/// Hashes into `output`. `memory` grows to our costs; what a hash of higher costs needs beyond them is given back.
+/// Hashes into `output`. `memory` grows to our costs; the additional memory of a hash with higher costs is freed.
 fn fill(
     argon2: &Argon2<'_>,
     password: &str,

@@ -1,4 +1,4 @@
-//! How much hashing there is at a time, and who is served first.
+//! Concurrency, queue lengths and priorities of hashing.
 
 use std::num::NonZero;
 use std::thread::available_parallelism;
@@ -6,7 +6,8 @@ use std::thread::available_parallelism;
 use super::algorithm::BLOCK_BYTES;
 use super::memory_limit;
 
-/// Who is served first. A login has the same priority whether or not its address is registered, so the wait reveals nothing.
+/// The order of service. A login has the same priority whether or not its address is registered, so the wait reveals
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// The caller has a token or a code, or logs in from an address that the account knows.
@@ -16,16 +17,16 @@ pub enum Priority {
     Registration,
 }
 
-/// How much hashing there is at a time.
+/// Concurrency and queue lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub at_a_time: usize,
-    /// How many of each priority may wait for their turn besides.
+    /// How many callers of each priority may wait.
     pub waiting: usize,
 }
 
 impl Limits {
-    /// One for each core, as long as all of them take at most half of the memory limit; and queues that take about two seconds
+    /// One hash per core, as long as all of them use at most half of the memory limit; and queues of about two seconds
     /// each on any machine.
     pub fn of_this_machine() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);

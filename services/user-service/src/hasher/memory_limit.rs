@@ -1,20 +1,20 @@
-//! How much memory this process may have, as its control groups say.
+//! The memory limit of this process, from its control groups.
 //!
-//! The smallest limit counts: that of its own group or of one above it. Without one, or where none can be read, there is no limit.
+//! The smallest limit of its group and the groups above it counts. If none can be read, there is no limit.
 
 use std::path::{Path, PathBuf};
 
-/// In bytes; `None` where there is no limit.
+/// In bytes; `None` without a limit.
 pub(super) fn of_this_process() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     smallest(Path::new("/sys/fs/cgroup"), &groups)
 }
 
-/// `groups` has the lines of `/proc/self/cgroup`, `mount` the files of the groups.
+/// `groups` is the content of `/proc/self/cgroup`, `mount` the mount point of the groups.
 fn smallest(mount: &Path, groups: &str) -> Option<u64> {
     let limits = groups.lines().filter_map(|line| {
         let (root, path, file) = place(mount, line)?;
-        // In a container the path may be that of the host, and then only the root is there.
+        // In a container the path may be the host's; then only the root group exists.
         let all = root.join(path);
         let above = all
             .ancestors()
@@ -24,7 +24,7 @@ fn smallest(mount: &Path, groups: &str) -> Option<u64> {
     limits.min()
 }
 
-/// Where the groups of a line are, below which path, and in which file each has its limit.
+/// For a line: the mount point of its groups, the path below it, and the file with the limit.
 fn place<'a>(mount: &Path, line: &'a str) -> Option<(PathBuf, &'a str, &'static str)> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, path) = (parts.next()?, parts.next()?);
@@ -36,7 +36,7 @@ fn place<'a>(mount: &Path, line: &'a str) -> Option<(PathBuf, &'a str, &'static 
     }
 }
 
-/// `max`, and what version 1 has instead, are no limits: no machine has so much memory.
+/// `max`, and the value of version 1 for "no limit", exceed the memory of any machine.
 fn limit(file: &Path) -> Option<u64> {
     const NONE_FROM: u64 = 1 << 60;
     let text = std::fs::read_to_string(file).ok()?;

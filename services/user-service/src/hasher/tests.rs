@@ -1,4 +1,4 @@
-//! What the hasher promises: costs, verdicts, bounds, and the order in which it serves.
+//! The guarantees of the hasher: costs, verdicts, limits, and the order of service.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
@@ -54,7 +54,7 @@ async fn verdict(text: &str, hash: Option<PasswordHash>) -> Verdict {
 }
 
 #[tokio::test]
-async fn the_right_password_is_right_in_any_form_and_every_other_is_wrong() {
+async fn the_password_matches_in_any_form_and_no_other_matches() {
     let hasher = Hasher::new(Limits::of_this_machine());
     let hash = hasher
         .hash(parse("cafe\u{301} noir").unwrap(), Priority::Registration)
@@ -80,7 +80,7 @@ async fn a_hash_of_other_costs_is_made_anew_at_the_next_login() {
     let Verdict::Right { rehashed } =
         verdict("correct horse", Some(PasswordHash::stored(hash))).await
     else {
-        panic!("it is the right one");
+        panic!("it is the right password");
     };
     let rehashed = rehashed.unwrap();
     assert!(
@@ -101,13 +101,13 @@ async fn a_hash_that_cannot_be_read_is_a_fault_and_no_wrong_password() {
 }
 
 #[tokio::test]
-async fn who_finds_the_queue_full_is_refused_at_once_and_the_others_are_served() {
+async fn a_full_queue_refuses_new_callers_and_serves_the_others() {
     let hasher = Hasher::new(Limits {
         at_a_time: 1,
         waiting: 1,
     });
     let hash = || hasher.hash(parse("correct horse").unwrap(), Priority::Registration);
-    // Polled in this order, so the third finds one at work and one waiting.
+    // Polled in this order, so the third finds one running and one waiting.
     let (first, second, third) = tokio::join!(hash(), hash(), hash());
     assert!(first.is_ok() && second.is_ok());
     assert!(matches!(third, Err(HashError::Busy)));
@@ -130,7 +130,7 @@ async fn who_goes_away_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn who_goes_away_while_it_is_hashed_keeps_the_core_until_it_is_free() {
+async fn a_cancelled_hash_keeps_its_core_until_it_ends() {
     let hasher = Hasher::new(Limits {
         at_a_time: 1,
         waiting: 0,

@@ -1,7 +1,7 @@
-//! Who hashes next: a fixed number of slots, and a queue for each priority.
+//! The next hash: a fixed number of slots, and a queue per priority.
 //!
-//! A slot that is given back goes to the first who waits with the highest priority. Guarantees: there are never more blocks of
-//! memory than slots; a waiter that goes away leaves the queue; a slot on its way to one who has gone comes back.
+//! A returned slot goes to the first waiter of the highest priority. Guarantees: there are never more blocks of memory
+//! than slots; a waiter that leaves is removed from its queue; a slot on its way to a waiter that has left is returned.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,14 +19,14 @@ pub(super) struct Turns {
 }
 
 struct Shared {
-    /// How many of each priority may wait.
+    /// The maximum number of waiters per priority.
     waiting: usize,
     blocks: AtomicUsize,
     state: Mutex<State>,
 }
 
 struct State {
-    /// The last one given back is the first one used again, so that few blocks are made where few are needed.
+    /// The last returned block is reused first, so that few blocks are allocated if few are needed.
     free: Vec<Memory>,
     /// By priority.
     queues: [VecDeque<oneshot::Sender<Slot>>; 3],
@@ -51,7 +51,7 @@ impl Turns {
     pub(super) async fn take(&self, priority: Priority) -> Result<Slot, HashError> {
         let turn = {
             let mut state = self.shared.lock();
-            // Where one is free, there is no live waiter: a slot that is given back goes to a waiter first.
+            // If a slot is free, there is no live waiter, because a returned slot goes to a waiter first.
             if let Some(memory) = state.free.pop() {
                 return Ok(self.shared.slot(memory));
             }
@@ -86,7 +86,7 @@ impl Shared {
         }
     }
 
-    /// Hands the memory on to the next waiter, or keeps it for the next one who comes.
+    /// Passes the memory to the next waiter, or keeps it.
     fn give_back(self: &Arc<Self>, memory: Memory) {
         let mut memory = Some(memory);
         while let Some(held) = memory.take() {
@@ -95,7 +95,7 @@ impl Shared {
                 state.free.push(held);
                 return;
             };
-            // Not under the lock: where the waiter has gone, the slot comes back here.
+            // Not under the lock: if the waiter has left, the slot is returned here.
             drop(state);
             if let Err(mut returned) = waiter.send(self.slot(held)) {
                 memory = returned.memory.take();
@@ -104,9 +104,9 @@ impl Shared {
     }
 }
 
-/// The right to hash, with the memory for it. Dropping it hands both on.
+/// The right to hash, with its memory. Dropping it passes both on.
 pub(super) struct Slot {
-    /// `None` once it was handed on.
+    /// `None` after it was passed on.
     memory: Option<Memory>,
     shared: Arc<Shared>,
 }

@@ -1,13 +1,12 @@
-//! What became of an attempt at a password.
+//! The result of a password check.
 
 use crate::password::PasswordHash;
 
-/// What became of an attempt.
 #[derive(Debug)]
 pub enum Verdict {
     Wrong,
     Right {
-        /// The same password as it would be hashed today, where the hash has other costs.
+        /// The same password with today's costs, if the stored hash has others.
         rehashed: Option<PasswordHash>,
     },
 }
@@ -22,7 +21,7 @@ pub enum HashError {
 }
 
 impl HashError {
-    /// What was to be done ended without an answer.
+    /// The task ended without a result.
     pub fn broken(cause: tokio::task::JoinError) -> Self {
         Self::Failed(cause.into())
     }

@@ -1,7 +1,7 @@
-//! Which key signs, and when the next key is due. Pure, so that every clock can be tried.
+//! Decides which key signs, and when the next key is due. Pure, so that tests can use any clock.
 //!
-//! Guarantee: while there is a key with a turn now or later, a key signs. A clock that was ahead leaves keys with turns far in
-//! the future, and so does a clock that is set back. Neither stops a login.
+//! Guarantee: while there is a key with a turn now or later, a key signs. A clock that was ahead leaves keys with turns
+//! in the far future, as does a clock that is set back. Neither blocks logins.
 
 /// When a key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ impl Turn {
     }
 }
 
-/// The index of the key that signs at `now_ms`: its turn is now, or no key has its turn now and this turn is the next.
+/// The index of the signing key at `now_ms`: the key whose turn is now, otherwise the key with the next turn.
 pub(super) fn signing(turns: &[Turn], now_ms: i64) -> Option<usize> {
     let earliest = |wanted: &dyn Fn(&Turn) -> bool| {
         let candidates = turns.iter().enumerate().filter(|(_, turn)| wanted(turn));
@@ -27,8 +27,8 @@ pub(super) fn signing(turns: &[Turn], now_ms: i64) -> Option<usize> {
     earliest(&|turn| turn.is_at(now_ms)).or_else(|| earliest(&|turn| turn.from_ms > now_ms))
 }
 
-/// The start of the first time without a turn; `None` if the time until `ahead_ms` from now is covered. A gap before a later turn
-/// counts too.
+/// The start of the first time without a turn, also before a later turn. `None` if the time until `ahead_ms` from now
+/// is covered.
 pub(super) fn missing_from(turns: &[Turn], now_ms: i64, ahead_ms: i64) -> Option<i64> {
     let mut covered_until = now_ms;
     while let Some(turn) = turns.iter().find(|turn| turn.is_at(covered_until)) {

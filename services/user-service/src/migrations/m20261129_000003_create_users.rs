@@ -1,11 +1,11 @@
-//! The users, and what they log in with: passwords, sessions, codes of mails, counters of attempts, and the keys of tokens.
+//! Users and their credentials: passwords, sessions, codes, counters of attempts, and the keys of tokens.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-// The constraint has a name, by which the store knows what is taken.
+// The constraint has a name, so that the store recognises it in errors.
 const USERS: &str = "
 CREATE TABLE users (
     user_id        text    PRIMARY KEY,
@@ -72,7 +72,7 @@ CREATE TABLE signing_key (
     version            bigint  NOT NULL
 )";
 
-// For people: times instead of milliseconds, and no hash and no key.
+// For people: timestamps instead of milliseconds; no hash and no key.
 const READABLE_USERS: &str = "
 CREATE VIEW readable_users AS
 SELECT user_id, email, email_verified, display_name, version,

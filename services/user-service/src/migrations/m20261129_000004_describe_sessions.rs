@@ -1,6 +1,6 @@
-//! When a session began, when it was last used and from where, for users who look at their sessions.
+//! When a session began, and when and from where it was last used, for the list of sessions.
 //!
-//! The previous release writes sessions without it, so each column may be null.
+//! The previous release writes sessions without these values, so each column may be null.
 
 use sea_orm_migration::prelude::*;
 

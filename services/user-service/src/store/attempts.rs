@@ -1,4 +1,4 @@
-//! `login_attempt`: the failures of an account, from anywhere and from the addresses that it is known at.
+//! `login_attempt`: the failures of an account, in total and from known addresses.
 
 use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
@@ -15,7 +15,7 @@ pub async fn exists(
     Ok(row.is_some())
 }
 
-/// The counter, locked until the transaction ends; a new one where there was none.
+/// Locks the counter until the transaction ends; inserts a new one if there is none.
 pub async fn lock(
     db: &impl ConnectionTrait,
     account: &str,
@@ -62,7 +62,7 @@ pub async fn write(
     Ok(())
 }
 
-/// Corrects times in the future, which were written while the clock was ahead, so that these rows expire in time.
+/// Corrects times in the future, written while the clock was ahead, so that these rows expire in time.
 pub async fn bring_back(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
     let update = "UPDATE login_attempt SET last_at_ms = $1 WHERE last_at_ms > $1";
     sql::execute(db, update, [now_ms.into()]).await

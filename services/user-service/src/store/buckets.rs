@@ -1,11 +1,11 @@
-//! `bucket`: how often something may still be tried.
+//! `bucket`: token buckets for limits.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use store::sql;
 
 use crate::throttle::bucket::Bucket;
 
-/// The bucket of `subject`, locked until the transaction ends; a full one where there was none.
+/// Locks the bucket of `subject` until the transaction ends; a full one if there is none.
 pub async fn lock(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {
     // The update changes nothing: it locks the row in the same round trip.
     let locking = "INSERT INTO bucket (subject, full_at_ms) VALUES ($1, 0)
@@ -13,7 +13,7 @@ pub async fn lock(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, Db
     bucket(sql::query_one(db, locking, [subject.into()]).await?)
 }
 
-/// The bucket of `subject` as it is at the moment.
+/// The current bucket of `subject`.
 pub async fn read(db: &impl ConnectionTrait, subject: &str) -> Result<Bucket, DbErr> {
     let select = "SELECT full_at_ms FROM bucket WHERE subject = $1";
     bucket(sql::query_one(db, select, [subject.into()]).await?)
@@ -33,13 +33,14 @@ pub async fn write(db: &impl ConnectionTrait, subject: &str, bucket: Bucket) -> 
     Ok(())
 }
 
-/// Corrects buckets that are emptier than any limit allows. The clock was ahead when they were written; now they expire in time.
+/// Corrects buckets that are emptier than any limit allows. They were written while the clock was ahead; now they
+/// expire in time.
 pub async fn bring_back(db: &impl ConnectionTrait, emptiest_ms: i64) -> Result<u64, DbErr> {
     let update = "UPDATE bucket SET full_at_ms = $1 WHERE full_at_ms > $1";
     sql::execute(db, update, [emptiest_ms.into()]).await
 }
 
-/// A full bucket is as good as none.
+/// A full bucket is the same as none.
 pub async fn delete_full(db: &impl ConnectionTrait, now_ms: i64) -> Result<u64, DbErr> {
     let delete = "DELETE FROM bucket WHERE subject IN (
         SELECT subject FROM bucket WHERE full_at_ms <= $1 LIMIT 1000)";

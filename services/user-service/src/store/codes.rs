@@ -1,11 +1,11 @@
-//! `mail_code`: what was sent to users by mail, as digests. A user has at most one code for each purpose.
+//! `mail_code`: digests of mail codes. A user has at most one code per purpose.
 
 use mail_codes::Purpose;
 use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
 use uuid::Uuid;
 
-/// Keeps a code, and ends the one before it. It counts for the address that it was sent to.
+/// Stores a code, which replaces the previous one. It is valid for the address that it was sent to.
 pub async fn replace(
     db: &impl ConnectionTrait,
     purpose: Purpose,
@@ -32,7 +32,7 @@ pub async fn replace(
     Ok(())
 }
 
-/// Whose code it is, and the address that it was sent to; `None` where it is none, or none any more.
+/// The user of the code, and the address that it was sent to; `None` for an invalid or expired code.
 pub async fn find(
     db: &impl ConnectionTrait,
     purpose: Purpose,
@@ -70,7 +70,8 @@ pub async fn delete(
     Ok(())
 }
 
-/// A code that is made now ends at `latest_ms` at the latest. A code that ends later was made while the clock was ahead.
+/// A code that is created now ends at `latest_ms` at the latest. A code that ends later was created while the clock was
+/// ahead.
 pub async fn bring_back(
     db: &impl ConnectionTrait,
     purpose: Purpose,

@@ -1,4 +1,4 @@
-//! Columns that no log may show: rows and half-written rows have a `Debug` that everybody may call.
+//! Columns that no log may show, because rows have a public `Debug`.
 
 use std::fmt;
 

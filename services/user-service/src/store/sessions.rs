@@ -1,12 +1,12 @@
-//! `session` and `refresh_token`: who is logged in, and by which token each session goes on.
+//! `session` and `refresh_token`: sessions, and the token that continues each of them.
 //!
-//! A used token stays until its session ends: that is how its second use is recognised.
+//! A used token stays until its session ends, so that its second use is detected.
 
 use sea_orm::{ConnectionTrait, DbErr};
 use store::sql;
 use uuid::Uuid;
 
-/// A refresh token that is known, and the session that it belongs to.
+/// A known refresh token, and its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownToken {
     pub session_id: Uuid,
@@ -20,14 +20,14 @@ pub struct KnownToken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub id: Uuid,
-    /// `None` where the release before this one wrote it.
+    /// `None` if the previous release wrote it.
     pub created_at_ms: Option<i64>,
     pub last_used_at_ms: Option<i64>,
     pub client_address: Option<String>,
     pub expires_at_ms: i64,
 }
 
-/// Begins a session now, at the client's address.
+/// Starts a session now, at the client's address.
 pub async fn insert_session(
     db: &impl ConnectionTrait,
     session_id: Uuid,
@@ -51,7 +51,7 @@ pub async fn insert_session(
     Ok(())
 }
 
-/// Keeps when and where the session was last used.
+/// Records when and where the session was last used.
 pub async fn touch(
     db: &impl ConnectionTrait,
     session_id: Uuid,
@@ -69,7 +69,7 @@ pub async fn touch(
     Ok(())
 }
 
-/// Whether the user has this session at this time. It is locked until the transaction ends, so it does not end before.
+/// Whether the user has this session now. It is locked until the transaction ends, so it does not end before.
 pub async fn lock_live(
     db: &impl ConnectionTrait,
     session_id: Uuid,
@@ -86,7 +86,7 @@ pub async fn lock_live(
     Ok(sql::query_one(db, select, values).await?.is_some())
 }
 
-/// Sessions of the user that have not expired, newest first: `limit` of those before `before`.
+/// Unexpired sessions of the user, newest first: `limit` of those before `before`.
 pub async fn list_of_user(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -147,10 +147,10 @@ pub async fn insert_token(
     Ok(())
 }
 
-/// The token, and its session locked until the transaction ends: of two who use it at once, one is the second.
+/// The token, with its session locked until the transaction ends: of two concurrent uses, one is the second.
 ///
-/// The session and not the token, because whoever ends a session locks it before its tokens: who locks the token first and
-/// then needs the session waits for one who waits for the token.
+/// The session is locked and not the token, because ending a session locks it before its tokens. Locking the token
+/// first would deadlock with that.
 pub async fn lock_token(
     db: &impl ConnectionTrait,
     digest: &str,
@@ -160,7 +160,7 @@ pub async fn lock_token(
     let Some(session) = sql::query_one(db, select, [digest.into()]).await? else {
         return Ok(None);
     };
-    // Read only now: whoever had the session before may have used the token.
+    // Read after the lock: another transaction may have used the token before.
     let select = "SELECT expires_at_ms, is_used FROM refresh_token WHERE token_digest = $1";
     let Some(token) = sql::query_one(db, select, [digest.into()]).await? else {
         return Ok(None);
@@ -182,21 +182,21 @@ pub async fn mark_used(db: &impl ConnectionTrait, digest: &str) -> Result<(), Db
     Ok(())
 }
 
-/// Ends a session, with all its tokens.
+/// Ends a session with all its tokens.
 pub async fn delete_session(db: &impl ConnectionTrait, session_id: Uuid) -> Result<(), DbErr> {
     let delete = "DELETE FROM session WHERE session_id = $1";
     sql::execute(db, delete, [session_id.to_string().into()]).await?;
     Ok(())
 }
 
-/// Ends all sessions of a user, and returns how many there were.
+/// Ends all sessions of a user, and returns their number.
 pub async fn delete_of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<u64, DbErr> {
     let delete = "DELETE FROM session WHERE user_id = $1";
     sql::execute(db, delete, [user_id.to_string().into()]).await
 }
 
-/// A session that begins now ends at `latest_ms` at the latest. A session that ends later began while the clock was ahead. Its
-/// tokens end with it.
+/// A session that starts now ends at `latest_ms` at the latest. A session that ends later started while the clock was
+/// ahead. Its tokens end with it.
 pub async fn bring_back(
     db: &impl ConnectionTrait,
     latest_ms: i64,

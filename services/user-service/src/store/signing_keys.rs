@@ -1,10 +1,10 @@
-//! `signing_key`: the keys of access tokens, their private halves sealed.
+//! `signing_key`: the keys of access tokens, with encrypted private halves.
 
 use runtime::auth::VerificationKey;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 use store::sql;
 
-/// One key, as it is kept.
+/// A stored key.
 #[derive(Clone)]
 pub struct StoredKey {
     pub key_id: String,
@@ -12,13 +12,13 @@ pub struct StoredKey {
     pub signs_from_ms: i64,
     pub signs_until_ms: i64,
     pub expires_at_ms: i64,
-    /// How often it was announced.
+    /// The number of announcements.
     pub version: i64,
 }
 
-/// Keeps every other replica from looking at the keys until the transaction ends: of two that find one missing, one makes it.
+/// Blocks other replicas until the transaction ends: if two find a key missing, only one creates it.
 pub async fn lock_all(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    // On SQLite who writes is alone anyway.
+    // A SQLite writer is alone anyway.
     if db.get_database_backend() != DbBackend::Sqlite {
         db.execute_unprepared("LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE")
             .await?;
@@ -26,7 +26,7 @@ pub async fn lock_all(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The keys whose tokens are still accepted, oldest first.
+/// The keys with tokens that are still accepted, oldest first.
 pub async fn valid_at(db: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<StoredKey>, DbErr> {
     let select =
         "SELECT key_id, sealed_private_key, signs_from_ms, signs_until_ms, expires_at_ms, version
@@ -35,7 +35,7 @@ pub async fn valid_at(db: &impl ConnectionTrait, now_ms: i64) -> Result<Vec<Stor
     rows.iter().map(key).collect()
 }
 
-/// The public keys of those, each with the number of its announcements.
+/// Their public keys, each with the number of announcements.
 pub async fn public_at(
     db: &impl ConnectionTrait,
     now_ms: i64,
@@ -76,7 +76,7 @@ pub async fn insert(db: &impl ConnectionTrait, key: &StoredKey) -> Result<(), Db
     Ok(())
 }
 
-/// Counts one more announcement.
+/// Counts an announcement.
 pub async fn write_version(
     db: &impl ConnectionTrait,
     key_id: &str,
@@ -97,7 +97,7 @@ fn public(row: &QueryResult) -> Result<(VerificationKey, i64), DbErr> {
     let public_key: Vec<u8> = row.try_get("", "public_key")?;
     let public_key = public_key
         .try_into()
-        .map_err(|_| DbErr::Type("angarium_verification_key.public_key holds no key".to_owned()))?;
+        .map_err(|_| DbErr::Type("angarium_verification_key.public_key is not a key".to_owned()))?;
     let key = VerificationKey {
         key_id: row.try_get("", "key_id")?,
         public_key,

@@ -1,4 +1,4 @@
-//! One row for each user.
+//! One row per user.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,9 +11,9 @@ use crate::user::User;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: String,
-    /// As it was given.
+    /// As given.
     pub email: Sensitive,
-    /// What is unique of it: see [`Email`](crate::user::Email).
+    /// The unique form: see [`Email`](crate::user::Email).
     pub email_key: Sensitive,
     pub email_verified: bool,
     pub display_name: Sensitive,

@@ -1,17 +1,17 @@
-//! Limits, each with a token bucket for each subject. Pure.
+//! Limits: a token bucket per limit and subject. Pure.
 
 use std::time::Duration;
 
-/// Some at once, then one each interval.
+/// A burst, then one per interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Keeps the counters of different limits apart.
+    /// Separates the counters of different limits.
     pub name: &'static str,
     pub at_once: i64,
     pub then_each_ms: i64,
 }
 
-/// Logins that fail, by client address.
+/// Failed logins, by client address.
 pub const LOGINS: Limit = Limit {
     name: "login",
     at_once: 10,
@@ -23,49 +23,48 @@ pub const REGISTRATIONS: Limit = Limit {
     at_once: 100,
     then_each_ms: 36_000,
 };
-/// Codes that are tried and resets that are asked for, by client address.
+/// Code attempts and reset requests, by client address.
 pub const CODES: Limit = Limit {
     name: "code",
     at_once: 20,
     then_each_ms: 30_000,
 };
-/// Mails by which an address is verified, by the mailbox of that address, for all callers together: the one of its registration,
-/// and three more.
+/// Verification mails, by mailbox, for all callers together: the mail of the registration and three more.
 pub const MAILS: Limit = Limit {
     name: "mail",
     at_once: 4,
     then_each_ms: 3600 * 1_000,
 };
-/// Addresses that an account moves to, by account.
+/// Changes of the address, by account.
 pub const MOVES: Limit = Limit {
     name: "move",
     at_once: 3,
     then_each_ms: 3600 * 1_000,
 };
-/// Mails with the code of a reset, by the mailbox of the address that was named, whether or not an account has it. Apart from [`MAILS`], of which
-/// only who is registered has any: what is left here must tell nothing.
+/// Reset mails, by the mailbox of the given address, whether or not it has an account. Separate from [`MAILS`], which
+/// only registered addresses use: the rest of that bucket would reveal them.
 pub const RESETS: Limit = Limit {
     name: "reset",
     at_once: 3,
     then_each_ms: 3600 * 1_000,
 };
 
-/// The caller has to wait.
+/// The caller must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many attempts; retry in {0:?}")]
 pub struct Wait(pub Duration);
 
-/// A token bucket, as the time at which it is full again.
+/// A token bucket, stored as the time at which it is full again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     pub full_at_ms: i64,
 }
 
 impl Bucket {
-    /// Takes one.
+    /// Takes one token.
     pub fn take(&mut self, limit: Limit, now_ms: i64) -> Result<(), Wait> {
         let empty_ms = limit.at_once * limit.then_each_ms;
-        // No limit makes a bucket emptier than empty, so the clock was ahead. Allow one now, and then one per interval.
+        // No limit makes a bucket emptier than empty, so the clock was ahead. Allow one now, then one per interval.
         let was_full_at_ms = match self.full_at_ms <= now_ms + empty_ms + STEP_MS {
             true => self.full_at_ms.max(now_ms),
             false => now_ms + empty_ms - limit.then_each_ms,
@@ -79,14 +78,14 @@ impl Bucket {
         Ok(())
     }
 
-    /// Gives one back.
+    /// Returns one token.
     pub fn give(&mut self, limit: Limit) {
         self.full_at_ms -= limit.then_each_ms;
     }
 }
 
-/// A clock that is set back by at most this much does not shorten any wait. Beyond it, earlier times are ignored, so that no wait
-/// is longer than its limit.
+/// A clock that is set back by at most this much shortens no wait. Beyond it, earlier times are ignored, so that no
+/// wait is longer than its limit.
 pub(super) const STEP_MS: i64 = 60 * 1_000;
 /// The limit that makes a bucket emptiest.
 pub(super) const FULL_AFTER: Limit = MAILS;
@@ -101,14 +100,14 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000;
 
     #[test]
-    fn a_clock_that_was_ahead_makes_nobody_wait_for_it() {
+    fn a_clock_that_was_ahead_makes_no_call_wait() {
         for limit in [LOGINS, REGISTRATIONS, CODES, MAILS, MOVES, RESETS] {
             assert!(
                 limit.at_once * limit.then_each_ms <= FULL_AFTER.at_once * FULL_AFTER.then_each_ms
             );
             let mut bucket = Bucket::default();
             bucket.take(limit, NOW + 24 * 3600 * 1_000).unwrap();
-            // The clock is right again.
+            // The clock is correct again.
             bucket.take(limit, NOW).unwrap();
             let wait = bucket.take(limit, NOW).unwrap_err();
             assert_eq!(wait, super::wait(limit.then_each_ms), "{limit:?}");
@@ -137,7 +136,7 @@ mod tests {
         assert!(bucket.take(LOGINS, NOW + 6_000).is_err());
         bucket.give(LOGINS);
         bucket.take(LOGINS, NOW + 6_000).unwrap();
-        // It does not save up more than it holds.
+        // It never has more than its burst.
         let much_later = NOW + 1_000_000_000;
         for _ in 0..10 {
             bucket.take(LOGINS, much_later).unwrap();

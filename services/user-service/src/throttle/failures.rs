@@ -1,15 +1,15 @@
-//! The failed logins of an account, and how long the next one waits. Pure.
+//! The failed logins of an account, and the wait before the next one. Pure.
 
 use super::bucket::{STEP_MS, Wait, wait};
 
-/// From this failure on one waits.
+/// From this failure on, logins wait.
 const FREE_FAILURES: i64 = 5;
 const FIRST_WAIT_MS: i64 = 1_000;
 const LONGEST_WAIT_MS: i64 = 15 * 60 * 1_000;
-/// Failures that are older are forgiven.
+/// Older failures are cleared.
 const MEMORY_MS: i64 = 24 * 3600 * 1_000;
 
-/// The logins of one account that have failed, or are being tried.
+/// The logins of one account that have failed or are running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
     pub failures: i64,
@@ -18,7 +18,7 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Counts one more, as a failure until it succeeds: so many at once are not one.
+    /// Counts one more, as a failure until it succeeds: otherwise many at once would count as one.
     pub fn begin(&mut self, now_ms: i64) -> Result<(), Wait> {
         // A longer wait than the failures cause was written while the clock was ahead.
         let longest_ms = wait_after_ms(self.failures) + STEP_MS;
@@ -37,10 +37,10 @@ impl Attempts {
         Ok(())
     }
 
-    /// Takes back one that was not judged; `begun` is what it had made of the counter.
+    /// Takes back an attempt that was not checked; `begun` is the counter after its start.
     pub fn take_back(&mut self, begun: Self) {
         self.failures = (self.failures - 1).max(0);
-        // A wait that another attempt has begun since stays.
+        // A wait that another attempt has started since stays.
         if self.blocked_until_ms == begun.blocked_until_ms {
             self.blocked_until_ms = 0;
         }
@@ -52,7 +52,7 @@ fn wait_after_ms(failures: i64) -> i64 {
     if failures < FREE_FAILURES {
         return 0;
     }
-    // After ten doublings the wait has its maximum.
+    // After ten doublings, the wait has its maximum.
     let doublings = (failures - FREE_FAILURES).min(10);
     (FIRST_WAIT_MS << doublings).min(LONGEST_WAIT_MS)
 }
@@ -64,7 +64,7 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000;
 
     #[test]
-    fn from_the_fifth_failure_on_the_wait_doubles_up_to_a_quarter_of_an_hour() {
+    fn from_the_fifth_failure_the_wait_doubles_up_to_15_minutes() {
         let (mut attempts, mut now) = (Attempts::default(), NOW);
         for _ in 0..5 {
             attempts.begin(now).unwrap();
@@ -78,7 +78,7 @@ mod tests {
         }
         let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900];
         assert_eq!(waits, expected);
-        // A refusal counts as none, and a day later all is forgiven.
+        // A refusal does not count, and a day later all failures are cleared.
         let failures = attempts.failures;
         assert!(attempts.begin(now).is_err());
         assert_eq!(attempts.failures, failures);
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_ahead_blocks_nobody_for_longer_than_failures_do() {
+    fn a_clock_that_was_ahead_blocks_no_longer_than_failures_do() {
         let ahead = NOW + MEMORY_MS;
         let mut attempts = Attempts::default();
         for _ in 0..5 {
             attempts.begin(ahead).unwrap();
         }
         attempts.begin(NOW).unwrap();
-        assert_eq!(attempts.failures, 6, "nothing is forgiven");
+        assert_eq!(attempts.failures, 6, "no failure is cleared");
         assert_eq!(attempts.begin(NOW), Err(wait(2_000)));
         attempts.begin(NOW + 2_000).unwrap();
     }

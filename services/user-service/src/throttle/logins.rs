@@ -1,7 +1,7 @@
-//! Logins, by account and by client address: who is wrong waits, and longer each time.
+//! Login attempts by account and client address: each failure makes the next wait longer.
 //!
-//! An attempt counts from its beginning, so that many at once are not one; it is taken back where nobody came to judge it, and
-//! forgiven where it was right. What is left are those that were wrong.
+//! An attempt counts from its start, so that many at once do not count as one. It is taken back if it was not checked,
+//! and cleared if it succeeded. What remains are the failures.
 
 use messaging::Transaction;
 use sea_orm::DbErr;
@@ -11,22 +11,22 @@ use super::failures::Attempts;
 use super::{Throttle, ThrottleError};
 use crate::store::{attempts, buckets};
 
-/// Whoever logs in from anywhere shares this counter.
+/// The counter for logins from unknown addresses.
 const ANYWHERE: &str = "";
 
-/// A login that is being tried.
+/// A login that is running.
 pub struct Login {
     account: String,
-    /// The bucket of the client address; `None` where the login has a code.
+    /// The bucket of the client address; `None` for a login with a code.
     bucket: Option<String>,
-    /// The client address, which is known once the login is right.
+    /// The client address, which becomes known if the login succeeds.
     address: String,
     counted_at: String,
     begun: Attempts,
 }
 
 impl Login {
-    /// Whether the account knows the client address from a login before.
+    /// Whether the account knows the client address from an earlier login.
     pub fn is_from_known_address(&self) -> bool {
         self.counted_at != ANYWHERE
     }
@@ -35,12 +35,12 @@ impl Login {
 impl Throttle {
     /// Counts a login of `account` (the key of an e-mail address) from `address`.
     ///
-    /// A client address from which somebody has logged in to the account before has a counter of its own, so that whoever
-    /// tries from elsewhere cannot keep its user out. So has a login that comes with a code of a mail to the account, and no others at
-    /// its client address hold it up either: it guesses at this one account only.
+    /// A client address with an earlier login to the account has its own counter, so that attackers elsewhere cannot
+    /// lock the user out. So has a login with a code from a mail to the account; it also ignores the bucket of its
+    /// client address, because it can guess for this one account only.
     ///
     /// # Errors
-    /// [`Wait`] where there were too many.
+    /// [`Wait`] after too many attempts.
     pub async fn begin_login(
         &self,
         account: &str,
@@ -72,7 +72,7 @@ impl Throttle {
         })
     }
 
-    /// The login was right: it was no failure, and its address is known from now on.
+    /// The login succeeded: it does not count, and its address is known from now on.
     pub async fn succeeded(&self, login: Login) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
         give_back(&transaction, &login).await?;
@@ -81,8 +81,8 @@ impl Throttle {
         transaction.commit().await
     }
 
-    /// A code of a mail has proved that the caller is the user of `account`: failures so far are forgiven, and the client address
-    /// is known from now on, so others who go on guessing do not hold up the next login there.
+    /// A mail code has proved that the caller is the user of `account`. Clears all failures and makes the client
+    /// address known, so that attackers do not delay the next login from there.
     pub async fn proved(
         &self,
         transaction: &Transaction,
@@ -110,7 +110,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// The login was not judged, so it was no attempt.
+    /// The login was not checked, so it does not count.
     pub async fn take_back(&self, login: Login) -> Result<(), DbErr> {
         let transaction = self.store.begin().await?;
         give_back(&transaction, &login).await?;
@@ -122,7 +122,7 @@ impl Throttle {
     }
 }
 
-/// Gives one back to the client address.
+/// Returns one token to the client address.
 async fn give_back(transaction: &Transaction, login: &Login) -> Result<(), DbErr> {
     let Some(bucket_of) = &login.bucket else {
         return Ok(());

@@ -1,7 +1,7 @@
-//! Names by which users are addressed: shown in our mails and lists, so they must neither mislead nor link.
+//! The names of users in mails and lists: they must not mislead or link.
 //!
-//! A name is one line of visible text. It holds nothing that a mail program makes a link of: a stranger can register any address, and
-//! our mail would carry the link there.
+//! A name is one line of visible text without anything that a mail program turns into a link: otherwise a stranger
+//! could register any address and our mail would carry the link there.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::is_longer;
 
 pub const MAX_DISPLAY_NAME_CHARACTERS: usize = 100;
 
-/// The name by which a user is addressed.
+/// The name that mails address a user by.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DisplayName(String);
 
@@ -23,21 +23,21 @@ pub enum InvalidDisplayName {
     Missing,
     #[error("must have from 1 to {MAX_DISPLAY_NAME_CHARACTERS} characters")]
     TooLong,
-    #[error("must hold a visible character")]
+    #[error("must contain a visible character")]
     Invisible,
     #[error(
-        "must hold no character that controls the direction or the layout of text, or has no meaning"
+        "must not contain characters that control the direction or layout of text, or are unassigned"
     )]
     Control,
-    #[error("must hold no web or mail address; after a dot comes a space")]
+    #[error("must not contain a web or mail address; put a space after each dot")]
     Address,
 }
 
 impl DisplayName {
-    /// Reads a name as it comes from outside; space around it is dropped.
+    /// Parses a name from a request; removes surrounding space.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// The rule that it breaks.
     pub fn parse(raw: &str) -> Result<Self, InvalidDisplayName> {
         let given = raw.trim();
         if given.is_empty() {
@@ -58,7 +58,7 @@ impl DisplayName {
         Ok(Self(given.to_owned()))
     }
 
-    /// A name from the database, where it was valid when it was written.
+    /// A stored name, which was valid when it was written.
     pub fn stored(name: String) -> Self {
         Self(name)
     }
@@ -74,7 +74,7 @@ impl fmt::Debug for DisplayName {
     }
 }
 
-/// Format characters change the direction or the look of what is around them; only those that join letters are part of names.
+/// Format characters change the direction or look of their neighbours; only those that join letters belong to names.
 fn is_control(character: char) -> bool {
     const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
     match character.general_category() {
@@ -103,8 +103,8 @@ fn is_visible(character: char) -> bool {
     is_printed && !BLANK.contains(&character)
 }
 
-/// Whether a mail program may make a link of a part of it: a scheme, or a dot with a letter or digit before it and two letters or
-/// more behind it. Compared as programs read it, so full-width letters and other dots count as well.
+/// Whether a mail program may turn a part of it into a link: a scheme, or a dot with a letter or digit before it and
+/// two or more letters behind it. Normalised as programs do, so full-width letters and other dots count.
 fn is_address(name: &str) -> bool {
     let folded: String = name
         .nfkc()

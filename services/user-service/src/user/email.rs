@@ -1,6 +1,7 @@
-//! E-mail addresses: which can be ones, and which two are the same mailbox.
+//! E-mail addresses: which are valid, and which are the same mailbox.
 //!
-//! The domain is compared in its one form of IDNA (UTS 46, ASCII), so `bücher.example` and `xn--bcher-kva.example` are one.
+//! The domain is compared in its IDNA form (UTS 46, ASCII), so `bücher.example` and `xn--bcher-kva.example` are the
+//! same.
 
 use std::fmt;
 
@@ -9,20 +10,21 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::is_longer;
 
-/// The longest path that SMTP carries, without its angle brackets (RFC 5321, erratum 1690).
+/// The longest path in SMTP, without angle brackets (RFC 5321, erratum 1690).
 pub const MAX_EMAIL_CHARACTERS: usize = 254;
 
-/// An e-mail address: shown as it was given, and compared by its key.
+/// An e-mail address: shown as given, compared by its key.
 ///
-/// The key is the local part in Unicode form NFKC and in lower case, and the domain in ASCII. The standard lets a mail server tell
-/// `Ada@` from `ada@`, but none does, and two users whom people cannot tell apart are worse than one who is refused.
+/// The key is the local part in Unicode form NFKC and lower case, and the domain in ASCII. The standard allows a mail
+/// server to distinguish `Ada@` from `ada@`, but none does. Two users that people cannot distinguish are worse than one
+/// refusal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email {
     given: String,
     key: String,
 }
 
-/// Why something is not an address that mail can be sent to.
+/// Why an address is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmail {
     #[error("is required")]
@@ -34,10 +36,10 @@ pub enum InvalidEmail {
 }
 
 impl Email {
-    /// Reads an address as it comes from outside; space around it is dropped.
+    /// Parses an address from a request; removes surrounding space.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// The rule that it breaks.
     pub fn parse(raw: &str) -> Result<Self, InvalidEmail> {
         let given = raw.trim();
         if given.is_empty() {
@@ -46,7 +48,7 @@ impl Email {
         if is_longer(given, MAX_EMAIL_CHARACTERS) {
             return Err(InvalidEmail::TooLong);
         }
-        // Not `Ada <ada@example.com>`, not a machine in our own network, not an IP address.
+        // Not `Ada <ada@example.com>`, no local machine, no IP address.
         let options = Options::default()
             .without_display_text()
             .without_domain_literal()
@@ -65,7 +67,7 @@ impl Email {
         })
     }
 
-    /// What an address is compared by, whether or not it is one.
+    /// The key of an address, valid or not.
     pub fn key_of(raw: &str) -> String {
         let folded = raw.trim().nfkc().collect::<String>().to_lowercase();
         let Some((local, domain)) = folded.rsplit_once('@') else {
@@ -77,15 +79,15 @@ impl Email {
         }
     }
 
-    /// What stands for the mailbox where mails to it are counted: the key without a sub-address. `ada+1@` and `ada+2@` go to
-    /// `ada@` with most providers.
+    /// The mailbox, for counting mails: the key without a sub-address. With most providers, `ada+1@` and `ada+2@` go to
+    /// `ada@`.
     pub fn mailbox(&self) -> String {
         let (local, domain) = self.key.rsplit_once('@').unwrap_or((&self.key, ""));
         let (name, _) = local.split_once('+').unwrap_or((local, ""));
         format!("{name}@{domain}")
     }
 
-    /// An address from the database, where it was valid when it was written.
+    /// A stored address, which was valid when it was written.
     pub fn stored(given: String, key: String) -> Self {
         Self { given, key }
     }
@@ -95,8 +97,8 @@ impl Email {
         &self.given
     }
 
-    /// Whether the local part is its own key but for the case of its letters. Where it is not, mail may go to another mailbox than
-    /// to that of the key.
+    /// Whether the local part equals its key, ignoring case. If not, mail may go to another mailbox than that of the
+    /// key.
     pub fn is_plain(&self) -> bool {
         let local = |address: &str| {
             let (local, _) = address.rsplit_once('@').unwrap_or((address, ""));
@@ -105,7 +107,7 @@ impl Email {
         local(&self.given) == local(&self.key)
     }
 
-    /// For comparing: no two users have the same.
+    /// For comparison: unique among users.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -117,8 +119,8 @@ impl fmt::Debug for Email {
     }
 }
 
-/// The domain in ASCII, if it can be one in the public system of names: the last label of an IP address, in any notation, begins
-/// with a digit, and that of no such domain does.
+/// The domain in ASCII, if it can exist in the public DNS. The last label of an IP address, in any notation, begins
+/// with a digit; that of a public domain never does.
 fn registrable(domain: &str) -> Option<String> {
     let ascii = idna::domain_to_ascii_strict(domain).ok()?;
     let last = ascii.rsplit('.').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Who may call what, for every method that the contract has: S-01 and S-02 of SECURITY.md for this service.
+//! The access rules of every method: S-01 and S-02 of SECURITY.md for this service.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::world::{World, ada, bob, new_id};
 
-/// `angarium.user.v1.UserService/CreateUser` and so on, as the descriptor set has them.
+/// `angarium.user.v1.UserService/CreateUser` and so on, from the descriptor set.
 fn methods() -> BTreeSet<String> {
     let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     let ours = set
@@ -40,7 +40,7 @@ fn every_method_of_the_contract_has_a_rule_and_no_other() {
 }
 
 #[test]
-fn what_is_public_is_written_here_again_so_that_nobody_adds_to_it_unseen() {
+fn the_public_methods_are_exactly_those_listed_here() {
     let public: BTreeSet<&str> = RULES
         .iter()
         .filter(|(_, access)| *access == Access::Public)
@@ -74,7 +74,7 @@ async fn what_is_not_public_is_refused_without_a_good_token(
         };
         let refused = |reason: &str| Some((Code::Unauthenticated, reason.to_owned()));
         match access {
-            // Let in, and refused for what is wrong with an empty request.
+            // Admitted, and then refused because an empty request is invalid.
             Access::Public => {
                 let (code, _) = call(None).await.unwrap();
                 assert_eq!(code, Code::InvalidArgument, "{method}");
@@ -98,10 +98,10 @@ async fn what_is_not_public_is_refused_without_a_good_token(
     world.stop().await;
 }
 
-/// Every method that names a user, called by another one: there is one answer, whatever there is.
+/// Every method that names a user, called by another user: the answer does not depend on what exists.
 #[rstest]
 #[tokio::test]
-async fn what_is_anothers_is_denied_before_anything_else_and_left_as_it_is(
+async fn another_users_data_is_denied_first_and_stays_unchanged(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;

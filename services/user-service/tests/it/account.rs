@@ -1,4 +1,4 @@
-//! What users do with their accounts: change name, address and password, and delete them.
+//! Changes of an account: name, address and password, and its deletion.
 
 use contracts::user::v1::{
     AuthenticateResponse, ChangePasswordRequest, CreateUserRequest, DeleteUserRequest,
@@ -62,7 +62,7 @@ async fn a_name_is_changed_with_one_event_and_the_next_version(
     assert_eq!(event.email, user.email);
     assert_eq!(event.update_time, changed.update_time);
 
-    // What changes nothing is no change.
+    // An update without a difference is no change.
     let same = update(&world, &user.user_id, to(&user, "", "Countess")).await;
     assert_eq!(same.unwrap(), changed);
     assert_eq!(world.outbox().await.len(), 2);
@@ -147,7 +147,7 @@ async fn another_address_takes_the_password_and_has_to_be_verified(
     assert!(world.log_in("ada@example.com", PASSWORD).await.is_err());
     assert!(world.log_in("ada@example.org", PASSWORD).await.is_ok());
 
-    // What was read may be sent back.
+    // Unchanged fields may be sent back.
     let same = to(&user, "ada@example.org", "Countess");
     let same = update(&world, &user.user_id, same).await.unwrap();
     assert!(same.email_verified);
@@ -257,7 +257,7 @@ async fn another_password_ends_every_session(
 
 #[rstest]
 #[tokio::test]
-async fn a_deleted_account_is_erased_and_everybody_is_told(
+async fn a_deleted_account_is_erased_and_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -289,7 +289,7 @@ async fn a_deleted_account_is_erased_and_everybody_is_told(
     });
     let gone = world.client().get_user(request).await.unwrap_err();
     assert_eq!(gone.code(), Code::NotFound);
-    // The address is free for somebody else, who is somebody else.
+    // Another user can take the address, and gets a new id.
     let again = world.create(ada()).await.unwrap();
     assert_ne!(again.user_id, user.user_id);
     world.stop().await;
@@ -303,7 +303,7 @@ fn deletion_of(user: &User, current_password: &str) -> DeleteUserRequest {
     }
 }
 
-/// `message` in a call of who has logged in.
+/// `message` in a call within a session.
 fn within<T>(session: &AuthenticateResponse, message: T) -> Request<T> {
     authorized(&session.tokens.as_ref().unwrap().access_token, message)
 }
@@ -339,7 +339,7 @@ async fn a_deletion_takes_the_password_and_a_session_that_exists(
     let ended = (Code::Unauthenticated, "SESSION_ENDED".to_owned());
     let by_the_old = within(&old, deletion_of(&user, "another password"));
     assert_eq!(delete(by_the_old).await, ended);
-    // As the release before this one has issued it.
+    // As the previous release issued it.
     let without = world.by(&user.user_id, deletion_of(&user, "another password"));
     assert_eq!(delete(without).await, ended);
     let wrong = within(&session, deletion_of(&user, PASSWORD));

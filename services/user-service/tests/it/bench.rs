@@ -1,4 +1,4 @@
-//! The service without its engine and its socket, at a time that the test decides.
+//! The service without its engine and socket, with a clock that the test controls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Bench {
         bench
     }
 
-    /// On a database that has its tables, as another replica or a later process.
+    /// On a database with tables, as another replica or a later process.
     pub(crate) async fn on(store: Store, hasher: Hasher, clock: TestClock) -> Self {
         let secret_key = MasterKey::well_known("SECRET_KEY");
         let shared: Arc<dyn runtime::Clock> = Arc::new(clock.clone());
@@ -81,7 +81,7 @@ impl Bench {
         Self::on(self.store.clone(), hasher, self.clock.clone()).await
     }
 
-    /// Whom an access token stands for. The guard, which verifies it, is not part of the bench.
+    /// The caller of an access token. The guard, which verifies tokens, is not part of the bench.
     pub(crate) fn caller_of(&self, token: &str) -> Caller {
         let claims = token.split('.').nth(1).unwrap();
         let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
@@ -107,7 +107,7 @@ pub(crate) fn from<T>(address: &str, message: T) -> Request<T> {
     request
 }
 
-/// `message` in a call of this user, as it is behind the guard.
+/// `message` in a call of this user, as behind the guard.
 pub(crate) fn by<T>(user_id: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Caller {

@@ -1,4 +1,4 @@
-//! Registration: what is answered, what is stored, what is published, and what is refused.
+//! Registration: answers, rows, events and refusals.
 
 use contracts::user::v1::{CreateUserRequest, UserCreated};
 use futures::future::join_all;
@@ -32,7 +32,7 @@ async fn a_user_is_answered_as_given_without_the_space_around_it(
 
 #[rstest]
 #[tokio::test]
-async fn one_event_tells_of_the_user_and_of_the_call(
+async fn one_event_names_the_user_and_the_call(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -116,11 +116,11 @@ async fn an_address_is_taken_in_any_case_and_form(
         let refused = world.create(again).await.unwrap_err();
         assert_eq!(refused.code(), Code::AlreadyExists, "{email}");
         assert_eq!(reason(&refused), "EMAIL_TAKEN");
-        // Answers are logged by those who get them.
+        // Callers log answers.
         let answer = format!("{} {:?}", refused.message(), refused.details());
         assert!(!answer.to_lowercase().contains(email.trim()), "{answer}");
     }
-    // The service goes on, and a name is not an address.
+    // The service continues, and a name is not an address.
     let other = CreateUserRequest {
         email: "ada@example.org".to_owned(),
         ..ada()
@@ -171,7 +171,7 @@ async fn of_fifty_who_want_one_address_at_once_exactly_one_gets_it(
 
 #[rstest]
 #[tokio::test]
-async fn of_fifty_equal_calls_at_once_one_registers_a_user_and_all_get_it(
+async fn fifty_equal_calls_register_one_user_and_all_get_it(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -244,7 +244,7 @@ async fn what_looks_like_sql_is_a_name_and_a_password_as_any_other(
     for (email, password) in [
         ("ada@example.com", request.password.as_str()),
         ("' OR '1' = '1' --", PASSWORD),
-        ("ada@example.com' --", "whatever"),
+        ("ada@example.com' --", "any password"),
     ] {
         let refused = world.log_in(email, password).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated, "{email}");

@@ -1,4 +1,4 @@
-//! The time of an answer tells nobody whether an address is registered.
+//! The duration of an answer does not reveal whether an address is registered.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::world::ada;
 
 const SAMPLES: u8 = 100;
 
-/// Taken in turns, so that whatever else the machine does falls on both alike.
+/// In turns, so that other load of the machine affects both alike.
 #[tokio::test]
 async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
     let bench = Bench::new(StoreKind::Sqlite).await;
@@ -34,7 +34,7 @@ async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
             bench.users.authenticate(request).await.unwrap_err();
             times.push(begun.elapsed());
         }
-        // Past every wait of either account.
+        // After every wait of either account.
         bench.wait(24 * 3600);
     }
     let (known, unknown) = (median(known), median(unknown));

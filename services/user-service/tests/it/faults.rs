@@ -1,4 +1,4 @@
-//! The database is away: callers are told soon and in their own terms, and nothing has to be restarted.
+//! The database is unavailable: callers get an early and clear error, and no restart is needed.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::bench::{Bench, NOW_MS};
 use crate::world::{World, ada};
 
 #[tokio::test]
-async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself() {
+async fn without_its_database_the_service_is_unavailable_and_recovers() {
     let database = Database::create(StoreKind::Postgres).await;
     let proxy = Proxy::before(database.url()).await;
     let mut config = database.config();
@@ -39,7 +39,7 @@ async fn without_its_server_the_service_is_unavailable_and_comes_back_by_itself(
     world.stop().await;
 }
 
-/// Without the engine, which would take its own turns at waiting for the lock.
+/// Without the engine, which would also wait for the lock.
 #[tokio::test]
 async fn while_its_file_is_locked_the_service_is_unavailable() {
     let database = Database::create(StoreKind::Sqlite).await;
@@ -58,7 +58,7 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
     users.create_user(Request::new(ada())).await.unwrap();
 }
 
-/// In time, and in words for a caller: no statement, no driver, no path.
+/// In time, and for callers: no statement, no driver, no path.
 fn assert_unavailable(status: &Status) {
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     assert_eq!(reason(status), "DATABASE_UNAVAILABLE");

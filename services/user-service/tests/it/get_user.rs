@@ -1,4 +1,4 @@
-//! Showing a user, and listing all.
+//! Reading a user, and listing all users.
 
 use contracts::user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest, User};
 use rstest::rstest;
@@ -35,7 +35,7 @@ async fn users_see_themselves_as_registered_and_admins_see_anyone(
 
 #[rstest]
 #[tokio::test]
-async fn of_others_nobody_learns_whether_they_exist_but_an_admin_does(
+async fn only_an_admin_learns_whether_another_user_exists(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -51,7 +51,7 @@ async fn of_others_nobody_learns_whether_they_exist_but_an_admin_does(
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "one answer for all");
-    // Somebody whose account is gone.
+    // A user with a deleted account.
     let gone = new_id();
     let refused = get(&world, world.by(&gone, named(&gone)))
         .await
@@ -90,7 +90,7 @@ async fn what_is_no_id_is_refused() {
 
 #[rstest]
 #[tokio::test]
-async fn an_admin_lists_everybody_page_by_page_newest_first(
+async fn an_admin_lists_all_users_page_by_page_newest_first(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -118,7 +118,7 @@ async fn an_admin_lists_everybody_page_by_page_newest_first(
     loop {
         let page = list(token).await;
         listed.extend(page.users);
-        // Who registers meanwhile is not on the way.
+        // Users who register meanwhile do not appear.
         let late = CreateUserRequest {
             email: format!("late-{}@example.com", listed.len()),
             ..ada()

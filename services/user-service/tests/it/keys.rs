@@ -1,4 +1,4 @@
-//! The keys of access tokens: made, sealed, announced, rotated, and shared by replicas.
+//! The keys of access tokens: created, encrypted, announced, rotated, and shared by replicas.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ async fn announced(db: &sea_orm::DatabaseConnection) -> Vec<KeyPublished> {
 
 #[rstest]
 #[tokio::test]
-async fn a_start_announces_the_key_that_signs_and_the_next_start_the_same(
+async fn every_start_announces_the_signing_key(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -76,7 +76,7 @@ async fn a_start_announces_the_key_that_signs_and_the_next_start_the_same(
 
 #[rstest]
 #[tokio::test]
-async fn a_successor_is_announced_an_hour_ahead_and_tokens_count_over_the_change(
+async fn a_new_key_is_announced_an_hour_ahead_and_tokens_stay_valid(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let bench = Bench::new(store).await;
@@ -98,7 +98,7 @@ async fn a_successor_is_announced_an_hour_ahead_and_tokens_count_over_the_change
     for token in [&last, &first] {
         assert_eq!(verifier.verify(token).await, Ok(ADA));
     }
-    // The old key is forgotten once none of its tokens is valid.
+    // The old key is deleted after all of its tokens have expired.
     bench.wait(960);
     bench.keys.look().await.unwrap();
     bench.keys.announce().await.unwrap();
@@ -155,10 +155,10 @@ async fn who_asks_for_the_keys_gets_them_once_a_second_at_most(
     running.join_next().await.unwrap().unwrap();
 }
 
-/// The clock was ahead at the first start, and is right again.
+/// The clock was ahead at the first start, and is correct now.
 #[rstest]
 #[tokio::test]
-async fn keys_of_a_clock_that_was_ahead_keep_nobody_out(
+async fn keys_of_a_clock_that_was_ahead_refuse_no_token(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(600, 2 * HOUR, 24 * HOUR, 365 * 24 * HOUR)] ahead_s: u64,
 ) {
@@ -167,7 +167,7 @@ async fn keys_of_a_clock_that_was_ahead_keep_nobody_out(
     bench
         .clock
         .set(NOW_MS - i64::try_from(ahead_s).unwrap() * 1_000);
-    // At once, and after the next look or start as well.
+    // Immediately, and also after the next check or start.
     let at_once = bench.keys.issue(ADA).unwrap().token;
     let restarted = bench.restarted().await;
     let later = restarted.keys.issue(ADA).unwrap().token;
@@ -226,7 +226,7 @@ async fn replicas_that_start_at_once_make_one_key(
 
 #[rstest]
 #[tokio::test]
-async fn private_keys_are_sealed_and_another_secret_key_does_not_start(
+async fn private_keys_are_encrypted_and_a_wrong_secret_key_fails(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let bench = Bench::new(store).await;
@@ -249,7 +249,7 @@ async fn private_keys_are_sealed_and_another_secret_key_does_not_start(
     keys.unwrap().issue(ADA).unwrap();
 }
 
-/// It names the key.
+/// The header names the key.
 fn header(token: &str) -> String {
     token.split('.').next().unwrap().to_owned()
 }

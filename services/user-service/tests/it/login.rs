@@ -1,4 +1,4 @@
-//! Logging in, and what keeps others from guessing passwords.
+//! Login, and the protection against guessing.
 
 use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{AuthenticateRequest, GetUserRequest, UserRole};
@@ -43,7 +43,7 @@ async fn who_logs_in_is_let_in_and_known(
 
 #[rstest]
 #[tokio::test]
-async fn whether_an_address_is_registered_is_told_to_nobody(
+async fn no_answer_reveals_whether_an_address_is_registered(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -51,7 +51,7 @@ async fn whether_an_address_is_registered_is_told_to_nobody(
     let mut answers = Vec::new();
     for (email, password) in [
         ("ada@example.com", "another password"),
-        ("nobody@example.com", PASSWORD),
+        ("unknown@example.com", PASSWORD),
         ("no address", PASSWORD),
     ] {
         let refused = world.log_in(email, password).await.unwrap_err();
@@ -114,7 +114,7 @@ fn wait_of(answer: Result<(), Status>) -> u64 {
 
 #[rstest]
 #[tokio::test]
-async fn guessing_one_account_is_slowed_down_over_restarts_whether_or_not_it_exists(
+async fn guessing_any_account_is_slowed_down_across_restarts(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let bench = Bench::new(store).await;
@@ -123,9 +123,9 @@ async fn guessing_one_account_is_slowed_down_over_restarts_whether_or_not_it_exi
         .create_user(from("198.51.100.9", ada()))
         .await
         .unwrap();
-    for email in ["ada@example.com", "nobody@example.com"] {
+    for email in ["ada@example.com", "unknown@example.com"] {
         for guess in 0..5 {
-            // From everywhere, as those do who have many machines.
+            // From many addresses, as attackers with many machines do.
             let address = format!("203.0.113.{guess}");
             let refused = log_in(&bench, &address, email, "a guess")
                 .await
@@ -145,7 +145,7 @@ async fn guessing_one_account_is_slowed_down_over_restarts_whether_or_not_it_exi
     let waiting = log_in(&restarted, "203.0.113.99", "ada@example.com", "a guess").await;
     assert_eq!(wait_of(waiting), 2);
 
-    // Whoever is right is forgiven.
+    // A correct password clears the failures.
     restarted.wait(2);
     log_in(&restarted, "203.0.113.99", "ada@example.com", PASSWORD)
         .await
@@ -185,7 +185,7 @@ async fn others_cannot_keep_a_user_out_of_where_they_have_been(
 
 #[rstest]
 #[tokio::test]
-async fn one_client_address_has_few_guesses_at_whatever_account(
+async fn one_client_address_has_few_guesses_for_all_accounts(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let bench = Bench::new(store).await;
@@ -209,7 +209,7 @@ async fn one_client_address_has_few_guesses_at_whatever_account(
         .await
         .unwrap();
     bench.wait(6);
-    // Whoever is right does not use them up.
+    // Correct logins do not count.
     for _ in 0..3 {
         log_in(&bench, "203.0.113.7", "ada@example.com", PASSWORD)
             .await
@@ -290,10 +290,10 @@ async fn what_can_decide_nothing_any_more_is_deleted(
     }
 }
 
-/// One wrong login while the clock is a day ahead; then the clock is right.
+/// One wrong login while the clock is a day ahead; then the clock is correct.
 #[rstest]
 #[tokio::test]
-async fn a_clock_that_was_ahead_keeps_nobody_out(
+async fn a_clock_that_was_ahead_locks_no_user_out(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const DAY: u64 = 24 * 3600;

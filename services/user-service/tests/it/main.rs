@@ -1,6 +1,6 @@
 //! The service from outside: over its socket, on both stores, with its broker.
 //!
-//! The modules are test code for the lints as well, therefore `cfg(test)`.
+//! The modules have `cfg(test)`, so that lints treat them as test code.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How much memory a burst of registrations takes of a process, and keeps.
+//! The memory that a burst of registrations uses, and keeps.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 use crate::bench::from;
 use crate::world::ada;
 
-/// What the process may have beyond its binary: its blocks for hashes, one for each core, and what a service needs at all.
+/// The allowed memory beyond the binary: one block per core for hashes, and the service itself.
 const AT_MOST_KIB: u64 = 64 * 1_024;
 const BLOCK_KIB: u64 = 19 * 1_024;
 

@@ -1,4 +1,4 @@
-//! More registrations than the machine can hash, or than the broker takes events of.
+//! More registrations than the machine can hash, or than the broker accepts events of.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn named(name: &str) -> Request<CreateUserRequest> {
 }
 
 #[tokio::test]
-async fn who_finds_the_queue_full_is_told_when_to_come_back() {
+async fn a_full_queue_answers_with_a_retry_time() {
     let database = Database::create(StoreKind::Sqlite).await;
     let store = Store::new(database.migrated::<Migrator>().await);
     let hasher = Hasher::new(Limits {
@@ -41,7 +41,7 @@ async fn who_finds_the_queue_full_is_told_when_to_come_back() {
     let clock = TestClock::at(NOW_MS);
     let users = Bench::on(store.clone(), hasher.clone(), clock).await.users;
 
-    // Polled in this order: one is hashed and nineteen wait, long before the first of them is done.
+    // Polled in this order: one is hashed and nineteen wait, long before the first one ends.
     let password = || Password::parse(SecretString::from("correct horse battery")).unwrap();
     let full = join_all((0..20).map(|_| hasher.hash(password(), Priority::Registration)));
     let (hashed, refused) = tokio::join!(full, users.create_user(named("ada")));
@@ -56,7 +56,7 @@ async fn who_finds_the_queue_full_is_told_when_to_come_back() {
     users.create_user(named("ada")).await.unwrap();
 }
 
-/// A service on a hasher that has a core for one hash, and room for so many to wait.
+/// A service with a hasher for one core and a limited queue.
 async fn with_a_queue_of(waiting: usize, kind: StoreKind) -> (Database, Bench, Hasher) {
     let database = Database::create(kind).await;
     let store = Store::new(database.migrated::<Migrator>().await);
@@ -80,7 +80,7 @@ async fn log_in(bench: &Bench, password: &str) -> Result<(), Status> {
     answer.await.map(drop)
 }
 
-/// What the counters hold against anybody.
+/// The number of counted failures.
 async fn counted(bench: &Bench) -> i64 {
     let failures =
         "SELECT CAST(coalesce(sum(failures), 0) AS bigint) AS counted FROM login_attempt";
@@ -91,12 +91,12 @@ async fn counted(bench: &Bench) -> i64 {
 
 #[rstest]
 #[tokio::test]
-async fn a_login_that_finds_the_queue_full_is_held_against_nobody(
+async fn a_login_refused_by_a_full_queue_does_not_count(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let (_database, bench, hasher) = with_a_queue_of(0, kind).await;
     let busy = hasher.turn(Priority::Login).await.unwrap();
-    // More than an account or an address has.
+    // More than the limit of an account or address.
     for _ in 0..12 {
         let refused = log_in(&bench, PASSWORD).await.unwrap_err();
         assert_eq!(reason(&refused), "TOO_MANY_PASSWORDS");
@@ -108,7 +108,7 @@ async fn a_login_that_finds_the_queue_full_is_held_against_nobody(
 
 #[rstest]
 #[tokio::test]
-async fn a_login_that_is_cut_off_in_the_queue_is_held_against_nobody_and_one_that_is_wrong_is(
+async fn a_login_cancelled_in_the_queue_does_not_count(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] kind: StoreKind,
 ) {
     let (_database, bench, hasher) = with_a_queue_of(100, kind).await;
@@ -116,7 +116,7 @@ async fn a_login_that_is_cut_off_in_the_queue_is_held_against_nobody_and_one_tha
     for _ in 0..12 {
         let mut waiting = Box::pin(log_in(&bench, PASSWORD));
         tokio::select! {
-            answered = &mut waiting => panic!("nobody can judge it: {answered:?}"),
+            answered = &mut waiting => panic!("it must not be answered yet: {answered:?}"),
             () = eventually_is("it is counted", 1, async || counted(&bench).await) => {}
         }
         drop(waiting);
@@ -155,7 +155,7 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
         registered.store(true, Ordering::SeqCst);
     };
     let writing = async {
-        // The only connection. It is there at once, because the one that registers still waits for its hash.
+        // The only connection. It is free, because the registration still waits for its hash.
         let transaction = store.begin().await.unwrap();
         assert!(!registered.load(Ordering::SeqCst));
         transaction.rollback().await.unwrap();
@@ -167,11 +167,11 @@ async fn hashing_holds_neither_a_connection_nor_the_right_to_write(
 
 #[rstest]
 #[tokio::test]
-async fn while_events_wait_for_too_long_registrations_are_refused_and_users_still_shown(
+async fn overdue_events_stop_registrations_but_not_reads(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::with_overdue_events(store).await;
-    // The keys are announced at the start, and wait as any event.
+    // The keys are announced at the start, and wait like any event.
     let user = eventually("the keys have gone out", async || world.create(ada()).await).await;
     let mut user = user;
     let refused = eventually("commands are refused", async || {

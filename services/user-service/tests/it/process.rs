@@ -1,4 +1,4 @@
-//! The binary, and what operators see of the service.
+//! The binary and its command line.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -14,7 +14,7 @@ use user_service::Args;
 use crate::world::World;
 
 #[test]
-fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
+fn a_process_without_settings_names_all_required_ones() {
     let binary = env!("CARGO_BIN_EXE_user-service");
     let output = Command::new(binary).env_clear().output().unwrap();
     assert_eq!(output.status.code(), Some(BAD_CONFIGURATION));
@@ -25,7 +25,7 @@ fn a_process_that_was_told_nothing_names_all_that_it_must_be_told() {
 }
 
 #[test]
-fn production_does_not_start_with_missing_short_or_well_known_keys() {
+fn production_refuses_missing_short_or_well_known_keys() {
     let binary = env!("CARGO_BIN_EXE_user-service");
     let well_known = runtime::sealed::MasterKey::WELL_KNOWN;
     let short = tempfile::NamedTempFile::new().unwrap();
@@ -39,7 +39,7 @@ fn production_does_not_start_with_missing_short_or_well_known_keys() {
     ] {
         let mut command = Command::new(binary);
         command.env_clear().env("MODE", "production");
-        command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+        command.env("DATABASE_URL", "postgres://user@127.0.0.1:1/none");
         command.env("AMQP_URL", "amqp://127.0.0.1:1");
         command.env(variable, value);
         let output = command.output().unwrap();
@@ -61,7 +61,7 @@ fn two_equal_keys_end_the_start() {
     let key = "J5yH0f1Qmz8xKc3vWbR7uTq2LsPd9NaE";
     let mut command = Command::new(binary);
     command.env_clear().env("MODE", "production");
-    command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+    command.env("DATABASE_URL", "postgres://user@127.0.0.1:1/none");
     command.env("AMQP_URL", "amqp://127.0.0.1:1");
     command.env("SECRET_KEY", key);
     command.env("MAIL_SEALING_KEY", format!("{key}\n"));
@@ -75,7 +75,7 @@ fn two_equal_keys_end_the_start() {
     assert!(!said.contains(key), "{said}");
 }
 
-/// As clients ask for it: what is not there is not implemented.
+/// As clients request it: an unknown method is unimplemented.
 #[tokio::test]
 async fn in_production_reflection_is_off_unless_it_is_asked_for() {
     const REFLECTION: &str = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
@@ -97,11 +97,11 @@ async fn in_production_reflection_is_off_unless_it_is_asked_for() {
     }
 }
 
-/// What the service makes of these arguments.
+/// The gRPC configuration from these arguments.
 fn grpc_config(arguments: &[&str]) -> GrpcConfig {
     let given = [
         "--grpc-listen=127.0.0.1:0",
-        "--database-url=postgres://nobody@127.0.0.1:1/none",
+        "--database-url=postgres://user@127.0.0.1:1/none",
         "--amqp-url=amqp://127.0.0.1:1",
         "--grpc-plaintext=allow",
         "--secret-key=a key of thirty-two bytes or more",
@@ -113,7 +113,7 @@ fn grpc_config(arguments: &[&str]) -> GrpcConfig {
 }
 
 #[tokio::test]
-async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
+async fn health_has_names_for_the_service_and_its_broker() {
     let world = World::new(StoreKind::Sqlite).await;
     for name in [
         "angarium.user.v1.UserService",
@@ -131,5 +131,5 @@ async fn health_knows_the_service_by_its_full_name_and_the_broker_by_its_own() {
     world.stop().await;
 }
 
-/// As every process of ours: told wrongly.
+/// The exit code for a wrong configuration, in all of our programs.
 const BAD_CONFIGURATION: i32 = 64;

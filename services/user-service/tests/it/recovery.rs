@@ -1,4 +1,4 @@
-//! The way back in for who has forgotten the password.
+//! Recovery of an account with a forgotten password.
 
 use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{
@@ -30,7 +30,7 @@ fn to(code: &str, new_password: &str) -> ResetPasswordRequest {
 
 #[rstest]
 #[tokio::test]
-async fn the_code_of_the_mail_sets_another_password_once_and_ends_every_session(
+async fn the_code_sets_a_password_once_and_ends_every_session(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -63,7 +63,7 @@ async fn the_code_of_the_mail_sets_another_password_once_and_ends_every_session(
     assert!(world.refresh(&session).await.is_err());
     assert!(world.log_in(&user.email, PASSWORD).await.is_err());
     assert!(world.log_in(&user.email, "another password").await.is_ok());
-    // The code of a verification is for nothing else.
+    // The code of a verification is valid for nothing else.
     let other = world.verification_code(&user.user_id).await;
     let refused = world
         .client()
@@ -75,12 +75,12 @@ async fn the_code_of_the_mail_sets_another_password_once_and_ends_every_session(
 
 #[rstest]
 #[tokio::test]
-async fn an_address_that_nobody_has_is_answered_alike_and_gets_no_mail(
+async fn an_unknown_address_gets_the_same_answer_and_no_mail(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
     world.create(ada()).await.unwrap();
-    for email in ["ada@example.com", "nobody@example.com"] {
+    for email in ["ada@example.com", "unknown@example.com"] {
         for _ in 0..3 {
             world
                 .client()
@@ -129,7 +129,7 @@ async fn a_code_ends_with_the_next_one_and_after_an_hour(
 
 const HOME: &str = "198.51.100.9";
 
-/// A user whom others keep out of every new address: they guess until the longest wait.
+/// A user who is locked out of new addresses: attackers guess until the longest wait.
 async fn held_up(store: StoreKind) -> (Bench, String) {
     let bench = Bench::new(store).await;
     let created = bench.users.create_user(from(HOME, ada())).await;
@@ -174,7 +174,7 @@ async fn a_reset_lets_its_user_in_while_others_go_on_guessing(
     let code = code_for(&bench, &user_id).await;
     let reset = from(HOME, to(&code, "another password"));
     bench.users.reset_password(reset).await.unwrap();
-    // Elsewhere nothing is held against the user either.
+    // The failures do not count elsewhere either.
     log_in(&bench, "192.0.2.1", "another password", "")
         .await
         .unwrap();
@@ -189,10 +189,10 @@ async fn a_login_with_a_code_is_held_up_by_no_failure_of_others(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let (bench, user_id) = held_up(store).await;
-    // Others at the same client address as well.
+    // Also attackers at the same client address.
     for _ in 0..10 {
         let request = AuthenticateRequest {
-            email: "nobody@example.com".to_owned(),
+            email: "unknown@example.com".to_owned(),
             password: "a guess".to_owned(),
             ..AuthenticateRequest::default()
         };
@@ -224,7 +224,7 @@ async fn a_code_of_another_account_is_no_way_around_the_count(
     let code = codes::last::<PasswordResetRequested>(&bench.db, &user_id).await;
     let refused = log_in(&bench, HOME, PASSWORD, &code).await.unwrap_err();
     assert_eq!(reason(&refused), "CODE_INVALID");
-    // With a code of one's own, guesses count as well.
+    // Guesses count also with a valid code of another account.
     let guess = async || {
         let request = AuthenticateRequest {
             email: "bob@example.com".to_owned(),

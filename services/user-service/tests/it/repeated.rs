@@ -1,4 +1,4 @@
-//! The same call again, by its `request_id`: one effect, and the first answer.
+//! Repeated calls with a `request_id`: one effect, and the first answer.
 
 use contracts::user::v1::{
     ChangePasswordRequest, CreateUserRequest, DeleteUserRequest, UpdateUserRequest, User,
@@ -73,7 +73,7 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
     world.stop().await;
 }
 
-/// Who repeats a public call shows no token.
+/// A repeated public call has no token.
 #[rstest]
 #[tokio::test]
 async fn a_public_call_again_shows_nothing_that_changed_since(

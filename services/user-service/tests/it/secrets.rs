@@ -1,4 +1,4 @@
-//! A password leaves no trace but its hash, and an address none in a log.
+//! A password is stored only as its hash, and no log contains an address.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use user_service::store::users;
 
 use crate::world::{World, ada};
 
-// Nowhere else in this crate, and no word of any library.
+// Unique in this crate, and no word of any library.
 const PASSWORD: &str = "quetzal-7-vermilion";
 const EMAIL: &str = "zyzzyva@example.com";
 const NAME: &str = "Xanthippe Qoph";
@@ -29,7 +29,7 @@ fn marked() -> CreateUserRequest {
 
 #[rstest]
 #[tokio::test]
-async fn the_database_holds_a_password_as_its_argon2id_hash_and_in_no_other_form(
+async fn the_database_has_only_the_argon2id_hash_of_a_password(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -57,9 +57,9 @@ async fn the_database_holds_a_password_as_its_argon2id_hash_and_in_no_other_form
     world.stop().await;
 }
 
-/// The log is that of the whole test process; the marked values are in no other test.
+/// The log of the whole test process; no other test uses the marked values.
 #[tokio::test]
-async fn no_log_shows_password_address_or_name_whatever_happens() {
+async fn no_log_shows_a_password_address_or_name() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt()

@@ -1,4 +1,4 @@
-//! What concerns security is a line of the log that says who and what, and no secret.
+//! Security events are log lines with event and user, and without secrets.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::bench::{Bench, by, from};
 use crate::world::{PASSWORD, ada, new_id};
 
 #[tokio::test]
-async fn what_concerns_security_is_logged_with_ids_and_without_secrets() {
+async fn security_events_are_logged_with_ids_and_without_secrets() {
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt::layer()
@@ -27,8 +27,8 @@ async fn what_concerns_security_is_logged_with_ids_and_without_secrets() {
     let subscriber = tracing_subscriber::registry()
         .with(Targets::new().with_target("security", tracing::Level::TRACE))
         .with(lines);
-    // While there is only one subscriber, whether a line is wanted is asked of the thread that comes to it first, and kept: that
-    // may be another test's, which has none. Of two subscribers each is asked.
+    // With a single subscriber, tracing asks the first thread that reaches a log statement whether it is wanted, and
+    // caches the answer; that may be another test's thread. With two, each is asked.
     let _second = Dispatch::new(tracing_subscriber::registry());
     let (user_id, tokens) = go_through_it().with_subscriber(subscriber).await;
 
@@ -55,7 +55,7 @@ async fn what_concerns_security_is_logged_with_ids_and_without_secrets() {
     assert!(tokens.iter().all(|token| !log.contains(token)));
 }
 
-/// All that is logged, once each or more. Answers the user's id, and the tokens that were handed out.
+/// Causes every kind of line at least once. Returns the user's id and the issued tokens.
 async fn go_through_it() -> (String, Vec<String>) {
     let bench = Bench::new(StoreKind::Sqlite).await;
     let users = &bench.users;

@@ -1,4 +1,4 @@
-//! Staying logged in: each refresh token works once, and a copied one ends the session.
+//! Sessions: each refresh token works once, and a copied one ends the session.
 
 use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{
@@ -24,7 +24,7 @@ fn exchange(refresh_token: &str) -> RefreshTokenRequest {
 
 #[rstest]
 #[tokio::test]
-async fn a_refresh_token_is_exchanged_once_and_its_second_use_ends_the_session(
+async fn a_refresh_token_works_once_and_its_reuse_ends_the_session(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -41,13 +41,13 @@ async fn a_refresh_token_is_exchanged_once_and_its_second_use_ends_the_session(
     let reused = world.refresh(&first).await.unwrap_err();
     assert_eq!(reused.code(), Code::Unauthenticated);
     assert_eq!(reason(&reused), "REFRESH_TOKEN_INVALID");
-    // Nobody can tell who has copied it, so the good one has ended as well.
+    // It is unknown who copied it, so the good one has ended as well.
     let ended = world
         .client()
         .refresh_token(exchange(&third.refresh_token))
         .await;
     assert_eq!(reason(&ended.unwrap_err()), "REFRESH_TOKEN_INVALID");
-    // The other session is none of theirs.
+    // Another session is not affected.
     assert!(world.refresh(&other).await.is_ok());
     world.stop().await;
 }
@@ -74,7 +74,7 @@ async fn of_many_who_exchange_one_token_at_once_at_most_one_is_served(
 
 #[rstest]
 #[tokio::test]
-async fn who_logs_out_is_logged_out_and_nothing_else_is_told(
+async fn a_logout_ends_the_session_and_reveals_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let world = World::new(store).await;
@@ -100,7 +100,7 @@ async fn who_logs_out_is_logged_out_and_nothing_else_is_told(
 
 #[rstest]
 #[tokio::test]
-async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
+async fn a_token_lasts_thirty_days_and_a_session_ninety(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     const DAY: u64 = 24 * 3600;
@@ -141,10 +141,10 @@ async fn a_token_waits_for_thirty_days_and_a_session_goes_on_for_ninety(
     assert!(refresh(&token).await.is_err());
 }
 
-/// Two transactions on PostgreSQL, one between the steps of the other: the one locks the session for its next token, the other
-/// ends it. Where the first one locked the token instead, each would wait for what the other has.
+/// Two interleaved transactions on PostgreSQL: one locks the session for its next token, the other ends it. If the
+/// first one locked the token instead, they would deadlock.
 #[tokio::test]
-async fn exchanging_a_token_and_ending_its_session_wait_for_one_another_and_never_in_a_circle() {
+async fn exchanging_a_token_and_ending_its_session_never_deadlock() {
     const SESSION: Uuid = Uuid::from_u128(7);
     let bench = Bench::new(StoreKind::Postgres).await;
     let session = sessions::insert_session(&bench.db, SESSION, Uuid::nil(), (0, i64::MAX), "");
@@ -245,7 +245,7 @@ async fn users_see_their_sessions_and_end_them(
         let answer = world.client().end_session(authorized(token, request)).await;
         answer.map(drop)
     };
-    // What is another user's, or none, stays as it is.
+    // A session of another user, or none, stays unchanged.
     end(&bobs_token, &listed[0].session_id).await.unwrap();
     end(&bobs_token, &new_id()).await.unwrap();
     assert_eq!(
@@ -265,14 +265,14 @@ async fn users_see_their_sessions_and_end_them(
         assert_eq!(refused.code(), Code::Unauthenticated);
         assert_eq!(reason(&refused), "SESSION_ENDED");
     }
-    // The token of a session that goes on names it.
+    // The token of a continued session names it.
     let refreshed = world.refresh(&second).await.unwrap();
     let listed = list(&world, &refreshed.access_token, 0).await.unwrap();
     assert!(listed.sessions[0].is_current && listed.sessions.len() == 1);
     world.stop().await;
 }
 
-/// The release before this one writes sessions beside this one.
+/// The previous release writes sessions beside this one.
 #[rstest]
 #[tokio::test]
 async fn a_session_of_the_release_before_is_listed(

@@ -1,4 +1,4 @@
-//! Proving that an address is one's own, by the code of a mail.
+//! Verifying an address with the code from a mail.
 
 use contracts::user::v1::user_service_server::UserService as _;
 use contracts::user::v1::{
@@ -106,7 +106,7 @@ async fn a_code_ends_with_the_next_one_and_after_a_day(
 
 #[rstest]
 #[tokio::test]
-async fn nobody_can_have_a_user_flooded_with_mails_nor_try_codes_for_long(
+async fn mails_to_a_user_and_guesses_of_codes_are_limited(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let bench = Bench::new(store).await;
@@ -173,7 +173,7 @@ async fn several_accounts_together_cannot_flood_an_address_with_mails(
         };
         bench.users.update_user(by(user_id, request)).await
     };
-    // Each goes there and away again, so that the next one may.
+    // Each account moves there and away again, so that the next one can.
     let (last, others) = accounts.split_last().unwrap();
     let mut refused = None;
     for (number, user_id) in others.iter().enumerate() {

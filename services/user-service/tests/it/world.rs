@@ -1,4 +1,4 @@
-//! One user service that runs, with a database, a broker and a subscriber of its own.
+//! One running user service with its own database, broker and subscriber.
 
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ use uuid::Uuid;
 use crate::codes;
 
 pub(crate) struct World {
-    // First, so that what runs ends before what it runs on.
+    // First, so that tasks end before the resources that they use.
     running: Running,
     pub(crate) db: store::Database,
-    /// Accepted by the service, for any user and role.
+    /// The service accepts them, for any user and role.
     pub(crate) tokens: Tokens,
     broker: Broker,
     database: Database,
@@ -45,7 +45,7 @@ impl World {
         Self::on(database, config).await
     }
 
-    /// Its broker cannot be reached, and no event may wait to be published.
+    /// The broker is unreachable, and no event may wait to be published.
     pub(crate) async fn with_overdue_events(store: StoreKind) -> Self {
         let database = Database::create(store).await;
         let mut config = config_on(database.config());
@@ -53,7 +53,7 @@ impl World {
         Self::run(database, config, Broker::create(BrokerKind::Embedded).await).await
     }
 
-    /// The service reaches `database` by `config`, while the test looks into it directly.
+    /// The service connects to `database` with `config`; the test connects directly.
     pub(crate) async fn on(database: Database, config: DatabaseConfig) -> Self {
         let broker = Broker::create(BrokerKind::Embedded).await;
         for topology in [topology(), mails()] {
@@ -62,7 +62,7 @@ impl World {
         Self::build(database, config, EngineConfig::default(), broker).await
     }
 
-    /// On a server that is configured so.
+    /// With this server configuration.
     pub(crate) async fn with_grpc(grpc: GrpcConfig) -> Self {
         let database = Database::create(StoreKind::Sqlite).await;
         let broker = Broker::create(BrokerKind::Embedded).await;
@@ -98,7 +98,7 @@ impl World {
         }
     }
 
-    /// Ends the service, and starts it again on the same database.
+    /// Stops the service, and starts it again on the same database.
     pub(crate) async fn restart(self) -> Self {
         self.running.stop().await;
         let config = self.database.config();
@@ -113,7 +113,7 @@ impl World {
         UserServiceClient::new(self.channel())
     }
 
-    /// `message` in a call of the user with this id.
+    /// `message` in a call of this user.
     pub(crate) fn by<T>(&self, user_id: &str, message: T) -> Request<T> {
         authorized(&self.tokens.user(user_id.parse().unwrap()), message)
     }
@@ -128,7 +128,7 @@ impl World {
         Ok(answer.into_inner().user.unwrap())
     }
 
-    /// As [`create`](Self::create); a machine under load may make a caller try again, as any client would.
+    /// As [`create`](Self::create), but repeats refused calls as a client would: a machine under load may refuse them.
     pub(crate) async fn create_with_patience(
         &self,
         request: &CreateUserRequest,
@@ -142,7 +142,7 @@ impl World {
         .await
     }
 
-    /// As [`create`](Self::create), in a call that has this correlation id.
+    /// As [`create`](Self::create), with this correlation id.
     pub(crate) async fn create_as(&self, correlation_id: &str, request: CreateUserRequest) -> User {
         let mut request = Request::new(request);
         let header = runtime::grpc::CORRELATION_HEADER;
@@ -177,7 +177,7 @@ impl World {
         Ok(answer.into_inner().tokens.unwrap())
     }
 
-    /// Verifies the address of this user, as who reads the mail does.
+    /// Verifies the address of this user with the code from the mail.
     pub(crate) async fn verify(&self, user_id: &str) -> User {
         let request = VerifyEmailRequest {
             code: self.verification_code(user_id).await,
@@ -187,19 +187,19 @@ impl World {
         answer.into_inner().user.unwrap()
     }
 
-    /// What was promised about users: neither keys nor codes.
+    /// The enqueued events of users, without keys and codes.
     pub(crate) async fn outbox(&self) -> Vec<Promised> {
         let mut outbox = testkit::outbox(&self.db).await;
         outbox.retain(|promised| promised.event_type.starts_with("angarium.user.v1.User"));
         outbox
     }
 
-    /// The code of the last mail to this user by which an address is verified.
+    /// The code of the latest verification mail to this user.
     pub(crate) async fn verification_code(&self, user_id: &str) -> String {
         codes::last::<EmailVerificationRequested>(&self.db, user_id).await
     }
 
-    /// The code of the last mail to this user by which a password is reset.
+    /// The code of the latest reset mail to this user.
     pub(crate) async fn reset_code(&self, user_id: &str) -> String {
         codes::last::<PasswordResetRequested>(&self.db, user_id).await
     }
@@ -208,7 +208,7 @@ impl World {
         self.count("SELECT count(*) FROM users").await
     }
 
-    /// The one number that `sql` selects.
+    /// The number that `sql` selects.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let statement = Statement::from_string(self.db.get_database_backend(), sql);
         let row = self.db.query_one_raw(statement).await.unwrap().unwrap();
@@ -219,7 +219,7 @@ impl World {
         self.db.execute_unprepared(sql).await.unwrap();
     }
 
-    /// The next event that the broker brings to the subscriber.
+    /// The subscriber's next event.
     pub(crate) async fn receive(&self) -> Message {
         let transport = self.broker.transport(topology());
         let mut receiver = transport.receiver(SUBSCRIBER, 1).await.unwrap();
@@ -228,7 +228,7 @@ impl World {
         delivery.message
     }
 
-    /// Ends the service, in order.
+    /// Stops the service in order.
     pub(crate) async fn stop(self) {
         self.running.stop().await;
     }
@@ -252,14 +252,14 @@ pub(crate) fn bob() -> CreateUserRequest {
     }
 }
 
-/// Becomes an admin once the address is verified.
+/// Becomes an admin after the address is verified.
 pub(crate) const ADMIN: &str = "Root@Example.com";
 
 pub(crate) fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// On a broker that nobody reaches.
+/// With an unreachable broker.
 pub(crate) fn config_on(database: DatabaseConfig) -> Config {
     let nowhere = "amqp://127.0.0.1:1".parse().unwrap();
     let broker = transport::Broker::RabbitMq(transport::RabbitMqConfig::new(nowhere));
@@ -282,7 +282,7 @@ fn reached(broker: &Broker) -> transport::Broker {
 
 const SUBSCRIBER: &str = "subscriber";
 
-/// Somebody who wants to hear of new users.
+/// A subscriber of new users.
 fn topology() -> Topology {
     Topology::publishing([UserCreated::EXCHANGE]).consuming(subscriber())
 }
@@ -296,7 +296,7 @@ fn subscriber() -> Queue {
         .queue()
 }
 
-/// Somebody who takes everything else, as the services together do.
+/// A subscriber of everything else, like the other services together.
 fn mails() -> Topology {
     async fn ignore<E: Event>(_: &Transaction, _: E, _: &Delivered) -> Result<(), HandlerError> {
         Ok(())

@@ -77,7 +77,7 @@ fn an_event_that_names_no_aggregate_is_refused() -> anyhow::Result<()> {
 
 /// Its version would be missing in the queue of a consumer that binds `user.#`, so `UserDeleted` would wait for it.
 #[test]
-fn an_event_with_the_routing_key_of_another_aggregate_is_refused() -> anyhow::Result<()> {
+fn an_event_with_another_aggregates_routing_key_is_refused() -> anyhow::Result<()> {
     let changed = r#"exchange: "user_events" aggregate: "user" routing_key: "password.changed" aggregate_id_field: "user_id""#;
     let body =
         event("UserDeleted", USER_DELETED, USER_ID) + &event("PasswordChanged", changed, USER_ID);
@@ -102,8 +102,7 @@ fn an_event_with_the_routing_key_of_another_aggregate_is_refused() -> anyhow::Re
 
 /// In both orders of the two messages.
 #[test]
-fn an_event_with_the_id_of_another_aggregate_is_refused_unless_it_has_versions_of_its_own()
--> anyhow::Result<()> {
+fn an_event_with_another_aggregates_id_needs_own_versions() -> anyhow::Result<()> {
     let changed = r#"exchange: "user_events" aggregate: "password" routing_key: "password.changed" aggregate_id_field: "user_id""#;
     let (deleted, changed, apart) = (
         event("UserDeleted", USER_DELETED, USER_ID),
@@ -136,8 +135,7 @@ fn an_event_with_the_id_of_another_aggregate_is_refused_unless_it_has_versions_o
 }
 
 #[test]
-fn versions_of_its_own_are_refused_where_the_id_is_that_of_no_other_aggregate() -> anyhow::Result<()>
-{
+fn own_versions_are_refused_without_a_shared_id() -> anyhow::Result<()> {
     assert_refused(
         &event("OrderPlaced", &format!("{PLACED} own_versions: true"), ID),
         "OrderPlaced",
@@ -252,7 +250,7 @@ fn an_aggregate_id_field_that_is_not_a_plain_string_is_refused() -> anyhow::Resu
 }
 
 #[test]
-fn two_events_with_the_same_exchange_and_routing_key_are_refused() -> anyhow::Result<()> {
+fn two_events_with_the_same_exchange_and_key_are_refused() -> anyhow::Result<()> {
     let body = event("OrderPlaced", PLACED, ID) + &event("OrderPlacedAgain", PLACED, ID);
     assert_refused(
         &body,

@@ -148,7 +148,7 @@ fn a_pattern_that_is_not_known_is_refused_with_those_that_are() -> anyhow::Resul
 }
 
 #[test]
-fn whatever_a_caller_can_send_is_bounded() -> anyhow::Result<()> {
+fn every_field_of_a_request_is_bounded() -> anyhow::Result<()> {
     for (field, what) in [
         ("string a = 1;", "string.max_len or string.uuid"),
         (
@@ -175,7 +175,7 @@ fn whatever_a_caller_can_send_is_bounded() -> anyhow::Result<()> {
 }
 
 #[test]
-fn rules_that_nobody_would_check_are_refused() -> anyhow::Result<()> {
+fn rules_that_no_code_checks_are_refused() -> anyhow::Result<()> {
     let body = "message Order { string a = 1 [(buf.validate.field).string.max_len = 1]; }";
     assert_refused(body, "Order", "no request holds its message")?;
     let body = request("option (buf.validate.message).cel = {id: \"x\", expression: \"true\"};");

@@ -1,4 +1,4 @@
-//! Dead letters can have an age, and what was decided about them is kept for longer than they are.
+//! Dead letters can expire; the decisions about them are kept longer.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::world::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Runs an engine with this retention until `check` says that what it waits for is there.
+/// Runs an engine with this retention until `check` holds.
 async fn keeping(world: &mut World, retention: Retention, check: impl AsyncFn(&World) -> bool) {
     world.look_soon();
     let participant = Participant {
@@ -72,7 +72,7 @@ async fn a_dead_letter_past_its_age_is_discarded_for_the_record(
     let long_ago =
         "UPDATE angarium_inbox SET received_at = {time of 1} WHERE event_id <> {uuid $1}";
     world.rows(long_ago, [id(&young).into()]).await;
-    // One came long ago and failed again just now.
+    // It arrived long ago and failed again just now.
     let failed =
         "UPDATE angarium_inbox SET last_failed_at = {time of 1} WHERE event_id = {uuid $1}";
     world.rows(failed, [id(&old).into()]).await;

@@ -1,4 +1,4 @@
-//! A batch handler takes what has arrived together in one call, with the guarantees of a handler of one event.
+//! A batch handler takes events that arrived together in one call, with the guarantees of a single-event handler.
 
 use messaging::trace::{self, TraceContext};
 use messaging::{HandlerError, Received, Subscriptions, Transaction};
@@ -13,7 +13,7 @@ use crate::events::{Changed, Failure, Renamed, id, message, message_in};
 use crate::trace::tracing_to_memory;
 use crate::world::World;
 
-/// One statement for all of them; `note` says how many came in the call.
+/// One statement for all of them; `note` records how many came in the call.
 pub(crate) async fn change_all(
     transaction: &Transaction,
     events: Vec<Received<'_, Changed>>,

@@ -1,4 +1,4 @@
-//! What an operator can look up: where an event came from, what it belongs to, and which failures are alike.
+//! What an operator can look up: the source of an event, its correlation, and which failures are alike.
 
 use event::Message;
 use messaging::dead_letters::DeadLetters;
@@ -47,7 +47,7 @@ async fn an_event_is_found_by_its_correlation_id_also_once_it_is_done(
 
 #[rstest]
 #[tokio::test]
-async fn dead_letters_that_failed_alike_have_one_fingerprint_and_count_their_replays(
+async fn equal_failures_share_a_fingerprint_and_replays_are_counted(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;

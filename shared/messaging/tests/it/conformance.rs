@@ -1,4 +1,4 @@
-//! What the engine may rely on, whichever transport it has: one suite for both.
+//! The guarantees of a transport: one suite for both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ mod receiving;
 const EXCHANGE: &str = "things";
 const QUEUE: &str = "things_queue";
 
-/// A queue that takes what matches one of `patterns`.
+/// A queue bound with `patterns`.
 fn topology(queue: &str, patterns: &[&str]) -> Topology {
     let bindings = patterns.iter().map(|pattern| Binding {
         exchange: EXCHANGE.to_owned(),

@@ -1,4 +1,4 @@
-//! What the engine asks of its database: next to nothing while there is nothing to do, and little for each event otherwise.
+//! The engine's load on its database: almost none while idle, and little per event.
 
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,16 @@ use crate::effects::each_on_its_own;
 use crate::events::{Changed, EXCHANGE};
 use crate::world::World;
 
-/// How long it is watched: three looks, and a moment.
+/// The duration of the measurement: three polls and a moment.
 const WATCHED: Duration = Duration::from_secs(16);
-/// Once each 5 s.
+/// One each 5 s.
 const LOOKS: usize = 4;
 
 #[tokio::test]
 async fn an_idle_service_asks_its_database_one_thing_in_five_seconds() {
     let (statements, _listening) = Statements::listen();
     let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
-    // As often as in production.
+    // The poll interval of production.
     world.store = Store::new(world.store.connection().clone());
     let participant = Participant {
         service: "test",

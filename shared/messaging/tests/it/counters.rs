@@ -1,6 +1,6 @@
 //! Limits the round trips to PostgreSQL for one batch of the relay and one of the consumer.
 //!
-//! The limits are what the engine needs today. A change that needs less lowers them.
+//! The limits are the engine's current numbers. A change that needs less lowers them.
 
 use messaging::transport::Confirmation;
 use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store, Subscriptions};
@@ -18,9 +18,9 @@ use crate::world::{NEVER, World, consumer_config};
 
 /// Events that are published together.
 const PUBLISHED: usize = 100;
-/// Events that are consumed together: as many as the prefetch lets arrive.
+/// Events that are consumed together: the prefetch.
 const CONSUMED: u16 = 20;
-/// The least of several tries counts, because other work can only add to a count.
+/// The smallest of several tries counts, because other work can only add to a count.
 const TRIES: usize = 8;
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_relay_batch_stays_within_its_round_trips() {
             while handed_over.len() < PUBLISHED {
                 handed_over.push(published.recv().await.unwrap());
             }
-            // At once, as a broker confirms a window.
+            // All at once, as a broker confirms a window.
             for publication in handed_over {
                 publication.answer(Confirmation::Routed);
             }
@@ -113,7 +113,7 @@ async fn a_batch_handler_stays_within_its_round_trips(
 
 #[tokio::test]
 async fn a_batch_of_held_events_stays_within_its_round_trips() {
-    // The first one comes last, and releases all others.
+    // The first one arrives last, and releases all others.
     consumed(in_order, Coming::Backwards).await.assert_within(
         "consumer, 20 events that come in reverse order",
         Limits {
@@ -130,8 +130,8 @@ enum Coming {
     Backwards,
 }
 
-/// An aggregate's events, which share a lane: the first one alone, and all others in one transaction. What the consumer looks for at
-/// its start is left out.
+/// Events of one aggregate, which share a lane: the first one alone, and all others in one transaction. Without the
+/// consumer's queries at its start.
 async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Counted {
     let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let (trips, store) = counted(&world).await;
@@ -166,7 +166,7 @@ async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Count
         .within_transactions()
 }
 
-/// The database of `world` through a counting proxy; queries of `world` itself do not pass the proxy.
+/// The database of `world` through a counting proxy; `world`'s own queries do not pass the proxy.
 async fn counted(world: &World) -> (RoundTrips, Store) {
     let trips = RoundTrips::before(world.database_url()).await;
     let store = Store::new(trips.connect().await).looking_every(NEVER);

@@ -1,4 +1,4 @@
-//! What is given up on is kept as it came, with its cause, while the queue goes on.
+//! Dead letters are stored unchanged with their cause, while the queue continues.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -40,7 +40,7 @@ async fn a_rejected_event_is_dead_with_its_cause_and_every_byte(
     .await;
 }
 
-/// What is wrong with a message, and the cause that says so.
+/// A defect of a message, and its expected cause.
 type Wrong = (fn(&mut Message), &'static str);
 
 const WRONG: [Wrong; 9] = [
@@ -84,9 +84,11 @@ const WRONG: [Wrong; 9] = [
     (
         |message| {
             let subject = "cloudEvents_subject".to_owned();
-            message.headers.insert(subject, "somebody else".to_owned());
+            message
+                .headers
+                .insert(subject, "another aggregate".to_owned());
         },
-        "undecodable: its header names aggregate `somebody else`",
+        "undecodable: its header names aggregate `another aggregate`",
     ),
     (
         |message| message.body = vec![0; event::MAX_BODY_BYTES + 1].into(),
@@ -103,7 +105,7 @@ const WRONG: [Wrong; 9] = [
 
 #[rstest]
 #[tokio::test]
-async fn a_message_that_is_no_event_is_dead_with_its_cause_while_the_queue_goes_on(
+async fn a_message_that_is_no_event_is_dead_while_the_queue_goes_on(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -112,7 +114,7 @@ async fn a_message_that_is_no_event_is_dead_with_its_cause_while_the_queue_goes_
         let mut wrong = message(&Changed::of("a"), 1);
         spoil(&mut wrong);
         let after = message(&Changed::of("a"), 2);
-        // Twice: that it came again is recognised even where it has no id.
+        // Twice: the repetition is recognised even without an id.
         let messages = [&wrong, &after, &wrong];
         world.send(&each_on_its_own(), messages).await;
         world.becomes(&id(&after), "done").await;
@@ -127,10 +129,10 @@ async fn a_message_that_is_no_event_is_dead_with_its_cause_while_the_queue_goes_
     world.stop().await;
 }
 
-/// Text that PostgreSQL cannot store, wherever a sender can put text.
+/// Text that PostgreSQL cannot store, in every place where a sender can put text.
 #[rstest]
 #[tokio::test]
-async fn nul_bytes_anywhere_stop_nobody(
+async fn nul_bytes_in_any_text_block_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(false, true)] ordered: bool,
 ) {
@@ -203,7 +205,7 @@ async fn an_event_of_an_unknown_type_is_skipped_and_kept(
     world.stop().await;
 }
 
-/// Whoever handles it dies with it, until the broker stops handing it out.
+/// Each process that handles it dies, until the broker stops delivering it.
 #[rstest]
 #[tokio::test]
 async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
@@ -241,13 +243,13 @@ async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
     .await;
 }
 
-/// Whoever handles the first of them dies; the others are behind it, in the same lane.
+/// Each process that handles the first one dies; the others are behind it, in the same lane.
 #[rstest]
 #[tokio::test]
 async fn what_kills_each_process_takes_no_neighbour_with_it(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    /// The handlings that each killer has begun.
+    /// The number of attempts that each killer has begun.
     static BEGUN: Mutex<BTreeMap<Uuid, u32>> = Mutex::new(BTreeMap::new());
     async fn deadly(
         transaction: &Transaction,
@@ -318,7 +320,7 @@ async fn dead_of(world: &World, cause: &str) -> Held {
     .await
 }
 
-/// The message as the inbox has it.
+/// The message as the inbox stores it.
 async fn kept(world: &World, event_id: &str) -> Message {
     let selecting = "SELECT exchange, routing_key, properties, body FROM angarium_inbox WHERE event_id = {uuid $1}";
     let rows = world.rows(selecting, [event_id.into()]).await;

@@ -1,4 +1,4 @@
-//! What an operator does with dead letters: replaying and discarding them, in their order and for the record.
+//! Replaying and discarding dead letters, in order and recorded.
 
 use messaging::dead_letters::DeadLetters;
 use messaging::{ConsumerConfig, Delivered, HandlerError, RetryPolicy, Subscriptions, Transaction};
@@ -9,7 +9,7 @@ use crate::effects::{QUEUE, change, each_on_its_own, execute, in_order};
 use crate::events::{Audited, Changed, Failure, id, message};
 use crate::world::{World, consumer_config};
 
-/// A release in which the mistake is mended.
+/// A release with the fix.
 pub(crate) async fn mended(
     transaction: &Transaction,
     event: Changed,
@@ -32,7 +32,7 @@ fn dead_letters(world: &World) -> DeadLetters {
 
 #[rstest]
 #[tokio::test]
-async fn a_replayed_event_has_its_effect_once_and_what_waited_behind_it_follows(
+async fn a_replayed_event_has_one_effect_and_waiting_events_follow(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -70,7 +70,7 @@ async fn a_replayed_event_has_its_effect_once_and_what_waited_behind_it_follows(
         .replay(&id(&second), "ada", "again")
         .await;
     assert!(!again.unwrap(), "what is done is no dead letter");
-    // Nor does the broker's own second delivery have an effect: it comes before the fifth, in the same lane.
+    // The broker's second delivery has no effect either: it comes before the fifth event, in the same lane.
     let fifth = message(&Changed::of("a"), 5);
     world.send(&in_order(), [&second, &fifth]).await;
     world.becomes(&id(&fifth), "done").await;
@@ -80,7 +80,7 @@ async fn a_replayed_event_has_its_effect_once_and_what_waited_behind_it_follows(
 
 #[rstest]
 #[tokio::test]
-async fn a_discarded_event_has_no_effect_and_what_waited_behind_it_goes_on(
+async fn a_discarded_event_has_no_effect_and_waiting_events_follow(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -103,7 +103,7 @@ async fn a_discarded_event_has_no_effect_and_what_waited_behind_it_goes_on(
             .await
             .unwrap()
     );
-    // The next one is dead as well, and its own matter.
+    // The next one is dead as well, independently.
     world.becomes(&id(&events[2]), "dead").await;
     assert_eq!(world.versions("a").await, [1]);
     assert!(
@@ -119,7 +119,7 @@ async fn a_discarded_event_has_no_effect_and_what_waited_behind_it_goes_on(
 
 #[rstest]
 #[tokio::test]
-async fn what_was_discarded_before_its_turn_is_passed_over_in_its_turn(
+async fn an_event_discarded_before_its_turn_is_passed_over(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -128,7 +128,7 @@ async fn what_was_discarded_before_its_turn_is_passed_over_in_its_turn(
     world.run_consumer(in_order());
     world.becomes(&id(&third), "waiting").await;
     world.becomes(&id(&second), "waiting").await;
-    // The broker gave it up: it is dead before its predecessor has come.
+    // The broker gave it up: it is dead before its predecessor arrives.
     let dying =
         "UPDATE angarium_inbox SET state = 'dead', due_at = NULL WHERE aggregate_version = 2";
     world.rows(dying, []).await;
@@ -175,7 +175,7 @@ async fn what_came_after_its_turn_is_handled_when_an_operator_says_so(
 
 #[rstest]
 #[tokio::test]
-async fn a_skipped_event_is_handled_once_its_type_is_known_and_replayed(
+async fn a_skipped_event_is_handled_after_its_replay(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     async fn audit(
@@ -247,7 +247,7 @@ async fn what_cannot_be_read_is_dead_again_and_loses_nothing(
 
 #[rstest]
 #[tokio::test]
-async fn all_of_a_type_are_replayed_once_each_also_where_they_fail_again(
+async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -278,10 +278,10 @@ async fn all_of_a_type_are_replayed_once_each_also_where_they_fail_again(
         .await
         .unwrap();
     let dead_letters = dead_letters(&world);
-    let nobody = dead_letters
+    let none = dead_letters
         .replay_all(Some("test.account.v1.Audited"), "ada", "no such")
         .await;
-    assert_eq!(nobody.unwrap(), 0);
+    assert_eq!(none.unwrap(), 0);
     let all = dead_letters
         .replay_all(Some("test.account.v1.Changed"), "ada", "trying")
         .await;

@@ -1,4 +1,4 @@
-//! A broker that has something else under the names that a service uses.
+//! A broker on which the names of a service have other settings.
 
 use event::Message;
 use messaging::transport::{Binding, Confirmation, Queue, Topology};
@@ -51,7 +51,7 @@ async fn a_queue_with_other_settings_is_used_with_a_warning() {
     );
     older.declare().await.unwrap();
 
-    // Each of the three connects has met it.
+    // Each of the three connections has found it.
     let warned = log.lines_with("other settings");
     let [warning] = warned.as_slice() else {
         panic!("one warning: {warned:?}");

@@ -1,4 +1,4 @@
-//! What fails and may work later.
+//! Failures that a retry may fix.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn a_handler_that_fails_twice_and_then_works_has_one_effect(
 
 #[rstest]
 #[tokio::test]
-async fn a_handler_that_panics_or_hangs_is_deferred_and_the_consumer_lives(
+async fn a_handler_that_panics_or_hangs_does_not_end_the_consumer(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(Failure::Panic, Failure::Hang)] failure: Failure,
 ) {
@@ -66,7 +66,7 @@ async fn a_handler_that_panics_or_hangs_is_deferred_and_the_consumer_lives(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_whose_attempts_are_used_up_is_dead_with_their_number(
+async fn an_event_without_attempts_left_is_dead_with_their_number(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -84,7 +84,7 @@ async fn an_event_whose_attempts_are_used_up_is_dead_with_their_number(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_that_fails_for_too_long_is_dead_whatever_its_attempts(
+async fn an_event_that_fails_for_too_long_is_dead(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -128,7 +128,7 @@ async fn a_deferred_event_outlives_a_restart(
     world.becomes(&id(&event), "deferred").await;
     world.stop().await;
     assert_eq!(world.broker.messages(QUEUE).await, 0);
-    // Its time comes while nobody runs.
+    // It becomes due while no process runs.
     let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
     crate::effects::execute(world.store.connection(), due, [])
         .await
@@ -141,7 +141,7 @@ async fn a_deferred_event_outlives_a_restart(
 
 #[rstest]
 #[tokio::test]
-async fn a_deferred_event_that_is_delivered_again_is_not_tried_out_of_turn(
+async fn a_repeated_delivery_does_not_retry_a_deferred_event_early(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(false, true)] ordered: bool,
 ) {

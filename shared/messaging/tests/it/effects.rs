@@ -1,4 +1,4 @@
-//! What the handlers of the tests do: a row for each effect, with nothing that would hide a second one.
+//! The handlers of the tests: each writes a row per effect, without a key that would hide a second one.
 
 use event::Event as _;
 use messaging::{Delivered, HandlerError, Subscriptions, Transaction, outbox};
@@ -12,7 +12,7 @@ use crate::events::{Changed, Echoed, Failure};
 
 pub(crate) const QUEUE: &str = "accounts_queue";
 
-/// Each event on its own.
+/// Without order.
 pub(crate) fn each_on_its_own() -> Subscriptions {
     Subscriptions::new(QUEUE).on::<Changed>(change)
 }
@@ -22,7 +22,7 @@ pub(crate) fn in_order() -> Subscriptions {
     Subscriptions::new(QUEUE).in_order::<Changed>(change)
 }
 
-/// Its effect comes before its failure, so that a failure has something to undo.
+/// The effect comes before the failure, so that a failure has something to undo.
 pub(crate) async fn change(
     transaction: &Transaction,
     event: Changed,
@@ -75,7 +75,7 @@ async fn record(
     execute(transaction, inserting, values).await
 }
 
-/// One effect, in the order in which they were made.
+/// One effect, in the order of creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effect {
     pub(crate) event_id: String,
@@ -109,7 +109,7 @@ pub(crate) async fn execute(
     sql::execute(db, sql, values).await.map(|_| ())
 }
 
-/// The engine's tables and that of the effects, as a service has them.
+/// The engine's tables and the table of effects.
 pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {

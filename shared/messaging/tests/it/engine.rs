@@ -1,4 +1,4 @@
-//! Relay and consumer of a service, wired and ended together.
+//! Relay and consumer of a service, started and stopped together.
 
 use messaging::transport::Broker;
 use messaging::{Engine, EngineConfig, Participant};
@@ -31,7 +31,7 @@ fn engine(world: &World) -> Engine {
 
 #[rstest]
 #[tokio::test]
-async fn a_committed_event_has_its_effect_and_what_that_publishes_is_published(
+async fn a_committed_event_has_its_effect_which_publishes_events(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let world = World::new(stack.store(), stack.broker()).await;
@@ -51,7 +51,7 @@ async fn a_committed_event_has_its_effect_and_what_that_publishes_is_published(
         let echoes = outbox.filter(|row| row.event_type == "test.account.v1.Echoed");
         echoes.map(|row| row.published).collect::<Vec<_>>()
     };
-    // One of two attempts: what the failed one had published went with its transaction.
+    // From one of two attempts: the failed one rolled back its event.
     eventually_is("one echo, and it is out", vec![true], echoes).await;
     stop.cancel();
     committed.cancel();
@@ -72,19 +72,19 @@ async fn the_last_calls_events_go_out_before_the_process_does(
     let first = world.commit(&Changed::of("a"), 1).await;
     world.becomes(&first.to_string(), "done").await;
     stop.cancel();
-    // A call that was being answered when the stop came.
+    // A call was still running when the stop came.
     world.commit(&Changed::of("a"), 2).await;
     committed.cancel();
     running.join_next().await.unwrap().unwrap();
     assert_eq!(world.pending().await, 0);
-    // It is in the queue, for the next start.
+    // It waits in the queue for the next start.
     eventually_is("one waits in the queue", 1, async || {
         world.broker.messages(QUEUE).await
     })
     .await;
 }
 
-/// The relay waits for work all the while: nothing has to be published for it to notice.
+/// The relay is idle meanwhile: it notices the change without publishing.
 #[tokio::test]
 async fn a_lost_broker_is_noticed_and_so_is_its_return() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::RabbitMq).await;
@@ -141,9 +141,9 @@ async fn becomes(connected: &mut watch::Receiver<bool>, there: bool) {
     .await;
 }
 
-/// One for publishing, one for consuming and one for the dead letters, so that none blocks another; each says whose it is.
+/// One for publishing, one for consuming, one for dead letters, so that none blocks another; each has a name.
 #[tokio::test]
-async fn publishing_and_consuming_have_connections_of_their_own_with_names_and_heartbeats() {
+async fn publisher_and_consumer_have_separate_named_connections() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
     let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
     let (engine, mut connected) = engine_on(&world, &host);
@@ -176,7 +176,7 @@ async fn publishing_and_consuming_have_connections_of_their_own_with_names_and_h
 }
 
 #[tokio::test]
-async fn rights_that_are_lost_are_told_and_once_they_are_back_everything_goes_on() {
+async fn lost_permissions_are_reported_and_work_resumes_with_them() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;
     let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
     let (engine, mut connected) = engine_on(&world, &host);

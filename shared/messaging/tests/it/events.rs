@@ -1,4 +1,4 @@
-//! The events of the tests, written by hand: what the build of `contracts` generates, and no more.
+//! The events of the tests, written by hand: the same as the build of `contracts` generates.
 
 use bytes::Bytes;
 use event::{Envelope, Event, Message, TraceContext};
@@ -8,14 +8,14 @@ pub(crate) const EXCHANGE: &str = "account_events";
 const PACKAGE: &str = "test.account.v1";
 const SIBLINGS: &[&str] = &["test.account.v1.Changed", "test.account.v1.Audited"];
 
-/// An event that says how its own handling goes.
+/// An event that controls its own handler.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Changed {
     #[prost(string, tag = "1")]
     pub(crate) account: String,
     #[prost(string, tag = "2")]
     pub(crate) note: String,
-    /// So many attempts at it fail.
+    /// The number of attempts that fail.
     #[prost(uint32, tag = "3")]
     pub(crate) failures: u32,
     #[prost(enumeration = "Failure", tag = "4")]
@@ -32,7 +32,7 @@ pub(crate) enum Failure {
     Reject = 1,
     Panic = 2,
     Hang = 3,
-    /// A statement fails, and the handler goes on as if it had not.
+    /// A statement fails, and the handler ignores it.
     Swallow = 4,
 }
 
@@ -74,7 +74,7 @@ impl Event for Changed {
     }
 }
 
-/// Of the same aggregate, and nobody has a handler for it.
+/// Same aggregate, without a handler.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Audited {
     #[prost(string, tag = "1")]
@@ -98,7 +98,7 @@ impl Event for Audited {
     }
 }
 
-/// Of the same aggregate, in the next release: the other events do not know it.
+/// Same aggregate, from the next release: the other events do not know it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Renamed {
     #[prost(string, tag = "1")]
@@ -134,7 +134,7 @@ impl Event for Renamed {
     }
 }
 
-/// What a handler publishes in turn. It may go nowhere.
+/// Published by a handler. No queue needs to take it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Echoed {
     #[prost(string, tag = "1")]
@@ -158,7 +158,7 @@ impl Event for Echoed {
     }
 }
 
-/// The message that the outbox makes of an event.
+/// The message that the outbox makes from an event.
 pub(crate) fn message<E: Event>(event: &E, version: i64) -> Message {
     message_in(event, version, TraceContext::default())
 }

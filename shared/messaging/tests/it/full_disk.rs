@@ -1,5 +1,5 @@
-//! A full disk under the engine: committed events and confirmed messages are kept, and work goes on once there is room, without
-//! a restart.
+//! A full disk under the engine: committed events and confirmed messages are kept, and work continues without a restart
+//! after space is freed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::world::World;
 
 static TRIES: AtomicU32 = AtomicU32::new(0);
 
-/// Meets a full disk, does not look at the error, and has its effect. SQLite has ended the transaction by then, so the effect
+/// Fills the disk, ignores the error, and writes its effect. SQLite has ended the transaction by then, so the effect
 /// would be committed without it.
 async fn ignore_a_full_disk(
     transaction: &Transaction,
@@ -26,7 +26,7 @@ async fn ignore_a_full_disk(
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     if TRIES.fetch_add(1, Ordering::SeqCst) == 0 {
-        // A limit of this connection stands in for the disk.
+        // A limit of this connection simulates the disk.
         execute(transaction, "PRAGMA max_page_count = 1", []).await?;
         let inserting =
             "INSERT INTO effect (event_id, account, note, attempt, correlation_id, trace_id)
@@ -110,15 +110,15 @@ async fn a_queue_file_on_a_full_disk_keeps_what_it_confirmed() {
                 Err(error) => refusals.push(error),
             }
         }
-        let told = refusals.iter().any(|error| error.contains("full"));
-        assert!(told, "{refusals:?}");
+        let is_full = refusals.iter().any(|error| error.contains("full"));
+        assert!(is_full, "{refusals:?}");
         disk.free();
         for _ in 0..3 {
             last += 1;
             publish(&*transport, last).await.unwrap();
             confirmed.insert(last);
         }
-        // As a process that is started after a power cut would find them.
+        // As a process finds them after a power cut.
         assert_eq!(stored(&path).await, confirmed, "round {round}");
     }
     let mut receiver = transport.receiver("things_queue", 20).await.unwrap();

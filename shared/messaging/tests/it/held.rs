@@ -1,4 +1,4 @@
-//! Held events in the hands of workers that die, hang, or are several.
+//! Held events, with workers that die, hang, or run in parallel.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use crate::effects::{QUEUE, change, each_on_its_own, execute};
 use crate::events::{Changed, Failure, id, message};
 use crate::world::{NEVER, World, consumer_config};
 
-/// Counts the attempts at it; the first asks for another one, those after it never end.
+/// Counts the attempts. The first requests a retry, later ones never end.
 fn deadly(attempts: Arc<AtomicU32>) -> Subscriptions {
     Subscriptions::new(QUEUE).on::<Changed>(Deadly(attempts))
 }
@@ -42,7 +42,7 @@ impl messaging::Handle<Changed> for Deadly {
 
 #[rstest]
 #[tokio::test]
-async fn a_held_event_that_ends_each_process_that_handles_it_is_dead_in_the_end(
+async fn a_held_event_that_kills_each_process_finally_is_dead(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -58,7 +58,7 @@ async fn a_held_event_that_ends_each_process_that_handles_it_is_dead_in_the_end(
         })
         .await;
         world.abort().await;
-        // As if the lease of who has died had run out.
+        // Simulates the end of the dead worker's lease.
         let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
         execute(world.store.connection(), due, []).await.unwrap();
     }
@@ -102,7 +102,7 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
         world.becomes(&id(held), "deferred").await;
     }
     world.abort().await;
-    // Nobody knows which of them it was that ended the process before.
+    // It is unknown which of them ended the previous process.
     let due = "UPDATE angarium_inbox SET due_at = {time of 0}, begun = 1 WHERE state = 'deferred'";
     execute(world.store.connection(), due, []).await.unwrap();
     loop {
@@ -120,7 +120,7 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
         if !dies {
             break;
         }
-        // It is alone: no other attempt is begun and not ended.
+        // It is alone: no other attempt is in progress.
         let begun = "SELECT event_id FROM angarium_inbox WHERE begun > 1";
         assert_eq!(world.rows(begun, []).await.len(), 1);
         world.abort().await;
@@ -155,7 +155,7 @@ async fn replicas_that_try_the_same_event_spend_its_attempts_once(
     world.send(&subscriptions(), [&event]).await;
     world.look_soon();
     world.run_consumer(subscriptions());
-    // Another replica has signals of its own, and looks.
+    // Another replica has its own signals, and polls.
     world.look_soon();
     world.run_consumer(subscriptions());
     let held = world.becomes(&id(&event), "dead").await;
@@ -244,7 +244,7 @@ async fn a_statement_that_outlasts_its_handler_is_a_failed_attempt() {
         delivered: &Delivered,
     ) -> Result<(), HandlerError> {
         if delivered.attempt == 1 {
-            // Longer than it takes until nobody waits for its undoing any more.
+            // Longer than the limit for its rollback.
             transaction.execute_unprepared("SELECT pg_sleep(7)").await?;
         }
         change(transaction, event, delivered).await

@@ -1,4 +1,4 @@
-//! One message has one id on every path, from `message_id` or from `cloudEvents_id`.
+//! A message has the same id on every path, from `message_id` or from `cloudEvents_id`.
 
 use event::Message;
 use messaging::dead_letters::DeadLetters;
@@ -11,7 +11,7 @@ use crate::world::World;
 
 const CLOUD_ID: &str = "cloudEvents_id";
 
-/// A message that only its `cloudEvents_id` names, and that id.
+/// A message that has only a `cloudEvents_id`, and that id.
 fn unnamed(event: &Changed) -> (Message, String) {
     let mut message = message(event, 1);
     message.message_id = None;
@@ -61,7 +61,7 @@ async fn an_event_without_message_id_that_was_rejected_has_one_row(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_without_message_id_that_the_broker_gave_up_has_one_row(
+async fn a_given_up_event_without_message_id_has_one_row(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -85,7 +85,7 @@ async fn an_event_without_message_id_that_the_broker_gave_up_has_one_row(
     assert_eq!(world.inbox().await.len(), 2);
 }
 
-/// The dead event comes again, which changes nothing. Returns the id of one that was handled after it.
+/// Delivers the dead event again, which changes nothing. Returns the id of an event that was handled after it.
 async fn comes_again(world: &World, dead: &Message) -> String {
     let after = message(&Changed::of("b"), 1);
     world.send(&each_on_its_own(), [dead, &after]).await;
@@ -113,7 +113,7 @@ async fn message_id_decides_where_both_ids_are_there(
     world.run_consumer(each_on_its_own());
     world.becomes(&id(&first), "done").await;
     world.becomes(&id(&after), "done").await;
-    // A `message_id` that is not a UUID is not replaced by the other id.
+    // The other id does not replace a `message_id` that is not a UUID.
     let derived = event::event_id(&third).to_string();
     let cause = world.becomes(&derived, "dead").await.cause;
     assert!(cause.is_some_and(|cause| cause.contains("not a UUID")));

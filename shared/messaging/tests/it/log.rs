@@ -10,8 +10,8 @@ use tracing::subscriber::DefaultGuard;
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Listens until the guard is dropped. With a second subscriber, as [`testkit::Statements`], tracing does not use the answer of
-    /// this one for all threads.
+    /// Listens until the guard is dropped. With a second subscriber ([`testkit::Statements`]), tracing does not cache
+    /// the answer of this one for all threads.
     pub(crate) fn listen() -> (Self, DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
@@ -26,7 +26,7 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// The lines with this text.
+    /// The lines that contain this text.
     pub(crate) fn lines_with(&self, part: &str) -> Vec<String> {
         let text = self.text();
         let lines = text.lines().filter(|line| line.contains(part));

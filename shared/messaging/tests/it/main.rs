@@ -1,6 +1,6 @@
 //! The engine from outside, on both stores and both transports.
 //!
-//! Servers come from `cargo xtask test`. The modules are test code for the lints as well, therefore `cfg(test)`.
+//! Servers come from `cargo xtask test`. The modules have `cfg(test)`, so that lints treat them as test code.
 
 #![forbid(unsafe_code)]
 

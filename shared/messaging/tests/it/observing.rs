@@ -1,4 +1,4 @@
-//! An observer of an aggregate sees each of its events once and in order, with and without a handler.
+//! An observer of an aggregate gets each of its events once and in order, with and without a handler.
 
 use messaging::transport::Binding;
 use messaging::{Advanced, Delivered, HandlerError, Subscriptions, Transaction};
@@ -57,7 +57,7 @@ fn seen(version: i64) -> (String, i64) {
 
 #[rstest]
 #[tokio::test]
-async fn each_event_of_the_aggregate_is_observed_in_its_turn_before_its_handler(
+async fn each_event_is_observed_in_order_before_its_handler(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values([0, 1, 2], [2, 1, 0])] arrival: [usize; 3],
 ) {
@@ -92,7 +92,7 @@ async fn what_an_observer_wrote_is_undone_with_a_handler_that_fails(
     world.stop().await;
 }
 
-/// Also those that no line of the table names.
+/// Also types without a line in the table.
 #[test]
 fn an_observer_alone_binds_all_events_of_its_aggregate() {
     let subscriptions = Subscriptions::new(QUEUE).observe::<Audited>(observe);

@@ -1,4 +1,4 @@
-//! An aggregate's effects come in the order of its versions, without gaps.
+//! The effects of an aggregate happen in the order of its versions, without gaps.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::world::{NEVER, World, consumer_config};
 
 #[rstest]
 #[tokio::test]
-async fn an_event_behind_a_gap_waits_and_is_released_by_its_predecessor(
+async fn an_event_behind_a_gap_waits_for_its_predecessor(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -42,7 +42,7 @@ async fn an_event_behind_a_gap_waits_and_is_released_by_its_predecessor(
 
 #[rstest]
 #[tokio::test]
-async fn in_whatever_order_and_however_often_events_come_and_fail_their_effects_are_in_order(
+async fn effects_are_in_order_for_any_deliveries_and_failures(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -77,7 +77,7 @@ async fn in_whatever_order_and_however_often_events_come_and_fail_their_effects_
 
 #[rstest]
 #[tokio::test]
-async fn while_one_is_deferred_its_followers_wait_and_other_aggregates_go_on(
+async fn a_deferred_event_holds_its_followers_but_no_other_aggregate(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -120,7 +120,7 @@ async fn a_dead_event_blocks_its_own_aggregate_and_no_other(
     let index = usize::try_from(dies - 1).unwrap();
     events[index] = message(&Changed::failing("a", 99, Failure::Reject), dies);
     let others = self::events("b");
-    // Nothing is waited for, so that a wait for a beginning that is dead would show.
+    // No waiting at all, so that a wait for a dead first event would show.
     let config = ConsumerConfig {
         baseline_wait: Duration::ZERO,
         ..consumer_config()
@@ -155,11 +155,11 @@ async fn what_is_older_than_the_position_has_no_effect(
     world.send(&in_order(), [&first, &second]).await;
     world.run_consumer(in_order());
     world.becomes(&id(&second), "done").await;
-    // Another event that claims a version that is taken, and the same one again.
+    // Another event that claims an existing version, and the same event again.
     let impostor = message(&Changed::of("a"), 2);
     world.send(&in_order(), [&impostor, &first, &third]).await;
     world.becomes(&id(&third), "done").await;
-    // Nobody has seen it before, so it is not a duplicate: somebody has to look at it.
+    // A new event, not a duplicate: an operator must see it.
     let kept = world.held(&id(&impostor)).await.map(|held| held.state);
     assert_eq!(kept.as_deref(), Some("dead"));
     assert_eq!(world.versions("a").await, [1, 2, 3]);
@@ -178,7 +178,7 @@ async fn who_joins_late_begins_with_the_first_that_comes(
         baseline_wait: Duration::ZERO,
         ..consumer_config()
     };
-    // The lowest of what has come within the wait, not the first to arrive.
+    // The lowest version that arrived within the wait, not the first arrival.
     world.send(&in_order(), [&fourth, &third]).await;
     world.run_consumer_as(in_order(), wait_forever());
     world.becomes(&id(&third), "waiting").await;
@@ -214,7 +214,7 @@ async fn a_beginning_that_comes_within_the_wait_goes_first(
 
 #[rstest]
 #[tokio::test]
-async fn a_late_beginning_that_fails_spends_its_attempts_like_any_other(
+async fn a_failing_baseline_uses_up_its_attempts_like_any_event(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values((2, "done"), (99, "dead"))] (failures, end): (u32, &str),
 ) {
@@ -253,7 +253,7 @@ async fn a_known_event_without_a_handler_moves_the_position(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_of_an_unknown_type_is_skipped_in_its_turn_and_blocks_nothing(
+async fn an_unknown_event_is_skipped_in_its_turn_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values([0, 1, 2, 3], [0, 2, 1, 3], [3, 2, 1, 0])] arrival: [usize; 4],
 ) {

@@ -1,4 +1,4 @@
-//! An event is promised if and only if its transaction commits.
+//! An event is published if and only if its transaction commits.
 
 use messaging::{Cause, outbox};
 use rstest::rstest;
@@ -58,7 +58,7 @@ async fn all_events_of_one_transaction_are_promised_in_order(
 ) {
     let world = World::new(store, BrokerKind::Embedded).await;
     let transaction = world.store.begin().await.unwrap();
-    // More than one statement holds.
+    // More than one statement can insert.
     let enqueue = |version| outbox::enqueue(&transaction, &Changed::of("a"), version, &cause());
     let ids: Vec<String> = (1..=40)
         .map(|version| enqueue(version).unwrap().to_string())
@@ -85,7 +85,7 @@ async fn an_event_that_is_too_large_is_refused_with_its_size(
     assert!(text.contains("65536"), "{text}");
 }
 
-/// On PostgreSQL a failed statement undoes the whole transaction. Its commit undoes it too, and the server reports a success.
+/// On PostgreSQL, a failed statement ends the whole transaction. Its commit rolls back, and the server reports success.
 #[rstest]
 #[tokio::test]
 async fn a_commit_that_would_save_nothing_is_an_error(
@@ -119,7 +119,8 @@ async fn a_version_that_was_published_cannot_be_taken_again(
     world.stop().await;
 }
 
-/// The transaction enqueues while the relay's move of that version is not yet committed. A check before the INSERT would miss it.
+/// The transaction enqueues while the relay's move of that version is uncommitted. A check before the INSERT would miss
+/// it.
 #[tokio::test]
 async fn a_version_that_is_just_being_moved_cannot_be_taken_again() {
     let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
@@ -233,7 +234,7 @@ async fn what_was_published_can_be_published_again_in_its_order(
     }
     world.all_is_published().await;
     world.stop().await;
-    // One that is pending stays behind the earlier ones.
+    // A pending one stays behind the earlier ones.
     enqueued.push(world.commit(&Changed::of("a"), 4).await.to_string());
     assert_eq!(outbox::publish_again(&world.store, 0).await.unwrap(), 3);
     assert_eq!(world.pending().await, 4);
@@ -249,7 +250,7 @@ async fn what_was_published_can_be_published_again_in_its_order(
     world.stop().await;
 }
 
-/// As where the trigger is gone: a version is published a second time, which only the history's own key notices.
+/// As without the trigger: a version is published a second time, which only the history's key detects.
 #[rstest]
 #[tokio::test]
 async fn an_event_that_the_history_refuses_is_not_published_for_ever(

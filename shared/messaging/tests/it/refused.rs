@@ -1,4 +1,5 @@
-//! A message over which the broker closes the channel: whatever was outstanding with it fails, and must say because of which.
+//! The broker closes the channel because of a message: all outstanding messages fail, and the error must name that
+//! message.
 
 use bytes::Bytes;
 use event::Message;
@@ -18,7 +19,7 @@ fn message(exchange: &str, id: &str) -> Message {
 }
 
 #[tokio::test]
-async fn an_exchange_that_is_gone_is_named_with_the_event_by_all_that_fails_with_it() {
+async fn each_failure_names_the_missing_exchange_and_the_event() {
     let broker = Broker::create(BrokerKind::RabbitMq).await;
     let transport = broker.transport(Topology::publishing(["things"]));
     let publisher = transport.publisher().await.unwrap();
@@ -39,11 +40,11 @@ async fn an_exchange_that_is_gone_is_named_with_the_event_by_all_that_fails_with
     for confirm in confirms {
         errors.extend(confirm.await.err());
     }
-    let told = errors.iter().map(ToString::to_string);
-    // What is handed over after the channel is gone knows no more than that.
-    let told: Vec<_> = told.filter(|error| !error.contains("given up")).collect();
-    assert!(!told.is_empty());
-    for error in told {
+    let errors = errors.iter().map(ToString::to_string);
+    // A message sent after the channel has closed does not know the cause.
+    let errors: Vec<_> = errors.filter(|error| !error.contains("given up")).collect();
+    assert!(!errors.is_empty());
+    for error in errors {
         for part in [ID, "gone`", "`thing.made`", "NOT_FOUND"] {
             assert!(error.contains(part), "{part}: {error}");
         }
@@ -51,7 +52,7 @@ async fn an_exchange_that_is_gone_is_named_with_the_event_by_all_that_fails_with
 }
 
 #[tokio::test]
-async fn a_connection_that_the_broker_ends_is_lost_for_the_reason_that_it_gave() {
+async fn a_connection_closed_by_the_broker_fails_with_its_reason() {
     let host = VirtualHost::create(&Operator::of_test_run(), &testkit::amqp_url()).await;
     let broker = Broker::of(&host);
     let transport = broker.transport(Topology::publishing(["things"]));

@@ -21,7 +21,7 @@ mod routes;
 
 #[rstest]
 #[tokio::test]
-async fn a_commit_wakes_the_relay_and_the_event_arrives_as_it_was_enqueued(
+async fn a_commit_wakes_the_relay_and_the_event_arrives_unchanged(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -31,7 +31,7 @@ async fn a_commit_wakes_the_relay_and_the_event_arrives_as_it_was_enqueued(
     world.run_relay(transport);
     let first = world.commit(&Changed::of("a"), 1).await;
     world.all_is_published().await;
-    // Now it is certainly asleep, and its next look is an hour away.
+    // Now it certainly sleeps, and its next poll is an hour away.
     let event = Changed {
         note: "größer".to_owned(),
         ..Changed::of("a")
@@ -63,7 +63,7 @@ async fn a_commit_wakes_the_relay_and_the_event_arrives_as_it_was_enqueued(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_that_reaches_no_queue_stays_with_its_reason_until_one_is_bound(
+async fn an_unroutable_event_stays_until_a_queue_is_bound(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
@@ -127,7 +127,7 @@ async fn a_broker_that_is_away_costs_no_attempts_and_loses_nothing(
 
 #[rstest]
 #[tokio::test]
-async fn a_lost_connection_repeats_what_was_not_confirmed_and_nothing_else(
+async fn a_lost_connection_repeats_only_unconfirmed_events(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -158,7 +158,7 @@ async fn a_lost_connection_repeats_what_was_not_confirmed_and_nothing_else(
 
 /// Two transactions take their sequences in one order and commit in the other.
 #[tokio::test]
-async fn an_event_that_commits_late_with_a_lower_sequence_is_published() {
+async fn a_late_commit_with_a_lower_sequence_is_published() {
     let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let late = world.store.begin().await.unwrap();
     let late_id = outbox::enqueue(&late, &Changed::of("late"), 1, &cause()).unwrap();
@@ -210,10 +210,10 @@ async fn more_events_than_the_window_holds_are_all_published(
     world.stop().await;
 }
 
-/// What is committed while the last confirm comes in and the stop arrives: the relay may learn of all three at once.
+/// A commit, the last confirm and the stop at the same time: the relay may see all three at once.
 #[rstest]
 #[tokio::test]
-async fn what_was_committed_before_the_stop_is_published_before_the_end(
+async fn events_committed_before_the_stop_are_published(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;

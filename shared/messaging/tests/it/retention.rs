@@ -1,4 +1,4 @@
-//! What is no longer needed goes, a batch at a time; what still is stays.
+//! Rows that are no longer needed are deleted in batches; others stay.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::world::World;
 const OLD: i64 = 1;
 /// Later than any test runs.
 const YOUNG: i64 = 4_102_444_800_000;
-/// Two full batches and a half one.
+/// Two and a half batches.
 const MANY: i64 = 2500;
 
 #[rstest]
 #[tokio::test]
-async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays(
+async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let (statements, _listening) = Statements::listen();
@@ -63,7 +63,7 @@ async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays
         let left = left.iter().map(ToString::to_string).collect();
         eventually_is(table, left, async || names(&world, table).await).await;
     }
-    // The retention of rows that a clock wrote while it was ahead begins now, not at the time that the clock showed.
+    // The retention of rows with a time in the future begins now, not at that time.
     for stamped in [
         "angarium_outbox_history WHERE published_at",
         "angarium_inbox WHERE settled_at",
@@ -73,7 +73,7 @@ async fn old_rows_are_deleted_in_batches_and_what_is_pending_dead_or_young_stays
     }
     if store == StoreKind::Postgres {
         for table in ["angarium_outbox_history", "angarium_inbox"] {
-            // A statement is told of once its answer is there, which the rows may show a moment earlier.
+            // A statement is recorded after its answer, which is after the rows show it.
             let batches = || {
                 let asked = statements.since(begun).into_iter();
                 let deleting = format!("DELETE FROM {table}");

@@ -1,4 +1,4 @@
-//! A transport that does what a test says: it hands over what is published, and answers when it is told to.
+//! A transport that a test controls: it hands published messages to the test, which answers them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,14 +11,14 @@ use messaging::transport::{Confirm, Confirmation, Publisher, Receiver, Transport
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) struct Scripted {
-    /// So many connects fail before one succeeds.
+    /// The number of connection attempts that fail.
     refusals: AtomicU32,
     publications: mpsc::UnboundedSender<Publication>,
-    /// How many messages it takes before it blocks.
+    /// How many messages it accepts before it blocks.
     takes: watch::Sender<usize>,
 }
 
-/// A message that was published, and waits for its answer. Dropping it breaks the connection.
+/// A published message that waits for its answer. Dropping it breaks the connection.
 pub(crate) struct Publication {
     pub(crate) message: Message,
     answer: oneshot::Sender<Confirmation>,
@@ -26,7 +26,7 @@ pub(crate) struct Publication {
 
 impl Publication {
     pub(crate) fn answer(self, confirmation: Confirmation) {
-        // Nobody waits for it where the connection was given up.
+        // The receiver is gone if the connection was dropped.
         let _ = self.answer.send(confirmation);
     }
 
@@ -52,7 +52,7 @@ impl Scripted {
         (Arc::new(transport), published)
     }
 
-    /// From now on it takes this many messages and then blocks, as a broker without free memory does.
+    /// From now on it accepts this many messages and then blocks, like a broker without free memory.
     pub(crate) fn takes(&self, messages: usize) {
         self.takes.send_replace(messages);
     }
@@ -96,7 +96,7 @@ struct ScriptedPublisher {
 impl ScriptedPublisher {
     async fn unblocked(&self) {
         let mut takes = self.takes.subscribe();
-        // The sender is held here, so it is never gone.
+        // This struct holds the sender, so it is never gone.
         let _ = takes.wait_for(|left| *left > 0).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Begin and end of transactions: a caller that gives up leaves no open transaction in the pool.
+//! Begin and end of transactions: a cancelled caller leaves no open transaction in the pool.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const SESSIONS: u32 = 4;
 /// The delay in each direction to the server. A file answers within microseconds.
 const DELAY: Duration = Duration::from_millis(15);
 
-/// Statements of the relay and the timers outside a transaction must be visible to other sessions at once.
+/// Statements of the relay and the timers outside a transaction must be visible to other sessions immediately.
 #[rstest]
 #[tokio::test]
 async fn after_cancelled_begins_each_statement_stands_alone(
@@ -44,7 +44,7 @@ async fn after_cancelled_begins_each_statement_stands_alone(
             .collect();
         let beginning = limits.iter().map(|limit| timeout(*limit, store.begin()));
         drop(join_all(beginning).await);
-        // Each session that comes back is used.
+        // Uses each returned session.
         let statements = (0..SESSIONS).map(async |number| {
             let insert = format!(
                 "INSERT INTO angarium_relay_lease (name, holder, expires_at) VALUES ('{round}-{number}', 'test', CURRENT_TIMESTAMP)"

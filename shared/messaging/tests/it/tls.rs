@@ -1,6 +1,6 @@
-//! RabbitMQ over TLS, as a client meets it: whom it believes, and what it shows.
+//! RabbitMQ over TLS from a client's view: trusted servers, and client certificates.
 //!
-//! The TLS of these tests ends just before the broker. What is proved is our side of it.
+//! In these tests TLS ends just before the broker. They prove our side.
 
 use messaging::transport::{Broker, RabbitMqConfig, RabbitMqTls, Topology, TransportError};
 use tempfile::TempDir;
@@ -8,7 +8,7 @@ use testkit::{Authority, BrokerKind, Encrypting, Identity};
 
 use crate::events::EXCHANGE;
 
-/// A broker with a certificate of a test.
+/// A broker with a test's certificate.
 struct Encrypted {
     broker: testkit::Broker,
     encrypting: Encrypting,
@@ -26,7 +26,7 @@ impl Encrypted {
         }
     }
 
-    /// Connects, trusting `authority`, and declares what there is to be declared.
+    /// Connects, trusting `authority`, and declares the topology.
     async fn connect(
         &self,
         authority: Option<&Authority>,
@@ -92,15 +92,14 @@ async fn a_broker_of_a_trusted_authority_is_believed_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_broker_that_asks_for_a_certificate_is_shown_one_and_a_new_one_from_the_next_connect_on()
-{
+async fn a_broker_gets_the_client_certificate_and_its_replacement() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&authority.server("127.0.0.1"), Some(&clients)).await;
     let trusted = Some(&authority);
     assert!(encrypted.connect(trusted, None).await.is_err());
     let foreign = authority.client("test");
     assert!(encrypted.connect(trusted, Some(&foreign)).await.is_err());
-    // Written over the one before.
+    // Replaces the previous certificate.
     let known = clients.client("test");
     encrypted.connect(trusted, Some(&known)).await.unwrap();
 }
@@ -112,12 +111,12 @@ async fn a_file_that_is_not_there_is_named() {
     let config = RabbitMqConfig {
         url: encrypted.encrypting.url().clone(),
         tls: RabbitMqTls {
-            ca_file: Some("nobody.pem".into()),
+            ca_file: Some("missing.pem".into()),
             identity: None,
         },
         ..config(&encrypted.broker)
     };
     let transport = Broker::RabbitMq(config).transport("test", topology());
     let error = transport.declare().await.unwrap_err();
-    assert!(error.to_string().contains("nobody.pem"), "{error}");
+    assert!(error.to_string().contains("missing.pem"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! One trace and one correlation id from the call to the last effect, over the wire, retries and replays.
+//! One trace and one correlation id from the call to the last effect, across the wire, retries and replays.
 
 use std::sync::OnceLock;
 
@@ -61,7 +61,7 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
     assert_eq!(effect("a").correlation_id, "call-1");
     assert_ne!(effect("b").trace_id, trace_id);
 
-    // What the handler has published in turn belongs to the same trace and call.
+    // The handler's own events belong to the same trace and call.
     let echo = "SELECT traceparent, correlation_id FROM angarium_outbox WHERE event_type = $1
                 UNION ALL SELECT traceparent, correlation_id FROM angarium_outbox_history WHERE event_type = $1";
     let rows = world.rows(echo, ["test.account.v1.Echoed".into()]).await;
@@ -98,7 +98,7 @@ async fn an_event_that_waited_for_its_predecessor_keeps_its_trace(
 
 #[rstest]
 #[tokio::test]
-async fn an_event_that_was_dead_and_replayed_has_a_span_for_each_attempt_in_its_trace(
+async fn a_replayed_event_has_a_span_per_attempt_in_its_trace(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
     let (spans, _tracing) = tracing_to_memory();
@@ -174,11 +174,11 @@ async fn a_trace_that_is_not_sampled_is_carried_as_such_and_stays_one() {
     assert!(spans.is_empty(), "{spans:?}");
 }
 
-/// For this thread, which is the one that a test's tasks run on. SQLite works on a thread of its own, which knows nothing of
-/// it: spans that it entered never end, so who asks for spans that have ended uses PostgreSQL.
+/// For this thread, on which a test's tasks run. SQLite uses another thread, which does not know it: spans entered
+/// there never end, so tests of ended spans use PostgreSQL.
 pub(crate) fn tracing_to_memory() -> (InMemorySpanExporter, DefaultGuard) {
-    // Where there is only one subscriber, `tracing` asks the thread that comes first to a span whether it is of interest, and that
-    // may be another test's. A second one makes it ask all subscribers.
+    // With a single subscriber, `tracing` asks the first thread that reaches a span whether it is wanted; that may be
+    // another test's thread. With two, it asks all subscribers.
     static SECOND: OnceLock<Dispatch> = OnceLock::new();
     SECOND.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
@@ -189,7 +189,7 @@ pub(crate) fn tracing_to_memory() -> (InMemorySpanExporter, DefaultGuard) {
     (spans, tracing::subscriber::set_default(subscriber))
 }
 
-/// Those that the engine has made so far.
+/// The spans that the engine has made so far.
 fn of_events(spans: &InMemorySpanExporter) -> Vec<SpanData> {
     let names = ["create ", "publish ", "process "];
     let mut spans = spans.get_finished_spans().unwrap();

@@ -1,4 +1,4 @@
-//! Events of a type that a process does not know wait for one that does, as during a rollout, and for a bounded time.
+//! Events of an unknown type wait, for a limited time, for a process that knows it, as during a rollout.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::{NEVER, World, consumer_config};
 const ACCOUNTS: usize = 20;
 const VERSIONS: i64 = 50;
 
-/// Of the next release: it knows `Renamed`.
+/// The next release, which knows `Renamed`.
 fn newer(subscriptions: Subscriptions) -> Subscriptions {
     subscriptions.on::<Renamed>(renamed)
 }

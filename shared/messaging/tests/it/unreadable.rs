@@ -1,5 +1,5 @@
-//! Messages that the AMQP library cannot parse, and rows that cannot be read: each becomes a dead letter with its bytes, and its
-//! queue goes on.
+//! Messages that the AMQP library cannot parse, and damaged rows: each becomes a dead letter with its bytes, and its
+//! queue continues.
 
 use event::Message;
 use messaging::dead_letters::DeadLetters;
@@ -25,7 +25,7 @@ async fn spoiling() -> Proxy {
     proxy
 }
 
-/// One for each place of a message that AMQP asks to be a short string, each with another body.
+/// One for each short string of an AMQP message, each with another body.
 fn spoiled() -> [Message; 6] {
     let places: [fn(&mut Message); 6] = [
         |message| message.message_id = Some(SENT.to_owned()),
@@ -81,7 +81,7 @@ async fn what_amqp_cannot_read_is_dead_and_the_queue_goes_on(
             assert_eq!(sent, Confirmation::Routed);
         }
     }
-    // An unreadable copy does not take the place of the event itself.
+    // An unreadable copy does not replace the event itself.
     let mut copy = after.clone();
     copy.headers.insert(SENT.to_owned(), "1".to_owned());
     world.broker.publish_by(&proxy, &copy).await;
@@ -133,7 +133,7 @@ async fn what_amqp_cannot_read_among_dead_letters_is_taken_in(
     nothing_is_left(&world).await;
 }
 
-/// The message has the properties of an event; its handling does not depend on the property that is not text.
+/// The message has the properties of an event; its handling does not depend on the invalid property.
 #[rstest]
 #[tokio::test]
 async fn a_routing_key_that_is_no_text_stops_nothing(
@@ -167,7 +167,7 @@ const DAMAGES: [(&str, Option<&[u8]>); 6] = [
 
 #[rstest]
 #[tokio::test]
-async fn a_damaged_row_of_the_queue_file_is_dead_and_its_queue_goes_on(
+async fn a_damaged_row_of_the_queue_file_is_dead_and_blocks_nothing(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(QUEUE.to_owned(), dead_letter_queue(QUEUE))] queue: String,
 ) {
@@ -213,7 +213,7 @@ async fn change_queue_file(world: &World, change: &str) {
     db.close().await.unwrap();
 }
 
-/// A row of the inbox was changed by hand: it is dead once it is read, and the other rows are handled.
+/// An inbox row was changed by hand: it becomes dead when it is read, and other rows are handled.
 #[rstest]
 #[tokio::test]
 async fn a_damaged_row_of_the_inbox_is_dead_and_others_are_handled(

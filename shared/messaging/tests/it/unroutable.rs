@@ -1,4 +1,4 @@
-//! Events that no queue takes: only they and the events behind them wait.
+//! Unroutable events: only they and the events behind them wait.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::scripted::{Publication, Scripted};
 use crate::world::{NEVER, World, cause};
 
-/// The engine of a service that only publishes: nothing binds a queue for it.
+/// The engine of a service that only publishes: no queue is bound.
 struct Publishing {
     stop: CancellationToken,
     running: JoinSet<()>,
@@ -46,7 +46,7 @@ impl Publishing {
     }
 }
 
-/// How many pending events are counted as those that no queue takes, and how many are set aside.
+/// How many pending events are unroutable, and how many are set aside.
 async fn aside(world: &World) -> (usize, usize) {
     let of_the_rows = "SELECT unroutable_since IS NOT NULL AS is_unroutable FROM angarium_outbox
                        WHERE set_aside_at IS NOT NULL";
@@ -131,7 +131,7 @@ async fn too_many_of_them_are_refused_with_a_reason_of_its_own(
 
 #[tokio::test]
 async fn the_log_names_event_exchange_key_and_since_when() {
-    // With a second subscriber, tracing does not use the answer of the one below for all threads.
+    // With a second subscriber, tracing does not cache the answer of the one below for all threads.
     let (_statements, _listening) = testkit::Statements::listen();
     let (log, _logging) = Log::listen();
     let (mut world, mut published) = relaying(StoreKind::Postgres).await;
@@ -173,7 +173,7 @@ async fn what_the_broker_refuses_counts_against_the_budget(
     let full = Confirmation::Refused("the queue is full".to_owned());
     next(&mut published).await.answer(full);
     eventually_is("both are set aside", (0, 2), async || aside(&world).await).await;
-    // The same event, once its queue is gone, and then once it is full again.
+    // The same event, first without a queue, and then with a full one.
     next(&mut published).await.answer(Confirmation::Unrouted);
     eventually_is("it has no queue", true, async || aside(&world).await.0 > 0).await;
     next(&mut published)
@@ -243,7 +243,7 @@ async fn however_many_wait_behind_it_they_keep_no_other_event(
     world.stop().await;
 }
 
-/// If an operator deletes the event before them, they do not stay aside for good.
+/// If an operator deletes the event before them, they do not stay set aside forever.
 #[rstest]
 #[tokio::test]
 async fn what_waits_behind_an_event_that_is_gone_is_published(
@@ -289,7 +289,7 @@ async fn next(published: &mut UnboundedReceiver<Publication>) -> Publication {
     .await
 }
 
-/// As where the process died, or the database was away, between the mark of the first and the release of the others.
+/// As if the process died, or the database was unavailable, between marking the first one and releasing the others.
 #[rstest]
 #[tokio::test]
 async fn events_behind_go_out_together_where_their_release_was_lost(

@@ -1,4 +1,4 @@
-//! A newer release adds columns while this one runs: the prepared statements keep working.
+//! A newer release adds columns while this one runs: prepared statements keep working.
 
 use messaging::dead_letters::DeadLetters;
 use rstest::rstest;
@@ -20,7 +20,8 @@ const TABLES: [&str; 7] = [
     "angarium_erased_person",
 ];
 
-/// PostgreSQL refuses a prepared statement whose result changes its columns (`0A000`), on that connection for good.
+/// PostgreSQL refuses a prepared statement if the columns of its result change (`0A000`), permanently on that
+/// connection.
 #[rstest]
 #[tokio::test]
 async fn columns_of_a_newer_release_disturb_no_statement(
@@ -35,7 +36,7 @@ async fn columns_of_a_newer_release_disturb_no_statement(
     for before in ["1", "2", "3"] {
         everything_works(&world, before).await;
     }
-    // In one transaction, as migrations are.
+    // In one transaction, like a migration.
     let migration = world.store.begin().await.unwrap();
     for table in TABLES {
         let adding = format!("ALTER TABLE {table} ADD COLUMN of_the_next_release text");
@@ -48,7 +49,7 @@ async fn columns_of_a_newer_release_disturb_no_statement(
     world.stop().await;
 }
 
-/// One event is handled, one is held and taken up again, and one is dead, which an operator replays and discards.
+/// Handles one event, holds and retries one, and makes one dead, which an operator replays and discards.
 async fn everything_works(world: &World, round: &str) {
     let account = |name: &str| format!("{round} {name}");
     let handled = world.commit(&Changed::of(&account("handled")), 1).await;

@@ -1,4 +1,4 @@
-//! A consumer that waits for its database says so, and nothing else does.
+//! A consumer that waits for its database reports it; nothing else does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,7 +25,7 @@ async fn disconnecting(
 }
 
 #[tokio::test]
-async fn a_consumer_that_waits_for_its_database_says_so_until_it_goes_on() {
+async fn a_consumer_reports_that_it_waits_for_its_database() {
     let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let consuming = world.store.consuming();
     let subscriptions = || Subscriptions::new(QUEUE).on::<Changed>(disconnecting);

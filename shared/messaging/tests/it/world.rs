@@ -1,4 +1,4 @@
-//! One service in a world of its own: a database, a broker, and whatever of the engine a test starts.
+//! One service for one test: a database, a broker, and the parts of the engine that the test starts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use uuid::Uuid;
 
 use crate::effects::{self, Effect, Migrator};
 
-/// What must not be waited for: a test in which a look is needed fails instead of being slow.
+/// A poll interval that never ends in a test: a test that needs a poll fails instead of being slow.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
-/// How often to look where a test needs it.
+/// The poll interval for tests that need a poll.
 pub(crate) const SOON: Duration = Duration::from_millis(50);
 
 pub(crate) struct World {
-    // First, so that what runs ends before what it runs on.
+    // First, so that tasks end before the resources that they use.
     running: JoinSet<()>,
     stop: CancellationToken,
     pub(crate) store: Store,
@@ -76,17 +76,17 @@ impl World {
         }
     }
 
-    /// For a connection of one's own.
+    /// For a separate connection.
     pub(crate) fn database_url(&self) -> &str {
         self.database.url()
     }
 
-    /// From here on, who is started looks for work without having been told of any.
+    /// From now on, started parts poll often, without a signal.
     pub(crate) fn look_soon(&mut self) {
         self.store = self.store.clone().looking_every(SOON);
     }
 
-    /// The broker as a service sees it that has these subscriptions.
+    /// The broker as a service with these subscriptions sees it.
     pub(crate) fn transport(&self, subscriptions: &Subscriptions) -> Arc<dyn Transport> {
         let topology = Topology::publishing(["echo_events"]).consuming(subscriptions.queue());
         self.broker.transport(topology)
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// Commits a transaction with an event in it.
+    /// Commits a transaction with an event.
     pub(crate) async fn commit<E: Event>(&self, event: &E, version: i64) -> Uuid {
         let transaction = self.store.begin().await.unwrap();
         let id = outbox::enqueue(&transaction, event, version, &cause()).unwrap();
@@ -135,12 +135,12 @@ impl World {
         self.running.spawn(consumer.run(self.stop.clone()));
     }
 
-    /// Tells everything to stop.
+    /// Signals a stop to everything.
     pub(crate) fn begin_stop(&self) {
         self.stop.cancel();
     }
 
-    /// Stops everything, and waits until it has; then more can be started.
+    /// Stops everything and waits for the end; then more can be started.
     pub(crate) async fn stop(&mut self) {
         self.stop.cancel();
         eventually("everything has stopped", async || {
@@ -153,7 +153,7 @@ impl World {
         self.stop = CancellationToken::new();
     }
 
-    /// Ends everything where it stands, as `kill -9` does.
+    /// Kills everything, like `kill -9`.
     pub(crate) async fn abort(&mut self) {
         self.running.shutdown().await;
     }
@@ -191,7 +191,7 @@ impl World {
         rows.iter().map(held).collect()
     }
 
-    /// The row of an event in the inbox, if it is there.
+    /// The inbox row of an event, if there is one.
     pub(crate) async fn held(&self, event_id: &str) -> Option<Held> {
         let inbox = self.inbox().await;
         inbox.into_iter().find(|held| held.event_id == event_id)
@@ -222,7 +222,7 @@ impl World {
         rows.iter().map(promised).collect()
     }
 
-    /// How many events are promised and not published.
+    /// How many events are enqueued and not published.
     pub(crate) async fn pending(&self) -> usize {
         let outbox = self.outbox().await;
         outbox.iter().filter(|row| !row.published).count()
@@ -247,7 +247,7 @@ pub(crate) fn cause() -> Cause {
     Cause::call("call-1")
 }
 
-/// Retries at once, and nothing happens because of time.
+/// Immediate retries, and no time-based decisions.
 pub(crate) fn consumer_config() -> ConsumerConfig {
     ConsumerConfig {
         handler_time_out: NEVER,

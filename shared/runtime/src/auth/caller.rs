@@ -1,38 +1,35 @@
-//! The caller of a method, and what they may.
+//! The caller of a method, and their rights.
 
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::status;
 
-/// The user for whom a call is made, as a verified token says.
+/// The user of a verified token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The user's id.
     pub user_id: Uuid,
-    /// What the user may beyond their own.
+    /// The user's rights.
     pub role: Role,
-    /// The session that the token was issued in. `None` in a token of a release that did not name it. Whether the session still
-    /// exists only the user service knows.
+    /// The session of the token. `None` in a token of an older release. Only the user service knows whether the session
+    /// still exists.
     pub session_id: Option<Uuid>,
 }
 
 impl Caller {
-    /// Whether the caller may see and do what belongs to others.
+    /// Whether the caller may access other users' data.
     pub fn is_admin(self) -> bool {
         self.role == Role::Admin
     }
 
-    /// The only owner of what the caller may see and change; `None` for all owners.
+    /// The only owner whose data the caller may access; `None` for all owners.
     pub fn owner(self) -> Option<Uuid> {
         (!self.is_admin()).then_some(self.user_id)
     }
 
-    /// Whether the caller may name this user in a request. Compared as text, before the request is validated: a caller without the
-    /// right learns nothing about what else is wrong with it.
-    ///
-    /// # Errors
-    /// `PERMISSION_DENIED`.
+    /// Checks that the caller may name this user in a request. Compares text, before the request is validated: a caller
+    /// without the right learns no other violation.
     pub fn may_name(self, user_id: &str) -> Result<(), Status> {
         if self.is_admin() || user_id == self.user_id.to_string() {
             return Ok(());
@@ -42,17 +39,17 @@ impl Caller {
     }
 }
 
-/// What a user may beyond their own.
+/// The rights of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing.
+    /// Only their own data.
     User,
-    /// Everything.
+    /// All data.
     Admin,
 }
 
 impl Role {
-    /// As tokens and tables have it.
+    /// The name in tokens and tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -60,7 +57,7 @@ impl Role {
         }
     }
 
-    /// The role that [`as_str`](Self::as_str) names.
+    /// The role with this name.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "user" => Some(Self::User),

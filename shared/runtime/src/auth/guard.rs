@@ -1,4 +1,4 @@
-//! Decides whether a call may go on to its handler.
+//! Decides whether a call reaches its handler.
 
 use http::{HeaderMap, header};
 use tonic::Status;
@@ -6,17 +6,18 @@ use tonic::Status;
 use super::{Access, Caller, Refusal, Verifier};
 use crate::status;
 
-/// Who may call what: the full names of methods, as `angarium.user.v1.UserService/GetUser`. What is not in it is not served.
+/// The access rules, by the full names of methods such as `angarium.user.v1.UserService/GetUser`. Other methods are not
+/// served.
 pub type Rules = &'static [(&'static str, Access)];
 
-/// Whoever starts, probes or explores a server has no token. What they show is no secret.
+/// Supervisors and tools that probe or explore a server have no token. These services show no secrets.
 const ALWAYS_PUBLIC: [&str; 3] = [
     "grpc.health.v1.Health/",
     "grpc.reflection.v1.ServerReflection/",
     "grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// The methods of those.
+/// The methods of those services.
 const ALWAYS_SERVED: [&str; 5] = [
     "grpc.health.v1.Health/Check",
     "grpc.health.v1.Health/List",
@@ -25,23 +26,23 @@ const ALWAYS_SERVED: [&str; 5] = [
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// Whether a server with these rules has such a method: whatever else callers name is theirs to invent.
+/// Whether the server has this method. Any other name is the caller's invention.
 pub(crate) fn has_method(rules: Rules, method: &str) -> bool {
     ALWAYS_SERVED.contains(&method) || rules.iter().any(|(name, _)| *name == method)
 }
 
-/// The rules of a service, and what verifies the tokens of its callers.
+/// The rules of a service, and the verifier of its tokens.
 #[derive(Clone)]
 pub struct Guard {
     rules: Rules,
     verifier: Verifier,
 }
 
-/// The answer to a call that is not let in.
+/// The answer to a refused call.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) status: Status,
-    /// Whether a failure code counts as a failure of the service. Forged tokens must not cause an alert.
+    /// Whether the status counts as a failure of the service. Forged tokens must not cause an alert.
     pub(super) is_fault: bool,
 }
 
@@ -55,7 +56,7 @@ impl From<Status> for Refused {
 }
 
 impl Guard {
-    /// Lets `rules` decide.
+    /// A guard with these rules.
     pub fn new(rules: Rules, verifier: Verifier) -> Self {
         Self { rules, verifier }
     }
@@ -64,7 +65,7 @@ impl Guard {
         self.rules
     }
 
-    /// The caller, where the method asks for one.
+    /// The caller, if the method needs one.
     pub(super) async fn admit(
         &self,
         method: &str,
@@ -111,7 +112,7 @@ impl Guard {
 
     async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        // Of two, a proxy before us may have looked at the other one.
+        // With two headers, a proxy in front may have checked the other one.
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(Refusal::Missing);
         };

@@ -1,29 +1,25 @@
-//! The table `angarium_verification_key`: the public keys that a service has heard of, shared by its replicas.
+//! The table `angarium_verification_key`: the public keys that a service knows, shared by its replicas.
 //!
-//! Each service has it in its own database, filled by the event that tells of a key. Nothing in it is secret.
+//! Each service has it in its own database, filled by key announcements. Nothing in it is secret.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use store::sql;
 
-/// An Ed25519 public key.
+/// The length of an Ed25519 public key.
 pub const KEY_BYTES: usize = 32;
 
-/// By which tokens are verified.
+/// A key that verifies tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerificationKey {
-    /// As tokens name it.
+    /// The id in the header of tokens.
     pub key_id: String,
     /// The public key.
     pub public_key: [u8; KEY_BYTES],
-    /// From when on no token of it is accepted.
+    /// From this time on, its tokens are invalid.
     pub expires_at_ms: i64,
 }
 
-/// Keeps `key`. A key that is there already gets the new time of expiry and nothing else: whoever can tell of keys cannot put
-/// another one in the place of one that is known.
-///
-/// # Errors
-/// Where the database refuses.
+/// Stores `key`. An existing key only gets the new expiry: an attacker who can publish keys cannot replace a known one.
 pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(), DbErr> {
     let values: [Value; 3] = [
         key.key_id.as_str().into(),
@@ -40,12 +36,9 @@ pub async fn learn(db: &impl ConnectionTrait, key: &VerificationKey) -> Result<(
     Ok(())
 }
 
-/// As [`learn`], from an announcement that the issuer made at `announced_at_ms`. An announcement names all keys that sign by
-/// then, so no other key has signed an older token. The last announcement that came counts, also if an earlier one has a later
-/// time: a wrong clock wrote that one.
-///
-/// # Errors
-/// Where the database refuses.
+/// As [`learn`], from an announcement that the issuer made at `announced_at_ms`. An announcement contains all keys that
+/// sign by then, so no other key has signed an older token. The last arrived announcement counts, even if an earlier
+/// one has a later time: a wrong clock wrote that one.
 pub async fn hear(
     db: &impl ConnectionTrait,
     key: &VerificationKey,
@@ -61,13 +54,14 @@ pub async fn hear(
     Ok(())
 }
 
-/// The query, with the words of [`store::sql`], for the wait before this service requests the keys: null (never) if it has a valid key, zero (now) if it has none.
+/// The query (see [`store::sql`]) for the wait before this service requests the keys: null (never) with a valid key,
+/// zero (now) without one.
 pub fn missing_in_ms() -> &'static str {
     "SELECT CASE WHEN EXISTS (SELECT 1 FROM angarium_verification_key WHERE expires_at > {time}) THEN NULL
      ELSE cast(0 as bigint) END"
 }
 
-/// All keys, also those that have expired, each with the time of its last announcement.
+/// All keys, also expired ones, each with the time of its last announcement.
 pub(super) async fn all(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<(VerificationKey, Option<i64>)>, DbErr> {
@@ -82,7 +76,7 @@ fn key(row: &QueryResult) -> Result<VerificationKey, DbErr> {
     let public_key: Vec<u8> = row.try_get("", "public_key")?;
     let public_key = public_key
         .try_into()
-        .map_err(|_| DbErr::Type("angarium_verification_key.public_key holds no key".to_owned()))?;
+        .map_err(|_| DbErr::Type("angarium_verification_key.public_key is not a key".to_owned()))?;
     Ok(VerificationKey {
         key_id: row.try_get("", "key_id")?,
         public_key,

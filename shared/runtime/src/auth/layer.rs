@@ -1,7 +1,7 @@
-//! Puts the guard before every handler of a server, and the limit of each caller's calls with it.
+//! The layer that checks every call with the guard, and applies the rate limit of its caller.
 //!
-//! A call counts for the user whom its token stands for; one that nobody vouches for counts for its address, whether it needs
-//! a token or not: so guessing tokens has a limit as well.
+//! A call with a valid token counts for its user, any other call for its address, whether or not it needs a token: so
+//! guessing tokens is limited as well.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -68,7 +68,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let (guard, rates) = (Arc::clone(&self.guard), Arc::clone(&self.rates));
-        // The clone that was polled ready takes the call; what stays behind is asked again.
+        // The clone that was polled ready takes the call; the remaining one is polled again.
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {

@@ -1,36 +1,36 @@
-//! Why a token is not believed.
+//! Why a token is refused.
 
-/// Why a token is refused. For the log: a caller learns only whether to get a new one.
+/// For the log: a caller learns only whether a new token helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No header, more than one, or another scheme.
     #[error("no bearer token")]
     Missing,
-    /// It is not in the form of our tokens.
+    /// Not in the form of our tokens.
     #[error("malformed token")]
     Malformed,
-    /// It wants to be verified by another algorithm, or by none.
+    /// Another algorithm, or none.
     #[error("wrong algorithm")]
     Algorithm,
-    /// Its key is not known here, or has expired.
+    /// An unknown or expired key.
     #[error("unknown key")]
     UnknownKey,
-    /// Its key is not known here, but may be one that this service has not received yet.
-    #[error("a key that was not announced here yet")]
+    /// An unknown key, which may be one that this service has not received yet.
+    #[error("a key that was not announced yet")]
     KeyNotHeardOf,
-    /// Its key is not in memory, and where it would be found cannot be read.
+    /// The key is not in memory, and the table cannot be read.
     #[error("keys cannot be read")]
     Unavailable,
-    /// Its key has not signed it.
+    /// Not signed by its key.
     #[error("wrong signature")]
     Signature,
-    /// It is of another issuer, or for another audience.
+    /// Another issuer or audience.
     #[error("wrong issuer or audience")]
     Foreign,
-    /// Its time has not come.
+    /// Not valid yet.
     #[error("not yet valid")]
     NotYetValid,
-    /// Its time is over.
+    /// Not valid any more.
     #[error("expired token")]
     Expired,
 }

@@ -1,4 +1,4 @@
-//! Issues access tokens: the half of the keys that only the user service has.
+//! Issues access tokens: only the user service has private keys.
 
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -13,31 +13,31 @@ pub struct Signer {
     pair: Ed25519KeyPair,
 }
 
-/// A token, and when it ends.
+/// A token and its expiry.
 #[derive(Clone)]
 pub struct AccessToken {
     /// For the header `authorization: Bearer …`.
     pub token: String,
-    /// From when on it is refused, apart from the leeway.
+    /// From this time on it is refused, apart from the leeway.
     pub expires_at_ms: i64,
 }
 
-/// The bytes are no Ed25519 key pair.
+/// The bytes are not an Ed25519 key pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the private key is not an Ed25519 key in PKCS#8 form")]
 pub struct InvalidKey;
 
-/// A new private key, in PKCS#8 form; `None` where the system has no randomness to give.
+/// A new private key in PKCS#8 form; `None` if the system has no randomness.
 pub fn new_private_key() -> Option<Vec<u8>> {
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).ok()?;
     Some(document.as_ref().to_vec())
 }
 
 impl Signer {
-    /// With the private key that [`new_private_key`] made. Tokens name it by `key_id`.
+    /// With a private key from [`new_private_key`]. Tokens name it by `key_id`.
     ///
     /// # Errors
-    /// Where it is none.
+    /// If the key is invalid.
     pub fn new(key_id: impl Into<String>, private_key: &[u8]) -> Result<Self, InvalidKey> {
         let pair = Ed25519KeyPair::from_pkcs8(private_key).map_err(|_| InvalidKey)?;
         Ok(Self {
@@ -46,7 +46,7 @@ impl Signer {
         })
     }
 
-    /// What others need to verify the tokens, until `expires_at_ms`.
+    /// The public part, which verifies the tokens until `expires_at_ms`.
     pub fn verification_key(&self, expires_at_ms: i64) -> VerificationKey {
         let mut public_key = [0; KEY_BYTES];
         public_key.copy_from_slice(self.pair.public_key().as_ref());
@@ -68,7 +68,7 @@ impl Signer {
     }
 
     pub(super) fn sign(&self, claims: &impl serde::Serialize) -> String {
-        // Text and numbers are always JSON.
+        // Text and numbers are always valid JSON.
         let unsigned = token::unsigned(&self.key_id, claims).unwrap_or_default();
         let signature = self.pair.sign(unsigned.as_bytes());
         token::signed(&unsigned, signature.as_ref())

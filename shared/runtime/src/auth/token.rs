@@ -1,8 +1,8 @@
-//! Access tokens: JWTs signed with Ed25519, in the one form that we issue.
+//! Access tokens: JWTs signed with Ed25519, in the only form that we issue.
 //!
-//! The format has many more, and most attacks on it live in them: so this reads one algorithm, one issuer, one audience, and
-//! refuses everything else before it looks at the claims. A library would bring all of them, and a crypto provider for the
-//! whole process beside the one of TLS.
+//! The format has many more variants, and most attacks use them. So this code accepts one algorithm, one issuer and one
+//! audience, and refuses everything else before it reads the claims. A library would support all variants, and add a
+//! second crypto provider to the process.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use uuid::Uuid;
 use super::caller::{Caller, Role};
 use super::refusal::Refusal;
 
-/// How long a token is valid. Short, because it cannot be taken back.
+/// The lifetime of a token. Short, because a token cannot be revoked.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// By how much the clocks of two machines may differ.
+/// The allowed difference between the clocks of two machines.
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
-/// Far above what we issue, and little to look at.
+/// Far longer than our tokens, and cheap to check.
 const MAX_BYTES: usize = 2048;
 const ALGORITHM: &str = "EdDSA";
 const ISSUER: &str = "angarium";
 const AUDIENCE: &str = "angarium";
 
-/// The first part of a token. What else may stand there (`crit`, `jku`, `jwk` …) is not for us to follow.
+/// The first part of a token. Other fields (`crit`, `jku`, `jwk` …) are refused.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -54,7 +54,7 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// What a token says of `caller`.
+    /// The claims for `caller`.
     pub(super) fn of(caller: Caller, issued_at_s: i64) -> Self {
         Self {
             iss: ISSUER.to_owned(),
@@ -69,7 +69,7 @@ impl Claims {
         }
     }
 
-    /// Whom the token stands for, if it does at `now_s`.
+    /// The caller, if the claims are valid at `now_s`.
     fn caller(&self, now_s: i64) -> Result<Caller, Refusal> {
         if self.iss != ISSUER || self.aud != AUDIENCE {
             return Err(Refusal::Foreign);
@@ -93,7 +93,7 @@ impl Claims {
     }
 }
 
-/// A token that has been taken apart; nothing of it is believed yet.
+/// A parsed token; nothing of it is trusted yet.
 pub(super) struct Unverified<'a> {
     pub(super) key_id: String,
     signed: &'a str,
@@ -121,8 +121,8 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    /// The time of issue in the token, if it could be one of ours at `now_ms`: everything except its signature is right. This is
-    /// not trusted; it only decides how the token is refused.
+    /// The issue time in the token, if everything except the signature is valid at `now_ms`. Not trusted; it only
+    /// decides how the token is refused.
     pub(super) fn claims_to_be_of_ms(&self, now_ms: i64) -> Option<i64> {
         let claims: Claims = serde_json::from_slice(&self.claims).ok()?;
         claims.caller(now_ms.div_euclid(1000)).ok()?;
@@ -131,7 +131,7 @@ impl<'a> Unverified<'a> {
         is_ours.then_some(claims.iat.saturating_mul(1000))
     }
 
-    /// Believes the token if it is signed by the owner of `public_key`.
+    /// Accepts the token if it is signed with `public_key`.
     pub(super) fn verify(self, public_key: &[u8], now_ms: i64) -> Result<Caller, Refusal> {
         UnparsedPublicKey::new(&ED25519, public_key)
             .verify(self.signed.as_bytes(), &self.signature)
@@ -142,7 +142,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// What is to be signed: header and claims.
+/// The signed part: header and claims.
 pub(super) fn unsigned(key_id: &str, claims: &impl Serialize) -> Result<String, serde_json::Error> {
     let header = Header {
         alg: ALGORITHM.to_owned(),
@@ -154,7 +154,7 @@ pub(super) fn unsigned(key_id: &str, claims: &impl Serialize) -> Result<String, 
     Ok(format!("{header}.{claims}"))
 }
 
-/// The token, once `unsigned` has its signature.
+/// Appends the signature.
 pub(super) fn signed(unsigned: &str, signature: &[u8]) -> String {
     format!("{unsigned}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

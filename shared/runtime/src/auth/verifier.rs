@@ -1,8 +1,8 @@
-//! Verifies tokens by the keys of the table, kept in memory.
+//! Verifies tokens with the keys of the table, cached in memory.
 //!
-//! The table is read again where a token names a key that is not in memory, so that a key counts on every replica as soon as
-//! one of them has heard of it, and now and then, so that one that was taken back stops to count. Whoever makes key ids up
-//! costs a few small queries a second and no more. While the database is away the keys in memory go on to count.
+//! The table is read again if a token names an unknown key, so that a new key counts on every replica, and
+//! periodically, so that a deleted key stops counting. Invented key ids cost at most a few small queries a second.
+//! While the database is unavailable, the cached keys continue to count.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,13 +19,13 @@ use super::refusal::Refusal;
 use super::token::{LEEWAY, Unverified};
 use crate::clock::{Clock, millis};
 
-/// Between two looks at the table, however many tokens name unknown keys.
+/// The minimum pause between two reads, for any number of unknown keys.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
-/// How long the table may take to answer. A link that is silent must not keep those who wait here until their calls end.
+/// The time limit of a read. A silent link must not block waiting calls until their deadline.
 const LONGEST_READ: Duration = Duration::from_secs(2);
 /// The shortest time between two log lines about unknown keys.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
-/// How long a key that was taken back may go on to count.
+/// How long a deleted key may continue to count.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Verifies tokens. Clones share the keys.
@@ -40,9 +40,9 @@ struct Inner {
     /// Whether every key is in the table before it signs.
     is_issuer: bool,
     keys: RwLock<Known>,
-    /// When the log last reported tokens of keys that are not known yet.
+    /// When the log last reported tokens of unknown keys.
     last_warning: Mutex<Option<Instant>>,
-    /// Held while the table is read: one reads, the others wait for what it finds.
+    /// Held during a read: one task reads, the others wait for its result.
     last_read: Mutex<Option<Read>>,
 }
 
@@ -50,11 +50,11 @@ struct Inner {
 #[derive(Default)]
 struct Known {
     keys: HashMap<String, VerificationKey>,
-    /// The times of the announcements that brought them.
+    /// The times of the announcements.
     announced_at_ms: Vec<i64>,
 }
 
-/// When the table was last read, and whether it could be.
+/// The time of the last read, and whether it succeeded.
 #[derive(Clone, Copy)]
 struct Read {
     at: Instant,
@@ -62,13 +62,13 @@ struct Read {
 }
 
 impl Verifier {
-    /// Knows no key yet, and looks for them in `db`, which has the tables of [`crate::migrations`].
+    /// Without keys at first; reads them from `db`, which has the tables of [`crate::migrations`].
     pub fn new(db: Database, clock: Arc<dyn Clock>) -> Self {
         Self::with(db, clock, false)
     }
 
-    /// As [`new`](Self::new), for the service that issues the tokens: each key is in its table before it signs, so a token of
-    /// any other key is forged.
+    /// As [`new`](Self::new), for the service that issues the tokens: each key is in its table before it signs, so a
+    /// token with any other key is forged.
     pub fn of_issuer(db: Database, clock: Arc<dyn Clock>) -> Self {
         Self::with(db, clock, true)
     }
@@ -86,10 +86,7 @@ impl Verifier {
         }
     }
 
-    /// Whom `token` stands for.
-    ///
-    /// # Errors
-    /// Where it is not to be believed.
+    /// The caller of `token`.
     pub async fn verify(&self, token: &str) -> Result<Caller, Refusal> {
         let token = Unverified::parse(token)?;
         self.read_after(LONGEST_PAUSE).await;
@@ -124,12 +121,12 @@ impl Verifier {
         *last = Some(Instant::now());
         tracing::warn!(
             target: "security", event = "key_unknown",
-            "callers send tokens of a key that was not announced here yet; they are asked to try again"
+            "callers send tokens of a key that was not announced yet; they are asked to retry"
         );
     }
 
-    /// Reads the table, unless that was tried less than `pause` ago: a database that is away must not cost every call a
-    /// time-out. Returns whether the last try succeeded.
+    /// Reads the table, unless a read was tried less than `pause` ago: an unavailable database must not cost every call
+    /// a time-out. Returns whether the last read succeeded.
     async fn read_after(&self, pause: Duration) -> bool {
         let mut last = self.inner.last_read.lock().await;
         if let Some(read) = *last
@@ -143,7 +140,7 @@ impl Verifier {
             Err(_) => Some(format!("no answer within {LONGEST_READ:?}")),
         };
         if let Some(error) = &failure {
-            tracing::warn!(%error, "the verification keys cannot be read; those in memory go on to count");
+            tracing::warn!(%error, "the verification keys cannot be read; using those in memory");
         }
         *last = Some(Read {
             at: Instant::now(),
@@ -164,8 +161,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether the token's key may be one of ours that this service has not received: the token is newer than the last announcement
-    /// that came, or none has come. An announcement from the future has a wrong time and proves nothing.
+    /// Whether the token's key may be one that this service has not received: the token is newer than the last
+    /// announcement, or there was none. An announcement from the future has a wrong time and proves nothing.
     fn may_be_announced_later(&self, token: &Unverified<'_>, now_ms: i64) -> bool {
         if self.is_issuer {
             return false;

@@ -1,5 +1,5 @@
-//! The wire side of health, as health-checking.md has it: `Check` of an unknown name is `NOT_FOUND`; `Watch` tells the
-//! present state at once and then every change, and an unknown name is `SERVICE_UNKNOWN` on a stream that stays open.
+//! The gRPC side of health, as in health-checking.md: `Check` of an unknown name is `NOT_FOUND`. `Watch` sends the
+//! current state and then every change; an unknown name is `SERVICE_UNKNOWN` on an open stream.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::state::State;
 use crate::grpc::outcome::NoFault;
 use crate::status;
 
-/// A client that was told to go tries another instance, or this one after its restart.
+/// After a shutdown, clients try another instance, or this one after its restart.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl health_server::Health for HealthService {
         let name = request.into_inner().service;
         let serving = self.state.borrow().serving(&name);
         if serving.is_none() {
-            let message = "there is no service of that name here";
+            let message = "this server has no service with this name";
             let kind = "grpc.health.v1.service";
             return Err(status::not_found("SERVICE_UNKNOWN", kind, &name, message));
         }
@@ -57,28 +57,27 @@ impl health_server::Health for HealthService {
         let watching = Watching {
             name,
             state: self.state.clone(),
-            told: None,
+            sent: None,
             ended: false,
         };
         let changes = futures::stream::unfold(watching, Watching::next);
         let mut response: Response<Changes> = Response::new(Box::pin(changes));
-        // Clients that balance keep one open for as long as they live: its end with the server is no fault.
+        // Balancing clients keep one open for their whole life: its end with the server is no fault.
         response.extensions_mut().insert(NoFault);
         Ok(response)
     }
 }
 
-/// One open `Watch` call.
 struct Watching {
     name: String,
     state: Receiver<State>,
-    told: Option<HealthCheckResponse>,
+    sent: Option<HealthCheckResponse>,
     ended: bool,
 }
 
 impl Watching {
-    /// The next thing to tell: the state where it differs from what was told, and an end while draining. Ending matters:
-    /// a `Watch` that stayed open would hold up the drain of its connection for the whole grace.
+    /// The next message: a changed state, or the end while draining. The end matters: an open `Watch` would delay the
+    /// drain of its connection for the whole grace period.
     async fn next(mut self) -> Option<(Result<HealthCheckResponse, Status>, Self)> {
         if self.ended {
             return None;
@@ -88,8 +87,8 @@ impl Watching {
                 let state = self.state.borrow_and_update();
                 (response(state.serving(&self.name)), state.draining)
             };
-            if self.told.as_ref() != Some(&now) {
-                self.told = Some(now);
+            if self.sent.as_ref() != Some(&now) {
+                self.sent = Some(now);
                 return Some((Ok(now), self));
             }
             if draining || self.state.changed().await.is_err() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Which names serve. While `draining`, none does.
+/// While `draining`, no name serves.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) serving: BTreeMap<String, bool>,

@@ -1,5 +1,5 @@
-//! Asks a dependency every second whether it is there, and believes a "no" only when it is said twice: one slow answer
-//! under load must not take a service out of the balancer.
+//! Checks a dependency every second, and accepts a failure only after two in a row: one slow answer under load must not
+//! remove a service from the balancer.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::Health;
 use crate::lifecycle::Shutdown;
 
 const PERIOD: Duration = Duration::from_secs(1);
-/// The check has a time-out of its own; this one is for a check that forgot it.
+/// The check has its own time-out; this one is for a check without.
 const PATIENCE: Duration = Duration::from_millis(1500);
 const FAILURES_BELIEVED: u32 = 2;
 
 impl Health {
-    /// Runs `check` now and then every second, and lets the services serve as it says, until `shutdown.soft`. For
-    /// [`crate::Tasks::spawn`]. A lost dependency shows within 5 s, one that is back within 2 s.
+    /// Runs `check` now and then every second, and sets the services' health from it, until `shutdown.soft`. For
+    /// [`crate::Tasks::spawn`]. A lost dependency shows within 5 s, its return within 2 s.
     ///
     /// # Errors
     /// None; the type is that of a task.
@@ -32,7 +32,7 @@ impl Health {
     }
 }
 
-/// At worst a loss shows after period + two answers that never come + period: 5 s.
+/// A loss shows at the latest after period + two missing answers + period: 5 s.
 async fn run<C, F>(health: &Health, check: C, until: &CancellationToken)
 where
     C: Fn() -> F + Send,
@@ -54,11 +54,11 @@ where
         };
         match verdict.after(answer) {
             Some(true) => {
-                tracing::info!("serving: the dependencies are there");
+                tracing::info!("serving: the dependencies are available");
                 health.set_services(true);
             }
             Some(false) => {
-                tracing::error!("not serving: a dependency is away or of no use");
+                tracing::error!("not serving: a dependency is unavailable or unusable");
                 health.set_services(false);
             }
             None => {}
@@ -66,7 +66,7 @@ where
     }
 }
 
-/// What was believed last, and how many times in a row the answer was no.
+/// The accepted state, and the number of failures in a row.
 #[derive(Default)]
 struct Verdict {
     serving: bool,
@@ -74,7 +74,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    /// The new verdict, where the answer changes it.
+    /// The new state, if the answer changes it.
     fn after(&mut self, answer: bool) -> Option<bool> {
         self.failures = if answer { 0 } else { self.failures + 1 };
         let serving = answer || (self.serving && self.failures < FAILURES_BELIEVED);
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_failure_is_forgiven_two_are_believed_and_one_success_suffices() {
+    fn two_failures_change_the_state_and_one_success_restores_it() {
         let mut verdict = Verdict::default();
         assert_eq!(verdict.after(false), None);
         assert_eq!(verdict.after(true), Some(true));

@@ -1,7 +1,7 @@
 //! Deletes stored answers after their retention.
 //!
-//! Guarantee: if the clock jumps ahead while this runs, no answer is deleted too early. The clock is trusted again only after it
-//! went on without a jump for the whole retention, measured by the clock of the process, which does not jump.
+//! Guarantee: if the clock jumps ahead while this runs, no answer is deleted too early. The clock is trusted again only
+//! after it has run without a jump for the whole retention, measured by the process's monotonic clock.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::RETENTION;
 use crate::clock::millis;
 
-/// Rows in each statement: few enough that no call waits for it.
+/// Rows per statement: few, so that no call waits for it.
 const BATCH: u32 = 500;
 const INTERVAL: Duration = Duration::from_secs(600);
 /// How far the clock may gain between two rounds and still be trusted, and how far ahead an answer's time may lie.
@@ -44,7 +44,7 @@ async fn round(
     clean_up(db, stop).await
 }
 
-/// The clock of the database, compared with the clock of the process.
+/// The database's clock, compared with the process's clock.
 #[derive(Default)]
 struct Watched {
     last: Option<(Instant, i64)>,
@@ -66,10 +66,10 @@ impl Watched {
     }
 }
 
-/// One round: deletes all answers that are old enough, in small batches. An answer from the future counts as one of now.
+/// One round: deletes all old answers, in small batches. An answer from the future counts as written now.
 ///
 /// # Errors
-/// Where a statement fails.
+/// If a statement fails.
 pub async fn clean_up(db: &impl ConnectionTrait, stop: &CancellationToken) -> Result<(), DbErr> {
     let bringing_back = format!(
         "UPDATE angarium_idempotency SET created_at = {{time}} WHERE (caller, method, request_id) IN (

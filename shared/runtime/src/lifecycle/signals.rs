@@ -1,19 +1,16 @@
-//! Turns the signals of supervisors and terminals into the two steps of a [`Shutdown`].
+//! Maps signals of supervisors and terminals to the two steps of a [`Shutdown`].
 
 use super::Shutdown;
 
 impl Shutdown {
     /// Installs the handlers of SIGINT and SIGTERM before it returns: the first signal is [`Shutdown::trigger`], the
-    /// second [`Shutdown::trigger_hard`]. Call it inside the runtime, before the first await that may take long.
-    ///
-    /// # Errors
-    /// Where the system refuses the handlers.
+    /// second [`Shutdown::trigger_hard`]. Call it inside the runtime, before the first long await.
     pub fn on_signals(&self) -> std::io::Result<()> {
         install(self.clone())
     }
 }
 
-/// Registers the handlers now: a signal that comes while a service still waits for its database must count.
+/// Registers the handlers now: a signal must count while a service still waits for its database.
 #[cfg(unix)]
 #[expect(
     clippy::disallowed_methods,
@@ -36,7 +33,7 @@ fn install(shutdown: Shutdown) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Elsewhere there is Ctrl-C only.
+/// Other systems have only Ctrl-C.
 #[cfg(not(unix))]
 #[expect(
     clippy::disallowed_methods,
@@ -53,10 +50,10 @@ fn install(shutdown: Shutdown) -> std::io::Result<()> {
 
 fn answer(shutdown: &Shutdown, signal: &str) {
     if shutdown.soft.is_cancelled() {
-        tracing::warn!("{signal} while ending: cutting off what is still running");
+        tracing::warn!("second {signal}: cutting off all work in progress");
         shutdown.trigger_hard();
     } else {
-        tracing::info!("{signal}: finishing what is in flight; a second signal cuts it off");
+        tracing::info!("{signal}: finishing work in progress; a second signal cuts it off");
         shutdown.trigger();
     }
 }

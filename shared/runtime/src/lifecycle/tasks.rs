@@ -1,4 +1,4 @@
-//! Background tasks that nobody can lose: each has a name, and its end is either asked for or a failure.
+//! Background tasks: each has a name, and its end is either requested or a failure.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::Shutdown;
 
-/// A task that has been aborted ends at its next await; one that has none must not keep the process.
+/// An aborted task ends at its next await; a task without one must not keep the process alive.
 const ABORT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The background tasks of one service.
@@ -23,7 +23,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// No tasks yet. They are told to end by `shutdown`, and end it themselves when one of them fails.
+    /// No tasks yet. `shutdown` stops them, and a failed task triggers it.
     pub fn new(shutdown: &Shutdown) -> Self {
         Self {
             shutdown: shutdown.clone(),
@@ -32,8 +32,8 @@ impl Tasks {
         }
     }
 
-    /// Starts `task` under `name`. It should run until `shutdown.soft` and then return `Ok`: where it fails, panics or
-    /// returns earlier, everything is told to end at once, and [`Tasks::join`] says why.
+    /// Starts `task` as `name`. It must run until `shutdown.soft` and then return `Ok`. If it fails, panics or returns
+    /// earlier, everything is stopped immediately, and [`Tasks::join`] returns the cause.
     pub fn spawn<F>(&mut self, name: &str, task: F)
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -50,10 +50,10 @@ impl Tasks {
         self.names.insert(handle.id(), name.to_owned());
     }
 
-    /// Waits until every task has ended. After `shutdown.hard` those that are left are aborted.
+    /// Waits until every task has ended. After `shutdown.hard`, the rest is aborted.
     ///
     /// # Errors
-    /// The first task that failed, panicked, ended unasked or had to be aborted, by name. Further ones are logged.
+    /// The first task that failed, panicked, ended unasked or was aborted, by name. Further ones are logged.
     pub async fn join(mut self) -> anyhow::Result<()> {
         let mut failures = Vec::new();
         loop {
@@ -68,7 +68,7 @@ impl Tasks {
                     self.names.remove(&id);
                     failures.extend(result.err());
                 }
-                // Only an abort gets here: a panic has become an error inside the task.
+                // Only an abort gets here: inside the task, a panic becomes an error.
                 Some(Err(lost)) => {
                     let name = self.names.remove(&lost.id()).unwrap_or_default();
                     failures.push(anyhow!(lost).context(format!("task `{name}` was lost")));
@@ -79,13 +79,13 @@ impl Tasks {
         first_of(failures)
     }
 
-    /// What the end of the grace leaves: one failure for each task that had not ended by itself.
+    /// After the grace period: one failure for each task that had not ended.
     async fn abort(&mut self) -> Vec<anyhow::Error> {
         let mut failures = Vec::new();
         self.running.abort_all();
         let gather = async {
             while let Some(ended) = self.running.join_next_with_id().await {
-                // A task may have ended between the last look and the abort: then its own result counts.
+                // A task may have ended before the abort: then its own result counts.
                 if let Ok((id, result)) = ended {
                     self.names.remove(&id);
                     failures.extend(result.err());
@@ -95,7 +95,7 @@ impl Tasks {
         let _ = tokio::time::timeout(ABORT_PATIENCE, gather).await;
         for name in self.names.values() {
             failures.push(anyhow!(
-                "task `{name}` had not ended when the grace was over, and was aborted"
+                "task `{name}` did not end within the grace period and was aborted"
             ));
         }
         failures
@@ -108,14 +108,14 @@ where
 {
     match AssertUnwindSafe(task).catch_unwind().await {
         Ok(Ok(())) if shutdown.soft.is_cancelled() => Ok(()),
-        Ok(Ok(())) => Err(anyhow!("task `{name}` ended before it was asked to")),
+        Ok(Ok(())) => Err(anyhow!("task `{name}` ended unexpectedly")),
         Ok(failed @ Err(_)) => failed.with_context(|| format!("task `{name}` failed")),
-        // The panic hook has logged the message and the place.
+        // The panic hook has logged message and place.
         Err(_) => Err(anyhow!("task `{name}` panicked")),
     }
 }
 
-/// A process ends for one reason; what follows from it is logged beside it.
+/// A process ends for one reason; consequences are only logged.
 fn first_of(failures: Vec<anyhow::Error>) -> anyhow::Result<()> {
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else {
@@ -163,15 +163,12 @@ mod tests {
         tasks.spawn("relay", async { Ok(()) });
         tasks.spawn("consumer", until_soft(shutdown.clone()));
         let error = tasks.join().await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "task `relay` ended before it was asked to"
-        );
+        assert_eq!(error.to_string(), "task `relay` ended unexpectedly");
         assert!(shutdown.soft.is_cancelled());
     }
 
     #[tokio::test]
-    async fn shutdown_begins_when_a_task_fails_and_not_when_somebody_joins() {
+    async fn shutdown_begins_when_a_task_fails_not_when_it_is_joined() {
         let (shutdown, mut tasks) = tasks();
         tasks.spawn("relay", async { Err(anyhow!("the broker said no")) });
         shutdown.soft.cancelled().await;
@@ -212,7 +209,7 @@ mod tests {
         let error = tasks.join().await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "task `stuck` had not ended when the grace was over, and was aborted"
+            "task `stuck` did not end within the grace period and was aborted"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The tables of the platform: the public keys of access tokens, the answers to calls with a request_id, and the key of page tokens.
+//! The platform's tables: public keys of access tokens, answers to calls with a request_id, and the key of page tokens.
 
 use sea_orm_migration::prelude::*;
 
@@ -14,7 +14,7 @@ CREATE TABLE angarium_verification_key (
     announced_at {time}
 )";
 
-// `response` is null only inside the transaction that makes the answer.
+// `response` is null only inside the transaction that creates the answer.
 const IDEMPOTENCY: &str = "
 CREATE TABLE angarium_idempotency (
     caller       text   NOT NULL,

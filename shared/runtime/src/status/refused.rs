@@ -1,11 +1,11 @@
-//! Makes the answer of the violations that were found in a request.
+//! Builds the answer from the violations of a request.
 
 use tonic::Status;
 
 use super::{Violations, invalid_argument};
 
 impl Violations {
-    /// `Ok` where none was found.
+    /// `Ok` without violations.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` with all of them.

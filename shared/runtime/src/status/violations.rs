@@ -1,7 +1,7 @@
-//! Collects what is wrong with a request, so that one answer names every field.
+//! Collects the violations of a request, so that one answer names every field.
 //!
-//! First what the request's own contract says of it ([`Violations::of`]), then what only the domain can say. A field is named
-//! once, with the first thing that is wrong with it.
+//! First come the violations of the contract ([`Violations::of`]), then those that only the domain can detect. Each
+//! field is named once, with its first violation.
 
 use std::collections::HashSet;
 
@@ -9,19 +9,19 @@ use uuid::Uuid;
 
 /// How many violations the message repeats.
 const SUMMARISED: usize = 3;
-/// More than that nobody reads, and a small request can hold very many.
+/// No reader needs more, and a small request can contain very many.
 const MOST: usize = 1000;
-/// In base64 this stays clear of the 8 KiB of headers that clients accept.
+/// In base64 this stays below the 8 KiB of headers that clients accept.
 const DETAIL_BYTES: usize = 4096;
 /// Tags and lengths of one violation on the wire.
 const FRAMING_BYTES: usize = 8;
 
-/// One field that cannot be accepted.
+/// One invalid field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The field's path in the request, in proto names: `lines[2].quantity`.
     pub field: String,
-    /// What it must be, in words for the caller.
+    /// What the field must be, for the caller.
     pub description: String,
 }
 
@@ -35,7 +35,7 @@ impl Violation {
     }
 }
 
-/// The violations of one request, in the order in which they were found.
+/// The violations of one request, in the order of detection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     pub(super) found: Vec<Violation>,
@@ -48,7 +48,7 @@ impl Violations {
         Self::default()
     }
 
-    /// Those that a request's contract finds, each as its field and what it must be.
+    /// The violations of a request's contract, each as field and description.
     pub fn of<V: Into<(String, String)>>(found: Vec<V>) -> Self {
         let mut violations = Self::new();
         for violation in found {
@@ -58,8 +58,8 @@ impl Violations {
         violations
     }
 
-    /// `field` (its path, as `lines[2].quantity`) must be what `description` says. Nothing is added where something is wrong
-    /// with it already, or after a thousand others.
+    /// `field` (its path, such as `lines[2].quantity`) must be what `description` says. Ignored if the field already
+    /// has a violation, or after a thousand others.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         let field = field.into();
         if self.found.len() < MOST && self.fields.insert(field.clone()) {
@@ -67,9 +67,9 @@ impl Violations {
         }
     }
 
-    /// The id in `field`; where `raw` is not a UUID that is a violation, and the answer is the nil id.
+    /// The id in `field`. If `raw` is not a UUID, adds a violation and returns the nil id.
     pub fn uuid(&mut self, field: &str, raw: &str) -> Uuid {
-        // Only the usual form: an id that has several spellings is several keys to whoever compares text.
+        // Only the usual form: code that compares text would see several spellings of an id as several keys.
         let parsed = Uuid::parse_str(raw).ok().filter(|id| id.to_string() == raw);
         parsed.unwrap_or_else(|| {
             self.add(field, "must be a UUID in lower case with hyphens");
@@ -77,13 +77,12 @@ impl Violations {
         })
     }
 
-    /// Whether none was found.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 }
 
-/// For people who see the message only: the first few fields, the details have the rest.
+/// For people who see only the message: the first few fields; the details have the rest.
 pub(super) fn summary(violations: &[Violation]) -> String {
     let shown = violations.iter().take(SUMMARISED);
     let mut parts: Vec<String> = shown
@@ -95,7 +94,7 @@ pub(super) fn summary(violations: &[Violation]) -> String {
     format!("the request is not valid: {}", parts.join("; "))
 }
 
-/// As many as travel in the headers of an answer; where that is not all, the last one says how many are left out.
+/// As many as fit into the headers of an answer. If some do not fit, the last entry has their number.
 pub(super) fn that_fit(violations: Vec<Violation>) -> Vec<Violation> {
     let mut room = DETAIL_BYTES;
     let total = violations.len();

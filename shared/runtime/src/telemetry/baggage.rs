@@ -1,5 +1,5 @@
-//! W3C Baggage by an allow-list: what a caller wants carried along is a stranger's text, and would travel with every event and
-//! lie in every row. Only the keys that the installation names get in, from calls and from events alike.
+//! W3C Baggage with an allow-list: baggage is a stranger's text, and would travel with every event and be stored in
+//! every row. Only configured keys are accepted, from calls and from events.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Remembers the `correlation_id` of a span, so that every JSON line inside it carries it at the top.
+//! Remembers the `correlation_id` of a span, so that every JSON line inside it has it at the top level.
 
 use std::fmt::Debug;
 
@@ -8,10 +8,10 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// The span's field that is remembered.
+/// The remembered field of the span.
 const FIELD: &str = "correlation_id";
 
-/// Kept with the span.
+/// Stored with the span.
 struct CorrelationId(String);
 
 pub(super) struct Layer;

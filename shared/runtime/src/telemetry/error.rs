@@ -1,30 +1,29 @@
-//! Why telemetry cannot begin.
+//! Why telemetry cannot start.
 
-/// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `LOG_FILTER` was not checked before.
+    /// `LOG_FILTER` was not validated.
     #[error("the log filter cannot be read: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// A process has one log.
     #[error("telemetry is set up already: {0}")]
     AlreadySet(#[from] tracing_subscriber::util::TryInitError),
-    /// A variable of OpenTelemetry's asks for what is not there.
+    /// An `OTEL_*` variable has an unsupported value.
     #[error("{name}: {given:?} given, expected {expected}")]
     Setting {
         /// The variable.
         name: String,
         /// Its value.
         given: String,
-        /// What it may be.
+        /// The supported values.
         expected: &'static str,
     },
-    /// Mostly an endpoint that is no URL.
+    /// Usually an endpoint that is not a URL.
     #[error("OTLP exporter of {signal}: {source}; see the OTEL_EXPORTER_OTLP_* variables")]
     Exporter {
-        /// As the variables name it.
+        /// The signal, as the variables name it.
         signal: &'static str,
-        /// What the exporter says.
+        /// The exporter's error.
         source: opentelemetry_otlp::ExporterBuildError,
     },
 }

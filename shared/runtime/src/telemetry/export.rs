@@ -1,7 +1,7 @@
-//! What leaves the process: traces, metrics and logs over OTLP/gRPC, each only where there is somewhere to send it.
+//! Exports traces, metrics and logs over OTLP/gRPC, each only if it has an endpoint.
 //!
-//! The standard `OTEL_*` variables decide, and most of them are read by the SDK itself: batches, intervals, samplers, headers,
-//! compression, certificates. A collector that is away costs what it does not take, and never a call.
+//! The standard `OTEL_*` variables decide; the SDK reads most of them itself: batches, intervals, samplers, headers,
+//! compression, certificates. An unreachable collector loses telemetry, but never affects a call.
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::error::TelemetryError;
 
-/// When the process ends: what a collector has not taken by then is lost.
+/// The limit at the end of the process: after that, unsent telemetry is lost.
 const FLUSH: Duration = Duration::from_secs(3);
 
 /// One kind of telemetry, as the variables name it.
@@ -40,10 +40,10 @@ impl Signal {
     }
 }
 
-/// Where to send a signal.
+/// The endpoint of a signal.
 #[derive(Debug, PartialEq, Eq)]
 enum Destination {
-    /// The SDK finds it in a variable of the signal's own.
+    /// The SDK reads the signal's own variable.
     OfSignal,
     Endpoint(String),
 }
@@ -51,7 +51,7 @@ enum Destination {
 /// The providers of a process.
 #[derive(Debug)]
 pub(super) struct Providers {
-    /// Always there: without an exporter, traces have ids all the same.
+    /// Always present: traces have ids even without an exporter.
     pub(super) tracer: SdkTracerProvider,
     pub(super) exports_traces: bool,
     pub(super) meter: Option<SdkMeterProvider>,
@@ -59,8 +59,8 @@ pub(super) struct Providers {
 }
 
 impl Providers {
-    /// Sends to `endpoint`, or to where the variables of a signal say. Connects when there is something to send. Needs the
-    /// context of a Tokio runtime.
+    /// Sends to `endpoint`, or to the endpoints in the signals' variables. Connects on demand. Needs the context of a
+    /// Tokio runtime.
     pub(super) fn open(
         service_name: &'static str,
         endpoint: Option<&str>,
@@ -121,7 +121,7 @@ impl Providers {
         })
     }
 
-    /// Sends what is held back, for a bounded time. Blocks, and needs the Tokio runtime to be there still.
+    /// Flushes, for a limited time. Blocks, and needs the Tokio runtime.
     pub(super) fn shut_down(&self) {
         let mut flushes: Vec<Box<dyn FnOnce() -> OTelSdkResult + Send>> = Vec::new();
         let tracer = self.tracer.clone();
@@ -132,7 +132,7 @@ impl Providers {
         if let Some(logger) = self.logger.clone() {
             flushes.push(Box::new(move || logger.shutdown_with_timeout(FLUSH)));
         }
-        // Side by side and on threads that nobody waits for: not every part of the SDK keeps to its limit.
+        // In parallel, on detached threads: not every part of the SDK keeps to its limit.
         let (ended, ends) = channel();
         let begun = Instant::now();
         let flushing = flushes.len();
@@ -151,7 +151,7 @@ impl Providers {
     }
 }
 
-/// Where `signal` goes; `None` where it stays here.
+/// The endpoint of `signal`; `None` if it is not exported.
 fn destination(
     signal: Signal,
     endpoint: Option<&str>,
@@ -187,7 +187,7 @@ fn destination(
     Ok(Some(destination))
 }
 
-/// Who we are. What the operator says in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` counts for more.
+/// The resource attributes. Values in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` take precedence.
 fn resource(service_name: &'static str) -> Resource {
     let instance = uuid::Uuid::new_v4().to_string();
     let mut resource = Resource::builder_empty()
@@ -205,10 +205,10 @@ fn resource(service_name: &'static str) -> Resource {
     resource.build()
 }
 
-/// By the specification an empty one counts as unset.
+/// By the specification, an empty variable counts as unset.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the OTEL_* variables are the SDK's, which reads the others of them here as well"
+    reason = "the OTEL_* variables belong to the SDK, which reads the others itself"
 )]
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok()?;

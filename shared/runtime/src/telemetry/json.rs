@@ -1,8 +1,8 @@
-//! One JSON object a line on stdout: `timestamp`, `level`, `target`, `message`, the event's own fields,
+//! One JSON object per line on stdout: `timestamp`, `level`, `target`, `message`, the event's own fields,
 //! `service.name`, `trace_id`, `span_id`, `correlation_id`, and the fields of all open spans below `span`.
 //!
-//! The spans' fields have a key of their own because an event may repeat one: a duplicate key would break the line for
-//! strict readers.
+//! The spans' fields have their own key, because an event may have the same name: a duplicate key would break the line
+//! for strict readers.
 
 use json_subscriber::{FieldWriter, JsonLayer};
 use opentelemetry::trace::TraceContextExt;
@@ -49,7 +49,7 @@ where
     let span = context.span();
     let span = span.span_context();
     if span.is_valid() {
-        // Writing fails for keys or values that are no JSON; these are.
+        // Writing fails only for values that are not valid JSON; these are.
         let _ = writer.write_field("trace_id", span.trace_id().to_string());
         let _ = writer.write_field("span_id", span.span_id().to_string());
     }

@@ -1,7 +1,7 @@
-//! What HTTP/2 allows and nobody needs, sent at a server in a process of its own: it goes on answering others within a second,
-//! and does not grow.
+//! Unusual but legal HTTP/2, sent to a server in a separate process: it still answers other clients within a second,
+//! and its memory does not grow.
 //!
-//! Bounded on purpose: thousands of frames and hundreds of connections, over the loopback interface only.
+//! Limited on purpose: thousands of frames and hundreds of connections, only over the loopback interface.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,11 +18,11 @@ use crate::wire::{
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
-/// What a server may take up while it is abused, and give back or not.
+/// The memory that a server may use under attack.
 const MOST_GROWTH: u64 = 48 << 20;
 const MOST_CONNECTIONS: usize = 200;
 
-/// A server under attack, and a client of it that does nothing wrong.
+/// A server under attack, and a well-behaved client.
 struct Attacked {
     server: Running,
     addr: SocketAddr,
@@ -60,7 +60,8 @@ impl Attacked {
         wire
     }
 
-    /// Sends `bytes` so many times, until the server has enough, and sees that others are answered meanwhile.
+    /// Sends `bytes` up to `times` times, until the server closes, and checks that other clients are answered
+    /// meanwhile.
     async fn flood(&self, wire: &mut Wire, times: u32, mut bytes: impl FnMut(u32) -> Vec<u8>) {
         for turn in 0..times {
             if !wire.send(&bytes(turn)).await {
@@ -72,7 +73,7 @@ impl Attacked {
         }
     }
 
-    /// The others never noticed, newcomers are served, and the process has not grown.
+    /// Other clients are unaffected, new ones are served, and the process has not grown.
     async fn is_well(&self) {
         self.answers().await;
         let mut newcomer = HealthClient::new(connect(self.addr).await);
@@ -82,13 +83,13 @@ impl Attacked {
     }
 }
 
-/// Odd numbers are the client's.
+/// Clients use odd numbers.
 fn stream(turn: u32) -> u32 {
     2 * turn + 1
 }
 
 #[tokio::test]
-async fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
+async fn streams_that_are_reset_immediately_end_the_connection() {
     let attacked = Attacked::start().await;
     let mut wire = attacked.wire().await;
     let block = call_headers(WATCH);
@@ -159,7 +160,7 @@ async fn pings_and_settings_without_end_change_nothing() {
             }
             if turn % 1000 == 0 {
                 attacked.answers().await;
-                // As slowly as one can without being taken for dead.
+                // As slowly as possible without a time-out.
                 answers += u32::from(wire.next().await.is_some());
             }
         }
@@ -169,7 +170,7 @@ async fn pings_and_settings_without_end_change_nothing() {
 }
 
 #[tokio::test]
-async fn clients_that_begin_and_do_not_go_on_keep_nobody_else_waiting() {
+async fn clients_that_stall_do_not_delay_others() {
     let attacked = Attacked::start().await;
     let mut slow = Vec::new();
     for number in 0..100_usize {
@@ -193,12 +194,12 @@ async fn clients_that_begin_and_do_not_go_on_keep_nobody_else_waiting() {
 }
 
 #[tokio::test]
-async fn of_a_thousand_idle_connections_those_that_find_room_keep_nobody_waiting() {
+async fn a_thousand_idle_connections_do_not_delay_other_clients() {
     let attacked = Attacked::start().await;
     let mut idle = Vec::new();
     for turn in 0..1000 {
         let mut wire = Wire::open(attacked.addr).await;
-        // One is the client's.
+        // One belongs to the client.
         if idle.len() < MOST_CONNECTIONS - 1 {
             idle.push(wire);
         } else {

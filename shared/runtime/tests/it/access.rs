@@ -1,4 +1,4 @@
-//! Who is let in: what a server answers to calls with tokens of every kind, and how its keys come and go.
+//! Authentication: answers to calls with tokens of every kind, and how keys are announced and expire.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// A server whose method `Check` is for those whom a test says, with a database that knows one key.
+/// A server with a method `Check` for the callers that a test selects, and a database with one key.
 struct World {
     server: Server,
     db: store::Database,
@@ -87,7 +87,7 @@ impl World {
     async fn call(&self, authorization: &[&str]) -> Result<String, Status> {
         let answer = call(self.server.channel().await, with(authorization)).await;
         let status = answer.unwrap_err();
-        // The probe can answer with a status only.
+        // The probe can answer only with a status.
         match status.code() {
             Code::Unknown => Ok(status.message().to_owned()),
             _ => Err(status),
@@ -126,7 +126,7 @@ const FOR_ADMINS: Rules = &[("test.v1.ProbeService/Check", Access::Admin)];
 const FOR_ALL: Rules = &[("test.v1.ProbeService/Check", Access::Public)];
 
 #[tokio::test]
-async fn whoever_has_a_valid_token_is_known_to_the_handler() {
+async fn the_handler_knows_a_caller_with_a_valid_token() {
     let world = World::new(FOR_USERS).await;
     for caller in [ADA, ADMIN] {
         assert_eq!(world.call_as(caller).await.unwrap(), format!("{caller:?}"));
@@ -137,7 +137,7 @@ async fn whoever_has_a_valid_token_is_known_to_the_handler() {
 }
 
 #[tokio::test]
-async fn without_a_good_token_nobody_is_let_in_and_nobody_learns_why() {
+async fn every_bad_token_is_refused_without_a_cause() {
     let world = World::new(FOR_USERS).await;
     world.announced(NOW_MS).await;
     let token = world.signer.issue(ADA, NOW_MS).token;
@@ -202,17 +202,17 @@ async fn what_is_for_admins_is_denied_to_users() {
 }
 
 #[tokio::test]
-async fn what_is_public_asks_nobody_and_has_no_caller() {
+async fn a_public_method_needs_no_token_and_has_no_caller() {
     let world = World::new(FOR_ALL).await;
     let answer = world.call(&[]).await;
-    // The handler asked who it is, and was told that nobody has looked.
+    // The handler asked for the caller, but no guard has verified one.
     assert_refused(answer, Code::Unauthenticated, "UNAUTHENTICATED");
     let channel = world.server.channel().await;
     assert!(call(channel, ask("")).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_method_that_nobody_has_listed_is_not_served_to_anybody() {
+async fn a_method_without_a_rule_is_not_served() {
     let world = World::new(FOR_USERS).await;
     let mut request = ask("");
     let token = world.signer.issue(ADMIN, NOW_MS).token;
@@ -258,7 +258,7 @@ async fn a_new_key_counts_as_soon_as_it_is_in_the_table() {
     let next = signer("key-2");
     world.learn(&next).await;
     let token = format!("Bearer {}", next.issue(ADA, NOW_MS).token);
-    // Refused at most for as long as the table is not looked at again.
+    // Refused at most until the next read of the table.
     while world.call(&[&token]).await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -281,7 +281,7 @@ async fn a_token_newer_than_the_last_announcement_is_worth_a_retry() {
     assert_eq!(retry.unwrap().retry_delay, Some(Duration::from_secs(1)));
     assert_refused(Err(status), Code::Unavailable, "KEY_UNKNOWN");
 
-    // An announcement by a wrong clock proves nothing.
+    // An announcement with a wrong clock proves nothing.
     for announced_at_ms in [NOW_MS - 500, NOW_MS + 3_600_000] {
         world.announced(announced_at_ms).await;
         assert_refused(ask(NOW_MS).await, Code::Unavailable, "KEY_UNKNOWN");
@@ -332,7 +332,7 @@ async fn forged_tokens_cost_few_looks_at_the_table() {
 }
 
 #[tokio::test]
-async fn a_key_ends_when_it_expires_and_nobody_can_replace_it() {
+async fn a_key_ends_at_its_expiry_and_cannot_be_replaced() {
     let world = World::new(FOR_USERS).await;
     world.learn(&signer("key-1")).await;
     assert!(
@@ -358,7 +358,7 @@ async fn while_the_database_is_away_the_known_keys_go_on_to_count() {
     let gone = "ALTER TABLE angarium_verification_key RENAME TO hidden";
     world.db.execute_unprepared(gone).await.unwrap();
     let unknown = signer("key-2").issue(ADA, NOW_MS - 1_000).token;
-    // Whether that key is ours nobody can say, after at most the pause between two looks.
+    // Whether that key is ours is unknown, at most until the next read.
     let refused = testkit::eventually("the table is looked at", async || {
         let refused = world.call(&[&format!("Bearer {unknown}")]).await;
         match refused.as_ref().unwrap_err().code() {

@@ -1,4 +1,4 @@
-//! What surrounds a call: deadline, panics, correlation id, limits.
+//! The environment of a call: deadline, panics, correlation id, limits.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn a_clients_own_deadline_ends_the_handler() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_internal_error_without_a_word_of_it_and_the_server_lives() {
+async fn a_panic_is_an_internal_error_without_detail() {
     let server = Server::with_defaults().await;
     let channel = server.channel().await;
     let status = call(channel.clone(), ask("panic")).await.unwrap_err();
@@ -112,7 +112,7 @@ async fn every_answer_has_a_correlation_id_refusals_too() {
 }
 
 #[tokio::test]
-async fn a_request_past_the_limit_is_resource_exhausted_and_an_own_out_of_range_is_not() {
+async fn only_a_too_large_request_becomes_resource_exhausted() {
     let small = |config: &mut runtime::config::GrpcConfig| config.max_request_bytes = 1024;
     let server = Server::start(small, no_hurry()).await;
     let channel = server.channel().await;
@@ -134,7 +134,7 @@ async fn a_response_past_the_limit_is_resource_exhausted() {
 }
 
 #[tokio::test]
-async fn a_full_server_refuses_at_once_says_when_to_come_back_and_still_tells_its_health() {
+async fn a_full_server_refuses_with_a_retry_time_and_answers_health() {
     let one = |config: &mut runtime::config::GrpcConfig| config.max_in_flight = 1;
     let server = Server::start(one, no_hurry()).await;
     let channel = server.channel().await;
@@ -153,7 +153,7 @@ async fn a_full_server_refuses_at_once_says_when_to_come_back_and_still_tells_it
 
     first.abort();
     server.events.dropped.notified().await;
-    // The place is free once the connection has noticed; a refusal until then is right.
+    // The place is free after the server has noticed the closed connection; a refusal until then is correct.
     while call(channel.clone(), ask("")).await.is_err() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! What each client is granted: connections, their age, a sign of life, and so many calls a second.
+//! The limits per client: connections, their age, a sign of life, and the rate of calls.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -20,15 +20,15 @@ async fn start(configure: impl FnOnce(&mut GrpcConfig)) -> Server {
 }
 
 #[tokio::test]
-async fn past_its_connections_a_server_closes_new_ones_and_serves_those_it_has() {
+async fn at_its_limit_a_server_closes_new_connections_only() {
     let server = start(|grpc| grpc.clients.max_connections = 2).await;
     let channel = server.channel().await;
     assert!(call(channel.clone(), ask("")).await.is_ok());
     let second = TcpStream::connect(server.addr).await.unwrap();
-    // The third is accepted by the system, and closed by us.
+    // The operating system accepts the third one, and the server closes it.
     let mut third = TcpStream::connect(server.addr).await.unwrap();
-    let told = third.read(&mut [0; 1]).await;
-    assert!(matches!(told, Ok(0) | Err(_)), "{told:?}");
+    let closed = third.read(&mut [0; 1]).await;
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
     assert!(call(channel, ask("")).await.is_ok());
 
     drop(second);
@@ -41,14 +41,14 @@ async fn past_its_connections_a_server_closes_new_ones_and_serves_those_it_has()
 }
 
 #[tokio::test]
-async fn past_the_connections_of_its_address_a_client_is_closed_and_those_it_has_are_served() {
+async fn at_its_limit_an_address_loses_new_connections_only() {
     let server = start(|grpc| grpc.clients.max_connections_per_address = Some(2)).await;
     let channel = server.channel().await;
     assert!(call(channel.clone(), ask("")).await.is_ok());
     let second = TcpStream::connect(server.addr).await.unwrap();
     let mut third = TcpStream::connect(server.addr).await.unwrap();
-    let told = third.read(&mut [0; 1]).await;
-    assert!(matches!(told, Ok(0) | Err(_)), "{told:?}");
+    let closed = third.read(&mut [0; 1]).await;
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
     assert!(call(channel, ask("")).await.is_ok());
     drop(second);
     eventually("a place for one more", async || {
@@ -66,10 +66,10 @@ async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
     let channel = server.channel().await;
     let mut wire = Wire::open(server.addr).await;
     wire.greet().await;
-    // The other client is told to go meanwhile, and does not.
-    eventually("told to go", async || {
+    // The other client gets a GOAWAY meanwhile, and stays.
+    eventually("a GOAWAY frame", async || {
         call(channel.clone(), ask("")).await.unwrap();
-        wire.is_told_to_go().await.then_some(()).ok_or("not yet")
+        wire.has_goaway().await.then_some(()).ok_or("not yet")
     })
     .await;
     wire.is_closed().await;
@@ -77,7 +77,7 @@ async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
 }
 
 #[tokio::test]
-async fn what_is_still_open_on_an_old_connection_after_its_grace_is_cut_off() {
+async fn an_old_connection_is_cut_off_after_its_grace() {
     let age = Duration::from_millis(50);
     let server = start(|grpc| grpc.clients.connection_age = age).await;
     let mut stream = open(server.channel().await, "").await.unwrap().into_inner();
@@ -91,9 +91,9 @@ async fn a_client_that_does_not_answer_whether_it_is_there_is_closed() {
     let server = start(|grpc| grpc.clients.keepalive = period).await;
     let mut wire = Wire::open(server.addr).await;
     wire.greet().await;
-    // It is asked, and says nothing.
+    // It is pinged, and does not answer.
     wire.is_closed().await;
-    // One that does answer stays.
+    // A client that answers stays.
     let channel = server.channel().await;
     let mut waiting = ask("wait");
     waiting.set_timeout(10 * period);
@@ -102,19 +102,19 @@ async fn a_client_that_does_not_answer_whether_it_is_there_is_closed() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answers_is_closed_and_gives_its_places_back() {
+async fn a_client_that_reads_no_answers_is_closed() {
     let few = |grpc: &mut GrpcConfig| {
         grpc.max_in_flight = 2;
         grpc.deadline = Duration::from_millis(100);
     };
     let server = start(few).await;
-    // One that listens to a stream which has nothing to tell is in nobody's way.
+    // A client that listens to a silent stream is not closed.
     let patient = server.channel().await;
     let mut stream = open(patient.clone(), "").await.unwrap().into_inner();
 
     let mut wire = Wire::open(server.addr).await;
     wire.greet().await;
-    // No byte of an answer may be sent.
+    // The server may send no byte of an answer.
     wire.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
     let block = call_headers("/test.v1.ProbeService/Check");
     wire.send(&frame(HEADERS, END_HEADERS, 1, &block)).await;
@@ -127,7 +127,7 @@ async fn a_client_that_does_not_read_its_answers_is_closed_and_gives_its_places_
 }
 
 #[tokio::test]
-async fn who_calls_too_often_is_told_when_to_come_back_and_health_still_answers() {
+async fn a_caller_over_its_rate_gets_a_retry_time_and_health_answers() {
     let slow = |grpc: &mut GrpcConfig| grpc.clients.calls_per_second = NonZeroU32::new(1);
     let server = start(slow).await;
     let channel = server.channel().await;

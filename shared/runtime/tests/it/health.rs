@@ -1,4 +1,4 @@
-//! Health as a balancer sees it.
+//! Health from a balancer's view.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,18 +39,18 @@ async fn check(server: &Server, name: &str) -> Result<ServingStatus, Code> {
 }
 
 #[tokio::test]
-async fn nothing_serves_before_it_is_ready_and_unknown_names_are_not_found() {
+async fn nothing_serves_before_it_is_ready_and_unknown_is_not_found() {
     let server = Server::with_defaults().await;
     assert_eq!(check(&server, "").await, Ok(ServingStatus::NotServing));
     assert_eq!(check(&server, PROBE).await, Ok(ServingStatus::NotServing));
-    assert_eq!(check(&server, "nobody").await, Err(Code::NotFound));
+    assert_eq!(check(&server, "unknown").await, Err(Code::NotFound));
     server.health.set_services(true);
     assert_eq!(check(&server, "").await, Ok(ServingStatus::Serving));
     assert_eq!(check(&server, PROBE).await, Ok(ServingStatus::Serving));
 }
 
 #[tokio::test]
-async fn a_watcher_of_an_unknown_name_is_told_so_and_hears_when_it_appears() {
+async fn a_watcher_of_an_unknown_name_sees_it_appear() {
     let server = Server::with_defaults().await;
     let mut statuses = watch(server.channel().await, "later").await;
     assert_eq!(next(&mut statuses).await, ServingStatus::ServiceUnknown);
@@ -70,7 +70,7 @@ async fn a_watcher_hears_changes_only() {
 }
 
 #[tokio::test]
-async fn a_lost_dependency_shows_within_five_seconds_and_one_that_is_back_within_ten() {
+async fn a_lost_dependency_shows_in_5_s_and_its_return_in_10_s() {
     let server = Server::with_defaults().await;
     let shutdown = Shutdown::new(Duration::from_secs(600));
     let there = Arc::new(AtomicBool::new(true));
@@ -100,7 +100,7 @@ async fn a_lost_dependency_shows_within_five_seconds_and_one_that_is_back_within
 }
 
 #[tokio::test]
-async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
+async fn a_named_part_has_its_own_state_and_changes_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let config = DatabaseConfig::sqlite(folder.path().join("probe.db"));
     let database = store::connect(&config, "probe").await.unwrap();
@@ -118,8 +118,8 @@ async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
     };
     let shutdown = Shutdown::new(Duration::from_secs(600));
     let mut serving = Serving::start(server, service, &shutdown);
-    let (connected, told) = tokio::sync::watch::channel(false);
-    serving.tell_of("broker", told);
+    let (connected, state) = tokio::sync::watch::channel(false);
+    serving.report("broker", state);
     let mut running = tokio::task::JoinSet::new();
     let nothing = |stop: CancellationToken, _| async move { stop.cancelled().await };
     running.spawn(serving.finish_with("nothing", nothing));
@@ -134,7 +134,7 @@ async fn a_part_with_a_name_of_its_own_is_told_of_and_changes_nothing_else() {
     connected.send_replace(false);
     assert_eq!(next(&mut broker).await, ServingStatus::NotServing);
     shutdown.trigger();
-    // The first that it hears since.
+    // The first change since then.
     assert_eq!(next(&mut whole).await, ServingStatus::NotServing);
     running.join_next().await.unwrap().unwrap().unwrap();
 }

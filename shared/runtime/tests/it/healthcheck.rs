@@ -1,4 +1,4 @@
-//! The `healthcheck` of a program, as an image runs it.
+//! The `healthcheck` of a program, as a container runs it.
 
 use std::process::Output;
 
@@ -29,7 +29,7 @@ async fn code(command: &mut Command) -> i32 {
 }
 
 #[tokio::test]
-async fn it_tells_by_its_exit_code_what_a_probe_does() {
+async fn its_exit_codes_are_those_of_a_probe() {
     let server = Server::with_defaults().await;
     let addr = server.addr.to_string();
     assert_eq!(code(&mut healthcheck(&addr)).await, NOT_SERVING);
@@ -39,22 +39,22 @@ async fn it_tells_by_its_exit_code_what_a_probe_does() {
     for (name, expected) in [
         (PROBE, SERVING),
         ("test.v1.ProbeService/broker", NOT_SERVING),
-        ("nobody", NO_ANSWER),
+        ("unknown", NO_ANSWER),
     ] {
         let code = code(healthcheck(&addr).args(["--service", name])).await;
         assert_eq!(code, expected, "{name}");
     }
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = free.local_addr().unwrap().to_string();
+    let closed = free.local_addr().unwrap().to_string();
     drop(free);
-    assert_eq!(code(&mut healthcheck(&nobody)).await, NO_CONNECTION);
+    assert_eq!(code(&mut healthcheck(&closed)).await, NO_CONNECTION);
     assert_eq!(code(&mut healthcheck("here")).await, BAD_ARGUMENTS);
-    let unknown = code(healthcheck(&nobody).arg("--tls-no-verify")).await;
+    let unknown = code(healthcheck(&closed).arg("--tls-no-verify")).await;
     assert_eq!(unknown, BAD_ARGUMENTS);
 }
 
 #[tokio::test]
-async fn it_asks_where_the_service_is_told_to_listen() {
+async fn it_uses_the_configured_address_of_the_service() {
     let mut running = Running::start(&mut example());
     let port = running.addr().await.port();
     let everywhere = format!("0.0.0.0:{port}");
@@ -66,7 +66,7 @@ async fn it_asks_where_the_service_is_told_to_listen() {
 }
 
 #[tokio::test]
-async fn it_speaks_tls_to_whom_it_trusts_and_shows_a_certificate_where_it_is_asked_to() {
+async fn it_checks_tls_certificates_and_shows_its_own() {
     let authority = Authority::new();
     let encrypted = Encrypted::with(&authority.server("users.example"), Some(&authority)).await;
     encrypted.server.health.set_services(true);

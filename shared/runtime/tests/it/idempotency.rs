@@ -1,4 +1,4 @@
-//! Calls that are made again: one effect, one answer, on both stores.
+//! Repeated calls: one effect, one answer, on both stores.
 
 use futures::future::join_all;
 use rstest::rstest;
@@ -32,7 +32,7 @@ fn call(caller: &str, request_id: &str, content: &str) -> Option<Call> {
     call
 }
 
-/// As a command does it; the answer is another one for each time that there is an effect.
+/// Like a command; each effect has a different answer.
 async fn perform(db: &store::Database, call: Option<&Call>) -> Result<Vec<u8>, ClaimError> {
     let transaction = begin(db).await;
     if let Some(first) = claim(&transaction, call).await? {
@@ -61,7 +61,7 @@ fn new_id() -> String {
 
 #[rstest]
 #[tokio::test]
-async fn the_same_call_again_gets_the_first_answer_and_another_one_its_own(
+async fn only_a_repeated_call_gets_the_first_answer(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let database = Database::create(store).await;
@@ -76,7 +76,7 @@ async fn the_same_call_again_gets_the_first_answer_and_another_one_its_own(
         Some(first.clone())
     );
 
-    // Of another caller, with another id, or with none at all.
+    // From another caller, with another id, or without an id.
     for other in [
         call("eve", &id, "tea"),
         call("ada", &new_id(), "tea"),

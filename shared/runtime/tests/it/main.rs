@@ -1,6 +1,6 @@
 //! The crate from outside: over sockets, on files and servers, and as a process.
 //!
-//! The modules are test code for the lints as well, therefore `cfg(test)`.
+//! The modules have `cfg(test)`, so that lints treat them as test code.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Messages that are too large, too deep, or none: each is refused with its reason, and nothing else notices.
+//! Messages that are too large, too deep, or malformed: each is refused with its reason, and other calls are
+//! unaffected.
 
 use http::uri::PathAndQuery;
 use runtime::config::GrpcConfig;
@@ -12,7 +13,7 @@ use tonic::transport::Channel;
 
 use crate::probe::{Server, ask, call};
 
-/// Sends bytes as they are, whatever they are.
+/// Sends any bytes.
 struct Raw;
 
 impl Codec for Raw {
@@ -50,7 +51,7 @@ impl Decoder for Raw {
     }
 }
 
-/// What the probe answers to these bytes.
+/// The probe's answer to these bytes.
 async fn sent(channel: &Channel, bytes: Vec<u8>, packed: bool) -> Result<Vec<u8>, Status> {
     let mut client = Grpc::new(channel.clone());
     if packed {
@@ -62,7 +63,7 @@ async fn sent(channel: &Channel, bytes: Vec<u8>, packed: bool) -> Result<Vec<u8>
     answer.map(tonic::Response::into_inner)
 }
 
-/// A field that no release knows, with groups in it, `levels` deep.
+/// An unknown field with nested groups, `levels` deep.
 fn nested(levels: usize) -> Vec<u8> {
     const BEGIN: u8 = (5 << 3) | 3;
     const END: u8 = (5 << 3) | 4;
@@ -80,7 +81,7 @@ async fn a_message_of_five_mebibytes_is_refused() {
 }
 
 #[tokio::test]
-async fn a_small_message_that_unpacks_to_a_large_one_is_refused_before_it_is_unpacked() {
+async fn a_compressed_bomb_is_refused_before_it_is_unpacked() {
     let small = |grpc: &mut GrpcConfig| grpc.max_request_bytes = 64 << 10;
     let no_hurry = runtime::Shutdown::new(std::time::Duration::from_secs(600));
     let server = Server::start(small, no_hurry).await;
@@ -93,7 +94,7 @@ async fn a_small_message_that_unpacks_to_a_large_one_is_refused_before_it_is_unp
 }
 
 #[tokio::test]
-async fn a_message_of_a_hundred_levels_is_read_and_one_of_a_hundred_and_one_is_not() {
+async fn a_message_may_have_100_levels_and_not_101() {
     let server = Server::with_defaults().await;
     let channel = server.channel().await;
     assert!(sent(&channel, nested(99), false).await.is_ok());

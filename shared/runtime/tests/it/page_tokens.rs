@@ -1,4 +1,4 @@
-//! The key of page tokens: one for all replicas and starts on a database, another one on another.
+//! The key of page tokens: the same for all replicas and restarts on a database, different on another database.
 
 use rstest::rstest;
 use runtime::PageTokens;

@@ -1,6 +1,6 @@
-//! A service whose method does what its caller asks for, and a server that has it.
+//! A service with a method that does what its caller requests, and a server for it.
 //!
-//! It borrows the messages of the health service, so that nothing has to be generated for these tests.
+//! It reuses the messages of the health service, so that these tests need no generated code.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,13 +30,13 @@ use tower::Service;
 
 pub(crate) const PROBE: &str = "test.v1.ProbeService";
 
-/// Who may call the probe where it is not about that: everybody.
+/// The default rule of the probe: public.
 const OPEN: Rules = &[
     ("test.v1.ProbeService/Check", Access::Public),
     ("test.v1.ProbeService/Watch", Access::Public),
 ];
 
-/// What the probe has to tell about calls that never answer.
+/// What the probe reports about calls that never answer.
 #[derive(Clone, Default)]
 pub(crate) struct Events {
     pub(crate) waiting: Arc<Notify>,
@@ -115,7 +115,7 @@ impl Service<http::Request<Body>> for Renamed {
     }
 }
 
-/// A server with the probe, on a port of its own.
+/// A server with the probe, on a free port.
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) health: Health,
@@ -130,7 +130,7 @@ impl Server {
         Self::guarded(Guard::new(OPEN, verifier), configure, shutdown).await
     }
 
-    /// With a guard that lets not everybody in.
+    /// With a guard that admits only some callers.
     pub(crate) async fn guarded(
         guard: Guard,
         configure: impl FnOnce(&mut GrpcConfig),
@@ -139,7 +139,7 @@ impl Server {
         Self::serve(guard, &[], configure, shutdown).await
     }
 
-    /// With all defaults, and reflection that knows this set, too.
+    /// With defaults, and reflection for an additional descriptor set.
     pub(crate) async fn describing(descriptor_set: &'static [u8]) -> Self {
         let verifier = Verifier::new(store::Database::default(), Arc::new(SystemClock));
         let shutdown = Shutdown::new(std::time::Duration::from_secs(600));
@@ -181,7 +181,7 @@ impl Server {
         }
     }
 
-    /// With all defaults, and a grace that no test waits for.
+    /// With defaults, and a grace period that no test waits for.
     pub(crate) async fn with_defaults() -> Self {
         let shutdown = Shutdown::new(std::time::Duration::from_secs(600));
         Self::start(|_| {}, shutdown).await
@@ -217,7 +217,7 @@ pub(crate) async fn open(
         .await
 }
 
-/// What the probe's stream answers to `request` instead of opening.
+/// The error of the probe's stream if it does not open.
 pub(crate) async fn call_watch(channel: Channel, request: Request<HealthCheckRequest>) -> Status {
     let mut client = Grpc::new(channel);
     client.ready().await.unwrap();

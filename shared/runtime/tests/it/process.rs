@@ -68,7 +68,7 @@ impl Running {
         line["addr"].as_str().unwrap().parse().unwrap()
     }
 
-    /// How much memory the process has.
+    /// The resident memory of the process.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/statm", self.child.id().unwrap());
         let pages = std::fs::read_to_string(path).unwrap();
@@ -93,7 +93,7 @@ pub(crate) async fn connect(addr: SocketAddr) -> Channel {
 }
 
 #[tokio::test]
-async fn every_mistake_of_flags_and_variables_is_named_and_the_exit_code_is_64() {
+async fn every_wrong_setting_is_named_and_the_exit_code_is_64() {
     let mut command = example();
     command.env("GRPC_LISTEN", "here");
     command.env("SHUTDOWN_GRACE", "soon");
@@ -128,14 +128,11 @@ async fn a_secret_of_the_environment_is_not_in_the_help() {
 #[tokio::test]
 async fn a_fault_is_exit_code_1_and_one_log_line_that_names_it() {
     for (fault, message) in [
-        (
-            "error",
-            "smallest-service failed: the fault that was asked for",
-        ),
+        ("error", "smallest-service failed: the requested fault"),
         ("panic", "smallest-service failed: it panicked"),
         (
             "task",
-            "smallest-service failed: task `early` ended before it was asked to",
+            "smallest-service failed: task `early` ended unexpectedly",
         ),
     ] {
         let mut command = example();
@@ -154,8 +151,8 @@ async fn sigterm_drains_and_exits_with_0() {
         let mut statuses = client.watch(ask("")).await.unwrap().into_inner();
         while statuses.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
         running.signal(signal).await;
-        let told = statuses.message().await.unwrap().unwrap();
-        assert_eq!(told.status(), ServingStatus::NotServing);
+        let state = statuses.message().await.unwrap().unwrap();
+        assert_eq!(state.status(), ServingStatus::NotServing);
         assert_eq!(running.exit_code().await, 0, "{signal}");
     }
 }
@@ -180,7 +177,7 @@ async fn a_call_is_one_json_line_with_its_trace_and_correlation_ids() {
     let mut running = Running::start(&mut example());
     let addr = running.addr().await;
     let mut client = HealthClient::new(connect(addr).await);
-    let mut request = ask("nobody");
+    let mut request = ask("unknown");
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let parent = format!("00-{trace_id}-00f067aa0ba902b7-01");
     let metadata = request.metadata_mut();
@@ -204,7 +201,7 @@ async fn a_call_is_one_json_line_with_its_trace_and_correlation_ids() {
         "{timestamp}"
     );
 
-    let mut request = ask("nobody");
+    let mut request = ask("unknown");
     let malformed = "00-not-a-trace-01".parse().unwrap();
     request.metadata_mut().insert("traceparent", malformed);
     assert!(client.check(request).await.is_err());

@@ -1,4 +1,4 @@
-//! Reflection as its clients see it, in both versions.
+//! Reflection from a client's view, in both versions.
 
 use prost_reflect::DescriptorPool;
 use prost_reflect::prost::Message as _;
@@ -20,7 +20,7 @@ const SERVED: [&str; 4] = [
     PROBE,
 ];
 
-/// What every error carries.
+/// The detail of every error.
 const ERROR_INFO: &str = "google.rpc.ErrorInfo";
 const DURATION: &str = "google/protobuf/duration.proto";
 const FIELD_OPTIONS: &str = "google.protobuf.FieldOptions";
@@ -35,7 +35,7 @@ async fn v1_lists_what_is_served_and_describes_it() {
     assert_eq!(names(next(&mut answers).await), SERVED);
     assert_eq!(files(next(&mut answers).await).len(), 1);
     let details = files(next(&mut answers).await);
-    // Nothing else is asked for by a client that wants the imports as well.
+    // A client that wants the imports as well needs nothing else.
     let imported: Vec<_> = details.iter().map(FileDescriptorProto::name).collect();
     assert_eq!(imported, ["error_details.proto", DURATION]);
     assert!(answers.message().await.unwrap().is_none());
@@ -249,7 +249,7 @@ fn names(answer: MessageResponse) -> Vec<String> {
     names
 }
 
-/// A descriptor set in which a file extends the options of fields.
+/// A descriptor set in which a file extends the field options.
 fn with_an_option() -> &'static [u8] {
     let known = DescriptorPool::global();
     let imported = known

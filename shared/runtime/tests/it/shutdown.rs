@@ -1,4 +1,4 @@
-//! The end of a server: polite first, then certain.
+//! The shutdown of a server: graceful first, then forced.
 
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,8 @@ async fn an_open_watch_and_an_idle_connection_do_not_hold_up_the_end() {
     assert_eq!(first.status(), ServingStatus::Serving);
 
     server.shutdown.trigger();
-    let told = statuses.message().await.unwrap().unwrap();
-    assert_eq!(told.status(), ServingStatus::NotServing);
+    let state = statuses.message().await.unwrap().unwrap();
+    assert_eq!(state.status(), ServingStatus::NotServing);
     let ended = statuses.message().await.unwrap_err();
     assert_eq!(ended.code(), Code::Unavailable);
     server.running.await.unwrap().unwrap();
@@ -50,14 +50,14 @@ async fn a_call_in_flight_ends_before_the_server_does() {
     let call = tokio::spawn(async move { call(channel, ask("wait")).await });
     server.events.waiting.notified().await;
     server.shutdown.trigger();
-    // The call's own end, and not a connection that broke.
+    // The call's own status, not a broken connection.
     let status = call.await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     server.running.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn after_the_grace_whatever_is_open_is_cut_off() {
+async fn after_the_grace_every_open_call_is_cut_off() {
     let shutdown = Shutdown::new(Duration::from_millis(100));
     let server = Server::start(|config| config.deadline = LONG, shutdown).await;
     let channel = server.channel().await;

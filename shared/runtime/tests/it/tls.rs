@@ -1,4 +1,4 @@
-//! TLS as clients meet it: who is let in, whom they believe, and what a change of certificates does.
+//! TLS from a client's view: client certificates, trusted servers, and the change of certificates.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
 use crate::probe::{Server, ask, call};
 
-/// A server with the certificate that a test gives it, and can change.
+/// A server with a certificate that the test can change.
 pub(crate) struct Encrypted {
     pub(crate) server: Server,
     folder: TempDir,
@@ -29,14 +29,14 @@ impl Encrypted {
 
     /// One call on a new connection of a client that trusts `authority`.
     async fn call(&self, client: ClientTlsConfig) -> Result<(), String> {
-        let told = |error: &dyn std::error::Error| format!("{error:?}");
+        let text = |error: &dyn std::error::Error| format!("{error:?}");
         let endpoint = Channel::from_shared(format!("https://{}", self.server.addr)).unwrap();
         let endpoint = endpoint.tls_config(client).unwrap();
-        let channel = endpoint.connect().await.map_err(|error| told(&error))?;
-        // With TLS 1.3 a client learns only now that its certificate was not accepted.
+        let channel = endpoint.connect().await.map_err(|error| text(&error))?;
+        // With TLS 1.3, a client learns only now that its certificate was refused.
         match call(channel, ask("")).await {
             Ok(_) => Ok(()),
-            Err(status) => Err(told(&status)),
+            Err(status) => Err(text(&status)),
         }
     }
 }
@@ -67,7 +67,7 @@ fn showing(client: ClientTlsConfig, identity: &Identity) -> ClientTlsConfig {
 }
 
 #[tokio::test]
-async fn a_client_that_trusts_the_authority_is_served_and_a_plaintext_one_is_not() {
+async fn a_trusting_client_is_served_and_a_plaintext_one_is_not() {
     let authority = Authority::new();
     let encrypted = Encrypted::with(&authority.server("127.0.0.1"), None).await;
     encrypted.call(trusting(&authority)).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_client_that_trusts_the_authority_is_served_and_a_plaintext_one_is_not
 }
 
 #[tokio::test]
-async fn a_client_refuses_another_authority_another_name_and_what_has_expired() {
+async fn a_client_refuses_a_wrong_authority_name_or_expiry() {
     let (authority, another) = (Authority::new(), Authority::new());
     for (identity, reason) in [
         (another.server("127.0.0.1"), "UnknownIssuer"),
@@ -96,7 +96,7 @@ async fn a_client_refuses_another_authority_another_name_and_what_has_expired() 
 }
 
 #[tokio::test]
-async fn where_clients_need_a_certificate_only_one_of_the_right_authority_will_do() {
+async fn a_client_certificate_must_be_from_the_right_authority() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&authority.server("127.0.0.1"), Some(&clients)).await;
     let trusting = || trusting(&authority);
@@ -106,14 +106,14 @@ async fn where_clients_need_a_certificate_only_one_of_the_right_authority_will_d
     assert!(encrypted.call(trusting()).await.is_err());
     let foreign = authority.client("order-service");
     assert!(encrypted.call(showing(trusting(), &foreign)).await.is_err());
-    // A server's certificate is not for clients.
+    // A server's certificate is not valid for clients.
     let server = clients.server("order-service");
     assert!(encrypted.call(showing(trusting(), &server)).await.is_err());
     encrypted.call(known).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_used_without_a_restart_and_open_connections_stay() {
+async fn a_new_certificate_needs_no_restart_and_connections_stay() {
     let (before, after) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&before.server("127.0.0.1"), None).await;
     let endpoint = Channel::from_shared(format!("https://{}", encrypted.server.addr)).unwrap();
@@ -130,10 +130,10 @@ async fn a_new_certificate_is_used_without_a_restart_and_open_connections_stay()
 }
 
 #[tokio::test]
-async fn a_new_certificate_that_cannot_be_used_changes_nothing_until_it_can() {
+async fn an_unusable_new_certificate_changes_nothing() {
     let (before, after) = (Authority::new(), Authority::new());
     let encrypted = Encrypted::with(&before.server("127.0.0.1"), None).await;
-    // What is there between the replacement of one file and that of the other.
+    // The state between the replacement of the two files.
     let identity = after.server("127.0.0.1");
     std::fs::write(encrypted.folder.path().join("cert.pem"), &identity.cert).unwrap();
     for _ in 0..20 {
@@ -147,7 +147,7 @@ async fn a_new_certificate_that_cannot_be_used_changes_nothing_until_it_can() {
 }
 
 #[tokio::test]
-async fn certificates_that_cannot_be_used_fail_the_start_and_the_file_is_named() {
+async fn unusable_certificates_fail_the_start_and_name_the_file() {
     runtime::install_tls_provider();
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let identity = authority.server("127.0.0.1");
@@ -160,10 +160,10 @@ async fn certificates_that_cannot_be_used_fail_the_start_and_the_file_is_named()
     };
     let good = tls(&identity, Some(&authority), &folder);
     let missing = config::TlsConfig {
-        key_file: folder.path().join("nobody.pem"),
+        key_file: folder.path().join("missing.pem"),
         ..good.clone()
     };
-    assert!(start(missing).await.contains("nobody.pem"));
+    assert!(start(missing).await.contains("missing.pem"));
     let no_key = TlsConfig {
         key_file: good.cert_file.clone(),
         ..good.clone()

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, for what no decent client sends.
+//! HTTP/2 frame by frame, for input that no normal client sends.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// No server that means to close a connection takes as long.
+/// Longer than any server needs to close a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const DATA: u8 = 0;
@@ -24,7 +24,7 @@ pub(crate) const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// A connection that keeps to no rule.
+/// A connection without protocol checks.
 pub(crate) struct Wire {
     socket: TcpStream,
     received: Vec<u8>,
@@ -38,18 +38,18 @@ impl Wire {
         }
     }
 
-    /// Says that HTTP/2 is spoken.
+    /// Sends the HTTP/2 preface.
     pub(crate) async fn greet(&mut self) {
         self.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat())
             .await;
     }
 
-    /// Sends what it is given; `false` where the server has had enough.
+    /// Sends bytes; `false` if the server has closed.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         self.socket.write_all(bytes).await.is_ok()
     }
 
-    /// The kind and the flags of the next frame; `None` where there is none any more.
+    /// The kind and the flags of the next frame; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<(u8, u8)> {
         loop {
             if let Some(frame) = self.take() {
@@ -73,8 +73,8 @@ impl Wire {
         false
     }
 
-    /// Whether a GOAWAY is among the frames that are here already.
-    pub(crate) async fn is_told_to_go(&mut self) -> bool {
+    /// Whether there is a GOAWAY among the frames that have arrived.
+    pub(crate) async fn has_goaway(&mut self) -> bool {
         tokio::task::yield_now().await;
         let mut bytes = [0; 4096];
         match self.socket.try_read(&mut bytes) {
@@ -89,7 +89,7 @@ impl Wire {
         false
     }
 
-    /// Returns once the server has closed it.
+    /// Returns after the server has closed the connection.
     pub(crate) async fn is_closed(&mut self) {
         let closed = async { while self.next().await.is_some() {} };
         let closed = tokio::time::timeout(PATIENCE, closed).await;
@@ -117,11 +117,11 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// The headers of a call of `path`, with nothing compressed but what has a number (RFC 7541).
+/// The headers of a call of `path`; only static names are compressed (RFC 7541).
 pub(crate) fn call_headers(path: &str) -> Vec<u8> {
     // `:method: POST` and `:scheme: http`.
     let mut block = vec![0x83, 0x86];
-    // `:path` and `:authority` have their names by number.
+    // `:path` and `:authority` have numbers for their names.
     literal(&mut block, &[0x04], path);
     literal(&mut block, &[0x01], "localhost");
     literal(&mut block, &[0x0f, 0x10], "application/grpc");

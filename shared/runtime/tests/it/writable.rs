@@ -1,4 +1,4 @@
-//! A database that answers but takes no writes: health notices it, on both stores, and writes only with a reason.
+//! A database that answers but accepts no writes: health notices it, on both stores, and writes only with a reason.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::probe::{PROBE, ask};
 
-/// Nothing can be written beside the file of the database, as if there were no room.
+/// The probe file beside the database cannot be written, as on a full disk.
 struct Occupied(PathBuf);
 
 impl Occupied {
@@ -45,7 +45,7 @@ async fn a_database_that_takes_writes_is_written_once(
     let writable = Writable::new(database.connect().await, doubt.clone());
     assert!(writable.check().await);
     if store == StoreKind::Sqlite {
-        // Not asked again without a reason, so this is not noticed.
+        // No check without a reason, so this is not noticed.
         let occupied = Occupied::beside(&database);
         assert!(writable.check().await);
         doubt.raise();
@@ -72,7 +72,7 @@ async fn a_full_disk_is_noticed_and_so_is_its_end() {
         disk.free();
     }
     assert!(writable.check().await);
-    // It leaves nothing behind.
+    // It leaves no file behind.
     let files = std::fs::read_dir(disk.path()).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let left: Vec<String> = names.filter(|name| name.contains("probe")).collect();
@@ -97,7 +97,7 @@ async fn a_read_only_server_is_noticed() {
     };
     switch("on").await;
     assert!(!writable.check().await);
-    // The setting applies to new sessions only, so a new pool shows that the server takes writes again.
+    // The setting applies to new sessions only, so a new pool shows that the server accepts writes again.
     switch("off").await;
     let renewed = Writable::new(database.connect().await, Doubt::new());
     assert!(renewed.check().await);

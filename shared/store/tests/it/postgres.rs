@@ -61,7 +61,7 @@ async fn text(db: &impl ConnectionTrait, sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_connection_lives_in_its_schema_and_carries_the_services_name() {
+async fn each_connection_has_its_schema_and_the_services_name() {
     let database = Database::create().await;
     let config = database.config().with_schema("order_service");
     let db = store::connect(&config, "order-service").await.unwrap();
@@ -177,7 +177,7 @@ async fn begin(db: &store::Database) -> Transaction {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_one_works() {
+async fn a_closed_connection_is_unavailable_and_the_next_one_works() {
     let database = Database::create().await;
     let db = store::connect(&database.config(), "test").await.unwrap();
     let transaction = begin(&db).await;
@@ -226,7 +226,7 @@ async fn a_server_that_is_away_at_first_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_lost_server_is_unavailable_fast_and_the_pool_comes_back_by_itself() {
+async fn a_lost_server_is_unavailable_fast_and_the_pool_recovers() {
     let proxy = Proxy::start().await;
     let config = DatabaseConfig::new(proxy.url.to_string());
     let db = store::connect(&config, "test").await.unwrap();

@@ -26,7 +26,7 @@ async fn connect(
 }
 
 #[tokio::test]
-async fn verify_full_believes_a_server_of_the_authority_under_its_name_and_no_other() {
+async fn verify_full_accepts_only_the_right_authority_and_name() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, another) = (Authority::new(), Authority::new());
     let root = folder.path().join("ca.pem");

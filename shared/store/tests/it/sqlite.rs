@@ -137,7 +137,7 @@ async fn a_taken_name_is_a_unique_violation_and_says_which() {
 }
 
 #[tokio::test]
-async fn a_file_that_stays_locked_and_a_pool_that_stays_empty_are_unavailable() {
+async fn a_locked_file_and_an_empty_pool_are_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(&folder);
     config.pool_max = 1;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+/// What a client asks the server for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// A ping: a request without a statement.

@@ -145,7 +145,7 @@ async fn everything_serves(service: &Service, containers: &Containers) -> Result
             .await?;
     }
     let unknown = service
-        .check("nobody")
+        .check("unknown")
         .await
         .err()
         .map(|status| status.code());
@@ -154,7 +154,7 @@ async fn everything_serves(service: &Service, containers: &Containers) -> Result
         "of an unknown name: {unknown:?}"
     );
     service
-        .exits(containers, &["--service", "nobody"], NO_ANSWER)
+        .exits(containers, &["--service", "unknown"], NO_ANSWER)
         .await?;
     service
         .exits(containers, &["--addr", "127.0.0.1:1"], NO_CONNECTION)

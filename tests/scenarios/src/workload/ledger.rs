@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_and_is_found_passes() {
+    fn acknowledged_and_found_orders_pass() {
         let verdict = judged(|_, _| ());
         assert!(verdict.passes(), "{verdict}");
         assert_eq!(verdict.acknowledged, 4);
     }
 
     #[test]
-    fn an_acknowledged_order_that_is_not_there_or_not_that_far_is_lost() {
+    fn an_acknowledged_order_that_is_missing_or_behind_is_lost() {
         let gone = judged(|_, found| found.orders.truncate(1));
         assert!(gone.lost > 0, "{gone}");
         let behind = judged(|ledger, _| ledger.acknowledge("b", Step::Shipped));
@@ -209,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_lost_and_another_one_doubled_do_not_make_up_for_each_other() {
+    fn a_lost_mail_and_a_doubled_one_do_not_cancel_out() {
         let verdict = judged(|_, found| found.mails[3] = (Step::Placed, "1".to_owned()));
         assert_eq!((verdict.lost, verdict.doubled), (1, 1));
     }
 
     #[test]
-    fn one_command_with_two_orders_is_doubled_and_one_that_nobody_gave_is_a_ghost() {
+    fn a_second_order_is_doubled_and_an_unrequested_one_is_a_ghost() {
         let again = judged(|_, found| found.orders.push(("b".to_owned(), Step::Placed)));
         assert!(again.doubled > 0, "{again}");
         let ghost = judged(|_, found| {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_whose_answer_was_lost_may_be_there() {
+    fn an_order_with_a_lost_answer_may_exist() {
         let verdict = judged(|ledger, found| {
             ledger.attempt("c");
             found.orders.push(("c".to_owned(), Step::Placed));

@@ -31,9 +31,6 @@ pub struct Workload {
 
 impl Admin {
     /// Registers and verifies the address, which must be in `ADMIN_EMAILS`.
-    ///
-    /// # Errors
-    /// The service's error, or a missing mail.
     pub async fn register(caller: &Caller, email: String) -> Result<Self> {
         caller.register(&email, "The Admin").await?;
         caller.verify(&email).await?;
@@ -41,9 +38,6 @@ impl Admin {
     }
 
     /// A new access token. It works for 15 minutes.
-    ///
-    /// # Errors
-    /// The service's error.
     pub async fn token(&self, caller: &Caller) -> Result<String> {
         let tokens = caller.log_in(&self.email, PASSWORD).await?;
         Ok(tokens.access_token)
@@ -52,9 +46,6 @@ impl Admin {
 
 impl Workload {
     /// Registers `users` users with addresses that begin with `name`, and starts calling.
-    ///
-    /// # Errors
-    /// If a user cannot register or order.
     pub async fn start(caller: &Caller, admin: &Admin, name: &str, users: usize) -> Result<Self> {
         let token = admin.token(caller).await?;
         let mut workers = Vec::new();
@@ -74,18 +65,12 @@ impl Workload {
     }
 
     /// Waits until `calls` more calls are answered.
-    ///
-    /// # Errors
-    /// If the load stands still, or a call gets an error that a retry would not change.
     pub async fn goes_on(&mut self, calls: usize) -> Result<()> {
         self.load.goes_on(calls).await
     }
 
     /// Ends the load, waits for its effects and judges them. `deaths`: a process was killed meanwhile; only then may a
     /// mail be sent twice.
-    ///
-    /// # Errors
-    /// If something was lost, duplicated or out of order.
     pub async fn end(self, deaths: bool) -> Result<Verdict> {
         let mut workers = self.load.end().await?;
         let mut verdict = Verdict::default();

@@ -64,7 +64,7 @@ async fn look(worker: &Worker) -> Result<Found> {
     Ok(Found {
         orders: steps.collect::<Result<_>>()?,
         mails: sent
-            .filter_map(|mail| Some((step_told(mail.kind())?, mail.event_id)))
+            .filter_map(|mail| Some((step_of_mail(mail.kind())?, mail.event_id)))
             .collect(),
     })
 }
@@ -162,7 +162,7 @@ fn step_of(state: OrderState) -> Option<Step> {
     }
 }
 
-fn step_told(kind: NotificationKind) -> Option<Step> {
+fn step_of_mail(kind: NotificationKind) -> Option<Step> {
     match kind {
         NotificationKind::OrderPlaced => Some(Step::Placed),
         NotificationKind::OrderConfirmed => Some(Step::Confirmed),

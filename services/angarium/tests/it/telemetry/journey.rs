@@ -1,4 +1,4 @@
-//! A process that exports to a collector, somebody who registers and orders, and the end, by which everything is exported.
+//! A process that exports to a collector, a user who registers and orders, and a shutdown that flushes all exports.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -20,7 +20,7 @@ pub(super) const EMAIL: &str = "ada.canary@example.com";
 pub(super) const NAME: &str = "Xanthippe";
 const CALLER: &str = "00f067aa0ba902b7";
 
-/// Runs it all on `stack`, and returns what was exported. The caller's spans say by `flags` whether they are sampled.
+/// Runs everything on `stack`, and returns the exports. `flags` says whether the caller's spans are sampled.
 pub(super) async fn take(stack: Stack, flags: &str) -> Collector {
     let collector = Collector::start();
     let folder = tempfile::tempdir().unwrap();
@@ -30,7 +30,7 @@ pub(super) async fn take(stack: Stack, flags: &str) -> Collector {
         .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
         .env("OTEL_METRIC_EXPORT_INTERVAL", "200")
         .env("LOG_FILTER", "info")
-        // What it logs is looked at where it is exported to.
+        // The test reads the exported log.
         .stderr(Stdio::null());
     let servers = match stack {
         Stack::Embedded => None,
@@ -46,7 +46,7 @@ pub(super) async fn take(stack: Stack, flags: &str) -> Collector {
     let process = Process::start(&mut command);
     let account = register(&process, flags).await;
     let token = process.log_in(&account).await.unwrap();
-    // Until the service has heard of the user and of the key, in a trace of its own.
+    // Until the service knows the user and the key, in a separate trace.
     eventually("an order is taken", async || {
         order(&process, &account, &token, None).await
     })
@@ -76,7 +76,7 @@ pub(super) async fn take(stack: Stack, flags: &str) -> Collector {
     collector
 }
 
-/// Gauges are asked while the services are there.
+/// Gauges report only while the services run.
 async fn measured_while_running(collector: &Collector) {
     eventually("what waits was counted", async || {
         let metrics = collector.metrics();
@@ -143,7 +143,7 @@ fn trace<T>(request: &mut Request<T>, trace_id: &str, flags: &str) {
     metadata.insert("traceparent", parent.parse().unwrap());
 }
 
-/// What is written down about the exported names, by the first cell of each row of the table under `heading`.
+/// The documented names: the first cell of each row of the table under `heading`.
 pub(super) fn documented(heading: &str) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/telemetry.md");
     let page = std::fs::read_to_string(page).unwrap();

@@ -1,4 +1,4 @@
-//! Exported log records belong to their trace, and say which call and which event they are about.
+//! Exported log records belong to their trace, and name their call and event.
 
 use testkit::Stack;
 
@@ -12,7 +12,7 @@ async fn a_log_record_names_its_trace_its_call_and_its_event() {
     let of = |message: &str| {
         let mut logs = logs.iter();
         logs.find(|(body, _, trace, _)| body == message && trace == ORDER)
-            .unwrap_or_else(|| panic!("nobody said {message:?} of the order"))
+            .unwrap_or_else(|| panic!("no log record {message:?} of the order"))
     };
     let (_, call, _, span) = of("call");
     assert_eq!(call.get("status").unwrap(), "OK");

@@ -1,4 +1,4 @@
-//! What is measured is what `docs/telemetry.md` lists, by name and unit.
+//! The exported metrics are those of `docs/telemetry.md`, by name and unit.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use testkit::Stack;
 
 use super::journey::{self, documented};
 
-/// Listed as well, but only where something goes wrong.
+/// Also listed, but exported only after failures.
 const OF_FAILURES: [&str; 2] = [
     "angarium.dead_letters.discarded",
     "angarium.relay.unroutable",
@@ -23,7 +23,7 @@ async fn what_is_measured_is_what_is_written_down() {
     for metric in &metrics {
         assert!(!metric.unit.is_empty(), "{metric:?}");
     }
-    // Three services share the process, and each says who it is.
+    // Three services share the process, and each has its own name.
     let resources = collector.resources();
     let resource = resources.first().unwrap();
     assert_eq!(resource.get("service.namespace").unwrap(), "angarium");

@@ -1,4 +1,4 @@
-//! One trace tells the whole story: the tree of a registration and of an order, span by span.
+//! The trace of a registration and an order, span by span.
 
 use std::fmt::Write as _;
 
@@ -39,7 +39,7 @@ server angarium.order.v1.OrderService/PlaceOrder
 
 #[rstest]
 #[tokio::test]
-async fn one_trace_goes_from_a_call_to_the_last_mail_and_idle_services_leave_none(
+async fn one_trace_spans_a_call_to_its_last_mail(
     #[values(Stack::Embedded, Stack::Servers)] stack: Stack,
 ) {
     let collector = journey::take(stack, "01").await;
@@ -59,7 +59,7 @@ async fn one_trace_goes_from_a_call_to_the_last_mail_and_idle_services_leave_non
             for key in ["messaging.system", "messaging.message.id", "aggregate.id"] {
                 has(key);
             }
-            // What a command publishes is part of its transaction.
+            // A command publishes within its transaction.
             let around = parent(&spans, span).filter(|parent| parent.name == "transaction");
             assert!(
                 around.is_none_or(|around| around.ended_ns >= span.ended_ns),
@@ -83,17 +83,17 @@ async fn one_trace_goes_from_a_call_to_the_last_mail_and_idle_services_leave_non
             ] {
                 has(key);
             }
-            // Its parent is what it links to: the span that created the event.
+            // Its parent is also its link: the span that created the event.
             assert_eq!(span.links, [span.parent_id.as_str()], "{span:?}");
         }
         assert!(!span.is_error, "{span:?}");
     }
-    // Only calls and the delivery of the first key begin a trace: no poll and no check of a lease.
+    // Only calls and the delivery of the first key start a trace; polls and lease checks do not.
     for root in spans.iter().filter(|span| parent(&spans, span).is_none()) {
         assert!(root.kind == "server" || is_announcement(root), "{root:?}");
     }
     nothing_secret(&collector);
-    // All of them are written down.
+    // All of them are documented.
     let documented = documented("Spans");
     for span in &spans {
         let first = span.name.split(' ').next().unwrap();
@@ -114,7 +114,7 @@ async fn a_caller_who_does_not_sample_is_obeyed_along_the_whole_way() {
     for trace_id in [REGISTRATION, ORDER] {
         assert_eq!(tree(&spans, trace_id), "");
     }
-    // Nor has anything that was unsampled begun a trace of its own on its way.
+    // Unsampled work has not started its own trace either.
     let strays = spans.iter().filter(|span| parent(&spans, span).is_none());
     let strays: Vec<_> = strays
         .filter(|root| root.kind != "server" && !is_announcement(root))
@@ -122,7 +122,7 @@ async fn a_caller_who_does_not_sample_is_obeyed_along_the_whole_way() {
     assert!(strays.is_empty(), "{strays:?}");
 }
 
-/// Passwords, addresses, names and tokens (which begin so) are in none of the three signals.
+/// None of the three signals contains passwords, addresses, names or tokens (by their prefix).
 fn nothing_secret(collector: &Collector) {
     let everything = collector.everything();
     for secret in [PASSWORD, EMAIL, NAME, "canary", "eyJ"] {
@@ -130,7 +130,7 @@ fn nothing_secret(collector: &Collector) {
     }
 }
 
-/// The trace of the first key, or of a request for it if the key takes long.
+/// The trace of the first key, or of a request for it if the key is late.
 fn is_announcement(root: &ExportedSpan) -> bool {
     let destination = root.attributes.get("messaging.destination.name");
     destination.is_some_and(|name| {
@@ -142,7 +142,7 @@ fn parent<'a>(spans: &'a [ExportedSpan], span: &ExportedSpan) -> Option<&'a Expo
     spans.iter().find(|other| other.span_id == span.parent_id)
 }
 
-/// The spans of one trace, indented by their descent; siblings by their text, as what happens side by side has no order.
+/// The spans of one trace, indented by depth; siblings are sorted by text, because parallel work has no order.
 fn tree(spans: &[ExportedSpan], trace_id: &str) -> String {
     let of_trace: Vec<_> = spans
         .iter()

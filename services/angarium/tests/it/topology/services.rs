@@ -1,4 +1,4 @@
-//! The services as processes of their own would be: each with its own database and its own user of the broker.
+//! The services as separate processes would be: each with its own database and broker user.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,14 +27,14 @@ use super::Exported;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// Somebody who has registered and logged in.
+/// A user who is registered and logged in.
 pub(super) struct Account {
     user_id: String,
     token: String,
 }
 
 pub(super) struct Services {
-    /// By their names.
+    /// By name.
     running: BTreeMap<&'static str, Running>,
     _folder: TempDir,
 }
@@ -77,7 +77,7 @@ impl Services {
         }
     }
 
-    /// Registers somebody, and logs them in.
+    /// Registers a user and logs them in.
     pub(super) async fn register(&self, email: &str) -> Account {
         let request = CreateUserRequest {
             email: email.to_owned(),
@@ -99,7 +99,7 @@ impl Services {
         }
     }
 
-    /// As soon as the order service has heard of the user, and of the key of the token.
+    /// After the order service knows the user and the key of the token.
     pub(super) async fn place_order(&self, account: &Account) -> String {
         let request = PlaceOrderRequest {
             user_id: account.user_id.clone(),
@@ -135,7 +135,7 @@ impl Services {
         self.orders().cancel_order(request).await.unwrap();
     }
 
-    /// Waits until the user was sent this many mails.
+    /// Waits until the user has this many sent mails.
     pub(super) async fn mails(&self, account: &Account, count: usize) {
         let request = ListNotificationsRequest {
             user_id: account.user_id.clone(),
@@ -175,7 +175,7 @@ impl Services {
     }
 }
 
-/// A user, and the key of the first token, come to the other services a moment later.
+/// The user and the key of the first token reach the other services a moment later.
 fn is_too_early(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::Unavailable)
 }

@@ -15,7 +15,7 @@ use super::{
 
 #[rstest]
 #[tokio::test]
-async fn a_message_that_no_queue_is_bound_for_is_confirmed_as_unrouted(
+async fn a_message_without_a_bound_queue_is_confirmed_as_unrouted(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {
     let broker = Broker::create(kind).await;
@@ -41,7 +41,7 @@ async fn each_queue_gets_what_its_patterns_match_once(
         ("one_word", &["user.*"], 2),
         ("any_words", &["user.#"], 4),
         ("exact", &["user.created", "order.placed"], 2),
-        // Two patterns that match the same message still bring one copy of it.
+        // Two matching patterns still deliver one copy.
         ("twice", &["#", "user.created"], 6),
     ];
     for (queue, patterns, _) in queues {
@@ -85,7 +85,7 @@ async fn an_exchange_routes_only_what_is_published_to_it(
 
 #[rstest]
 #[tokio::test]
-async fn messages_are_queued_in_the_order_in_which_they_were_published(
+async fn messages_are_queued_in_the_order_of_publication(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {
     let broker = Broker::create(kind).await;
@@ -100,7 +100,7 @@ async fn messages_are_queued_in_the_order_in_which_they_were_published(
                 .unwrap(),
         );
     }
-    // Whoever waits for the last one first does not change that.
+    // Awaiting the last one first does not change that.
     while let Some(confirm) = confirms.pop() {
         assert_eq!(confirm.await.unwrap(), Confirmation::Routed);
     }
@@ -122,7 +122,7 @@ async fn five_hundred_publications_can_wait_for_their_confirm_at_once(
     assert_eq!(broker.messages(QUEUE).await, 500);
 }
 
-/// A broker returns what is unroutable at once and confirms what it stores later, so the answers of neighbours interleave.
+/// A broker returns an unroutable message immediately and confirms a stored one later, so the answers interleave.
 #[rstest]
 #[tokio::test]
 async fn among_many_outstanding_each_is_answered_for_by_its_own_route(
@@ -164,7 +164,7 @@ async fn a_confirmed_message_is_there_after_a_restart_with_the_routes(
     publish(&*transport(&broker), numbers(1..=3)).await;
     broker.reopen().await;
 
-    // Another service publishes before the queue's own one is back.
+    // Another service publishes before the queue's own service is back.
     let other = broker.transport(topology("another_queue", &["another.#"]));
     publish(&*other, numbers(4..=4)).await;
 

@@ -1,4 +1,4 @@
-//! What is the queue file's alone.
+//! What only the queue file guarantees.
 
 use messaging::pruning;
 use messaging::transport::{self, Embedded};
@@ -7,7 +7,7 @@ use testkit::{Broker, BrokerKind};
 use super::{QUEUE, numbers, publish, topology};
 
 #[tokio::test]
-async fn a_second_process_is_told_that_the_file_is_in_use() {
+async fn a_second_process_gets_an_error_that_the_file_is_in_use() {
     let broker = Broker::create(BrokerKind::Embedded).await;
     let file = broker.folder().unwrap().join("queue.db");
     let error = Embedded::open(&file).await.map(|_| ()).unwrap_err();
@@ -38,7 +38,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
 }
 
 #[tokio::test]
-async fn a_binding_that_is_not_declared_any_more_stays_until_it_is_removed() {
+async fn an_undeclared_binding_stays_until_it_is_removed() {
     let broker = Broker::create(BrokerKind::Embedded).await;
     let before = broker.transport(topology(QUEUE, &["thing.#", "other.#"]));
     publish(&*before, numbers(1..=1)).await;

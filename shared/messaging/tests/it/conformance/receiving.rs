@@ -1,4 +1,4 @@
-//! Prefetch, acknowledgement and redelivery, from the queue on.
+//! Prefetch, acknowledgement and redelivery, starting at the queue.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -53,10 +53,10 @@ async fn no_more_than_the_prefetch_is_with_one_receiver(
     publish(&*transport, numbers(1..=5)).await;
     let mut narrow = transport.receiver(QUEUE, 2).await.unwrap();
     assert_eq!(bodies(&receive(&mut *narrow, 2).await), numbers(1..=2));
-    // What the first one does not hold, another one gets.
+    // Another receiver gets what the first one does not hold.
     let mut wide = transport.receiver(QUEUE, 10).await.unwrap();
     assert_eq!(bodies(&receive(&mut *wide, 3).await), numbers(3..=5));
-    // And an acknowledgement makes room for one more.
+    // An acknowledgement makes room for one more.
     narrow.acknowledge(Ack::One(1)).await.unwrap();
     drop(wide);
     assert_eq!(receive(&mut *narrow, 1).await.len(), 1);
@@ -88,7 +88,7 @@ async fn an_acknowledgement_settles_one_or_all_up_to_it(
 
 #[rstest]
 #[tokio::test]
-async fn an_acknowledgement_names_what_is_outstanding_or_ends_the_receiver(
+async fn an_invalid_acknowledgement_ends_the_receiver(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {
     let broker = Broker::create(kind).await;
@@ -99,7 +99,7 @@ async fn an_acknowledgement_names_what_is_outstanding_or_ends_the_receiver(
     for ack in [Ack::One(2), Ack::One(3), Ack::UpTo(1)] {
         receiver.acknowledge(ack).await.unwrap();
     }
-    // The gap is closed, and the receiver goes on.
+    // The gap is closed, and the receiver continues.
     assert_eq!(bodies(&receive(&mut *receiver, 1).await), ["4"]);
 
     let acknowledged_already = receiver.acknowledge(Ack::UpTo(3)).await;
@@ -187,7 +187,7 @@ async fn a_receive_that_is_cancelled_loses_nothing(
     let mut received = Vec::new();
     let mut patience = (0..).map(|micros| Duration::from_micros(50 * (micros % 60)));
     eventually("all have come", async || {
-        // Given up on wherever it has got to by then.
+        // Cancelled wherever it is by then.
         let receiving = timeout(patience.next().unwrap_or_default(), receiver.receive());
         if let Ok(delivery) = receiving.await {
             let delivery = delivery.unwrap();
@@ -200,7 +200,7 @@ async fn a_receive_that_is_cancelled_loses_nothing(
     assert_eq!(received, numbers(1..=20));
 }
 
-/// RabbitMQ counts for itself.
+/// RabbitMQ counts on its own.
 #[tokio::test]
 async fn a_receive_that_is_cancelled_spends_no_delivery() {
     const LIMIT: u16 = 30;
@@ -230,7 +230,7 @@ async fn a_receive_that_is_cancelled_spends_no_delivery() {
 
 #[rstest]
 #[tokio::test]
-async fn what_is_delivered_too_often_goes_to_the_queues_own_dead_letters(
+async fn a_message_delivered_too_often_becomes_a_dead_letter(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] kind: BrokerKind,
 ) {
     const LIMIT: u16 = 2;
@@ -248,7 +248,7 @@ async fn what_is_delivered_too_often_goes_to_the_queues_own_dead_letters(
         let mut receiver = transport.receiver(QUEUE, 1).await.unwrap();
         assert_eq!(body(&next(&mut *receiver).await), "1");
     }
-    // The next one to ask does not get it; on the embedded transport it is the asking that moves it.
+    // The next receiver does not get it. On the embedded transport, its request moves the message.
     let mut receiver = transport.receiver(QUEUE, 1).await.unwrap();
     let dead_letters = dead_letter_queue(QUEUE);
     tokio::select! {

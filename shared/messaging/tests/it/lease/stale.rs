@@ -104,7 +104,7 @@ async fn after_a_blocked_broker_nothing_stale_is_published(
     slow.broker.takes(0);
     slow.commit(accounts()).await;
 
-    // The broker keeps it for longer than its lease lasts. Its successor finds the events by a look.
+    // The broker blocks it for longer than its lease lasts. The successor finds the events by a poll.
     let mut successor = Replica::start(&world);
     let mut published = successor.confirm(EVENTS).await;
     published.sort();
@@ -141,7 +141,7 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
     successor.confirm(EVENTS).await;
     world.all_is_published().await;
 
-    // One was half handed over when the broker blocked; the others of the batch were not.
+    // One was half sent when the broker blocked; the others of the batch were not.
     slow.broker.takes(usize::MAX);
     slow.next().await.answer(Confirmation::Routed);
     for publication in in_flight {
@@ -164,7 +164,7 @@ async fn what_was_read_before_the_lease_is_read_again(
     let world = World::new(store, BrokerKind::Embedded).await;
     world.commit(&Changed::of("first"), 1).await;
     let mut late = Replica::new(&world);
-    // While this transaction lasts, the relay can look, but it cannot write its lease.
+    // During this transaction, the relay can read but cannot write its lease.
     let other = late.store.begin().await.unwrap();
     let lease = "UPDATE angarium_relay_lease SET holder = 'other', expires_at = {time of 1}";
     execute(&other, lease, []).await.unwrap();

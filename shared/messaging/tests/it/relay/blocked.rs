@@ -1,4 +1,4 @@
-//! A broker that is short of memory takes no messages until it has some: the relay waits where it stands.
+//! A broker without free memory accepts no messages for a while: the relay waits.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::world::{World, cause};
 const EVENTS: usize = 300;
 const TIME_OUT: Duration = Duration::from_secs(1);
 
-/// On a broker of its own, as the alarm is everybody's. It tells a connection only after a first message on it.
+/// On a private broker, because the alarm affects all clients. It notifies a connection only after its first message.
 #[tokio::test]
 #[expect(
     clippy::print_stderr,
-    reason = "whoever reads the run must see what was left out"
+    reason = "the reader of a run must see which tests were skipped"
 )]
-async fn a_broker_that_takes_no_messages_for_long_keeps_its_connection_and_gets_each_event_once() {
+async fn a_blocked_broker_keeps_its_connection_and_each_event_once() {
     let server = match OwnServer::start(ServerKind::RabbitMq).await {
         Ok(server) => server,
         Err(reason) => return eprintln!("not tried: there is no broker of its own ({reason})"),
@@ -55,7 +55,7 @@ async fn a_broker_that_takes_no_messages_for_long_keeps_its_connection_and_gets_
         }
     })
     .await;
-    // That nothing happens takes its time to be seen.
+    // It takes time to see that nothing happens.
     let anew = eventually("it connects once more", async || {
         (proxy.attempts() > 1).then_some(()).ok_or(())
     });

@@ -1,4 +1,4 @@
-//! No event overtakes an earlier one of its aggregate, whatever the broker answers and when.
+//! No event overtakes an earlier one of its aggregate, for every answer of the broker, at any time.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::world::{World, cause};
 
 #[rstest]
 #[tokio::test]
-async fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before(
+async fn an_aggregates_next_event_waits_for_the_previous_confirm(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
     let mut world = World::new(store, BrokerKind::Embedded).await;
@@ -30,7 +30,7 @@ async fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before(
     }
     let events: Vec<_> = outstanding.keys().cloned().collect();
     assert_eq!(events, [("a".to_owned(), 1), ("b".to_owned(), 1)]);
-    // The confirm of another aggregate's event lets none of this one go.
+    // The confirm of another aggregate's event releases none of this one.
     outstanding
         .remove(&("b".to_owned(), 1))
         .unwrap()
@@ -93,7 +93,7 @@ async fn a_confirm_that_is_late_keeps_no_event_of_another_process(
     world.run_relay(transport);
     world.commit(&Changed::of("a"), 1).await;
     let late = next(&mut published).await;
-    // It tells nobody, and nothing else looks: the relay does so itself, while it waits for the confirm.
+    // No signal and no other poll: the relay itself polls while it waits for the confirm.
     let elsewhere = Store::new(world.store.connection().clone());
     let transaction = elsewhere.begin().await.unwrap();
     outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause()).unwrap();

@@ -1,4 +1,4 @@
-//! What one event's route has to do with another's: nothing, however their answers interleave.
+//! The routes of events are independent, however their answers interleave.
 
 use messaging::outbox;
 use rstest::rstest;
@@ -12,7 +12,7 @@ const EACH: usize = 500;
 
 #[rstest]
 #[tokio::test]
-async fn among_events_that_reach_no_queue_the_others_are_published_and_they_are_not(
+async fn only_unroutable_events_stay_unpublished(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {

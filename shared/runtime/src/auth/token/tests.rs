@@ -1,4 +1,4 @@
-//! The attacks on tokens, one by one, and the bounds of their time.
+//! Known attacks on tokens, and the limits of their validity.
 
 use ring::hmac;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn verify(token: &str, key: &VerificationKey) -> Result<Caller, Refusal> {
     Unverified::parse(token)?.verify(&key.public_key, NOW_S * 1000)
 }
 
-/// What is made of a token whose claims were changed before it was signed.
+/// The result for a token with changed claims and a valid signature.
 fn claiming(change: impl FnOnce(&mut Claims)) -> Result<Caller, Refusal> {
     let (signer, key) = signer();
     let mut claims = Claims::of(ADA, NOW_S);
@@ -31,7 +31,7 @@ fn claiming(change: impl FnOnce(&mut Claims)) -> Result<Caller, Refusal> {
     verify(&signer.sign(&claims), &key)
 }
 
-/// The same token with another header, signed or not by whoever made it.
+/// The same token with another header and the attacker's signature, or none.
 fn with_header(token: &str, header: &Value, signature: Option<&[u8]>) -> String {
     let parts: Vec<&str> = token.split('.').collect();
     let header = URL_SAFE_NO_PAD.encode(header.to_string());
@@ -88,12 +88,12 @@ fn no_two_tokens_are_alike() {
 }
 
 #[test]
-fn another_algorithm_or_none_is_refused_whatever_the_signature() {
+fn another_algorithm_or_none_is_refused_with_any_signature() {
     let (signer, key) = signer();
     let token = signer.issue(ADA, NOW_S * 1000).token;
     for algorithm in ["none", "None", "HS256", "RS256", "ES256", "eddsa", ""] {
         let header = json!({"alg": algorithm, "kid": "key-1"});
-        // The public key is known to everybody: who takes it for a shared secret is deceived.
+        // The public key is public: a verifier that uses it as a shared secret is fooled.
         let (_, claims) = token.split_once('.').unwrap();
         let claims = claims.rsplit_once('.').unwrap().0;
         let signed = format!("{}.{claims}", URL_SAFE_NO_PAD.encode(header.to_string()));
@@ -135,7 +135,7 @@ fn what_was_changed_in_any_place_is_refused() {
         let mut changed = token.clone().into_bytes();
         changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(changed).unwrap();
-        // Only the last character has bits that mean nothing, and they are refused, too.
+        // Only the last character has unused bits; these are refused, too.
         assert!(verify(&changed, &key).is_err(), "{index}");
     }
     let (_, other_key) = self::signer();
@@ -164,7 +164,7 @@ fn what_is_no_token_is_refused() {
 #[test]
 fn another_issuer_or_audience_is_refused() {
     let foreign = |change: fn(&mut Claims)| assert_eq!(claiming(change), Err(Refusal::Foreign));
-    foreign(|claims| claims.iss = "somebody".to_owned());
+    foreign(|claims| claims.iss = "another issuer".to_owned());
     foreign(|claims| claims.aud = "something".to_owned());
     foreign(|claims| claims.iss.clear());
     foreign(|claims| claims.aud.clear());

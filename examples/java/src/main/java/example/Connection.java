@@ -25,9 +25,9 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
-/** A channel to each service. It is made once, and shared by all threads; channels connect by themselves, with the first call. */
+/** A channel to each service. Create it once and share it between threads; channels connect on the first call. */
 public final class Connection implements AutoCloseable {
-  /** Of a call that has none: a call without a deadline may wait for ever. */
+  /** The default: a call without a deadline may wait forever. */
   private static final long DEADLINE_SECONDS = 10;
 
   private final Map<String, ManagedChannel> channels;
@@ -40,7 +40,7 @@ public final class Connection implements AutoCloseable {
     this.channels = channels;
   }
 
-  /** To where {@code cargo run} has the services, unless the environment says otherwise. Each may name several replicas. */
+  /** Addresses from the environment; the defaults are those of {@code cargo run}. Each may list several replicas. */
   public static Connection fromEnvironment(Map<String, String> environment) throws IOException {
     ChannelCredentials credentials = credentials(environment.get("ANGARIUM_CA_FILE"));
     Map<String, ?> config = serviceConfig(
@@ -66,18 +66,18 @@ public final class Connection implements AutoCloseable {
     return NotificationServiceGrpc.newBlockingStub(channel(NotificationServiceGrpc.SERVICE_NAME));
   }
 
-  /** For what the stubs above do not say. */
+  /** For calls that the stubs above do not cover. */
   public Channel channel(String service) {
     return channels.get(service);
   }
 
-  /** Ends the channels, and the calls that are open on them. */
+  /** Closes the channels and their open calls. */
   @Override
   public void close() {
     channels.values().forEach(ManagedChannel::shutdownNow);
   }
 
-  /** What is repeated, and how replicas share the calls. Gson reads numbers as gRPC wants them. */
+  /** Retries and load balancing. Gson reads numbers in the form that gRPC needs. */
   private static Map<String, ?> serviceConfig(Path file) throws IOException {
     @SuppressWarnings("unchecked")
     Map<String, ?> config = new Gson().fromJson(Files.readString(file), Map.class);

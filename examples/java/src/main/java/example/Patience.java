@@ -6,7 +6,7 @@ import java.time.Instant;
 import java.util.Set;
 import java.util.function.Supplier;
 
-/** Waiting for what has happened in one service and has not yet been heard of in another. */
+/** Waits for an event of one service to reach another one. */
 public final class Patience {
   private static final Duration PATIENCE = Duration.ofSeconds(30);
   private static final Duration LOOK = Duration.ofMillis(50);
@@ -15,7 +15,7 @@ public final class Patience {
   private Patience() {}
 
   /**
-   * Repeats a call right after a registration. The other services learn of a user, and of the key of the first token ever, from
+   * Retries a call right after a registration. The other services learn of a user, and of the key of the first token, from
    * events, a moment later: until then they answer USER_UNKNOWN and KEY_UNKNOWN.
    */
   public static <T> T onceKnown(Supplier<T> call) throws InterruptedException {
@@ -33,7 +33,7 @@ public final class Patience {
     }
   }
 
-  /** Waits for as long as the answer says, or otherwise. */
+  /** Waits for the answer's retry delay, or for a default. */
   public static void await(Refusal refusal, Duration otherwise) throws InterruptedException {
     Thread.sleep(refusal.retryAfter().orElse(otherwise).toMillis());
   }

@@ -20,12 +20,12 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /**
- * Registers, logs in, orders, and watches the order until it has come to its end. The order is cancelled when it has been seen, so
- * that there is an end to watch.
+ * Registers, logs in, places an order, and watches it until its final state. It cancels the order after the first state, so that
+ * there is an end to watch.
  */
 public final class PlaceAndWatch {
   private static final String PASSWORD = "correct horse battery staple";
-  /** How long one stream is watched before the next takes over; an order may take days. */
+  /** The length of one stream before the next one; an order may take days. */
   private static final long WATCH_MINUTES = 30;
 
   private static final Set<Status.Code> GOES_ON = Set.of(Status.Code.UNAVAILABLE, Status.Code.DEADLINE_EXCEEDED);
@@ -53,7 +53,7 @@ public final class PlaceAndWatch {
         .setEmail(email)
         .setPassword(PASSWORD)
         .setDisplayName("Ada")
-        // The same call again, with the same id, registers no second user.
+        // A retry with the same id registers no second user.
         .setRequestId(UUID.randomUUID().toString())
         .build());
     Session session = Session.logIn(connection, email, PASSWORD);
@@ -82,7 +82,7 @@ public final class PlaceAndWatch {
         () -> connection.orders().withCallCredentials(session).placeOrder(request).getOrder()));
   }
 
-  /** Hands over each state of the order, once. The stream ends with the order; one that ends before is taken up again. */
+  /** Passes on each state of the order once. The stream ends with the order; a stream that ends earlier is restarted. */
   private void watch(String orderId, Consumer<Order> see) throws InterruptedException {
     WatchOrderRequest request = WatchOrderRequest.newBuilder().setOrderId(orderId).build();
     String seen = "";
@@ -105,7 +105,7 @@ public final class PlaceAndWatch {
         if (refusal.reason().equals("TOKEN_EXPIRED")) {
           session.refresh();
         } else if (GOES_ON.contains(refusal.code())) {
-          // A server that has ended says when to come back; the network says nothing.
+          // A server that shuts down gives a retry delay; the network gives none.
           Patience.await(refusal, Duration.ofSeconds(1));
         } else {
           throw error;
@@ -119,7 +119,7 @@ public final class PlaceAndWatch {
         .setOrderId(order.getOrderId())
         .setReason("the cup was the wrong blue")
         .setRequestId(UUID.randomUUID().toString())
-        // Only the order that was seen: not one that has been confirmed meanwhile.
+        // Only the version that was seen: not one that was confirmed meanwhile.
         .setEtag(order.getEtag())
         .build();
     session.call(() -> connection.orders().withCallCredentials(session).cancelOrder(request));

@@ -19,13 +19,13 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * Why a call was refused, in a form that a program can act on. Branch on {@code reason}, which never changes; show {@code message}
- * to a person; never take a message apart.
+ * The details of an error, for programs. Branch on {@code reason}, which never changes; show {@code message}
+ * to people; never parse a message.
  *
- * @param domain "angarium", or empty where it was not our server that answered: the network, a proxy, the client's deadline
- * @param fields what must be changed in the request, by the path of the field
- * @param preconditions what would have to hold first
- * @param resource what is not there, or is there already
+ * @param domain "angarium", or empty if the error is not from our server: the network, a proxy, the client's deadline
+ * @param fields what to change in the request, by field path
+ * @param preconditions the conditions that must hold first
+ * @param resource the resource that is missing or exists already
  * @param retryAfter when the same call may succeed
  */
 public record Refusal(
@@ -38,13 +38,13 @@ public record Refusal(
     Optional<Resource> resource,
     Optional<Duration> retryAfter) {
 
-  /** A kind of condition, and of what. */
+  /** The kind of a condition, and its subject. */
   public record Precondition(String type, String subject) {}
 
-  /** A type of resource, and the name of one. */
+  /** The type and the name of a resource. */
   public record Resource(String type, String name) {}
 
-  /** Reads the details of an error that a call has thrown. */
+  /** Reads the details of an error from a call. */
   public static Refusal of(StatusRuntimeException error) {
     List<Any> details = StatusProto.fromThrowable(error).getDetailsList();
     ErrorInfo info = find(details, ErrorInfo.class).orElse(ErrorInfo.getDefaultInstance());

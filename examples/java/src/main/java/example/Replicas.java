@@ -11,11 +11,11 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 
-/** Takes a list of replicas as it is. Where one name stands for all of them, {@code dns:///orders:50052} does the same. */
+/** Resolves a list of replicas. If one name has the addresses of all, {@code dns:///orders:50052} does the same. */
 final class Replicas extends NameResolverProvider {
   private static final String SCHEME = "replicas";
 
-  /** The target for addresses with commas between them. */
+  /** The target for addresses separated by commas. */
   static String target(String addresses) {
     return SCHEME + ":///" + addresses;
   }
@@ -32,7 +32,7 @@ final class Replicas extends NameResolverProvider {
         .toList();
     String authority = addresses[0];
     return new NameResolver() {
-      /** What certificates have to be for: replicas share a name. */
+      /** The name in the certificates: replicas share it. */
       @Override
       public String getServiceAuthority() {
         return authority;
@@ -58,7 +58,7 @@ final class Replicas extends NameResolverProvider {
     return true;
   }
 
-  /** Below DNS, so that other targets mean what they always do. */
+  /** A lower priority than DNS, so that other targets keep their meaning. */
   @Override
   protected int priority() {
     return 1;

@@ -12,7 +12,7 @@ import io.grpc.StatusRuntimeException;
 import java.util.concurrent.Executor;
 import java.util.function.Supplier;
 
-/** A person who is logged in: what they call with, and the exchange of a token that has expired. */
+/** A logged-in user: tokens for calls, and their refresh. */
 public final class Session extends CallCredentials {
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
@@ -27,7 +27,7 @@ public final class Session extends CallCredentials {
     this.tokens = tokens;
   }
 
-  /** Begins a session. Calls are made with it by {@code stub.withCallCredentials(session)}. */
+  /** Starts a session. Use it for calls with {@code stub.withCallCredentials(session)}. */
   public static Session logIn(Connection connection, String email, String password) {
     AuthenticateRequest request = AuthenticateRequest.newBuilder().setEmail(email).setPassword(password).build();
     AuthenticateResponse answer = connection.users().authenticate(request);
@@ -38,7 +38,7 @@ public final class Session extends CallCredentials {
     return user;
   }
 
-  /** Makes a call, and once more with a new token where the old one has expired, after 15 minutes. */
+  /** Makes a call, and repeats it with a new token if the old one has expired (after 15 minutes). */
   public <T> T call(Supplier<T> call) {
     try {
       return call.get();
@@ -51,7 +51,7 @@ public final class Session extends CallCredentials {
     return call.get();
   }
 
-  /** Exchanges the refresh token, which works once: threads that share a session take turns here. */
+  /** Exchanges the refresh token. It works once, so threads that share a session take turns here. */
   public synchronized void refresh() {
     RefreshTokenRequest request =
         RefreshTokenRequest.newBuilder().setRefreshToken(tokens.getRefreshToken()).build();

@@ -49,7 +49,7 @@ final class CasesTest {
 
   private static Connection connection;
 
-  /** A call that has to fail. Null is what a case says nothing about. */
+  /** A call that must fail. Null: not part of the case. */
   private record WrongTurn(
       String name,
       String method,
@@ -138,7 +138,7 @@ final class CasesTest {
     return orderId;
   }
 
-  /** A method that is known by its name only, with the types that were generated for it. */
+  /** A method by name, with the generated types. */
   @SuppressWarnings("unchecked")
   private static MethodDescriptor<Message, Message> method(String name) {
     return (MethodDescriptor<Message, Message>) SERVICES.stream()

@@ -26,7 +26,7 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
 
-/** Calls go to the replicas in turn, as proto/service_config.json says. */
+/** Calls are distributed over the replicas, as configured in proto/service_config.json. */
 final class ReplicasTest {
   private static final String REPLICAS = "ANGARIUM_ORDER_REPLICAS";
   private static final int ROUNDS = 10;
@@ -38,7 +38,7 @@ final class ReplicasTest {
     Map<String, String> environment = new HashMap<>(System.getenv());
     environment.put("ANGARIUM_ORDERS", System.getenv(REPLICAS));
     try (Connection connection = Connection.fromEnvironment(environment)) {
-      // That all of them are connected shows in their answers.
+      // The answers show that all of them are connected.
       Map<String, Integer> answered = new HashMap<>();
       for (int call = 0; call < 200 && answered.size() < replicas.size(); call++) {
         answered.merge(whoAnswers(connection), 1, Integer::sum);
@@ -52,7 +52,7 @@ final class ReplicasTest {
     }
   }
 
-  /** The address of the replica that says that a token is missing. */
+  /** The address of the replica that refuses the call without a token. */
   private static String whoAnswers(Connection connection) {
     AtomicReference<String> address = new AtomicReference<>();
     StatusRuntimeException error = assertThrows(StatusRuntimeException.class, () -> OrderServiceGrpc
