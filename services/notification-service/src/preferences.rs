@@ -35,9 +35,9 @@ pub fn writable() -> Vec<&'static str> {
 }
 
 impl Wanted {
-    /// Whether to send a mail of this kind.
+    /// Whether to send a mail of this kind. A refusal of a mail that is always sent has no effect.
     pub fn includes(&self, kind: Kind) -> bool {
-        !self.refused.contains(&kind)
+        kind.row().refusable.is_none() || !self.refused.contains(&kind)
     }
 
     /// Refuses the mails of this kind, or wants them again.
@@ -123,9 +123,12 @@ mod tests {
 
     #[test]
     fn a_mail_that_is_always_sent_cannot_be_refused() {
-        let mut preferences = Preferences::unchanged(Uuid::nil());
-        let given = vec![(Kind::PasswordReset, Some(false))];
-        preferences.change(&given, &FieldMask::All, 7);
-        assert!(preferences.wanted.includes(Kind::PasswordReset));
+        let mut wanted = Wanted::default();
+        for kind in Kind::all() {
+            assert!(wanted.includes(kind), "{kind:?}");
+            wanted.set(kind, false);
+            let is_sent = kind.row().refusable.is_none();
+            assert_eq!(wanted.includes(kind), is_sent, "{kind:?}");
+        }
     }
 }

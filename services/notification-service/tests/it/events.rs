@@ -306,3 +306,23 @@ async fn no_user_can_write_headers_or_markup() {
     assert!(!html(&mail).contains("<script>") && !html(&mail).contains("<b>"));
     world.stop().await;
 }
+
+/// RFC 5322: no line has more than 998 characters.
+#[tokio::test]
+async fn a_very_long_value_makes_no_line_too_long() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let long = "Ada\u{e4}<".repeat(1500);
+    let user = registered("ada@example.com", &long);
+    world.publish(&user).await;
+    let event_id = world.publish(&cancelled(&user.user_id, &long)).await;
+    let sent = world.notification(event_id, NotificationState::Sent).await;
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let longest = bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max();
+    assert!(longest <= Some(998), "{longest:?}");
+    let mail = parsed(&bytes);
+    assert_eq!(to(&mail).0.as_ref(), Some(&long));
+    for form in [text(&mail), shown(&html(&mail))] {
+        assert_eq!(form.matches(&long).count(), 2);
+    }
+    world.stop().await;
+}
