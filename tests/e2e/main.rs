@@ -26,3 +26,4 @@ mod registered;
 mod system;
 mod tidy;
 mod traces;
+mod wording;
