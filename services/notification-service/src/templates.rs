@@ -1,4 +1,5 @@
-//! Renders the mails from the files in `templates/`, in plain text and in HTML. askama compiles and checks the files.
+//! Renders the mails from the files in `templates/`, in plain text and in HTML. askama compiles the files: a missing one
+//! or an unknown field fails the build, and nothing is parsed at run time.
 //!
 //! Names, reasons and articles come from users. The escapers make each value one line, so that no user can forge a
 //! paragraph or a header, and text in HTML. They act on every value: no template can forget it (`askama.toml`).
@@ -6,6 +7,7 @@
 use std::fmt;
 
 use askama::filters::{Escaper, Html};
+use contracts::money::Money;
 
 /// The placeholder of the code, which is known only when the mail is built. A control character: no user can write it.
 pub const CODE: &str = "\u{1a}";
@@ -90,7 +92,7 @@ pub mod filters {
     }
 }
 
-fn amount(money: &contracts::money::Money) -> String {
+fn amount(money: &Money) -> String {
     let nanos = format!("{:09}", money.nanos.unsigned_abs());
     let decimals = nanos.trim_end_matches('0');
     let sign = if money.units < 0 || money.nanos < 0 {
@@ -104,8 +106,6 @@ fn amount(money: &contracts::money::Money) -> String {
 
 #[cfg(test)]
 mod tests {
-    use contracts::money::Money;
-
     use super::*;
 
     #[test]
