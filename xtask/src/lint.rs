@@ -8,25 +8,32 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::stop::Stop;
-use crate::{buf, contracts, process, workspace};
+use crate::{advisories, buf, contracts, overlay, process, workspace};
 
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     let mut failed = Vec::new();
     for (name, args) in [
         ("cargo fmt", &["fmt", "--all", "--check"][..]),
         ("cargo clippy", CLIPPY),
+        ("cargo clippy, short fault runs", CLIPPY_QUICK),
     ] {
         if !passes(name, workspace::cargo().args(args), stop)? {
             failed.push(name);
         }
     }
-    // Only if it is installed, because it is a separate program that takes minutes to build. Advisories are not checked
-    // here, because their database needs the network.
+    eprintln!("xtask: overlay of the fault runs");
+    if !overlay::check()? {
+        failed.push("overlay of the fault runs");
+    }
+    // Only if it is installed, because it is a separate program that takes minutes to build.
     if has_deny() {
         let mut deny = Command::new("cargo-deny");
         deny.args(["--locked", "check", "bans", "licenses", "sources"]);
         if !passes("cargo deny", deny.current_dir(workspace::root()), stop)? {
             failed.push("cargo deny");
+        }
+        if !advisories::check(stop)? {
+            failed.push("advisories");
         }
     } else {
         eprintln!("xtask: cargo-deny is not installed, skipping it (cargo install cargo-deny)");
@@ -65,6 +72,17 @@ fn passes(name: &str, command: &mut Command, stop: &Stop) -> Result<bool> {
     eprintln!("xtask: {name}");
     Ok(process::run(command, stop)?.success())
 }
+
+/// A target that no other command compiles is not among all targets.
+const CLIPPY_QUICK: &[&str] = &[
+    "clippy",
+    "--workspace",
+    "--test",
+    "quick",
+    "--",
+    "-D",
+    "warnings",
+];
 
 const CLIPPY: &[&str] = &[
     "clippy",

@@ -66,6 +66,8 @@ impl Commands {
             id: Uuid::now_v7(),
             email: recipient.email,
             original_id: Some(original.id),
+            // The caller wants this one.
+            suppressed: false,
             created_at_ms: ::store::now_ms(db).await?,
             correlation_id: cause.correlation_id.clone(),
             trace: trace::current(),

@@ -26,6 +26,10 @@ pub fn notification(notification: Notification) -> NotificationMessage {
             .original_id
             .map(|id| id.to_string())
             .unwrap_or_default(),
+        order_id: notification
+            .order_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
     }
 }
 
@@ -55,5 +59,6 @@ fn state(state: State) -> NotificationState {
         State::Pending => NotificationState::Pending,
         State::Sent => NotificationState::Sent,
         State::Failed => NotificationState::Failed,
+        State::Suppressed => NotificationState::Suppressed,
     }
 }

@@ -57,16 +57,22 @@ impl NotificationService for Notifications {
             "" => caller.owner(),
             user_id => Some(violations.uuid("user_id", user_id)),
         };
+        let order_id = match request.order_id.as_str() {
+            "" => None,
+            order_id => Some(violations.uuid("order_id", order_id)),
+        };
+        // Without an order as in the previous release, so that its tokens go on.
+        let about = order_id.map_or_else(String::new, |id| format!(" order_id={id}"));
         let page = Page::read(
             request.page_size,
             &request.page_token,
-            format!("ListNotifications user_id={owner:?}"),
+            format!("ListNotifications user_id={owner:?}{about}"),
             &self.tokens,
             &mut violations,
         );
         violations.into_result()?;
 
-        let found = store::list(self.store.connection(), owner, &page).await;
+        let found = store::list(self.store.connection(), owner, order_id, &page).await;
         let found = found.map_err(Error::from)?;
         let (notifications, next_page_token) = page.cut(found, |one| one.id, &self.tokens);
         let notifications = notifications

@@ -4,6 +4,7 @@
 //! (CONTRIBUTING.md, "Add a mail").
 
 use askama::Template;
+use contracts::Event;
 use contracts::notification::v1::{NotificationKind, Preferences};
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
 use contracts::user::v1::{
@@ -132,7 +133,7 @@ impl Kind {
 }
 
 /// An event that causes a mail.
-pub trait MailEvent {
+pub trait MailEvent: Event {
     const KIND: Kind;
 
     /// The recipient.

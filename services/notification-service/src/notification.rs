@@ -19,6 +19,8 @@ pub enum State {
     Pending,
     Sent,
     Failed,
+    /// Not sent, because the user wants no such mails.
+    Suppressed,
 }
 
 /// A user as a recipient.
@@ -52,6 +54,7 @@ pub struct Notification {
     pub failure: String,
     /// The original, if this is a copy.
     pub original_id: Option<Uuid>,
+    pub order_id: Option<Uuid>,
 }
 
 /// A notification to send.
@@ -67,6 +70,10 @@ pub struct Letter {
     pub html: String,
     pub code: Option<SealedCode>,
     pub original_id: Option<Uuid>,
+    /// The order that the mail is about.
+    pub order_id: Option<Uuid>,
+    /// Whether its user wants no such mails: then it is kept, and not sent.
+    pub suppressed: bool,
     pub created_at_ms: i64,
     pub correlation_id: String,
     /// Of the span that wrote the notification.

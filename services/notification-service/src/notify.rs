@@ -4,6 +4,7 @@
 //! comes later and erases this mail, too.
 
 use messaging::{Delivered, HandlerError, Received, Transaction, trace};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -13,7 +14,8 @@ use crate::notification::{Letter, Recipient, SealedCode};
 use crate::store::{self, recipients};
 use crate::templates::one_line;
 
-/// Writes the mail of `event`, if the user has an account and wants it.
+/// Writes the mail of `event`, if the user has an account. A mail that the user does not want is kept as *suppressed* and
+/// not sent.
 ///
 /// # Errors
 /// *Retry* if the user is still unknown, *reject* if the id is invalid.
@@ -23,19 +25,22 @@ pub async fn mail<E: MailEvent>(
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     let user_id = parse(event.user_id())?;
-    let Some((recipient, wanted)) = recipients::find_with_preferences(transaction, user_id).await?
-    else {
+    let known = recipients::find_all_with_preferences(transaction, &[user_id]).await?;
+    let (recipient, wanted) = known
+        .get(&user_id)
+        .ok_or(Error::RecipientUnknown(user_id))?;
+    let Some(recipient) = recipient else {
         return Ok(());
     };
-    if !wanted.includes(E::KIND) {
-        tracing::debug!(kind = ?E::KIND, "the user wants no such mails");
-        return Ok(());
-    }
-    enqueue(transaction, &recipient, event, None, delivered).await?;
+    let letter = Letter {
+        suppressed: !wanted.includes(E::KIND),
+        ..letter(recipient, event, None, delivered)?
+    };
+    write(transaction, &[letter]).await?;
     Ok(())
 }
 
-/// The handler of events that only cause a mail: writes the mails in one statement. Deleted accounts get none.
+/// The handler of events that only cause a mail: writes the mails as [`mail`] does, in one statement.
 ///
 /// # Errors
 /// *Retry* if one of the users is still unknown, *reject* if an id is invalid.
@@ -44,8 +49,7 @@ pub async fn mails<E: MailEvent>(
     events: Vec<Received<'_, E>>,
 ) -> Result<(), HandlerError> {
     let ids = events.iter().map(|it| parse(it.event.user_id()));
-    let ids: Result<Vec<Uuid>, Error> = ids.collect();
-    let ids = ids?;
+    let ids: Vec<Uuid> = ids.collect::<Result<_, Error>>()?;
     let known = recipients::find_all_with_preferences(transaction, &ids).await?;
     let mut letters = Vec::with_capacity(events.len());
     for (received, user_id) in events.iter().zip(ids) {
@@ -55,18 +59,13 @@ pub async fn mails<E: MailEvent>(
         let Some(recipient) = recipient else {
             continue;
         };
-        if !wanted.includes(E::KIND) {
-            let kind = E::KIND;
-            received.in_scope(|| tracing::debug!(?kind, "the user wants no such mails"));
-            continue;
-        }
         let letter = || letter(recipient, &received.event, None, received.delivered);
-        letters.push(received.in_scope(letter)?);
+        letters.push(Letter {
+            suppressed: !wanted.includes(E::KIND),
+            ..received.in_scope(letter)?
+        });
     }
-    if !letters.is_empty() {
-        store::insert_letters(transaction, &letters).await?;
-        mailer::wake(transaction);
-    }
+    write(transaction, &letters).await?;
     Ok(())
 }
 
@@ -103,8 +102,17 @@ pub async fn enqueue(
     delivered: &Delivered,
 ) -> Result<(), Error> {
     let letter = letter(recipient, event, code, delivered)?;
-    store::insert_letter(transaction, &letter).await?;
-    mailer::wake(transaction);
+    write(transaction, &[letter]).await?;
+    Ok(())
+}
+
+async fn write(transaction: &Transaction, letters: &[Letter]) -> Result<(), DbErr> {
+    if !letters.is_empty() {
+        store::insert_letters(transaction, letters).await?;
+    }
+    if letters.iter().any(|letter| !letter.suppressed) {
+        mailer::wake(transaction);
+    }
     Ok(())
 }
 
@@ -127,10 +135,20 @@ fn letter<E: MailEvent>(
         html: content.html,
         code,
         original_id: None,
+        order_id: order_id(event),
+        suppressed: false,
         created_at_ms: delivered.now_ms,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
     })
+}
+
+/// The order that the event is about.
+fn order_id<E: MailEvent>(event: &E) -> Option<Uuid> {
+    let is_about_an_order = E::AGGREGATE == "order";
+    is_about_an_order
+        .then(|| Uuid::parse_str(event.aggregate_id()).ok())
+        .flatten()
 }
 
 /// Parses the user id of an event.

@@ -14,6 +14,7 @@ use crate::telemetry::System;
 
 mod embedded;
 mod rabbitmq;
+pub(crate) mod topic;
 mod topology;
 
 pub use embedded::{Embedded, EmbeddedTransport};
@@ -150,6 +151,12 @@ impl TransportError {
     /// What is missing on a broker on which the service may not declare anything.
     pub fn mismatch(&self) -> Option<&TopologyMismatch> {
         self.cause()
+    }
+
+    /// Whether the broker answered, and refused.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let error = self.cause::<lapin::Error>();
+        error.is_some_and(|error| matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)))
     }
 
     pub(crate) fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {

@@ -6,6 +6,7 @@
 
 mod clients;
 mod database;
+mod described;
 mod grpc;
 mod keys;
 mod lifecycle;
@@ -17,10 +18,11 @@ mod tls;
 
 pub use clients::{ClientArgs, ClientConfig};
 pub use database::DatabaseArgs;
+pub use described::Described;
 pub use grpc::{GrpcArgs, GrpcConfig};
 pub use keys::{SecretKeyArgs, check_distinct, master_key};
 pub use lifecycle::{LifecycleArgs, LifecycleConfig};
-pub use load::{ConfigError, load};
+pub use load::{ConfigError, load, load_described};
 pub use mode::{Mode, ModeArgs};
 pub use problems::Problems;
 pub use telemetry::{LogFormat, TelemetryArgs, TelemetryConfig};

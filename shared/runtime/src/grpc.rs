@@ -20,6 +20,7 @@ mod rpc;
 mod tls;
 mod trace;
 mod unread;
+pub(crate) mod why;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -4,10 +4,19 @@
 //! it. If an OTLP endpoint is set, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
 
 mod baggage;
+mod certificates;
 mod correlation;
 mod error;
 mod export;
+mod exporters;
+mod http;
+mod human;
 mod json;
+mod libraries;
+mod outlet;
+pub(crate) mod report;
+mod resource;
+mod watched;
 
 use std::io::IsTerminal;
 
@@ -24,25 +33,11 @@ use crate::config::{LogFormat, TelemetryConfig};
 use baggage::AllowedBaggage;
 pub use error::TelemetryError;
 use export::Providers;
+use human::Human;
+use libraries::LIBRARIES;
 
 /// Always off: lapin logs each returned message with its whole body, and bodies contain personal data.
 const PRINTS_BODIES: &str = "lapin::returned_messages=off";
-
-/// Libraries with many spans inside ours. An exporter's own spans and logs would feed themselves.
-const LIBRARIES: [&str; 12] = [
-    "h2",
-    "hyper",
-    "hyper_util",
-    "lapin",
-    "opentelemetry",
-    "opentelemetry_otlp",
-    "opentelemetry_sdk",
-    "sea_orm",
-    "sea_orm_migration",
-    "sqlx",
-    "tonic",
-    "tower",
-];
 
 /// The fields that an exported log record takes from the spans around it.
 const LOGGED_OF_SPANS: [&str; 5] = [
@@ -91,12 +86,18 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
     // Filters belong to the layers: a quiet log must not remove the trace ids.
     let log = match config.format {
         LogFormat::Human => tracing_subscriber::fmt::layer()
-            .compact()
+            .event_format(Human)
+            // There is nowhere to say that stderr is closed.
+            .log_internal_errors(false)
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .with_filter(filter()?)
+            .with_filter(filter_fn(is_said_once))
             .boxed(),
-        LogFormat::Json => json::layer(service_name).with_filter(filter()?).boxed(),
+        LogFormat::Json => json::layer(service_name)
+            .with_filter(filter()?)
+            .with_filter(filter_fn(is_said_once))
+            .boxed(),
     };
     let mut exported = filter()?;
     for library in LIBRARIES {
@@ -127,6 +128,19 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
 
 fn is_span(metadata: &tracing::Metadata<'_>) -> bool {
     metadata.is_span()
+}
+
+/// The SDK says at each export that it failed; [`outlet`] says once that telemetry is lost.
+fn is_said_once(metadata: &tracing::Metadata<'_>) -> bool {
+    const REPEATED: [&str; 5] = [
+        ".AfterShutdown",
+        ".ExportError",
+        ".ForceFlushError",
+        ".Shutdown.Timeout",
+        "Export.Failed.",
+    ];
+    let (target, name) = (metadata.target(), metadata.name());
+    !target.starts_with("opentelemetry") || !REPEATED.iter().any(|said| name.contains(said))
 }
 
 /// Our own spans. Spans below INFO are details inside a call or an event, needed only for traces.

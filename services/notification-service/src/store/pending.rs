@@ -152,6 +152,8 @@ pub(super) fn letter(row: Model) -> Result<Letter, DbErr> {
         html: row.body_html,
         code,
         original_id: row.original_id.as_deref().map(stored_id).transpose()?,
+        order_id: row.order_id.as_deref().map(stored_id).transpose()?,
+        suppressed: row.suppressed,
         created_at_ms: row.created_at_ms,
         correlation_id: row.correlation_id,
         trace: TraceContext {

@@ -200,6 +200,8 @@ async fn mails_in_state(db: &::store::Database, user_id: Uuid, state: State, how
             html: "<p>Dear Ada</p>".to_owned(),
             code: None,
             original_id: None,
+            order_id: None,
+            suppressed: false,
             created_at_ms: 0,
             correlation_id: String::new(),
             trace: TraceContext::default(),

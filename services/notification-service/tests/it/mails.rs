@@ -19,6 +19,10 @@ impl Folder {
         std::fs::read(self.path.join(format!("{notification_id}.eml"))).unwrap()
     }
 
+    pub(crate) fn has(&self, notification_id: &str) -> bool {
+        self.path.join(format!("{notification_id}.eml")).exists()
+    }
+
     /// The names of all files, complete or not.
     pub(crate) fn names(&self) -> Vec<String> {
         let files = std::fs::read_dir(&self.path).unwrap();

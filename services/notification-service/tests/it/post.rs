@@ -55,6 +55,8 @@ impl Post {
             html: "<p>Hello</p>".to_owned(),
             code: None,
             original_id: None,
+            order_id: None,
+            suppressed: false,
             created_at_ms: ::store::now_ms(&self.db).await.unwrap(),
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),

@@ -17,6 +17,7 @@ use tower::{Layer, Service};
 use super::Guard;
 use crate::grpc::Rates;
 use crate::grpc::outcome::NoFault;
+use crate::grpc::why::CalledBy;
 
 #[derive(Clone)]
 pub(crate) struct AuthLayer {
@@ -80,6 +81,12 @@ where
             let address = peer
                 .and_then(TcpConnectInfo::remote_addr)
                 .map(|addr| addr.ip());
+            if let Some(called_by) = request.extensions().get::<CalledBy>() {
+                let user = user.map(|user| user.user_id.to_string());
+                if let Some(caller) = user.or_else(|| address.map(|address| address.to_string())) {
+                    called_by.is(caller);
+                }
+            }
             if let Err(too_many) = rates.count(method, user.map(|user| user.user_id), address) {
                 return Ok(too_many.into_http());
             }

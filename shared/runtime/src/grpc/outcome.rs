@@ -2,12 +2,15 @@
 
 use std::time::Instant;
 
+use http::HeaderMap;
 use opentelemetry::metrics::Histogram;
 use opentelemetry::{KeyValue, global};
 use tokio::sync::OwnedSemaphorePermit;
-use tonic::Code;
+use tonic::{Code, Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::why::{CalledBy, Why};
 
 /// In seconds, as OpenTelemetry's RPC conventions have them.
 const BOUNDARIES: [f64; 14] = [
@@ -37,6 +40,8 @@ pub(super) struct Outcome {
     durations: Histogram<f64>,
     reported: bool,
     excused: bool,
+    caller: CalledBy,
+    why: Why,
     /// The call's share of the server, given back when the last byte of the answer is gone.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -52,12 +57,29 @@ impl Outcome {
             durations,
             reported: false,
             excused: false,
+            caller: CalledBy::default(),
+            why: Why::default(),
             permit: None,
         }
     }
 
     pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
+    }
+
+    /// Where the guard says who calls.
+    pub(super) fn caller(&self) -> CalledBy {
+        self.caller.clone()
+    }
+
+    /// As [`is`](Self::is), with the details of the status in these headers or trailers.
+    pub(super) fn is_in(&mut self, code: Code, headers: &HeaderMap) {
+        if code != Code::Ok
+            && let Some(status) = Status::from_header_map(headers)
+        {
+            self.why = Why::of(&status);
+        }
+        self.is(code);
     }
 
     /// The service is not at fault, even if the code that follows is a failure.
@@ -85,16 +107,22 @@ impl Outcome {
         let duration_ms = self.begun.elapsed().as_micros() as f64 / 1000.0;
         // Probes come every few seconds for ever.
         let is_probe = method.starts_with("grpc.health.") || method.starts_with("grpc.reflection.");
+        let Why { reason, field } = &self.why;
+        let (reason, field) = (reason.as_deref(), field.as_deref());
+        let caller = self.caller.name();
         match code {
             Code::Ok if is_probe => tracing::debug!(method, status, duration_ms, "call"),
-            _ if is_fault => tracing::error!(method, status, duration_ms, "call"),
-            Code::ResourceExhausted | Code::Unimplemented => {
-                tracing::warn!(method, status, duration_ms, "call");
+            Code::Ok => tracing::info!(method, status, duration_ms, "call"),
+            _ if is_fault => {
+                tracing::error!(method, status, reason, field, caller, duration_ms, "call");
             }
-            Code::Unauthenticated | Code::PermissionDenied => {
-                tracing::warn!(method, status, duration_ms, "call");
+            Code::ResourceExhausted
+            | Code::Unimplemented
+            | Code::Unauthenticated
+            | Code::PermissionDenied => {
+                tracing::warn!(method, status, reason, field, caller, duration_ms, "call");
             }
-            _ => tracing::info!(method, status, duration_ms, "call"),
+            _ => tracing::info!(method, status, reason, field, caller, duration_ms, "call"),
         }
     }
 

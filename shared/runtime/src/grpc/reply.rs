@@ -57,8 +57,10 @@ impl http_body::Body for Watched {
         }
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
-                if let Some(code) = frame.trailers_mut().and_then(remap::status_in) {
-                    this.outcome.is(code);
+                if let Some(trailers) = frame.trailers_mut()
+                    && let Some(code) = remap::status_in(trailers)
+                {
+                    this.outcome.is_in(code, trailers);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -41,12 +41,12 @@ pub(super) struct RpcLayer {
     in_flight: Arc<Semaphore>,
     max_in_flight: usize,
     durations: Histogram<f64>,
-    rules: Rules,
+    rules: Vec<Rules>,
 }
 
 impl RpcLayer {
     /// Of a server that has the methods in `rules`.
-    pub(super) fn new(config: &GrpcConfig, rules: Rules) -> Self {
+    pub(super) fn new(config: &GrpcConfig, rules: Vec<Rules>) -> Self {
         Self {
             ceiling: config.deadline,
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
@@ -109,7 +109,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let method = trace::method(request.uri().path()).to_owned();
-        let known = auth::has_method(self.layer.rules, &method);
+        let known = auth::has_method(&self.layer.rules, &method);
         let name = if known { &method } else { trace::OTHER };
         let span = trace::span(name, request.headers());
         let trace_id = trace::trace_id(&span);
@@ -123,6 +123,7 @@ where
 
         let unread = request.extensions().get::<Unread>().cloned();
         let mut outcome = Outcome::open(span.clone(), &method, name, self.layer.durations.clone());
+        request.extensions_mut().insert(outcome.caller());
         let admitted = self.layer.admit(&method);
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
         // Begun here and not at the first poll: so it never expires after the transport's own timer, whose answer
@@ -166,7 +167,7 @@ fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -
         outcome.excuse();
     }
     match remap::status_in(response.headers_mut()) {
-        Some(code) => outcome.is(code),
+        Some(code) => outcome.is_in(code, response.headers()),
         // What is no gRPC (a wrong content type) is refused with an HTTP status alone.
         None if !response.status().is_success() => outcome.is(Code::InvalidArgument),
         None => {}
@@ -191,7 +192,7 @@ mod tests {
         let request = Request::post("/test.v1.ProbeService/Check")
             .header("grpc-timeout", timeout)
             .body(Body::empty());
-        let rpc = RpcLayer::new(&config, &[]).layer(handler);
+        let rpc = RpcLayer::new(&config, Vec::new()).layer(handler);
         let response = rpc.oneshot(request.unwrap()).await.unwrap();
         Status::from_header_map(response.headers()).unwrap()
     }
