@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::commands::Commands;
 use crate::error::Error;
-use crate::preferences::WRITABLE;
+use crate::preferences::writable;
 use crate::{convert, store};
 
 pub struct Notifications {
@@ -165,7 +165,7 @@ impl NotificationService for Notifications {
         );
         let paths = request.update_mask.as_ref();
         let paths = paths.map_or(&[][..], |mask| &mask.paths);
-        let mask = FieldMask::read(paths, &WRITABLE, &mut violations);
+        let mask = FieldMask::read(paths, &writable(), &mut violations);
         let call = Call::read(
             &caller.user_id.to_string(),
             "UpdatePreferences",
@@ -175,16 +175,12 @@ impl NotificationService for Notifications {
         );
         violations.into_result()?;
 
-        let given = [
-            wanted.order_placed_mails,
-            wanted.order_confirmed_mails,
-            wanted.order_shipped_mails,
-            wanted.order_cancelled_mails,
-        ];
+        let etag = wanted.etag.clone();
+        let given = convert::given(wanted);
         let owner = (user_id, user_id == caller.user_id);
         let preferences = self
             .commands
-            .update_preferences(owner, (given, &mask), &wanted.etag, call.as_ref())
+            .update_preferences(owner, (&given, &mask), &etag, call.as_ref())
             .await?;
         Ok(Response::new(UpdatePreferencesResponse {
             preferences: Some(preferences),

@@ -4,50 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use mail_codes::Purpose;
 use messaging::trace::TraceContext;
 use uuid::Uuid;
 
 use crate::failure::Failure;
+use crate::kinds::Kind;
 
 /// The version of every event of a notification: only its final outcome is published.
 pub const VERSION: i64 = 1;
-
-/// The subject matter of a mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Welcome,
-    EmailVerification,
-    PasswordReset,
-    OrderPlaced,
-    OrderConfirmed,
-    OrderShipped,
-    OrderCancelled,
-    AccountDeleted,
-}
-
-impl Kind {
-    /// The kinds of this release. A later release, before a rollback, may have written others.
-    pub const ALL: [Self; 8] = [
-        Self::Welcome,
-        Self::EmailVerification,
-        Self::PasswordReset,
-        Self::OrderPlaced,
-        Self::OrderConfirmed,
-        Self::OrderShipped,
-        Self::OrderCancelled,
-        Self::AccountDeleted,
-    ];
-
-    /// The purpose of the code in such a mail, if it has one.
-    pub fn code(self) -> Option<Purpose> {
-        match self {
-            Self::EmailVerification => Some(Purpose::EmailVerification),
-            Self::PasswordReset => Some(Purpose::PasswordReset),
-            _ => None,
-        }
-    }
-}
 
 /// The state of delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +29,6 @@ pub struct Recipient {
     pub user_id: Uuid,
     pub email: String,
     pub display_name: String,
-}
-
-/// The content of a mail, in both forms. [`CODE`](crate::templates::CODE) is the placeholder of a code.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content {
-    /// No personal data: subjects appear in lists and on lock screens.
-    pub subject: &'static str,
-    pub text: String,
-    pub html: String,
 }
 
 /// An encrypted code, as it came with its event. It is decrypted only while the outgoing mail is built.

@@ -11,7 +11,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::notification::{Kind, Letter, Notification, State};
+use crate::kinds::Kind;
+use crate::notification::{Letter, Notification, State};
 
 pub mod copies;
 pub mod ended;
@@ -52,7 +53,7 @@ fn row(letter: &Letter) -> notification::Model {
         notification_id: letter.id.to_string(),
         event_id: letter.event_id.to_string(),
         user_id: letter.user_id.to_string(),
-        kind: kind_name(letter.kind).to_owned(),
+        kind: letter.kind.name().to_owned(),
         state: state_name(state).to_owned(),
         email: letter.email.clone(),
         display_name: letter.display_name.clone(),
@@ -173,21 +174,8 @@ fn listed(row: Listed) -> Result<Notification, DbErr> {
     })
 }
 
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Welcome => "welcome",
-        Kind::EmailVerification => "email_verification",
-        Kind::PasswordReset => "password_reset",
-        Kind::OrderPlaced => "order_placed",
-        Kind::OrderConfirmed => "order_confirmed",
-        Kind::OrderShipped => "order_shipped",
-        Kind::OrderCancelled => "order_cancelled",
-        Kind::AccountDeleted => "account_deleted",
-    }
-}
-
 fn stored_kind(name: &str) -> Result<Kind, DbErr> {
-    let known = Kind::ALL.into_iter().find(|kind| kind_name(*kind) == name);
+    let known = Kind::all().find(|kind| kind.name() == name);
     known.ok_or_else(|| unreadable("notification.kind"))
 }
 

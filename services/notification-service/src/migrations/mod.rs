@@ -6,6 +6,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261129_000003_create_notifications;
 mod m20261130_000001_subject_of_notifications;
+mod m20261130_000002_refused_mails;
 
 pub struct Migrator;
 
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(
             m20261130_000001_subject_of_notifications::Migration,
         ));
+        migrations.push(Box::new(m20261130_000002_refused_mails::Migration));
         migrations
     }
 }

@@ -2,7 +2,8 @@
 
 use contracts::notification::v1::{ListNotificationsRequest, Notification};
 use messaging::trace::TraceContext;
-use notification_service::notification::{Kind, Letter};
+use notification_service::kinds::Kind;
+use notification_service::notification::Letter;
 use notification_service::store;
 use rstest::rstest;
 use testkit::{StoreKind, violated_fields};

@@ -298,3 +298,25 @@ async fn a_suppressed_mail_is_sent_once_it_is_asked_for() {
     .await;
     world.stop().await;
 }
+
+/// A later release wrote them, before a rollback.
+#[rstest]
+#[tokio::test]
+async fn a_refusal_of_an_unknown_kind_survives_an_update(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = welcomed(&world).await;
+    update(&world, &user, to(no_order_mails(), &[]))
+        .await
+        .unwrap();
+    world
+        .execute("UPDATE preference SET refused = 'order_returned'")
+        .await;
+    let all = to(Preferences::default(), &["*"]);
+    let updated = update(&world, &user, all).await.unwrap();
+    assert_eq!(updated.order_placed_mails, Some(true));
+    let refused = world.value::<String>("SELECT refused FROM preference");
+    assert_eq!(refused.await, "order_returned");
+    world.stop().await;
+}
