@@ -17,8 +17,11 @@ mod judgement;
 
 pub(crate) use self::judgement::{Found, MailRow, judge};
 
-/// The pause between checks. Each check counts rows, and its cost counts for the servers, so checks are rare.
+/// The shortest pause between checks. A check counts rows at the servers' cost, so the pause grows with it.
 const LOOK: Duration = Duration::from_millis(200);
+/// The pause is this many times the time of a check, up to the longest pause.
+const SHARE: u32 = 50;
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 /// The orders inserted since a time, with the times.
 const ORDERS: &str = "
@@ -112,6 +115,7 @@ impl Databases {
     ) -> Result<()> {
         let began = Instant::now();
         loop {
+            let looked = Instant::now();
             let missing = missing(self).await?;
             if missing <= 0 {
                 return Ok(());
@@ -119,7 +123,8 @@ impl Databases {
             if began.elapsed() > limit {
                 bail!("{missing} {what} are missing after {limit:?}");
             }
-            tokio::time::sleep(LOOK).await;
+            let pause = (looked.elapsed() * SHARE).clamp(LOOK, LONGEST_LOOK);
+            tokio::time::sleep(pause).await;
         }
     }
 

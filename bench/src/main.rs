@@ -56,6 +56,9 @@ struct Cli {
     /// Also write all figures to this file
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// A setting of the measured services, such as PREFETCH=100; may be repeated
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<ours::Setting>,
 }
 
 #[derive(Args)]
@@ -139,15 +142,15 @@ fn at_signal(cli: &Cli) -> ExitCode {
 async fn run(cli: &Cli) -> Result<ExitCode> {
     let json = cli.json.as_deref();
     match &cli.what {
-        None => compare(&cli.compare.plan(), json).await,
+        None => compare(&cli.compare.plan(&cli.set), json).await,
         Some(What::Drain(settings)) => {
-            let measured = drain::run(settings, build()).await?;
+            let measured = drain::run(settings, build(), &cli.set).await?;
             println!("{}\n", drain::markdown(&measured));
             write(json, &measured)?;
             Ok(code(measured.wrong.is_empty()))
         }
         Some(What::Outbox(settings)) => {
-            let measured = outbox::run(settings, build()).await?;
+            let measured = outbox::run(settings, build(), &cli.set).await?;
             println!("{}\n", outbox::markdown(&measured));
             write(json, &measured)?;
             Ok(code(measured.wrong.is_empty()))
@@ -184,7 +187,7 @@ async fn compare(plan: &Plan, json: Option<&Path>) -> Result<ExitCode> {
 }
 
 impl Compare {
-    fn plan(&self) -> Plan {
+    fn plan(&self, set: &[ours::Setting]) -> Plan {
         let systems = self
             .only
             .map_or(vec![Kind::Ours, Kind::Floor], |kind| vec![kind]);
@@ -197,6 +200,7 @@ impl Compare {
                 callers: 4,
                 per_second: 10,
                 request_ids: self.request_ids,
+                set: set.to_vec(),
                 systems,
             };
         }
@@ -208,9 +212,15 @@ impl Compare {
             callers: self.callers,
             per_second: self.rate,
             request_ids: self.request_ids,
+            set: set.to_vec(),
             systems,
         }
     }
+}
+
+fn setting(text: &str) -> Result<ours::Setting, String> {
+    let (name, value) = text.split_once('=').ok_or("a setting is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn code(right: bool) -> ExitCode {

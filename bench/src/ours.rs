@@ -18,6 +18,9 @@ use crate::sink::{Manner, Sink};
 use crate::system::{Places, System};
 use scenarios::program::{self, Program};
 
+/// The name and the value of an environment variable.
+pub(crate) type Setting = (String, String);
+
 pub(crate) const SERVICES: [&str; 3] = ["user-service", "order-service", "notification-service"];
 
 const QUERIES: Queries = Queries {
@@ -33,7 +36,7 @@ const QUERIES: Queries = Queries {
 };
 
 /// Starts the services, registers users, and waits until each of them can order.
-pub(crate) async fn start(servers: &Servers, users: usize) -> Result<System> {
+pub(crate) async fn start(servers: &Servers, users: usize, set: &[Setting]) -> Result<System> {
     let sink = Sink::start(Manner::Takes).await?;
     let virtual_host =
         VirtualHost::create(servers.rabbitmq.operator(), servers.rabbitmq.url()).await;
@@ -45,7 +48,7 @@ pub(crate) async fn start(servers: &Servers, users: usize) -> Result<System> {
         let url = database.url().to_owned();
         databases.push(database);
         let amqp = virtual_host.url().to_string();
-        let environment = environment(address, url, amqp, sink.url());
+        let environment = environment(address, url, amqp, sink.url(), set);
         let program = Program::start(name, &program::beside(name)?, &[""; 0], &environment)?;
         programs.push(program);
     }
@@ -78,13 +81,18 @@ pub(crate) fn environment(
     database_url: String,
     amqp_url: String,
     smtp_url: String,
-) -> Vec<(&'static str, String)> {
-    vec![
+    set: &[Setting],
+) -> Vec<(&str, String)> {
+    let addresses = [
         ("GRPC_LISTEN", listen.to_string()),
         ("DATABASE_URL", database_url),
         ("AMQP_URL", amqp_url),
         ("SMTP_URL", smtp_url),
-    ]
+    ];
+    let set = set
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.clone()));
+    addresses.into_iter().chain(set).collect()
 }
 
 /// Registers users, logs them in, and places one order for each. After that, the order service knows them and the key

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) callers: usize,
     pub(crate) per_second: u32,
     pub(crate) request_ids: bool,
+    /// Settings of our services.
+    pub(crate) set: Vec<ours::Setting>,
     pub(crate) systems: Vec<Kind>,
 }
 
@@ -84,7 +86,7 @@ pub(crate) async fn run(plan: &Plan, servers: &Servers) -> Result<Vec<Round>> {
 
 async fn one(plan: &Plan, servers: &Servers, kind: Kind, number: usize) -> Result<Round> {
     let mut system = match kind {
-        Kind::Ours => ours::start(servers, plan.users).await?,
+        Kind::Ours => ours::start(servers, plan.users, &plan.set).await?,
         Kind::Floor => floor::start(servers).await?,
     };
     system.target.request_ids = plan.request_ids;

@@ -75,9 +75,9 @@ async fn create_user_stays_within_its_round_trips() {
 async fn place_order_stays_within_its_round_trips() {
     let orders = Orders::start().await;
     let limits = Limits {
-        round_trips: 6,
+        round_trips: 5,
         pings_after: 1,
-        statements: 4,
+        statements: 3,
     };
     let counted = orders
         .trips
@@ -87,9 +87,9 @@ async fn place_order_stays_within_its_round_trips() {
         .await;
     counted.assert_within("PlaceOrder", limits);
     let limits = Limits {
-        round_trips: 7,
+        round_trips: 6,
         pings_after: 1,
-        statements: 5,
+        statements: 4,
     };
     let counted = orders
         .trips

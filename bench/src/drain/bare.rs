@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use lapin::options::QueueDeleteOptions;
+use lapin::options::{QueueDeleteOptions, QueuePurgeOptions};
 use prost::Message as _;
 use sea_orm::sqlx::PgPool;
 use url::Url;
@@ -33,6 +33,14 @@ pub(crate) async fn publish(
         .queue_delete(QUEUE.into(), QueueDeleteOptions::default());
     deleting.await?;
     published
+}
+
+/// Removes the messages of `queue`.
+pub(super) async fn purge(host: &Url, queue: &str) -> Result<()> {
+    let link = broker::connect(host).await?;
+    let options = QueuePurgeOptions::default();
+    link.channel.queue_purge(queue.into(), options).await?;
+    Ok(())
 }
 
 async fn publish_on(link: &Link, event: &Template, rows: u64, limit: Duration) -> Result<u64> {

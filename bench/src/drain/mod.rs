@@ -1,14 +1,15 @@
 //! Backlogs: how fast the relay publishes the events of an outbox, and how fast a consumer handles the messages of its queue.
 //!
 //! SQL writes the relay's backlog into the outbox. The events that the relay publishes are the queue's backlog. Each rate is
-//! compared with its upper bound: lapin alone with 500 outstanding confirms, and one statement for each 100 events.
+//! compared with its upper bound: lapin alone with 500 outstanding confirms, and one statement for each 100 events. Then the
+//! inbox holds as many events that are due, on PostgreSQL and on SQLite: their rate is compared with that of the queue.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use sea_orm::sqlx::{self, PgPool};
 use serde::Serialize;
-use testkit::{Database, VirtualHost};
+use testkit::{Database, StoreKind, VirtualHost};
 
 use crate::ours;
 use crate::servers::Servers;
@@ -17,9 +18,12 @@ use crate::{floor, machine};
 use scenarios::program::{self, Program};
 
 mod bare;
+mod consumer;
+mod held;
 mod seed;
 mod table;
 
+use self::consumer::Consumer;
 pub(crate) use self::seed::Template;
 pub(crate) use self::table::markdown;
 
@@ -32,7 +36,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(2);
 const MAIL_TIMEOUT: &str = "10m";
 
 const PENDING: &str = "SELECT count(*) FROM angarium_outbox WHERE held_until IS NULL";
-const MAILS: &str = "SELECT count(*) FROM notification WHERE correlation_id = 'backlog'";
 
 #[derive(clap::Args, Clone, Serialize)]
 pub(crate) struct Settings {
@@ -63,14 +66,23 @@ pub(crate) struct Measured {
     pub(crate) bare_publisher: Drained,
     pub(crate) inbox: Drained,
     pub(crate) bare_inbox: Drained,
+    /// Events that the inbox holds.
+    pub(crate) held: Drained,
+    /// The same on SQLite: from the queue, and held.
+    pub(crate) inbox_sqlite: Drained,
+    pub(crate) held_sqlite: Drained,
     /// Lost or duplicated effects; empty if there are none.
     pub(crate) wrong: String,
 }
 
-pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
+pub(crate) async fn run(
+    settings: &Settings,
+    build: &'static str,
+    set: &[ours::Setting],
+) -> Result<Measured> {
     let servers = Servers::start().await?;
     let limit = Duration::from_secs(settings.limit_seconds);
-    let backlog = Backlog::prepare(&servers).await?;
+    let backlog = Backlog::prepare(&servers, set).await?;
     let event = seed::Template::new(&backlog.user_id)?;
 
     eprintln!("writing {} events into the outbox", settings.rows);
@@ -79,10 +91,42 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
     eprintln!("the relay has published {published}");
     let host = backlog.virtual_host.url();
     let bare_publisher = timed(bare::publish(host, &event, published, limit)).await?;
-    let inbox = backlog.inbox(published, limit).await?;
+    let postgres = Consumer::at(backlog.databases[consumer::SERVICE].url()).await?;
+    let inbox = postgres.fresh(&backlog, published, limit).await?;
     eprintln!("the inbox has taken {}", inbox.events);
+    // What it had no time for must not come beside the held events.
+    bare::purge(host, held::CONSUMER).await?;
+    sqlx::query("TRUNCATE angarium_outbox")
+        .execute(&backlog.orders)
+        .await?;
     let bare_inbox = bare_inbox(&servers, &event, published, limit).await?;
-    let wrong = backlog.judge(published, inbox.events == published).await?;
+    let held = postgres.held(&backlog, &event, published, limit).await?;
+    eprintln!("{} held events are handled", held.events);
+
+    // The same once more, for a consumer on SQLite.
+    let file = Database::create(StoreKind::Sqlite).await;
+    let sqlite = Consumer::beside(&postgres, &backlog, file.url()).await?;
+    event.fill(&backlog.orders, published).await?;
+    let (_, again) = backlog.relay(published, limit).await?;
+    let inbox_sqlite = sqlite.fresh(&backlog, again, limit).await?;
+    bare::purge(host, held::CONSUMER).await?;
+    let held_sqlite = sqlite.held(&backlog, &event, again, limit).await?;
+    eprintln!(
+        "SQLite: {} and {} held events",
+        inbox_sqlite.events, held_sqlite.events
+    );
+
+    let parts = [
+        (&postgres, seed::CORRELATION, &inbox, published),
+        (&postgres, held::CORRELATION, &held, published),
+        (&sqlite, seed::CORRELATION, &inbox_sqlite, again),
+        (&sqlite, held::CORRELATION, &held_sqlite, again),
+    ];
+    let mut wrong = Vec::new();
+    for (consumer, correlation, drained, all) in parts {
+        let expected = (drained.events == all).then_some(all);
+        wrong.extend(consumer.judge(correlation, expected).await?);
+    }
     Ok(Measured {
         build,
         machine: machine::description(),
@@ -92,7 +136,10 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
         bare_publisher,
         inbox,
         bare_inbox,
-        wrong,
+        held,
+        inbox_sqlite,
+        held_sqlite,
+        wrong: wrong.join(", "),
     })
 }
 
@@ -100,15 +147,15 @@ pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Meas
 /// known.
 pub(crate) struct Backlog {
     pub(crate) orders: PgPool,
-    mails: PgPool,
     pub(crate) user_id: String,
     databases: Vec<Database>,
     pub(crate) virtual_host: VirtualHost,
+    set: Vec<ours::Setting>,
 }
 
 impl Backlog {
-    pub(crate) async fn prepare(servers: &Servers) -> Result<Self> {
-        let system = ours::start(servers, 1).await?;
+    pub(crate) async fn prepare(servers: &Servers, set: &[ours::Setting]) -> Result<Self> {
+        let system = ours::start(servers, 1, set).await?;
         let user_id = sqlx::query_scalar("SELECT user_id FROM orders LIMIT 1")
             .fetch_one(&system.databases.orders)
             .await?;
@@ -121,10 +168,10 @@ impl Backlog {
         }
         Ok(Self {
             orders: system.databases.orders,
-            mails: system.databases.mails,
             user_id,
             databases: system.places.databases,
             virtual_host: system.places.virtual_host,
+            set: set.to_vec(),
         })
     }
 
@@ -145,47 +192,23 @@ impl Backlog {
         Ok((drained, published))
     }
 
-    /// Starts the notification service. Its mail server never answers, so that no mail is sent meanwhile.
-    async fn inbox(&self, rows: u64, limit: Duration) -> Result<Drained> {
-        let sink = Sink::start(Manner::Silent).await?;
-        let mut program = self.start(2, &sink).await?;
-        let drained = timed(async {
-            let taken = async || count(&self.mails, MAILS).await;
-            until(&mut program, rows, limit, taken).await
-        })
-        .await?;
-        // Its mails stay in flight, so an orderly shutdown would not end.
-        drop(program);
-        Ok(drained)
-    }
-
     /// The service with this index in [`ours::SERVICES`].
     pub(crate) async fn start(&self, service: usize, sink: &Sink) -> Result<Program> {
+        self.start_on(service, self.databases[service].url(), sink)
+            .await
+    }
+
+    /// As [`start`](Self::start), on another database.
+    async fn start_on(&self, service: usize, database: &str, sink: &Sink) -> Result<Program> {
         let [address] = program::free_addresses()?;
         let name = ours::SERVICES[service];
-        let database = self.databases[service].url().to_owned();
+        let database = database.to_owned();
         let amqp = self.virtual_host.url().to_string();
-        let mut environment = ours::environment(address, database, amqp, sink.url());
+        let mut environment = ours::environment(address, database, amqp, sink.url(), &self.set);
         environment.push(("SMTP_TIMEOUT", MAIL_TIMEOUT.to_owned()));
         let mut program = Program::start(name, &program::beside(name)?, &[""; 0], &environment)?;
         program.serving(address).await?;
         Ok(program)
-    }
-
-    /// Checks that no event has more than one mail row, and that each published event has one if the inbox took all of them.
-    async fn judge(&self, published: u64, complete: bool) -> Result<String> {
-        let mails = count(&self.mails, MAILS).await?;
-        let distinct =
-            "SELECT count(DISTINCT event_id) FROM notification WHERE correlation_id = 'backlog'";
-        let distinct = count(&self.mails, distinct).await?;
-        let mut wrong = Vec::new();
-        if mails > distinct {
-            wrong.push(format!("{} mail rows are duplicates", mails - distinct));
-        }
-        if complete && distinct != published {
-            wrong.push(format!("{published} events have {distinct} mail rows"));
-        }
-        Ok(wrong.join(", "))
     }
 }
 

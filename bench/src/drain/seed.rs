@@ -11,6 +11,11 @@ use uuid::Uuid;
 /// A placeholder for an order's id, with the same length.
 const PLACEHOLDER: &str = "00000000-0000-0000-0000-000000000000";
 
+/// The correlation id of the events that are pending.
+pub(super) const CORRELATION: &str = "backlog";
+/// The correlation id of the events that were published before.
+const PAST: &str = "past";
+
 const SKUS: [&str; 3] = ["TEA-1", "CUP-2", "POT-3"];
 
 /// In one statement. Each id begins with the time, as those of the services do, so an index gets new entries side by
@@ -18,7 +23,7 @@ const SKUS: [&str; 3] = ["TEA-1", "CUP-2", "POT-3"];
 const FILL: &str = "
 INSERT INTO angarium_outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id, aggregate_version,
                              payload, correlation_id, created_at)
-SELECT event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order_id, 'UTF8') || $6, 'backlog', now()
+SELECT event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order_id, 'UTF8') || $6, $7, now()
 FROM (SELECT overlay(gen_random_uuid()::text placing time from 1 for 13)::uuid AS event_id,
              overlay(gen_random_uuid()::text placing time from 1 for 13) AS order_id
       FROM (SELECT overlay(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + number / 10), 12, '0')
@@ -29,7 +34,7 @@ FROM (SELECT overlay(gen_random_uuid()::text placing time from 1 for 13)::uuid A
 const FILL_HISTORY: &str = "
 INSERT INTO angarium_outbox_history (sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
                                      aggregate_id, aggregate_version, payload, correlation_id, created_at, published_at)
-SELECT number, event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order_id, 'UTF8') || $6, 'past', now(), now()
+SELECT number, event_id, $2, $3, false, $4, 'order', order_id, 1, $5 || convert_to(order_id, 'UTF8') || $6, $7, now(), now()
 FROM (SELECT number, overlay(gen_random_uuid()::text placing time from 1 for 13)::uuid AS event_id,
              overlay(gen_random_uuid()::text placing time from 1 for 13) AS order_id
       FROM (SELECT number, overlay(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - number / 10), 12, '0')
@@ -70,18 +75,24 @@ impl Template {
 
     /// Writes `rows` events that wait to be published.
     pub(crate) async fn fill(&self, orders: &PgPool, rows: u64) -> Result<()> {
-        self.write(FILL, orders, rows).await?;
+        self.write(FILL, CORRELATION, orders, rows).await?;
         // A real backlog grows slowly, and autovacuum keeps up with it; so vacuum here.
         settle(orders, "VACUUM (ANALYZE) angarium_outbox").await
     }
 
     /// Writes `rows` events that were published.
     pub(crate) async fn fill_history(&self, orders: &PgPool, rows: u64) -> Result<()> {
-        self.write(FILL_HISTORY, orders, rows).await?;
+        self.write(FILL_HISTORY, PAST, orders, rows).await?;
         settle(orders, "VACUUM (ANALYZE) angarium_outbox_history").await
     }
 
-    async fn write(&self, statement: &'static str, orders: &PgPool, rows: u64) -> Result<()> {
+    async fn write(
+        &self,
+        statement: &'static str,
+        correlation: &str,
+        orders: &PgPool,
+        rows: u64,
+    ) -> Result<()> {
         sqlx::query(statement)
             .bind(i64::try_from(rows)?)
             .bind(OrderPlaced::EXCHANGE)
@@ -89,6 +100,7 @@ impl Template {
             .bind(OrderPlaced::full_name())
             .bind(&self.before)
             .bind(&self.after)
+            .bind(correlation)
             .execute(orders)
             .await?;
         Ok(())

@@ -20,6 +20,17 @@ pub(crate) fn markdown(measured: &Measured) -> String {
         ("lapin alone, window 500", &measured.bare_publisher, None),
         ("inbox", &measured.inbox, Some(&measured.bare_inbox)),
         ("statements of 100 events alone", &measured.bare_inbox, None),
+        (
+            "held events, to the inbox",
+            &measured.held,
+            Some(&measured.inbox),
+        ),
+        ("inbox, SQLite", &measured.inbox_sqlite, None),
+        (
+            "held events, SQLite, to its inbox",
+            &measured.held_sqlite,
+            Some(&measured.inbox_sqlite),
+        ),
     ];
     for (title, part, bound) in parts {
         let ratio = bound.map_or("–".to_owned(), |bound| {

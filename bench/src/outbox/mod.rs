@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::drain::{Backlog, Template};
 use crate::floor::broker;
 use crate::machine;
+use crate::ours;
 use crate::servers::Servers;
 use crate::sink::{Manner, Sink};
 use scenarios::program::Program;
@@ -78,11 +79,15 @@ pub(crate) struct Measured {
     pub(crate) wrong: String,
 }
 
-pub(crate) async fn run(settings: &Settings, build: &'static str) -> Result<Measured> {
+pub(crate) async fn run(
+    settings: &Settings,
+    build: &'static str,
+    set: &[ours::Setting],
+) -> Result<Measured> {
     let servers = Servers::start().await?;
-    let mut empty = Place::prepare(&servers, "empty tables").await?;
-    let mut large = Place::prepare(&servers, "large tables").await?;
-    let mut old = Place::prepare(&servers, "old snapshot").await?;
+    let mut empty = Place::prepare(&servers, set, "empty tables").await?;
+    let mut large = Place::prepare(&servers, set, "large tables").await?;
+    let mut old = Place::prepare(&servers, set, "old snapshot").await?;
 
     eprintln!("the large history gets {} events", settings.history);
     let fill = large
@@ -122,8 +127,8 @@ struct Place {
 }
 
 impl Place {
-    async fn prepare(servers: &Servers, name: &'static str) -> Result<Self> {
-        let backlog = Backlog::prepare(servers).await?;
+    async fn prepare(servers: &Servers, set: &[ours::Setting], name: &'static str) -> Result<Self> {
+        let backlog = Backlog::prepare(servers, set).await?;
         let event = Template::new(&backlog.user_id)?;
         backlog.orders.execute(EMPTY).await?;
         Ok(Self {

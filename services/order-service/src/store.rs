@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 
+use sea_orm::sea_query::{CommonTableExpression, Query};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    Select,
 };
 use uuid::Uuid;
 
@@ -22,18 +24,25 @@ pub mod settling;
 mod state;
 pub mod users;
 
+/// Writes the order and its lines, on PostgreSQL in one round trip.
 pub async fn insert_order(db: &impl ConnectionTrait, order: &Order) -> Result<(), DbErr> {
-    orders::Entity::insert(orders::row(order).into_active_model())
-        .exec_without_returning(db)
-        .await?;
+    let row = orders::row(order).into_active_model();
     let lines = order
         .lines
         .iter()
         .zip(0..)
-        .map(|(line, position)| order_line::row(order.id, position, line));
-    order_line::Entity::insert_many(lines.map(sea_orm::IntoActiveModel::into_active_model))
-        .exec_without_returning(db)
-        .await?;
+        .map(|(line, position)| order_line::row(order.id, position, line).into_active_model());
+    let row = orders::Entity::insert(row).into_query();
+    let lines = order_line::Entity::insert_many(lines).into_query();
+    if db.get_database_backend() == DbBackend::Postgres {
+        let mut placed = CommonTableExpression::new();
+        placed.table_name("placed").query(row);
+        db.execute(&Query::with().cte(placed).to_owned().query(lines))
+            .await?;
+    } else {
+        db.execute(&row).await?;
+        db.execute(&lines).await?;
+    }
     Ok(())
 }
 
