@@ -37,6 +37,9 @@ done
 keep secret-key "$(random)"
 keep mail-sealing-key "$(random)"
 keep grafana-admin "$(random)"
+# HAProxy's list of users who may see the page of the mails.
+keep mail-page "userlist people
+    user mails insecure-password $(random)"
 # Not random: the mail server's URL, which contains a password for a real server.
 keep smtp-url 'smtp://maildev:1025?tls=none'
 

@@ -20,6 +20,7 @@ from courier.session import Session
 from angarium.order.v1.order_pb2 import Order, OrderLine, OrderState
 from angarium.order.v1.order_service_pb2 import (
     CancelOrderRequest,
+    GetOrderRequest,
     PlaceOrderRequest,
     WatchOrderRequest,
 )
@@ -29,6 +30,7 @@ from google.type.money_pb2 import Money
 PASSWORD = "correct horse battery staple"
 # The length of one stream before the next one; an order may take days.
 WATCH = 30 * 60.0
+FINAL = (OrderState.ORDER_STATE_SHIPPED, OrderState.ORDER_STATE_CANCELLED)
 GOES_ON = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -104,10 +106,25 @@ def watch(connection: Connection, session: Session, order_id: str) -> Iterator[O
             refusal = Refusal.of(error)
             if refusal.reason == "TOKEN_EXPIRED":
                 session.refresh()
+            elif refusal.reason == "EMAIL_NOT_VERIFIED":
+                # Only users with a verified address are told of changes. Others ask.
+                order = get(connection, session, order_id)
+                if order.etag != seen:
+                    seen = order.etag
+                    yield order
+                if order.state in FINAL:
+                    return
             elif refusal.code not in GOES_ON:
                 raise
             # A server that shuts down gives a retry delay; the network gives none.
             time.sleep(refusal.retry_after.total_seconds() if refusal.retry_after else 1)
+
+
+def get(connection: Connection, session: Session, order_id: str) -> Order:
+    request = GetOrderRequest(order_id=order_id)
+    return session.call(
+        lambda metadata: connection.orders.GetOrder(request, metadata=metadata, timeout=DEADLINE)
+    ).order
 
 
 def cancel(connection: Connection, session: Session, order: Order) -> None:

@@ -109,6 +109,7 @@ fn every_container_has_no_rights_nothing_to_write_on_and_limits() {
         assert!(!user.starts_with("0") && user != "root", "{name} is root");
         assert!(container["pids_limit"].as_u64().unwrap() > 0, "{name}");
         assert!(container["mem_limit"].is_string(), "{name}");
+        assert!(container["cpus"].as_f64().unwrap() > 0.0, "{name}");
         assert!(
             container["logging"]["options"]["max-size"].is_string(),
             "{name}"
@@ -175,7 +176,7 @@ fn only_grpc_and_two_web_pages_are_published_on_loopback() {
     let expected = [
         ("gateway", ports.as_str()),
         ("grafana", "3000"),
-        ("maildev", "1080"),
+        ("mail-page", "1080"),
     ];
     let expected = expected.map(|(name, ports)| (name.to_owned(), ports.to_owned()));
     assert_eq!(published, BTreeMap::from(expected));
@@ -247,6 +248,43 @@ fn secrets_are_only_in_files_that_one_command_creates() {
         sent.collect::<Vec<_>>(),
         ["!deploy/gateway"],
         "the build context"
+    );
+}
+
+/// Without a limit one client takes every place of a replica.
+#[test]
+fn the_gateway_limits_each_client() {
+    let gateway = read("deploy/gateway/haproxy.cfg");
+    let frontends: Vec<&str> = gateway
+        .split("\n\n")
+        .filter(|section| section.contains("frontend "))
+        .collect();
+    assert_eq!(frontends.len(), SERVICES.len());
+    for frontend in frontends {
+        for limit in [
+            "tcp-request connection track-sc0 src table clients",
+            "tcp-request connection reject if { sc0_conn_cur gt ",
+            "http-request deny deny_status 429 if { sc0_http_req_rate gt ",
+        ] {
+            assert!(frontend.contains(limit), "{limit} is not in {frontend}");
+        }
+    }
+    let refusal = read("deploy/gateway/too-often.http");
+    assert!(refusal.contains("grpc-status: 8\r\n"), "{refusal}");
+}
+
+/// Mails hold codes.
+#[test]
+fn the_page_of_the_mails_needs_a_password() {
+    let containers = containers();
+    assert!(containers["maildev"].get("ports").is_none());
+    let page = &containers["mail-page"];
+    let started = strings(&page["entrypoint"]).join(" ");
+    assert!(started.contains("/run/secrets/mail-page"), "{started}");
+    let config = read("deploy/gateway/mails.cfg");
+    assert!(
+        config.contains("http-request auth realm mails unless is_known or asks_for_health"),
+        "{config}"
     );
 }
 

@@ -77,6 +77,8 @@ impl Project {
             scenarios.args([name, format!("127.0.0.1:{port}").as_str()]);
         }
         scenarios
+            .arg("--mail-page")
+            .arg(self.secrets.path().join("mail-page"))
             .args(["--admin", ADMIN, "--", "docker"])
             .args(compose_args());
         Ok(test::code(process::run(&mut scenarios, stop)?))

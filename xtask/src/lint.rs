@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::stop::Stop;
-use crate::{buf, contracts, overlay, process, workspace};
+use crate::{advisories, buf, contracts, overlay, process, workspace};
 
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     let mut failed = Vec::new();
@@ -25,13 +25,15 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     if !overlay::check()? {
         failed.push("overlay of the fault runs");
     }
-    // Only if it is installed, because it is a separate program that takes minutes to build. Advisories are not checked
-    // here, because their database needs the network.
+    // Only if it is installed, because it is a separate program that takes minutes to build.
     if has_deny() {
         let mut deny = Command::new("cargo-deny");
         deny.args(["--locked", "check", "bans", "licenses", "sources"]);
         if !passes("cargo deny", deny.current_dir(workspace::root()), stop)? {
             failed.push("cargo deny");
+        }
+        if !advisories::check(stop)? {
+            failed.push("advisories");
         }
     } else {
         eprintln!("xtask: cargo-deny is not installed, skipping it (cargo install cargo-deny)");

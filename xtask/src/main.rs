@@ -11,6 +11,7 @@
     reason = "a command-line tool prints its output"
 )]
 
+mod advisories;
 mod bench;
 mod buf;
 mod clients;

@@ -15,7 +15,7 @@ const TESTS: [&str; 3] = ["outside::", "examples::", "buf_curl::"];
 
 #[derive(clap::Args)]
 pub(crate) struct Outside {
-    /// Tests whose names contain one of these, as in `cargo xtask outside ghz in_java`; without it, all of them
+    /// Only tests with one of these texts in their name, as in `cargo xtask outside ghz in_java`; by default all tests
     #[arg(value_name = "NAME")]
     names: Vec<OsString>,
 }

@@ -113,6 +113,16 @@ func follow(ctx context.Context, connection *courier.Connection, session *courie
 		switch {
 		case refusal.Reason == "TOKEN_EXPIRED":
 			err = session.Refresh(ctx)
+		case refusal.Reason == "EMAIL_NOT_VERIFIED":
+			// Only users with a verified address are told of changes. Others ask.
+			var order *orderv1.Order
+			if order, err = get(ctx, connection, session, orderID); err != nil {
+				return err
+			}
+			if err = once(order); err != nil || isFinal(order) {
+				return err
+			}
+			err = refusal.Wait(ctx, time.Second)
 		case refusal.Code == codes.Unavailable || refusal.Code == codes.DeadlineExceeded:
 			// A server that shuts down gives a retry delay; the network gives none.
 			err = refusal.Wait(ctx, time.Second)
@@ -144,6 +154,17 @@ func stream(ctx context.Context, connection *courier.Connection, session *courie
 			return err
 		}
 	}
+}
+
+func get(ctx context.Context, connection *courier.Connection, session *courier.Session, orderID string) (*orderv1.Order, error) {
+	return courier.Call(ctx, session, func(ctx context.Context) (*orderv1.Order, error) {
+		answer, err := connection.Orders.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: orderID})
+		return answer.GetOrder(), err
+	})
+}
+
+func isFinal(order *orderv1.Order) bool {
+	return order.State == orderv1.OrderState_ORDER_STATE_SHIPPED || order.State == orderv1.OrderState_ORDER_STATE_CANCELLED
 }
 
 func cancel(ctx context.Context, connection *courier.Connection, session *courier.Session, order *orderv1.Order) error {

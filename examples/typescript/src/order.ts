@@ -14,6 +14,7 @@ import { Session } from "./session.js";
 const PASSWORD = "correct horse battery staple";
 // The length of one stream before the next one; an order may take days.
 const WATCH_MS = 30 * 60 * 1000;
+const FINAL = [OrderState.SHIPPED, OrderState.CANCELLED];
 
 async function main(): Promise<void> {
   const connection = connect(process.env);
@@ -80,6 +81,16 @@ async function* watch(
       const refusal = refusalOf(error);
       if (refusal.reason === "TOKEN_EXPIRED") {
         await session.refresh();
+      } else if (refusal.reason === "EMAIL_NOT_VERIFIED") {
+        // Only users with a verified address are told of changes. Others ask.
+        const order = await get(connection, session, orderId);
+        if (order.etag !== seen) {
+          seen = order.etag;
+          yield order;
+        }
+        if (FINAL.includes(order.state)) {
+          return;
+        }
       } else if (refusal.code !== Code.Unavailable && refusal.code !== Code.DeadlineExceeded) {
         throw error;
       }
@@ -87,6 +98,16 @@ async function* watch(
       await sleep(refusal.retryAfterMs ?? 1000);
     }
   }
+}
+
+async function get(connection: Connection, session: Session, orderId: string): Promise<Order> {
+  const { order } = await session.call((options) =>
+    connection.orders.getOrder({ orderId }, options),
+  );
+  if (!order) {
+    throw new Error("the answer holds no order");
+  }
+  return order;
 }
 
 async function cancel(connection: Connection, session: Session, order: Order): Promise<void> {

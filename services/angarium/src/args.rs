@@ -95,6 +95,14 @@ impl runtime::Settings for Args {
 
     fn check(self, problems: &mut Problems) -> Option<Config> {
         let (mut common, data_dir) = (self.common, self.data_dir);
+        if data_dir.to_str().is_none() {
+            let given = data_dir.to_string_lossy();
+            problems.add(
+                "DATA_DIR",
+                &given,
+                "a path in UTF-8, which is all that SQLite opens",
+            );
+        }
         let mut command = self.command.unwrap_or(Command::Serve);
         if let Command::Topology(Topology::Export(export)) = &mut command {
             export.prefix.clone_from(&common.broker.amqp_prefix);

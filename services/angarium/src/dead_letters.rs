@@ -3,11 +3,10 @@
 //! It works on the databases, while the services run or not. A decision changes a row; the service acts on it within
 //! half a minute, or at its next start. Sensitive fields are not shown.
 
-use std::io::Write as _;
-
 use anyhow::{Context as _, ensure};
 use messaging::Store;
 use messaging::dead_letters::{DeadLetter, DeadLetters};
+use runtime::run::answer;
 
 use crate::args::Config;
 use crate::registry;
@@ -18,7 +17,7 @@ pub mod command;
 mod text;
 
 use command::{Command, Place, Replay, Why};
-use text::{PAGE, or_none, time};
+use text::{PAGE, or_none, plain, time};
 
 /// Executes the command, and prints the result.
 ///
@@ -43,7 +42,7 @@ pub async fn run(config: &Config, command: &Command) -> anyhow::Result<()> {
             format!("{event_id} discarded")
         }
     };
-    writeln!(std::io::stdout(), "{said}").context("cannot write the output")
+    answer(&said)
 }
 
 impl Place {
@@ -88,7 +87,11 @@ async fn list(dead_letters: &DeadLetters) -> anyhow::Result<String> {
 }
 
 fn line(letter: &DeadLetter) -> String {
-    let state = if letter.skipped { "skipped" } else { "dead" };
+    let state = match letter {
+        letter if letter.discarded => "discarded",
+        letter if letter.skipped => "skipped",
+        _ => "dead",
+    };
     let at = time(letter.last_failed_at_ms.unwrap_or(letter.received_at_ms));
     let event_type = letter.event_type.as_deref().unwrap_or("(no type)");
     let cause = letter.cause.as_deref().unwrap_or("unknown type");
@@ -96,15 +99,21 @@ fn line(letter: &DeadLetter) -> String {
         0 => String::new(),
         blocks => format!("; {blocks} waiting behind it"),
     };
-    format!(
+    plain(&format!(
         "{at}  {}  {state}  {event_type}  {cause}{blocks}",
         letter.event_id
-    )
+    ))
 }
 
 async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<String> {
-    let letter = dead_letters.find(event_id).await?;
-    let letter = letter.with_context(|| no_such(event_id))?;
+    let decisions = dead_letters.decisions(event_id).await?;
+    let decisions = decisions.iter().map(audit::about);
+    let Some(letter) = dead_letters.find(event_id).await? else {
+        ensure!(decisions.len() > 0, no_such(event_id));
+        let gone = format!("{event_id} is no dead letter any more");
+        let lines: Vec<String> = [gone].into_iter().chain(decisions).collect();
+        return Ok(lines.join("\n"));
+    };
     let version = letter.aggregate_version.map(|version| version.to_string());
     let mut lines = vec![
         line(&letter),
@@ -135,8 +144,8 @@ async fn show(dead_letters: &DeadLetters, event_id: &str) -> anyhow::Result<Stri
     ];
     let headers = letter.message.headers.iter();
     lines.extend(headers.map(|(name, value)| format!("header       {name}: {value}")));
-    let decisions = dead_letters.decisions(event_id).await?;
-    lines.extend(decisions.iter().map(audit::about));
+    lines.extend(decisions);
+    let lines: Vec<String> = lines.iter().map(|line| plain(line)).collect();
     Ok(lines.join("\n"))
 }
 

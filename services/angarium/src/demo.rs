@@ -3,12 +3,12 @@
 //! It starts the system as `serve` does, but with a separate folder and ports, so that both can run at the same time. A
 //! missing effect is an error.
 
-#![expect(clippy::print_stdout, reason = "this command prints a timeline")]
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
+use anyhow::Context as _;
 use runtime::Shutdown;
+use runtime::run::answer;
 
 use crate::args::Config;
 use crate::serve::stores;
@@ -34,17 +34,22 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
         .with_listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
 
     let begun = Instant::now();
-    let system = System::build(&config).await?;
+    let building = System::build(&config);
+    let building = shutdown.soft.run_until_cancelled(building).await;
+    let system = building.context("the demo was interrupted")??;
     let addresses = system.addresses();
-    println!(
-        "Angarium on {}, started in {} ms\n",
+    let took = begun.elapsed().as_millis();
+    answer(&format!(
+        "Angarium on {}, started in {took} ms\n",
         stores(&config),
-        begun.elapsed().as_millis()
-    );
+    ))?;
 
     let scenario = async {
         let played = Story::connect(&addresses, Mailbox::in_folder(&mails))?
-            .run(|step| println!("{step}"))
+            .run(|step| {
+                // The scenario continues without a reader.
+                let _ = answer(&step.to_string());
+            })
             .await;
         shutdown.trigger();
         played
@@ -52,9 +57,8 @@ pub async fn demo(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> 
     let (played, ran) = tokio::join!(scenario, system.run(shutdown.clone()));
     played?;
     ran?;
-    println!(
+    answer(&format!(
         "\nAll steps were observed from outside. {}",
         config.own.mail
-    );
-    Ok(())
+    ))
 }

@@ -1,22 +1,14 @@
 //! The command `migrate`: migrates the schemas of all services, so that the services themselves need no right to do so.
 
-use anyhow::Context as _;
-use runtime::Shutdown;
-
 use crate::args::Config;
 use crate::registry::SERVICES;
 use crate::system::database;
 
-/// Migrates one service after the other, until `shutdown`.
+/// Migrates one service after the other.
 ///
 /// # Errors
 /// If a database cannot be reached or migrated. Earlier ones stay migrated, and the command can be repeated.
-pub async fn migrate(config: &Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let migrated = shutdown.soft.run_until_cancelled(migrate_all(config)).await;
-    migrated.context("the migration was interrupted")?
-}
-
-async fn migrate_all(config: &Config) -> anyhow::Result<()> {
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     for service in SERVICES {
         let definition = &service.definition;
         let database = database(config, definition.name);

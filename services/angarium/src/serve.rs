@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use runtime::Shutdown;
+use runtime::config::LogFormat;
 
 use crate::args::Config;
 use crate::system::{Addresses, System};
@@ -13,10 +14,17 @@ use crate::system::{Addresses, System};
 /// # Errors
 /// If a service cannot start, or fails.
 pub async fn serve(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let system = System::build(&config).await?;
-    let greeting = greeting(&config, &system.addresses())?;
-    // A closed stdout is no reason to stop.
-    let _ = writeln!(std::io::stdout(), "{greeting}");
+    let building = System::build(&config);
+    let Some(system) = shutdown.soft.run_until_cancelled(building).await else {
+        return Ok(());
+    };
+    let system = system?;
+    // With JSON, stdout is the log: each line is an object, and each service logs its address.
+    if config.telemetry.format == LogFormat::Human {
+        let greeting = greeting(&config, &system.addresses())?;
+        // A closed stdout is no reason to stop.
+        let _ = writeln!(std::io::stdout(), "{greeting}");
+    }
     system.run(shutdown).await
 }
 

@@ -95,9 +95,15 @@ impl System {
 pub(crate) async fn broker(config: &Config) -> anyhow::Result<Broker> {
     match &config.rabbitmq {
         Some(rabbitmq) => Ok(Broker::RabbitMq(rabbitmq.clone())),
-        None => Ok(Broker::Embedded(
-            Embedded::open(&config.data_dir.join("events.db")).await?,
-        )),
+        None => {
+            let folder = &config.data_dir;
+            std::fs::create_dir_all(folder).with_context(|| {
+                let folder = folder.display();
+                format!("the data folder {folder} cannot be made; choose another one with DATA_DIR")
+            })?;
+            let file = Embedded::open(&folder.join("events.db")).await?;
+            Ok(Broker::Embedded(file))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use messaging::Participant;
 use messaging::definitions::{Account, Definitions};
+use runtime::run::answer;
 
 use crate::args::Config;
 use crate::registry::SERVICES;
@@ -48,11 +49,11 @@ fn export(export: &Export) -> anyhow::Result<()> {
         );
     }
     let definitions = Definitions::new(&export.vhost, &export.prefix, &accounts);
-    let text = serde_json::to_string_pretty(&definitions)? + "\n";
+    let text = serde_json::to_string_pretty(&definitions)?;
     match &export.output {
-        Some(file) => replace(file, &text)
+        Some(file) => replace(file, &format!("{text}\n"))
             .with_context(|| format!("cannot write the definitions to {}", file.display())),
-        None => write!(std::io::stdout(), "{text}").context("cannot write the definitions"),
+        None => answer(&text),
     }
 }
 

@@ -45,7 +45,7 @@ impl Commands {
         let named = store::find(db, id, owner).await?;
         let named = named.ok_or_else(|| Error::no_notification(id, owner))?;
         let refused = |why| Err(Error::NotResendable { id, why });
-        if named.kind.code().is_some() {
+        if named.kind.row().code.is_some() {
             return refused(NotResendable::HoldsCode);
         }
         // Lock the recipient before the mails, in the same order as a deletion.
@@ -66,6 +66,8 @@ impl Commands {
             id: Uuid::now_v7(),
             email: recipient.email,
             original_id: Some(original.id),
+            // The caller wants this one.
+            suppressed: false,
             created_at_ms: ::store::now_ms(db).await?,
             correlation_id: cause.correlation_id.clone(),
             trace: trace::current(),
@@ -92,7 +94,7 @@ impl Commands {
     pub async fn update_preferences(
         &self,
         (user_id, is_own): (Uuid, bool),
-        (given, mask): (Given, &FieldMask),
+        (given, mask): (&Given, &FieldMask),
         etag: &str,
         call: Option<&Call>,
     ) -> Result<PreferencesMessage, Error> {

@@ -1,20 +1,20 @@
 //! Converts between domain and contract, for answers and events.
 
 use contracts::notification::v1::{
-    Notification as NotificationMessage, NotificationKind, NotificationState,
-    Preferences as PreferencesMessage,
+    Notification as NotificationMessage, NotificationState, Preferences as PreferencesMessage,
 };
 use runtime::etag;
 use service::time::timestamp;
 
-use crate::notification::{Kind, Notification, State};
-use crate::preferences::Preferences;
+use crate::kinds::Kind;
+use crate::notification::{Notification, State};
+use crate::preferences::{Given, Preferences};
 
 pub fn notification(notification: Notification) -> NotificationMessage {
     NotificationMessage {
         notification_id: notification.id.to_string(),
         user_id: notification.user_id.to_string(),
-        kind: kind(notification.kind).into(),
+        kind: notification.kind.row().proto.into(),
         state: state(notification.state).into(),
         recipient: notification.email,
         subject: notification.subject,
@@ -26,33 +26,32 @@ pub fn notification(notification: Notification) -> NotificationMessage {
             .original_id
             .map(|id| id.to_string())
             .unwrap_or_default(),
+        order_id: notification
+            .order_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
     }
 }
 
-pub fn kind(kind: Kind) -> NotificationKind {
-    match kind {
-        Kind::Welcome => NotificationKind::Welcome,
-        Kind::EmailVerification => NotificationKind::EmailVerification,
-        Kind::PasswordReset => NotificationKind::PasswordReset,
-        Kind::OrderPlaced => NotificationKind::OrderPlaced,
-        Kind::OrderConfirmed => NotificationKind::OrderConfirmed,
-        Kind::OrderShipped => NotificationKind::OrderShipped,
-        Kind::OrderCancelled => NotificationKind::OrderCancelled,
-        Kind::AccountDeleted => NotificationKind::AccountDeleted,
-    }
-}
-
+/// The preferences with all fields of [`Kind::refusable`].
 pub fn preferences(preferences: &Preferences) -> PreferencesMessage {
-    let wanted = preferences.wanted;
-    PreferencesMessage {
+    let mut message = PreferencesMessage {
         user_id: preferences.user_id.to_string(),
-        order_placed_mails: Some(wanted.order_placed),
-        order_confirmed_mails: Some(wanted.order_confirmed),
-        order_shipped_mails: Some(wanted.order_shipped),
-        order_cancelled_mails: Some(wanted.order_cancelled),
         etag: etag::of(preferences.version),
         update_time: preferences.updated_at_ms.map(timestamp),
+        ..PreferencesMessage::default()
+    };
+    for (kind, choice) in Kind::refusable() {
+        *(choice.value)(&mut message) = Some(preferences.wanted.includes(kind));
     }
+    message
+}
+
+/// What a request says about each kind.
+pub fn given(mut message: PreferencesMessage) -> Given {
+    let refusable = Kind::refusable();
+    let given = refusable.map(|(kind, choice)| (kind, *(choice.value)(&mut message)));
+    given.collect()
 }
 
 fn state(state: State) -> NotificationState {
@@ -60,5 +59,6 @@ fn state(state: State) -> NotificationState {
         State::Pending => NotificationState::Pending,
         State::Sent => NotificationState::Sent,
         State::Failed => NotificationState::Failed,
+        State::Suppressed => NotificationState::Suppressed,
     }
 }

@@ -20,6 +20,8 @@ pub enum Error {
     NotResendable { id: Uuid, why: NotResendable },
     #[error("the event's user_id is not a UUID")]
     NotAUser,
+    #[error("the mail cannot be written: {0}")]
+    Template(#[from] askama::Error),
     #[error(transparent)]
     Common(#[from] CommonError),
 }
@@ -94,8 +96,8 @@ impl From<Error> for Status {
                 message,
             ),
             Error::Common(error) => error.into(),
-            // Only events can name a user by an invalid id: here, it is a bug.
-            Error::NotAUser => {
+            // Only events can name a user by an invalid id, and cause mails: here, it is a bug.
+            Error::NotAUser | Error::Template(_) => {
                 tracing::error!(
                     "a call failed with an error that only events can cause: {message}"
                 );
@@ -111,9 +113,10 @@ impl From<Error> for HandlerError {
             // It may still arrive: events of different aggregates have no common order.
             Error::RecipientUnknown(_) | Error::NotificationNotFound(_) => Self::retry(error),
             Error::Common(error) => error.into(),
-            Error::NotAUser | Error::PermissionDenied | Error::NotResendable { .. } => {
-                Self::reject(error)
-            }
+            Error::NotAUser
+            | Error::Template(_)
+            | Error::PermissionDenied
+            | Error::NotResendable { .. } => Self::reject(error),
         }
     }
 }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::commands::Commands;
 use crate::error::Error;
-use crate::preferences::WRITABLE;
+use crate::preferences::writable;
 use crate::{convert, store};
 
 pub struct Notifications {
@@ -57,16 +57,22 @@ impl NotificationService for Notifications {
             "" => caller.owner(),
             user_id => Some(violations.uuid("user_id", user_id)),
         };
+        let order_id = match request.order_id.as_str() {
+            "" => None,
+            order_id => Some(violations.uuid("order_id", order_id)),
+        };
+        // Without an order as in the previous release, so that its tokens go on.
+        let about = order_id.map_or_else(String::new, |id| format!(" order_id={id}"));
         let page = Page::read(
             request.page_size,
             &request.page_token,
-            format!("ListNotifications user_id={owner:?}"),
+            format!("ListNotifications user_id={owner:?}{about}"),
             &self.tokens,
             &mut violations,
         );
         violations.into_result()?;
 
-        let found = store::list(self.store.connection(), owner, &page).await;
+        let found = store::list(self.store.connection(), owner, order_id, &page).await;
         let found = found.map_err(Error::from)?;
         let (notifications, next_page_token) = page.cut(found, |one| one.id, &self.tokens);
         let notifications = notifications
@@ -159,7 +165,7 @@ impl NotificationService for Notifications {
         );
         let paths = request.update_mask.as_ref();
         let paths = paths.map_or(&[][..], |mask| &mask.paths);
-        let mask = FieldMask::read(paths, &WRITABLE, &mut violations);
+        let mask = FieldMask::read(paths, &writable(), &mut violations);
         let call = Call::read(
             &caller.user_id.to_string(),
             "UpdatePreferences",
@@ -169,16 +175,12 @@ impl NotificationService for Notifications {
         );
         violations.into_result()?;
 
-        let given = [
-            wanted.order_placed_mails,
-            wanted.order_confirmed_mails,
-            wanted.order_shipped_mails,
-            wanted.order_cancelled_mails,
-        ];
+        let etag = wanted.etag.clone();
+        let given = convert::given(wanted);
         let owner = (user_id, user_id == caller.user_id);
         let preferences = self
             .commands
-            .update_preferences(owner, (given, &mask), &wanted.etag, call.as_ref())
+            .update_preferences(owner, (&given, &mask), &etag, call.as_ref())
             .await?;
         Ok(Response::new(UpdatePreferencesResponse {
             preferences: Some(preferences),

@@ -19,6 +19,7 @@ pub mod error;
 pub mod events;
 pub mod failure;
 pub mod grpc;
+pub mod kinds;
 pub mod mail;
 pub mod mailer;
 pub mod migrations;

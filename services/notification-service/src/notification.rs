@@ -4,50 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use mail_codes::Purpose;
 use messaging::trace::TraceContext;
 use uuid::Uuid;
 
 use crate::failure::Failure;
+use crate::kinds::Kind;
 
 /// The version of every event of a notification: only its final outcome is published.
 pub const VERSION: i64 = 1;
-
-/// The subject matter of a mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Welcome,
-    EmailVerification,
-    PasswordReset,
-    OrderPlaced,
-    OrderConfirmed,
-    OrderShipped,
-    OrderCancelled,
-    AccountDeleted,
-}
-
-impl Kind {
-    /// The kinds of this release. A later release, before a rollback, may have written others.
-    pub const ALL: [Self; 8] = [
-        Self::Welcome,
-        Self::EmailVerification,
-        Self::PasswordReset,
-        Self::OrderPlaced,
-        Self::OrderConfirmed,
-        Self::OrderShipped,
-        Self::OrderCancelled,
-        Self::AccountDeleted,
-    ];
-
-    /// The purpose of the code in such a mail, if it has one.
-    pub fn code(self) -> Option<Purpose> {
-        match self {
-            Self::EmailVerification => Some(Purpose::EmailVerification),
-            Self::PasswordReset => Some(Purpose::PasswordReset),
-            _ => None,
-        }
-    }
-}
 
 /// The state of delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +19,8 @@ pub enum State {
     Pending,
     Sent,
     Failed,
+    /// Not sent, because the user wants no such mails.
+    Suppressed,
 }
 
 /// A user as a recipient.
@@ -63,15 +29,6 @@ pub struct Recipient {
     pub user_id: Uuid,
     pub email: String,
     pub display_name: String,
-}
-
-/// The content of a mail, in both forms. [`CODE`](crate::templates::CODE) is the placeholder of a code.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content {
-    /// No personal data: subjects appear in lists and on lock screens.
-    pub subject: &'static str,
-    pub text: String,
-    pub html: String,
 }
 
 /// An encrypted code, as it came with its event. It is decrypted only while the outgoing mail is built.
@@ -97,6 +54,7 @@ pub struct Notification {
     pub failure: String,
     /// The original, if this is a copy.
     pub original_id: Option<Uuid>,
+    pub order_id: Option<Uuid>,
 }
 
 /// A notification to send.
@@ -112,6 +70,10 @@ pub struct Letter {
     pub html: String,
     pub code: Option<SealedCode>,
     pub original_id: Option<Uuid>,
+    /// The order that the mail is about.
+    pub order_id: Option<Uuid>,
+    /// Whether its user wants no such mails: then it is kept, and not sent.
+    pub suppressed: bool,
     pub created_at_ms: i64,
     pub correlation_id: String,
     /// Of the span that wrote the notification.

@@ -8,49 +8,48 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::kinds::MailEvent;
 use crate::mailer;
-use crate::notification::{Content, Kind, Letter, Recipient, SealedCode};
+use crate::notification::{Letter, Recipient, SealedCode};
 use crate::store::{self, recipients};
 use crate::templates::one_line;
 
-/// Writes the mail that `content` makes with the user's name, if the user has an account and wants it.
+/// Writes the mail of `event`, if the user has an account. A mail that the user does not want is kept as *suppressed* and
+/// not sent.
 ///
 /// # Errors
 /// *Retry* if the user is still unknown, *reject* if the id is invalid.
-pub async fn user(
+pub async fn mail<E: MailEvent>(
     transaction: &Transaction,
-    user_id: &str,
-    kind: Kind,
+    event: &E,
     delivered: &Delivered,
-    content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
-    let user_id = parse(user_id)?;
-    let Some((recipient, wanted)) = recipients::find_with_preferences(transaction, user_id).await?
-    else {
+    let user_id = parse(event.user_id())?;
+    let known = recipients::find_all_with_preferences(transaction, &[user_id]).await?;
+    let (recipient, wanted) = known
+        .get(&user_id)
+        .ok_or(Error::RecipientUnknown(user_id))?;
+    let Some(recipient) = recipient else {
         return Ok(());
     };
-    if !wanted.includes(kind) {
-        tracing::debug!(?kind, "the user wants no such mails");
-        return Ok(());
-    }
-    let content = content(&recipient.display_name);
-    enqueue(transaction, &recipient, kind, content, None, delivered).await?;
+    let letter = Letter {
+        suppressed: !wanted.includes(E::KIND),
+        ..letter(recipient, event, None, delivered)?
+    };
+    write(transaction, &[letter]).await?;
     Ok(())
 }
 
-/// Writes the mails that `content` makes for several events, in one statement. Deleted accounts get none.
+/// The handler of events that only cause a mail: writes the mails as [`mail`] does, in one statement.
 ///
 /// # Errors
 /// *Retry* if one of the users is still unknown, *reject* if an id is invalid.
-pub async fn users<E>(
+pub async fn mails<E: MailEvent>(
     transaction: &Transaction,
-    events: &[Received<'_, E>],
-    kind: Kind,
-    user_id: impl Fn(&E) -> Result<Uuid, Error>,
-    content: impl Fn(&str, &E) -> Content,
+    events: Vec<Received<'_, E>>,
 ) -> Result<(), HandlerError> {
-    let ids: Result<Vec<Uuid>, Error> = events.iter().map(|it| user_id(&it.event)).collect();
-    let ids = ids?;
+    let ids = events.iter().map(|it| parse(it.event.user_id()));
+    let ids: Vec<Uuid> = ids.collect::<Result<_, Error>>()?;
     let known = recipients::find_all_with_preferences(transaction, &ids).await?;
     let mut letters = Vec::with_capacity(events.len());
     for (received, user_id) in events.iter().zip(ids) {
@@ -60,18 +59,13 @@ pub async fn users<E>(
         let Some(recipient) = recipient else {
             continue;
         };
-        if !wanted.includes(kind) {
-            received.in_scope(|| tracing::debug!(?kind, "the user wants no such mails"));
-            continue;
-        }
-        let content = content(&recipient.display_name, &received.event);
-        let letter = || letter(recipient, kind, content, None, received.delivered);
-        letters.push(received.in_scope(letter));
+        let letter = || letter(recipient, &received.event, None, received.delivered);
+        letters.push(Letter {
+            suppressed: !wanted.includes(E::KIND),
+            ..received.in_scope(letter)?
+        });
     }
-    if !letters.is_empty() {
-        store::insert_letters(transaction, &letters).await?;
-        mailer::wake(transaction);
-    }
+    write(transaction, &letters).await?;
     Ok(())
 }
 
@@ -82,10 +76,9 @@ pub async fn users<E>(
 pub async fn of_code(
     transaction: &Transaction,
     recipient: Recipient,
-    kind: Kind,
+    event: &impl MailEvent,
     code: SealedCode,
     delivered: &Delivered,
-    content: impl FnOnce(&str) -> Content,
 ) -> Result<(), HandlerError> {
     let (db, user_id) = (transaction, recipient.user_id);
     // This event may arrive before `user.created`: then its data is used until that event replaces it.
@@ -93,41 +86,47 @@ pub async fn of_code(
     if recipients::find(db, user_id).await?.is_none() {
         return Ok(());
     }
-    let content = content(&recipient.display_name);
-    let code = Some(code);
-    enqueue(transaction, &recipient, kind, content, code, delivered).await?;
+    enqueue(transaction, &recipient, event, Some(code), delivered).await?;
     Ok(())
 }
 
-/// Writes a mail, which is sent after `transaction` has committed.
+/// Writes the mail of `event`, which is sent after `transaction` has committed.
 ///
 /// # Errors
-/// If the database refuses the row.
+/// If a template cannot write a value, or the database refuses the row.
 pub async fn enqueue(
     transaction: &Transaction,
     recipient: &Recipient,
-    kind: Kind,
-    content: Content,
+    event: &impl MailEvent,
     code: Option<SealedCode>,
     delivered: &Delivered,
-) -> Result<(), DbErr> {
-    let letter = letter(recipient, kind, content, code, delivered);
-    store::insert_letter(transaction, &letter).await?;
-    mailer::wake(transaction);
+) -> Result<(), Error> {
+    let letter = letter(recipient, event, code, delivered)?;
+    write(transaction, &[letter]).await?;
     Ok(())
 }
 
-fn letter(
+async fn write(transaction: &Transaction, letters: &[Letter]) -> Result<(), DbErr> {
+    if !letters.is_empty() {
+        store::insert_letters(transaction, letters).await?;
+    }
+    if letters.iter().any(|letter| !letter.suppressed) {
+        mailer::wake(transaction);
+    }
+    Ok(())
+}
+
+fn letter<E: MailEvent>(
     recipient: &Recipient,
-    kind: Kind,
-    content: Content,
+    event: &E,
     code: Option<SealedCode>,
     delivered: &Delivered,
-) -> Letter {
-    Letter {
+) -> Result<Letter, Error> {
+    let content = event.content(&recipient.display_name)?;
+    Ok(Letter {
         id: Uuid::now_v7(),
         user_id: recipient.user_id,
-        kind,
+        kind: E::KIND,
         event_id: delivered.envelope.id,
         email: recipient.email.clone(),
         display_name: one_line(&recipient.display_name),
@@ -136,10 +135,20 @@ fn letter(
         html: content.html,
         code,
         original_id: None,
+        order_id: order_id(event),
+        suppressed: false,
         created_at_ms: delivered.now_ms,
         correlation_id: delivered.envelope.correlation_id.clone(),
         trace: trace::current(),
-    }
+    })
+}
+
+/// The order that the event is about.
+fn order_id<E: MailEvent>(event: &E) -> Option<Uuid> {
+    let is_about_an_order = E::AGGREGATE == "order";
+    is_about_an_order
+        .then(|| Uuid::parse_str(event.aggregate_id()).ok())
+        .flatten()
 }
 
 /// Parses the user id of an event.

@@ -1,19 +1,13 @@
 //! Which mails a user wants. Pure.
 //!
-//! All mails are wanted until the user changes it. Mails that protect the account are always sent.
+//! All mails are wanted until the user changes it. The table of [`kinds`](crate::kinds) says which can be refused.
+
+use std::collections::BTreeSet;
 
 use runtime::FieldMask;
 use uuid::Uuid;
 
-use crate::notification::Kind;
-
-/// The fields that an update may change, by their proto names.
-pub const WRITABLE: [&str; 4] = [
-    "order_placed_mails",
-    "order_confirmed_mails",
-    "order_shipped_mails",
-    "order_cancelled_mails",
-];
+use crate::kinds::Kind;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preferences {
@@ -24,42 +18,39 @@ pub struct Preferences {
     pub updated_at_ms: Option<i64>,
 }
 
-/// The optional kinds of mails, in the order of [`WRITABLE`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The mails that a user wants: all except the refused ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    pub order_placed: bool,
-    pub order_confirmed: bool,
-    pub order_shipped: bool,
-    pub order_cancelled: bool,
+    refused: BTreeSet<Kind>,
+    /// The names of refused kinds that only a later release knows. They are kept for it.
+    pub unknown: BTreeSet<String>,
 }
 
-/// The values of a request, in the same order.
-pub type Given = [Option<bool>; 4];
+/// The value of a request for each kind that can be refused.
+pub type Given = Vec<(Kind, Option<bool>)>;
 
-impl Default for Wanted {
-    fn default() -> Self {
-        Self {
-            order_placed: true,
-            order_confirmed: true,
-            order_shipped: true,
-            order_cancelled: true,
-        }
-    }
+/// The fields that an update may change, by their proto names.
+pub fn writable() -> Vec<&'static str> {
+    Kind::refusable().map(|(_, choice)| choice.field).collect()
 }
 
 impl Wanted {
-    /// Whether to send a mail of this kind.
-    pub fn includes(self, kind: Kind) -> bool {
-        match kind {
-            Kind::OrderPlaced => self.order_placed,
-            Kind::OrderConfirmed => self.order_confirmed,
-            Kind::OrderShipped => self.order_shipped,
-            Kind::OrderCancelled => self.order_cancelled,
-            Kind::Welcome
-            | Kind::EmailVerification
-            | Kind::PasswordReset
-            | Kind::AccountDeleted => true,
+    /// Whether to send a mail of this kind. A refusal of a mail that is always sent has no effect.
+    pub fn includes(&self, kind: Kind) -> bool {
+        kind.row().refusable.is_none() || !self.refused.contains(&kind)
+    }
+
+    /// Refuses the mails of this kind, or wants them again.
+    pub fn set(&mut self, kind: Kind, is_wanted: bool) {
+        if is_wanted {
+            self.refused.remove(&kind);
+        } else {
+            self.refused.insert(kind);
         }
+    }
+
+    pub fn refused(&self) -> impl Iterator<Item = Kind> {
+        self.refused.iter().copied()
     }
 }
 
@@ -75,16 +66,12 @@ impl Preferences {
     }
 
     /// Applies the fields that `mask` selects. A selected field without a value becomes true, the initial value.
-    pub fn change(&mut self, given: Given, mask: &FieldMask, now_ms: i64) {
-        let places = [
-            &mut self.wanted.order_placed,
-            &mut self.wanted.order_confirmed,
-            &mut self.wanted.order_shipped,
-            &mut self.wanted.order_cancelled,
-        ];
-        for ((place, given), field) in places.into_iter().zip(given).zip(WRITABLE) {
-            if mask.writes(field, given.is_some()) {
-                *place = given.unwrap_or(true);
+    pub fn change(&mut self, given: &Given, mask: &FieldMask, now_ms: i64) {
+        for (kind, choice) in Kind::refusable() {
+            let given = given.iter().find(|(named, _)| *named == kind);
+            let given = given.and_then(|(_, value)| *value);
+            if mask.writes(choice.field, given.is_some()) {
+                self.wanted.set(kind, given.unwrap_or(true));
             }
         }
         self.version += 1;
@@ -98,39 +85,50 @@ mod tests {
 
     #[test]
     fn only_mails_about_orders_can_be_refused() {
-        let nothing = Wanted {
-            order_placed: false,
-            order_confirmed: false,
-            order_shipped: false,
-            order_cancelled: false,
-        };
-        for kind in Kind::ALL {
-            assert!(Wanted::default().includes(kind), "{kind:?}");
+        let refusable: Vec<Kind> = Kind::refusable().map(|(kind, _)| kind).collect();
+        for kind in Kind::all() {
             let is_about_an_order = format!("{kind:?}").starts_with("Order");
-            assert_eq!(nothing.includes(kind), !is_about_an_order, "{kind:?}");
+            assert_eq!(refusable.contains(&kind), is_about_an_order, "{kind:?}");
         }
     }
 
     #[test]
     fn a_change_writes_what_its_mask_selects() {
-        let given = [Some(false), None, Some(true), None];
+        let given = vec![
+            (Kind::OrderPlaced, Some(false)),
+            (Kind::OrderConfirmed, None),
+            (Kind::OrderShipped, Some(true)),
+        ];
         let mut preferences = Preferences::unchanged(Uuid::nil());
-        preferences.change(given, &FieldMask::Populated, 7);
-        let expected = Wanted {
-            order_placed: false,
-            ..Wanted::default()
-        };
-        assert_eq!(preferences.wanted, expected);
+        preferences.change(&given, &FieldMask::Populated, 7);
+        let refused: Vec<Kind> = preferences.wanted.refused().collect();
+        assert_eq!(refused, [Kind::OrderPlaced]);
         assert_eq!(
             (preferences.version, preferences.updated_at_ms),
             (1, Some(7))
         );
 
         let named = FieldMask::Named(["order_cancelled_mails"].into());
-        preferences.change([None, None, None, Some(false)], &named, 8);
-        assert!(!preferences.wanted.order_placed && !preferences.wanted.order_cancelled);
-        preferences.change([None; 4], &FieldMask::All, 9);
+        let given = vec![
+            (Kind::OrderPlaced, Some(true)),
+            (Kind::OrderCancelled, Some(false)),
+        ];
+        preferences.change(&given, &named, 8);
+        let refused: Vec<Kind> = preferences.wanted.refused().collect();
+        assert_eq!(refused, [Kind::OrderPlaced, Kind::OrderCancelled]);
+        preferences.change(&Vec::new(), &FieldMask::All, 9);
         assert_eq!(preferences.wanted, Wanted::default());
         assert_eq!(preferences.version, 3);
+    }
+
+    #[test]
+    fn a_mail_that_is_always_sent_cannot_be_refused() {
+        let mut wanted = Wanted::default();
+        for kind in Kind::all() {
+            assert!(wanted.includes(kind), "{kind:?}");
+            wanted.set(kind, false);
+            let is_sent = kind.row().refusable.is_none();
+            assert_eq!(wanted.includes(kind), is_sent, "{kind:?}");
+        }
     }
 }

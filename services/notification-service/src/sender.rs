@@ -16,7 +16,7 @@ mod files;
 mod smtp;
 
 pub use files::Files;
-pub use smtp::{Smtp, SmtpServer};
+pub use smtp::{Smtp, SmtpServer, check_authorities};
 
 /// Hands mails over, several at a time. The caller limits the time: a call that takes too long is dropped, and must
 /// leave nothing behind that disturbs a later call.

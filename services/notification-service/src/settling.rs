@@ -12,7 +12,6 @@ use service::time;
 use store::Database;
 use uuid::Uuid;
 
-use crate::convert;
 use crate::notification::VERSION;
 use crate::store::{erasure, recipients};
 
@@ -58,7 +57,7 @@ async fn drop_some(transaction: &Transaction, user: &Deleted) -> Result<bool, Db
         let failed = NotificationFailed {
             notification_id: letter.id.to_string(),
             user_id: user_id.to_string(),
-            kind: convert::kind(letter.kind).into(),
+            kind: letter.kind.row().proto.into(),
             event_id: letter.event_id.to_string(),
             failure: DROPPED.to_owned(),
             fail_time: Some(time::timestamp(now_ms)),

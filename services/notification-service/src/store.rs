@@ -11,7 +11,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::notification::{Kind, Letter, Notification, State};
+use crate::kinds::Kind;
+use crate::notification::{Letter, Notification, State};
 
 pub mod copies;
 pub mod ended;
@@ -23,7 +24,10 @@ pub mod preferences;
 pub mod recipient;
 pub mod recipients;
 
-/// Inserts a mail that is due now. If the event already has a mail to this user, that one stays.
+/// Why a suppressed mail is not sent.
+const SUPPRESSED: &str = "the user wants no such mails";
+
+/// Inserts a mail that is due now, unless it is suppressed. If the event already has a mail to this user, that one stays.
 pub async fn insert_letter(db: &impl ConnectionTrait, letter: &Letter) -> Result<(), DbErr> {
     insert_letters(db, std::slice::from_ref(letter)).await
 }
@@ -39,12 +43,18 @@ pub async fn insert_letters(db: &impl ConnectionTrait, letters: &[Letter]) -> Re
 }
 
 fn row(letter: &Letter) -> notification::Model {
+    let suppressed = letter.suppressed;
+    let state = if suppressed {
+        State::Failed
+    } else {
+        State::Pending
+    };
     notification::Model {
         notification_id: letter.id.to_string(),
         event_id: letter.event_id.to_string(),
         user_id: letter.user_id.to_string(),
-        kind: kind_name(letter.kind).to_owned(),
-        state: state_name(State::Pending).to_owned(),
+        kind: letter.kind.name().to_owned(),
+        state: state_name(state).to_owned(),
         email: letter.email.clone(),
         display_name: letter.display_name.clone(),
         subject: letter.subject.clone(),
@@ -53,18 +63,20 @@ fn row(letter: &Letter) -> notification::Model {
         sealed_code: letter.code.as_ref().map(|code| code.sealed.clone()),
         code_expires_at_ms: letter.code.as_ref().map(|code| code.expires_at_ms),
         original_id: letter.original_id.map(|id| id.to_string()),
+        order_id: letter.order_id.map(|id| id.to_string()),
+        suppressed,
         correlation_id: letter.correlation_id.clone(),
         traceparent: letter.trace.traceparent.clone(),
         tracestate: letter.trace.tracestate.clone(),
         baggage: letter.trace.baggage.clone(),
         attempts: 0,
         repeats: 0,
-        failure: None,
+        failure: suppressed.then(|| SUPPRESSED.to_owned()),
         created_at_ms: letter.created_at_ms,
         due_at_ms: letter.created_at_ms,
         attempt_began_at_ms: None,
         sent_at_ms: None,
-        failed_at_ms: None,
+        failed_at_ms: suppressed.then_some(letter.created_at_ms),
     }
 }
 
@@ -79,10 +91,11 @@ pub async fn find(
     row.map(listed).transpose()
 }
 
-/// A page of notifications, newest first, optionally only those of `owner`.
+/// A page of notifications, newest first, optionally only those of `owner` and those about the order.
 pub async fn list(
     db: &impl ConnectionTrait,
     owner: Option<Uuid>,
+    order_id: Option<Uuid>,
     page: &Page,
 ) -> Result<Vec<Notification>, DbErr> {
     let mut rows = shown(owner)
@@ -90,6 +103,9 @@ pub async fn list(
         .limit(page.limit());
     if let Some(before) = page.before {
         rows = rows.filter(notification::Column::NotificationId.lt(before.to_string()));
+    }
+    if let Some(order_id) = order_id {
+        rows = rows.filter(notification::Column::OrderId.eq(order_id.to_string()));
     }
     let rows = rows.into_model::<Listed>().all(db).await?;
     rows.into_iter().map(listed).collect()
@@ -112,6 +128,8 @@ fn shown(owner: Option<Uuid>) -> Select<notification::Entity> {
             Column::CreatedAtMs,
             Column::SentAtMs,
             Column::OriginalId,
+            Column::OrderId,
+            Column::Suppressed,
         ]);
     match owner {
         Some(owner) => rows.filter(Column::UserId.eq(owner.to_string())),
@@ -132,6 +150,8 @@ struct Listed {
     created_at_ms: i64,
     sent_at_ms: Option<i64>,
     original_id: Option<String>,
+    order_id: Option<String>,
+    suppressed: bool,
 }
 
 fn listed(row: Listed) -> Result<Notification, DbErr> {
@@ -139,7 +159,10 @@ fn listed(row: Listed) -> Result<Notification, DbErr> {
         id: stored_id(&row.notification_id)?,
         user_id: stored_id(&row.user_id)?,
         kind: stored_kind(&row.kind)?,
-        state: stored_state(&row.state)?,
+        state: match row.suppressed {
+            true => State::Suppressed,
+            false => stored_state(&row.state)?,
+        },
         email: row.email,
         subject: row.subject,
         event_id: stored_id(&row.event_id)?,
@@ -147,24 +170,12 @@ fn listed(row: Listed) -> Result<Notification, DbErr> {
         sent_at_ms: row.sent_at_ms,
         failure: row.failure.unwrap_or_default(),
         original_id: row.original_id.as_deref().map(stored_id).transpose()?,
+        order_id: row.order_id.as_deref().map(stored_id).transpose()?,
     })
 }
 
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Welcome => "welcome",
-        Kind::EmailVerification => "email_verification",
-        Kind::PasswordReset => "password_reset",
-        Kind::OrderPlaced => "order_placed",
-        Kind::OrderConfirmed => "order_confirmed",
-        Kind::OrderShipped => "order_shipped",
-        Kind::OrderCancelled => "order_cancelled",
-        Kind::AccountDeleted => "account_deleted",
-    }
-}
-
 fn stored_kind(name: &str) -> Result<Kind, DbErr> {
-    let known = Kind::ALL.into_iter().find(|kind| kind_name(*kind) == name);
+    let known = Kind::all().find(|kind| kind.name() == name);
     known.ok_or_else(|| unreadable("notification.kind"))
 }
 
@@ -172,7 +183,8 @@ fn state_name(state: State) -> &'static str {
     match state {
         State::Pending => "pending",
         State::Sent => "sent",
-        State::Failed => "failed",
+        // A release that does not know of it has to read it.
+        State::Failed | State::Suppressed => "failed",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The definition and the parts of the order service. The [`Host`](service::Host) does the rest.
 
 use contracts::order::v1::order_service_server::OrderServiceServer;
+use runtime::slots::Limits;
 use service::{Base, Definition, Keys, Parts, Schema, Service, settling};
 
 use crate::commands::Commands;
@@ -32,8 +33,12 @@ impl Service for App {
     type Args = OrderArgs;
 
     async fn parts(config: OrderConfig, base: &Base) -> anyhow::Result<Parts> {
-        let (most, of_caller) = (config.max_watchers, config.max_watchers_per_caller);
-        let watchers = Watchers::new(base.store.clone(), most, of_caller);
+        let limits = Limits {
+            all: config.max_watchers,
+            of_address: config.max_watchers_per_address,
+            of_user: Some(config.max_watchers_per_caller),
+        };
+        let watchers = Watchers::new(base.store.clone(), limits);
         let commands = Commands::new(
             base.commands(),
             base.clock.clone(),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use messaging::HandlerError;
 use runtime::etag::EtagMismatch;
-use runtime::status;
+use runtime::slots::Full;
+use runtime::{ClientAddress, status};
 use sea_orm::DbErr;
 use service::CommonError;
 use tonic::Status;
@@ -38,6 +39,12 @@ pub enum Error {
     TooManyWatchers,
     #[error("user {user_id} has reached the limit of {most} watched orders")]
     TooManyOfCaller { user_id: Uuid, most: usize },
+    #[error("address {address} is at its limit of {most} watched orders")]
+    TooManyOfAddress { address: ClientAddress, most: usize },
+    #[error(
+        "user {0} has not verified the e-mail address; verify it, get a new token with the refresh token, and watch then"
+    )]
+    EmailUnverified(Uuid),
     #[error("the watch has reached its time limit of {0:?}")]
     WatchedLongEnough(Duration),
     #[error("the server is shutting down")]
@@ -52,6 +59,16 @@ impl Error {
         match owner {
             Some(_) => Self::PermissionDenied,
             None => Self::OrderNotFound(order_id),
+        }
+    }
+}
+
+impl From<Full> for Error {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::All => Self::TooManyWatchers,
+            Full::User(user_id, most) => Self::TooManyOfCaller { user_id, most },
+            Full::Address(address, most) => Self::TooManyOfAddress { address, most },
         }
     }
 }
@@ -104,6 +121,18 @@ impl From<Error> for Status {
                 &format!("at most {most} watched orders at a time"),
                 RETRY_WHEN_WATCHED,
             ),
+            Error::TooManyOfAddress { address, most } => status::quota_exceeded(
+                "TOO_MANY_WATCHERS_OF_CALLER",
+                &format!("address:{address}"),
+                &format!("{most} orders watched at a time"),
+                RETRY_WHEN_WATCHED,
+            ),
+            Error::EmailUnverified(id) => status::failed_precondition(
+                "EMAIL_NOT_VERIFIED",
+                "USER_STATE",
+                &id.to_string(),
+                message,
+            ),
             Error::WatchedLongEnough(limit) => status::deadline_exceeded(limit),
             Error::ShuttingDown => status::unavailable("SHUTTING_DOWN", RETRY_WHEN_ENDING),
             Error::Common(error) => error.into(),
@@ -120,6 +149,8 @@ impl From<Error> for HandlerError {
             // Handlers do not watch.
             Error::TooManyWatchers
             | Error::TooManyOfCaller { .. }
+            | Error::TooManyOfAddress { .. }
+            | Error::EmailUnverified(_)
             | Error::WatchedLongEnough(_)
             | Error::ShuttingDown => Self::retry(error),
             // The order was created in this database before any event about it.

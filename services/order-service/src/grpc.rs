@@ -16,7 +16,7 @@ use runtime::auth::{Caller, caller};
 use runtime::grpc::{client_deadline, correlation_id};
 use runtime::idempotency::Call;
 use runtime::status::Violations;
-use runtime::{Page, PageTokens};
+use runtime::{ClientAddress, Page, PageTokens};
 use service::time;
 use tonic::{Request, Response, Status};
 
@@ -228,12 +228,16 @@ impl OrderService for Orders {
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let (deadline, caller) = (client_deadline(&request), caller(&request)?);
+        let address = ClientAddress::of(&request);
         let request = request.into_inner();
         let mut violations = Violations::of(request.violations());
         let order_id = violations.uuid("order_id", &request.order_id);
         violations.into_result()?;
 
-        let orders = self.watchers.watch(order_id, caller, deadline).await?;
+        let orders = self
+            .watchers
+            .watch(order_id, caller, address, deadline)
+            .await?;
         let answers = orders.map(|order| {
             Ok(WatchOrderResponse {
                 order: Some(convert::order(&order?)),

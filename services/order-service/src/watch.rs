@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use futures::stream::{self, Stream};
 use messaging::Store;
+use runtime::ClientAddress;
 use runtime::auth::Caller;
+use runtime::slots::{Limits, Slot, Slots};
 use sea_orm::DbErr;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -21,10 +23,6 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::order::Order;
 use crate::store;
-
-mod places;
-
-use places::{Place, Places};
 
 /// The signal that a committed change of an order raises.
 pub const SIGNAL: &str = "orders";
@@ -39,7 +37,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub struct Watchers {
     store: Store,
-    places: Places,
+    slots: Slots,
     watched: Arc<Mutex<Watched>>,
     begun: Arc<Notify>,
 }
@@ -48,11 +46,11 @@ pub struct Watchers {
 type Watched = Option<HashMap<Uuid, watch::Sender<i64>>>;
 
 impl Watchers {
-    /// At most `most` watchers at a time, and `of_caller` of one user.
-    pub fn new(store: Store, most: usize, of_caller: usize) -> Self {
+    /// With `limits` on the number of watchers at a time.
+    pub fn new(store: Store, limits: Limits) -> Self {
         Self {
             store,
-            places: Places::new(most, of_caller),
+            slots: Slots::new(limits),
             watched: Arc::new(Mutex::new(Some(HashMap::new()))),
             begun: Arc::default(),
         }
@@ -61,15 +59,20 @@ impl Watchers {
     /// Streams the current order and its changes to this caller, until a final state or `deadline`.
     ///
     /// # Errors
-    /// If the caller has no such order, or no place is free. The stream itself fails at the deadline and when this
-    /// process shuts down.
+    /// If the caller's address is not verified, the caller has no such order, or no slot is free. The stream itself fails at
+    /// the deadline and when this process shuts down.
     pub async fn watch(
         &self,
         order_id: Uuid,
         caller: Caller,
+        address: ClientAddress,
         deadline: Option<Instant>,
     ) -> Result<impl Stream<Item = Result<Order, Error>> + Send + use<>, Error> {
-        let place = self.places.take(caller.user_id)?;
+        // Accounts that cost nothing must not fill the room for watchers.
+        if caller.is_unverified() {
+            return Err(Error::EmailUnverified(caller.user_id));
+        }
+        let slot = self.slots.take(address, Some(caller.user_id))?;
         let owner = caller.owner();
         // Before the order is read, so that a change in between is noticed.
         let versions = self.subscribe(order_id).ok_or(Error::ShuttingDown)?;
@@ -87,7 +90,7 @@ impl Watchers {
             versions,
             begun: now,
             limit: left.min(LONGEST),
-            _place: place,
+            _slot: slot,
         };
         Ok(stream::try_unfold(watching, Watching::next))
     }
@@ -165,7 +168,7 @@ struct Watching {
     begun: Instant,
     /// The time limit of the stream.
     limit: Duration,
-    _place: Place,
+    _slot: Slot,
 }
 
 impl Watching {

@@ -59,7 +59,7 @@ impl Service for App {
             admins: Arc::new(identity.admins),
             operators: Arc::new(identity.operators),
         };
-        let requests = Requests::new(identity.address_source, secret_key);
+        let requests = Requests::new(secret_key);
         let users = grpc::Users::new(commands, requests, base.page_tokens.clone());
         let clean_up = |stop| clean_up::run(store, throttle, clock, stop);
         Ok(base

@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
-pub mod address;
 pub mod app;
 pub mod clean_up;
 pub mod commands;

@@ -4,14 +4,13 @@ use std::fmt::Display;
 
 use contracts::Validate;
 use messaging::Cause;
+use runtime::ClientAddress;
 use runtime::auth::Caller;
 use runtime::grpc::correlation_id;
 use runtime::idempotency::Call;
 use runtime::sealed::{DigestKey, MasterKey};
 use runtime::status::Violations;
 use tonic::Request;
-
-use crate::address::AddressSource;
 
 /// A request after these steps.
 pub struct Arrived<R> {
@@ -26,20 +25,18 @@ pub struct Arrived<R> {
 /// Runs the common steps.
 #[derive(Clone)]
 pub struct Requests {
-    addresses: AddressSource,
     contents: DigestKey,
 }
 
 impl Requests {
-    pub fn new(addresses: AddressSource, secret_key: &MasterKey) -> Self {
+    pub fn new(secret_key: &MasterKey) -> Self {
         Self {
-            addresses,
             contents: secret_key.digest_key("request contents"),
         }
     }
 
     pub fn take_in<R: Validate>(&self, request: Request<R>) -> Arrived<R> {
-        let address = self.addresses.of(&request);
+        let address = ClientAddress::of(&request).to_string();
         let cause = Cause::call(correlation_id(&request));
         let message = request.into_inner();
         let violations = Violations::of(message.violations());

@@ -71,20 +71,21 @@ impl BrokerArgs {
         let Some(given) = &self.amqp_url else {
             return Some(None);
         };
-        match Url::parse(given)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host())
-        {
-            Some(url) => Some(Some(RabbitMqConfig {
-                tls: self.tls.check(&url, problem)?,
-                prefix: self.amqp_prefix.clone(),
-                ..RabbitMqConfig::new(url)
-            })),
-            None => {
-                problem("AMQP_URL", "(not shown)", EXPECTED_URL);
-                None
-            }
+        let url = Url::parse(given).ok();
+        let Some(url) = url.filter(|url| matches!(url.scheme(), "amqp" | "amqps")) else {
+            problem("AMQP_URL", "(not shown)", EXPECTED_URL);
+            return None;
+        };
+        let config = RabbitMqConfig {
+            tls: self.tls.check(&url, problem)?,
+            prefix: self.amqp_prefix.clone(),
+            ..RabbitMqConfig::new(url)
+        };
+        if let Err(expected) = config.uri() {
+            problem("AMQP_URL", "(not shown)", expected);
+            return None;
         }
+        Some(Some(config))
     }
 }
 

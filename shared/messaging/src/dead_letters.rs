@@ -21,13 +21,15 @@ pub use record::Decision;
 /// Rows a transaction, when many are replayed.
 const BATCH: i64 = 200;
 
-/// An event that was given up on (*dead*), or whose type this build did not know (*skipped*).
+/// An event that was given up on (*dead*), an event of an unknown type (*skipped*), or one that was discarded since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The event's id; for a message without one, the id that it was given here.
     pub event_id: String,
     /// Whether it is *skipped* rather than *dead*.
     pub skipped: bool,
+    /// Whether an operator, its age or the erasure of a user has decided that it never has its effect.
+    pub discarded: bool,
     /// The protobuf full name, where the message told one.
     pub event_type: Option<String>,
     /// The aggregate that it belongs to, where the message could be read.
@@ -90,7 +92,8 @@ impl DeadLetters {
             (letter.received_at_ms, letter.event_id.as_str())
         });
         let sql = format!(
-            "{LETTER} AND (received_at, event_id) > ({{time of $2}}, {{uuid $3}}) ORDER BY received_at, event_id LIMIT $4"
+            "{} AND (received_at, event_id) > ({{time of $2}}, {{uuid $3}}) ORDER BY received_at, event_id LIMIT $4",
+            letters(OPEN)
         );
         let values = [
             self.consumer.as_str().into(),
@@ -102,7 +105,7 @@ impl DeadLetters {
         rows.iter().map(letter).collect()
     }
 
-    /// The one with this id.
+    /// The one with this id, also if it was discarded and its row is still there.
     ///
     /// # Errors
     /// Where the database cannot be read.
@@ -110,7 +113,7 @@ impl DeadLetters {
         let Some(event_id) = id(event_id) else {
             return Ok(None);
         };
-        let sql = format!("{LETTER} AND event_id = {{uuid $2}}");
+        let sql = format!("{} AND event_id = {{uuid $2}}", letters(OR_DISCARDED));
         let values = [self.consumer.as_str().into(), event_id.as_str().into()];
         let row = sql::query_one(self.store.connection(), &sql, values).await?;
         row.as_ref().map(letter).transpose()
@@ -194,6 +197,11 @@ impl DeadLetters {
         actor: &str,
         reason: &str,
     ) -> Result<bool, DbErr> {
+        if actor.trim().is_empty() || reason.trim().is_empty() {
+            return Err(DbErr::Custom(
+                "a decision needs an actor and a reason, for the record".to_owned(),
+            ));
+        }
         let Some(event_id) = id(event_id) else {
             return Ok(false);
         };
@@ -221,7 +229,7 @@ impl DeadLetters {
     }
 }
 
-pub(crate) const LETTER: &str = "
+const ANY_LETTER: &str = "
 SELECT {text event_id} AS event_id, state, event_type, aggregate_id, aggregate_version, source, correlation_id, trace_id, cause,
        fingerprint, attempts, replays, {ms received_at} AS received_at_ms, {ms first_failed_at} AS first_failed_at_ms,
        {ms last_failed_at} AS last_failed_at_ms, exchange, routing_key, properties, body,
@@ -229,7 +237,16 @@ SELECT {text event_id} AS event_id, state, event_type, aggregate_id, aggregate_v
            WHERE later.consumer = letter.consumer AND later.state <> 'done' AND later.state = 'waiting'
              AND later.aggregate_type = letter.aggregate_type AND later.aggregate_id = letter.aggregate_id
              AND later.aggregate_version > letter.aggregate_version) AS blocks
-FROM angarium_inbox AS letter WHERE consumer = $1 AND state IN ('dead', 'skipped')";
+FROM angarium_inbox AS letter WHERE consumer = $1";
+
+/// States that wait for a decision.
+pub(crate) const OPEN: &str = "'dead', 'skipped'";
+const OR_DISCARDED: &str = "'dead', 'skipped', 'discarded'";
+
+/// The query of those in these states.
+pub(crate) fn letters(states: &str) -> String {
+    format!("{ANY_LETTER} AND state IN ({states})")
+}
 
 /// The id in the form in which it is stored. What is no UUID is the id of nothing.
 fn id(text: &str) -> Option<String> {
@@ -237,9 +254,11 @@ fn id(text: &str) -> Option<String> {
 }
 
 fn letter(row: &QueryResult) -> Result<DeadLetter, DbErr> {
+    let state: String = row.try_get("", "state")?;
     Ok(DeadLetter {
         event_id: row.try_get("", "event_id")?,
-        skipped: row.try_get::<String>("", "state")? == inbox::Held::Skipped.as_str(),
+        skipped: state == inbox::Held::Skipped.as_str(),
+        discarded: state == inbox::Held::Discarded.as_str(),
         event_type: row.try_get("", "event_type")?,
         aggregate_id: row.try_get("", "aggregate_id")?,
         aggregate_version: row.try_get("", "aggregate_version")?,

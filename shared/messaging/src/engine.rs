@@ -167,7 +167,7 @@ impl Engine {
     /// broker is away this is done at the first connect instead.
     ///
     /// # Errors
-    /// Where something is missing that the service may not make. A broker that is away is none: events wait in the outbox.
+    /// Where something is missing that the service may not make, or the virtual host is refused. A broker that is away is none: events wait in the outbox.
     pub async fn declare(&self) -> Result<(), TopologyMismatch> {
         let Err(error) = self.transport.declare().await else {
             return Ok(());
@@ -175,7 +175,11 @@ impl Engine {
         if let Some(mismatch) = error.mismatch() {
             return Err(mismatch.clone());
         }
-        tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
+        if error.is_refusal() {
+            tracing::error!(%error, "the broker refuses this service; events wait in the outbox until it is let in");
+        } else {
+            tracing::warn!(%error, "the broker is away; events wait in the outbox until it is back");
+        }
         Ok(())
     }
 

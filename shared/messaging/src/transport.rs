@@ -153,6 +153,12 @@ impl TransportError {
         self.cause()
     }
 
+    /// Whether the broker answered, and refused.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let error = self.cause::<lapin::Error>();
+        error.is_some_and(|error| matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)))
+    }
+
     pub(crate) fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
         self.cause.downcast_ref()
     }

@@ -4,8 +4,10 @@
 //! [`Settings::check`]. Every mistake is collected first and all are named at once, with flag, variable, what was given
 //! and what is expected; what a secret was given is never shown. Flags win over the environment, which wins over files.
 
+mod callers;
 mod clients;
 mod database;
+mod described;
 mod grpc;
 mod keys;
 mod lifecycle;
@@ -15,12 +17,14 @@ mod problems;
 mod telemetry;
 mod tls;
 
+pub use callers::{CallerArgs, CallerConfig};
 pub use clients::{ClientArgs, ClientConfig};
 pub use database::DatabaseArgs;
+pub use described::Described;
 pub use grpc::{GrpcArgs, GrpcConfig};
 pub use keys::{SecretKeyArgs, check_distinct, master_key};
 pub use lifecycle::{LifecycleArgs, LifecycleConfig};
-pub use load::{ConfigError, load};
+pub use load::{ConfigError, load, load_described};
 pub use mode::{Mode, ModeArgs};
 pub use problems::Problems;
 pub use telemetry::{LogFormat, TelemetryArgs, TelemetryConfig};

@@ -1,11 +1,20 @@
 //! Errors with their own exit code, for failures that a restart does not fix.
+//!
+//! 64: a setting is wrong. 78: an operator must fix something outside this process first, such as a schema, a topology, a
+//! certificate, or a file of another user. Any other failure may be over at the next start.
 
 use std::error::Error;
+use std::io;
 
 use store::DatabaseError;
 
+use crate::grpc::TlsError;
+use crate::telemetry::TelemetryError;
+
 /// `EX_CONFIG` of sysexits.h: an operator must fix something outside this process first.
 const EX_CONFIG: u8 = 78;
+/// `EX_USAGE` of sysexits.h.
+pub(crate) const EX_USAGE: u8 = 64;
 
 /// An error with an exit code. It may be anywhere in the chain of the error that ends the process.
 #[derive(Debug, thiserror::Error)]
@@ -29,15 +38,35 @@ impl ExitWith {
     pub(crate) fn code_of(error: &anyhow::Error) -> Option<u8> {
         error.chain().find_map(|cause| {
             let exit = cause.downcast_ref::<Self>().map(|exit| exit.code);
-            exit.or_else(|| of_database(cause))
+            exit.or_else(|| of_cause(cause))
         })
     }
 }
 
-/// A database that an operator must set up differently.
-fn of_database(cause: &(dyn Error + 'static)) -> Option<u8> {
-    let error = cause.downcast_ref::<DatabaseError>()?;
-    error.is_misconfiguration().then_some(EX_CONFIG)
+fn of_cause(cause: &(dyn Error + 'static)) -> Option<u8> {
+    if let Some(error) = cause.downcast_ref::<DatabaseError>() {
+        return error.is_misconfiguration().then_some(EX_CONFIG);
+    }
+    if cause.is::<TelemetryError>() {
+        return Some(EX_USAGE);
+    }
+    if cause.is::<TlsError>() {
+        return Some(EX_CONFIG);
+    }
+    let error = cause.downcast_ref::<io::Error>()?;
+    is_for_an_operator(error.kind()).then_some(EX_CONFIG)
+}
+
+/// Of a file, a folder or a port: a missing one, a full disk and a taken port may be over by the next start.
+fn is_for_an_operator(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::InvalidFilename
+    )
 }
 
 #[cfg(test)]
@@ -64,7 +93,19 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_is_printed_once() {
+    fn a_file_of_another_user_has_the_code_and_a_full_disk_has_not() {
+        let of = |kind: io::ErrorKind| {
+            let error = anyhow::Error::from(io::Error::from(kind));
+            ExitWith::code_of(&error.context("the folder cannot be made"))
+        };
+        assert_eq!(of(io::ErrorKind::PermissionDenied), Some(78));
+        assert_eq!(of(io::ErrorKind::NotADirectory), Some(78));
+        assert_eq!(of(io::ErrorKind::StorageFull), None);
+        assert_eq!(of(io::ErrorKind::AddrInUse), None);
+    }
+
+    #[test]
+    fn the_cause_is_told_once() {
         let error = anyhow::Error::from(ExitWith::misconfigured("a queue is missing"));
         assert_eq!(format!("{error:#}"), "a queue is missing");
     }

@@ -5,21 +5,32 @@
 //! [`GrpcServer::serve`] returns when drained. Message sizes belong to each generated server: give it
 //! `max_decoding_message_size(config.max_request_bytes)`, `max_encoding_message_size(config.max_response_bytes)` and gzip.
 
+mod admission;
+mod arrivals;
+mod closings;
+mod conflicts;
 mod connection;
 mod connections;
+mod control_frames;
 mod correlation;
 mod deadline;
+mod frames;
 mod greeting;
-pub(crate) mod outcome;
+mod intake;
+pub(crate) mod marks;
+mod message;
+mod outcome;
 mod places;
 mod rates;
 mod reflection;
 mod remap;
 mod reply;
 mod rpc;
+mod streaming;
 mod tls;
 mod trace;
 mod unread;
+pub(crate) mod why;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +44,8 @@ use crate::auth::{AuthLayer, Guard};
 use crate::config::GrpcConfig;
 use crate::health::Health;
 use crate::lifecycle::Shutdown;
+use admission::AdmissionLayer;
+use closings::Closings;
 use connection::{Connection, Ending};
 use places::Places;
 use tls::Certificates;
@@ -77,8 +90,8 @@ pub enum GrpcError {
     #[error("the certificates cannot be used: {0}")]
     Tls(#[from] TlsError),
     /// The descriptor set is not one.
-    #[error("reflection cannot read the descriptor set: {0}")]
-    Reflection(#[from] prost_reflect::DescriptorError),
+    #[error("the descriptor set of the service cannot be read: {0}")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
 }
 
 /// A bound socket that does not answer yet.
@@ -139,17 +152,22 @@ impl GrpcServer {
         } else {
             routes
         };
+        let streams = streaming::methods(descriptor_set)?;
         let calls = rpc::RpcLayer::new(&self.config, guard.rules());
         let rates = Rates::new(self.config.clients.calls_per_second);
         let handler = ServiceBuilder::new()
             .layer(calls.clone())
             // Inside, so that who is refused is traced, counted and logged as any other.
             .layer(AuthLayer::new(guard, rates))
+            // Whoever is refused for who they are need not send a message.
+            .layer(AdmissionLayer::new(&self.config, streams))
             .service(routes.prepare());
         let ending = Ending::default();
         let certificates = self.certificates.clone();
-        let connection = Connection::new(&self.config, self.certificates, handler, &ending);
-        let places = Places::new(&self.config.clients);
+        let closings = Closings::new();
+        let places = Places::new(&self.config.clients, closings.clone());
+        let connection =
+            Connection::new(&self.config, self.certificates, handler, &ending, closings);
         let serving = connections::serve(self.listener, connection, places, &ending);
         let end = async {
             shutdown.soft.cancelled().await;

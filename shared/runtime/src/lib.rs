@@ -4,6 +4,7 @@
 //! [`config`] into the settings of every service.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod auth;
 pub mod clock;
 pub mod config;
@@ -21,10 +22,12 @@ pub mod page_token;
 pub mod run;
 pub mod sealed;
 pub mod serving;
+pub mod slots;
 pub mod status;
 pub mod telemetry;
 mod tls_provider;
 
+pub use address::ClientAddress;
 pub use clock::{Clock, SystemClock, TestClock, millis};
 pub use config::Settings;
 pub use exit::ExitWith;

@@ -5,7 +5,7 @@
 //! 64 wrong configuration, the code of an [`ExitWith`], 1 everything else.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use futures::FutureExt;
 use rustix::fs::Mode;
 use tokio::runtime::Runtime;
 
-use crate::config::{self, LifecycleConfig, Settings, TelemetryConfig};
+use crate::config::{self, Described, LifecycleConfig, Settings, TelemetryConfig};
 use crate::exit::ExitWith;
 use crate::healthcheck;
 use crate::lifecycle::Shutdown;
-use crate::telemetry;
+use crate::telemetry::{self, report};
 use crate::tls_provider::install_tls_provider;
 
 /// The command of a service that applies missing migrations.
@@ -74,18 +74,22 @@ where
     if let Some(code) = healthcheck::asked(args.iter().cloned(), S::DEFAULT_PORT, 1) {
         return code;
     }
-    let config = match config::load::<S>(args) {
-        Ok(config) => config,
+    let (config, described) = match config::load_described::<S>(args) {
+        Ok(loaded) => loaded,
         Err(error) => {
-            error.print();
+            error.print(service);
             return ExitCode::from(error.exit_code());
         }
     };
     let telemetry = S::telemetry(&config).clone();
     let lifecycle = S::lifecycle(&config).clone();
-    process(service, &telemetry, &lifecycle, async |shutdown| {
-        run(config, shutdown).await
-    })
+    process(
+        service,
+        &telemetry,
+        &lifecycle,
+        &described,
+        async |shutdown| run(config, shutdown).await,
+    )
 }
 
 /// Prints the migrations that a command has applied.
@@ -97,7 +101,20 @@ pub fn report_migrations(service: &str, applied: &[String]) -> anyhow::Result<()
         [] => format!("{service}: the schema is up to date"),
         applied => format!("{service}: applied {}", applied.join(", ")),
     };
-    writeln!(std::io::stdout(), "{said}").context("cannot write the output")
+    answer(&said)
+}
+
+/// Writes the answer of a command to stdout. A reader that has seen enough, as `head` has, is no error.
+///
+/// # Errors
+/// Where nothing can be written, as on a full disk.
+pub fn answer(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("the answer cannot be written"),
+    }
 }
 
 /// The part of [`main`] after the configuration: for programs with subcommands, which load their own.
@@ -105,6 +122,7 @@ pub fn process<F>(
     service: &'static str,
     telemetry: &TelemetryConfig,
     lifecycle: &LifecycleConfig,
+    described: &Described,
     run: F,
 ) -> ExitCode
 where
@@ -116,10 +134,12 @@ where
         Ok(prepared) => prepared,
         // There is no log yet.
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{service} cannot start: {error:#}");
-            return ExitCode::FAILURE;
+            let message = format!("{service} cannot start: {error:#}");
+            report::end(telemetry.format, service, &message);
+            return ExitWith::code_of(&error).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };
+    described.log();
     let result = runtime.block_on(supervised(lifecycle, run));
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 //! becomes a status.
 
 mod refused;
+mod transport;
 mod violations;
 
 use std::collections::HashMap;
@@ -14,6 +15,10 @@ use sea_orm::DbErr;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+pub(crate) use transport::{
+    cancelled, compression_unknown, malformed_message, message_count, message_too_large,
+    packed_by_no_method, requests_too_large,
+};
 pub use violations::{Violation, Violations};
 
 /// The domain of every `ErrorInfo`: with the reason it identifies an error globally.
@@ -25,6 +30,8 @@ const REPEATED_CHARACTERS: usize = 128;
 
 /// By then, a service that requested the keys has usually received them.
 const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(1);
+/// The reason of a call whose transaction was ended by a conflict.
+pub(crate) const TRANSACTION_CONFLICT: &str = "TRANSACTION_CONFLICT";
 /// By then, the other transaction has ended.
 const RETRY_AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
@@ -206,11 +213,11 @@ pub fn internal() -> Status {
 }
 
 /// The status of a failed statement: `RESOURCE_EXHAUSTED` if the disk under the database is full, `UNAVAILABLE` if the
-/// database is unavailable, `ABORTED` if two calls conflict, otherwise `INTERNAL`. Logs the error, so that the caller
-/// need not.
+/// database is unavailable, `ABORTED` if two calls conflict, `INVALID_ARGUMENT` if a text has a NUL, otherwise `INTERNAL`.
+/// Logs the error, so that the caller need not.
 pub fn database(error: &DbErr) -> Status {
     if store::is_conflict(error) {
-        tracing::warn!(%error, "a transaction was ended by a conflict");
+        tracing::info!(%error, "a transaction was ended by a conflict");
         return transaction_conflict();
     }
     if store::is_full(error) {
@@ -221,8 +228,22 @@ pub fn database(error: &DbErr) -> Status {
         tracing::warn!(%error, "the database is unavailable");
         return database_unavailable();
     }
+    if store::is_unstorable_text(error) {
+        tracing::info!(%error, "a text of the request cannot be stored");
+        return unstorable_text();
+    }
     tracing::error!(%error, "a statement failed");
     internal()
+}
+
+/// A text of the request has a NUL, which PostgreSQL does not store.
+fn unstorable_text() -> Status {
+    let message = "a text of the request has a character that cannot be stored (NUL)";
+    Status::with_error_details(
+        Code::InvalidArgument,
+        message,
+        details("TEXT_NOT_STORABLE", &[]),
+    )
 }
 
 /// The database is unavailable, which was already detected and logged.
@@ -240,8 +261,8 @@ fn database_full() -> Status {
 }
 
 /// Two transactions conflicted, and the database ended this one. It had no effect.
-fn transaction_conflict() -> Status {
-    let mut details = details("TRANSACTION_CONFLICT", &[]);
+pub(crate) fn transaction_conflict() -> Status {
+    let mut details = details(TRANSACTION_CONFLICT, &[]);
     details.set_retry_info(Some(RETRY_AFTER_CONFLICT));
     let message = "the call conflicted with another one and had no effect; repeat it";
     Status::with_error_details(Code::Aborted, message, details)
@@ -253,19 +274,6 @@ pub fn deadline_exceeded(limit: Duration) -> Status {
     let message = format!("the call did not end within {limit}");
     let details = details("DEADLINE_EXCEEDED", &[("limit", &limit)]);
     Status::with_error_details(Code::DeadlineExceeded, message, details)
-}
-
-/// The message is larger than the limit; a retry does not help. `reported` is the library's text, which has both sizes.
-pub(crate) fn message_too_large(reported: &str) -> Status {
-    let message = reported.trim_start_matches("Error, ");
-    let details = details("MESSAGE_TOO_LARGE", &[]);
-    Status::with_error_details(Code::ResourceExhausted, message, details)
-}
-
-/// The message cannot be decompressed or decoded.
-pub(crate) fn malformed_message(reported: &str) -> Status {
-    let details = details("MESSAGE_MALFORMED", &[]);
-    Status::with_error_details(Code::InvalidArgument, reported, details)
 }
 
 fn resource(code: Code, reason: &str, resource_type: &str, name: &str, message: String) -> Status {
@@ -322,12 +330,11 @@ mod tests {
             (permission_denied(), "PERMISSION_DENIED"),
             (unknown_method(), "METHOD_UNKNOWN"),
             (deadline_exceeded(second), "DEADLINE_EXCEEDED"),
-            (message_too_large("Error, x"), "MESSAGE_TOO_LARGE"),
-            (malformed_message("x"), "MESSAGE_MALFORMED"),
             (rate_limited("user:1", 5, second), "RATE_LIMITED"),
             (quota_exceeded("MANY", "user:1", "2 of it", second), "MANY"),
             (transaction_conflict(), "TRANSACTION_CONFLICT"),
             (database_full(), "DATABASE_FULL"),
+            (unstorable_text(), "TEXT_NOT_STORABLE"),
         ] {
             let details = status.get_error_details();
             let info = details.error_info().unwrap();

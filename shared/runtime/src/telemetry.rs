@@ -4,13 +4,17 @@
 //! it. If an OTLP endpoint is set, all three signals go there as well ([`export`]); `docs/telemetry.md` lists them.
 
 mod baggage;
+mod certificates;
 mod correlation;
 mod error;
 mod export;
 mod exporters;
 mod http;
+mod human;
 mod json;
+mod libraries;
 mod outlet;
+pub(crate) mod report;
 mod resource;
 mod watched;
 
@@ -29,25 +33,11 @@ use crate::config::{LogFormat, TelemetryConfig};
 use baggage::AllowedBaggage;
 pub use error::TelemetryError;
 use export::Providers;
+use human::Human;
+use libraries::LIBRARIES;
 
 /// Always off: lapin logs each returned message with its whole body, and bodies contain personal data.
 const PRINTS_BODIES: &str = "lapin::returned_messages=off";
-
-/// Libraries with many spans inside ours. An exporter's own spans and logs would feed themselves.
-const LIBRARIES: [&str; 12] = [
-    "h2",
-    "hyper",
-    "hyper_util",
-    "lapin",
-    "opentelemetry",
-    "opentelemetry_otlp",
-    "opentelemetry_sdk",
-    "sea_orm",
-    "sea_orm_migration",
-    "sqlx",
-    "tonic",
-    "tower",
-];
 
 /// The fields that an exported log record takes from the spans around it.
 const LOGGED_OF_SPANS: [&str; 5] = [
@@ -96,7 +86,9 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
     // Filters belong to the layers: a quiet log must not remove the trace ids.
     let log = match config.format {
         LogFormat::Human => tracing_subscriber::fmt::layer()
-            .compact()
+            .event_format(Human)
+            // There is nowhere to say that stderr is closed.
+            .log_internal_errors(false)
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .with_filter(filter()?)
@@ -151,7 +143,7 @@ fn is_said_once(metadata: &tracing::Metadata<'_>) -> bool {
     !target.starts_with("opentelemetry") || !REPEATED.iter().any(|said| name.contains(said))
 }
 
-/// Our own spans. Those below INFO are what happens inside of a call or an event: only whoever looks at traces needs them.
+/// Our own spans. Spans below INFO are details inside a call or an event, needed only for traces.
 fn traced(exports: bool) -> Targets {
     let level = if exports {
         LevelFilter::DEBUG

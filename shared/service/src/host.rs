@@ -84,6 +84,7 @@ impl Host {
             store,
             engine,
         } = self;
+        tracing::info!(service = definition.name, addr = %server.addr(), "listening");
         let database = store.connection().clone();
         let clock = Arc::new(SystemClock);
         let verifier = match definition.keys {

@@ -121,7 +121,14 @@ pub fn main<S: Service>() -> ExitCode {
     runtime::main_with_database::<Args<S>, _, _>(
         S::DEFINITION.name,
         async |config| S::DEFINITION.migrate(&config.common.database).await,
-        async |config, shutdown| Host::build::<S>(config).await?.run(shutdown).await,
+        async |config, shutdown| {
+            let building = Host::build::<S>(config);
+            match shutdown.soft.run_until_cancelled(building).await {
+                Some(host) => host?.run(shutdown).await,
+                // Nothing has begun that would have to be finished.
+                None => Ok(()),
+            }
+        },
     )
 }
 

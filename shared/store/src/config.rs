@@ -4,12 +4,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::PgConnectOptions;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+
+use crate::database_url::{of_file, sqlite_path};
 
 const POOL_MAX: u32 = 10;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,7 +62,7 @@ impl DatabaseConfig {
 
     /// A SQLite file.
     pub fn sqlite(path: impl Into<PathBuf>) -> Self {
-        Self::new(format!("sqlite://{}", path.into().display()))
+        Self::new(of_file(&path.into()))
     }
 
     /// The same database with its own schema. SQLite ignores it.
@@ -78,7 +78,7 @@ impl DatabaseConfig {
     }
 
     /// The path, if the database is a file.
-    pub(crate) fn sqlite_path(&self) -> Option<&str> {
+    pub(crate) fn sqlite_path(&self) -> Option<PathBuf> {
         sqlite_path(self.url.expose_secret())
     }
 }
@@ -113,23 +113,9 @@ pub fn is_plain_identifier(name: &str) -> bool {
     starts_well && name.len() <= 63 && name.chars().all(plain)
 }
 
-/// Whether `url` names a supported database.
-pub fn is_supported(url: &str) -> bool {
-    if let Some(path) = sqlite_path(url) {
-        return !path.is_empty() && !path.contains(":memory:");
-    }
-    let scheme_is_known = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    scheme_is_known && PgConnectOptions::from_str(url).is_ok()
-}
-
-fn sqlite_path(url: &str) -> Option<&str> {
-    let rest = url.strip_prefix("sqlite://")?;
-    Some(rest.split_once('?').map_or(rest, |(path, _)| path))
-}
-
 fn without_password(url: &str) -> String {
     if let Some(path) = sqlite_path(url) {
-        return format!("sqlite://{path}");
+        return format!("sqlite://{}", path.display());
     }
     let Ok(mut parsed) = Url::parse(url) else {
         return "an unreadable URL".to_owned();
@@ -157,30 +143,6 @@ mod tests {
             let config = DatabaseConfig::new(url);
             let shown = format!("{config:?} {}", config.location());
             assert!(!shown.contains("hunter2"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn only_postgres_urls_and_sqlite_files_are_supported() {
-        for url in [
-            "postgres://app:secret@db:5432/users",
-            "postgresql://db/users",
-            "sqlite://data/users.db",
-            "sqlite:///var/lib/angarium/users.db",
-        ] {
-            assert!(is_supported(url), "{url}");
-        }
-        for url in [
-            "",
-            "users.db",
-            "mysql://root@db/users",
-            "postgres://db:port/users",
-            "sqlite://",
-            // An in-memory database loses its data with the process.
-            "sqlite://:memory:",
-            "sqlite::memory:",
-        ] {
-            assert!(!is_supported(url), "{url}");
         }
     }
 

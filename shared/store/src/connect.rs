@@ -7,7 +7,8 @@
 use std::time::{Duration, Instant};
 
 use backon::Retryable as _;
-use secrecy::ExposeSecret;
+
+use sea_orm::sqlx;
 
 use crate::answer::answered_within;
 use crate::backoff::backoff;
@@ -15,7 +16,7 @@ use crate::config::DatabaseConfig;
 use crate::database::Database;
 use crate::database_error::DatabaseError;
 use crate::postgres::Reached;
-use crate::rotation::Rotation;
+use crate::rotation::{Rotation, current};
 use crate::{Doubt, observed, postgres, sqlite};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -56,17 +57,17 @@ async fn open(
     doubt: &Doubt,
 ) -> Result<Database, DatabaseError> {
     if let Some(path) = config.sqlite_path() {
-        return sqlite::connect(config, path, doubt).await;
+        return sqlite::connect(config, &path, doubt).await;
     }
-    let url = config.url.expose_secret();
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        let reason = "its URL is neither postgres://… nor sqlite://…";
-        return Err(DatabaseError::Invalid(reason.to_owned()));
-    }
-    let options = postgres::options::of(config, application_name)?;
+    // Refused here, before anything is tried.
+    postgres::options::of(config, application_name)?;
     let location = config.location();
     let begun = Instant::now();
-    let reach = || async { postgres::reach(&options, config.schema.as_deref()).await };
+    let options = || postgres::options::of(&current(config), application_name);
+    let reach = || async {
+        let options = options().map_err(|error| sqlx::Error::Configuration(error.into()))?;
+        postgres::reach(&options, config.schema.as_deref()).await
+    };
     let reached = reach
         .retry(backoff(config.patience))
         .notify(|error, pause| {
@@ -75,6 +76,8 @@ async fn open(
         .await;
     match reached {
         Ok(Reached::Usable) => {
+            let config = &current(config);
+            let options = postgres::options::of(config, application_name)?;
             let rotation = Rotation::of(config, application_name);
             Ok(postgres::pool(config, options, doubt).rotated_by(rotation))
         }
@@ -82,12 +85,19 @@ async fn open(
             location,
             cause: LENT_SESSIONS,
         }),
+        Err(source) if is_refusal(&source) => Err(DatabaseError::Refused { location, source }),
         Err(source) => Err(DatabaseError::Unreachable {
             location,
             waited: begun.elapsed(),
             source,
         }),
     }
+}
+
+/// Whether the server refuses the user (class 28) or has no such database (3D000).
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 
 /// Whether the database answers within a second. [`Writable`](crate::Writable) checks more.

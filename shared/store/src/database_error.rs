@@ -19,6 +19,8 @@ pub enum DatabaseError {
         path: String,
         /// What the system or SQLite says.
         source: Box<dyn std::error::Error + Send + Sync>,
+        /// Whether the next start would fail in the same way.
+        is_lasting: bool,
     },
     /// It was unreachable for the configured patience.
     #[error("{location} could not be reached within {waited:?}: {source}")]
@@ -28,6 +30,17 @@ pub enum DatabaseError {
         /// How long it tried.
         waited: Duration,
         /// The error of the last attempt.
+        source: sqlx::Error,
+    },
+    /// The server refused the user or the database until the patience was used up.
+    #[error(
+        "{location} refuses this service: {source}; correct the user, the password and the database in DATABASE_URL, or create \
+         them on the server"
+    )]
+    Refused {
+        /// The database.
+        location: Location,
+        /// The last refusal.
         source: sqlx::Error,
     },
     /// The database is reachable, but an operator must change its set-up.
@@ -64,7 +77,11 @@ impl DatabaseError {
     pub fn is_misconfiguration(&self) -> bool {
         matches!(
             self,
-            Self::Unfit { .. } | Self::SchemaOutdated(_) | Self::SchemaTooNew(_)
-        )
+            Self::Invalid(_)
+                | Self::Unfit { .. }
+                | Self::Refused { .. }
+                | Self::SchemaOutdated(_)
+                | Self::SchemaTooNew(_)
+        ) || matches!(self, Self::File { is_lasting, .. } if *is_lasting)
     }
 }

@@ -83,6 +83,20 @@ pub fn is_conflict(error: &DbErr) -> bool {
     class(error) == Class::Conflict
 }
 
+/// Whether a text holds a character that PostgreSQL does not store, which is NUL: part of [`Class::Content`].
+pub fn is_unstorable_text(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let database = error.as_database_error();
+    let code = database
+        .filter(|error| !is_sqlite(*error))
+        .and_then(DatabaseError::code);
+    code.is_some_and(|code| code == "22021")
+}
+
 /// [`Class::Duplicate`].
 pub fn is_unique_violation(error: &DbErr) -> bool {
     class(error) == Class::Duplicate

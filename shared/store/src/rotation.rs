@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::DatabaseConfig;
+use crate::database_url::check_url;
 use crate::postgres::options;
 
 /// The file and the current URL. Clones share it.
@@ -62,6 +63,18 @@ impl Rotation {
             }
         }
         *used = config.url;
+    }
+}
+
+/// The configuration with the URL that is in its file now, for a start that waits: a password may be rotated meanwhile.
+pub(crate) fn current(config: &DatabaseConfig) -> DatabaseConfig {
+    let url = config.url_file.as_deref().map(read_secret);
+    match url {
+        Some(Ok(url)) if check_url(&url).is_ok() => DatabaseConfig {
+            url: url.into(),
+            ..config.clone()
+        },
+        _ => config.clone(),
     }
 }
 

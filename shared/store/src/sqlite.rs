@@ -3,6 +3,7 @@
 //! If SQLite ends a transaction by itself, as on a full disk, the connection is closed and not reused:
 //! [`crate::guarded`].
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,13 +27,21 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Opens the file. Creates it and its folder if they are missing.
 pub(crate) async fn connect(
     config: &DatabaseConfig,
-    path: &str,
+    path: &Path,
     doubt: &Doubt,
 ) -> Result<Database, DatabaseError> {
-    create_folder(Path::new(path)).await?;
-    // Options of the pool, so that every later connection gets them, too.
+    let cannot_open =
+        |is_lasting, source: Box<dyn std::error::Error + Send + Sync>| DatabaseError::File {
+            path: path.display().to_string(),
+            source,
+            is_lasting,
+        };
+    create_folder(path).await?;
+    // SQLite reads a relative path that begins with `file:` as a URL, and `:memory:` as no file at all.
+    let file = std::path::absolute(path).map_err(|error| cannot_open(false, error.into()))?;
+    // The options belong to the pool: each connection that it ever opens gets all of them.
     let options = SqliteConnectOptions::new()
-        .filename(path)
+        .filename(&file)
         .create_if_missing(true)
         .busy_timeout(BUSY_TIMEOUT)
         .journal_mode(SqliteJournalMode::Wal)
@@ -51,20 +60,23 @@ pub(crate) async fn connect(
         .retry(backoff(config.patience))
         .when(|error| errors::is_sqlite_lock(error) || matches!(error, sqlx::Error::PoolTimedOut))
         .await
-        .map_err(|error| DatabaseError::File {
-            path: path.to_owned(),
-            source: guarded::explain(&error).into(),
-        })?;
-    // SQLite gives the files beside it the same permissions.
-    private::tighten(Path::new(path)).map_err(|error| DatabaseError::File {
-        path: path.to_owned(),
-        source: Box::new(error),
-    })?;
+        .map_err(|error| cannot_open(is_lasting(&error), guarded::explain(&error).into()))?;
+    // The files beside it have its rights.
+    private::tighten(&file).map_err(|error| cannot_open(true, error.into()))?;
     let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
     Ok(Database::with_sessions(
         db,
         Sessions::watched(doubt.clone()),
     ))
+}
+
+/// Whether an operator has to act: the file cannot be opened or written by this user, or is none of SQLite's.
+fn is_lasting(error: &sqlx::Error) -> bool {
+    const READ_ONLY: &str = "8";
+    const CANNOT_OPEN: &str = "14";
+    const NO_DATABASE: &str = "26";
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| [READ_ONLY, CANNOT_OPEN, NO_DATABASE].contains(&&*code))
 }
 
 async fn create_folder(file: &Path) -> Result<(), DatabaseError> {
@@ -77,6 +89,10 @@ async fn create_folder(file: &Path) -> Result<(), DatabaseError> {
     let created = tokio::fs::create_dir_all(folder).await;
     created.map_err(|error| DatabaseError::File {
         path: folder.display().to_string(),
+        is_lasting: matches!(
+            error.kind(),
+            ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::AlreadyExists
+        ),
         source: Box::new(error),
     })
 }

@@ -37,8 +37,10 @@ impl Encrypting {
     /// Shows `identity` in front of the server of `url`. If `clients` is given, asks clients for a certificate of that
     /// authority.
     ///
+    /// A URL that is not PostgreSQL's counts as RabbitMQ's, for any other server.
+    ///
     /// # Panics
-    /// If `url` is neither PostgreSQL's nor RabbitMQ's.
+    /// If `url` has no host.
     pub async fn before(url: &str, identity: &Identity, clients: Option<&Authority>) -> Self {
         runtime::install_tls_provider();
         let mut url: Url = url.parse().expect("a URL");

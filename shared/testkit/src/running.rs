@@ -59,9 +59,11 @@ impl Running {
     }
 }
 
-/// Defaults, a free port, and no rate limit per caller, because tests call very often.
+/// Defaults, a free port, and no limits per caller, because tests call very often.
 pub fn any_port() -> GrpcConfig {
     let mut config = GrpcConfig::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     config.clients.calls_per_second = None;
+    config.callers.max_in_flight_per_address = None;
+    config.callers.max_in_flight_per_user = None;
     config
 }

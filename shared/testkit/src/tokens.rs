@@ -50,6 +50,17 @@ impl Tokens {
         self.of(user_id, Role::User, 0)
     }
 
+    /// A token of a user whose address is not verified.
+    pub fn unverified(&self, user_id: Uuid) -> String {
+        let caller = Caller {
+            user_id,
+            role: Role::User,
+            session_id: None,
+            email_verified: Some(false),
+        };
+        self.signer.issue(caller, SystemClock.now_ms()).token
+    }
+
     /// An admin's token.
     pub fn admin(&self) -> String {
         self.of(Uuid::now_v7(), Role::Admin, 0)
@@ -80,6 +91,7 @@ impl Tokens {
             user_id,
             role,
             session_id: None,
+            email_verified: Some(true),
         };
         let issued_at_ms = SystemClock.now_ms() - age_ms;
         self.signer.issue(caller, issued_at_ms).token

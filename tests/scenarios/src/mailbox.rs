@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::HOST;
+use hyper::header::{AUTHORIZATION, HOST};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
@@ -23,8 +23,8 @@ const LETTERS: usize = 5;
 pub enum Mailbox {
     /// One file per mail.
     Folder(PathBuf),
-    /// The address of its web page.
-    MailDev(SocketAddr),
+    /// Its web page's address, and the value of the header `authorization` that it asks for.
+    MailDev(SocketAddr, String),
 }
 
 /// A mail, as tests see it.
@@ -46,7 +46,7 @@ impl Mailbox {
                 }
                 mails
             }
-            Self::MailDev(address) => listed(*address).await?,
+            Self::MailDev(address, login) => listed(*address, login).await?,
         };
         mails.retain(|mail| mail.text.contains(email));
         Ok(mails)
@@ -86,13 +86,14 @@ struct Address {
     address: String,
 }
 
-async fn listed(address: SocketAddr) -> Result<Vec<Mail>> {
+async fn listed(address: SocketAddr, login: &str) -> Result<Vec<Mail>> {
     let stream = TcpStream::connect(address)
         .await
         .with_context(|| format!("MailDev at {address}"))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = hyper::Request::get("/api/email")
         .header(HOST, address.to_string())
+        .header(AUTHORIZATION, login)
         .body(Empty::<Bytes>::new())?;
     let answer = async move {
         let answer = sender.send_request(request).await?;

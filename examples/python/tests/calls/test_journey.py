@@ -45,6 +45,8 @@ def test_from_registering_to_the_end_of_the_account(system: System, admin: Perso
     code = system.mailbox.code(grace.email, CONFIRM_ADDRESS)
     verified = users.VerifyEmail(VerifyEmailRequest(code=code), timeout=DEADLINE)
     assert verified.user.email_verified
+    # The next token says so.
+    grace.session.refresh()
 
     # Opt out of one kind of mail.
     wanted = notifications.GetPreferences(

@@ -2,18 +2,19 @@
 
 use messaging::dead_letters::{DeadLetters, Decision};
 
-use super::text::{PAGE, or_none, time};
+use super::text::{PAGE, or_none, plain, time};
 
 /// A decision, without the event's id.
 pub(super) fn about(decision: &Decision) -> String {
-    format!(
+    let said = format!(
         "{} {} by {}: {} (was: {})",
         what(decision),
         time(decision.decided_at_ms),
         decision.actor,
         decision.reason,
         or_none(decision.cause.as_deref()),
-    )
+    );
+    plain(&said)
 }
 
 /// All decisions, oldest first, or those about one event.
@@ -43,7 +44,7 @@ pub(super) async fn list(
 }
 
 fn line(decision: &Decision) -> String {
-    format!(
+    let said = format!(
         "{}  {}  {}  {}  by {}: {} (was: {})",
         time(decision.decided_at_ms),
         decision.event_id,
@@ -52,7 +53,8 @@ fn line(decision: &Decision) -> String {
         decision.actor,
         decision.reason,
         or_none(decision.cause.as_deref()),
-    )
+    );
+    plain(&said)
 }
 
 fn what(decision: &Decision) -> &'static str {

@@ -59,11 +59,11 @@ pub struct Show {
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Why {
     /// The fix, or why the event can be discarded
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = not_blank)]
     pub(super) reason: String,
 
     /// The person who decides
-    #[arg(long, env = "USER", value_name = "NAME")]
+    #[arg(long, env = "USER", value_name = "NAME", value_parser = not_blank)]
     pub(super) actor: String,
 }
 
@@ -98,6 +98,13 @@ pub struct Discard {
 
     #[command(flatten)]
     pub(super) why: Why,
+}
+
+fn not_blank(given: &str) -> Result<String, String> {
+    match given.trim() {
+        "" => Err("it is empty, but the record needs it".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 /// The services with their queues.

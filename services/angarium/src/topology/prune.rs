@@ -3,12 +3,13 @@
 //! A start never removes one, because the previous release may still run. So an operator runs this after older releases
 //! cannot return. AMQP cannot list bindings, so RabbitMQ's list is an input; the queue file is read directly.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use messaging::pruning::{self, Bound};
 use messaging::transport::{Broker, Topology};
+use runtime::run::answer;
 
 use super::command::Prune;
 use crate::args::Config;
@@ -31,7 +32,7 @@ pub(super) async fn prune(config: &Config, asked: &Prune) -> anyhow::Result<()> 
         pruning::unbind(&broker, &stale).await?;
     }
     let said = report(&stale, asked.dry_run);
-    writeln!(std::io::stdout(), "{said}").context("cannot write the output")
+    answer(&said)
 }
 
 async fn bound(broker: &Broker, asked: &Prune) -> anyhow::Result<Vec<Bound>> {

@@ -67,11 +67,12 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded() {
     let process = Process::start(&mut command(data));
     let shown = eventually("it was tried and is dead again", async || {
         let output = dead_letters(data, &["show", "order-service", EVENT_ID]);
-        if output.status.success() {
-            Ok(said(&output))
-        } else {
-            Err(output)
-        }
+        // While it is tried it is no dead letter, and only the decision is shown.
+        let shown = said(&output);
+        shown
+            .contains("attempts")
+            .then(|| shown.clone())
+            .ok_or(shown)
     })
     .await;
     for part in [
@@ -90,6 +91,10 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded() {
         data,
         &["discard", "order-service", EVENT_ID, "--reason", "a test"],
     ));
+    let discarded = said(&dead_letters(data, &["show", "order-service", EVENT_ID]));
+    for part in ["  discarded  ", "2 bytes of a type", "by ada: a test"] {
+        assert!(discarded.contains(part), "{part} is not in: {discarded}");
+    }
     let empty = said(&dead_letters(data, &["list", "order-service"]));
     assert_eq!(empty.trim(), "no dead letters");
     assert!(process.interrupt().success());
@@ -114,6 +119,10 @@ async fn a_dead_letter_is_listed_shown_replayed_and_discarded() {
     }
     let one = said(&dead_letters(data, &["audit", "order-service", EVENT_ID]));
     assert_eq!(one, audit);
+    let gone = said(&dead_letters(data, &["show", "order-service", EVENT_ID]));
+    for part in ["is no dead letter any more", "by ada: a test"] {
+        assert!(gone.contains(part), "{part} is not in: {gone}");
+    }
     let other = said(&dead_letters(data, &["audit", "order-service", "7"]));
     assert_eq!(other.trim(), "no decisions");
     let nothing = said(&dead_letters(data, &["audit", "notification-service"]));
@@ -132,4 +141,42 @@ async fn what_is_not_there_is_named() {
     let args = ["discard", "order-service", "7", "--reason", "a test"];
     let no_such = refusal(&dead_letters(folder.path(), &args));
     assert!(no_such.contains("has the id 7"), "{no_such}");
+}
+
+#[tokio::test]
+async fn what_a_message_holds_moves_no_cursor_and_forges_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    with_a_dead_letter(data).await;
+    let forging = r#"UPDATE angarium_inbox SET event_type = 'x' || char(27) || '[2J', cause = 'a' || char(10) || 'discarded',
+        properties = '{"headers": {"a\nreplayed 2026-01-01": "b\u001b[2J"}}'"#;
+    let url = format!("sqlite://{}", data.join("order-service.db").display());
+    let db = Database::connect(url).await.unwrap();
+    db.execute_unprepared(forging).await.unwrap();
+    db.close().await.unwrap();
+    let listed = said(&dead_letters(data, &["list", "order-service"]));
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    let shown = said(&dead_letters(data, &["show", "order-service", EVENT_ID]));
+    for output in [&listed, &shown] {
+        let moves = |c: char| c.is_control() && c != '\n';
+        assert!(!output.contains(moves), "{output:?}");
+        assert!(output.contains(r"x\u{1b}[2J"), "{output}");
+    }
+    let forged = ["discarded", "replayed 2026"];
+    let begins = |line: &str| forged.iter().any(|word| line.starts_with(word));
+    assert!(!shown.lines().any(begins), "{shown}");
+}
+
+#[tokio::test]
+async fn a_decision_needs_an_actor_and_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    for (user, reason) in [("ada", ""), ("ada", " "), ("", "a test"), (" ", "a test")] {
+        for decision in ["replay", "discard"] {
+            let mut command = command(folder.path());
+            command.env("USER", user);
+            command.args(["dead-letters", decision, "order-service", EVENT_ID]);
+            let output = run(command.args(["--reason", reason]));
+            assert_eq!(output.status.code(), Some(64), "{output:?}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use testkit::{Broker, authorized};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// Somebody who has registered.
+/// A registered user.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) user_id: String,

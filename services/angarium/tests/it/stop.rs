@@ -1,4 +1,4 @@
-//! A stop does not wait for what is away: with nothing in flight, the process ends at once, whatever cannot be reached.
+//! A stop does not wait for unreachable systems: without calls in progress, the process ends at once.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The exports of a running system, as a collector gets them: traces, metrics and logs of one registration and one
 //! order.
 
+mod encrypted;
 mod journey;
 mod logs;
 mod losing;

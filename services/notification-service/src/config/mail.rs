@@ -1,13 +1,15 @@
 //! The sender of mails and their destination: a mail server if one is set, otherwise a folder.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
+use lettre::transport::smtp::extension::ClientId;
 use runtime::config::{Mode, Problems};
 
-use crate::sender::SmtpServer;
+use crate::sender::{SmtpServer, check_authorities};
 
 /// Set at each flag: `next_help_heading` would also apply to the settings of the struct that flattens these.
 const HEADING: &str = "Mail";
@@ -30,6 +32,14 @@ pub struct MailArgs {
     /// Mail server, as smtp://host:port or smtps://user:password@host; SMTP_URL_FILE names a file that holds it
     #[arg(long, help_heading = HEADING, env = "SMTP_URL", value_name = "URL", hide_env_values = true)]
     smtp_url: Option<String>,
+
+    /// Extra CA certificates that are trusted for the mail server, PEM; read at each connect
+    #[arg(long, help_heading = HEADING, env = "SMTP_CA_FILE", value_name = "FILE")]
+    smtp_ca_file: Option<PathBuf>,
+
+    /// The name in the greeting to the mail server (EHLO): a host name or an IP address [default: the machine's name]
+    #[arg(long, help_heading = HEADING, env = "SMTP_EHLO_NAME", value_name = "NAME")]
+    smtp_ehlo_name: Option<String>,
 
     /// Time limit for the hand-over of one mail. A mail is sent again if its answer is lost, so be generous
     #[arg(long, help_heading = HEADING, env = "SMTP_TIMEOUT", value_name = "TIME", default_value = "60s")]
@@ -72,6 +82,10 @@ impl MailArgs {
                 if server.is_none() {
                     problems.add_secret("SMTP_URL", EXPECTED_URL);
                 }
+                let server =
+                    server.and_then(|server| trusting(server, self.smtp_ca_file, problems));
+                let name = self.smtp_ehlo_name.filter(|name| !name.is_empty());
+                let server = server.and_then(|server| greeted_as(server, name, problems));
                 server.map(Delivery::Smtp)
             }
         };
@@ -83,7 +97,49 @@ impl MailArgs {
     }
 }
 
-/// The sender and the destination of mails.
+fn trusting(
+    server: SmtpServer,
+    ca_file: Option<PathBuf>,
+    problems: &mut Problems,
+) -> Option<SmtpServer> {
+    let Some(path) = ca_file.filter(|path| !path.as_os_str().is_empty()) else {
+        return Some(server);
+    };
+    let shown = path.display().to_string();
+    if !server.may_use_tls() {
+        problems.add("SMTP_CA_FILE", &shown, "nothing, as SMTP_URL has tls=none");
+        return None;
+    }
+    let read = std::fs::read(&path).and_then(|pem| check_authorities(&pem));
+    if let Err(error) = read {
+        let expected = format!("a file with certificates in PEM ({error})");
+        problems.add("SMTP_CA_FILE", &shown, &expected);
+        return None;
+    }
+    Some(server.trusting(path))
+}
+
+fn greeted_as(
+    server: SmtpServer,
+    name: Option<String>,
+    problems: &mut Problems,
+) -> Option<SmtpServer> {
+    let Some(name) = name else {
+        return Some(server);
+    };
+    let client = match name.parse() {
+        Ok(IpAddr::V4(address)) => Some(ClientId::Ipv4(address)),
+        Ok(IpAddr::V6(address)) => Some(ClientId::Ipv6(address)),
+        Err(_) => store::host_name(&name).map(ClientId::Domain),
+    };
+    if client.is_none() {
+        let expected = "a host name such as mail.example.com, or an IP address";
+        problems.add("SMTP_EHLO_NAME", &name, expected);
+    }
+    Some(server.greeted_as(client?))
+}
+
+/// Where mails come from and go to.
 #[derive(Clone)]
 pub struct MailConfig {
     pub from: Mailbox,

@@ -1,4 +1,5 @@
-//! The subscriptions, one line per event. A handler's file has the name of its event.
+//! The subscriptions, one line per event. A handler's file has the name of its event. [`notify::mails`] handles the
+//! events that only cause a mail.
 //!
 //! Events are handled without order: a mail that waits for its recipient blocks no other one.
 
@@ -12,10 +13,8 @@ use contracts::user::v1::{
 use messaging::Subscriptions;
 use service::keys;
 
-pub mod order_cancelled;
-pub mod order_confirmed;
-pub mod order_placed;
-pub mod order_shipped;
+use crate::notify;
+
 pub mod reset_requested;
 pub mod user_created;
 pub mod user_deleted;
@@ -38,8 +37,8 @@ pub fn subscriptions() -> Subscriptions {
         .on::<PasswordResetRequested>(reset_requested::handle)
         .giving_up_after(ATTEMPTS_AT_A_CODE, RESET_CODE)
         .on::<KeyPublished>(keys::published)
-        .on_batch::<OrderPlaced>(order_placed::handle)
-        .on_batch::<OrderConfirmed>(order_confirmed::handle)
-        .on_batch::<OrderShipped>(order_shipped::handle)
-        .on_batch::<OrderCancelled>(order_cancelled::handle)
+        .on_batch::<OrderPlaced>(notify::mails)
+        .on_batch::<OrderConfirmed>(notify::mails)
+        .on_batch::<OrderShipped>(notify::mails)
+        .on_batch::<OrderCancelled>(notify::mails)
 }

@@ -3,9 +3,9 @@
 use contracts::user::v1::UserCreated;
 use messaging::{Delivered, HandlerError, Transaction};
 
-use crate::notification::{Kind, Recipient};
+use crate::notification::Recipient;
+use crate::notify;
 use crate::store::recipients;
-use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,
@@ -14,17 +14,10 @@ pub async fn handle(
 ) -> Result<(), HandlerError> {
     let recipient = Recipient {
         user_id: notify::parse(&event.user_id)?,
-        email: event.email,
-        display_name: event.display_name,
+        email: event.email.clone(),
+        display_name: event.display_name.clone(),
     };
     let version = delivered.envelope.aggregate_version.unwrap_or(1);
     recipients::learn(transaction, &recipient, version).await?;
-    notify::user(
-        transaction,
-        &event.user_id,
-        Kind::Welcome,
-        delivered,
-        templates::welcome,
-    )
-    .await
+    notify::mail(transaction, &event, delivered).await
 }

@@ -5,9 +5,8 @@ use contracts::user::v1::UserDeleted;
 use messaging::{Delivered, HandlerError, Transaction};
 use service::settling;
 
-use crate::notification::Kind;
+use crate::notify;
 use crate::store::{preferences, recipients};
-use crate::{notify, templates};
 
 pub async fn handle(
     transaction: &Transaction,
@@ -22,9 +21,7 @@ pub async fn handle(
     settling::wake(transaction);
 
     if let Some(recipient) = known {
-        let content = templates::account_deleted(&recipient.display_name);
-        let kind = Kind::AccountDeleted;
-        notify::enqueue(transaction, &recipient, kind, content, None, delivered).await?;
+        notify::enqueue(transaction, &recipient, &event, None, delivered).await?;
     }
     Ok(())
 }

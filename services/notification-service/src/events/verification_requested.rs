@@ -4,8 +4,8 @@ use contracts::user::v1::EmailVerificationRequested;
 use messaging::{Delivered, HandlerError, Transaction};
 use service::time;
 
-use crate::notification::{Kind, Recipient, SealedCode};
-use crate::{notify, templates};
+use crate::notification::{Recipient, SealedCode};
+use crate::notify;
 
 pub async fn handle(
     transaction: &Transaction,
@@ -14,20 +14,12 @@ pub async fn handle(
 ) -> Result<(), HandlerError> {
     let recipient = Recipient {
         user_id: notify::parse(&event.user_id)?,
-        email: event.email,
-        display_name: event.display_name,
+        email: event.email.clone(),
+        display_name: event.display_name.clone(),
     };
     let code = SealedCode {
-        sealed: event.sealed_code,
+        sealed: event.sealed_code.clone(),
         expires_at_ms: time::unix_ms(event.expire_time),
     };
-    notify::of_code(
-        transaction,
-        recipient,
-        Kind::EmailVerification,
-        code,
-        delivered,
-        templates::email_verification,
-    )
-    .await
+    notify::of_code(transaction, recipient, &event, code, delivered).await
 }

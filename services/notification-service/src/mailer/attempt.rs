@@ -76,7 +76,7 @@ impl Mailer {
     /// The code of a mail, if it has one. It exists in this process from here to the hand-over, and is stored nowhere.
     fn code(&self, attempt: &Attempt) -> Result<Option<SecretString>, SendError> {
         let letter = &attempt.letter;
-        let (Some(code), Some(purpose)) = (&letter.code, letter.kind.code()) else {
+        let (Some(code), Some(purpose)) = (&letter.code, letter.kind.row().code) else {
             return Ok(None);
         };
         if attempt.now_ms() >= code.expires_at_ms {

@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 use tracing::Span;
 
-use crate::convert;
-use crate::notification::{Attempt, End, Kind, VERSION};
+use crate::kinds::Kind;
+use crate::notification::{Attempt, End, VERSION};
 use crate::store::{ended, erasure};
 
 /// Accepts outcomes.
@@ -94,7 +94,7 @@ fn publish(transaction: &Transaction, ended: &Ended, at_ms: i64) -> Result<bool,
             let event = NotificationSent {
                 notification_id: letter.id.to_string(),
                 user_id: letter.user_id.to_string(),
-                kind: convert::kind(letter.kind).into(),
+                kind: letter.kind.row().proto.into(),
                 event_id: letter.event_id.to_string(),
                 send_time: Some(time::timestamp(at_ms)),
             };
@@ -104,7 +104,7 @@ fn publish(transaction: &Transaction, ended: &Ended, at_ms: i64) -> Result<bool,
             let event = NotificationFailed {
                 notification_id: letter.id.to_string(),
                 user_id: letter.user_id.to_string(),
-                kind: convert::kind(letter.kind).into(),
+                kind: letter.kind.row().proto.into(),
                 event_id: letter.event_id.to_string(),
                 failure: failure.to_string(),
                 fail_time: Some(time::timestamp(at_ms)),

@@ -5,6 +5,8 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261129_000003_create_notifications;
+mod m20261130_000001_subject_of_notifications;
+mod m20261130_000002_refused_mails;
 
 pub struct Migrator;
 
@@ -12,6 +14,10 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut migrations = service::migrations();
         migrations.push(Box::new(m20261129_000003_create_notifications::Migration));
+        migrations.push(Box::new(
+            m20261130_000001_subject_of_notifications::Migration,
+        ));
+        migrations.push(Box::new(m20261130_000002_refused_mails::Migration));
         migrations
     }
 }

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::notification::{Column, Entity};
 use super::pending::{is_pending, letter};
-use super::{kind_name, state_name};
-use crate::notification::{Kind, Letter, State};
+use super::state_name;
+use crate::kinds::Kind;
+use crate::notification::{Letter, State};
 
 /// Gives up at most `limit` pending mails to the user and erases them. Returns them and their number. A mail that is
 /// being handed over is included: its outcome is not recorded any more.
@@ -66,7 +67,7 @@ pub async fn erase(db: &impl ConnectionTrait, user_id: Uuid, limit: u64) -> Resu
 
 /// The mail about the deletion is still to be sent; it is erased after its final outcome.
 fn is_not_the_last() -> Expr {
-    Column::Kind.ne(kind_name(Kind::AccountDeleted))
+    Column::Kind.ne(Kind::AccountDeleted.name())
 }
 
 /// Erases the last mails to users, after their final outcome.

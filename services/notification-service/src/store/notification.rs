@@ -26,6 +26,10 @@ pub struct Model {
     pub code_expires_at_ms: Option<i64>,
     /// The original, if the mail is a copy.
     pub original_id: Option<String>,
+    /// What the mail is about, unless it is about the user.
+    pub order_id: Option<String>,
+    /// Its user wants no such mails. To releases that do not know this it has failed.
+    pub suppressed: bool,
     pub correlation_id: String,
     pub traceparent: Option<String>,
     pub tracestate: Option<String>,

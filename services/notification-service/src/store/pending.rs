@@ -16,8 +16,9 @@ use store::sql;
 use uuid::Uuid;
 
 use super::notification::{Column, Model};
-use super::{kind_name, stored_id, stored_kind, unreadable};
-use crate::notification::{Attempt, Kind, Letter, SealedCode};
+use super::{stored_id, stored_kind, unreadable};
+use crate::kinds::Kind;
+use crate::notification::{Attempt, Letter, SealedCode};
 
 /// A query for the time until the next pending mail is due.
 pub fn due_in_ms() -> String {
@@ -105,14 +106,14 @@ pub async fn extend_lease(
 /// Pending, and of a kind that this release knows: others wait for the release that wrote them. Mails to a user without
 /// an account are about to be dropped, except the mail about the deletion.
 fn is_ours() -> String {
-    let kinds = Kind::ALL.map(|kind| sql::text(kind_name(kind)));
+    let kinds: Vec<String> = Kind::all().map(|kind| sql::text(kind.name())).collect();
     // The state is a literal, because the planner uses the partial index only if it sees its condition. The recipient
     // is a scalar subquery, because PostgreSQL hashes the whole table for EXISTS.
     format!(
         "state = 'pending' AND kind IN ({}) AND (kind = {} OR (
              SELECT recipient.erased_at_ms FROM recipient WHERE recipient.user_id = notification.user_id) IS NULL)",
         kinds.join(", "),
-        sql::text(kind_name(Kind::AccountDeleted))
+        sql::text(Kind::AccountDeleted.name())
     )
 }
 
@@ -151,6 +152,8 @@ pub(super) fn letter(row: Model) -> Result<Letter, DbErr> {
         html: row.body_html,
         code,
         original_id: row.original_id.as_deref().map(stored_id).transpose()?,
+        order_id: row.order_id.as_deref().map(stored_id).transpose()?,
+        suppressed: row.suppressed,
         created_at_ms: row.created_at_ms,
         correlation_id: row.correlation_id,
         trace: TraceContext {

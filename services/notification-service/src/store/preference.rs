@@ -11,6 +11,8 @@ pub struct Model {
     pub order_confirmed: bool,
     pub order_shipped: bool,
     pub order_cancelled: bool,
+    /// The names of other refused kinds, separated by spaces.
+    pub refused: String,
     pub version: i64,
     pub updated_at_ms: Option<i64>,
 }

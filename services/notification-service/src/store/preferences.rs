@@ -1,5 +1,7 @@
 //! The mail preferences of users.
 
+use std::collections::BTreeSet;
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
@@ -8,6 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::preference::{Column, Entity, Model};
+use crate::kinds::Kind;
 use crate::preferences::{Preferences, Wanted};
 
 /// The user's preferences; the defaults if they were never changed.
@@ -40,33 +43,90 @@ pub async fn delete(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbEr
     Ok(())
 }
 
+/// The kinds with a column of their own, which the first release reads and writes. Refused ones of other kinds are in
+/// the column `refused`.
+fn columns(row: &mut Model) -> [(Kind, &mut bool); 4] {
+    [
+        (Kind::OrderPlaced, &mut row.order_placed),
+        (Kind::OrderConfirmed, &mut row.order_confirmed),
+        (Kind::OrderShipped, &mut row.order_shipped),
+        (Kind::OrderCancelled, &mut row.order_cancelled),
+    ]
+}
+
 fn row(preferences: &Preferences) -> Model {
-    let wanted = preferences.wanted;
-    Model {
+    let mut row = Model {
         user_id: preferences.user_id.to_string(),
-        order_placed: wanted.order_placed,
-        order_confirmed: wanted.order_confirmed,
-        order_shipped: wanted.order_shipped,
-        order_cancelled: wanted.order_cancelled,
+        order_placed: true,
+        order_confirmed: true,
+        order_shipped: true,
+        order_cancelled: true,
+        refused: String::new(),
         version: preferences.version,
         updated_at_ms: preferences.updated_at_ms,
+    };
+    let wanted = &preferences.wanted;
+    let mut refused: BTreeSet<Kind> = wanted.refused().collect();
+    for (kind, is_wanted) in columns(&mut row) {
+        *is_wanted = !refused.remove(&kind);
     }
+    let names = refused.iter().map(|kind| kind.name());
+    let names = names.chain(wanted.unknown.iter().map(String::as_str));
+    row.refused = names.collect::<Vec<&str>>().join(" ");
+    row
 }
 
 /// The stored preferences, or the defaults.
 pub(super) fn of(user_id: Uuid, row: Option<Model>) -> Preferences {
-    let Some(row) = row else {
+    let Some(mut row) = row else {
         return Preferences::unchanged(user_id);
     };
+    let mut wanted = Wanted::default();
+    for name in row.refused.split_whitespace() {
+        match Kind::all().find(|kind| kind.name() == name) {
+            Some(kind) => wanted.set(kind, false),
+            None => {
+                wanted.unknown.insert(name.to_owned());
+            }
+        }
+    }
+    // Afterwards: what the columns say counts.
+    for (kind, is_wanted) in columns(&mut row) {
+        wanted.set(kind, *is_wanted);
+    }
     Preferences {
         user_id,
-        wanted: Wanted {
-            order_placed: row.order_placed,
-            order_confirmed: row.order_confirmed,
-            order_shipped: row.order_shipped,
-            order_cancelled: row.order_cancelled,
-        },
+        wanted,
         version: row.version,
         updated_at_ms: row.updated_at_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_kinds_are_read_as_they_were_written() {
+        for kind in Kind::all() {
+            let mut preferences = Preferences::unchanged(Uuid::nil());
+            preferences.wanted.set(kind, false);
+            preferences
+                .wanted
+                .unknown
+                .insert("order_returned".to_owned());
+            let stored = row(&preferences);
+            assert_eq!(of(Uuid::nil(), Some(stored)), preferences, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_kind_without_a_column_is_refused_by_its_name() {
+        let mut preferences = Preferences::unchanged(Uuid::nil());
+        preferences.wanted.set(Kind::OrderShipped, false);
+        preferences.wanted.set(Kind::Welcome, false);
+        let stored = row(&preferences);
+        assert!(stored.order_placed && !stored.order_shipped);
+        assert_eq!(stored.refused, "welcome");
     }
 }

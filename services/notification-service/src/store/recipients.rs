@@ -60,20 +60,6 @@ pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Rec
     Ok(known(user_id, row))
 }
 
-/// As [`find`], with the user's mail preferences.
-///
-/// # Errors
-/// As [`find`].
-pub async fn find_with_preferences(
-    db: &impl ConnectionTrait,
-    user_id: Uuid,
-) -> Result<Option<(Recipient, Wanted)>, Error> {
-    let mut found = find_all_with_preferences(db, &[user_id]).await?;
-    let found = found.remove(&user_id);
-    let (recipient, wanted) = found.ok_or(Error::RecipientUnknown(user_id))?;
-    Ok(recipient.map(|recipient| (recipient, wanted)))
-}
-
 /// The known ones of these users, with their mail preferences, locked against changes until the transaction ends. The
 /// recipient is `None` if the account was deleted.
 pub async fn find_all_with_preferences(

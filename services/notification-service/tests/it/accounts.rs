@@ -7,8 +7,9 @@ use contracts::notification::v1::{NotificationFailed, NotificationKind, Notifica
 use messaging::trace::TraceContext;
 use messaging::{Cause, Store};
 use notification_service::config::Delivery;
+use notification_service::kinds::Kind;
 use notification_service::migrations::Migrator;
-use notification_service::notification::{Kind, Letter, State};
+use notification_service::notification::{Letter, State};
 use notification_service::settling::Mails;
 use notification_service::store::{self, pending, recipients};
 use rstest::rstest;
@@ -199,6 +200,8 @@ async fn mails_in_state(db: &::store::Database, user_id: Uuid, state: State, how
             html: "<p>Dear Ada</p>".to_owned(),
             code: None,
             original_id: None,
+            order_id: None,
+            suppressed: false,
             created_at_ms: 0,
             correlation_id: String::new(),
             trace: TraceContext::default(),

@@ -33,7 +33,7 @@ async fn a_code_stands_in_the_mail_and_in_no_table(
     let bytes = world.mails().bytes(&sent.notification_id);
     let mail = parsed(&bytes);
     assert!(text(&mail).contains("QUINCE-<2>"));
-    assert!(html(&mail).contains("QUINCE-&lt;2&gt;"));
+    assert!(html(&mail).contains("QUINCE-&#60;2&#62;"));
 
     let holding =
         "SELECT count(*) FROM notification WHERE body_text || body_html || subject LIKE '%QUINCE%'";

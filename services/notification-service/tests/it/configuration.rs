@@ -3,8 +3,12 @@
 use std::ffi::OsString;
 
 use notification_service::config::Delivery;
+use notification_service::sender::{MailSender as _, Smtp, SmtpServer};
 use notification_service::{Args, Config};
 use runtime::config::ConfigError;
+
+use crate::mail_server::MailServer;
+use crate::smtp::mail;
 
 const ENOUGH: [&str; 4] = [
     "--database-url",
@@ -63,4 +67,45 @@ fn every_mistake_is_named_at_once_and_no_password_is_shown() {
         assert!(text.contains(setting), "{text}");
     }
     assert!(!text.contains("hunter2"), "{text}");
+}
+
+/// The mail server as the flags make it.
+fn smtp(arguments: &[&str]) -> SmtpServer {
+    match load(arguments).unwrap().own.mail.delivery {
+        Delivery::Smtp(server) => server,
+        Delivery::Folder(_) => panic!("a mail server was named"),
+    }
+}
+
+#[tokio::test]
+async fn the_mail_server_is_greeted_with_the_name_of_the_setting() {
+    for (given, expected) in [
+        ("Relay-1.example.com", "relay-1.example.com"),
+        ("192.0.2.1", "[192.0.2.1]"),
+        ("2001:db8::1", "[IPv6:2001:db8::1]"),
+    ] {
+        let server = MailServer::start([]).await;
+        let url = format!("--smtp-url=smtp://127.0.0.1:{}", server.port());
+        let smtp = smtp(&[&url, "--smtp-ehlo-name", given]);
+        Smtp::new(smtp).send(&mail()).await.unwrap();
+        assert_eq!(server.greeted(), [expected]);
+    }
+}
+
+#[test]
+fn an_authority_or_name_that_cannot_be_used_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "no certificate").unwrap();
+    let empty = empty.to_str().unwrap();
+    for (setting, arguments) in [
+        ("SMTP_CA_FILE", ["--smtp-ca-file", "/no/such/file.pem"]),
+        ("SMTP_CA_FILE", ["--smtp-ca-file", empty]),
+        ("SMTP_EHLO_NAME", ["--smtp-ehlo-name", "a b"]),
+        ("SMTP_EHLO_NAME", ["--smtp-ehlo-name", "a\r\nMAIL"]),
+    ] {
+        let arguments = [&["--smtp-url", "smtps://mail"], &arguments[..]].concat();
+        let text = load(&arguments).err().unwrap().to_string();
+        assert!(text.contains(setting), "{arguments:?}: {text}");
+    }
 }

@@ -7,7 +7,7 @@ use contracts::user::v1::UserCreated;
 use rstest::rstest;
 use testkit::{StoreKind, eventually_is, outbox};
 
-use crate::mails::{html, parsed, text, to};
+use crate::mails::{html, parsed, shown, text, to};
 use crate::samples::{cancelled, confirmed, placed, shipped};
 use crate::world::{World, correlation_id, registered};
 
@@ -93,7 +93,7 @@ async fn orders_are_confirmed_and_cancellations_mailed_with_reason(
     assert_eq!(sent.kind(), NotificationKind::OrderPlaced);
     let bytes = world.mails().bytes(&sent.notification_id);
     let mail = parsed(&bytes);
-    for form in [text(&mail), html(&mail)] {
+    for form in [text(&mail), shown(&html(&mail))] {
         assert!(form.contains(&order.order_id), "{form}");
         assert!(form.contains("2 x TEA-EARL-GREY at 4.50 EUR"), "{form}");
         assert!(form.contains("9.00 EUR"), "{form}");
@@ -304,5 +304,25 @@ async fn no_user_can_write_headers_or_markup() {
     assert_eq!(mail.text_body_count(), 1);
     assert_eq!(mail.html_body_count(), 1);
     assert!(!html(&mail).contains("<script>") && !html(&mail).contains("<b>"));
+    world.stop().await;
+}
+
+/// RFC 5322: no line has more than 998 characters.
+#[tokio::test]
+async fn a_very_long_value_makes_no_line_too_long() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let long = "Ada\u{e4}<".repeat(1500);
+    let user = registered("ada@example.com", &long);
+    world.publish(&user).await;
+    let event_id = world.publish(&cancelled(&user.user_id, &long)).await;
+    let sent = world.notification(event_id, NotificationState::Sent).await;
+    let bytes = world.mails().bytes(&sent.notification_id);
+    let longest = bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max();
+    assert!(longest <= Some(998), "{longest:?}");
+    let mail = parsed(&bytes);
+    assert_eq!(to(&mail).0.as_ref(), Some(&long));
+    for form in [text(&mail), shown(&html(&mail))] {
+        assert_eq!(form.matches(&long).count(), 2);
+    }
     world.stop().await;
 }

@@ -2,7 +2,8 @@
 
 use contracts::notification::v1::{ListNotificationsRequest, Notification};
 use messaging::trace::TraceContext;
-use notification_service::notification::{Kind, Letter};
+use notification_service::kinds::Kind;
+use notification_service::notification::Letter;
 use notification_service::store;
 use rstest::rstest;
 use testkit::{StoreKind, violated_fields};
@@ -26,6 +27,8 @@ async fn write(world: &World, user_id: Uuid, count: usize) -> Vec<String> {
             html: String::new(),
             code: None,
             original_id: None,
+            order_id: None,
+            suppressed: false,
             // Not due before the end of the test.
             created_at_ms: i64::MAX / 2,
             correlation_id: "test".to_owned(),
@@ -50,6 +53,7 @@ fn of(user_id: &str, page_size: i32, page_token: &str) -> ListNotificationsReque
         user_id: user_id.to_owned(),
         page_size,
         page_token: page_token.to_owned(),
+        ..ListNotificationsRequest::default()
     }
 }
 

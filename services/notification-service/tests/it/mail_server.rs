@@ -34,6 +34,8 @@ struct State {
     answers: Mutex<VecDeque<Answer>>,
     mails: Mutex<Vec<Vec<u8>>>,
     connections: AtomicUsize,
+    /// Who said EHLO.
+    greeted: Mutex<Vec<String>>,
 }
 
 impl MailServer {
@@ -67,6 +69,15 @@ impl MailServer {
         self.state.mails.lock().unwrap().clone()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The names with which clients greeted it.
+    pub(crate) fn greeted(&self) -> Vec<String> {
+        self.state.greeted.lock().unwrap().clone()
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
@@ -98,7 +109,11 @@ async fn converse(stream: TcpStream, state: &State) -> std::io::Result<()> {
         }
         let command = line.split([' ', '\r']).next().unwrap_or_default();
         match command {
-            "EHLO" => say(&mut stream, "250-test\r\n250-AUTH PLAIN\r\n250 8BITMIME").await?,
+            "EHLO" => {
+                let name = line.trim_end().trim_start_matches("EHLO ").to_owned();
+                state.greeted.lock().unwrap().push(name);
+                say(&mut stream, "250-test\r\n250-AUTH PLAIN\r\n250 8BITMIME").await?;
+            }
             "AUTH" => {
                 let answer = state.next(|answer| match answer {
                     Answer::Login(text) => Some(text),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessageParser};
 
 /// A folder for mails.
@@ -16,6 +17,10 @@ impl Folder {
 
     pub(crate) fn bytes(&self, notification_id: &str) -> Vec<u8> {
         std::fs::read(self.path.join(format!("{notification_id}.eml"))).unwrap()
+    }
+
+    pub(crate) fn has(&self, notification_id: &str) -> bool {
+        self.path.join(format!("{notification_id}.eml")).exists()
     }
 
     /// The names of all files, complete or not.
@@ -38,6 +43,12 @@ pub(crate) fn text(mail: &Message<'_>) -> String {
 
 pub(crate) fn html(mail: &Message<'_>) -> String {
     mail.body_html(0).unwrap().into_owned()
+}
+
+/// What the HTML shows, with single spaces.
+pub(crate) fn shown(html: &str) -> String {
+    let text = html_to_text(html);
+    text.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
 /// Name and address of the one recipient.

@@ -23,6 +23,8 @@ mod files;
 #[cfg(test)]
 mod full_folder;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod list;
 #[cfg(test)]
 mod mail_server;

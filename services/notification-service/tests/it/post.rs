@@ -6,9 +6,10 @@ use std::time::Duration;
 use mail_codes::MailCodes;
 use messaging::Store;
 use messaging::trace::TraceContext;
+use notification_service::kinds::Kind;
 use notification_service::mailer::Mailer;
 use notification_service::migrations::Migrator;
-use notification_service::notification::{Kind, Letter};
+use notification_service::notification::Letter;
 use notification_service::sender::MailSender;
 use notification_service::store;
 use sea_orm::{ConnectionTrait as _, TryGetable};
@@ -54,6 +55,8 @@ impl Post {
             html: "<p>Hello</p>".to_owned(),
             code: None,
             original_id: None,
+            order_id: None,
+            suppressed: false,
             created_at_ms: ::store::now_ms(&self.db).await.unwrap(),
             correlation_id: "test".to_owned(),
             trace: TraceContext::default(),

@@ -1,13 +1,13 @@
 //! Mail preferences: read, changed, and applied.
 
 use contracts::notification::v1::{
-    GetPreferencesRequest, Notification, NotificationKind, NotificationState, Preferences,
-    UpdatePreferencesRequest,
+    GetPreferencesRequest, ListNotificationsRequest, Notification, NotificationKind,
+    NotificationState, Preferences, ResendNotificationRequest, UpdatePreferencesRequest,
 };
 use contracts::user::v1::UserCreated;
 use prost_types::FieldMask;
 use rstest::rstest;
-use testkit::{StoreKind, reason, violated_fields};
+use testkit::{StoreKind, eventually, reason, violated_fields};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -204,13 +204,20 @@ async fn who_opts_out_gets_nothing_but_what_protects_the_account(
         world.notification(event_id, NotificationState::Sent).await;
     }
     world.settled().await;
-    let kinds: Vec<NotificationKind> = world
-        .of_user(id)
-        .await
+    let all = world.of_user(id).await;
+    let is_suppressed = |one: &&Notification| one.state() == NotificationState::Suppressed;
+    let kinds: Vec<NotificationKind> = all
         .iter()
+        .filter(|one| !is_suppressed(one))
         .map(Notification::kind)
         .collect();
     assert_eq!(kinds.len(), 3, "{kinds:?}");
+    let suppressed: Vec<&Notification> = all.iter().filter(is_suppressed).collect();
+    assert_eq!(suppressed.len(), 4, "{all:?}");
+    for one in suppressed {
+        assert_eq!(one.failure, "the user wants no such mails");
+        assert!(!world.mails().has(&one.notification_id));
+    }
     for kind in [
         NotificationKind::Welcome,
         NotificationKind::EmailVerification,
@@ -218,5 +225,98 @@ async fn who_opts_out_gets_nothing_but_what_protects_the_account(
     ] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
+    world.stop().await;
+}
+
+/// By the API, and by the view that operators read.
+#[rstest]
+#[tokio::test]
+async fn why_no_mail_for_an_order_is_one_call_and_one_query(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = welcomed(&world).await;
+    let wanted = placed(&user.user_id);
+    let event_id = world.publish(&wanted).await;
+    world.notification(event_id, NotificationState::Sent).await;
+    update(&world, &user, to(no_order_mails(), &[]))
+        .await
+        .unwrap();
+    let order = placed(&user.user_id);
+    let event_id = world.publish(&order).await;
+    let state = NotificationState::Suppressed;
+    let suppressed = world.notification(event_id, state).await;
+    assert_eq!(suppressed.order_id, order.order_id);
+
+    let about = |order_id: &str| ListNotificationsRequest {
+        order_id: order_id.to_owned(),
+        ..Default::default()
+    };
+    let found = world.list(about(&order.order_id)).await.unwrap();
+    assert_eq!(found.notifications, [suppressed]);
+    let found = world.list(about(&wanted.order_id)).await.unwrap();
+    assert_eq!(found.notifications.len(), 1);
+    assert_eq!(found.notifications[0].state(), NotificationState::Sent);
+    let other = world.by(&Uuid::now_v7().to_string(), about(&order.order_id));
+    let other = world.client().list_notifications(other).await.unwrap();
+    assert_eq!(other.into_inner().notifications, []);
+    let refused = world.list(about("cart 42")).await.unwrap_err();
+    assert_eq!(violated_fields(&refused), ["order_id"]);
+
+    let sql = format!(
+        "SELECT state FROM readable_notification WHERE order_id = '{}'",
+        order.order_id
+    );
+    assert_eq!(world.value::<String>(&sql).await, "suppressed");
+    world.stop().await;
+}
+
+/// A call is the consent.
+#[tokio::test]
+async fn a_suppressed_mail_is_sent_once_it_is_asked_for() {
+    let world = World::new(StoreKind::Sqlite).await;
+    let user = welcomed(&world).await;
+    update(&world, &user, to(no_order_mails(), &[]))
+        .await
+        .unwrap();
+    let order = placed(&user.user_id);
+    let event_id = world.publish(&order).await;
+    let state = NotificationState::Suppressed;
+    let suppressed = world.notification(event_id, state).await;
+    let request = ResendNotificationRequest {
+        notification_id: suppressed.notification_id,
+        ..Default::default()
+    };
+    let request = world.by(&user.user_id, request);
+    let copy = world.client().resend_notification(request).await.unwrap();
+    let copy = copy.into_inner().notification.unwrap();
+    assert_eq!(copy.order_id, order.order_id);
+    eventually("the copy is sent", async || {
+        let sent = world.mails().has(&copy.notification_id);
+        sent.then_some(()).ok_or("it is not there yet")
+    })
+    .await;
+    world.stop().await;
+}
+
+/// A later release wrote them, before a rollback.
+#[rstest]
+#[tokio::test]
+async fn a_refusal_of_an_unknown_kind_survives_an_update(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user = welcomed(&world).await;
+    update(&world, &user, to(no_order_mails(), &[]))
+        .await
+        .unwrap();
+    world
+        .execute("UPDATE preference SET refused = 'order_returned'")
+        .await;
+    let all = to(Preferences::default(), &["*"]);
+    let updated = update(&world, &user, all).await.unwrap();
+    assert_eq!(updated.order_placed_mails, Some(true));
+    let refused = world.value::<String>("SELECT refused FROM preference");
+    assert_eq!(refused.await, "order_returned");
     world.stop().await;
 }

@@ -8,7 +8,7 @@ use notification_service::failure::Failure;
 use notification_service::mail::Mail;
 use notification_service::sender::{MailSender as _, SendError, Smtp, SmtpServer};
 use rstest::rstest;
-use testkit::{StoreKind, eventually, outbox};
+use testkit::{Authority, Encrypting, StoreKind, eventually, outbox};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -170,6 +170,31 @@ async fn a_password_goes_only_to_a_server_that_speaks_tls() {
         .await;
     assert_eq!(refused, Err(SendError::Temporary(Failure::Unreachable)));
     assert_eq!(server.mails().len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_of_a_private_authority_is_trusted_if_named() {
+    let server = MailServer::start([]).await;
+    let (ours, other) = (Authority::new(), Authority::new());
+    let plain = format!("amqp://127.0.0.1:{}", server.port());
+    let tls = Encrypting::before(&plain, &ours.server("127.0.0.1"), None).await;
+    let url = format!("smtps://127.0.0.1:{}", tls.url().port().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let send = async |server| Smtp::new(server).send(&mail()).await;
+    let unreachable = Err(SendError::Temporary(Failure::Unreachable));
+
+    let public = SmtpServer::parse(&url).unwrap();
+    assert_eq!(send(public.clone()).await, unreachable);
+    std::fs::write(&file, other.pem()).unwrap();
+    let trusting = public.trusting(file.clone());
+    assert_eq!(send(trusting.clone()).await, unreachable);
+    // Replaced while the service runs: the next connect reads it.
+    std::fs::write(&file, ours.pem()).unwrap();
+    assert_eq!(send(trusting.clone()).await, Ok(()));
+    assert_eq!(server.mails().len(), 1);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(send(trusting).await, unreachable);
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ const CONFIRMATION_TIME: Duration = Duration::from_secs(24 * 3600);
 const MAX_WATCHERS: usize = 256;
 /// The default share of one caller: an eighth of all watchers.
 const SHARE_OF_CALLER: usize = 8;
+/// … and those of one address, where many accounts may be one person's.
+const SHARE_OF_ADDRESS: usize = 4;
 
 /// Flags and variables of the orders.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,6 +35,11 @@ pub struct OrderArgs {
     /// Maximum number of orders that one caller watches at a time [default: an eighth of --order-max-watchers]
     #[arg(long, help_heading = HEADING, env = "ORDER_MAX_WATCHERS_PER_CALLER", value_name = "N")]
     order_max_watchers_per_caller: Option<String>,
+
+    /// Orders that are watched from one address at a time; `off` where all come from a proxy that names no client [default: a
+    /// quarter of --order-max-watchers]
+    #[arg(long, help_heading = HEADING, env = "ORDER_MAX_WATCHERS_PER_ADDRESS", value_name = "N|off")]
+    order_max_watchers_per_address: Option<String>,
 }
 
 impl OwnArgs for OrderArgs {
@@ -59,12 +66,24 @@ impl OwnArgs for OrderArgs {
                 problems.number("ORDER_MAX_WATCHERS_PER_CALLER", &given, (0, max_watchers))
             }
         };
+        let max_watchers_per_address = match self.order_max_watchers_per_address.as_deref() {
+            None => Some(Some(share_of_address(max_watchers))),
+            Some("off") => Some(None),
+            Some(given) => problems
+                .number("ORDER_MAX_WATCHERS_PER_ADDRESS", given, (0, max_watchers))
+                .map(Some),
+        };
         Some(OrderConfig {
             confirmation_time: confirmation_time?,
             max_watchers,
+            max_watchers_per_address: max_watchers_per_address?,
             max_watchers_per_caller: max_watchers_per_caller?,
         })
     }
+}
+
+fn share_of_address(max_watchers: usize) -> usize {
+    max_watchers.div_ceil(SHARE_OF_ADDRESS)
 }
 
 fn share_of_caller(max_watchers: usize) -> usize {
@@ -78,6 +97,8 @@ pub struct OrderConfig {
     pub confirmation_time: Duration,
     /// Maximum number of concurrent WatchOrder streams in this process.
     pub max_watchers: usize,
+    /// Maximum number of concurrent streams from one address. `None`: no limit.
+    pub max_watchers_per_address: Option<usize>,
     /// Maximum number of concurrent streams of one user.
     pub max_watchers_per_caller: usize,
 }
@@ -87,6 +108,7 @@ impl Default for OrderConfig {
         Self {
             confirmation_time: CONFIRMATION_TIME,
             max_watchers: MAX_WATCHERS,
+            max_watchers_per_address: Some(share_of_address(MAX_WATCHERS)),
             max_watchers_per_caller: share_of_caller(MAX_WATCHERS),
         }
     }

@@ -51,6 +51,19 @@ fn one_caller_watches_an_eighth_of_them_unless_it_is_said() {
 }
 
 #[test]
+fn one_address_watches_a_quarter_of_them_unless_it_is_said() {
+    let of_address = |arguments: &[&str]| {
+        let config = load(arguments).unwrap();
+        config.own.max_watchers_per_address
+    };
+    assert_eq!(of_address(&["--order-max-watchers", "80"]), Some(20));
+    let given = |most| format!("--order-max-watchers-per-address={most}");
+    assert_eq!(of_address(&[&given("7")]), Some(7));
+    assert_eq!(of_address(&[&given("off")]), None);
+    assert!(load(&[&given("many")]).is_err());
+}
+
+#[test]
 fn what_no_order_can_wait_for_is_refused_by_its_name() {
     for (flag, wrong, named) in [
         (

@@ -13,6 +13,7 @@ use order_service::store::orders as order_store;
 use order_service::store::users::{self, Heard};
 use order_service::watch::Watchers;
 use runtime::auth::{Caller, Role};
+use runtime::slots::Limits;
 use runtime::{PageTokens, TestClock};
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _};
 use service::CommandStore;
@@ -97,7 +98,12 @@ async fn while_its_file_is_locked_the_service_is_unavailable() {
         Duration::from_secs(3600),
     );
     let tokens = PageTokens::open(store.connection()).await.unwrap();
-    let orders = Orders::new(store.clone(), commands, Watchers::new(store, 1, 1), tokens);
+    let orders = Orders::new(
+        store.clone(),
+        commands,
+        Watchers::new(store, one_watcher()),
+        tokens,
+    );
     let other = database.connect().await;
     let locked = ::store::Transaction::begin(&other);
     let locked = locked.await.unwrap();
@@ -137,7 +143,7 @@ async fn a_full_file_is_reported_as_that_and_the_next_order_is_kept() {
         Duration::from_secs(3600),
     );
     let tokens = PageTokens::open(store.connection()).await.unwrap();
-    let watchers = Watchers::new(store.clone(), 1, 1);
+    let watchers = Watchers::new(store.clone(), one_watcher());
     let orders = Orders::new(store.clone(), commands, watchers, tokens);
     let user = Heard {
         user_id: Uuid::now_v7(),
@@ -183,6 +189,7 @@ fn of_admin<T>(message: T) -> Request<T> {
         user_id: Uuid::now_v7(),
         role: Role::Admin,
         session_id: None,
+        email_verified: None,
     });
     request
 }
@@ -214,5 +221,13 @@ fn assert_unavailable<T: std::fmt::Debug>(answer: Result<T, Status>) {
         ".db",
     ] {
         assert!(!answer.contains(word), "{word}: {answer}");
+    }
+}
+
+fn one_watcher() -> Limits {
+    Limits {
+        all: 1,
+        of_address: None,
+        of_user: None,
     }
 }

@@ -12,6 +12,8 @@ mod configuration;
 #[cfg(test)]
 mod confirm_and_ship;
 #[cfg(test)]
+mod conflicts;
+#[cfg(test)]
 mod expiry;
 #[cfg(test)]
 mod faults;

@@ -242,6 +242,61 @@ async fn a_caller_at_the_limit_is_refused_and_others_are_not() {
     world.stop().await;
 }
 
+async fn watch_with(world: &World, token: &str, order_id: &str) -> Result<Answers, Status> {
+    let request = WatchOrderRequest {
+        order_id: order_id.to_owned(),
+    };
+    let answer = OrderServiceClient::new(world.channel())
+        .watch_order(authorized(token, request))
+        .await?;
+    Ok(answer.into_inner())
+}
+
+#[tokio::test]
+async fn many_accounts_at_one_address_watch_its_share_only() {
+    let few = OrderConfig {
+        max_watchers: 16,
+        max_watchers_per_address: Some(3),
+        ..OrderConfig::default()
+    };
+    let world = World::with_orders(StoreKind::Sqlite, few).await;
+    let placed = world.placed_order().await;
+    let mut held = Vec::new();
+    let refused = loop {
+        // Each time another account.
+        match watch_with(&world, &world.tokens.admin(), &placed.order_id).await {
+            Ok(watcher) => held.push(watcher),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(held.len(), 3);
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&refused), "TOO_MANY_WATCHERS_OF_CALLER");
+    let details = refused.get_error_details();
+    let violation = &details.quota_failure().unwrap().violations[0];
+    assert_eq!(violation.subject, "address:127.0.0.1");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_unverified_address_watches_nothing() {
+    let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
+    let placed = world.placed_order().await;
+    let user_id = placed.user_id.parse().unwrap();
+    let unverified = world.tokens.unverified(user_id);
+    let refused = watch_with(&world, &unverified, &placed.order_id).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&refused), "EMAIL_NOT_VERIFIED");
+    // And it takes no slot.
+    let verified = world.tokens.user(user_id);
+    let mut watcher = watch_with(&world, &verified, &placed.order_id)
+        .await
+        .unwrap();
+    assert_eq!(next(&mut watcher).await, placed);
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_not_watched_and_takes_no_place() {
     let world = World::with_orders(StoreKind::Sqlite, one_watcher()).await;
@@ -265,6 +320,7 @@ async fn what_is_not_there_is_not_watched_and_takes_no_place() {
 fn one_watcher() -> OrderConfig {
     OrderConfig {
         max_watchers: 1,
+        max_watchers_per_address: None,
         max_watchers_per_caller: 1,
         confirmation_time: Duration::from_secs(3600),
     }

@@ -174,6 +174,7 @@ impl Commands {
             user_id: user.id,
             role: self.role_of(user),
             session_id: Some(session_id),
+            email_verified: Some(user.email_verified),
         };
         let access = self.keys.issue(caller).ok_or(Error::NoSigningKey)?;
         let refresh = secret::new_token()?;

@@ -1,11 +1,10 @@
-//! Admins, the rotation of keys, and the source of client addresses.
+//! Admins and the rotation of keys.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runtime::config::Problems;
 
-use crate::address::AddressSource;
 use crate::user::Email;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -47,16 +46,6 @@ pub struct IdentityArgs {
         default_value = "30d"
     )]
     pub key_rotation: String,
-
-    /// Header to which your proxy appends the client's address, such as x-forwarded-for; without it, the address is the
-    /// peer of the connection [default: none]
-    #[arg(
-        long,
-        help_heading = HEADING,
-        env = "CLIENT_ADDRESS_HEADER",
-        value_name = "NAME"
-    )]
-    pub client_address_header: Option<String>,
 }
 
 impl IdentityArgs {
@@ -66,10 +55,6 @@ impl IdentityArgs {
         let operators = addresses("OPERATOR_EMAILS", self.operator_emails.as_deref(), problems);
         let rotation =
             problems.duration_within("KEY_ROTATION", &self.key_rotation, (6 * HOUR, 366 * DAY));
-        let address_source = match self.client_address_header {
-            None => Some(AddressSource::Connection),
-            Some(name) => header(&name, problems).map(AddressSource::Header),
-        };
         let (admins, operators) = (admins?, operators?);
         if !admins.is_disjoint(&operators) {
             let expected = "no address of ADMIN_EMAILS: a user has one role";
@@ -80,12 +65,11 @@ impl IdentityArgs {
             admins,
             operators,
             key_rotation: rotation?,
-            address_source: address_source?,
         })
     }
 }
 
-/// Admins, the rotation of keys, and the source of client addresses.
+/// Admins and the rotation of keys.
 #[derive(Clone)]
 pub struct IdentityConfig {
     /// The keys of the admins' addresses.
@@ -93,7 +77,6 @@ pub struct IdentityConfig {
     /// As `admins`, of operators.
     pub operators: BTreeSet<String>,
     pub key_rotation: Duration,
-    pub address_source: AddressSource,
 }
 
 impl Default for IdentityConfig {
@@ -102,7 +85,6 @@ impl Default for IdentityConfig {
             admins: BTreeSet::new(),
             operators: BTreeSet::new(),
             key_rotation: KEY_ROTATION,
-            address_source: AddressSource::Connection,
         }
     }
 }
@@ -129,18 +111,4 @@ fn addresses(
         );
     }
     keys
-}
-
-fn header(name: &str, problems: &mut Problems) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let name = name.trim().to_ascii_lowercase();
-    if !name.is_empty() && name.bytes().all(plain) {
-        return Some(name);
-    }
-    problems.add(
-        "CLIENT_ADDRESS_HEADER",
-        &name,
-        "the name of a header such as x-forwarded-for",
-    );
-    None
 }

@@ -67,9 +67,10 @@ impl Email {
         })
     }
 
-    /// The key of an address, valid or not.
+    /// The key of an address, valid or not. PostgreSQL stores no text with a NUL, and no address has one.
     pub fn key_of(raw: &str) -> String {
         let folded = raw.trim().nfkc().collect::<String>().to_lowercase();
+        let folded = folded.replace('\0', "\u{fffd}");
         let Some((local, domain)) = folded.rsplit_once('@') else {
             return folded;
         };

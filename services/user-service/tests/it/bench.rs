@@ -9,11 +9,10 @@ use mail_codes::MailCodes;
 use messaging::Store;
 use runtime::auth::{Caller, Role};
 use runtime::sealed::MasterKey;
-use runtime::{PageTokens, TestClock};
+use runtime::{ClientAddress, PageTokens, TestClock};
 use service::CommandStore;
 use testkit::{Database, StoreKind};
 use tonic::Request;
-use user_service::address::AddressSource;
 use user_service::commands::Commands;
 use user_service::grpc::Users;
 use user_service::hasher::{Hasher, Limits};
@@ -62,9 +61,8 @@ impl Bench {
             admins: Arc::default(),
             operators: Arc::default(),
         };
-        let source = AddressSource::Header("x-forwarded-for".to_owned());
         let page_tokens = PageTokens::open(store.connection()).await.unwrap();
-        let requests = Requests::new(source, &secret_key);
+        let requests = Requests::new(&secret_key);
         Self {
             users: Users::new(commands, requests, page_tokens),
             keys,
@@ -92,6 +90,7 @@ impl Bench {
             user_id: id("sub"),
             role: Role::User,
             session_id: Some(id("sid")),
+            email_verified: claims["email_verified"].as_bool(),
         }
     }
 
@@ -100,9 +99,11 @@ impl Bench {
     }
 }
 
-/// `message` in a call from this client address.
+/// `message` in a call from this client address, behind a server or before one.
 pub(crate) fn from<T>(address: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
+    let found = ClientAddress::new(address.parse().unwrap());
+    request.extensions_mut().insert(found);
     let metadata = request.metadata_mut();
     metadata.insert("x-forwarded-for", address.parse().unwrap());
     request
@@ -115,6 +116,7 @@ pub(crate) fn by<T>(user_id: &str, message: T) -> Request<T> {
         user_id: user_id.parse().unwrap(),
         role: Role::User,
         session_id: None,
+        email_verified: None,
     });
     request
 }

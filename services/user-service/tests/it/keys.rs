@@ -33,6 +33,7 @@ const ADA: Caller = Caller {
     user_id: Uuid::from_u128(7),
     role: Role::User,
     session_id: None,
+    email_verified: None,
 };
 const ROTATION: Duration = Duration::from_secs(30 * 24 * 3600);
 const HOUR: u64 = 3600;

@@ -53,6 +53,7 @@ async fn no_answer_reveals_whether_an_address_is_registered(
         ("ada@example.com", "another password"),
         ("unknown@example.com", PASSWORD),
         ("no address", PASSWORD),
+        ("ada\0@example.com", PASSWORD),
     ] {
         let refused = world.log_in(email, password).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod access;
 #[cfg(test)]
 mod account;

@@ -2,7 +2,7 @@
 //!
 //! Guarantee: a checkpoint goes to each exchange of the service after the events that it lists are confirmed, so it comes behind them
 //! in every queue. It goes at least once; consumers know it by its number. One that no queue takes counts as published: where a
-//! queue is missing, its consumer sees the gap. No trouble with a checkpoint disturbs the events.
+//! queue is missing, its consumer sees the gap. One that is refused is published again, and the events go on meanwhile.
 
 use std::convert::Infallible;
 use std::time::Duration;

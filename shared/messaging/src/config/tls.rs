@@ -1,5 +1,6 @@
 //! Whose certificate a broker has to show, and which one it is shown.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use url::Url;
@@ -55,7 +56,20 @@ impl BrokerTlsArgs {
             );
             return None;
         }
-        Some(RabbitMqTls { ca_file, identity })
+        // Checked now, because a later connect can only log the mistake.
+        let (cert, key) = identity.as_ref().map(|(cert, key)| (cert, key)).unzip();
+        let mut is_complete = true;
+        for (setting, file) in [
+            ("AMQP_CA_FILE", ca_file.as_ref()),
+            ("AMQP_CERT_FILE", cert),
+            ("AMQP_KEY_FILE", key),
+        ] {
+            if let Some(file) = file.filter(|file| File::open(file).is_err()) {
+                problem(setting, &file.display().to_string(), "a readable file");
+                is_complete = false;
+            }
+        }
+        is_complete.then_some(RabbitMqTls { ca_file, identity })
     }
 }
 
@@ -75,7 +89,11 @@ mod tests {
     fn certificates_go_with_amqps_and_a_certificate_with_its_key() {
         let none = BrokerTlsArgs::default();
         let ca = BrokerTlsArgs {
-            amqp_ca_file: Some("ca.pem".into()),
+            amqp_ca_file: Some("Cargo.toml".into()),
+            ..none.clone()
+        };
+        let missing = BrokerTlsArgs {
+            amqp_ca_file: Some("no/such/ca.pem".into()),
             ..none.clone()
         };
         let no_key = BrokerTlsArgs {
@@ -91,6 +109,7 @@ mod tests {
         assert_eq!(problems("amqps://host", &none), [""; 0]);
         assert_eq!(problems("amqps://host", &ca), [""; 0]);
         assert_eq!(problems("amqp://host", &ca), ["AMQP_URL"]);
+        assert_eq!(problems("amqps://host", &missing), ["AMQP_CA_FILE"]);
         assert_eq!(problems("amqps://host", &no_key), ["AMQP_KEY_FILE"]);
         assert_eq!(problems("amqps://host", &no_cert), ["AMQP_CERT_FILE"]);
     }

@@ -57,6 +57,8 @@ struct Publishing {
     system: System,
     instruments: Instruments,
     destination: String,
+    event_id: Option<String>,
+    event_type: Option<String>,
     may_be_unrouted: bool,
     begun: Instant,
     /// In the outbox, until now.
@@ -82,6 +84,8 @@ impl Publishing {
             system: system.clone(),
             instruments: instruments.clone(),
             destination,
+            event_id: message.message_id.clone(),
+            event_type: message.event_type.clone(),
             may_be_unrouted: row.may_be_unrouted,
             begun: Instant::now(),
             waited,
@@ -109,6 +113,16 @@ impl Publishing {
             .operation
             .record(took.as_secs_f64(), &attributes);
         self.instruments.sent.add(1, &attributes);
+        let _entered = self.span.enter();
+        tracing::debug!(
+            event.id = self.event_id,
+            event.type = self.event_type,
+            destination = self.destination,
+            error,
+            duration_ms = took.as_micros() as f64 / 1000.0,
+            "{}",
+            if error.is_none() { "published" } else { "not published" }
+        );
         let destination = [KeyValue::new(DESTINATION, self.destination.clone())];
         match error {
             None => {

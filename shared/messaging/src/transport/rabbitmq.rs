@@ -61,7 +61,8 @@ impl RabbitMq {
     async fn connect(&self, purpose: &str) -> Result<connection::Connection, TransportError> {
         self.pace.wait().await;
         if self.is_silent.load(Ordering::Relaxed) {
-            knock::knock(&self.config.url, self.config.time_out).await?;
+            let uri = connection::uri(&self.config)?;
+            knock::knock(&uri.authority, self.config.time_out).await?;
         }
         let name = format!("{} {purpose}", self.service);
         let opened = connection::Connection::open(&self.config, &name).await;
@@ -71,7 +72,7 @@ impl RabbitMq {
             .err()
             .is_some_and(|error| error.cause::<lapin::Error>().is_none());
         self.is_silent.store(silent, Ordering::Relaxed);
-        let connection = opened?;
+        let connection = opened.map_err(|error| refusal::explain(error, &self.config))?;
         declare::declare(&connection, &self.topology, &self.differences).await?;
         Ok(connection)
     }
@@ -80,12 +81,10 @@ impl RabbitMq {
 #[async_trait]
 impl Transport for RabbitMq {
     fn system(&self) -> System {
-        let url = &self.config.url;
-        let port = if url.scheme() == "amqps" { 5671 } else { 5672 };
-        let host = url.host_str().unwrap_or("localhost").to_owned();
+        let authority = self.config.uri().ok().map(|uri| uri.authority);
         System {
             name: "rabbitmq",
-            server: Some((host, url.port().unwrap_or(port))),
+            server: authority.map(|authority| (authority.host, authority.port)),
         }
     }
 

@@ -124,6 +124,17 @@ pub enum TopologyMismatch {
          What to do: delete it there, and the service makes it anew"
     )]
     Different(String),
+    /// The broker does not let the service into its virtual host.
+    #[error(
+        "the broker refuses the virtual host {name:?} of AMQP_URL ({said}). What to do: make it and permit this user \
+         in it, or name another one in AMQP_URL; the default one is `/%2F`, or no path at all"
+    )]
+    VirtualHost {
+        /// As the URL names it.
+        name: String,
+        /// What the broker says.
+        said: String,
+    },
 }
 
 /// The name of the queue that keeps what `queue` has given up on.

@@ -1,7 +1,9 @@
 //! A broker on which the names of a service have other settings.
 
 use event::Message;
-use messaging::transport::{Binding, Confirmation, Queue, Topology};
+use messaging::transport::{
+    Binding, Confirmation, Queue, RabbitMq, RabbitMqConfig, Topology, TransportError,
+};
 use testkit::{Broker, BrokerKind, Statements};
 
 use crate::log::Log;
@@ -86,4 +88,42 @@ async fn an_exchange_of_another_type_is_refused_with_what_to_do() {
     for part in ["dlx'", "'type'", "'topic'", "'direct'", "delete it"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_virtual_host_that_is_not_there_is_named_with_its_setting() {
+    let mut url = testkit::amqp_url();
+    url.set_path("no%2Fsuch%20host");
+    let error = declare(RabbitMqConfig::new(url)).await.unwrap_err();
+    let said = error.mismatch().unwrap().to_string();
+    for part in ["AMQP_URL", "no/such host", "NOT_ALLOWED"] {
+        assert!(said.contains(part), "{part} is not in: {said}");
+    }
+}
+
+/// A password goes to the host of the URL and to no other one.
+#[tokio::test]
+async fn an_ipv6_address_is_connected_to() {
+    use std::net::TcpListener;
+
+    let named = TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = named.local_addr().unwrap().port();
+    let other = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let url = format!("amqp://u:p@[::ffff:127.0.0.2]:{port}");
+    let config = RabbitMqConfig {
+        time_out: std::time::Duration::from_millis(500),
+        ..RabbitMqConfig::new(url.parse().unwrap())
+    };
+    declare(config).await.unwrap_err();
+    for listener in [&named, &other] {
+        listener.set_nonblocking(true).unwrap();
+    }
+    assert!(named.accept().is_ok(), "the named host was not reached");
+    assert!(other.accept().is_err(), "another host was reached");
+}
+
+async fn declare(config: RabbitMqConfig) -> Result<(), TransportError> {
+    use messaging::transport::Transport as _;
+    let topology = Topology::publishing([EXCHANGE]);
+    RabbitMq::new(config, "test", topology).declare().await
 }

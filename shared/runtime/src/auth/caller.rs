@@ -15,9 +15,18 @@ pub struct Caller {
     /// The session of the token. `None` in a token of an older release. Only the user service knows whether the session
     /// still exists.
     pub session_id: Option<Uuid>,
+    /// Whether the user had shown, when the token was issued, that the address is their own. `None` in a token of a release that did
+    /// not say it.
+    pub email_verified: Option<bool>,
 }
 
 impl Caller {
+    /// Whether the token says that the address is not verified. A token of an older release says nothing and counts as
+    /// verified.
+    pub fn is_unverified(self) -> bool {
+        self.email_verified == Some(false)
+    }
+
     /// Whether the caller may access other users' data.
     pub fn is_admin(self) -> bool {
         self.role == Role::Admin

@@ -11,12 +11,13 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tonic::body::Body;
-use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 
 use super::Guard;
+use crate::address::ClientAddress;
 use crate::grpc::Rates;
-use crate::grpc::outcome::NoFault;
+use crate::grpc::marks::NoFault;
+use crate::grpc::why::CalledBy;
 
 #[derive(Clone)]
 pub(crate) struct AuthLayer {
@@ -76,10 +77,11 @@ where
             let method = path.strip_prefix('/').unwrap_or(path);
             let admitted = guard.admit(method, request.headers()).await;
             let user = admitted.as_ref().ok().copied().flatten();
-            let peer = request.extensions().get::<TcpConnectInfo>();
-            let address = peer
-                .and_then(TcpConnectInfo::remote_addr)
-                .map(|addr| addr.ip());
+            let address = ClientAddress::of_http(&request);
+            if let Some(called_by) = request.extensions().get::<CalledBy>() {
+                let user = user.map(|user| user.user_id.to_string());
+                called_by.is(user.unwrap_or_else(|| address.to_string()));
+            }
             if let Err(too_many) = rates.count(method, user.map(|user| user.user_id), address) {
                 return Ok(too_many.into_http());
             }

@@ -51,6 +51,8 @@ pub(super) struct Claims {
     /// The session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) email_verified: Option<bool>,
 }
 
 impl Claims {
@@ -66,6 +68,7 @@ impl Claims {
             exp: issued_at_s + seconds(LIFETIME),
             jti: Uuid::now_v7().to_string(),
             sid: caller.session_id.map(|id| id.to_string()),
+            email_verified: caller.email_verified,
         }
     }
 
@@ -89,6 +92,7 @@ impl Claims {
             user_id,
             role,
             session_id: session_id.map_err(|_| Refusal::Malformed)?,
+            email_verified: self.email_verified,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use store::{DatabaseConfig, Migrate, is_plain_identifier, is_supported};
+use store::{DatabaseConfig, Migrate, check_url, is_plain_identifier};
 
 use super::Problems;
 
@@ -76,11 +76,13 @@ impl DatabaseArgs {
     /// The checked section. A service with a default of its own fills `database_url` before it asks.
     pub fn check(self, problems: &mut Problems) -> Option<DatabaseConfig> {
         let url = match self.database_url {
-            Some(url) if is_supported(&url) => Some(url),
-            Some(_) => {
-                problems.add_secret("DATABASE_URL", EXPECTED_URL);
-                None
-            }
+            Some(url) => match check_url(&url) {
+                Ok(()) => Some(url),
+                Err(expected) => {
+                    problems.add_secret("DATABASE_URL", expected);
+                    None
+                }
+            },
             None => {
                 problems.missing("DATABASE_URL", EXPECTED_URL);
                 None

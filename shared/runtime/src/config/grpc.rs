@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{ClientArgs, ClientConfig, Mode, Problems, TlsArgs, TlsConfig};
+use super::{
+    CallerArgs, CallerConfig, ClientArgs, ClientConfig, Mode, Problems, TlsArgs, TlsConfig,
+};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -76,6 +78,9 @@ pub struct GrpcArgs {
     pub grpc_reflection: Option<String>,
 
     #[command(flatten)]
+    pub callers: CallerArgs,
+
+    #[command(flatten)]
     pub clients: ClientArgs,
 
     #[command(flatten)]
@@ -127,6 +132,12 @@ impl GrpcArgs {
                 None
             }
         };
+        // The defaults of shares are for these two; where one of them is wrong, that is reported, and no share of it.
+        let callers = self.callers.check(
+            max_in_flight.unwrap_or(MAX_IN_FLIGHT),
+            max_request_bytes.unwrap_or(MAX_REQUEST_BYTES),
+            problems,
+        );
         let clients = self.clients.check(problems);
         let tls = self.tls.check(mode, problems);
         Some(GrpcConfig {
@@ -137,6 +148,7 @@ impl GrpcArgs {
             max_streams: max_streams?,
             max_in_flight: max_in_flight?,
             reflection: reflection?,
+            callers: callers?,
             clients: clients?,
             tls: tls?,
         })
@@ -160,6 +172,8 @@ pub struct GrpcConfig {
     pub max_in_flight: usize,
     /// Whether clients may ask which methods there are.
     pub reflection: bool,
+    /// What each caller is granted.
+    pub callers: CallerConfig,
     /// What each client is granted.
     pub clients: ClientConfig,
     /// `None`: plaintext.
@@ -177,6 +191,7 @@ impl GrpcConfig {
             max_streams: MAX_STREAMS,
             max_in_flight: MAX_IN_FLIGHT,
             reflection: true,
+            callers: CallerConfig::of(MAX_IN_FLIGHT, MAX_REQUEST_BYTES),
             clients: ClientConfig::default(),
             tls: None,
         }

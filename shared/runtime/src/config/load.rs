@@ -5,13 +5,13 @@
 //! mistake, because one of the two would be ignored in silence.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::Path;
 
-use super::{Problems, Settings};
+use clap::ArgMatches;
 
-/// `EX_USAGE` of sysexits.h: what a supervisor must not answer by starting the same thing again.
-const EXIT_CONFIGURATION: u8 = 64;
+use super::{Described, LogFormat, Problems, Settings};
+use crate::exit::EX_USAGE;
+use crate::telemetry::report;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum ConfigError {
     Usage(clap::Error),
     /// Every setting that is wrong, one sentence each.
     #[error("{}", listed(.0))]
-    Invalid(Vec<String>),
+    Invalid(Vec<String>, LogFormat),
 }
 
 impl ConfigError {
@@ -32,17 +32,25 @@ impl ConfigError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Asked(_) => 0,
-            Self::Usage(_) | Self::Invalid(_) => EXIT_CONFIGURATION,
+            Self::Usage(_) | Self::Invalid(..) => EX_USAGE,
         }
     }
 
-    /// Shows help on stdout, mistakes on stderr.
-    pub fn print(&self) {
-        // Where the terminal is gone there is nobody left to tell.
-        let _ = match self {
-            Self::Asked(error) | Self::Usage(error) => error.print(),
-            Self::Invalid(_) => writeln!(std::io::stderr(), "{self}"),
-        };
+    /// Shows help on stdout, and mistakes where the log of `program` would be, in its format.
+    pub fn print(&self, program: &str) {
+        match self {
+            Self::Asked(error) | Self::Usage(error) => {
+                // Without a terminal there is no reader.
+                let _ = error.print();
+            }
+            Self::Invalid(_, LogFormat::Human) => {
+                report::end(LogFormat::Human, program, &self.to_string())
+            }
+            Self::Invalid(found, LogFormat::Json) => {
+                let message = format!("{WRONG} {}", found.join("; "));
+                report::end(LogFormat::Json, program, &message);
+            }
+        }
     }
 }
 
@@ -53,6 +61,16 @@ impl ConfigError {
 pub fn load<S: Settings>(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<S::Config, ConfigError> {
+    load_described::<S>(args).map(|(config, _)| config)
+}
+
+/// As [`load`], and a description of the settings for the log.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_described<S: Settings>(
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<(S::Config, Described), ConfigError> {
     load_with::<S>(args, &|name| std::env::var_os(name))
 }
 
@@ -60,7 +78,7 @@ pub fn load<S: Settings>(
 fn load_with<S: Settings>(
     args: impl IntoIterator<Item = OsString>,
     environment: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<S::Config, ConfigError> {
+) -> Result<(S::Config, Described), ConfigError> {
     let mut problems = Problems::default();
     // Flags may stand before a subcommand or after it.
     let mut command = S::command().mut_args(|arg| {
@@ -70,14 +88,28 @@ fn load_with<S: Settings>(
     for secret in S::secrets() {
         command = with_secret_file(command, secret, environment, &mut problems);
     }
-    let settings = command
-        .try_get_matches_from(args)
-        .and_then(|matches| S::from_arg_matches(&matches))
-        .map_err(unreadable)?;
+    let matches = command.try_get_matches_from_mut(args).map_err(unreadable)?;
+    let settings = S::from_arg_matches(&matches).map_err(unreadable)?;
     let config = settings.check(&mut problems);
     match config {
-        Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(ConfigError::Invalid(problems.into_sentences())),
+        Some(config) if problems.is_empty() => {
+            let variables = std::env::vars_os().map(|(name, _)| name);
+            let described = Described::of(&command, &matches, &S::secrets(), &problems, variables);
+            Ok((config, described))
+        }
+        _ => Err(ConfigError::Invalid(
+            problems.into_sentences(),
+            format(&matches),
+        )),
+    }
+}
+
+/// As far as it can be read: another setting may be wrong.
+fn format(matches: &ArgMatches) -> LogFormat {
+    let given = matches.try_get_one::<String>("log_format").ok().flatten();
+    match given.map(|format| format.trim()) {
+        Some("json") => LogFormat::Json,
+        _ => LogFormat::Human,
     }
 }
 
@@ -142,8 +174,10 @@ fn unreadable(error: clap::Error) -> ConfigError {
     }
 }
 
+const WRONG: &str = "the configuration is wrong, nothing was started:";
+
 fn listed(sentences: &[String]) -> String {
-    let mut text = String::from("the configuration is wrong, nothing was started:");
+    let mut text = String::from(WRONG);
     for sentence in sentences {
         text.push_str("\n  - ");
         text.push_str(sentence);

@@ -1,7 +1,7 @@
 //! The life of one connection: TLS where there is any, HTTP/2, and its end.
 //!
-//! It ends when its client leaves or does not read what it has asked for, when it is old, when the server drains, and at once
-//! when it is to be closed. Old and draining ones are told to leave (GOAWAY): what is in flight on them still ends.
+//! It ends when its client leaves, does not read what it has asked for, or sends control frames without end; when it is old, when
+//! the server drains, and at once when it is to be closed. Old and draining ones are told to leave (GOAWAY): what is in flight on them still ends.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,6 +21,8 @@ use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tower::{Service, ServiceExt as _};
 
+use super::closings::{Closings, Reason};
+use super::control_frames::Counted;
 use super::greeting::{GREETING_TIMEOUT, Greeted};
 use super::tls::Certificates;
 use super::unread::Unread;
@@ -68,6 +70,7 @@ pub(super) struct Connection<S> {
     age: Duration,
     patience: Duration,
     ending: Ending,
+    closings: Closings,
 }
 
 impl<S: Handler> Connection<S> {
@@ -76,6 +79,7 @@ impl<S: Handler> Connection<S> {
         certificates: Option<Arc<Certificates>>,
         handler: S,
         ending: &Ending,
+        closings: Closings,
     ) -> Self {
         let keepalive = config.clients.keepalive;
         let mut http = http2::Builder::new(TokioExecutor::new());
@@ -91,6 +95,7 @@ impl<S: Handler> Connection<S> {
             age: config.clients.connection_age,
             patience: config.deadline,
             ending: ending.clone(),
+            closings,
         }
     }
 
@@ -103,10 +108,10 @@ impl<S: Handler> Connection<S> {
             remote_addr: Some(peer),
         };
         match &self.certificates {
-            None => self.speak(socket, info).await,
+            None => self.speak(socket, info, peer).await,
             Some(certificates) => {
                 if let Some(stream) = self.agree(certificates, socket).await {
-                    self.speak(stream, info).await;
+                    self.speak(stream, info, peer).await;
                 }
             }
         }
@@ -130,12 +135,14 @@ impl<S: Handler> Connection<S> {
         }
     }
 
-    async fn speak<IO>(&self, stream: IO, info: TcpConnectInfo)
+    async fn speak<IO>(&self, stream: IO, info: TcpConnectInfo, peer: SocketAddr)
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin,
     {
         let unread = Unread::default();
-        let stream = TokioIo::new(Greeted::new(stream, &self.ending.drain));
+        let exceeded = || self.closings.closed(peer.ip(), Reason::ControlFrames);
+        let stream = Counted::new(Greeted::new(stream, &self.ending.drain), exceeded);
+        let stream = TokioIo::new(stream);
         let answer = service_fn(|request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(info.clone());
@@ -148,7 +155,7 @@ impl<S: Handler> Connection<S> {
             // A client that broke off, or the rules, is no trouble of ours.
             _ = speaking.as_mut() => return,
             () = unread.overdue(self.patience) => {
-                tracing::info!("a client does not read its answers; its connection is closed");
+                self.closings.closed(peer.ip(), Reason::Unread);
                 return;
             }
             () = tokio::time::sleep(about(self.age)) => {}

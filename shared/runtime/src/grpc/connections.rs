@@ -11,7 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Ending, Handler};
-use super::places::{Place, Places};
+use super::places::Places;
+use crate::slots::Slot;
 
 /// Without file descriptors `accept` fails at once, again and again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -53,7 +54,7 @@ pub(super) async fn serve<S: Handler>(
 }
 
 async fn hold<S: Handler>(
-    _place: Place,
+    _place: Slot,
     connection: Connection<S>,
     socket: TcpStream,
     peer: SocketAddr,

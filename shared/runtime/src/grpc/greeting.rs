@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
+use super::frames::PREFACE_BYTES;
+
 /// How long a client may take to say that it speaks HTTP/2, and before that to agree on TLS.
 pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
-/// The connection preface, RFC 9113 §3.4.
-const GREETING_BYTES: usize = 24;
 
 /// A stream that fails where its client does not greet.
 pub(super) struct Greeted<IO> {
@@ -38,7 +38,7 @@ impl<IO> Greeted<IO> {
         Self {
             stream,
             greeting: Some(Greeting {
-                missing: GREETING_BYTES,
+                missing: PREFACE_BYTES,
                 expired: Box::pin(expired),
             }),
         }

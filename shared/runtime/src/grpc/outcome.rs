@@ -1,13 +1,18 @@
 //! How a call ended: one log line, one measurement and the span's status, whatever happened, also where the client went away.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use http::HeaderMap;
 use opentelemetry::metrics::Histogram;
 use opentelemetry::{KeyValue, global};
-use tokio::sync::OwnedSemaphorePermit;
-use tonic::Code;
+use tonic::{Code, Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::marks::Admitted;
+use super::why::{CalledBy, Why};
 
 /// In seconds, as OpenTelemetry's RPC conventions have them.
 const BOUNDARIES: [f64; 14] = [
@@ -24,9 +29,24 @@ pub(super) fn durations() -> Histogram<f64> {
         .build()
 }
 
-/// Marks a response: the service is not at fault, even if the code is a failure.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NoFault;
+/// Counts the calls that have begun and are not answered to the end.
+#[derive(Default)]
+pub(super) struct Open(Option<Arc<AtomicUsize>>);
+
+impl Open {
+    pub(super) fn counted_in(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Some(Arc::clone(open)))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(open) = &self.0 {
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
 
 /// An open call. It is reported once: by [`Outcome::is`], or as cancelled when it is dropped before.
 pub(super) struct Outcome {
@@ -37,13 +57,22 @@ pub(super) struct Outcome {
     durations: Histogram<f64>,
     reported: bool,
     excused: bool,
-    /// The call's share of the server, given back when the last byte of the answer is gone.
-    permit: Option<OwnedSemaphorePermit>,
+    caller: CalledBy,
+    why: Why,
+    /// What the call has of the server, given back when the last byte of the answer is gone.
+    slot: Option<Admitted>,
+    _open: Open,
 }
 
 impl Outcome {
     /// `name` is what the method is called where names must not grow with what callers invent.
-    pub(super) fn open(span: Span, method: &str, name: &str, durations: Histogram<f64>) -> Self {
+    pub(super) fn open(
+        span: Span,
+        method: &str,
+        name: &str,
+        durations: Histogram<f64>,
+        open: Open,
+    ) -> Self {
         Self {
             span,
             method: method.to_owned(),
@@ -52,12 +81,30 @@ impl Outcome {
             durations,
             reported: false,
             excused: false,
-            permit: None,
+            caller: CalledBy::default(),
+            why: Why::default(),
+            slot: None,
+            _open: open,
         }
     }
 
-    pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
-        self.permit = Some(permit);
+    pub(super) fn hold(&mut self, slot: Admitted) {
+        self.slot = Some(slot);
+    }
+
+    /// Where the guard says who calls.
+    pub(super) fn caller(&self) -> CalledBy {
+        self.caller.clone()
+    }
+
+    /// As [`is`](Self::is), with the details of the status in these headers or trailers.
+    pub(super) fn is_in(&mut self, code: Code, headers: &HeaderMap) {
+        if code != Code::Ok
+            && let Some(status) = Status::from_header_map(headers)
+        {
+            self.why = Why::of(&status);
+        }
+        self.is(code);
     }
 
     /// The service is not at fault, even if the code that follows is a failure.
@@ -73,7 +120,7 @@ impl Outcome {
         let status = name(code);
         self.span.record("rpc.status_code", status);
         let is_fault = is_server_fault(code) && !self.excused;
-        let is_error = is_fault || code == Code::Unimplemented;
+        let is_error = is_fault || (code == Code::Unimplemented && !self.excused);
         if is_error {
             self.span.record("otel.status_code", "ERROR");
             self.span.set_attribute("error.type", status);
@@ -85,16 +132,25 @@ impl Outcome {
         let duration_ms = self.begun.elapsed().as_micros() as f64 / 1000.0;
         // Probes come every few seconds for ever.
         let is_probe = method.starts_with("grpc.health.") || method.starts_with("grpc.reflection.");
+        let Why { reason, field } = &self.why;
+        let (reason, field) = (reason.as_deref(), field.as_deref());
+        let caller = self.caller.name();
         match code {
             Code::Ok if is_probe => tracing::debug!(method, status, duration_ms, "call"),
-            _ if is_fault => tracing::error!(method, status, duration_ms, "call"),
-            Code::ResourceExhausted | Code::Unimplemented => {
-                tracing::warn!(method, status, duration_ms, "call");
+            Code::Ok => tracing::info!(method, status, duration_ms, "call"),
+            _ if is_fault => {
+                tracing::error!(method, status, reason, field, caller, duration_ms, "call");
             }
-            Code::Unauthenticated | Code::PermissionDenied => {
-                tracing::warn!(method, status, duration_ms, "call");
+            _ if self.excused => {
+                tracing::info!(method, status, reason, field, caller, duration_ms, "call");
             }
-            _ => tracing::info!(method, status, duration_ms, "call"),
+            Code::ResourceExhausted
+            | Code::Unimplemented
+            | Code::Unauthenticated
+            | Code::PermissionDenied => {
+                tracing::warn!(method, status, reason, field, caller, duration_ms, "call");
+            }
+            _ => tracing::info!(method, status, reason, field, caller, duration_ms, "call"),
         }
     }
 
@@ -167,7 +223,7 @@ mod tests {
         let reader = PeriodicReader::builder(exporter.clone()).build();
         let provider = SdkMeterProvider::builder().with_reader(reader).build();
         let durations = provider.meter("test").f64_histogram("duration").build();
-        let mut outcome = Outcome::open(Span::none(), "m", "m", durations);
+        let mut outcome = Outcome::open(Span::none(), "m", "m", durations, Open::default());
         if excused {
             outcome.excuse();
         }
@@ -189,8 +245,10 @@ mod tests {
     #[test]
     fn only_what_is_our_fault_is_measured_as_an_error() {
         let is_error = |code, excused| measured(code, excused).contains(&"error.type".to_owned());
-        assert!(is_error(Code::Unavailable, false));
-        assert!(!is_error(Code::Unavailable, true));
+        for code in [Code::Unavailable, Code::Internal, Code::Unimplemented] {
+            assert!(is_error(code, false), "{code:?}");
+            assert!(!is_error(code, true), "{code:?}");
+        }
         assert!(!is_error(Code::Unauthenticated, false));
     }
 }

@@ -3,7 +3,6 @@
 //! Each has a bucket of its own, so that one who calls too often does nothing to the others. There is room for many
 //! thousands; beyond them addresses share one, so that whoever has many cannot make us remember all of them.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use governor::{Quota, RateLimiter};
 use tonic::Status;
 use uuid::Uuid;
 
+use crate::address::ClientAddress;
 use crate::status;
 
 /// A health check gets its answer however full the server is and however often it asks: it decides on restarts.
@@ -39,7 +39,7 @@ struct Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     User(Uuid),
-    Address(IpAddr),
+    Address(ClientAddress),
     /// Addresses for which there is no room.
     Others,
 }
@@ -60,7 +60,7 @@ impl Rates {
         &self,
         method: &str,
         user: Option<Uuid>,
-        address: Option<IpAddr>,
+        address: ClientAddress,
     ) -> Result<(), Status> {
         let Some(limit) = &self.limit else {
             return Ok(());
@@ -84,12 +84,12 @@ impl Limit {
         }
     }
 
-    fn count(&self, user: Option<Uuid>, address: Option<IpAddr>) -> Result<(), Status> {
+    fn count(&self, user: Option<Uuid>, address: ClientAddress) -> Result<(), Status> {
         // Asked for users as well: they always have room, and it is what forgets those who are gone.
         let has_room = self.has_room();
         let key = match (user, address) {
             (Some(user), _) => Key::User(user),
-            (None, Some(address)) if has_room => Key::Address(network(address)),
+            (None, address) if has_room => Key::Address(address),
             (None, _) => Key::Others,
         };
         self.buckets.check_key(&key).map_err(|until| {
@@ -118,17 +118,6 @@ impl Limit {
     }
 }
 
-/// Whoever has one address of version 6 has a whole network of them.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tonic::Code;
@@ -138,8 +127,8 @@ mod tests {
 
     const GET: &str = "angarium.user.v1.UserService/GetUser";
 
-    fn address(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
+    fn address(last: u8) -> ClientAddress {
+        ClientAddress::new([192, 0, 2, last].into())
     }
 
     #[test]
@@ -164,14 +153,6 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_version_6_counts_with_its_network_and_a_mapped_one_as_version_4() {
-        let of = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
-        assert_eq!(of("192.0.2.1"), "192.0.2.1");
-    }
-
-    #[test]
     fn what_is_remembered_is_bounded_and_users_keep_a_bucket_of_their_own() {
         let limit = Limit::new(NonZeroU32::MIN, 10);
         for last in 0..=255 {
@@ -187,10 +168,14 @@ mod tests {
         // A bucket is full again after ten nanoseconds, so before the next call.
         let limit = Limit::new(NonZeroU32::new(100_000_000).unwrap(), 10);
         for _ in 0..1_000 {
-            limit.count(Some(Uuid::now_v7()), None).unwrap();
+            limit
+                .count(Some(Uuid::now_v7()), ClientAddress::UNKNOWN)
+                .unwrap();
         }
         *limit.tidied.lock().unwrap() = Instant::now().checked_sub(TIDY_EVERY).unwrap();
-        limit.count(Some(Uuid::now_v7()), None).unwrap();
+        limit
+            .count(Some(Uuid::now_v7()), ClientAddress::UNKNOWN)
+            .unwrap();
         assert!(limit.buckets.len() <= 10, "{}", limit.buckets.len());
     }
 

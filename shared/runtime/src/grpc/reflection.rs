@@ -23,6 +23,10 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use files::Files;
 
+/// How the methods of both versions begin.
+pub(super) const PREFIX: &str = "grpc.reflection.";
+/// A question is a name.
+const LARGEST_QUESTION: usize = 16 << 10;
 /// Always there, beside the services of the server.
 const HEALTH: &str = "grpc.health.v1.Health";
 const V1: &str = "grpc.reflection.v1.ServerReflection";
@@ -39,8 +43,10 @@ pub(super) fn add(
         files: Files::read(descriptor_set)?,
         services: services.iter().cloned().chain(own).collect(),
     }));
-    let v1 = server::ServerReflectionServer::new(reflection.clone());
-    let v1alpha = server_alpha::ServerReflectionServer::new(reflection);
+    let v1 = server::ServerReflectionServer::new(reflection.clone())
+        .max_decoding_message_size(LARGEST_QUESTION);
+    let v1alpha = server_alpha::ServerReflectionServer::new(reflection)
+        .max_decoding_message_size(LARGEST_QUESTION);
     Ok(routes
         .add_service(v1.accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(v1alpha.accept_compressed(Gzip).send_compressed(Gzip)))

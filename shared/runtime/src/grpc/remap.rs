@@ -15,37 +15,75 @@ const TOO_LARGE: [(Code, &str); 3] = [
     (Code::ResourceExhausted, "Error decompressing: size limit"),
 ];
 
-/// How it begins its sentence about a message that it cannot read.
-const UNREADABLE: [(Code, &str); 2] = [
+/// How it begins its sentence about a message that it cannot read, or that ends too early.
+const UNREADABLE: [(Code, &str); 4] = [
     (Code::Internal, "failed to decode Protobuf message"),
     (Code::Internal, "Error decompressing:"),
+    (
+        Code::Internal,
+        "protocol error: received message with invalid compression flag",
+    ),
+    (Code::Internal, "Unexpected EOF decoding stream"),
 ];
 
-/// Corrects the status in `headers` (or trailers) and returns its code; `None` where they hold no status.
-pub(super) fn status_in(headers: &mut HeaderMap) -> Option<Code> {
+/// … about one that is packed by no method.
+const PACKED: (Code, &str) = (
+    Code::Internal,
+    "protocol error: received message with compressed-flag",
+);
+
+/// … and by a method that it does not know.
+const COMPRESSION: (Code, &str) = (Code::Unimplemented, "Content is compressed with");
+
+/// … and about a client that is gone, in the middle of a stream of its messages.
+const GONE: [&str; 2] = ["h2 protocol error:", "error reading a body from connection"];
+
+/// The status of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) code: Code,
+    /// Whether the transport refused what the client sent.
+    pub(super) is_clients: bool,
+}
+
+/// Corrects the status in `headers` (or trailers) and returns it; `None` where they hold no status.
+pub(super) fn status_in(headers: &mut HeaderMap) -> Option<Found> {
     let status = Status::from_header_map(headers)?;
     let Some(corrected) = corrected(&status) else {
-        return Some(status.code());
+        return Some(Found {
+            code: status.code(),
+            is_clients: false,
+        });
     };
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
         headers.remove(name);
     }
     // It fails for metadata that is no header, and there is none.
     let _ = corrected.add_header(headers);
-    Some(corrected.code())
+    Some(Found {
+        code: corrected.code(),
+        is_clients: true,
+    })
 }
 
 fn corrected(status: &Status) -> Option<Status> {
-    let is_of = |(code, sentence): &(Code, &str)| {
-        status.code() == *code && status.message().starts_with(sentence)
-    };
+    let message = status.message();
+    let is_of =
+        |(code, sentence): &(Code, &str)| status.code() == *code && message.starts_with(sentence);
     if TOO_LARGE.iter().any(is_of) {
-        return Some(status::message_too_large(status.message()));
+        return Some(status::message_too_large(message));
     }
-    UNREADABLE
-        .iter()
-        .any(is_of)
-        .then(|| status::malformed_message(status.message()))
+    if UNREADABLE.iter().any(is_of) {
+        return Some(status::malformed_message(message));
+    }
+    if is_of(&PACKED) {
+        return Some(status::packed_by_no_method());
+    }
+    if is_of(&COMPRESSION) {
+        return Some(status::compression_unknown(message));
+    }
+    let is_gone = GONE.iter().any(|sentence| message.starts_with(sentence));
+    is_gone.then(status::cancelled)
 }
 
 #[cfg(test)]
@@ -60,11 +98,40 @@ mod tests {
         headers
     }
 
+    fn theirs(code: Code) -> Option<Found> {
+        Some(Found {
+            code,
+            is_clients: true,
+        })
+    }
+
+    #[test]
+    fn a_client_that_is_gone_has_cancelled_its_call() {
+        for sentence in GONE {
+            let status = Status::unknown(format!("{sentence} stream reset"));
+            assert_eq!(status_in(&mut headers(&status)), theirs(Code::Cancelled));
+        }
+    }
+
+    #[test]
+    fn compression_that_no_one_knows_has_a_reason() {
+        for ((code, sentence), reason) in [
+            (PACKED, "MESSAGE_MALFORMED"),
+            (COMPRESSION, "COMPRESSION_UNKNOWN"),
+        ] {
+            let mut headers = headers(&Status::new(code, sentence));
+            assert_eq!(status_in(&mut headers), theirs(code));
+            let status = Status::from_header_map(&headers).unwrap();
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, reason);
+        }
+    }
+
     #[test]
     fn a_message_past_its_limit_is_resource_exhausted() {
         for (code, sentence) in TOO_LARGE {
             let mut headers = headers(&Status::new(code, format!("{sentence}: found 5 bytes")));
-            assert_eq!(status_in(&mut headers), Some(Code::ResourceExhausted));
+            assert_eq!(status_in(&mut headers), theirs(Code::ResourceExhausted));
             let status = Status::from_header_map(&headers).unwrap();
             assert_eq!(status.code(), Code::ResourceExhausted);
             assert!(status.message().ends_with("found 5 bytes"));
@@ -77,7 +144,7 @@ mod tests {
     fn a_message_that_cannot_be_read_is_the_callers_mistake() {
         for (code, sentence) in UNREADABLE {
             let mut headers = headers(&Status::new(code, format!("{sentence} at byte 5")));
-            assert_eq!(status_in(&mut headers), Some(Code::InvalidArgument));
+            assert_eq!(status_in(&mut headers), theirs(Code::InvalidArgument));
             let status = Status::from_header_map(&headers).unwrap();
             let details = status.get_error_details();
             assert_eq!(details.error_info().unwrap().reason, "MESSAGE_MALFORMED");
@@ -88,7 +155,11 @@ mod tests {
     fn every_other_status_stays_as_it_is() {
         let status = Status::out_of_range("past the last page");
         let mut headers = headers(&status);
-        assert_eq!(status_in(&mut headers), Some(Code::OutOfRange));
+        let ours = Found {
+            code: Code::OutOfRange,
+            is_clients: false,
+        };
+        assert_eq!(status_in(&mut headers), Some(ours));
         let after = Status::from_header_map(&headers).unwrap();
         assert_eq!(after.message(), status.message());
         assert_eq!(status_in(&mut HeaderMap::new()), None);

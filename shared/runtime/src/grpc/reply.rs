@@ -1,12 +1,15 @@
 //! The body of an answer, watched to its end: a call's real status stands in the trailers, and whose turn it is shows in who
 //! asks for more.
 
+use std::future::Future as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -20,15 +23,47 @@ pub(super) struct Watched {
     body: Body,
     outcome: Outcome,
     reply: Reply,
+    end: Option<End>,
+}
+
+/// When the answer has to end.
+struct End {
+    limit: Duration,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl Watched {
-    pub(super) fn wrap(body: Body, outcome: Outcome, reply: Reply) -> Body {
+    /// An answer that lasts for `longest` at most.
+    pub(super) fn wrap(
+        body: Body,
+        outcome: Outcome,
+        reply: Reply,
+        longest: Option<Duration>,
+    ) -> Body {
+        let end = longest.map(|limit| End {
+            limit,
+            sleep: Box::pin(tokio::time::sleep(limit)),
+        });
         Body::new(Self {
             body,
             outcome,
             reply,
+            end,
         })
+    }
+
+    /// The end of an answer that has lasted long enough. The client knew the limit, so it is no fault.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, Status>> {
+        let Some(end) = &mut self.end else {
+            return Poll::Pending;
+        };
+        ready!(end.sleep.as_mut().poll(context));
+        let status = status::deadline_exceeded(end.limit);
+        self.end = None;
+        self.body = Body::empty();
+        self.outcome.excuse();
+        self.outcome.is(status.code());
+        Poll::Ready(trailers_of(&status))
     }
 }
 
@@ -50,6 +85,11 @@ impl http_body::Body for Watched {
             this.outcome.is(Code::Internal);
             return Poll::Ready(Some(trailers_of(&status::internal())));
         };
+        if polled.is_pending()
+            && let Poll::Ready(ended) = this.poll_end(context)
+        {
+            return Poll::Ready(Some(ended));
+        }
         // The transport asks for more only when the client has room for it.
         match polled {
             Poll::Pending => this.reply.waits_for_us(),
@@ -57,8 +97,13 @@ impl http_body::Body for Watched {
         }
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
-                if let Some(code) = frame.trailers_mut().and_then(remap::status_in) {
-                    this.outcome.is(code);
+                if let Some(trailers) = frame.trailers_mut()
+                    && let Some(found) = remap::status_in(trailers)
+                {
+                    if found.is_clients {
+                        this.outcome.excuse();
+                    }
+                    this.outcome.is_in(found.code, trailers);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -1,5 +1,5 @@
-//! What happens around every call, in this order: span and correlation id, a place among the calls in flight, the
-//! deadline, the handler with its panics caught, and the report of how it ended.
+//! What happens around every call, in this order: span and correlation id, the client's address, the deadline, everything that
+//! answers it with its panics caught, and the report of how it ended.
 //!
 //! The order matters: a refused or expired call is traced and logged as any other.
 
@@ -8,38 +8,41 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
 use http::{Request, Response};
 use opentelemetry::metrics::Histogram;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Code;
 use tonic::body::Body;
-use tonic::{Code, Status};
+use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 use tracing::Instrument;
 
 use super::correlation::{self, CORRELATION_HEADER};
-use super::outcome::{self, NoFault, Outcome};
+use super::marks::{Admitted, Incomplete, Longest, NoFault};
+use super::outcome::{self, Open, Outcome};
 use super::rates::EXEMPT;
+use super::reflection::PREFIX as REFLECTION;
 use super::reply::Watched;
 use super::unread::Unread;
 use super::{deadline, remap, trace};
+use crate::address::ClientAddress;
 use crate::auth::{self, Rules};
 use crate::config::GrpcConfig;
 use crate::status;
 
-/// When a refused caller may come back.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Between two looks at whether a drained server is quiet.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Clone)]
 pub(super) struct RpcLayer {
     ceiling: Duration,
-    in_flight: Arc<Semaphore>,
-    max_in_flight: usize,
+    /// Where a proxy of ours puts the client's address.
+    address_header: Option<String>,
+    open: Arc<AtomicUsize>,
     durations: Histogram<f64>,
     rules: Vec<Rules>,
 }
@@ -49,30 +52,27 @@ impl RpcLayer {
     pub(super) fn new(config: &GrpcConfig, rules: Vec<Rules>) -> Self {
         Self {
             ceiling: config.deadline,
-            in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
-            max_in_flight: config.max_in_flight,
+            address_header: config.callers.address_header.clone(),
+            open: Arc::default(),
             durations: outcome::durations(),
             rules,
         }
     }
 
-    /// Waits until no call is in flight. It looks now and then rather than taking all places, because a call that still
-    /// comes in while the connections drain is to be answered.
+    /// Waits until no call is open, but for those that go on for ever. It looks now and then rather than refusing new ones,
+    /// because a call that still comes in while the connections drain is to be answered.
     pub(super) async fn quiet(&self) {
-        while self.in_flight.available_permits() < self.max_in_flight {
+        while self.open.load(Ordering::Relaxed) > 0 {
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// A place among the calls in flight, at once or not at all: a queue would only make everybody late.
-    fn admit(&self, method: &str) -> Result<Option<OwnedSemaphorePermit>, Status> {
-        if method.starts_with(EXEMPT) {
-            return Ok(None);
+    /// Counts a call as open. Clients watch health, and ask for methods, for as long as they like.
+    fn open(&self, method: &str) -> Open {
+        if method.starts_with(EXEMPT) || method.starts_with(REFLECTION) {
+            return Open::default();
         }
-        match Arc::clone(&self.in_flight).try_acquire_owned() {
-            Ok(permit) => Ok(Some(permit)),
-            Err(_) => Err(status::resource_exhausted("TOO_MANY_CALLS", RETRY_AFTER)),
-        }
+        Open::counted_in(&self.open)
     }
 }
 
@@ -120,10 +120,19 @@ where
         }
         let correlation_header = correlation::header(&id);
         request.extensions_mut().insert(id);
+        let peer = request.extensions().get::<TcpConnectInfo>();
+        let peer = peer.and_then(TcpConnectInfo::remote_addr);
+        let header = self.layer.address_header.as_deref();
+        let address = ClientAddress::find(request.headers(), header, peer.map(|addr| addr.ip()));
+        request.extensions_mut().insert(address);
+        let incomplete = Incomplete::default();
+        request.extensions_mut().insert(incomplete.clone());
 
         let unread = request.extensions().get::<Unread>().cloned();
-        let mut outcome = Outcome::open(span.clone(), &method, name, self.layer.durations.clone());
-        let admitted = self.layer.admit(&method);
+        let durations = self.layer.durations.clone();
+        let open = self.layer.open(&method);
+        let mut outcome = Outcome::open(span.clone(), &method, name, durations, open);
+        request.extensions_mut().insert(outcome.caller());
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
         // Begun here and not at the first poll: so it never expires after the transport's own timer, whose answer
         // has the wrong code.
@@ -133,22 +142,19 @@ where
         let mut ready = std::mem::replace(&mut self.inner, waiting);
 
         let answer = async move {
-            let response = match admitted {
-                Ok(permit) => {
-                    if let Some(permit) = permit {
-                        outcome.hold(permit);
-                    }
-                    let handler = AssertUnwindSafe(async move { ready.call(request).await });
-                    tokio::select! {
-                        biased;
-                        handled = handler.catch_unwind() => {
-                            // The panic hook has logged the message and the place.
-                            handled.unwrap_or_else(|_| Ok(status::internal().into_http()))?
-                        }
-                        () = expiry => status::deadline_exceeded(limit).into_http(),
-                    }
+            let handler = AssertUnwindSafe(async move { ready.call(request).await });
+            let response = tokio::select! {
+                biased;
+                handled = handler.catch_unwind() => {
+                    // The panic hook has logged the message and the place.
+                    handled.unwrap_or_else(|_| Ok(status::internal().into_http()))?
                 }
-                Err(refused) => refused.into_http(),
+                () = expiry => {
+                    if incomplete.is_waited_for() {
+                        outcome.excuse();
+                    }
+                    status::deadline_exceeded(limit).into_http()
+                }
             };
             let mut response = finish(response, outcome, &unread.unwrap_or_default());
             if let Some(value) = correlation_header {
@@ -165,19 +171,30 @@ fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -
     if response.extensions().get::<NoFault>().is_some() {
         outcome.excuse();
     }
+    if let Some(slot) = response.extensions_mut().remove::<Admitted>() {
+        outcome.hold(slot);
+    }
+    let longest = response.extensions_mut().remove::<Longest>();
     match remap::status_in(response.headers_mut()) {
-        Some(code) => outcome.is(code),
+        Some(found) => {
+            if found.is_clients {
+                outcome.excuse();
+            }
+            outcome.is_in(found.code, response.headers());
+        }
         // What is no gRPC (a wrong content type) is refused with an HTTP status alone.
         None if !response.status().is_success() => outcome.is(Code::InvalidArgument),
         None => {}
     }
-    response.map(|body| Watched::wrap(body, outcome, unread.reply()))
+    let longest = longest.map(|Longest(longest)| longest);
+    response.map(|body| Watched::wrap(body, outcome, unread.reply(), longest))
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
+    use tonic::Status;
     use tower::{ServiceExt, service_fn};
 
     use super::*;

@@ -12,7 +12,7 @@ use tonic_health::pb::health_server;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::state::State;
-use crate::grpc::outcome::NoFault;
+use crate::grpc::marks::NoFault;
 use crate::status;
 
 /// After a shutdown, clients try another instance, or this one after its restart.

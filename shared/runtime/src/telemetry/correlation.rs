@@ -1,4 +1,4 @@
-//! Remembers the `correlation_id` of a span, so that every JSON line inside it has it at the top level.
+//! Remembers the `correlation_id` and the `event.id` of a span, so that every line inside it has them.
 
 use std::fmt::Debug;
 
@@ -6,13 +6,18 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// The remembered field of the span.
-const FIELD: &str = "correlation_id";
+/// The span's fields that are remembered.
+const CORRELATION: &str = "correlation_id";
+const EVENT: &str = "event.id";
 
-/// Stored with the span.
-struct CorrelationId(String);
+/// Kept with the span.
+#[derive(Clone, Default)]
+pub(super) struct Ids {
+    pub(super) correlation: Option<String>,
+    pub(super) event: Option<String>,
+}
 
 pub(super) struct Layer;
 
@@ -21,14 +26,14 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut found = Found(None);
+        let mut found = Ids::default();
         attributes.record(&mut found);
         found.keep(id, &context);
     }
 
     // The server learns the id after it has opened the span.
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let mut found = Found(None);
+        let mut found = Ids::default();
         values.record(&mut found);
         found.keep(id, &context);
     }
@@ -39,36 +44,59 @@ pub(super) fn of<S>(event: &Event<'_>, context: &Context<'_, S>) -> Option<Strin
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let mut spans = context.event_scope(event)?;
-    spans.find_map(|span| {
-        let extensions = span.extensions();
-        extensions.get::<CorrelationId>().map(|id| id.0.clone())
-    })
+    around(context.event_scope(event)).correlation
 }
 
-struct Found(Option<String>);
+/// Each id of the innermost span in `scope` that has one.
+pub(super) fn around<'a, S>(scope: Option<Scope<'a, S>>) -> Ids
+where
+    S: for<'span> LookupSpan<'span>,
+{
+    let mut ids = Ids::default();
+    for span in scope.into_iter().flatten() {
+        if let Some(found) = span.extensions().get::<Ids>() {
+            ids = found.clone().or(ids);
+        }
+    }
+    ids
+}
 
-impl Found {
+impl Ids {
+    /// With what `self` lacks from `other`; `other` is further inside.
+    fn or(self, other: Self) -> Self {
+        Self {
+            correlation: other.correlation.or(self.correlation),
+            event: other.event.or(self.event),
+        }
+    }
+
     fn keep<S>(self, id: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
-        if let (Some(value), Some(span)) = (self.0, context.span(id)) {
-            span.extensions_mut().replace(CorrelationId(value));
+        if self.correlation.is_none() && self.event.is_none() {
+            return;
+        }
+        if let Some(span) = context.span(id) {
+            let mut extensions = span.extensions_mut();
+            let before = extensions.remove::<Self>().unwrap_or_default();
+            extensions.insert(before.or(self));
         }
     }
 }
 
-impl Visit for Found {
+impl Visit for Ids {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == FIELD {
-            self.0 = Some(value.to_owned());
+        match field.name() {
+            CORRELATION => self.correlation = Some(value.to_owned()),
+            EVENT => self.event = Some(value.to_owned()),
+            _ => {}
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == FIELD {
-            self.0 = Some(format!("{value:?}"));
+        if matches!(field.name(), CORRELATION | EVENT) {
+            self.record_str(field, &format!("{value:?}"));
         }
     }
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig,
-    WithHttpConfig,
+    WithHttpConfig, WithTonicConfig,
 };
+use url::Url;
 
+use super::certificates::{self, Tls};
 use super::error::TelemetryError;
 use super::http;
 
@@ -48,11 +50,13 @@ enum Transport {
 }
 
 /// Where to send a signal.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Destination {
     signal: Signal,
     transport: Transport,
     endpoint: String,
+    /// `None`: plaintext.
+    tls: Option<Tls>,
 }
 
 impl Destination {
@@ -67,7 +71,8 @@ impl Destination {
         if disabled.is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
             return Ok(None);
         }
-        let own = variable(&format!("OTEL_EXPORTER_OTLP_{name}_ENDPOINT"));
+        let own_name = format!("OTEL_EXPORTER_OTLP_{name}_ENDPOINT");
+        let own = variable(&own_name);
         if own.is_none() && endpoint.is_none() {
             return Ok(None);
         }
@@ -109,10 +114,19 @@ impl Destination {
                 }
             }
         };
+        let endpoint = own.unwrap_or_else(of_all);
+        let url = Url::parse(&endpoint).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = url else {
+            let expected = "a URL such as http://127.0.0.1:4317";
+            return Err(TelemetryError::setting(own_name, &endpoint, expected));
+        };
+        let tls = certificates::tls(name, &url, &variable)?;
         Ok(Some(Self {
             signal,
             transport,
-            endpoint: own.unwrap_or_else(of_all),
+            endpoint,
+            tls,
         }))
     }
 
@@ -140,8 +154,12 @@ impl Destination {
         })
     }
 
-    fn over<B: WithExportConfig>(&self, exporter: B) -> B {
-        exporter.with_endpoint(&self.endpoint)
+    fn over<B: WithExportConfig + WithTonicConfig>(&self, exporter: B) -> B {
+        let exporter = exporter.with_endpoint(&self.endpoint);
+        match &self.tls {
+            Some(tls) => exporter.with_tls_config(tls.for_grpc()),
+            None => exporter,
+        }
     }
 
     fn over_http<B: WithExportConfig + WithHttpConfig>(
@@ -149,8 +167,10 @@ impl Destination {
         exporter: B,
         time_out: Duration,
     ) -> Result<B, TelemetryError> {
-        let client = http::client(time_out).map_err(TelemetryError::Client)?;
-        let exporter = self.over(exporter).with_protocol(Protocol::HttpBinary);
+        let client = http::client(self.tls.as_ref(), time_out).map_err(TelemetryError::Client)?;
+        let exporter = exporter
+            .with_endpoint(&self.endpoint)
+            .with_protocol(Protocol::HttpBinary);
         Ok(exporter.with_shared_http_client(client))
     }
 
@@ -213,6 +233,25 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_cannot_be_used_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty.pem");
+        std::fs::write(&empty, "no certificate").unwrap();
+        let empty = empty.to_str().unwrap();
+        let https = Some("https://collector:4317");
+        for (endpoint, name, path) in [
+            (https, "OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such.pem"),
+            (https, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", empty),
+            (https, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", empty),
+            (https, "OTEL_EXPORTER_OTLP_CLIENT_KEY", empty),
+            (COLLECTOR, "OTEL_EXPORTER_OTLP_CERTIFICATE", empty),
+        ] {
+            let error = traces(endpoint, &[(name, path)]).unwrap_err();
+            assert!(error.contains(name) && error.contains(path), "{error}");
+        }
+    }
+
+    #[test]
     fn a_signal_and_all_of_them_can_be_switched_off() {
         for off in [
             ("OTEL_TRACES_EXPORTER", "none"),
@@ -227,6 +266,7 @@ mod tests {
         for (name, given) in [
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
             ("OTEL_TRACES_EXPORTER", "zipkin"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317"),
         ] {
             let error = traces(COLLECTOR, &[(name, given)]).unwrap_err();
             assert!(error.contains(name) && error.contains(given), "{error}");

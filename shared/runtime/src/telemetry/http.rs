@@ -11,13 +11,21 @@ use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use tokio::runtime::Handle;
 
-/// Certificates are checked against the public authorities. Needs the context of a Tokio runtime.
-pub(super) fn client(time_out: Duration) -> Result<Arc<dyn HttpClient>, rustls::Error> {
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
-        .https_or_http()
-        .enable_http1()
-        .build();
+use super::certificates::Tls;
+
+/// Without `tls`, certificates are checked against the public authorities. Needs the context of a Tokio runtime.
+pub(super) fn client(
+    tls: Option<&Tls>,
+    time_out: Duration,
+) -> Result<Arc<dyn HttpClient>, rustls::Error> {
+    let connector = HttpsConnectorBuilder::new();
+    let connector = match tls {
+        Some(tls) => connector.with_tls_config(tls.for_http()?),
+        None => {
+            connector.with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?
+        }
+    };
+    let connector = connector.https_or_http().enable_http1().build();
     Ok(Arc::new(OnRuntime {
         runtime: Handle::current(),
         client: HyperClient::new(connector, time_out, None),

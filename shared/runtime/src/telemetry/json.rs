@@ -24,6 +24,8 @@ where
         .with_target("target")
         .with_flattened_event()
         .with_flattened_span_fields("span");
+    // There is nowhere to say that stdout is closed.
+    layer.log_internal_errors(false);
     layer.add_static_field("service.name", service_name.into());
     layer.add_multiple_dynamic_fields(write_ids);
     layer.add_dynamic_field("correlation_id", |event, context| {

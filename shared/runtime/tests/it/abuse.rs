@@ -12,8 +12,8 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::probe::ask;
 use crate::process::{Running, connect, example};
 use crate::wire::{
-    CONTINUATION, DATA, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS, Wire, call_headers,
-    frame, header,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, RST_STREAM,
+    SETTINGS, WINDOW_UPDATE, Wire, call_headers, frame, header,
 };
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -134,39 +134,62 @@ async fn headers_past_their_limit_reach_no_handler() {
 }
 
 #[tokio::test]
-async fn data_without_data_changes_nothing() {
+async fn control_frames_without_end_close_the_connection() {
     let attacked = Attacked::start().await;
-    let mut wire = attacked.wire().await;
-    wire.send(&frame(HEADERS, END_HEADERS, 1, &call_headers(CHECK)))
-        .await;
-    let nothing = frame(DATA, 0, 1, &[]);
-    attacked.flood(&mut wire, 20_000, |_| nothing.clone()).await;
+    for (what, bytes) in [
+        ("PING", frame(PING, 0, 0, b"anyone??")),
+        ("SETTINGS", frame(SETTINGS, 0, 0, &[])),
+        (
+            "SETTINGS with a window",
+            frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff]),
+        ),
+        ("PRIORITY", frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 16])),
+        ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
+        (
+            "WINDOW_UPDATE of a call",
+            frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]),
+        ),
+        ("RST_STREAM", frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())),
+        ("DATA without data", frame(DATA, 0, 1, &[])),
+        ("a frame that no one knows", frame(0x2a, 0, 0, b"anyone??")),
+    ] {
+        let mut wire = attacked.wire().await;
+        wire.send(&frame(HEADERS, END_HEADERS, 1, &call_headers(CHECK)))
+            .await;
+        let mut sent = 0;
+        while sent < 20_000 && wire.send(&bytes).await {
+            sent += 1;
+            // Answers are read, so that nothing but their number can be wrong.
+            if sent % 100 == 0 {
+                wire.has_goaway().await;
+            }
+            if sent % 1000 == 0 {
+                attacked.answers().await;
+            }
+        }
+        assert!(sent < 20_000, "{what}: the server takes all of them");
+    }
     attacked.is_well().await;
 }
 
 #[tokio::test]
-async fn pings_and_settings_without_end_change_nothing() {
+async fn a_client_at_full_speed_is_no_abuse() {
     let attacked = Attacked::start().await;
-    for bytes in [
-        frame(PING, 0, 0, b"anyone??"),
-        frame(SETTINGS, 0, 0, &[]),
-        frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff]),
-    ] {
-        let mut wire = attacked.wire().await;
-        let mut answers = 0;
-        for turn in 0..20_000_u32 {
-            if !wire.send(&bytes).await {
-                break;
-            }
-            if turn % 1000 == 0 {
-                attacked.answers().await;
-                // As slowly as possible without a time-out.
-                answers += u32::from(wire.next().await.is_some());
-            }
-        }
-        assert!(answers > 0);
+    // What a client sends that acknowledges each piece of each answer, and measures the link with each.
+    let mut wire = attacked.wire().await;
+    for turn in 0..3_000 {
+        let request = [0, 0, 0, 0, 0];
+        let answered = [
+            frame(HEADERS, END_HEADERS, stream(turn), &call_headers(CHECK)),
+            frame(DATA, END_STREAM, stream(turn), &request),
+            frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 7]),
+            frame(PRIORITY, 0, stream(turn), &[0, 0, 0, 0, 16]),
+            frame(PING, 0, 0, b"how long"),
+        ];
+        assert!(wire.send(&answered.concat()).await, "closed at call {turn}");
+        while wire.next().await.unwrap() != (PING, ACK) {}
     }
-    attacked.is_well().await;
+    assert!(wire.is_answered().await);
 }
 
 #[tokio::test]

@@ -26,11 +26,13 @@ const ADA: Caller = Caller {
     user_id: Uuid::from_u128(7),
     role: Role::User,
     session_id: None,
+    email_verified: None,
 };
 const ADMIN: Caller = Caller {
     user_id: Uuid::from_u128(8),
     role: Role::Admin,
     session_id: None,
+    email_verified: None,
 };
 
 struct Migrator;
@@ -219,7 +221,10 @@ async fn a_method_without_a_rule_is_not_served() {
     let value = format!("Bearer {token}").parse().unwrap();
     request.metadata_mut().insert("authorization", value);
     for unlisted in [
-        open(world.server.channel().await, "").await.err().unwrap(),
+        open(world.server.channel().await, ask(""))
+            .await
+            .err()
+            .unwrap(),
         crate::probe::call_watch(world.server.channel().await, request).await,
     ] {
         assert_eq!(unlisted.code(), Code::Unimplemented);

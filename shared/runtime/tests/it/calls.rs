@@ -66,7 +66,10 @@ async fn a_panic_is_an_internal_error_without_detail() {
 async fn a_panic_in_a_stream_of_answers_is_an_internal_error_as_well() {
     let server = Server::with_defaults().await;
     let channel = server.channel().await;
-    let mut stream = open(channel.clone(), "panic").await.unwrap().into_inner();
+    let mut stream = open(channel.clone(), ask("panic"))
+        .await
+        .unwrap()
+        .into_inner();
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status:?}");
     assert!(!status.message().contains("secret"), "{status:?}");

@@ -80,7 +80,10 @@ async fn an_old_connection_is_left_for_a_new_one_and_no_call_fails() {
 async fn an_old_connection_is_cut_off_after_its_grace() {
     let age = Duration::from_millis(50);
     let server = start(|grpc| grpc.clients.connection_age = age).await;
-    let mut stream = open(server.channel().await, "").await.unwrap().into_inner();
+    let mut stream = open(server.channel().await, ask(""))
+        .await
+        .unwrap()
+        .into_inner();
     let ended = tokio::time::timeout(Duration::from_secs(30), stream.message()).await;
     assert!(ended.unwrap().is_err());
 }
@@ -110,7 +113,7 @@ async fn a_client_that_reads_no_answers_is_closed() {
     let server = start(few).await;
     // A client that listens to a silent stream is not closed.
     let patient = server.channel().await;
-    let mut stream = open(patient.clone(), "").await.unwrap().into_inner();
+    let mut stream = open(patient.clone(), ask("")).await.unwrap().into_inner();
 
     let mut wire = Wire::open(server.addr).await;
     wire.greet().await;

@@ -10,7 +10,11 @@ mod access;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod client_errors;
+#[cfg(test)]
 mod clients;
+#[cfg(test)]
+mod crowding;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
@@ -25,6 +29,8 @@ mod page_tokens;
 mod probe;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod raw_calls;
 #[cfg(test)]
 mod reflection;
 #[cfg(test)]

@@ -207,13 +207,13 @@ pub(crate) async fn call(
 /// Opens the probe's stream.
 pub(crate) async fn open(
     channel: Channel,
-    what: &str,
+    request: Request<HealthCheckRequest>,
 ) -> Result<Response<tonic::Streaming<HealthCheckResponse>>, Status> {
     let mut client = Grpc::new(channel);
     client.ready().await.unwrap();
     let path = PathAndQuery::from_static("/test.v1.ProbeService/Watch");
     client
-        .server_streaming(ask(what), path, ProstCodec::default())
+        .server_streaming(request, path, ProstCodec::default())
         .await
 }
 

@@ -41,6 +41,7 @@ async fn run(command: &mut Command) -> (i32, String, String) {
 pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    addr: Option<SocketAddr>,
 }
 
 impl Running {
@@ -49,10 +50,14 @@ impl Running {
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let lines = BufReader::new(stdout).lines();
-        Self { child, lines }
+        Self {
+            child,
+            lines,
+            addr: None,
+        }
     }
 
-    async fn line_with(&mut self, message: &str) -> Value {
+    pub(crate) async fn line_with(&mut self, message: &str) -> Value {
         loop {
             let line = self.lines.next_line().await.unwrap();
             let line = line.unwrap_or_else(|| panic!("no line says {message:?}"));
@@ -65,7 +70,14 @@ impl Running {
 
     pub(crate) async fn addr(&mut self) -> SocketAddr {
         let line = self.line_with("listening").await;
-        line["addr"].as_str().unwrap().parse().unwrap()
+        let addr = line["addr"].as_str().unwrap().parse().unwrap();
+        self.addr = Some(addr);
+        addr
+    }
+
+    /// Where it was found to listen.
+    pub(crate) fn known_addr(&self) -> SocketAddr {
+        self.addr.unwrap()
     }
 
     /// The resident memory of the process.

@@ -61,7 +61,7 @@ async fn after_the_grace_every_open_call_is_cut_off() {
     let shutdown = Shutdown::new(Duration::from_millis(100));
     let server = Server::start(|config| config.deadline = LONG, shutdown).await;
     let channel = server.channel().await;
-    let mut stream = open(channel.clone(), "").await.unwrap().into_inner();
+    let mut stream = open(channel.clone(), ask("")).await.unwrap().into_inner();
     #[expect(clippy::disallowed_methods, reason = "the test joins it")]
     let waiting = tokio::spawn(async move { call(channel, ask("wait")).await });
     server.events.waiting.notified().await;

@@ -243,6 +243,23 @@ async fn a_lost_server_is_unavailable_fast_and_the_pool_recovers() {
     assert!(store::ping(&db).await);
 }
 
+/// A restart does not help: an operator has to create it, or to correct the URL.
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_for_an_operator() {
+    let database = Database::create().await;
+    let mut url = database.url.clone();
+    url.set_path("no_such_database");
+    let mut config = DatabaseConfig::new(url);
+    config.patience = Duration::from_millis(300);
+    let error = store::connect(&config, "test").await.unwrap_err();
+    assert!(error.is_misconfiguration(), "{error}");
+    let message = error.to_string();
+    for part in ["DATABASE_URL", "no_such_database"] {
+        assert!(message.contains(part), "{message}");
+    }
+    database.drop().await;
+}
+
 #[tokio::test]
 async fn a_server_that_stays_away_is_named_without_its_password() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -96,6 +96,30 @@ async fn processes_that_open_a_new_file_together_all_get_it() {
     }
 }
 
+/// SQLite and URLs give these characters a meaning; a path gives them none.
+#[tokio::test]
+async fn a_folder_of_any_name_holds_its_database() {
+    for name in [
+        "a?b",
+        "100%20",
+        "a#b",
+        ":memory:",
+        "file:x",
+        "größe 1",
+        "a\nb",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name).join("things.db");
+        let config = DatabaseConfig::sqlite(&file);
+        let db = store::connect(&config, "test").await.unwrap();
+        store::migrate::<Migrator>(&db).await.unwrap();
+        insert(&db, "a").await.unwrap();
+        assert!(file.is_file(), "{name:?}");
+        let found = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(found, 1, "{name:?}: nothing is anywhere else");
+    }
+}
+
 #[tokio::test]
 async fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();

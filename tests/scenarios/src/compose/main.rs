@@ -13,10 +13,14 @@ mod health;
 mod replicas;
 mod restarts;
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Parser;
 use scenarios::workload::Admin;
 use scenarios::{Caller, Mailbox, account, ordering};
@@ -36,6 +40,9 @@ struct Args {
     /// The address of MailDev's web page
     #[arg(long)]
     mails: SocketAddr,
+    /// The secret with the password of that page
+    #[arg(long)]
+    mail_page: PathBuf,
     /// The address in ADMIN_EMAILS
     #[arg(long)]
     admin: String,
@@ -55,8 +62,23 @@ async fn main() -> ExitCode {
     }
 }
 
+/// What a browser sends once it was given the user and the password in `secret`.
+fn login(secret: &Path) -> Result<String> {
+    let text = fs::read_to_string(secret)?;
+    let mut words = text.split_whitespace();
+    let mut after = |word: &str| {
+        words.find(|found| *found == word);
+        words.next()
+    };
+    let (user, password) = (after("user"), after("insecure-password"));
+    let (user, password) = user.zip(password).context("no user in the secret")?;
+    let encoded = BASE64.encode(format!("{user}:{password}"));
+    Ok(format!("Basic {encoded}"))
+}
+
 async fn run(args: Args) -> Result<()> {
-    let mailbox = Mailbox::MailDev(args.mails);
+    let login = login(&args.mail_page)?;
+    let mailbox = Mailbox::MailDev(args.mails, login);
     let caller = Caller::new(args.users, args.orders, args.notifications, mailbox)?;
     let containers = Containers::new(args.compose);
 

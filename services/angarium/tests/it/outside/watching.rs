@@ -83,7 +83,7 @@ async fn over_http_with_protobuf_the_collector_gets_the_same() {
 }
 
 async fn register(process: &Process, email: &str) -> Account {
-    eventually("somebody is registered", async || {
+    eventually("a user is registered", async || {
         process
             .register(email)
             .await

@@ -91,8 +91,8 @@ async fn a_collector_that_never_answers_delays_no_call() {
     let limit = Duration::from_secs(5);
     while begun.elapsed() < limit {
         let asked = Instant::now();
-        let nobody = process.register("no address").await.unwrap_err();
-        assert_eq!(nobody.code(), tonic::Code::InvalidArgument);
+        let refused = process.register("no address").await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         assert!(asked.elapsed() < limit, "{:?}", asked.elapsed());
     }
     says(data.path(), &[LOST, "traces"]).await;

@@ -220,6 +220,8 @@ async fn locked(file: &File) -> bool {
 
 async fn connect(path: &Path) -> Result<Database, sqlx::Error> {
     // FULL, because a confirm promises that a power cut does not take the message back.
+    // SQLite reads a relative path that begins with `file:` as a URL.
+    let path = std::path::absolute(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)

@@ -32,11 +32,43 @@ impl RabbitMqConfig {
     }
 }
 
+/// The parameters of the URL that have an effect here.
+const PARAMETERS: [&str; 4] = ["heartbeat", "frame_max", "channel_max", "auth_mechanism"];
+
+/// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
+const HEARTBEAT_S: u16 = 10;
+
+/// AMQP's short strings.
+const LONGEST_VHOST: usize = 255;
+
 impl RabbitMqConfig {
+    /// The URL as lapin takes it, with what it does not say.
+    ///
+    /// # Errors
+    /// What is expected in place of a URL that cannot be used. It shows nothing of the URL.
+    pub fn uri(&self) -> Result<AMQPUri, &'static str> {
+        const EXPECTED: &str = "amqp://user:password@host:5672/vhost, or amqps://, with escapes such as %2F for / in user, password and vhost";
+        let url = &self.url;
+        let is_known = |key: &str| PARAMETERS.contains(&key);
+        if !url.query_pairs().all(|(key, _)| is_known(&key)) {
+            return Err("only the parameters heartbeat, frame_max, channel_max and auth_mechanism");
+        }
+        let mut uri: AMQPUri = url.as_str().parse().map_err(|_| EXPECTED)?;
+        // lapin knows names only, and would take `localhost` for an IPv6 address.
+        uri.authority.host = url
+            .host_str()
+            .and_then(store::host_name)
+            .ok_or("a host that is a name or an IP address; IPv6 in brackets")?;
+        if uri.vhost.len() > LONGEST_VHOST {
+            return Err("a virtual host of at most 255 bytes");
+        }
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        Ok(uri)
+    }
+
     /// The virtual host of the URL; `/` where it names none.
     pub fn vhost(&self) -> String {
-        let uri: Result<AMQPUri, String> = self.url.as_str().parse();
-        uri.map_or_else(|_| "/".to_owned(), |uri| uri.vhost)
+        self.uri().map_or_else(|_| "/".to_owned(), |uri| uri.vhost)
     }
 }
 
@@ -48,5 +80,59 @@ impl std::fmt::Debug for RabbitMqConfig {
             "RabbitMqConfig({host}, prefix {:?})",
             self.prefix
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(url: &str) -> Result<AMQPUri, &'static str> {
+        RabbitMqConfig::new(url.parse().unwrap()).uri()
+    }
+
+    #[test]
+    fn the_host_is_the_one_in_the_url() {
+        for (url, host, port) in [
+            ("amqp://u:p@rabbit", "rabbit", 5672),
+            ("amqps://rabbit", "rabbit", 5671),
+            ("amqp://127.0.0.1:1", "127.0.0.1", 1),
+            ("amqp://u:p@[::1]:1", "::1", 1),
+            ("amqp://u:p@[::ffff:127.0.0.2]", "::ffff:127.0.0.2", 5672),
+            ("amqps://b%C3%BCcher.example", "xn--bcher-kva.example", 5671),
+        ] {
+            let authority = uri(url).unwrap().authority;
+            assert_eq!((authority.host.as_str(), authority.port), (host, port));
+        }
+    }
+
+    #[test]
+    fn the_virtual_host_is_unescaped_and_may_be_left_out() {
+        for (url, vhost) in [
+            ("amqp://h", "/"),
+            ("amqp://h/%2f", "/"),
+            ("amqp://h/a%20b", "a b"),
+            ("amqp://h/", ""),
+        ] {
+            assert_eq!(uri(url).unwrap().vhost, vhost, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_ignored_or_misread_is_refused() {
+        let long = format!("amqp://h/{}", "v".repeat(256));
+        for url in [
+            "amqp:///vhost",
+            "amqp://a%2Fb",
+            "amqp://a,b",
+            "amqp://h/%ff",
+            "amqp://u:%ff@h",
+            "amqp://h?heartbeat=often",
+            "amqp://h?verify=verify_none",
+            "amqp://h?auth_mechanism=magic",
+            &long,
+        ] {
+            assert!(uri(url).is_err(), "{url}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::types::ShortString;
+use lapin::uri::AMQPUri;
 use lapin::{Channel, ConnectionProperties};
 use tokio::runtime::Handle;
 
@@ -13,9 +14,6 @@ use super::blocked::{Blocked, Watching};
 use super::config::RabbitMqConfig;
 use super::socket;
 use crate::transport::TransportError;
-
-/// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
-const HEARTBEAT_S: &str = "10";
 
 /// How long a broker has to confirm that a connection is closed. Short, because on a link that has gone silent it never does.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -35,16 +33,9 @@ impl Connection {
         config: &Arc<RabbitMqConfig>,
         name: &str,
     ) -> Result<Self, TransportError> {
-        let mut url = config.url.clone();
-        if !url.query_pairs().any(|(key, _)| key == "heartbeat") {
-            url.query_pairs_mut().append_pair("heartbeat", HEARTBEAT_S);
-        }
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let tls = config.tls.read().await?;
-        let uri = url
-            .as_str()
-            .parse()
-            .map_err(|error: String| TransportError::new("reading the URL of RabbitMQ", error))?;
+        let uri = uri(config)?;
         let connecting = socket::connect(uri, properties, tls);
         let connection = within(config.time_out, "connecting to RabbitMQ", connecting).await?;
         let connection = Closing {
@@ -157,6 +148,17 @@ impl Drop for Closing {
             let _ = within(FAREWELL, "closing the connection", closing).await;
         });
     }
+}
+
+/// The configuration was checked; this is for one that was built in code.
+pub(super) fn uri(config: &RabbitMqConfig) -> Result<AMQPUri, TransportError> {
+    let unreadable = |expected| {
+        TransportError::new(
+            "reading the URL of RabbitMQ",
+            format!("expected {expected}"),
+        )
+    };
+    config.uri().map_err(unreadable)
 }
 
 /// AMQP's short strings hold 255 bytes; lapin panics where a longer one is converted unasked.

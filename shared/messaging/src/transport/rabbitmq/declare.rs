@@ -44,7 +44,7 @@ pub(super) async fn declare(
             "declaring the topology",
             TopologyMismatch::Different(error.to_string()),
         )),
-        Some(Refusal::Absent) | None => Err(error),
+        Some(Refusal::Absent | Refusal::VirtualHost) | None => Err(error),
     }
 }
 

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use lapin::uri::AMQPAuthority;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use url::Url;
 
 use crate::transport::TransportError;
 
@@ -16,16 +16,11 @@ use crate::transport::TransportError;
 const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 
 /// Any answer will do, and so will a connection that is closed: somebody is there.
-pub(super) async fn knock(url: &Url, limit: Duration) -> Result<(), TransportError> {
+pub(super) async fn knock(server: &AMQPAuthority, limit: Duration) -> Result<(), TransportError> {
     const ACTION: &str = "knocking at RabbitMQ";
     let asked = async {
-        let port = url.port().unwrap_or(match url.scheme() {
-            "amqps" => 5671,
-            _ => 5672,
-        });
-        let host = url.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let mut stream = TcpStream::connect((host, port)).await?;
+        let address = (server.host.as_str(), server.port);
+        let mut stream = TcpStream::connect(address).await?;
         stream.write_all(GREETING).await?;
         stream.read(&mut [0]).await
     };
@@ -47,23 +42,28 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(100);
 
-    async fn listener() -> (TcpListener, Url) {
+    async fn listener() -> (TcpListener, AMQPAuthority) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("amqp://{}", listener.local_addr().unwrap());
-        (listener, url.parse().unwrap())
+        let address = listener.local_addr().unwrap();
+        let authority = AMQPAuthority {
+            host: address.ip().to_string(),
+            port: address.port(),
+            ..AMQPAuthority::default()
+        };
+        (listener, authority)
     }
 
     #[tokio::test]
     async fn whoever_speaks_or_hangs_up_is_there() {
         for answer in [&b"\x01"[..], b""] {
-            let (listener, url) = listener().await;
+            let (listener, server) = listener().await;
             let answering = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut heard = [0; GREETING.len()];
                 stream.read_exact(&mut heard).await.unwrap();
                 stream.write_all(answer).await.unwrap();
             };
-            let (knocked, ()) = tokio::join!(knock(&url, Duration::from_secs(30)), answering);
+            let (knocked, ()) = tokio::join!(knock(&server, Duration::from_secs(30)), answering);
             knocked.unwrap();
         }
     }
@@ -71,10 +71,10 @@ mod tests {
     #[tokio::test]
     async fn whoever_says_nothing_or_is_not_there_is_an_error() {
         // It accepts, in the kernel, and says nothing.
-        let (listener, url) = listener().await;
-        let error = knock(&url, LIMIT).await.unwrap_err().to_string();
+        let (listener, server) = listener().await;
+        let error = knock(&server, LIMIT).await.unwrap_err().to_string();
         assert!(error.contains("no answer"), "{error}");
         drop(listener);
-        assert!(knock(&url, Duration::from_secs(30)).await.is_err());
+        assert!(knock(&server, Duration::from_secs(30)).await.is_err());
     }
 }

@@ -71,7 +71,7 @@ pub(super) async fn look(
         Some(Refusal::Forbidden) => Ok(Some(format!(
             "{what} is missing, or closed to this service's user"
         ))),
-        Some(Refusal::Different) | None => Err(error),
+        Some(Refusal::Different | Refusal::VirtualHost) | None => Err(error),
     }
 }
 

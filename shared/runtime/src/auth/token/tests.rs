@@ -11,6 +11,7 @@ const ADA: Caller = Caller {
     user_id: Uuid::from_u128(7),
     role: Role::User,
     session_id: None,
+    email_verified: None,
 };
 
 fn signer() -> (Signer, VerificationKey) {
@@ -50,6 +51,10 @@ fn a_token_stands_for_whom_it_was_issued_to() {
         },
         Caller {
             session_id: Some(Uuid::from_u128(7)),
+            ..ADA
+        },
+        Caller {
+            email_verified: Some(false),
             ..ADA
         },
     ] {

@@ -75,11 +75,12 @@ fn load_example(args: &[&str], variables: &[(&str, &str)]) -> Result<Config, Con
         let found = variables.iter().find(|(key, _)| *key == name);
         found.map(|(_, value)| OsString::from(value))
     })
+    .map(|(config, _)| config)
 }
 
 fn sentences(error: ConfigError) -> Vec<String> {
     match error {
-        ConfigError::Invalid(sentences) => sentences,
+        ConfigError::Invalid(sentences, _) => sentences,
         other => panic!("expected a list of problems, not {other:?}"),
     }
 }

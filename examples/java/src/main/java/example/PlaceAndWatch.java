@@ -1,6 +1,7 @@
 package example;
 
 import com.angarium.order.v1.CancelOrderRequest;
+import com.angarium.order.v1.GetOrderRequest;
 import com.angarium.order.v1.Order;
 import com.angarium.order.v1.OrderLine;
 import com.angarium.order.v1.OrderState;
@@ -29,6 +30,8 @@ public final class PlaceAndWatch {
   private static final long WATCH_MINUTES = 30;
 
   private static final Set<Status.Code> GOES_ON = Set.of(Status.Code.UNAVAILABLE, Status.Code.DEADLINE_EXCEEDED);
+
+  private static final Set<OrderState> FINAL = Set.of(OrderState.ORDER_STATE_SHIPPED, OrderState.ORDER_STATE_CANCELLED);
 
   private final Connection connection;
   private final Session session;
@@ -104,6 +107,17 @@ public final class PlaceAndWatch {
         Refusal refusal = Refusal.of(error);
         if (refusal.reason().equals("TOKEN_EXPIRED")) {
           session.refresh();
+        } else if (refusal.reason().equals("EMAIL_NOT_VERIFIED")) {
+          // Only users with a verified address are told of changes. Others ask.
+          Order order = get(orderId);
+          if (!order.getEtag().equals(seen)) {
+            seen = order.getEtag();
+            see.accept(order);
+          }
+          if (FINAL.contains(order.getState())) {
+            return;
+          }
+          Patience.await(refusal, Duration.ofSeconds(1));
         } else if (GOES_ON.contains(refusal.code())) {
           // A server that shuts down gives a retry delay; the network gives none.
           Patience.await(refusal, Duration.ofSeconds(1));
@@ -112,6 +126,11 @@ public final class PlaceAndWatch {
         }
       }
     }
+  }
+
+  private Order get(String orderId) {
+    GetOrderRequest request = GetOrderRequest.newBuilder().setOrderId(orderId).build();
+    return session.call(() -> connection.orders().withCallCredentials(session).getOrder(request).getOrder());
   }
 
   private void cancel(Order order) {

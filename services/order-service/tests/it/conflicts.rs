@@ -1,0 +1,59 @@
+//! Calls whose transactions meet others at the same data: those that have nothing to do with each other all succeed, and one that
+//! cannot is told to come back.
+
+use futures::future::join_all;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use store::Transaction;
+use testkit::{Database, StoreKind, reason};
+use tonic::Code;
+
+use crate::samples::tea_for;
+use crate::world::World;
+
+const MANY: usize = 40;
+
+/// A service on a PostgreSQL database with this setting.
+async fn with(setting: &str) -> World {
+    let database = Database::create(StoreKind::Postgres).await;
+    let alter = format!(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
+    );
+    let db = database.connect().await;
+    db.execute_unprepared(&alter).await.unwrap();
+    let config = database.config();
+    World::on(database, config).await
+}
+
+#[tokio::test]
+async fn where_all_is_serializable_independent_orders_are_all_taken() {
+    let world = with("default_transaction_isolation = serializable").await;
+    let user_id = world.known_user().await;
+    let calls = (0..MANY).map(|_| world.place(tea_for(&user_id)));
+    let refused: Vec<_> = join_all(calls)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    assert!(
+        refused.is_empty(),
+        "{} of {MANY}: {refused:?}",
+        refused.len()
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_that_another_transaction_keeps_is_a_conflict() {
+    let world = with("lock_timeout = ''50ms''").await;
+    let placed = world.placed_order().await;
+    let other = Transaction::begin(&world.db).await.unwrap();
+    let lock = "SELECT order_id FROM orders FOR UPDATE";
+    let lock = Statement::from_string(DbBackend::Postgres, lock);
+    other.query_all_raw(lock).await.unwrap();
+    let refused = world.cancel(&placed.order_id, "").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
+    assert_eq!(reason(&refused), "TRANSACTION_CONFLICT");
+    other.rollback().await.unwrap();
+    world.cancel(&placed.order_id, "").await.unwrap();
+    world.stop().await;
+}

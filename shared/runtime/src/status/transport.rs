@@ -1,0 +1,81 @@
+//! Answers to requests that no method can read: what is wrong with their messages, and where there is no room for them.
+//!
+//! The codes are those that gRPC asks for. Where it names none, `INVALID_ARGUMENT`: `INTERNAL` would have someone look for a
+//! fault of ours.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::{details, resource_exhausted};
+
+/// By then other requests are complete.
+const RETRY_WITH_ROOM: Duration = Duration::from_secs(1);
+
+/// The message is larger than the limit; trying again does not help. `reported` is the library's own sentence, which
+/// holds both sizes.
+pub(crate) fn message_too_large(reported: &str) -> Status {
+    let message = reported.trim_start_matches("Error, ");
+    let details = details("MESSAGE_TOO_LARGE", &[]);
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The message is not one of the method's: its bytes cannot be unpacked, or decoded.
+pub(crate) fn malformed_message(reported: &str) -> Status {
+    let details = details("MESSAGE_MALFORMED", &[]);
+    Status::with_error_details(Code::InvalidArgument, reported, details)
+}
+
+/// As [`malformed_message`], for a message that is packed although its call names no method to unpack it: gRPC asks for this code.
+pub(crate) fn packed_by_no_method() -> Status {
+    let message = "the message is marked as compressed, and the call has no grpc-encoding";
+    let details = details("MESSAGE_MALFORMED", &[]);
+    Status::with_error_details(Code::Internal, message, details)
+}
+
+/// The method takes one message. `found` says how many there were.
+pub(crate) fn message_count(found: &str) -> Status {
+    let message = format!("the method takes exactly one message, and there is {found}");
+    let details = details("MESSAGE_COUNT", &[]);
+    Status::with_error_details(Code::Unimplemented, message, details)
+}
+
+/// The message is packed by a method that no one knows here. `reported` is the library's own sentence.
+pub(crate) fn compression_unknown(reported: &str) -> Status {
+    let details = details("COMPRESSION_UNKNOWN", &[]);
+    Status::with_error_details(Code::Unimplemented, reported, details)
+}
+
+/// The client has ended the call, so no one reads this.
+pub(crate) fn cancelled() -> Status {
+    let message = "the client ended the call before its message was complete";
+    Status::with_error_details(Code::Cancelled, message, details("CANCELLED", &[]))
+}
+
+/// The requests that the server holds are as large as they may be, and this one is the oldest of those that are not complete.
+pub(crate) fn requests_too_large() -> Status {
+    resource_exhausted("REQUESTS_TOO_LARGE", RETRY_WITH_ROOM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_names_its_reason() {
+        for (status, reason) in [
+            (message_too_large("Error, x"), "MESSAGE_TOO_LARGE"),
+            (malformed_message("x"), "MESSAGE_MALFORMED"),
+            (packed_by_no_method(), "MESSAGE_MALFORMED"),
+            (message_count("none"), "MESSAGE_COUNT"),
+            (compression_unknown("x"), "COMPRESSION_UNKNOWN"),
+            (cancelled(), "CANCELLED"),
+            (requests_too_large(), "REQUESTS_TOO_LARGE"),
+        ] {
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, reason);
+            assert!(!status.message().is_empty());
+        }
+    }
+}

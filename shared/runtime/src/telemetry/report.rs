@@ -1,0 +1,31 @@
+//! Why a process ends before it has a log, written where the log would be and in its format.
+
+use std::io::Write as _;
+
+use serde_json::json;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+
+use crate::config::LogFormat;
+
+/// Writes the reason. A closed stream has no reader, so its error is ignored.
+pub(crate) fn end(format: LogFormat, program: &str, message: &str) {
+    let _ = match format {
+        LogFormat::Human => writeln!(std::io::stderr(), "{message}"),
+        LogFormat::Json => writeln!(std::io::stdout(), "{}", line(program, message)),
+    };
+}
+
+/// As the lines of the log.
+fn line(program: &str, message: &str) -> serde_json::Value {
+    let mut timestamp = String::new();
+    // Fails where the text cannot grow, and then nothing works.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    json!({
+        "timestamp": timestamp,
+        "level": "ERROR",
+        "target": module_path!(),
+        "message": message,
+        "service.name": program,
+    })
+}
