@@ -17,11 +17,15 @@ COPY services services
 # Only the manifests of the other packages, so that a changed test recompiles nothing.
 COPY bench/Cargo.toml bench/
 COPY tests/Cargo.toml tests/
+COPY tests/faults/Cargo.toml tests/faults/
 COPY tests/fuzzing/Cargo.toml tests/fuzzing/
 COPY tests/scenarios/Cargo.toml tests/scenarios/
+COPY tests/switches/Cargo.toml tests/switches/
 COPY xtask/Cargo.toml xtask/
-RUN mkdir bench/src tests/fuzzing/src tests/scenarios/src xtask/src \
-    && touch bench/src/main.rs tests/fuzzing/src/lib.rs tests/scenarios/src/lib.rs xtask/src/main.rs
+COPY deploy/sbom.sh deploy/
+RUN mkdir bench/src tests/faults/src tests/fuzzing/src tests/scenarios/src tests/switches/src xtask/src \
+    && touch bench/src/main.rs tests/faults/src/main.rs tests/fuzzing/src/lib.rs tests/scenarios/src/lib.rs tests/switches/src/lib.rs \
+        xtask/src/main.rs
 # File times are not reliable: the cache may be newer than this checkout. So our crates are always recompiled.
 RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=angarium-target,target=/src/target,sharing=locked \
@@ -31,11 +35,13 @@ RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sha
     && mkdir /programs \
     && cp target/release/user-service target/release/order-service target/release/notification-service \
         target/release/angarium /programs/ \
-    # A volume mounted here gets this folder's owner.
+    && for program in /programs/*; do deploy/sbom.sh "${program##*/}" > "$program.spdx"; done \
+    # A volume that is mounted here begins as this folder's owner's.
     && mkdir -p /definitions
 
 FROM gcr.io/distroless/cc-debian13:nonroot AS runtime
 ARG REVISION=unknown
+COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/angarium/
 LABEL org.opencontainers.image.title="Angarium" \
       org.opencontainers.image.description="Event-driven microservices: users, orders and notifications over gRPC" \
       org.opencontainers.image.version="0.1.0" \
@@ -47,6 +53,7 @@ ENV LOG_FORMAT=json
 
 FROM runtime AS user-service
 COPY --from=build /programs/user-service /usr/local/bin/
+COPY --from=build /programs/user-service.spdx /usr/share/doc/angarium/
 ENV GRPC_LISTEN=0.0.0.0:50051
 EXPOSE 50051
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/user-service", "healthcheck"]
@@ -54,6 +61,7 @@ ENTRYPOINT ["/usr/local/bin/user-service"]
 
 FROM runtime AS order-service
 COPY --from=build /programs/order-service /usr/local/bin/
+COPY --from=build /programs/order-service.spdx /usr/share/doc/angarium/
 ENV GRPC_LISTEN=0.0.0.0:50052
 EXPOSE 50052
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/order-service", "healthcheck"]
@@ -61,6 +69,7 @@ ENTRYPOINT ["/usr/local/bin/order-service"]
 
 FROM runtime AS notification-service
 COPY --from=build /programs/notification-service /usr/local/bin/
+COPY --from=build /programs/notification-service.spdx /usr/share/doc/angarium/
 ENV GRPC_LISTEN=0.0.0.0:50053
 EXPOSE 50053
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/notification-service", "healthcheck"]
@@ -72,6 +81,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends haproxy \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /programs/angarium /usr/local/bin/
+COPY --from=build /programs/angarium.spdx /usr/share/doc/angarium/
 COPY deploy/gateway/ /etc/haproxy/
 USER 65532:65532
 EXPOSE 50051 50052 50053
@@ -84,5 +94,6 @@ ENTRYPOINT ["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
 # The operator's commands. Last, so that `docker build .` builds this image.
 FROM runtime AS angarium
 COPY --from=build /programs/angarium /usr/local/bin/
+COPY --from=build /programs/angarium.spdx /usr/share/doc/angarium/
 COPY --from=build --chown=65532:65532 /definitions /definitions
 ENTRYPOINT ["/usr/local/bin/angarium"]

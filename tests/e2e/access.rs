@@ -7,6 +7,7 @@ use contracts::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
 use rstest::rstest;
 use runtime::auth::{Access, Rules};
+use service::OPS_RULES;
 use testkit::{Stack, Tokens, call_unchecked, reason};
 use tonic::Code;
 use tonic::transport::Channel;
@@ -44,8 +45,10 @@ fn methods() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn every_method_that_is_described_has_a_rule_and_no_other() {
+    let of_all = ("angarium.ops.v1.OpsService", OPS_RULES);
     let ruled: BTreeMap<String, BTreeSet<String>> = rules()
         .into_iter()
+        .chain([of_all])
         .map(|(service, rules)| {
             let methods = rules.iter().map(|(method, _)| (*method).to_owned());
             (service.to_owned(), methods.collect())
@@ -70,7 +73,7 @@ async fn private_methods_need_a_valid_token_and_the_right_role(
     let mut walked = 0;
     for (service, rules) in rules() {
         let channel: Channel = system.channel(service);
-        for (method, access) in rules {
+        for (method, access) in rules.iter().chain(OPS_RULES) {
             walked += 1;
             for (token, expected) in &tokens {
                 let answer = call_unchecked(channel.clone(), method, token.as_deref()).await;
@@ -91,8 +94,12 @@ async fn private_methods_need_a_valid_token_and_the_right_role(
                     assert_eq!(reason(&refused), *expected, "{method}");
                 }
             }
-            if *access == Access::Admin {
-                let token = system.tokens.user(user_id);
+            let too_low = match access {
+                Access::Public | Access::Authenticated => vec![],
+                Access::Admin => vec![system.tokens.user(user_id), system.tokens.operator()],
+                Access::Operator => vec![system.tokens.user(user_id), system.tokens.admin()],
+            };
+            for token in too_low {
                 let answer = call_unchecked(channel.clone(), method, Some(&token)).await;
                 let denied = answer.expect_err(method);
                 assert_eq!(denied.code(), Code::PermissionDenied, "{method}");

@@ -82,7 +82,10 @@ fn all_replicas_fit_on_the_connections_of_postgresql() {
     let command = strings(&postgres["command"]).join(" ");
     let (_, most) = command.split_once("max_connections=").unwrap();
     let most: u32 = most.parse().unwrap();
-    assert!(needed <= most, "{needed} of {most}");
+    assert!(
+        needed <= most,
+        "docker-compose.yml: max_connections of postgres is {most}, and the services need {needed}; raise its pids_limit too"
+    );
     let processes = postgres["pids_limit"].as_u64().unwrap();
     assert!(processes >= u64::from(most) + 50, "each is a process");
 }

@@ -297,7 +297,10 @@ fn is_sensitive(pool: &DescriptorPool, field: &FieldDescriptor) -> bool {
 }
 
 fn sensitive_fields_of_requests(pool: &DescriptorPool) -> BTreeSet<String> {
-    let methods = pool.services().flat_map(|service| {
+    // Operators hand over events, which are not a user's requests.
+    let services = pool.services();
+    let services = services.filter(|service| service.package_name() != "angarium.ops.v1");
+    let methods = services.flat_map(|service| {
         let methods: Vec<_> = service.methods().collect();
         methods
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use angarium::registry::{OwnConfig, SERVICES};
+use angarium::registry::{OwnConfig, Registered, SERVICES};
 use angarium::system::Addresses;
 use angarium::{Command, Config, System};
 use bytes::Bytes;
@@ -79,7 +79,10 @@ impl Running {
             own: OwnConfig {
                 secret_key: MasterKey::well_known("SECRET_KEY"),
                 mail_sealing_key: MasterKey::well_known("MAIL_SEALING_KEY"),
-                identity: IdentityConfig::default(),
+                identity: IdentityConfig {
+                    operators: [OPERATOR.to_owned()].into(),
+                    ..IdentityConfig::default()
+                },
                 orders: OrderConfig::default(),
                 mail: MailConfig {
                     from: "Angarium <noreply@localhost>".parse().unwrap(),
@@ -141,6 +144,22 @@ impl Running {
             mailbox,
         )
         .unwrap()
+    }
+
+    /// The address of each service, as `angarium reconcile` takes it.
+    pub(crate) fn endpoints(&self) -> Vec<(String, String)> {
+        let addresses = self.addresses.iter();
+        let endpoint = |(one, address): (&Registered, _)| {
+            (one.definition.name.to_owned(), format!("http://{address}"))
+        };
+        addresses.map(endpoint).collect()
+    }
+
+    /// A file in a folder that is gone with the system.
+    pub(crate) fn file(&self, name: &str, content: &str) -> std::path::PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
     }
 
     /// Stops the system, and asserts an orderly shutdown and an empty outbox.
@@ -254,6 +273,9 @@ impl Running {
         connect(&self.config, service).await
     }
 }
+
+/// The address of a user who is an operator once it is verified.
+pub(crate) const OPERATOR: &str = "operator@example.com";
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 

@@ -111,6 +111,38 @@ fn nothing_is_ever_handed_back_to_the_broker() {
     }
 }
 
+/// Abort points, deliberate mistakes and a clock that can be set are in the crate `switches`; an overlay adds their calls to a copy
+/// of the sources. The product has no feature and no variable for them.
+#[test]
+fn the_product_has_no_switch_of_the_fault_runs() {
+    let traces = [
+        "switches",
+        "faults::",
+        "\"faults\"",
+        "ANGARIUM_BROKEN",
+        "ANGARIUM_CLOCK",
+        "ANGARIUM_CRASH_AT",
+        "process::abort",
+        "cfg!(",
+    ];
+    let mut checked = 0;
+    for place in ["shared", "services"] {
+        for package in folders(place) {
+            let folder = root().join(place).join(package);
+            let mut files = sources(&folder.join("src"));
+            files.push(folder.join("Cargo.toml"));
+            for file in files {
+                let text = std::fs::read_to_string(&file).unwrap();
+                for trace in traces {
+                    assert!(!text.contains(trace), "{}: {trace}", file.display());
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 100, "only {checked} files were found");
+}
+
 #[test]
 fn every_module_says_what_it_is_for() {
     for folder in ["bench", "services", "shared", "tests", "xtask"] {
@@ -156,6 +188,7 @@ fn every_link_in_the_documents_leads_somewhere() {
         "docs/adr/0003-our-own-reconnect-loop.md",
         "docs/adr/0004-no-repository-traits.md",
         "docs/adr/0005-native-schema.md",
+        "docs/adr/0006-checkpoints.md",
         "docs/adr/README.md",
         "docs/benchmarks.md",
         "docs/clients.md",
@@ -224,6 +257,24 @@ fn every_test_that_the_checklists_name_exists() {
     }
 }
 
+#[test]
+fn every_situation_that_others_met_names_its_test() {
+    let page = read("docs/conventions.md");
+    let (_, table) = page.split_once("## Situations that others met").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| X-"));
+    let mut before = String::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        assert!(
+            cells.len() == 4 && cells[3].contains("::"),
+            "nothing shows: {row}"
+        );
+        assert!(before.as_str() < cells[0], "twice, or out of order: {row}");
+        before = cells[0].to_owned();
+    }
+    assert!(before.as_str() >= "| X-26", "the last is {before}");
+}
+
 /// Values from callers reach a database only as bound values. Other SQL exists only in the files below, without values
 /// from outside.
 #[test]
@@ -288,7 +339,7 @@ fn every_test_that_the_failure_table_names_exists() {
         let (tests, test) = match test.split_once(": ") {
             Some(("e2e", test)) => ("tests/e2e".to_owned(), test),
             Some((package, test)) => {
-                let mut folders = ["shared", "services"]
+                let mut folders = ["shared", "services", "tests"]
                     .map(|place| format!("{place}/{package}/tests/it"))
                     .into_iter();
                 let folder = folders.find(|folder| root().join(folder).exists());

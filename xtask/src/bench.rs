@@ -13,7 +13,7 @@ use crate::servers;
 use crate::stop::Stop;
 use crate::{process, test, workspace};
 
-/// In one cargo invocation, and without the package `e2e`: its feature `faults` would enable fail points.
+/// Built in one cargo invocation.
 const PACKAGES: [&str; 5] = [
     "bench",
     "user-service",

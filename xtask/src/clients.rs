@@ -5,7 +5,7 @@
 //! their own caches. A missing Python or Node.js is installed if possible, otherwise it is an error. Without Go or
 //! Java, that example is skipped with a message.
 
-mod language;
+pub(crate) mod language;
 mod layout;
 
 use std::fs::{self, File};
@@ -162,7 +162,7 @@ fn must(command: &mut Command, folder: &Path, stop: &Stop) -> Result<()> {
 }
 
 /// Two runs at once would overwrite each other's files.
-fn take_turns(home: &Path) -> Result<File> {
+pub(crate) fn take_turns(home: &Path) -> Result<File> {
     let lock = File::create(home.join("lock"))?;
     lock.lock()?;
     Ok(lock)

@@ -8,17 +8,22 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::stop::Stop;
-use crate::{advisories, buf, contracts, process, workspace};
+use crate::{advisories, buf, contracts, overlay, process, workspace};
 
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     let mut failed = Vec::new();
     for (name, args) in [
         ("cargo fmt", &["fmt", "--all", "--check"][..]),
         ("cargo clippy", CLIPPY),
+        ("cargo clippy, short fault runs", CLIPPY_QUICK),
     ] {
         if !passes(name, workspace::cargo().args(args), stop)? {
             failed.push(name);
         }
+    }
+    eprintln!("xtask: overlay of the fault runs");
+    if !overlay::check()? {
+        failed.push("overlay of the fault runs");
     }
     // Only if it is installed, because it is a separate program that takes minutes to build.
     if has_deny() {
@@ -67,6 +72,17 @@ fn passes(name: &str, command: &mut Command, stop: &Stop) -> Result<bool> {
     eprintln!("xtask: {name}");
     Ok(process::run(command, stop)?.success())
 }
+
+/// A target that no other command compiles is not among all targets.
+const CLIPPY_QUICK: &[&str] = &[
+    "clippy",
+    "--workspace",
+    "--test",
+    "quick",
+    "--",
+    "-D",
+    "warnings",
+];
 
 const CLIPPY: &[&str] = &[
     "clippy",

@@ -19,11 +19,14 @@ mod compose;
 mod contracts;
 mod faults;
 mod lint;
+mod outside;
+mod overlay;
 mod process;
 mod rollout;
 mod servers;
 mod stop;
 mod test;
+mod tools;
 mod workspace;
 
 use std::ffi::OsString;
@@ -57,7 +60,8 @@ enum Task {
         args: Vec<OsString>,
     },
 
-    /// Break the system on purpose and check the result: `cargo xtask faults [NAME] [--seed N] [--quick]`
+    /// Break the system on purpose and check the result: `cargo xtask faults [NAME] [--seed N] [--quick]`;
+    /// `cargo xtask faults test` runs the short form of all runs as tests
     #[command(disable_help_flag = true)]
     Faults {
         /// Arguments for the program `faults`; `--help` lists them
@@ -68,6 +72,10 @@ enum Task {
         )]
         args: Vec<OsString>,
     },
+
+    /// Renew the patch that adds the switches of the fault runs to a copy of the sources
+    #[command(subcommand)]
+    Overlay(overlay::Overlay),
 
     /// Compare the services with a bare floor: `cargo xtask bench [--quick] [--rounds N] [--profile NAME]`
     #[command(disable_help_flag = true)]
@@ -101,6 +109,12 @@ enum Task {
     /// Prepare the example clients below target/, as the tests run them, and print their folders
     Clients,
 
+    /// Build the programs that the tests run, such as grpcurl, below target/, and print their paths
+    Tools(tools::Tools),
+
+    /// Run the clients of all languages and programs such as grpcurl, Prometheus and Jaeger against the services
+    Outside(outside::Outside),
+
     /// Start the servers of the tests, print their addresses as export lines, and keep them running until Ctrl-C: for
     /// quick runs of `cargo test` in another shell
     #[command(after_long_help = SERVERS_HELP)]
@@ -124,7 +138,8 @@ For each of the two servers, the first available source is used:
   4. as root on Debian or Ubuntu: apt-get install, then as 2
 ANGARIUM_TEST_OWN_SERVER is set to a command line that starts a private PostgreSQL or RabbitMQ, for tests that kill servers. Without
 their programs, such tests are skipped with a message. ANGARIUM_TEST_CLIENTS is set to a command line that prepares the example clients
-for the tests that run them; it needs Python and Node.js.
+for the tests that run them; it needs Python and Node.js. ANGARIUM_TEST_TOOLS is set to a command line that builds grpcurl and
+health probes; it needs Go.
 Started servers are stopped, also after a failure, Ctrl-C or SIGTERM.";
 
 fn main() -> ExitCode {
@@ -152,12 +167,15 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
         Task::Faults { args } => faults::run(args, stop),
+        Task::Overlay(task) => overlay::run(task),
         Task::Rollout(rollout) => rollout::run(rollout, stop),
         Task::Bench { args } => bench::run(args, stop),
         Task::ComposeTest => compose::run(stop),
         Task::Contracts(task) => contracts::run(task, stop),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
         Task::Clients => clients::run(stop),
+        Task::Tools(tools) => tools::run(tools, stop),
+        Task::Outside(outside) => outside::run(outside, stop),
         Task::Servers => servers::keep(stop),
         Task::Own { product } => own::run(*product, stop),
     }

@@ -13,6 +13,15 @@ use crate::stop::{Stop, Stopped};
 use crate::{process, workspace};
 
 pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
+    run_with(args, &[], stop)
+}
+
+/// With `variables` in place of what the servers' environment has under their names.
+pub(crate) fn run_with(
+    args: &[OsString],
+    variables: &[(&str, String)],
+    stop: &Stop,
+) -> Result<ExitCode> {
     let plan = Plan::make()?;
     let (servers, built) = thread::scope(|scope| {
         let starting = scope.spawn(|| {
@@ -45,6 +54,7 @@ pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
 
     let mut command = cargo_test(args);
     command.envs(servers.environment());
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     let tested = process::run(&mut command, stop)?;
     drop(servers);
     Ok(code(tested))

@@ -12,8 +12,12 @@ pub(crate) fn root() -> PathBuf {
 
 /// xtask's files, below cargo's target folder, so that `cargo clean` removes them.
 pub(crate) fn state() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    root().join(target).join("xtask")
+    target().join("xtask")
+}
+
+/// Cargo's target folder.
+pub(crate) fn target() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// Cargo in the root. Without the variables that `cargo run` has set: build scripts that watch them (ring's does) would

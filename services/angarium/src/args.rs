@@ -12,6 +12,7 @@ use service::{CommonArgs, Known, OwnArgs as _};
 use store::{DatabaseConfig, Migrate};
 
 use crate::dead_letters::command::Command as DeadLetters;
+use crate::reconcile::command::Reconcile;
 use crate::registry::{OwnArgs, OwnConfig, SERVICES};
 use crate::topology::command::Topology;
 
@@ -59,6 +60,8 @@ pub enum Command {
     /// List, show, replay or discard dead letters
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Hand each service the events that have not arrived at it, from what their producers have stored
+    Reconcile(Box<Reconcile>),
 }
 
 /// The validated configuration.

@@ -2,7 +2,7 @@
 //! RabbitMQ in production. The services are the same as in their own binaries, and do not depend on each other.
 //!
 //! [`registry`] lists them, [`args`] has the settings, [`system`] puts the services together. [`serve`], [`demo`],
-//! [`topology`] and [`dead_letters`] are the commands.
+//! [`topology`], [`dead_letters`] and [`reconcile`] are the commands.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub mod args;
 pub mod dead_letters;
 pub mod demo;
 pub mod migrate;
+pub mod reconcile;
 pub mod registry;
 pub mod serve;
 pub mod system;

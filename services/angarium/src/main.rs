@@ -4,7 +4,9 @@
 
 use std::process::ExitCode;
 
-use angarium::{Args, Command, Config, dead_letters, demo, migrate, registry, serve, topology};
+use angarium::{
+    Args, Command, Config, dead_letters, demo, migrate, reconcile, registry, serve, topology,
+};
 use anyhow::Context as _;
 use runtime::{Settings as _, healthcheck};
 
@@ -43,6 +45,7 @@ async fn ask(config: &Config) -> anyhow::Result<()> {
         Command::Migrate => migrate::migrate(config).await,
         Command::Topology(asked) => topology::run(config, asked).await,
         Command::DeadLetters(asked) => dead_letters::run(config, asked).await,
+        Command::Reconcile(asked) => reconcile::run(asked).await,
         Command::Serve | Command::Demo => Ok(()),
     }
 }

@@ -41,6 +41,6 @@ impl Service for App {
         Ok(base
             .serve(NotificationServiceServer::new(notifications))
             .beside("settling", |stop| settling::run::<Mails>(store, stop))
-            .beside("mailer", |stop| mailer.run(stop)))
+            .beside_to_its_end("mailer", |stop| mailer.run(stop)))
     }
 }

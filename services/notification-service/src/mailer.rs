@@ -96,23 +96,27 @@ impl Mailer {
     pub async fn run(self, stop: CancellationToken) {
         let bound = pending::bound(schedule::LONGEST_DELAY, LEASE);
         let keep = bound.keep(self.store.clone(), stop.clone());
+        let keep = ::store::end_soon(&stop, keep);
         // Its length is bounded by the number of mails in flight.
         let (queue, ended) = mpsc::unbounded_channel();
         let store = self.store.clone();
         let record = recording::record_all(&store, ended);
-        tokio::join!(self.send_all(queue, stop), record, keep);
+        tokio::join!(self.send_all(queue, &stop), record, keep);
     }
 
-    async fn send_all(self, queue: Queue, stop: CancellationToken) {
+    async fn send_all(self, queue: Queue, stop: &CancellationToken) {
         let mut due = self.store.due(SIGNAL, pending::due_in_ms());
         let mut attempts = JoinSet::new();
         while !stop.is_cancelled() {
-            let found = match self.take_up(&queue, &mut attempts, &stop).await {
-                Ok(found) => found,
-                Err(error) => {
+            let taking = self.take_up(&queue, &mut attempts, stop);
+            let found = match ::store::end_soon(stop, taking).await {
+                Some(Ok(found)) => found,
+                Some(Err(error)) => {
                     tracing::warn!(%error, "cannot query pending mails, retrying");
                     Found::Nothing
                 }
+                // What it has leased is due again once its lease has expired.
+                None => break,
             };
             let more = more_to_do(&mut due, &found, &mut attempts);
             stop.run_until_cancelled(more).await;

@@ -43,7 +43,7 @@ impl Service for App {
         let orders = grpc::Orders::new(store.clone(), commands, watchers.clone(), tokens);
         Ok(base
             .serve(OrderServiceServer::new(orders))
-            .beside("watchers", |stop| watchers.run(stop))
+            .beside_to_its_end("watchers", |stop| watchers.run(stop))
             .beside("settling", |stop| settling::run::<Orders>(store, stop)))
     }
 }

@@ -97,7 +97,8 @@ impl Watchers {
         let committed = self.store.signal(SIGNAL);
         while !stop.is_cancelled() {
             let watched = self.watched_ids();
-            if let Err(error) = self.look(&watched).await {
+            let looked = ::store::end_soon(&stop, self.look(&watched)).await;
+            if let Some(Err(error)) = looked {
                 tracing::debug!(%error, "cannot read the versions of watched orders, retrying");
             }
             let next = async {

@@ -57,6 +57,7 @@ impl Service for App {
             throttle: throttle.clone(),
             mail_codes: MailCodes::new(&config.mail_sealing_key),
             admins: Arc::new(identity.admins),
+            operators: Arc::new(identity.operators),
         };
         let requests = Requests::new(identity.address_source, secret_key);
         let users = grpc::Users::new(commands, requests, base.page_tokens.clone());

@@ -62,17 +62,22 @@ pub struct Commands {
     pub mail_codes: MailCodes,
     /// The keys of the addresses that are admins after verification.
     pub admins: Arc<BTreeSet<String>>,
+    /// As `admins`, of operators.
+    pub operators: Arc<BTreeSet<String>>,
 }
 
 impl Commands {
     /// The rights of the user. An address that equals an admin's only after normalisation, such as one with full-width
     /// letters, may be another person's mailbox.
     pub fn role_of(&self, user: &User) -> Role {
-        let is_named = self.admins.contains(user.email.key()) && user.email.is_plain();
-        if user.email_verified && is_named {
-            Role::Admin
-        } else {
-            Role::User
+        if !user.email_verified || !user.email.is_plain() {
+            return Role::User;
+        }
+        let key = user.email.key();
+        match (self.admins.contains(key), self.operators.contains(key)) {
+            (true, _) => Role::Admin,
+            (false, true) => Role::Operator,
+            (false, false) => Role::User,
         }
     }
 

@@ -24,6 +24,7 @@ pub fn user(user: &User, role: Role) -> UserMessage {
         role: match role {
             Role::User => UserRole::User,
             Role::Admin => UserRole::Admin,
+            Role::Operator => UserRole::Operator,
         }
         .into(),
         etag: etag::of(user.version),

@@ -23,6 +23,8 @@ pub(crate) const BAGGAGE: &str = "baggage";
 pub(crate) const PUBLISHED_MS: &str = "angarium_published_ms";
 /// Our header: for how many seconds the publisher can publish the event again.
 pub(crate) const OUTBOX_RETENTION_S: &str = "angarium_outbox_retention_s";
+/// The longest time between two checkpoints of the publisher.
+pub(crate) const CHECKPOINT_INTERVAL_S: &str = "angarium_checkpoint_interval_s";
 
 /// Our header. A transport that could not read a message adds it, with the original as text.
 pub const UNREADABLE: &str = "angarium_unreadable";

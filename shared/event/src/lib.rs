@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod checkpoint;
 mod envelope;
 mod headers;
 mod identity;
 mod message;
 mod trace;
 
+pub use checkpoint::{CHECKPOINT_KEY, CHECKPOINT_TYPE, Checkpoint, Published};
 pub use envelope::{Envelope, MalformedEnvelope, partition_key, sequence};
 pub use headers::UNREADABLE;
 pub use identity::event_id;

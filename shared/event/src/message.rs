@@ -61,6 +61,18 @@ impl Message {
         self.headers.get(headers::OUTBOX_RETENTION_S)?.parse().ok()
     }
 
+    /// Notes the longest time between two checkpoints of its publisher, in whole seconds.
+    pub fn set_checkpoint_interval_s(&mut self, interval_s: u64) {
+        let name = headers::CHECKPOINT_INTERVAL_S.to_owned();
+        self.headers.insert(name, interval_s.to_string());
+    }
+
+    /// The longest time between two checkpoints of its publisher. `None` if the publisher publishes none, or does not say.
+    pub fn checkpoint_interval_s(&self) -> Option<u64> {
+        let interval = self.headers.get(headers::CHECKPOINT_INTERVAL_S)?;
+        interval.parse().ok()
+    }
+
     /// The id that joins it to the call that caused it. The event's own id if the sender gave none, or one that is too
     /// long.
     pub fn correlation_id(&self, event_id: &str) -> String {

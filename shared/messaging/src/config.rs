@@ -235,6 +235,7 @@ impl EngineArgs {
             outbox_budget: outbox_budget?,
             outbox_max_pending: max_pending?,
             retention,
+            ..EngineConfig::default()
         })
     }
 }

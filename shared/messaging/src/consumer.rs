@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoint::{Announced, Comparing, Completeness, Receiving};
 use crate::connected::{Connections, Link};
-use crate::faults;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::subscription::Subscriptions;
@@ -55,6 +56,8 @@ pub struct Consumer {
     /// That of the dead letters.
     dead_letters: Link,
     producers: Option<Arc<Producers>>,
+    complete: Completeness,
+    announced: Announced,
 }
 
 impl Consumer {
@@ -65,7 +68,14 @@ impl Consumer {
         subscriptions: Subscriptions,
         config: ConsumerConfig,
     ) -> Self {
+        let checkpoints = Receiving {
+            consumer: subscriptions.consumer(),
+            bindings: subscriptions.bindings().clone(),
+            missing_after: config.missing_after,
+            inbox_retention: config.inbox_retention,
+        };
         let pipeline = Arc::new(Pipeline {
+            checkpoints,
             subscriptions,
             retry: config.retry.clone(),
             handler_time_out: config.handler_time_out,
@@ -75,7 +85,10 @@ impl Consumer {
             instruments: Instruments::new(),
         });
         let connections = Connections::new();
+        let complete = Completeness::new(pipeline.consumer());
         Self {
+            complete,
+            announced: Announced::default(),
             store,
             transport,
             pipeline,
@@ -99,6 +112,11 @@ impl Consumer {
         self
     }
 
+    /// Whether it has every event, as far as the checkpoints of its producers show.
+    pub(crate) fn complete(&self) -> watch::Receiver<bool> {
+        self.complete.watch()
+    }
+
     /// Runs until `stop`, then finishes what it has begun. It does not fail: it reconnects.
     pub async fn run(self, stop: CancellationToken) {
         let retries = RetryWorker::new(
@@ -106,11 +124,24 @@ impl Consumer {
             Arc::clone(&self.pipeline),
             self.config.lanes,
         );
+        let comparing = Comparing {
+            consumer: self.pipeline.consumer(),
+            missing_after: self.config.missing_after,
+        };
+        let reconciling = async {
+            tokio::join!(
+                comparing.run(&self.store, &stop),
+                self.complete.run(&self.store, &stop),
+                self.announced
+                    .keep(&self.store, self.pipeline.consumer(), &stop),
+            )
+        };
         tokio::join!(
             self.receive(&stop),
             self.take_in_dead_letters(&stop),
             retries.run(&stop),
             retries.keep_bounds(&stop),
+            store::end_soon(&stop, reconciling),
         );
     }
 
@@ -148,7 +179,6 @@ impl Consumer {
             .await;
         // What the lanes have is finished before anything is received anew, or one aggregate would be in two lanes.
         lanes.close();
-        faults::point("stopping");
         while let Some(acks) = done.next().await {
             if ended.is_ok() {
                 ended = acknowledge(&mut *receiver, acks).await;
@@ -175,6 +205,7 @@ impl Consumer {
                 Some(acks) = done.next() => acknowledge(receiver, acks).await?,
                 delivery = receiver.receive() => {
                     let delivery = delivery?;
+                    self.announced.note(&delivery.message);
                     if let Some(producers) = &self.producers {
                         producers.note(&delivery.message);
                     }
@@ -208,6 +239,5 @@ async fn acknowledge(receiver: &mut dyn Receiver, acks: Vec<Ack>) -> Result<(), 
     for ack in acks {
         receiver.acknowledge(ack).await?;
     }
-    faults::point("acknowledged");
     Ok(())
 }

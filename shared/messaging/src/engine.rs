@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::end_soon;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Budget;
+use crate::checkpoint::CheckpointPace;
 use crate::connected::Connections;
 use crate::consumer::{Consumer, ConsumerConfig, Producers};
 use crate::relay::{Relay, RelayConfig};
@@ -51,6 +53,8 @@ pub struct EngineConfig {
     pub outbox_max_pending: u32,
     /// How long rows are kept.
     pub retention: Retention,
+    /// How often consumers get to know what was published.
+    pub checkpoints: CheckpointPace,
 }
 
 impl Default for EngineConfig {
@@ -62,6 +66,7 @@ impl Default for EngineConfig {
             outbox_budget: Duration::from_secs(15 * 60),
             outbox_max_pending: 1_000_000,
             retention: Retention::default(),
+            checkpoints: CheckpointPace::default(),
         }
     }
 }
@@ -75,6 +80,7 @@ pub struct Engine {
     /// The name of the queue that it consumes.
     queue: Option<String>,
     connected: watch::Receiver<bool>,
+    complete: Option<watch::Receiver<bool>>,
     inventory: Inventory,
     budget: Budget,
     retention: Retention,
@@ -96,6 +102,7 @@ impl Engine {
             Arc::clone(&transport),
             RelayConfig {
                 retention: Some(config.retention.outbox),
+                checkpoints: Some((exchanges(&participant), config.checkpoints)),
                 ..RelayConfig::new(participant.service)
             },
         )
@@ -113,12 +120,17 @@ impl Engine {
                 store.clone(),
                 Arc::clone(&transport),
                 subscriptions,
-                config.consumer,
+                ConsumerConfig {
+                    inbox_retention: config.retention.inbox,
+                    ..config.consumer
+                },
             )
             .of(&connections)
             .comparing(Arc::clone(&producers))
         });
+        let complete = consumer.as_ref().map(Consumer::complete);
         Self {
+            complete,
             store: store.clone(),
             transport,
             relay,
@@ -142,6 +154,12 @@ impl Engine {
     /// Whether the service has its connections to the broker. Without them its commands still work: events wait.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.connected.clone()
+    }
+
+    /// Whether the service has every event that it subscribes to, as far as the checkpoints of its producers show. `None` where it
+    /// consumes nothing.
+    pub fn complete(&self) -> Option<watch::Receiver<bool>> {
+        self.complete.clone()
     }
 
     /// Makes the service's exchanges, queues and bindings exist before anything is published: an event that goes out before
@@ -180,9 +198,20 @@ impl Engine {
         tokio::join!(
             receive,
             self.relay.run(quiet.clone()),
-            self.store.backlog().watch(&self.store, self.budget, &stop),
-            retention::run(&self.store, &self.retention, self.queue.as_deref(), &stop),
+            end_soon(
+                &stop,
+                self.store.backlog().watch(&self.store, self.budget, &stop)
+            ),
+            end_soon(
+                &stop,
+                retention::run(&self.store, &self.retention, self.queue.as_deref(), &stop)
+            ),
             self.inventory.run(&self.store, &stop),
         );
     }
+}
+
+fn exchanges(participant: &Participant) -> Vec<String> {
+    let exchanges = participant.exchanges.iter();
+    exchanges.map(|exchange| (*exchange).to_owned()).collect()
 }

@@ -12,8 +12,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::retry::millis;
+use crate::stored;
 use crate::transaction::Transaction;
-use crate::{faults, stored};
 use store::sql;
 
 pub(crate) mod erasure;
@@ -77,12 +77,6 @@ pub(crate) async fn first_times(
         let id: String = row.try_get("", "event_id")?;
         let id = Uuid::parse_str(&id).map_err(|error| DbErr::Type(error.to_string()))?;
         came.insert(id, row.try_get("", "received_at_ms")?);
-    }
-    if faults::broken("no-inbox") {
-        for event in events {
-            came.entry(event.envelope.id)
-                .or_insert(event.envelope.time_ms);
-        }
     }
     Ok(came)
 }

@@ -7,13 +7,14 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::stream::FuturesUnordered;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
+use crate::outbox;
 use crate::timer::Timers;
 use crate::transport::Publisher;
-use crate::{faults, outbox};
 
 mod claiming;
 mod config;
@@ -22,6 +23,7 @@ mod hint;
 mod lease;
 mod publishing;
 mod settling;
+mod standing;
 mod state;
 mod waiting;
 mod wake;
@@ -31,15 +33,20 @@ pub use config::RelayConfig;
 use connecting::RelayError;
 use lease::{Holder, Lease};
 use settling::next_outcomes;
+use standing::At;
 pub use state::Relay;
 use state::{Confirmed, Progress};
-use waiting::{Readiness, takes_messages};
+use waiting::{Readiness, Waited, takes_messages};
 use window::Window;
 
 /// How often the lease is looked after while confirms are outstanding.
 const RENEWAL: Duration = Duration::from_secs(1);
 /// How long a stop may take: what is pending then is published by another replica, or at the next start.
 const LAST_PASS: Duration = Duration::from_secs(4);
+/// The same while no event is known to be pending: a database that does not answer the last look is away.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+/// The lease ends by itself.
+const RELEASE: Duration = Duration::from_millis(50);
 
 impl Relay {
     /// Runs until `stop`, then goes on for a moment, until nothing is pending that the broker takes. It does not fail: it
@@ -53,7 +60,12 @@ impl Relay {
         };
         let overdue = async {
             stop.cancelled().await;
-            tokio::time::sleep(LAST_PASS).await;
+            let patience = match self.standing.now() {
+                At::Work => LAST_PASS,
+                At::Rest => LAST_LOOK,
+                At::Loss => Duration::ZERO,
+            };
+            tokio::time::sleep(patience).await;
         };
         let publish = async {
             tokio::select! {
@@ -61,13 +73,22 @@ impl Relay {
                 () = overdue => tracing::info!("events are left in the outbox; the next relay publishes them"),
             }
         };
+        let bounds = outbox::bound().keep(self.store.clone(), stop.clone());
         tokio::join!(
             wake::listen(&self.store, &self.others, &stop),
-            outbox::bound().keep(self.store.clone(), stop.clone()),
+            store::end_soon(&stop, bounds),
             publish
         );
-        if let Err(error) = progress.lease.release(&self.store).await {
-            tracing::debug!(%error, "the lease was not given back; it ends by itself");
+        if self.standing.now() == At::Loss {
+            return;
+        }
+        let releasing = progress.lease.release(&self.store);
+        match tokio::time::timeout(RELEASE, releasing).await {
+            Ok(Ok(())) => (),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the lease was not given back; it ends by itself")
+            }
+            Err(_) => tracing::debug!("the lease was not given back in time; it ends by itself"),
         }
     }
 
@@ -123,6 +144,7 @@ impl Relay {
                 look = self
                     .claim(&mut window, &mut progress.timers, &mut progress.lease)
                     .await?;
+                self.standing.holds(!window.is_empty());
             }
             if !self.may_publish(&mut window, &mut progress.lease).await? {
                 look = true;
@@ -132,10 +154,8 @@ impl Relay {
             while progress.lease.lasts()
                 && let Some(row) = rows.next()
             {
-                faults::point("claimed");
                 let confirm = self.hand_over(publisher, &row).await?;
                 confirms.push(confirm);
-                faults::point("published");
             }
             if !rows.as_slice().is_empty() {
                 // A hand-over took longer than the lease: another relay may have published these.
@@ -150,8 +170,14 @@ impl Relay {
                 // What was committed while the last confirms came in has not been looked for yet.
                 last_look = stop.is_cancelled();
                 if !last_look {
+                    self.standing.holds(false);
                     tokio::select! {
-                        worked = self.wait_for_work(progress, window.complete_look_at(), stop) => worked?,
+                        worked = self.wait_for_work(progress, window.complete_look_at(), stop) => {
+                            if worked? == Waited::Stopped && self.committed.notified().now_or_never().is_none() {
+                                // Nothing was committed since the last look.
+                                return Ok(());
+                            }
+                        }
                         // Noticed now, it costs the next event no failed attempt.
                         lost = publisher.lost() => return Err(lost.into()),
                     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoint;
 use crate::dead_letters::DeadLetters;
 use crate::retry::{RetryPolicy, millis};
 use crate::store::Store;
@@ -93,6 +94,8 @@ pub(crate) async fn run(
     while rounds.next(stop).await {
         let done = clean_up(store, retention, stop).await;
         rounds.report("old rows were not deleted", done);
+        let done = checkpoint::forget(store, retention.outbox, retention.inbox).await;
+        rounds.report("old checkpoints were not deleted", done);
         let Some(dead_letters) = &dead_letters else {
             continue;
         };

@@ -15,10 +15,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::backlog::{Backlog, OverBudget};
 use crate::due::{Due, Looks};
 use crate::signals::Signals;
+use crate::telemetry;
 use crate::telemetry::System;
 use crate::transaction::Transaction;
 use crate::waits::Waits;
-use crate::{faults, telemetry};
 
 /// How long a command waits to begin. Behind many other writers a caller is better refused than kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -168,7 +168,6 @@ impl Store {
         let transaction = begun
             .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
             .inspect_err(|_| telemetry::fail(&span, "unavailable"))?;
-        faults::point("begun");
         Ok(transaction.in_span(span))
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use event::{Envelope, Event};
+use event::{CHECKPOINT_KEY, CHECKPOINT_TYPE, Envelope, Event};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tracing::{Instrument as _, Span};
@@ -89,7 +89,7 @@ impl Subscriptions {
             last: String::new(),
             limits: HashMap::new(),
             in_order: HashSet::new(),
-            known: HashSet::new(),
+            known: HashSet::from([CHECKPOINT_TYPE]),
             bindings: BTreeSet::new(),
             delivery_limit: DELIVERY_LIMIT,
         }
@@ -155,13 +155,22 @@ impl Subscriptions {
         self
     }
 
-    /// The queue that these subscriptions need.
+    /// The queue that these subscriptions need. The checkpoints of each exchange come through it as well, behind the events.
     pub fn queue(&self) -> Queue {
+        let checkpoints = self.bindings.iter().map(|binding| Binding {
+            exchange: binding.exchange.clone(),
+            pattern: CHECKPOINT_KEY.to_owned(),
+        });
         Queue {
             name: self.queue.to_owned(),
-            bindings: self.bindings.clone(),
+            bindings: checkpoints.chain(self.bindings.iter().cloned()).collect(),
             delivery_limit: self.delivery_limit,
         }
+    }
+
+    /// What is routed to the queue, without the checkpoints.
+    pub(crate) fn bindings(&self) -> &BTreeSet<Binding> {
+        &self.bindings
     }
 
     /// The event types that have a handler.

@@ -4,6 +4,7 @@
 //! Attributes that only OpenTelemetry needs are set on it directly and are no fields of the `tracing` span, so that no log
 //! line repeats them. `docs/telemetry.md` lists everything that is emitted; a test compares.
 
+mod incomplete;
 mod instruments;
 mod inventory;
 

@@ -14,6 +14,7 @@ use crate::telemetry::System;
 
 mod embedded;
 mod rabbitmq;
+pub(crate) mod topic;
 mod topology;
 
 pub use embedded::{Embedded, EmbeddedTransport};

@@ -36,6 +36,8 @@ pub enum Access {
     Authenticated,
     /// Admins.
     Admin,
+    /// Operators.
+    Operator,
 }
 
 /// The caller of `token`, if it is signed with `public_key`: the part of [`Verifier`] after it has found the key.

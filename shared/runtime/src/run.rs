@@ -28,7 +28,10 @@ const MIGRATE: &str = "migrate";
 pub const HINT: &str = "The first argument may be a command: `healthcheck` asks a running server whether it serves (see \
     `healthcheck --help`), `migrate` applies the missing migrations.";
 
-/// After the hard step, nothing may take long.
+/// What still runs when everything has ended gets this long.
+const STUCK: Duration = Duration::from_millis(50);
+
+/// After the hard step nothing may take long any more.
 const HARD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Loads the configuration `S` and runs `service` until it returns, unless only [`healthcheck`] was requested. `run`
@@ -147,8 +150,8 @@ where
     };
     // While the runtime exists, because it sends the last spans and lines.
     drop(guard);
-    // A stuck blocking call must not keep the process; nothing durable depends on it.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    // A blocking call that is stuck, as the look-up of a name is, must not keep the process; nothing durable depends on it.
+    runtime.shutdown_timeout(STUCK);
     code
 }
 

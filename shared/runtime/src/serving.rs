@@ -106,8 +106,20 @@ impl Serving {
         });
     }
 
-    /// Runs a worker that commits as calls do. It must end soon after `Shutdown::soft`.
+    /// Runs a worker that commits as calls do. It ends soon after `Shutdown::soft`, or is dropped then: a statement may hang.
+    /// So it is for work that another process repeats.
     pub fn beside<F>(&mut self, name: &str, worker: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.shutdown.soft.clone();
+        self.beside_to_its_end(name, async move {
+            store::end_soon(&stop, worker).await;
+        });
+    }
+
+    /// As [`beside`](Self::beside), for a worker that finishes what it has begun, in its own time.
+    pub fn beside_to_its_end<F>(&mut self, name: &str, worker: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {

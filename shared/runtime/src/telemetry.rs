@@ -8,10 +8,15 @@ mod certificates;
 mod correlation;
 mod error;
 mod export;
+mod exporters;
+mod http;
 mod human;
 mod json;
 mod libraries;
+mod outlet;
 pub(crate) mod report;
+mod resource;
+mod watched;
 
 use std::io::IsTerminal;
 
@@ -87,8 +92,12 @@ pub fn init(config: &TelemetryConfig, service_name: &'static str) -> Result<Guar
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
             .with_filter(filter()?)
+            .with_filter(filter_fn(is_said_once))
             .boxed(),
-        LogFormat::Json => json::layer(service_name).with_filter(filter()?).boxed(),
+        LogFormat::Json => json::layer(service_name)
+            .with_filter(filter()?)
+            .with_filter(filter_fn(is_said_once))
+            .boxed(),
     };
     let mut exported = filter()?;
     for library in LIBRARIES {
@@ -121,7 +130,20 @@ fn is_span(metadata: &tracing::Metadata<'_>) -> bool {
     metadata.is_span()
 }
 
-/// Our own spans. Spans below INFO are details inside a call or an event, needed only for traces.
+/// The SDK says at each export that it failed; [`outlet`] says once that telemetry is lost.
+fn is_said_once(metadata: &tracing::Metadata<'_>) -> bool {
+    const REPEATED: [&str; 5] = [
+        ".AfterShutdown",
+        ".ExportError",
+        ".ForceFlushError",
+        ".Shutdown.Timeout",
+        "Export.Failed.",
+    ];
+    let (target, name) = (metadata.target(), metadata.name());
+    !target.starts_with("opentelemetry") || !REPEATED.iter().any(|said| name.contains(said))
+}
+
+/// Our own spans. Those below INFO are what happens inside of a call or an event: only whoever looks at traces needs them.
 fn traced(exports: bool) -> Targets {
     let level = if exports {
         LevelFilter::DEBUG

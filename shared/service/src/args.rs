@@ -63,6 +63,19 @@ pub trait OwnArgs: clap::Args {
     fn check(self, known: &Known, problems: &mut Problems) -> Option<Self::Config>;
 }
 
+/// No settings of its own: `type Args = NoArgs`.
+#[derive(clap::Args)]
+pub struct NoArgs {}
+
+impl OwnArgs for NoArgs {
+    type Config = ();
+    const SECRETS: &'static [&'static str] = &[];
+
+    fn check(self, _: &Known, _: &mut Problems) -> Option<()> {
+        Some(())
+    }
+}
+
 impl CommonArgs {
     /// The clap ids of settings that may also come from a file.
     pub const SECRETS: [&'static str; 2] = ["database_url", "amqp_url"];

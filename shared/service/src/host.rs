@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use messaging::repair::{History, Repair};
 use messaging::{Engine, Store};
 use runtime::auth::{self, Guard, Verifier};
 use runtime::{ExitWith, GrpcServer, PageTokens, Serving, Shutdown, SystemClock, idempotency};
 
+use crate::ops::{self, Ops};
 use crate::parts::{Base, Parts};
 use crate::{Config, Definition, Keys, OwnArgs, Service, erasure, keys};
 
@@ -37,6 +39,10 @@ impl Host {
         let store = Store::connect(&common.database, definition.name).await?;
         (definition.schema.ready)(store.connection(), &common.database).await?;
 
+        let subscriptions = (definition.subscriptions)();
+        let retention = &common.engine.retention;
+        let repair = Repair::new(store.clone(), &subscriptions, retention.inbox);
+        let history = History::new(store.clone(), definition.name, retention.outbox);
         let participant = definition.participant();
         let engine = Engine::new(&store, &common.broker, participant, common.engine);
         engine.declare().await.map_err(ExitWith::misconfigured)?;
@@ -48,6 +54,7 @@ impl Host {
             grpc: common.grpc,
         };
         let parts = S::parts(own, &base).await?;
+        let parts = parts.and(Ops::server(history, repair), &base.grpc);
         let server = GrpcServer::bind(&base.grpc)
             .await
             .context("the gRPC server cannot start")?;
@@ -87,7 +94,7 @@ impl Host {
         let service = runtime::Service {
             name: definition.grpc_service,
             routes: parts.routes,
-            guard: Guard::new(definition.rules, verifier),
+            guard: Guard::new(definition.rules, verifier).with(ops::RULES),
             descriptor_set: definition.descriptor_set,
             database: database.clone(),
             doubt: store.doubt(),
@@ -96,6 +103,9 @@ impl Host {
         let mut serving = Serving::start(server, service, &shutdown);
         serving.report("broker", engine.connected());
         serving.report("consumer", store.consuming());
+        if let Some(complete) = engine.complete() {
+            serving.report("complete", complete);
+        }
         let late = erasure::erase_late(store.clone(), stop.clone());
         serving.beside("erasure", late);
         if definition.keys == Keys::Announced {
@@ -110,7 +120,12 @@ impl Host {
         }
         serving.beside("answers", idempotency::clean(database, stop.clone()));
         for worker in parts.workers {
-            serving.beside(worker.name, (worker.start)(stop.clone()));
+            let running = (worker.start)(stop.clone());
+            if worker.finishes {
+                serving.beside_to_its_end(worker.name, running);
+            } else {
+                serving.beside(worker.name, running);
+            }
         }
         serving
             .finish_with("messaging", |stop, committed| engine.run(stop, committed))

@@ -15,6 +15,7 @@ mod erasure;
 mod error;
 mod host;
 pub mod keys;
+mod ops;
 mod parts;
 pub mod settling;
 pub mod time;
@@ -23,12 +24,13 @@ use std::process::ExitCode;
 
 use sea_orm_migration::MigrationTrait;
 
-pub use args::{Args, CommonArgs, Known, OwnArgs};
+pub use args::{Args, CommonArgs, Known, NoArgs, OwnArgs};
 pub use commands::{AnsweredCommand, Begun, Command, CommandStore};
 pub use config::{Common, Config};
 pub use definition::{Definition, Keys, Schema};
 pub use error::CommonError;
 pub use host::Host;
+pub use ops::RULES as OPS_RULES;
 pub use parts::{Base, Parts};
 
 /// A service: its definition, its settings and its parts.
@@ -100,7 +102,7 @@ pub trait Service {
     /// Its static description.
     const DEFINITION: Definition;
 
-    /// Its settings beyond [`CommonArgs`].
+    /// Its settings beyond [`CommonArgs`]; [`NoArgs`] if there are none.
     type Args: OwnArgs;
 
     /// Its routes and workers. The database is already migrated and the queue declared; nothing is served yet.

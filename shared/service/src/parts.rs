@@ -50,16 +50,50 @@ pub struct Parts {
 /// A task that runs beside the server.
 pub(crate) struct Worker {
     pub(crate) name: &'static str,
+    /// It is not dropped soon after the stop.
+    pub(crate) finishes: bool,
     pub(crate) start: Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>,
 }
 
 impl Parts {
-    /// Adds a worker beside the server. It commits as calls do, and must end soon after its token is cancelled. A
-    /// worker that ends earlier fails the process.
+    /// With what every service serves.
+    pub(crate) fn and(mut self, server: impl GrpcServer, grpc: &GrpcConfig) -> Self {
+        let limits = (grpc.max_request_bytes, grpc.max_response_bytes);
+        self.routes = server.add_to(self.routes, limits);
+        self
+    }
+
+    /// Adds a worker beside the server. It commits as calls do, and is dropped soon after its token is cancelled, so it is for
+    /// work that another process repeats. A worker that ends earlier fails the process.
     #[must_use]
     pub fn beside<F>(
+        self,
+        name: &'static str,
+        run: impl FnOnce(CancellationToken) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.with(name, false, run)
+    }
+
+    /// As [`beside`](Self::beside), for a worker that is not dropped: it finishes what it has begun once its token is cancelled.
+    #[must_use]
+    pub fn beside_to_its_end<F>(
+        self,
+        name: &'static str,
+        run: impl FnOnce(CancellationToken) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.with(name, true, run)
+    }
+
+    fn with<F>(
         mut self,
         name: &'static str,
+        finishes: bool,
         run: impl FnOnce(CancellationToken) -> F + Send + 'static,
     ) -> Self
     where
@@ -67,6 +101,7 @@ impl Parts {
     {
         self.workers.push(Worker {
             name,
+            finishes,
             start: Box::new(move |stop| run(stop).boxed()),
         });
         self

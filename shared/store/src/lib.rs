@@ -8,7 +8,7 @@
 
 mod answer;
 mod backoff;
-pub mod clock;
+mod clock;
 mod config;
 mod connect;
 mod database;
@@ -29,6 +29,7 @@ mod rounds;
 mod sessions;
 pub mod sql;
 mod sqlite;
+mod stop;
 mod transaction;
 mod words;
 mod writable;
@@ -50,5 +51,6 @@ pub use migrate::{migrate, migrate_at, ready_schema};
 pub use rotation::{read_secret, secret_of};
 pub use rounds::Rounds;
 pub use sql::now_ms;
+pub use stop::end_soon;
 pub use transaction::Transaction;
 pub use writable::Writable;

@@ -37,7 +37,7 @@ fn meaning(word: &str, backend: DbBackend) -> Option<String> {
 fn in_sqlite(word: &str) -> Option<String> {
     let now = || clock::now_sql(DbBackend::Sqlite);
     Some(match word {
-        "now" | "time" => now(),
+        "now" | "time" => now().to_owned(),
         "for update" | "skip locked" => String::new(),
         _ => match argument(word)? {
             ("time +", wait) => format!("({} + {wait})", now()),
@@ -70,8 +70,8 @@ fn in_sqlite(word: &str) -> Option<String> {
 fn in_postgres(word: &str) -> Option<String> {
     let time = || clock::time_sql(DbBackend::Postgres);
     Some(match word {
-        "now" => clock::now_sql(DbBackend::Postgres),
-        "time" => time(),
+        "now" => clock::now_sql(DbBackend::Postgres).to_owned(),
+        "time" => time().to_owned(),
         "for update" => "FOR UPDATE".to_owned(),
         "skip locked" => "FOR UPDATE SKIP LOCKED".to_owned(),
         _ => match argument(word)? {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
@@ -31,7 +32,8 @@ use tokio::runtime::{Builder, Runtime};
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// Attributes as text, by name.
 pub type Attributes = BTreeMap<String, String>;
@@ -76,6 +78,16 @@ struct Kept {
     spans: Mutex<Vec<Span>>,
     metrics: Mutex<Vec<Metric>>,
     logs: Mutex<Vec<LogRecord>>,
+    refusals: Mutex<Vec<Full>>,
+}
+
+/// How a collector that has no room refuses an export.
+#[derive(Clone, Copy, Debug)]
+pub enum Full {
+    /// It says when to try again.
+    UntilLater(Duration),
+    /// It does not.
+    ForGood,
 }
 
 impl Collector {
@@ -116,6 +128,11 @@ impl Collector {
     /// The resource attributes, once per export.
     pub fn resources(&self) -> Vec<Attributes> {
         lock(&self.kept.resources).clone()
+    }
+
+    /// Refuses the next `times` exports of spans.
+    pub fn refuse_spans(&self, full: Full, times: usize) {
+        *lock(&self.kept.refusals) = vec![full; times];
     }
 
     /// All spans so far, in the order of their start.
@@ -163,6 +180,15 @@ impl TraceService for Kept {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let refusal = lock(&self.refusals).pop();
+        if let Some(full) = refusal {
+            let mut details = ErrorDetails::new();
+            if let Full::UntilLater(wait) = full {
+                details.set_retry_info(Some(wait));
+            }
+            let (code, message) = (Code::ResourceExhausted, "no room");
+            return Err(Status::with_error_details(code, message, details));
+        }
         for of_resource in request.into_inner().resource_spans {
             let resource = of_resource.resource.unwrap_or_default();
             lock(&self.resources).push(attributes(&resource.attributes));

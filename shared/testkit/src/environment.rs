@@ -1,4 +1,4 @@
-//! The six settings of a test run. No service reads them.
+//! The seven settings of a test run. No service reads them.
 
 use std::time::Duration;
 
@@ -36,6 +36,11 @@ pub(crate) fn own_server() -> Option<Vec<String>> {
 /// The program and its first arguments.
 pub(crate) fn clients() -> Option<Vec<String>> {
     command_line("ANGARIUM_TEST_CLIENTS")
+}
+
+/// The program and its first arguments.
+pub(crate) fn tools() -> Option<Vec<String>> {
+    command_line("ANGARIUM_TEST_TOOLS")
 }
 
 fn command_line(name: &str) -> Option<Vec<String>> {

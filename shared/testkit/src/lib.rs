@@ -3,8 +3,9 @@
 //!
 //! Guarantees: resources of two tests never meet, so tests run in parallel. Dropping a value removes its resource.
 //! Servers come from `ANGARIUM_TEST_POSTGRES_URL`, `ANGARIUM_TEST_AMQP_URL` and `ANGARIUM_TEST_RABBITMQCTL`; servers
-//! that a test may kill from `ANGARIUM_TEST_OWN_SERVER`; the example clients from `ANGARIUM_TEST_CLIENTS`. `cargo xtask
-//! test` sets them all. All functions panic with a readable text instead of returning errors: that is how a test fails.
+//! that a test may kill from `ANGARIUM_TEST_OWN_SERVER`; the example clients from `ANGARIUM_TEST_CLIENTS`; programs such as
+//! grpcurl from `ANGARIUM_TEST_TOOLS`. `cargo xtask test` sets them all. All functions panic with a readable text instead
+//! of returning errors: that is how a test fails.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -35,12 +36,13 @@ mod small_disk;
 mod stack;
 mod statements;
 mod tokens;
+mod tools;
 mod unchecked;
 mod virtual_host;
 
 pub use broker::{Broker, BrokerKind};
 pub use certificates::{Authority, Identity};
-pub use collector::{Attributes, Collector, ExportedSpan};
+pub use collector::{Attributes, Collector, ExportedSpan, Full};
 pub use database::{Database, StoreKind};
 pub use encrypting::Encrypting;
 pub use environment::amqp_url;
@@ -59,5 +61,6 @@ pub use small_disk::SmallDisk;
 pub use stack::Stack;
 pub use statements::Statements;
 pub use tokens::{Tokens, authorized};
+pub use tools::Tools;
 pub use unchecked::call_unchecked;
 pub use virtual_host::VirtualHost;

@@ -55,6 +55,11 @@ impl Tokens {
         self.of(Uuid::now_v7(), Role::Admin, 0)
     }
 
+    /// An operator's.
+    pub fn operator(&self) -> String {
+        self.of(Uuid::now_v7(), Role::Operator, 0)
+    }
+
     /// A user's token, issued before any announcement of a test: if its key is unknown, it counts as forged.
     pub fn older(&self, user_id: Uuid) -> String {
         self.of(user_id, Role::User, 60_000)

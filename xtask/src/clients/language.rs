@@ -11,7 +11,7 @@ use crate::stop::Stop;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub(super) struct Language {
+pub(crate) struct Language {
     name: &'static str,
     /// All of these succeed if the language is usable.
     checks: &'static [&'static [&'static str]],
@@ -19,7 +19,7 @@ pub(super) struct Language {
     how_else: &'static str,
 }
 
-pub(super) const PYTHON: Language = Language {
+pub(crate) const PYTHON: Language = Language {
     name: "Python 3.11 or later, with venv,",
     checks: &[&[
         "python3",
@@ -30,7 +30,7 @@ pub(super) const PYTHON: Language = Language {
     how_else: "https://www.python.org/downloads/",
 };
 
-pub(super) const NODE: Language = Language {
+pub(crate) const NODE: Language = Language {
     name: "Node.js 20 or later, with npm,",
     checks: &[
         &[
@@ -45,7 +45,7 @@ pub(super) const NODE: Language = Language {
 };
 
 /// Distributions have older versions, so it is not installed.
-pub(super) const GO: Language = Language {
+pub(crate) const GO: Language = Language {
     name: "Go 1.26 or later",
     checks: &[&[
         "sh",
@@ -56,7 +56,7 @@ pub(super) const GO: Language = Language {
     how_else: "https://go.dev/dl/",
 };
 
-pub(super) const JAVA: Language = Language {
+pub(crate) const JAVA: Language = Language {
     name: "Java 17 or later, with its compiler and Maven,",
     checks: &[
         &[
@@ -72,11 +72,11 @@ pub(super) const JAVA: Language = Language {
 
 impl Language {
     /// One line about a missing language.
-    pub(super) fn missing(&self) -> String {
+    pub(crate) fn missing(&self) -> String {
         format!("{} is not installed ({})", self.name, self.how_else)
     }
 
-    pub(super) fn find_or_install(&self, stop: &Stop) -> Result<()> {
+    pub(crate) fn find_or_install(&self, stop: &Stop) -> Result<()> {
         if self.is_here() {
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Language {
         );
     }
 
-    pub(super) fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         self.checks.iter().all(|check| {
             let mut command = Command::new(check[0]);
             let output = process::output(command.args(&check[1..]), LIMIT);

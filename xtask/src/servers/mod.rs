@@ -40,6 +40,8 @@ pub(crate) const RABBITMQCTL: &str = "ANGARIUM_TEST_RABBITMQCTL";
 const OWN_SERVER: &str = "ANGARIUM_TEST_OWN_SERVER";
 /// A command line that prepares the example clients: see [`clients`](crate::clients).
 const CLIENTS: &str = "ANGARIUM_TEST_CLIENTS";
+/// A command line that builds programs such as grpcurl: see [`tools`](crate::tools).
+pub(crate) const TOOLS: &str = "ANGARIUM_TEST_TOOLS";
 
 /// The source of each server. Chosen before anything starts, so that a missing source fails immediately.
 pub(crate) struct Plan {
@@ -117,6 +119,7 @@ pub(crate) struct Servers {
     rabbitmq: Running,
     own_server: String,
     clients: String,
+    tools: String,
     _ledger: Ledger,
 }
 
@@ -151,6 +154,7 @@ impl Servers {
             rabbitmq,
             own_server: ourselves("own")?,
             clients: ourselves("clients")?,
+            tools: ourselves("tools")?,
             _ledger: ledger,
         })
     }
@@ -161,6 +165,7 @@ impl Servers {
             (AMQP_URL, &self.rabbitmq.url),
             (OWN_SERVER, &self.own_server),
             (CLIENTS, &self.clients),
+            (TOOLS, &self.tools),
         ];
         if let Some(control) = &self.rabbitmq.control {
             environment.push((RABBITMQCTL, control));
@@ -187,6 +192,7 @@ pub(crate) fn keep(stop: &Stop) -> Result<ExitCode> {
     }
     println!("export {OWN_SERVER}='{}'", servers.own_server);
     println!("export {CLIENTS}='{}'", servers.clients);
+    println!("export {TOOLS}='{}'", servers.tools);
     eprintln!("xtask: both servers run until Ctrl-C");
     let mut rounds = 0_u32;
     while !stop.requested() {
@@ -208,7 +214,7 @@ pub(crate) fn own_server() -> Result<(&'static str, String)> {
 }
 
 /// The path of this program. If it was rebuilt while it runs, Linux reports a deleted file.
-fn ourselves(task: &str) -> Result<String> {
+pub(crate) fn ourselves(task: &str) -> Result<String> {
     let program = env::current_exe().context("cannot find this program's own file")?;
     let program = program.to_string_lossy();
     Ok(format!("{} {task}", program.trim_end_matches(" (deleted)")))

@@ -63,7 +63,7 @@ async fn broker_is(process: &Process, expected: ServingStatus) {
     }
 }
 
-async fn status(address: &str, name: &str) -> ServingStatus {
+pub(crate) async fn status(address: &str, name: &str) -> ServingStatus {
     let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
     let mut health = HealthClient::new(endpoint.connect().await.unwrap());
     let service = name.to_owned();

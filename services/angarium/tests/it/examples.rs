@@ -102,7 +102,7 @@ async fn in_go_an_order_its_refusals_replicas_and_events() {
 }
 
 #[test]
-fn in_java_an_order_its_refusals_and_replicas() {
+fn in_java_an_order_its_refusals_replicas_and_restarts() {
     let Some(folder) = &Examples::ready().java else {
         eprintln!("not tried: Java is not installed");
         return;
@@ -121,11 +121,13 @@ fn in_java_an_order_its_refusals_and_replicas() {
     tests
         .current_dir(folder)
         .args(["--batch-mode", "test"])
-        .env("ANGARIUM_ORDER_REPLICAS", replicas(&process, &replica));
+        .env("ANGARIUM_ORDER_REPLICAS", replicas(&process, &replica))
+        .env("ANGARIUM_PROGRAM", env!("CARGO_BIN_EXE_angarium"));
     let report = succeeds(on(&process, data.path(), &mut tests));
+    // Those of replicas and restarts are one each.
     let all = format!(
         "Tests run: {}, Failures: 0, Errors: 0, Skipped: 0",
-        refusals() + 1
+        refusals() + 2
     );
     assert!(report.contains(&all), "{report}");
     assert_eq!(process.interrupt().code(), Some(0));

@@ -1,5 +1,6 @@
 //! The command `migrate`, and services with a database user that may not change the schema.
 
+use angarium::registry::SERVICES;
 use sea_orm::ConnectionTrait as _;
 use testkit::{Database, StoreKind};
 use url::Url;
@@ -7,8 +8,6 @@ use uuid::Uuid;
 
 use crate::process::{Process, command};
 use crate::sudden_death::both_mails;
-
-const SCHEMAS: [&str; 3] = ["user_service", "order_service", "notification_service"];
 
 /// A database user that may only read and write rows.
 struct Clerk {
@@ -27,7 +26,8 @@ impl Clerk {
             database.url().rsplit('/').next().unwrap()
         );
         owner.execute_unprepared(&making).await.unwrap();
-        for schema in SCHEMAS {
+        for schema in SERVICES.iter().map(|service| service.definition.name) {
+            let schema = schema.replace('-', "_");
             let granting = format!(
                 "GRANT USAGE ON SCHEMA {schema} TO {name};
                  GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {name};"
@@ -55,7 +55,7 @@ async fn services_without_schema_rights_run_after_the_migration() {
     let output = migrating.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
-    for service in ["user-service", "order-service", "notification-service"] {
+    for service in SERVICES.iter().map(|service| service.definition.name) {
         assert!(
             said.contains(&format!("{service}: applied m2026")),
             "{said}"

@@ -15,6 +15,7 @@ use testkit::{Broker, authorized};
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// A registered user.
+#[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) user_id: String,
     pub(crate) email: String,

@@ -4,5 +4,8 @@
 mod encrypted;
 mod journey;
 mod logs;
+mod losing;
 mod measured;
 mod story;
+
+pub(crate) use measured::OF_FAILURES;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use angarium::registry::SERVICES;
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{Broker, BrokerKind, LockedDown, Operation};
@@ -131,30 +132,25 @@ async fn every_user_may_do_only_what_its_service_does() {
     const FORBIDDEN: Result<(), u16> = Err(403);
     let exported = Exported::new(&[]);
     let broker = LockedDown::import(&exported.definitions).await;
-    let own = [
-        (user_service::NAME, "user_events", Some("users_queue")),
-        (order_service::NAME, "order_events", Some("orders_queue")),
-        (
-            notification_service::NAME,
-            "notification_events",
-            Some("notifications_queue"),
-        ),
-    ];
+    let own = SERVICES
+        .iter()
+        .map(|service| (&service.definition, service.definition.queue()));
+    let own: Vec<_> = own.collect();
     let queues: Vec<String> = own
         .iter()
-        .filter_map(|(_, _, queue)| *queue)
-        .flat_map(|queue| [queue.to_owned(), format!("{queue}.dead_letters")])
+        .flat_map(|(_, queue)| [queue.clone(), format!("{queue}.dead_letters")])
         .collect();
 
-    for (service, exchange, queue) in own {
+    for (definition, queue) in &own {
+        let service = definition.name;
         let url = exported.url(&broker, service).parse().unwrap();
-        let exchange = exported.name(exchange);
-        let is_own = |name: &str| queue.is_some_and(|own| name.starts_with(own));
+        let is_own = |name: &str| name.starts_with(queue);
+        let exchange = exported.name(definition.exchanges[0]);
 
-        assert_eq!(
-            Operation::Publish(exchange.clone()).attempt(&url).await,
-            Ok(())
-        );
+        for exchange in definition.exchanges {
+            let publish = Operation::Publish(exported.name(exchange));
+            assert_eq!(publish.attempt(&url).await, Ok(()), "{service}: {exchange}");
+        }
         let mut forbidden = vec![
             // The default exchange leads to any queue, and the dead-letter exchange to the dead letters.
             Operation::Publish(String::new()),
@@ -167,7 +163,8 @@ async fn every_user_may_do_only_what_its_service_does() {
             Operation::DeclareQueue(exported.name("new")),
             Operation::DeleteExchange(exchange.clone()),
         ];
-        for (_, other, _) in own.iter().filter(|(other, _, _)| *other != service) {
+        let all = own.iter().flat_map(|(definition, _)| definition.exchanges);
+        for other in all.filter(|other| !definition.exchanges.contains(other)) {
             forbidden.push(Operation::Publish(exported.name(other)));
             forbidden.push(Operation::DeleteExchange(exported.name(other)));
         }
@@ -243,14 +240,18 @@ async fn a_queue_with_other_settings_is_used_with_a_warning() {
 fn passwords_are_made_once_for_their_owner_only() {
     let exported = Exported::new(&[]);
     let folder = exported.passwords.path();
-    let services = [
-        user_service::NAME,
-        order_service::NAME,
-        notification_service::NAME,
-    ];
-    let read = || services.map(|service| std::fs::read_to_string(folder.join(service)).unwrap());
+    let services: Vec<&str> = SERVICES
+        .iter()
+        .map(|service| service.definition.name)
+        .collect();
+    let read = || -> Vec<String> {
+        let files = services.iter().map(|service| folder.join(service));
+        files
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect()
+    };
     let made = read();
-    for service in services {
+    for service in &services {
         let mode = std::fs::metadata(folder.join(service))
             .unwrap()
             .permissions()

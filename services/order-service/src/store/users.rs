@@ -26,8 +26,8 @@ pub struct Deletion {
     pub trace: TraceContext,
 }
 
-/// Records that this user exists and may place orders. With ordered handling, an existing row is from an earlier event.
-/// The data of a deletion stays.
+/// Records that this user exists and may place orders. An event that comes late changes nothing of a later one. The data of a
+/// deletion stays.
 pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(), DbErr> {
     let user = ActiveModel {
         user_id: Set(heard.user_id.to_string()),
@@ -41,6 +41,7 @@ pub async fn heard_of_user(db: &impl ConnectionTrait, heard: &Heard) -> Result<(
         .on_conflict(
             OnConflict::column(Column::UserId)
                 .update_columns(newer)
+                .action_and_where(Expr::cust("known_user.version < excluded.version"))
                 .to_owned(),
         )
         .exec_without_returning(db)

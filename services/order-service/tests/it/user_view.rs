@@ -3,6 +3,7 @@
 use contracts::order::v1::{UserView, UserViewState};
 use contracts::user::v1::UserDeleted;
 use contracts::{EVENTS, Event as _, EventInfo};
+use order_service::store::users::{self, Heard};
 use prost::Name as _;
 use prost_types::Timestamp;
 use rstest::rstest;
@@ -78,6 +79,30 @@ async fn every_event_of_a_user_moves_the_version_that_is_shown(
     }
     let view = world.user_view(&user_id).await.unwrap().user_view.unwrap();
     assert_eq!(view.state(), UserViewState::Deleted);
+    world.stop().await;
+}
+
+/// One that was lost, and that an operator hands over after later ones.
+#[rstest]
+#[tokio::test]
+async fn an_event_that_comes_late_changes_nothing_of_a_later_one(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let user_id = new_id();
+    let heard = async |version| {
+        let heard = Heard {
+            user_id: user_id.parse().unwrap(),
+            version,
+            event_at_ms: 1000 * version,
+        };
+        users::heard_of_user(&world.db, &heard).await.unwrap();
+        world.user_view(&user_id).await.unwrap().user_view.unwrap()
+    };
+    let latest = heard(3).await;
+    assert_eq!(latest.user_version, 3);
+    assert_eq!(heard(1).await, latest);
+    assert_eq!(heard(4).await.user_version, 4);
     world.stop().await;
 }
 

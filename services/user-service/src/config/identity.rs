@@ -28,6 +28,16 @@ pub struct IdentityArgs {
     )]
     pub admin_emails: Option<String>,
 
+    /// E-mail addresses of operators, separated by commas; each user has to verify the address [default: none]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        env = "OPERATOR_EMAILS",
+        value_name = "ADDRESSES",
+        hide_env_values = true
+    )]
+    pub operator_emails: Option<String>,
+
     /// How long a key signs access tokens before the next key replaces it
     #[arg(
         long,
@@ -52,15 +62,23 @@ pub struct IdentityArgs {
 impl IdentityArgs {
     /// Validates.
     pub fn check(self, problems: &mut Problems) -> Option<IdentityConfig> {
-        let admins = admins(self.admin_emails.as_deref().unwrap_or_default(), problems);
+        let admins = addresses("ADMIN_EMAILS", self.admin_emails.as_deref(), problems);
+        let operators = addresses("OPERATOR_EMAILS", self.operator_emails.as_deref(), problems);
         let rotation =
             problems.duration_within("KEY_ROTATION", &self.key_rotation, (6 * HOUR, 366 * DAY));
         let address_source = match self.client_address_header {
             None => Some(AddressSource::Connection),
             Some(name) => header(&name, problems).map(AddressSource::Header),
         };
+        let (admins, operators) = (admins?, operators?);
+        if !admins.is_disjoint(&operators) {
+            let expected = "no address of ADMIN_EMAILS: a user has one role";
+            problems.add_secret("OPERATOR_EMAILS", expected);
+            return None;
+        }
         Some(IdentityConfig {
-            admins: admins?,
+            admins,
+            operators,
             key_rotation: rotation?,
             address_source: address_source?,
         })
@@ -72,6 +90,8 @@ impl IdentityArgs {
 pub struct IdentityConfig {
     /// The keys of the admins' addresses.
     pub admins: BTreeSet<String>,
+    /// As `admins`, of operators.
+    pub operators: BTreeSet<String>,
     pub key_rotation: Duration,
     pub address_source: AddressSource,
 }
@@ -80,6 +100,7 @@ impl Default for IdentityConfig {
     fn default() -> Self {
         Self {
             admins: BTreeSet::new(),
+            operators: BTreeSet::new(),
             key_rotation: KEY_ROTATION,
             address_source: AddressSource::Connection,
         }
@@ -87,7 +108,12 @@ impl Default for IdentityConfig {
 }
 
 /// Addresses are personal data, so the error does not show the value.
-fn admins(list: &str, problems: &mut Problems) -> Option<BTreeSet<String>> {
+fn addresses(
+    setting: &str,
+    list: Option<&str>,
+    problems: &mut Problems,
+) -> Option<BTreeSet<String>> {
+    let list = list.unwrap_or_default();
     let addresses = list.split(',').filter(|address| !address.trim().is_empty());
     let keys: Option<BTreeSet<String>> = addresses
         .map(|address| {
@@ -98,7 +124,7 @@ fn admins(list: &str, problems: &mut Problems) -> Option<BTreeSet<String>> {
         .collect();
     if keys.is_none() {
         problems.add_secret(
-            "ADMIN_EMAILS",
+            setting,
             "e-mail addresses such as ada@example.com, separated by commas",
         );
     }

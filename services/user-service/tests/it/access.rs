@@ -79,7 +79,7 @@ async fn what_is_not_public_is_refused_without_a_good_token(
                 let (code, _) = call(None).await.unwrap();
                 assert_eq!(code, Code::InvalidArgument, "{method}");
             }
-            Access::Authenticated | Access::Admin => {
+            Access::Authenticated | Access::Admin | Access::Operator => {
                 assert_eq!(call(None).await, refused("UNAUTHENTICATED"), "{method}");
                 let bad = call(Some("bad")).await;
                 assert_eq!(bad, refused("UNAUTHENTICATED"), "{method}");

@@ -60,6 +60,7 @@ impl Bench {
             throttle: throttle.clone(),
             mail_codes: MailCodes::new(&MasterKey::well_known("MAIL_SEALING_KEY")),
             admins: Arc::default(),
+            operators: Arc::default(),
         };
         let source = AddressSource::Header("x-forwarded-for".to_owned());
         let page_tokens = PageTokens::open(store.connection()).await.unwrap();

@@ -64,6 +64,20 @@ async fn no_answer_reveals_whether_an_address_is_registered(
     world.stop().await;
 }
 
+/// PostgreSQL stores no NUL, so the address may not reach a statement.
+#[rstest]
+#[tokio::test]
+async fn an_address_with_a_nul_is_as_unknown_as_any_other(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+) {
+    let world = World::new(store).await;
+    let email = "ada\0@example.com";
+    let refused = world.log_in(email, PASSWORD).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert_eq!(reason(&refused), "CREDENTIALS_INVALID");
+    world.stop().await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn an_admin_is_one_once_the_address_is_verified(

@@ -99,6 +99,7 @@ fn headers() -> Value {
             "tracestate": text("Vendor-specific trace state"),
             "baggage": text("W3C Baggage: the entries that the configuration allows"),
             "angarium_outbox_retention_s": text("For how many seconds the publisher can publish it again; a consumer must remember its id for longer"),
+            "angarium_checkpoint_interval_s": text("The longest time between two checkpoints of the publisher, in seconds; a consumer shows when none comes"),
             "angarium_published_ms": text("When it was published to the broker, in Unix milliseconds; for measuring only")
         }
     })

@@ -7,8 +7,8 @@ use contracts::notification::v1::{Notification, NotificationKind};
 use contracts::order::v1::{ExpiryElapsed, OrderLine, OrderShipped, PlaceOrderRequest};
 use contracts::user::v1::{CreateUserRequest, CreateUserResponse, User, UserCreated};
 use contracts::{EVENTS, Event, EventInfo, FILE_DESCRIPTOR_SET, Validate};
-use prost_reflect::DescriptorPool;
-use prost_reflect::prost::Name;
+use prost_reflect::prost::{Message as _, Name};
+use prost_reflect::{DescriptorPool, DynamicMessage};
 
 #[test]
 fn user_created_goes_where_its_option_says() {
@@ -62,6 +62,39 @@ fn the_descriptor_set_keeps_options_comments_and_imports() -> anyhow::Result<()>
         });
     assert!(has_comments);
     Ok(())
+}
+
+/// It is written by hand, because the engine knows no contract of a service.
+#[test]
+fn a_checkpoint_is_encoded_as_its_proto_says() {
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let descriptor = pool.get_message_by_name(event::CHECKPOINT_TYPE).unwrap();
+    let checkpoint = event::Checkpoint {
+        exchange: "user_events".to_owned(),
+        number: 7,
+        stamp: 8,
+        oldest_published_ms: 9,
+        interval_s: 10,
+        retention_s: 11,
+        published: vec![event::Published {
+            event_type: "angarium.user.v1.UserCreated".to_owned(),
+            routing_key: "user.created".to_owned(),
+            event_ids: vec![vec![1; 16], vec![2; 16]],
+        }],
+    };
+    let bytes = checkpoint.encode_to_vec();
+    let read = DynamicMessage::decode(descriptor, &*bytes).unwrap();
+    assert_eq!(read.unknown_fields().count(), 0);
+    let shown = serde_json::to_value(&read).unwrap();
+    let expected = serde_json::json!({
+        "exchange": "user_events", "number": "7", "stamp": "8", "oldestPublishedMs": "9", "intervalS": "10", "retentionS": "11",
+        "published": [{
+            "eventType": "angarium.user.v1.UserCreated", "routingKey": "user.created",
+            "eventIds": ["AQEBAQEBAQEBAQEBAQEBAQ==", "AgICAgICAgICAgICAgICAg=="],
+        }],
+    });
+    assert_eq!(shown, expected);
+    assert_eq!(read.encode_to_vec(), bytes);
 }
 
 #[test]

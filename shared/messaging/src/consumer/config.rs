@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::retention::Retention;
 use crate::retry::RetryPolicy;
 
 /// How a consumer works.
@@ -20,6 +21,10 @@ pub struct ConsumerConfig {
     pub baseline_wait: Duration,
     /// How long an event of a type that this build does not know waits for a process that knows it. Then it is skipped.
     pub unknown_wait: Duration,
+    /// How long an event may be on its way after the checkpoint that lists it has come. Then it counts as missing.
+    pub missing_after: Duration,
+    /// How long the inbox remembers an event: INBOX_RETENTION. What is older is not compared with checkpoints.
+    pub inbox_retention: Duration,
 }
 
 impl Default for ConsumerConfig {
@@ -31,6 +36,8 @@ impl Default for ConsumerConfig {
             retry: RetryPolicy::default(),
             baseline_wait: Duration::from_secs(120),
             unknown_wait: Duration::from_secs(3600),
+            missing_after: Duration::from_secs(60),
+            inbox_retention: Retention::default().inbox,
         }
     }
 }

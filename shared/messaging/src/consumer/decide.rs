@@ -84,10 +84,10 @@ pub(super) enum Release {
     Overtaken,
 }
 
-/// `is_lowest`: nothing earlier of its aggregate is held. `replayed`: an operator wants it handled, also where its turn is over.
-pub(super) fn released(turn: Turn, is_lowest: bool, replayed: bool, known: Known) -> Release {
+/// `is_lowest`: nothing earlier of its aggregate is held. `wanted`: an operator wants it handled, also where its turn is over.
+pub(super) fn released(turn: Turn, is_lowest: bool, wanted: bool, known: Known) -> Release {
     match (turn, known) {
-        (Turn::Past, _) if !replayed => Release::Overtaken,
+        (Turn::Past, _) if !wanted => Release::Overtaken,
         (Turn::Later, _) => Release::Wait,
         (Turn::Unknown, _) if !is_lowest => Release::Wait,
         (_, Known::No { left }) if left.is_zero() => Release::Skip,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::Message;
+use sea_orm::DbErr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use super::observe;
 use super::outcome::Failure;
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
-use crate::faults;
+use crate::checkpoint;
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::transport::Delivery;
@@ -65,10 +66,17 @@ impl Lane {
     }
 
     async fn take_up(&self, batch: &[Delivery], most: &mut usize, stop: &CancellationToken) {
+        let mut events = Vec::with_capacity(batch.len());
         for delivery in batch {
+            // It needs no row in the inbox, no span and no place in a batch. What goes wrong with one goes wrong as with an event.
+            if self.follow(&delivery.message).await {
+                self.settle(&[delivery]);
+                continue;
+            }
             observe::count_delivery(&self.pipeline, &delivery.message);
+            events.push(delivery);
         }
-        let mut rest = batch;
+        let mut rest = &events[..];
         while !rest.is_empty() {
             let (group, later) = rest.split_at(rest.len().min(*most));
             let begun = Instant::now();
@@ -91,6 +99,26 @@ impl Lane {
             *most = next_most(*most, went_well, begun.elapsed());
             rest = later;
         }
+    }
+
+    /// Whether the message is a checkpoint that was followed.
+    async fn follow(&self, message: &Message) -> bool {
+        let Some((source, checkpoint)) = checkpoint::read(message) else {
+            return false;
+        };
+        let following = async {
+            let transaction = self.store.begin().await?;
+            let checkpoints = &self.pipeline.checkpoints;
+            checkpoints
+                .follow(&transaction, &source, &checkpoint)
+                .await?;
+            transaction.commit().await
+        };
+        let followed: Result<(), DbErr> = following.await;
+        if let Err(error) = &followed {
+            tracing::debug!(%error, producer = source, "a checkpoint is taken up like an event");
+        }
+        followed.is_ok()
     }
 
     /// Takes up one delivery and settles it, as soon as the store is there. `false` where it was not there until `stop`. `failure` is that
@@ -119,12 +147,11 @@ impl Lane {
                 return false;
             }
         }
-        self.settle(std::slice::from_ref(delivery));
+        self.settle(&[delivery]);
         true
     }
 
-    fn settle(&self, batch: &[Delivery]) {
-        faults::point("done");
+    fn settle(&self, batch: &[&Delivery]) {
         // Where the connection was given up, nothing receives this; the deliveries then come again, as duplicates.
         let _ = self
             .settled

@@ -8,7 +8,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::Lane;
-use crate::faults;
 use crate::transport::{Delivery, TransportError};
 
 const BROKEN: &str = "a lane broke; what it had comes again";
@@ -39,7 +38,6 @@ impl Lanes {
     }
 
     pub(super) async fn deal(&self, delivery: Delivery) {
-        faults::point("delivered");
         let mut hasher = DefaultHasher::new();
         event::partition_key(&delivery.message).hash(&mut hasher);
         let lanes = self.deliveries.len();

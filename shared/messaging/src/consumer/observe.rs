@@ -150,6 +150,7 @@ fn named(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
     match outcome {
         Outcome::Handled => ("handled", None),
         Outcome::Baseline => ("baseline", None),
+        Outcome::Late => ("late", None),
         Outcome::Duplicate => ("duplicate", None),
         Outcome::Unknown(_) => ("unknown", None),
         Outcome::Deferred(..) => ("deferred", Some("deferred")),

@@ -16,6 +16,8 @@ pub(super) enum Outcome {
     Handled,
     /// As that; and the order of its aggregate begins with it here, because nothing earlier has come.
     Baseline,
+    /// As that, after later versions of its aggregate: it was lost, and was handed over.
+    Late,
     /// Seen before, or in other hands by now.
     Duplicate,
     /// Kept in this state, for the cause that there is.
@@ -35,7 +37,9 @@ impl Outcome {
     /// Why it could not be handled, where it could not.
     pub(super) fn cause(&self) -> Option<&str> {
         match self {
-            Self::Handled | Self::Baseline | Self::Duplicate | Self::Unknown(_) => None,
+            Self::Handled | Self::Baseline | Self::Late | Self::Duplicate | Self::Unknown(_) => {
+                None
+            }
             Self::Held(_, cause) => cause.as_deref(),
             Self::Deferred(_, cause) => Some(cause),
         }

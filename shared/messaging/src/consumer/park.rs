@@ -13,7 +13,6 @@ use super::outcome::{Failure, Outcome};
 use super::pipeline::Pipeline;
 use super::plan::undecodable;
 use super::step::{Action, Item, Step};
-use crate::faults;
 use crate::inbox::{self, Entry, Held, held};
 use crate::reconnect::Reconnect;
 use crate::retry::millis;
@@ -169,7 +168,6 @@ impl Pipeline {
         let transaction = store.begin().await?;
         let outcome = self.failed(&transaction, item, error).await?;
         transaction.commit().await?;
-        faults::point("noted");
         Ok(outcome)
     }
 

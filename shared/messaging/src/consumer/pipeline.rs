@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use event::Message;
 
+use crate::checkpoint::Receiving;
 use crate::retry::RetryPolicy;
 use crate::subscription::Subscriptions;
 use crate::telemetry::{Instruments, System};
@@ -20,6 +21,7 @@ pub(super) struct Pipeline {
     pub(super) unknown_wait: Duration,
     pub(super) system: System,
     pub(super) instruments: Instruments,
+    pub(super) checkpoints: Receiving,
 }
 
 impl Pipeline {

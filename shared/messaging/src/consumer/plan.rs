@@ -12,7 +12,6 @@ use super::decide::{self, Arrival, Known, Passing, Release, Turn, turn};
 use super::outcome::Failure;
 use super::pipeline::Pipeline;
 use super::step::{Action, Item, Plan, Step};
-use crate::faults;
 use crate::inbox::positions::{self, Aggregate, Moved};
 use crate::inbox::{self, Due, Handled, Held, held};
 use crate::retry::millis;
@@ -90,7 +89,9 @@ impl Pipeline {
                 None => self.on_arrival(read, &mut progress),
                 Some(due) => {
                     let turn = progress.turn(read.order.as_ref());
-                    if turn == Turn::Unknown && !is_alone {
+                    // What is late moves no position, so what comes after it in the group would be decided wrongly.
+                    let is_late = turn == Turn::Past && due.repaired;
+                    if (turn == Turn::Unknown || is_late) && !is_alone {
                         return Err(Failure::Apart);
                     }
                     let lowest = self.is_lowest(transaction, turn, &read).await?;
@@ -136,7 +137,7 @@ impl Pipeline {
         envelope: &Envelope,
     ) -> Result<Option<(Aggregate, i64)>, HandlerError> {
         let aggregate = aggregate_type(&message.routing_key);
-        if !self.subscriptions.takes_in_order(aggregate) || faults::broken("no-version-guard") {
+        if !self.subscriptions.takes_in_order(aggregate) {
             return Ok(None);
         }
         let version = envelope.aggregate_version.ok_or_else(|| {
@@ -165,6 +166,7 @@ impl Pipeline {
                 Action::Handle(Delivered {
                     envelope,
                     attempt: 1,
+                    late: false,
                     // The inbox row, which is written later, has the time.
                     now_ms: 0,
                 })
@@ -199,10 +201,12 @@ impl Pipeline {
         }
         let envelope = read.envelope.map_err(HandlerError::reject)?;
         let known = self.known(&envelope, due.unknown_left_ms);
-        let decided = decide::released(turn, is_lowest, due.replayed, known);
+        let wanted = due.replayed || due.repaired;
+        let decided = decide::released(turn, is_lowest, wanted, known);
         let delivered = Delivered {
             envelope,
             attempt: read.item.attempt(),
+            late: turn == Turn::Past && due.repaired,
             now_ms: due.now_ms,
         };
         let action = match decided {
@@ -271,10 +275,14 @@ impl Pipeline {
             }
             return Ok(());
         }
-        let mut came = inbox::first_times(transaction, self.consumer(), &arrived).await?;
-        if !arrived.is_empty() {
-            faults::point("seen");
+        for step in &*steps {
+            if let (Action::Handle(delivered), Some(due)) = (&step.action, step.item.due)
+                && delivered.late
+            {
+                held::mark_late(transaction, due).await?;
+            }
         }
+        let mut came = inbox::first_times(transaction, self.consumer(), &arrived).await?;
         for step in steps {
             let (Action::Handle(delivered), None) = (&mut step.action, step.item.due) else {
                 continue;

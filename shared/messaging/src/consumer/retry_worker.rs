@@ -16,7 +16,6 @@ use super::lane::{next_most, turn};
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
 use crate::due::Due as DueTimes;
-use crate::faults;
 use crate::inbox::{self, Due, held};
 use crate::reconnect::Reconnect;
 use crate::store::Store;
@@ -77,10 +76,13 @@ impl RetryWorker {
         let longest = lease.max(pipeline.retry.longest_delay).max(waits);
         let due = held::bound(consumer, longest, lease);
         let unknown = held::bound_of_unknown(consumer, unknown_wait);
-        tokio::join!(
-            due.keep(self.store.clone(), stop.clone()),
-            unknown.keep(self.store.clone(), stop.clone()),
-        );
+        let keeping = async {
+            tokio::join!(
+                due.keep(self.store.clone(), stop.clone()),
+                unknown.keep(self.store.clone(), stop.clone()),
+            )
+        };
+        store::end_soon(stop, keeping).await;
     }
 
     fn lease(&self) -> Duration {
@@ -94,7 +96,10 @@ impl RetryWorker {
         let mut due = self.store.due(inbox::SIGNAL, question);
         let (mut hands, mut reconnect) = (Hands::default(), Reconnect::to(self.store.waits()));
         while !stop.is_cancelled() {
-            match self.take_up(&due, &mut hands).await {
+            let taken = store::end_soon(stop, self.take_up(&due, &mut hands)).await;
+            // What it has taken up is due again once its lease has expired.
+            let Some(taken) = taken else { break };
+            match taken {
                 Ok(known) => {
                     reconnect.reset();
                     tokio::select! {
@@ -169,7 +174,6 @@ impl RetryWorker {
 
     /// Returns what has to be tried again, each alone.
     async fn attempt(self, taken: Vec<Due>) -> Attempted {
-        faults::point("taken");
         if let [due] = &taken[..] {
             let failed = !self.attempt_alone(due).await;
             return Attempted {

@@ -38,6 +38,8 @@ pub(crate) struct Due {
     pub(crate) here_for_ms: i64,
     /// An operator wants it handled, also where its turn is over.
     pub(crate) replayed: bool,
+    /// It was handed over, because it had not arrived: it is handled also where its turn is over.
+    pub(crate) repaired: bool,
     /// An operator wants it passed over.
     pub(crate) discarded: bool,
     /// How long it still waits for a process that knows its type, in milliseconds; `None` where it does not.
@@ -127,7 +129,7 @@ pub(super) fn taking_up(suspects: bool) -> String {
              first_failed_at = CASE WHEN first_failed_at > {{time}} THEN {{time}} ELSE first_failed_at END
          WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM taken)
          RETURNING consumer, {{text event_id}} AS event_id, state, {{ms due_at}} AS lease_ends_ms, attempts, begun, cause,
-                   replayed_at IS NOT NULL AS is_replayed, exchange, routing_key, properties, body,
+                   replayed_at IS NOT NULL AS is_replayed, repaired_at IS NOT NULL AS is_repaired, exchange, routing_key, properties, body,
                    coalesce({{now}} - {{ms first_failed_at}}, 0) AS failing_for_ms,
                    {{now}} - {{ms received_at}} AS here_for_ms, {{now}} AS now_ms,
                    {{ms unknown_until}} - {{now}} AS unknown_left_ms"
@@ -193,6 +195,15 @@ pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Resul
     let values = [first.consumer.as_str().into(), sql::list(rows)];
     let settled = sql::execute(transaction, SETTLE_ALL, values).await?;
     Ok(usize::try_from(settled).ok() == Some(all.len()))
+}
+
+/// It is handled after later versions of its aggregate.
+pub(crate) async fn mark_late(transaction: &Transaction, due: &Due) -> Result<(), DbErr> {
+    let marking =
+        "UPDATE angarium_inbox SET late = true WHERE consumer = $1 AND event_id = {uuid $2}";
+    let values = [due.consumer.as_str().into(), due.event_id.as_str().into()];
+    sql::execute(transaction, marking, values).await?;
+    Ok(())
 }
 
 /// It is not tried until an earlier one is done.
@@ -298,6 +309,7 @@ fn due(row: &QueryResult) -> Result<Due, DbErr> {
         failing_for_ms: row.try_get("", "failing_for_ms")?,
         here_for_ms: row.try_get("", "here_for_ms")?,
         replayed: row.try_get("", "is_replayed")?,
+        repaired: row.try_get("", "is_repaired")?,
         discarded: row.try_get::<String>("", "state")? == Held::Discarded.as_str(),
         unknown_left_ms: row.try_get("", "unknown_left_ms")?,
         message: stored::message(row),

@@ -10,6 +10,7 @@ mod m20261129_000001_create_engine;
 mod m20261129_000002_await_types;
 mod m20261130_000001_erase_inbox;
 mod m20261130_000002_index_inbox;
+mod m20261201_000001_checkpoints;
 mod outbox;
 
 /// In the order in which they are applied.
@@ -19,5 +20,6 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m20261129_000002_await_types::Migration),
         Box::new(m20261130_000001_erase_inbox::Migration),
         Box::new(m20261130_000002_index_inbox::Migration),
+        Box::new(m20261201_000001_checkpoints::Migration),
     ]
 }

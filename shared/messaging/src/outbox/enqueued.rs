@@ -5,8 +5,6 @@ use sea_orm::{ConnectionTrait, DbErr, Value};
 use store::sql;
 use uuid::Uuid;
 
-use crate::faults;
-
 /// The signal that a committed event raises, and a timer.
 pub(crate) const SIGNAL: &str = "outbox";
 
@@ -64,7 +62,6 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> 
         let values = rows.into_iter().flat_map(Enqueued::into_values);
         sql::execute(db, &statement, values).await?;
     }
-    faults::point("enqueued");
     Ok(())
 }
 

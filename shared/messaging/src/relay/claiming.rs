@@ -5,9 +5,8 @@ use std::time::Instant;
 use sea_orm::DbErr;
 
 use super::lease::{Holder, Lease};
-use super::state::{Confirmed, Relay};
+use super::state::Relay;
 use super::window::Window;
-use crate::faults;
 use crate::outbox::{self, Look, Wanted};
 use crate::retry::millis;
 use crate::timer::Timers;
@@ -45,15 +44,8 @@ impl Relay {
             seen = self.look(window, &wanted).await?;
         }
         timers.are_next_in(seen.timer_in_ms);
-        let mut rows = seen.pending;
-        let full = seen.has_gaps || rows.len() + seen.behind.len() >= wanted.limit;
-        rows.retain(|row| faults::is_beyond_cursor(row.sequence));
-        if faults::broken("mark-before-confirm") {
-            let mut confirmed = Confirmed::default();
-            confirmed.all.extend(rows.iter().map(|row| row.sequence));
-            self.mark(&mut confirmed).await?;
-        }
-        window.add(rows, wanted.but);
+        let full = seen.has_gaps || seen.pending.len() + seen.behind.len() >= wanted.limit;
+        window.add(seen.pending, wanted.but);
         Ok(full)
     }
 

@@ -3,6 +3,9 @@
 //! Guarantee: trouble with the broker and trouble with the database are told apart. Only the former costs the connection, and neither
 //! costs an attempt or ends the relay.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +13,10 @@ use super::state::{Progress, Relay};
 use crate::connected::Up;
 use crate::reconnect::Reconnect;
 use crate::transport::{Publisher, TransportError};
+
+/// How long a connection that is still being made at the stop may take. A broker that is there answers sooner; for one that is
+/// away the next relay publishes what is pending.
+const LAST_CONNECT: Duration = Duration::from_millis(100);
 
 /// What ends a connection's work. Everything that is not marked is published again.
 #[derive(Debug, thiserror::Error)]
@@ -55,16 +62,49 @@ impl Relay {
     ) -> Result<(), RelayError> {
         let Connected { publisher, up } = match connected.take() {
             Some(connected) => connected,
-            None => Connected {
-                publisher: self.transport.publisher().await?,
-                up: self.link.up(),
-            },
+            None => {
+                let Some(publisher) = self.connect(stop).await else {
+                    tracing::info!("the broker is away; the next relay publishes what is pending");
+                    return Ok(());
+                };
+                Connected {
+                    publisher: publisher?,
+                    up: self.link.up(),
+                }
+            }
         };
         reconnect.connected();
-        let ended = self.publish_over(&*publisher, stop, progress).await;
+        let ended = tokio::select! {
+            ended = self.publish_over(&*publisher, stop, progress) => ended,
+            never = self.publish_checkpoints(&*publisher) => match never {},
+        };
         if matches!(ended, Err(RelayError::Store(_))) {
+            self.standing.lost_the_database();
             *connected = Some(Connected { publisher, up });
         }
         ended
+    }
+
+    /// `None` where the stop comes first.
+    async fn connect(
+        &self,
+        stop: &CancellationToken,
+    ) -> Option<Result<Box<dyn Publisher>, TransportError>> {
+        let given_up = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_CONNECT).await;
+        };
+        tokio::select! {
+            connected = self.transport.publisher() => Some(connected),
+            () = given_up => None,
+        }
+    }
+
+    /// Beside the events, for as long as they are published.
+    async fn publish_checkpoints(&self, publisher: &dyn Publisher) -> Infallible {
+        match &self.checkpoints {
+            Some(checkpoints) => checkpoints.publish_over(&self.store, publisher).await,
+            None => std::future::pending().await,
+        }
     }
 }

@@ -32,6 +32,9 @@ impl Relay {
         if let Some(retention) = self.config.retention {
             message.set_outbox_retention_s(retention.as_secs());
         }
+        if let Some((_, pace)) = &self.config.checkpoints {
+            message.set_checkpoint_interval_s(pace.idle.as_secs().max(1));
+        }
         let publishing = Publishing::begin(row, &message, &self.system, &self.instruments);
         match publisher.publish(&message).await {
             Ok(confirm) => Ok(confirm

@@ -13,7 +13,6 @@ use sea_orm::DbErr;
 use super::connecting::RelayError;
 use super::state::{Confirmed, Relay};
 use super::window::{Window, aggregate};
-use crate::faults;
 use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
 use crate::retry::{Backoff, millis};
 use crate::transport::{Confirmation, TransportError};
@@ -39,9 +38,6 @@ impl Relay {
                 Ok(Confirmation::Unrouted) if window.may_be_unrouted(sequence) => {
                     confirmed.all.push(sequence);
                 }
-                Ok(Confirmation::Unrouted) if faults::broken("ignore-return") => {
-                    confirmed.all.push(sequence);
-                }
                 Ok(Confirmation::Unrouted) => {
                     let reason = format!("no queue is bound for {}", window.target(sequence));
                     not_taken
@@ -55,7 +51,6 @@ impl Relay {
                         .or_default()
                         .extend(window.refused(sequence));
                 }
-                Err(_) if faults::broken("swallow-relay-error") => confirmed.all.push(sequence),
                 Err(error) => broken = Some(error),
             }
         }
@@ -73,9 +68,7 @@ impl Relay {
     /// Moves the confirmed rows to the history, and returns whether that released others.
     pub(super) async fn mark(&self, confirmed: &mut Confirmed) -> Result<bool, DbErr> {
         if !confirmed.all.is_empty() {
-            faults::point("confirmed");
             let refused = outbox::move_published(&self.store, confirmed.all.clone()).await?;
-            faults::point("marked");
             confirmed.all.clear();
             if !refused.is_empty() {
                 tracing::error!(

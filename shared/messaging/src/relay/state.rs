@@ -6,7 +6,9 @@ use tokio::sync::Notify;
 
 use super::config::RelayConfig;
 use super::lease::Lease;
+use super::standing::Standing;
 use super::wake::Others;
+use crate::checkpoint::{Checkpoints, Listing};
 use crate::connected::{Connections, Link};
 use crate::due::Due;
 use crate::outbox::{self, Aggregate};
@@ -22,7 +24,9 @@ pub struct Relay {
     pub(super) system: System,
     pub(super) instruments: Instruments,
     pub(super) config: RelayConfig,
+    pub(super) checkpoints: Option<Checkpoints>,
     pub(super) link: Link,
+    pub(super) standing: Standing,
     /// An event was committed in this process.
     pub(super) committed: Arc<Notify>,
     /// What has come of the commits of other processes.
@@ -49,13 +53,24 @@ impl Relay {
     /// A relay from the outbox in `store` to `transport`.
     pub fn new(store: Store, transport: Arc<dyn Transport>, config: RelayConfig) -> Self {
         let committed = store.signal(outbox::SIGNAL);
+        let checkpoints = config.checkpoints.clone();
+        let checkpoints = checkpoints.map(|(exchanges, pace)| Checkpoints {
+            exchanges,
+            listing: Listing {
+                source: config.service.clone(),
+                pace,
+                retention: config.retention.unwrap_or_default(),
+            },
+        });
         Self {
             store,
             system: transport.system(),
             instruments: Instruments::new(),
             transport,
             config,
+            checkpoints,
             link: Connections::new().link(),
+            standing: Standing::default(),
             committed,
             others: Others::default(),
         }

@@ -20,7 +20,7 @@ impl Relay {
         progress: &mut Progress,
         complete_look_at: Option<std::time::Instant>,
         stop: &CancellationToken,
-    ) -> Result<(), DbErr> {
+    ) -> Result<Waited, DbErr> {
         let standby = progress.lease.held_by_another_for();
         if standby.is_some() {
             wake::notify(&self.store).await?;
@@ -40,15 +40,22 @@ impl Relay {
                     (Woken::Found, Some(_)) => {}
                     (Woken::Found, None) => {
                         self.others.doubted.notify_one();
-                        return Ok(());
+                        return Ok(Waited::Woken);
                     }
-                    _ => return Ok(()),
+                    _ => return Ok(Waited::Woken),
                 },
-                () = self.others.told.notified() => if standby.is_none() { return Ok(()) },
-                () = stop.cancelled() => return Ok(()),
+                () = self.others.told.notified() => if standby.is_none() { return Ok(Waited::Woken) },
+                () = stop.cancelled() => return Ok(Waited::Stopped),
             }
         }
     }
+}
+
+/// Why the wait for work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    Woken,
+    Stopped,
 }
 
 /// Why the wait for a broker that takes messages ended.

@@ -80,6 +80,9 @@ pub struct Delivered {
     pub envelope: Envelope,
     /// 1, and one more after each failure.
     pub attempt: u32,
+    /// Later versions of its aggregate were handled before: it was lost, and an operator has handed it over. A view that keeps the
+    /// aggregate's version compares it.
+    pub late: bool,
     /// When it was taken up, by the database's clock, in Unix milliseconds: a handler needs no statement for the time.
     pub now_ms: i64,
 }

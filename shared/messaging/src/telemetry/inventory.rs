@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::SERVICE;
+use super::incomplete::INCOMPLETE;
 use crate::backlog::watch::OLDEST;
+use crate::checkpoint::{self, Incomplete};
 use crate::consumer::Producers;
 use crate::store::Store;
 use store::sql;
@@ -38,6 +40,7 @@ struct Counted {
     unroutable: u64,
     oldest_age_ms: u64,
     held: [u64; STATES.len()],
+    incomplete: Incomplete,
 }
 
 /// The gauges of one service, and the task that counts for them.
@@ -95,6 +98,20 @@ impl Inventory {
                 }
             }))
             .build();
+        for (name, unit, description, value) in INCOMPLETE {
+            let (counter, of_service) = (Arc::clone(&counter), of_service.clone());
+            meter
+                .u64_observable_gauge(name)
+                .with_unit(unit)
+                .with_description(description)
+                .with_callback(move |gauge| {
+                    if let Some(counted) = counter.count() {
+                        let value = value(&counted.incomplete);
+                        gauge.observe(value, std::slice::from_ref(&of_service));
+                    }
+                })
+                .build();
+        }
         meter
             .f64_observable_gauge("angarium.outbox.oldest_age")
             .with_unit("s")
@@ -227,7 +244,10 @@ async fn count(store: &Store) -> Result<Counted, DbErr> {
     );
     let inbox = "SELECT CASE WHEN unknown_until IS NULL THEN state ELSE 'unknown' END AS state, count(*) AS held FROM angarium_inbox
                  WHERE state <> 'done' AND state IN ('waiting', 'deferred', 'dead', 'skipped') GROUP BY 1";
-    let mut counted = Counted::default();
+    let mut counted = Counted {
+        incomplete: checkpoint::count(db).await?,
+        ..Counted::default()
+    };
     if let Some(row) = sql::query_one(db, &outbox, []).await? {
         counted.pending = unsigned(row.try_get("", "ready")?) + unsigned(row.try_get("", "aside")?);
         counted.unroutable = unsigned(row.try_get("", "unroutable")?);

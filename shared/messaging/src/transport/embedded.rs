@@ -16,7 +16,6 @@ use crate::telemetry::System;
 mod publisher;
 mod queue_file;
 mod receiver;
-mod topic;
 
 use queue_file::QueueFile;
 

@@ -51,6 +51,8 @@ mod lease;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod missing;
+#[cfg(test)]
 mod observing;
 #[cfg(test)]
 mod order;
@@ -60,6 +62,8 @@ mod outbox;
 mod refused;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod repair;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]

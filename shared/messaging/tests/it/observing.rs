@@ -96,12 +96,13 @@ async fn what_an_observer_wrote_is_undone_with_a_handler_that_fails(
 #[test]
 fn an_observer_alone_binds_all_events_of_its_aggregate() {
     let subscriptions = Subscriptions::new(QUEUE).observe::<Audited>(observe);
-    let whole = Binding {
+    let bound = |pattern: &str| Binding {
         exchange: EXCHANGE.to_owned(),
-        pattern: "account.#".to_owned(),
+        pattern: pattern.to_owned(),
     };
     let bindings: Vec<Binding> = subscriptions.queue().bindings.into_iter().collect();
-    assert_eq!(bindings, [whole]);
+    // And the checkpoints of that exchange.
+    assert_eq!(bindings, [bound("account.#"), bound("checkpoint.taken")]);
 }
 
 #[rstest]

@@ -44,8 +44,10 @@ impl Caller {
 pub enum Role {
     /// Only their own data.
     User,
-    /// All data.
+    /// All data, but not what operators do.
     Admin,
+    /// What keeps the services going: nothing of what belongs to others, but all stored events.
+    Operator,
 }
 
 impl Role {
@@ -54,6 +56,7 @@ impl Role {
         match self {
             Self::User => "user",
             Self::Admin => "admin",
+            Self::Operator => "operator",
         }
     }
 
@@ -62,6 +65,7 @@ impl Role {
         match name {
             "user" => Some(Self::User),
             "admin" => Some(Self::Admin),
+            "operator" => Some(Self::Operator),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 use tonic::Status;
 
-use super::{Access, Caller, Refusal, Verifier};
+use super::{Access, Caller, Refusal, Role, Verifier};
 use crate::status;
 
 /// The access rules, by the full names of methods such as `angarium.user.v1.UserService/GetUser`. Other methods are not
@@ -27,14 +27,15 @@ const ALWAYS_SERVED: [&str; 5] = [
 ];
 
 /// Whether the server has this method. Any other name is the caller's invention.
-pub(crate) fn has_method(rules: Rules, method: &str) -> bool {
-    ALWAYS_SERVED.contains(&method) || rules.iter().any(|(name, _)| *name == method)
+pub(crate) fn has_method(rules: &[Rules], method: &str) -> bool {
+    let mut all = rules.iter().copied().flatten();
+    ALWAYS_SERVED.contains(&method) || all.any(|(name, _)| *name == method)
 }
 
 /// The rules of a service, and the verifier of its tokens.
 #[derive(Clone)]
 pub struct Guard {
-    rules: Rules,
+    rules: Vec<Rules>,
     verifier: Verifier,
 }
 
@@ -58,11 +59,21 @@ impl From<Status> for Refused {
 impl Guard {
     /// A guard with these rules.
     pub fn new(rules: Rules, verifier: Verifier) -> Self {
-        Self { rules, verifier }
+        Self {
+            rules: vec![rules],
+            verifier,
+        }
     }
 
-    pub(crate) fn rules(&self) -> Rules {
-        self.rules
+    /// And these: of what every service serves.
+    #[must_use]
+    pub fn with(mut self, rules: Rules) -> Self {
+        self.rules.push(rules);
+        self
+    }
+
+    pub(crate) fn rules(&self) -> Vec<Rules> {
+        self.rules.clone()
     }
 
     /// The caller, if the method needs one.
@@ -95,7 +106,12 @@ impl Guard {
                 return Err(status.into());
             }
         };
-        if access == Access::Admin && !caller.is_admin() {
+        let is_too_low = match access {
+            Access::Public | Access::Authenticated => false,
+            Access::Admin => !caller.is_admin(),
+            Access::Operator => caller.role != Role::Operator,
+        };
+        if is_too_low {
             tracing::warn!(target: "security", event = "role_too_low", method, caller = %caller.user_id);
             return Err(status::permission_denied().into());
         }
@@ -106,7 +122,8 @@ impl Guard {
         if ALWAYS_PUBLIC.iter().any(|name| method.starts_with(name)) {
             return Some(Access::Public);
         }
-        let rule = self.rules.iter().find(|(name, _)| *name == method);
+        let mut rules = self.rules.iter().copied().flatten();
+        let rule = rules.find(|(name, _)| *name == method);
         rule.map(|(_, access)| *access)
     }
 
@@ -131,7 +148,7 @@ mod tests {
 
     #[test]
     fn only_what_is_served_has_a_name_of_its_own() {
-        let rules: Rules = &[("test.v1.ProbeService/Get", Access::Public)];
+        let rules: &[Rules] = &[&[("test.v1.ProbeService/Get", Access::Public)]];
         assert!(has_method(rules, "test.v1.ProbeService/Get"));
         assert!(has_method(rules, "grpc.health.v1.Health/Check"));
         for invented in [

@@ -34,7 +34,7 @@ pub struct TelemetryArgs {
     )]
     pub log_filter: Option<String>,
 
-    /// Where traces, metrics and logs go, over OTLP/gRPC, as in http://127.0.0.1:4317; the other OTEL_* variables
+    /// Where traces, metrics and logs go, over OTLP, as in http://127.0.0.1:4317; the other OTEL_* variables
     /// work too (docs/telemetry.md) [default: nowhere]
     #[arg(
         long,

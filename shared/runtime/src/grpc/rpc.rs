@@ -41,12 +41,12 @@ pub(super) struct RpcLayer {
     in_flight: Arc<Semaphore>,
     max_in_flight: usize,
     durations: Histogram<f64>,
-    rules: Rules,
+    rules: Vec<Rules>,
 }
 
 impl RpcLayer {
     /// Of a server that has the methods in `rules`.
-    pub(super) fn new(config: &GrpcConfig, rules: Rules) -> Self {
+    pub(super) fn new(config: &GrpcConfig, rules: Vec<Rules>) -> Self {
         Self {
             ceiling: config.deadline,
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
@@ -109,7 +109,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let method = trace::method(request.uri().path()).to_owned();
-        let known = auth::has_method(self.layer.rules, &method);
+        let known = auth::has_method(&self.layer.rules, &method);
         let name = if known { &method } else { trace::OTHER };
         let span = trace::span(name, request.headers());
         let trace_id = trace::trace_id(&span);
@@ -192,7 +192,7 @@ mod tests {
         let request = Request::post("/test.v1.ProbeService/Check")
             .header("grpc-timeout", timeout)
             .body(Body::empty());
-        let rpc = RpcLayer::new(&config, &[]).layer(handler);
+        let rpc = RpcLayer::new(&config, Vec::new()).layer(handler);
         let response = rpc.oneshot(request.unwrap()).await.unwrap();
         Status::from_header_map(response.headers()).unwrap()
     }

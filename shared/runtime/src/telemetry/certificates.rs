@@ -18,18 +18,10 @@ pub(super) fn tls(
     endpoint: &Url,
     variable: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<ClientTlsConfig>, TelemetryError> {
-    let named = |what: &str| {
-        let own = format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
-        let of_all = format!("OTEL_EXPORTER_OTLP_{what}");
-        let found = [own, of_all].into_iter();
-        found
-            .filter_map(|name| variable(&name).map(|path| (name, path)))
-            .next()
-    };
     let (authorities, cert, key) = (
-        named("CERTIFICATE"),
-        named("CLIENT_CERTIFICATE"),
-        named("CLIENT_KEY"),
+        named(signal, "CERTIFICATE", variable),
+        named(signal, "CLIENT_CERTIFICATE", variable),
+        named(signal, "CLIENT_KEY", variable),
     );
     if endpoint.scheme() != "https" {
         let file = authorities.or(cert).or(key);
@@ -67,6 +59,34 @@ pub(super) fn tls(
             Err(TelemetryError::setting(name, &path, expected))
         }
     }
+}
+
+/// Over HTTP only the public authorities are trusted.
+pub(super) fn none(
+    signal: &str,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<ClientTlsConfig>, TelemetryError> {
+    let files = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"];
+    match files.iter().find_map(|what| named(signal, what, variable)) {
+        None => Ok(None),
+        Some((name, path)) => {
+            let expected = "nothing, or the protocol grpc";
+            Err(TelemetryError::setting(name, &path, expected))
+        }
+    }
+}
+
+/// The variable of the signal, otherwise that of all signals, with its value.
+fn named(
+    signal: &str,
+    what: &str,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Option<(String, String)> {
+    let own = format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
+    let of_all = format!("OTEL_EXPORTER_OTLP_{what}");
+    [own, of_all]
+        .into_iter()
+        .find_map(|name| variable(&name).map(|path| (name, path)))
 }
 
 fn certificates((name, path): (String, String)) -> Result<Vec<u8>, TelemetryError> {

@@ -26,6 +26,9 @@ pub enum TelemetryError {
         /// The exporter's error.
         source: opentelemetry_otlp::ExporterBuildError,
     },
+    /// The HTTP client has no TLS.
+    #[error("the HTTP client of OTLP: {0}")]
+    Client(rustls::Error),
 }
 
 impl TelemetryError {

@@ -1,66 +1,29 @@
-//! Exports traces, metrics and logs over OTLP/gRPC, each only if it has an endpoint.
+//! What leaves the process: traces, metrics and logs over OTLP, each only where there is somewhere to send it.
 //!
 //! The standard `OTEL_*` variables decide; the SDK reads most of them itself: batches, intervals, samplers, headers,
 //! compression. An unreachable collector loses telemetry, but never affects a call.
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
-use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
-    WithTonicConfig,
-};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::logs::{self, BatchLogProcessor, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{self, BatchSpanProcessor, SdkTracerProvider};
 
-use tonic::transport::ClientTlsConfig;
-use url::Url;
-
-use super::certificates;
 use super::error::TelemetryError;
+use super::exporters::{Destination, Signal};
+use super::outlet::Outlet;
+use super::resource::resource;
+use super::watched::Watched;
 
-/// The limit at the end of the process: after that, unsent telemetry is lost.
-const FLUSH: Duration = Duration::from_secs(3);
-
-/// One kind of telemetry, as the variables name it.
-#[derive(Clone, Copy)]
-enum Signal {
-    Traces,
-    Metrics,
-    Logs,
-}
-
-impl Signal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Traces => "TRACES",
-            Self::Metrics => "METRICS",
-            Self::Logs => "LOGS",
-        }
-    }
-}
-
-/// Where to send a signal.
-#[derive(Debug)]
-struct Destination {
-    endpoint: String,
-    tls: Option<ClientTlsConfig>,
-}
-
-impl Destination {
-    fn of<B: WithExportConfig + WithTonicConfig>(self, exporter: B) -> B {
-        let exporter = exporter.with_endpoint(self.endpoint);
-        match self.tls {
-            Some(tls) => exporter.with_tls_config(tls),
-            None => exporter,
-        }
-    }
-}
+/// When the process ends: what a collector has not taken by then is lost.
+const FLUSH: Duration = Duration::from_secs(1);
+/// The same for a collector that did not take the last export.
+const FLUSH_FAILING: Duration = Duration::from_millis(100);
+/// How many spans or log records wait for their export, as OpenTelemetry's specification has it.
+const QUEUE: usize = 2048;
 
 /// The providers of a process.
 #[derive(Debug)]
@@ -70,6 +33,15 @@ pub(super) struct Providers {
     pub(super) exports_traces: bool,
     pub(super) meter: Option<SdkMeterProvider>,
     pub(super) logger: Option<SdkLoggerProvider>,
+    outlets: Outlets,
+}
+
+/// What became of each signal.
+#[derive(Debug)]
+struct Outlets {
+    traces: Arc<Outlet>,
+    metrics: Arc<Outlet>,
+    logs: Arc<Outlet>,
 }
 
 impl Providers {
@@ -79,138 +51,114 @@ impl Providers {
         service_name: &'static str,
         endpoint: Option<&str>,
     ) -> Result<Self, TelemetryError> {
-        let resource = resource(service_name);
-        let to = |signal| destination(signal, endpoint, variable);
-        let failed = |signal: Signal| {
-            move |source: ExporterBuildError| TelemetryError::Exporter {
-                signal: signal.name(),
-                source,
-            }
+        let resource = resource(service_name, variable)?;
+        let to = |signal| Destination::find(signal, endpoint, variable);
+        let outlets = Outlets {
+            traces: Arc::new(Outlet::of("traces")),
+            metrics: Arc::new(Outlet::of("metrics")),
+            logs: Arc::new(Outlet::of("logs")),
         };
 
         let mut tracer = SdkTracerProvider::builder().with_resource(resource.clone());
         let traces = to(Signal::Traces)?;
         let exports_traces = traces.is_some();
         if let Some(to) = traces {
-            let exporter = to.of(SpanExporter::builder().with_tonic()).build();
-            tracer = tracer.with_batch_exporter(exporter.map_err(failed(Signal::Traces))?);
+            let exporter = to.spans()?;
+            let queue = size("OTEL_BSP_MAX_QUEUE_SIZE");
+            let config = trace::BatchConfigBuilder::default().with_max_queue_size(queue);
+            let batches = BatchSpanProcessor::builder(Watched::exporter(exporter, &outlets.traces))
+                .with_batch_config(config.build())
+                .build();
+            tracer =
+                tracer.with_span_processor(Watched::processor(batches, &outlets.traces, queue));
         }
 
         let meter = match to(Signal::Metrics)? {
             None => None,
             Some(to) => {
-                let exporter = to.of(MetricExporter::builder().with_tonic()).build();
-                let reader = PeriodicReader::builder(exporter.map_err(failed(Signal::Metrics))?);
+                let exporter = to.metrics()?;
+                let reader = PeriodicReader::builder(Watched::exporter(exporter, &outlets.metrics));
                 let meter = SdkMeterProvider::builder().with_reader(reader.build());
                 Some(meter.with_resource(resource.clone()).build())
             }
         };
 
-        let logger = match to(Signal::Logs)? {
-            None => None,
-            Some(to) => {
-                let exporter = to.of(LogExporter::builder().with_tonic()).build();
-                let exporter = exporter.map_err(failed(Signal::Logs))?;
-                let logger = SdkLoggerProvider::builder().with_batch_exporter(exporter);
-                Some(logger.with_resource(resource).build())
-            }
-        };
+        let logger =
+            match to(Signal::Logs)? {
+                None => None,
+                Some(to) => {
+                    let exporter = to.logs()?;
+                    let queue = size("OTEL_BLRP_MAX_QUEUE_SIZE");
+                    let config = logs::BatchConfigBuilder::default().with_max_queue_size(queue);
+                    let batches =
+                        BatchLogProcessor::builder(Watched::exporter(exporter, &outlets.logs))
+                            .with_batch_config(config.build())
+                            .build();
+                    let logger = SdkLoggerProvider::builder()
+                        .with_log_processor(Watched::processor(batches, &outlets.logs, queue));
+                    Some(logger.with_resource(resource).build())
+                }
+            };
         Ok(Self {
             tracer: tracer.build(),
             exports_traces,
             meter,
             logger,
+            outlets,
         })
     }
 
     /// Flushes, for a limited time. Blocks, and needs the Tokio runtime.
     pub(super) fn shut_down(&self) {
-        let mut flushes: Vec<Box<dyn FnOnce() -> OTelSdkResult + Send>> = Vec::new();
+        type Flush = Box<dyn FnOnce() -> OTelSdkResult + Send>;
         let tracer = self.tracer.clone();
-        flushes.push(Box::new(move || tracer.shutdown_with_timeout(FLUSH)));
+        let mut flushes: Vec<(&Outlet, Flush)> = vec![(
+            &self.outlets.traces,
+            Box::new(move || tracer.shutdown_with_timeout(FLUSH)),
+        )];
         if let Some(meter) = self.meter.clone() {
-            flushes.push(Box::new(move || meter.shutdown_with_timeout(FLUSH)));
+            let flush = Box::new(move || meter.shutdown_with_timeout(FLUSH));
+            flushes.push((&self.outlets.metrics, flush));
         }
         if let Some(logger) = self.logger.clone() {
-            flushes.push(Box::new(move || logger.shutdown_with_timeout(FLUSH)));
+            let flush = Box::new(move || logger.shutdown_with_timeout(FLUSH));
+            flushes.push((&self.outlets.logs, flush));
         }
         // In parallel, on detached threads: not every part of the SDK keeps to its limit.
         let (ended, ends) = channel();
         let begun = Instant::now();
-        let flushing = flushes.len();
-        for flush in flushes {
-            let ended = ended.clone();
-            std::thread::spawn(move || ended.send(flush()));
+        let mut open = Vec::new();
+        for (outlet, flush) in flushes {
+            let limit = if outlet.is_failing() {
+                FLUSH_FAILING
+            } else {
+                FLUSH
+            };
+            open.push((outlet, limit));
+            let (signal, ended) = (outlet.signal(), ended.clone());
+            std::thread::spawn(move || ended.send((signal, flush())));
         }
-        for _ in 0..flushing {
-            let left = FLUSH.saturating_sub(begun.elapsed());
-            match ends.recv_timeout(left) {
-                Ok(Ok(())) => (),
-                Ok(Err(error)) => tracing::warn!(%error, "the last telemetry was not sent"),
-                Err(_) => return tracing::warn!("the last telemetry was not sent in time"),
+        while let Some(limit) = open.iter().map(|(_, limit)| *limit).max() {
+            let Ok((signal, result)) = ends.recv_timeout(limit.saturating_sub(begun.elapsed()))
+            else {
+                break;
+            };
+            open.retain(|(outlet, _)| outlet.signal() != signal);
+            if let Err(error) = result {
+                tracing::warn!(signal, %error, "the last telemetry was not sent");
             }
         }
-    }
-}
-
-/// The endpoint of `signal`; `None` if it is not exported.
-fn destination(
-    signal: Signal,
-    endpoint: Option<&str>,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Option<Destination>, TelemetryError> {
-    let signal = signal.name();
-    let disabled = variable("OTEL_SDK_DISABLED");
-    if disabled.is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
-        return Ok(None);
-    }
-    let own = format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
-    let own_endpoint = variable(&own);
-    let Some(endpoint) = own_endpoint.or(endpoint.map(str::to_owned)) else {
-        return Ok(None);
-    };
-    let exporter = format!("OTEL_{signal}_EXPORTER");
-    match variable(&exporter).as_deref() {
-        Some("none") => return Ok(None),
-        None | Some("otlp") => (),
-        Some(given) => return Err(TelemetryError::setting(exporter, given, "otlp or none")),
-    }
-    for protocol in [
-        format!("OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"),
-        "OTEL_EXPORTER_OTLP_PROTOCOL".to_owned(),
-    ] {
-        match variable(&protocol).as_deref() {
-            None => (),
-            Some("grpc") => break,
-            Some(given) => return Err(TelemetryError::setting(protocol, given, "grpc")),
+        for (outlet, _) in open {
+            let (signal, lost) = (outlet.signal(), outlet.waiting().max(1));
+            tracing::warn!(signal, lost, "the last telemetry was not sent in time");
         }
     }
-    let url = Url::parse(&endpoint).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let Some(url) = url else {
-        let expected = "a URL such as http://127.0.0.1:4317";
-        return Err(TelemetryError::setting(own, &endpoint, expected));
-    };
-    let tls = certificates::tls(signal, &url, &variable)?;
-    Ok(Some(Destination { endpoint, tls }))
 }
 
-/// The resource attributes. Values in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` take precedence.
-fn resource(service_name: &'static str) -> Resource {
-    let instance = uuid::Uuid::new_v4().to_string();
-    let mut resource = Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", service_name),
-            KeyValue::new("service.namespace", "angarium"),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", instance),
-        ])
-        .with_detector(Box::new(TelemetryResourceDetector))
-        .with_detector(Box::new(EnvResourceDetector::new()));
-    if let Some(name) = variable("OTEL_SERVICE_NAME") {
-        resource = resource.with_service_name(name);
-    }
-    resource.build()
+/// As the SDK reads it.
+fn size(name: &str) -> usize {
+    let given = variable(name).and_then(|given| given.parse().ok());
+    given.filter(|size| *size > 0).unwrap_or(QUEUE)
 }
 
 /// By the specification, an empty variable counts as unset.
@@ -221,80 +169,4 @@ fn resource(service_name: &'static str) -> Resource {
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok()?;
     Some(value.trim().to_owned()).filter(|value| !value.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const COLLECTOR: Option<&str> = Some("http://collector:4317");
-
-    /// The endpoint of traces, and whether it is TLS.
-    fn traces(
-        endpoint: Option<&str>,
-        variables: &[(&str, &str)],
-    ) -> Result<Option<(String, bool)>, String> {
-        let given = |name: &str| {
-            let found = variables.iter().find(|(given, _)| *given == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        let destination = destination(Signal::Traces, endpoint, given);
-        destination
-            .map(|found| found.map(|to| (to.endpoint, to.tls.is_some())))
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn without_an_endpoint_nothing_leaves_the_process() {
-        assert_eq!(traces(None, &[]), Ok(None));
-    }
-
-    #[test]
-    fn a_signal_goes_to_its_own_endpoint_or_to_that_of_all() {
-        let to = |endpoint: &str, tls| Ok(Some((endpoint.to_owned(), tls)));
-        assert_eq!(traces(COLLECTOR, &[]), to("http://collector:4317", false));
-        let own = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces:4317")];
-        assert_eq!(traces(COLLECTOR, &own), to("https://traces:4317", true));
-    }
-
-    #[test]
-    fn a_certificate_that_cannot_be_used_is_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let empty = folder.path().join("empty.pem");
-        std::fs::write(&empty, "no certificate").unwrap();
-        let empty = empty.to_str().unwrap();
-        let https = Some("https://collector:4317");
-        for (endpoint, name, path) in [
-            (https, "OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such.pem"),
-            (https, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", empty),
-            (https, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", empty),
-            (https, "OTEL_EXPORTER_OTLP_CLIENT_KEY", empty),
-            (COLLECTOR, "OTEL_EXPORTER_OTLP_CERTIFICATE", empty),
-        ] {
-            let error = traces(endpoint, &[(name, path)]).unwrap_err();
-            assert!(error.contains(name) && error.contains(path), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_signal_and_all_of_them_can_be_switched_off() {
-        for off in [
-            ("OTEL_TRACES_EXPORTER", "none"),
-            ("OTEL_SDK_DISABLED", "true"),
-        ] {
-            assert_eq!(traces(COLLECTOR, &[off]), Ok(None), "{off:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_built_in_is_refused_by_name() {
-        for (name, given) in [
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-            ("OTEL_TRACES_EXPORTER", "zipkin"),
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317"),
-        ] {
-            let error = traces(COLLECTOR, &[(name, given)]).unwrap_err();
-            assert!(error.contains(name) && error.contains(given), "{error}");
-        }
-    }
 }

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait as _, DbErr};
 
 use super::QueueFile;
 use crate::pruning::Bound;
-use crate::transport::embedded::topic;
+use crate::transport::topic;
 use crate::transport::{Binding, Queue, TransportError};
 use store::{Transaction, sql};
 

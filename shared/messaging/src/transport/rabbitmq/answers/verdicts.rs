@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use lapin::types::ShortString;
 use tokio::sync::oneshot;
 
-use crate::faults;
 use crate::transport::{Confirmation, TransportError};
 
 /// What comes of a publication. Where it is dropped, the connection was given up before that was certain.
@@ -78,11 +77,6 @@ impl Verdicts {
     fn match_return(&mut self, message: &Name) -> bool {
         let settled = self.fresh.iter_mut().chain(&mut self.uncertain);
         let publications = self.awaited.values_mut().chain(settled);
-        if faults::broken("return-by-position") {
-            let oldest = publications.min_by_key(|publication| publication.number);
-            oldest.into_iter().for_each(|it| it.is_returned = true);
-            return true;
-        }
         let mut is_known = false;
         for publication in publications.filter(|publication| publication.message == *message) {
             publication.is_returned = true;

@@ -1,0 +1,10 @@
+//! Programs of others, as their users run them, against the running system: grpcurl, health probes, ghz, and the tools that watch.
+//!
+//! A program that is not there is left out, with a line that says so; `cargo xtask outside` builds all of them.
+
+mod grpcurl;
+mod kubelet;
+mod load;
+mod pages;
+mod probe;
+mod watching;

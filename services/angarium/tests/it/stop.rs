@@ -1,0 +1,171 @@
+//! A stop does not wait for unreachable systems: without calls in progress, the process ends at once.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rstest::rstest;
+use testkit::{Broker, BrokerKind, Collector, Database, Proxy, StoreKind, eventually};
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use crate::broker_password::status;
+use crate::process::{Process, broker_settings, command};
+
+/// More than a stop takes with everything there, which on a machine under load takes a while, too.
+const AT_ONCE: Duration = Duration::from_millis(200);
+const A_SECOND: Duration = AT_ONCE.saturating_add(Duration::from_secs(1));
+/// A wait that ends by a limit is as long each time; the best of a few shows what the machine adds.
+const ATTEMPTS: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Broker,
+    Collector,
+    Database,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It refuses each connection.
+    Refuses,
+    /// It accepts each connection, and never answers.
+    IsSilent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Since the start.
+    Always,
+    /// Since the process was connected.
+    Later,
+    /// As before; and the process has noticed.
+    Noticed,
+}
+
+// Threads of its own: the proxies work while the test waits for a process.
+#[rstest]
+#[case::broker_refuses((Part::Broker, Way::Refuses, When::Noticed), AT_ONCE)]
+#[case::no_broker((Part::Broker, Way::Refuses, When::Always), AT_ONCE)]
+#[case::broker_goes_silent((Part::Broker, Way::IsSilent, When::Later), AT_ONCE)]
+#[case::silent_broker((Part::Broker, Way::IsSilent, When::Always), AT_ONCE)]
+#[case::database_refuses((Part::Database, Way::Refuses, When::Noticed), AT_ONCE)]
+#[case::no_collector((Part::Collector, Way::Refuses, When::Noticed), AT_ONCE)]
+// The relay may be at a last look for events, and the last telemetry may be sent: each for a second at most.
+#[case::database_goes_silent((Part::Database, Way::IsSilent, When::Later), A_SECOND)]
+#[case::database_is_silent((Part::Database, Way::IsSilent, When::Noticed), A_SECOND)]
+#[case::silent_collector((Part::Collector, Way::IsSilent, When::Later), A_SECOND)]
+#[case::silent_collector_known((Part::Collector, Way::IsSilent, When::Noticed), AT_ONCE)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_waits_for_nothing_that_is_away(
+    #[case] away: (Part, Way, When),
+    #[case] limit: Duration,
+) {
+    let mut took = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let (with_all, without) = (stop(None).await, stop(Some(away)).await);
+        if without < with_all + limit {
+            return;
+        }
+        took.push((with_all, without));
+    }
+    panic!("{away:?}: with everything there, and without it, a stop takes {took:?}");
+}
+
+async fn stop(away: Option<(Part, Way, When)>) -> Duration {
+    let database = Database::create(StoreKind::Postgres).await;
+    let broker = Broker::create(BrokerKind::RabbitMq).await;
+    let collector = Collector::start();
+    let (url, prefix) = broker_settings(&broker);
+    let to_database = Proxy::before(database.url()).await;
+    let to_broker = Proxy::before(&url).await;
+    let to_collector = Proxy::before(&collector.endpoint()).await;
+    let is = |part| away.is_some_and(|(away, _, _)| away == part);
+    let leave = || match away {
+        None => (),
+        Some((part, way, _)) => {
+            let proxy = match part {
+                Part::Broker => &to_broker,
+                Part::Collector => &to_collector,
+                Part::Database => &to_database,
+            };
+            match way {
+                Way::Refuses => proxy.cut(),
+                Way::IsSilent => proxy.half_open(),
+            }
+        }
+    };
+    let at = away.map(|(_, _, when)| when);
+    if at == Some(When::Always) {
+        leave();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = command(folder.path());
+    command
+        .args(["--database-url", to_database.url()])
+        .env("AMQP_URL", to_broker.url())
+        .env("AMQP_PREFIX", prefix)
+        .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "500")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "200")
+        .env("LOG_FILTER", "info")
+        .stderr(File::create(&log).unwrap());
+    if is(Part::Collector) {
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", to_collector.url());
+    }
+    let process = Process::start(&mut command);
+    let users = "angarium.user.v1.UserService";
+    let broker = "angarium.user.v1.UserService/broker";
+    if at != Some(When::Always) {
+        becomes(&process, broker, ServingStatus::Serving).await;
+        if is(Part::Collector) {
+            eventually("something is exported", async || {
+                let measured = collector.metrics().len();
+                if measured > 0 { Ok(()) } else { Err(measured) }
+            })
+            .await;
+        }
+        leave();
+    }
+    if at == Some(When::Noticed) {
+        match away {
+            Some((Part::Broker, ..)) => becomes(&process, broker, ServingStatus::NotServing).await,
+            Some((Part::Database, ..)) => becomes(&process, users, ServingStatus::NotServing).await,
+            _ => every_signal_is_lost(&process, &log).await,
+        }
+    }
+    let begun = Instant::now();
+    assert_eq!(process.interrupt().code(), Some(0));
+    let took = begun.elapsed();
+    // The test's own clean-up needs the servers.
+    to_database.mend();
+    to_broker.mend();
+    took
+}
+
+async fn becomes(process: &Process, name: &str, expected: ServingStatus) {
+    eventually("the health is as expected", async || {
+        let found = status(&process.users, name).await;
+        if found == expected {
+            Ok(())
+        } else {
+            Err(found)
+        }
+    })
+    .await;
+}
+
+async fn every_signal_is_lost(process: &Process, log: &Path) {
+    // A span and a line of the log.
+    process.register("ada@example.com").await.unwrap();
+    eventually("each signal is lost", async || {
+        let said = std::fs::read_to_string(log).unwrap();
+        let lost = said
+            .lines()
+            .filter(|line| line.contains("telemetry is lost"));
+        let signals = ["traces", "metrics", "logs"];
+        let all = signals.map(|signal| lost.clone().any(|line| line.contains(signal)));
+        if all == [true; 3] { Ok(()) } else { Err(said) }
+    })
+    .await;
+}

@@ -1,0 +1,134 @@
+//! Compares what checkpoints list and the inbox did not have with the inbox again: once the time has passed in which it may arrive,
+//! and then now and then.
+//!
+//! Guarantee: an event that is missing is shown until it is in the inbox, and not longer than until the next comparison after that. A
+//! comparison reads a batch of rows by an index, however many are missing.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+use store::sql;
+use tokio_util::sync::CancellationToken;
+
+use super::receiving::SIGNAL;
+use crate::bounds::{Bound, TimeForm};
+use crate::reconnect::Reconnect;
+use crate::retry::millis;
+use crate::store::Store;
+
+/// Rows of one comparison: few enough that PostgreSQL looks each of them up.
+const BATCH: i64 = 200;
+/// Between two batches, however many are due.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The worker of one consumer.
+pub(crate) struct Comparing {
+    pub(crate) consumer: &'static str,
+    /// As [`Receiving`](super::Receiving) has it. After as long again a missing event is compared again.
+    pub(crate) missing_after: Duration,
+}
+
+/// Asks how long until something is to be compared.
+pub(super) fn due_in_ms(consumer: &str) -> String {
+    format!(
+        "SELECT {{ms min(due_at)}} - {{now}} FROM angarium_missing WHERE consumer = {}",
+        sql::text(consumer)
+    )
+}
+
+pub(super) const ARRIVED: &str = "/* checkpoint */
+DELETE FROM angarium_missing WHERE (consumer, event_id) IN (
+    SELECT consumer, event_id FROM angarium_missing WHERE consumer = $1 AND due_at <= {time}
+    ORDER BY due_at LIMIT $2 {skip locked})
+  AND EXISTS (SELECT 1 FROM angarium_inbox AS seen
+              WHERE seen.consumer = angarium_missing.consumer AND seen.event_id = angarium_missing.event_id)";
+
+pub(super) const MISSING: &str = "/* checkpoint */
+UPDATE angarium_missing
+SET missing_since = coalesce(missing_since, {time}), due_at = {time + $3}
+WHERE (consumer, event_id) IN (
+    SELECT consumer, event_id FROM angarium_missing WHERE consumer = $1 AND due_at <= {time}
+    ORDER BY due_at LIMIT $2 {skip locked})
+  AND NOT EXISTS (SELECT 1 FROM angarium_inbox AS seen
+                  WHERE seen.consumer = angarium_missing.consumer AND seen.event_id = angarium_missing.event_id)
+RETURNING missing_since = {time} AS is_new, source, event_type";
+
+impl Comparing {
+    /// Compares what is due, until `stop`.
+    pub(crate) async fn run(&self, store: &Store, stop: &CancellationToken) {
+        let bound = self.bound().keep(store.clone(), stop.clone());
+        tokio::join!(bound, self.compare(store, stop));
+    }
+
+    fn bound(&self) -> Bound {
+        Bound {
+            table: "angarium_missing",
+            key: "consumer, event_id",
+            column: "due_at",
+            form: TimeForm::Native,
+            rows: format!("consumer = {}", sql::text(self.consumer)),
+            longest: self.missing_after,
+            instead: Duration::ZERO,
+        }
+    }
+
+    async fn compare(&self, store: &Store, stop: &CancellationToken) {
+        let mut due = store.due(SIGNAL, due_in_ms(self.consumer));
+        let mut reconnect = Reconnect::default();
+        while !stop.is_cancelled() {
+            let compared = async {
+                let known = due.ask().await?;
+                if known == Some(Duration::ZERO) {
+                    self.compare_some(store).await?;
+                    return Ok(Some(PAUSE));
+                }
+                Ok::<_, DbErr>(known)
+            };
+            match compared.await {
+                Ok(known) => {
+                    reconnect.reset();
+                    let _ = stop.run_until_cancelled(due.sleep(known)).await;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "what is missing cannot be looked for now");
+                    reconnect.pause(stop).await;
+                }
+            }
+        }
+    }
+
+    async fn compare_some(&self, store: &Store) -> Result<(), DbErr> {
+        let _turn = store.turn_to_write().await?;
+        let (db, some) = (store.connection(), || [self.consumer.into(), BATCH.into()]);
+        let arrived = sql::execute(db, ARRIVED, some()).await?;
+        let again = some()
+            .into_iter()
+            .chain([millis(self.missing_after).into()]);
+        let missing = sql::query_all(db, MISSING, again).await?;
+        let mut new = 0_u64;
+        let mut first: Option<(String, String)> = None;
+        for row in &missing {
+            if row.try_get("", "is_new")? {
+                new += 1;
+                first.get_or_insert((row.try_get("", "source")?, row.try_get("", "event_type")?));
+            }
+        }
+        if arrived > 0 {
+            tracing::debug!(
+                consumer = self.consumer,
+                events = arrived,
+                "events have arrived after their checkpoint"
+            );
+        }
+        if let Some((producer, event_type)) = first {
+            tracing::error!(
+                consumer = self.consumer,
+                events = new,
+                producer,
+                event.r#type = event_type,
+                "events were published and have not arrived. What to do: angarium reconcile"
+            );
+        }
+        Ok(())
+    }
+}

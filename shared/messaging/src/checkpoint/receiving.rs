@@ -1,0 +1,320 @@
+//! The consumer's side: follows the checkpoints of each producer, and notes which of their events the inbox does not have.
+//!
+//! Guarantee: a checkpoint is followed in one transaction, under the lock of its stream. Its events are compared with the inbox in one
+//! statement, by the inbox's key. Nothing is concluded from an event that the inbox may have forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use event::{CHECKPOINT_TYPE, Checkpoint, Envelope, Message};
+use prost::Message as _;
+use sea_orm::{DbErr, Value};
+use serde_json::json;
+use store::sql;
+
+use super::stream::{News, Stream, filled};
+use crate::retry::millis;
+use crate::subscription::HandlerError;
+use crate::transaction::Transaction;
+use crate::transport::{Binding, topic};
+
+/// The signal that there may be something to compare.
+pub(super) const SIGNAL: &str = "missing";
+
+/// A producer that is silent for so many of its intervals is shown.
+pub(super) const SILENT: i64 = 5;
+/// What two clocks may differ by, and the time between two rounds of retention.
+const MARGIN: Duration = Duration::from_secs(3600);
+/// No interval that a producer names is longer.
+pub(super) const LONGEST_INTERVAL_S: i64 = 24 * 3600;
+
+/// What a consumer goes by.
+pub(crate) struct Receiving {
+    pub(crate) consumer: &'static str,
+    pub(crate) bindings: BTreeSet<Binding>,
+    /// How long an event may be on its way after its checkpoint has come.
+    pub(crate) missing_after: Duration,
+    /// INBOX_RETENTION.
+    pub(crate) inbox_retention: Duration,
+}
+
+/// The checkpoint in a message that has just come. `None` where it is something else, or cannot be read.
+pub(crate) fn read(message: &Message) -> Option<(String, Checkpoint)> {
+    if message.event_type.as_deref() != Some(CHECKPOINT_TYPE) {
+        return None;
+    }
+    let envelope = Envelope::from_message(message).ok()?;
+    let checkpoint = decode(&message.body).ok()?;
+    Some((envelope.source, checkpoint))
+}
+
+/// As [`read`], for one that was held because its type was unknown.
+pub(crate) fn decode(body: &[u8]) -> Result<Checkpoint, HandlerError> {
+    let undecodable = |cause: String| HandlerError::reject(format!("undecodable: {cause}"));
+    let checkpoint = Checkpoint::decode(body).map_err(|error| undecodable(error.to_string()))?;
+    if checkpoint.number < 1 {
+        let number = checkpoint.number;
+        return Err(undecodable(format!(
+            "a checkpoint with the number {number}"
+        )));
+    }
+    if checkpoint
+        .published
+        .iter()
+        .any(|of_type| of_type.ids().is_none())
+    {
+        return Err(undecodable("an event id that is no UUID".to_owned()));
+    }
+    Ok(checkpoint)
+}
+
+// A row that is not there cannot be locked, so it is made first.
+const MAKE: &str = "/* checkpoint */
+INSERT INTO angarium_checkpoint_stream
+    (consumer, source, exchange, number, stamp, patterns, retention_s, received_at, silent_at)
+VALUES ($1, $2, $3, 0, 0, '{}', 0, {time}, {time})
+ON CONFLICT (consumer, source, exchange) DO NOTHING";
+
+pub(super) const LOCK: &str = "/* checkpoint */
+SELECT number, stamp, patterns, {now} AS now_ms FROM angarium_checkpoint_stream
+WHERE consumer = $1 AND source = $2 AND exchange = $3 {for update}";
+
+const FOLLOW: &str = "/* checkpoint */
+UPDATE angarium_checkpoint_stream
+SET number = $4, stamp = $5, patterns = $6, retention_s = $7, received_at = {time}, silent_at = {time + $8},
+    diverged_at = CASE WHEN $9 THEN {time} ELSE diverged_at END
+WHERE consumer = $1 AND source = $2 AND exchange = $3";
+
+const HEARD: &str = "/* checkpoint */
+UPDATE angarium_checkpoint_stream SET received_at = {time}, silent_at = {time + $4}
+WHERE consumer = $1 AND source = $2 AND exchange = $3";
+
+pub(super) const COMPARE: &str = "/* checkpoint */
+INSERT INTO angarium_missing
+    (consumer, event_id, source, exchange, event_type, routing_key, number, listed_at, due_at)
+SELECT $1, {uuid list.event_id}, $2, $3, list.event_type, list.routing_key, $4, {time}, {time + $5}
+FROM {list $6: event_id text, event_type text, routing_key text}
+WHERE NOT EXISTS (
+    SELECT 1 FROM angarium_inbox AS seen WHERE seen.consumer = $1 AND seen.event_id = {uuid list.event_id})
+ON CONFLICT (consumer, event_id) DO UPDATE SET number = excluded.number
+WHERE angarium_missing.number < excluded.number";
+
+impl Receiving {
+    /// Follows a checkpoint of the producer `source`.
+    pub(crate) async fn follow(
+        &self,
+        transaction: &Transaction,
+        source: &str,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), DbErr> {
+        let key = [self.consumer, source, checkpoint.exchange.as_str()];
+        let (mut stream, now_ms) = lock(transaction, key).await?;
+        let of_exchange = |binding: &&Binding| binding.exchange == checkpoint.exchange;
+        let bindings = self.bindings.iter().filter(of_exchange);
+        let bindings = bindings.map(|binding| binding.pattern.as_str()).collect();
+        let news = stream.follow(checkpoint.number, checkpoint.stamp, &bindings);
+        self.write(transaction, key, &stream, checkpoint, news)
+            .await?;
+        report(key, checkpoint.number, news);
+        if self.may_have_forgotten(checkpoint, now_ms) {
+            tracing::warn!(
+                producer = source,
+                checkpoint = checkpoint.number,
+                "a checkpoint lists events that are older than INBOX_RETENTION; they are not compared with the inbox"
+            );
+            return Ok(());
+        }
+        self.compare(transaction, key, &stream, checkpoint).await
+    }
+
+    async fn write(
+        &self,
+        transaction: &Transaction,
+        key: [&str; 3],
+        stream: &Stream,
+        checkpoint: &Checkpoint,
+        news: News,
+    ) -> Result<(), DbErr> {
+        let interval_s = checkpoint.interval_s.clamp(1, LONGEST_INTERVAL_S);
+        let silent_ms = (interval_s * SILENT * 1000).into();
+        if news == News::Earlier {
+            let values = key.map(Into::into).into_iter().chain([silent_ms]);
+            sql::execute(transaction, HEARD, values).await?;
+            return fill(transaction, key, checkpoint.number).await;
+        }
+        let values = [
+            stream.number.into(),
+            stream.stamp.into(),
+            json!(stream.patterns).to_string().into(),
+            checkpoint.retention_s.into(),
+            silent_ms,
+            (news == News::Diverged).into(),
+        ];
+        let values = key.map(Into::into).into_iter().chain(values);
+        sql::execute(transaction, FOLLOW, values).await?;
+        match news {
+            News::Gap(first, last) => {
+                insert_gap(transaction, key, (first, last), self.missing_after).await
+            }
+            News::Diverged => forget_gaps_after(transaction, key, checkpoint.number).await,
+            News::Next | News::Earlier => Ok(()),
+        }
+    }
+
+    async fn compare(
+        &self,
+        transaction: &Transaction,
+        key: [&str; 3],
+        stream: &Stream,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), DbErr> {
+        let expected: Vec<&str> = stream.expected(checkpoint.number).collect();
+        let is_expected = |key: &str| expected.iter().any(|pattern| topic::matches(pattern, key));
+        let of_types = checkpoint.published.iter();
+        let rows = of_types
+            .filter(|of_type| is_expected(&of_type.routing_key))
+            .flat_map(|of_type| {
+                let ids = of_type.ids().unwrap_or_default().into_iter();
+                ids.map(|id| {
+                    let columns = [
+                        ("event_id", json!(id.to_string())),
+                        ("event_type", json!(of_type.event_type)),
+                        ("routing_key", json!(of_type.routing_key)),
+                    ];
+                    let columns = columns.map(|(name, value)| (name.to_owned(), value));
+                    columns.into_iter().collect()
+                })
+            });
+        let rows: Vec<serde_json::Map<_, _>> = rows.collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let values = [
+            checkpoint.number.into(),
+            millis(self.missing_after).into(),
+            sql::list(rows),
+        ];
+        let values = key.map(Into::into).into_iter().chain(values);
+        if sql::execute(transaction, COMPARE, values).await? > 0 {
+            transaction.wake_on_commit(SIGNAL);
+        }
+        Ok(())
+    }
+
+    /// Whether the inbox may have forgotten an event that it lists.
+    fn may_have_forgotten(&self, checkpoint: &Checkpoint, now_ms: i64) -> bool {
+        let remembered = millis(self.inbox_retention.saturating_sub(MARGIN));
+        !checkpoint.published.is_empty()
+            && checkpoint.oldest_published_ms <= now_ms.saturating_sub(remembered)
+    }
+}
+
+async fn lock(transaction: &Transaction, key: [&str; 3]) -> Result<(Stream, i64), DbErr> {
+    let values = || key.map(Value::from);
+    let mut row = sql::query_one(transaction, LOCK, values()).await?;
+    if row.is_none() {
+        sql::execute(transaction, MAKE, values()).await?;
+        row = sql::query_one(transaction, LOCK, values()).await?;
+    }
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("a checkpoint's stream".to_owned()))?;
+    let patterns: String = row.try_get("", "patterns")?;
+    let patterns: BTreeMap<String, i64> =
+        serde_json::from_str(&patterns).map_err(|error| DbErr::Type(error.to_string()))?;
+    let stream = Stream {
+        number: row.try_get("", "number")?,
+        stamp: row.try_get("", "stamp")?,
+        patterns,
+    };
+    Ok((stream, row.try_get("", "now_ms")?))
+}
+
+/// Takes a number out of the gap in which it lies, if it does.
+pub(super) async fn fill(
+    transaction: &Transaction,
+    key: [&str; 3],
+    number: i64,
+) -> Result<(), DbErr> {
+    let deleting = "
+        DELETE FROM angarium_checkpoint_gap
+        WHERE consumer = $1 AND source = $2 AND exchange = $3 AND first_number <= $4 AND last_number >= $4
+        RETURNING first_number, last_number, {ms seen_at} AS seen_ms, {ms due_at} AS due_ms";
+    let values = key.map(Value::from).into_iter().chain([number.into()]);
+    let Some(gap) = sql::query_one(transaction, deleting, values).await? else {
+        return Ok(());
+    };
+    let bounds = (
+        gap.try_get("", "first_number")?,
+        gap.try_get("", "last_number")?,
+    );
+    for (first, last) in filled(bounds, number) {
+        let inserting = "
+            INSERT INTO angarium_checkpoint_gap (consumer, source, exchange, first_number, last_number, seen_at, due_at)
+            VALUES ($1, $2, $3, $4, $5, {time of $6}, {time of $7})";
+        let times = ["seen_ms", "due_ms"].map(|column| gap.try_get::<i64>("", column));
+        let [seen_ms, due_ms] = times;
+        let part = [first.into(), last.into(), seen_ms?.into(), due_ms?.into()];
+        let values = key.map(Value::from).into_iter().chain(part);
+        sql::execute(transaction, inserting, values).await?;
+    }
+    Ok(())
+}
+
+async fn insert_gap(
+    transaction: &Transaction,
+    key: [&str; 3],
+    (first, last): (i64, i64),
+    shown_after: Duration,
+) -> Result<(), DbErr> {
+    let inserting = "
+        INSERT INTO angarium_checkpoint_gap (consumer, source, exchange, first_number, last_number, seen_at, due_at)
+        VALUES ($1, $2, $3, $4, $5, {time}, {time + $6})
+        ON CONFLICT (consumer, source, exchange, first_number) DO UPDATE SET last_number = excluded.last_number";
+    let gap = [first.into(), last.into(), millis(shown_after).into()];
+    let values = key.map(Value::from).into_iter().chain(gap);
+    sql::execute(transaction, inserting, values).await?;
+    Ok(())
+}
+
+/// The producer has lost those numbers itself.
+async fn forget_gaps_after(
+    transaction: &Transaction,
+    key: [&str; 3],
+    number: i64,
+) -> Result<(), DbErr> {
+    let forgetting = "
+        DELETE FROM angarium_checkpoint_gap
+        WHERE consumer = $1 AND source = $2 AND exchange = $3 AND first_number > $4";
+    let values = key.map(Value::from).into_iter().chain([number.into()]);
+    sql::execute(transaction, forgetting, values).await?;
+    Ok(())
+}
+
+fn report([consumer, producer, exchange]: [&str; 3], number: i64, news: News) {
+    match news {
+        News::Next | News::Earlier => {
+            tracing::debug!(
+                consumer,
+                producer,
+                exchange,
+                checkpoint = number,
+                "checkpoint"
+            );
+        }
+        // It is an error once the time has passed in which they may still come.
+        News::Gap(first, last) => tracing::warn!(
+            consumer,
+            producer,
+            exchange,
+            first,
+            last,
+            "checkpoints have not come, or come later"
+        ),
+        News::Diverged => tracing::error!(
+            consumer,
+            producer,
+            exchange,
+            checkpoint = number,
+            "the producer counts its checkpoints anew: its database was restored, and events that it has published are lost to it"
+        ),
+    }
+}

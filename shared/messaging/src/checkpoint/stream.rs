@@ -1,0 +1,166 @@
+//! What the number of a checkpoint means for a consumer, given those that it has received. Pure.
+//!
+//! Guarantee: after any loss, repetition or overtaking the gaps are exactly the numbers that lie between the first and the last one
+//! and have not come. Events are expected only where the binding was certainly there before they were published: the checkpoint
+//! with which a binding begins came through it, and the next one may list events from before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How far a consumer is with the checkpoints of one producer and exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stream {
+    /// The last number. Zero: none has come.
+    pub(crate) number: i64,
+    pub(crate) stamp: i64,
+    /// From which number on the events of each binding are expected.
+    pub(crate) patterns: BTreeMap<String, i64>,
+}
+
+/// What a checkpoint is to its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It is the first one, or the next one.
+    Next,
+    /// Those from the first to the last of these numbers have not come.
+    Gap(i64, i64),
+    /// An earlier one, which fills a gap or comes again.
+    Earlier,
+    /// The producer counts anew from an earlier number: it has lost later ones with its database.
+    Diverged,
+}
+
+/// So many checkpoints after the first one that came through a binding, its events are expected.
+const CERTAIN: i64 = 2;
+
+impl Stream {
+    /// Follows a checkpoint, as a consumer with these bindings.
+    pub(crate) fn follow(&mut self, number: i64, stamp: i64, bindings: &BTreeSet<&str>) -> News {
+        let news = match number - self.number {
+            _ if self.number == 0 => News::Next,
+            1 => News::Next,
+            2.. => News::Gap(self.number + 1, number - 1),
+            _ if stamp > self.stamp => News::Diverged,
+            _ => News::Earlier,
+        };
+        if news == News::Earlier {
+            return news;
+        }
+        (self.number, self.stamp) = (number, stamp);
+        // A binding that this release does not have may be gone when a later one has it again.
+        self.patterns
+            .retain(|pattern, _| bindings.contains(pattern.as_str()));
+        for binding in bindings {
+            let from = self.patterns.entry((*binding).to_owned());
+            let from = from.or_insert(number + CERTAIN);
+            if news == News::Diverged {
+                *from = number.min(*from);
+            }
+        }
+        news
+    }
+
+    /// The bindings with events that are expected in the checkpoint with this number.
+    pub(crate) fn expected(&self, number: i64) -> impl Iterator<Item = &str> {
+        let expected = self
+            .patterns
+            .iter()
+            .filter(move |(_, from)| **from <= number);
+        expected.map(|(pattern, _)| pattern.as_str())
+    }
+}
+
+/// What is left of a gap once `number`, which lies in it, has come.
+pub(crate) fn filled((first, last): (i64, i64), number: i64) -> Vec<(i64, i64)> {
+    let parts = [(first, number - 1), (number + 1, last)];
+    parts
+        .into_iter()
+        .filter(|(first, last)| first <= last)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const USERS: &str = "user.#";
+    const ORDERS: &str = "order.placed";
+
+    fn bindings() -> BTreeSet<&'static str> {
+        BTreeSet::from([USERS])
+    }
+
+    fn following(numbers: &[i64]) -> (Stream, Vec<News>) {
+        let mut stream = Stream::default();
+        let news = numbers.iter();
+        let news = news.map(|number| stream.follow(*number, 100 + number, &bindings()));
+        let news = news.collect();
+        (stream, news)
+    }
+
+    #[test]
+    fn a_new_consumer_expects_nothing_from_before_its_binding() {
+        let (stream, news) = following(&[7, 8]);
+        assert_eq!(news, [News::Next, News::Next]);
+        let expected = |number| stream.expected(number).collect::<Vec<_>>();
+        assert_eq!(expected(8), [""; 0]);
+        assert_eq!(expected(9), [USERS]);
+    }
+
+    #[test]
+    fn a_binding_that_is_new_or_comes_back_begins_later() {
+        let (mut stream, _) = following(&[1, 2, 3]);
+        let both = BTreeSet::from([USERS, ORDERS]);
+        stream.follow(4, 104, &both);
+        assert_eq!(stream.expected(5).collect::<Vec<_>>(), [USERS]);
+        assert_eq!(stream.expected(6).count(), 2);
+        stream.follow(5, 105, &bindings());
+        stream.follow(6, 106, &both);
+        assert_eq!(stream.expected(7).collect::<Vec<_>>(), [USERS]);
+    }
+
+    #[test]
+    fn a_number_with_a_later_stamp_is_another_checkpoint() {
+        let (mut stream, _) = following(&[1, 2, 3, 4, 5]);
+        assert_eq!(stream.follow(4, 104, &bindings()), News::Earlier);
+        assert_eq!(stream.follow(4, 900, &bindings()), News::Diverged);
+        assert_eq!(stream.follow(5, 901, &bindings()), News::Next);
+        assert_eq!(stream.expected(4).count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn the_gaps_are_what_has_not_come(
+            lost in proptest::collection::btree_set(1_i64..40, 0..20),
+            order in Just((1_i64..40).collect::<Vec<_>>()).prop_shuffle(),
+            repeated in proptest::collection::vec(1_i64..40, 0..10),
+            early in 0_usize..39,
+        ) {
+            // Mostly in order, as a queue has them; then some late ones, and some again.
+            let mut numbers: Vec<i64> = order;
+            numbers[..early].sort_unstable();
+            numbers.extend(repeated);
+            numbers.retain(|number| !lost.contains(number));
+            let mut stream = Stream::default();
+            let mut gaps: BTreeSet<(i64, i64)> = BTreeSet::new();
+            for number in &numbers {
+                let news = stream.follow(*number, *number, &bindings());
+                prop_assert_ne!(news, News::Diverged);
+                if let News::Gap(first, last) = news {
+                    gaps.insert((first, last));
+                }
+                let holds = |(first, last): &(i64, i64)| (*first..=*last).contains(number);
+                if let Some(gap) = gaps.iter().find(|gap| holds(gap)).copied() {
+                    gaps.remove(&gap);
+                    gaps.extend(filled(gap, *number));
+                }
+            }
+            let shown: BTreeSet<i64> = gaps.iter().flat_map(|(first, last)| *first..=*last).collect();
+            // What is below the first one that came was before this consumer.
+            let begin = numbers.first().copied().unwrap_or(1);
+            let missing = (begin..=stream.number).filter(|number| !numbers.contains(number));
+            prop_assert_eq!(shown, missing.collect());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Whether a consumer has every event, as far as checkpoints show: for its health and its gauges.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+use store::{Database, sql};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+
+/// No transaction raises this signal: producers fall silent by themselves.
+const SIGNAL: &str = "completeness";
+/// How often to look while something is missing.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// A time that lies further ahead was written by a clock that was ahead.
+const AHEAD_MS: i64 = 7 * 24 * 3_600_000;
+
+/// Whether something is missing, which a task finds out.
+pub(crate) struct Completeness {
+    consumer: String,
+    complete: watch::Sender<bool>,
+}
+
+/// What is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Incomplete {
+    pub(crate) missing: u64,
+    pub(crate) gaps: u64,
+    pub(crate) silent: u64,
+    pub(crate) diverged: u64,
+}
+
+fn is_due(column: &str) -> String {
+    format!("({column} <= {{time}} OR {column} > {{time + {AHEAD_MS}}})")
+}
+
+/// Asks how long until the consumer may not have everything.
+pub(super) fn question(consumer: &str) -> String {
+    let consumer = sql::text(consumer);
+    format!(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM angarium_missing WHERE consumer = {consumer} AND missing_since IS NOT NULL)
+                       OR EXISTS (SELECT 1 FROM angarium_checkpoint_gap WHERE consumer = {consumer} AND {})
+                       OR EXISTS (SELECT 1 FROM angarium_checkpoint_stream WHERE consumer = {consumer} AND diverged_at IS NOT NULL)
+                       OR EXISTS (SELECT 1 FROM angarium_checkpoint_stream WHERE consumer = {consumer} AND {}) THEN 0
+                     ELSE (SELECT {{ms min(silent_at)}} - {{now}} FROM angarium_checkpoint_stream WHERE consumer = {consumer}) END",
+        is_due("due_at"),
+        is_due("silent_at")
+    )
+}
+
+impl Completeness {
+    pub(crate) fn new(consumer: &str) -> Self {
+        Self {
+            consumer: consumer.to_owned(),
+            complete: watch::Sender::new(true),
+        }
+    }
+
+    /// `false` while something is missing.
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.complete.subscribe()
+    }
+
+    /// Finds it out, until `stop`.
+    pub(crate) async fn run(&self, store: &Store, stop: &CancellationToken) {
+        let mut due = store.due(SIGNAL, question(&self.consumer));
+        while !stop.is_cancelled() {
+            let known = due.ask().await;
+            let pause = match known {
+                Ok(known) => {
+                    let complete = known != Some(Duration::ZERO);
+                    self.complete
+                        .send_if_modified(|sent| std::mem::replace(sent, complete) != complete);
+                    if complete { known } else { Some(INTERVAL) }
+                }
+                // Its own health names say that.
+                Err(_) => Some(INTERVAL),
+            };
+            let _ = stop.run_until_cancelled(due.sleep(pause)).await;
+        }
+    }
+}
+
+/// Counts what is missing in the database of a service, which has one consumer.
+pub(crate) async fn count(db: &Database) -> Result<Incomplete, DbErr> {
+    let counting = format!(
+        "SELECT (SELECT count(*) FROM angarium_missing WHERE missing_since IS NOT NULL) AS missing,
+                (SELECT cast(coalesce(sum(last_number - first_number + 1), 0) AS bigint) FROM angarium_checkpoint_gap WHERE {}) AS gaps,
+                (SELECT count(*) FROM angarium_checkpoint_stream WHERE {}) AS silent,
+                (SELECT count(*) FROM angarium_checkpoint_stream WHERE diverged_at IS NOT NULL) AS diverged",
+        is_due("due_at"),
+        is_due("silent_at")
+    );
+    let Some(row) = sql::query_one(db, &counting, []).await? else {
+        return Ok(Incomplete::default());
+    };
+    let number = |column| -> Result<u64, DbErr> {
+        let number: i64 = row.try_get("", column)?;
+        Ok(u64::try_from(number).unwrap_or(0))
+    };
+    Ok(Incomplete {
+        missing: number("missing")?,
+        gaps: number("gaps")?,
+        silent: number("silent")?,
+        diverged: number("diverged")?,
+    })
+}

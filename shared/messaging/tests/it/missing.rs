@@ -1,0 +1,320 @@
+//! An event that reaches another queue and not this one is missing here, and it is shown.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::Message;
+use messaging::transport::Topology;
+use messaging::{CheckpointPace, ConsumerConfig, RelayConfig, Subscriptions};
+use rstest::rstest;
+use testkit::{BrokerKind, Stack, StoreKind, eventually, eventually_is};
+
+use crate::effects::{each_on_its_own, in_order};
+use crate::events::{Changed, EXCHANGE, id};
+use crate::world::{World, consumer_config};
+
+mod by_hand;
+pub(crate) mod losing;
+mod seen;
+
+use losing::{Loses, Losing};
+
+/// So long an event may be on its way.
+const GRACE: Duration = Duration::from_millis(300);
+
+fn pace() -> CheckpointPace {
+    CheckpointPace {
+        busy: Duration::from_millis(20),
+        idle: Duration::from_millis(40),
+        most: 3,
+    }
+}
+
+pub(crate) fn relay() -> RelayConfig {
+    RelayConfig {
+        checkpoints: Some((vec![EXCHANGE.to_owned()], pace())),
+        ..RelayConfig::new("test")
+    }
+}
+
+pub(crate) fn consumer() -> ConsumerConfig {
+    ConsumerConfig {
+        missing_after: GRACE,
+        ..consumer_config()
+    }
+}
+
+/// A producer by way of a transport that loses what a test says, and a consumer of it.
+pub(crate) async fn losing(world: &mut World, subscriptions: fn() -> Subscriptions) -> Arc<Losing> {
+    let transport = Losing::new(world.transport(&subscriptions()));
+    world.run_relay_as(transport.clone(), relay());
+    world.run_consumer_as(subscriptions(), consumer());
+    world.expects().await;
+    transport
+}
+
+impl World {
+    /// The last number of the stream, and the one from which on events are expected.
+    pub(crate) async fn stream(&self) -> Option<(i64, i64)> {
+        let reading = "SELECT number, patterns FROM angarium_checkpoint_stream";
+        let rows = self.rows(reading, []).await;
+        let row = rows.first()?;
+        let patterns: String = row.try_get("", "patterns").unwrap();
+        let from = serde_json::from_str::<std::collections::BTreeMap<String, i64>>(&patterns);
+        let from = from.unwrap().into_values().max().unwrap_or(0);
+        Some((row.try_get("", "number").unwrap(), from))
+    }
+
+    /// Waits until the consumer expects all that is published from now on.
+    pub(crate) async fn expects(&self) {
+        eventually("events are expected", async || match self.stream().await {
+            Some((number, from)) if number + 1 >= from => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+
+    /// Waits until the consumer has compared all that was published before.
+    async fn has_compared(&self, transport: &Losing) {
+        let last = transport.checkpoints().last().map_or(0, |last| last.number);
+        eventually("later checkpoints have come", async || {
+            match self.stream().await {
+                Some((number, _)) if number > last + 1 => Ok(()),
+                other => Err(other),
+            }
+        })
+        .await;
+    }
+
+    pub(crate) async fn missing(&self) -> BTreeSet<String> {
+        let reading = "SELECT {text event_id} AS event_id FROM angarium_missing WHERE missing_since IS NOT NULL";
+        let rows = self.rows(reading, []).await;
+        let id = |row: &sea_orm::QueryResult| row.try_get("", "event_id").unwrap();
+        rows.iter().map(id).collect()
+    }
+
+    /// Waits until exactly these are missing.
+    pub(crate) async fn lacks(&self, events: impl IntoIterator<Item = &Message>) {
+        let events: BTreeSet<String> = events.into_iter().map(id).collect();
+        eventually_is("these are missing", events, async || self.missing().await).await;
+    }
+
+    pub(crate) async fn gaps(&self) -> Vec<(i64, i64)> {
+        let reading =
+            "SELECT first_number, last_number FROM angarium_checkpoint_gap ORDER BY first_number";
+        let rows = self.rows(reading, []).await;
+        let gap = |row: &sea_orm::QueryResult| {
+            let first = row.try_get("", "first_number").unwrap();
+            (first, row.try_get("", "last_number").unwrap())
+        };
+        rows.iter().map(gap).collect()
+    }
+}
+
+/// Nothing comes after them, so no gap in the versions shows that they are lost.
+#[rstest]
+#[tokio::test]
+async fn a_lost_tail_is_missing_until_it_arrives(
+    #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
+    #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
+) {
+    let mut world = World::new(store, broker).await;
+    let transport = losing(&mut world, each_on_its_own).await;
+    let arrives = world.commit(&Changed::of("a"), 1).await;
+    world.becomes(&arrives.to_string(), "done").await;
+    transport.loses(Loses::Events);
+    for version in 2..=6 {
+        world.commit(&Changed::of("a"), version).await;
+    }
+    world.all_is_published().await;
+    transport.loses(Loses::Nothing);
+    let lost = transport.lost();
+    assert_eq!(lost.len(), 5);
+    world.lacks(&lost).await;
+
+    world.send(&each_on_its_own(), &lost[..4]).await;
+    world.lacks(&lost[4..]).await;
+    world.send(&each_on_its_own(), &lost[4..]).await;
+    world.lacks([]).await;
+    assert_eq!(world.versions("a").await.len(), 6);
+    assert_eq!(world.gaps().await, []);
+    world.stop().await;
+}
+
+/// What waits behind it has arrived, and is not missing.
+#[rstest]
+#[tokio::test]
+async fn a_lost_event_in_the_middle_is_missing_and_nothing_else(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut world, in_order).await;
+    world.commit(&Changed::of("a"), 1).await;
+    world.all_is_published().await;
+    transport.loses(Loses::Events);
+    world.commit(&Changed::of("a"), 2).await;
+    world.all_is_published().await;
+    transport.loses(Loses::Nothing);
+    let waits = world.commit(&Changed::of("a"), 3).await;
+    let lost = transport.lost();
+    world.becomes(&waits.to_string(), "waiting").await;
+    world.lacks(&lost).await;
+    world.send(&in_order(), &lost).await;
+    world.becomes(&waits.to_string(), "done").await;
+    world.lacks([]).await;
+    assert_eq!(world.versions("a").await, [1, 2, 3]);
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_lost_checkpoint_is_a_gap_until_it_arrives_and_is_compared(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut world, each_on_its_own).await;
+    transport.loses(Loses::Everything);
+    let event = world.commit(&Changed::of("a"), 1).await.to_string();
+    eventually("its checkpoint is lost as well", async || {
+        let listing = transport.checkpoints().into_iter();
+        let mut listing = listing.filter(|checkpoint| !checkpoint.published.is_empty());
+        listing.next().map(|_| ()).ok_or("not yet")
+    })
+    .await;
+    transport.loses(Loses::Nothing);
+    let (lost, checkpoints): (Vec<_>, Vec<_>) = transport
+        .lost()
+        .into_iter()
+        .partition(|message| !losing::is_checkpoint(message));
+    assert_eq!(lost.iter().map(id).collect::<Vec<_>>(), [event]);
+    let numbers: Vec<i64> = checkpoints.iter().filter_map(event::sequence).collect();
+    let gap = (*numbers.first().unwrap(), *numbers.last().unwrap());
+    eventually_is("there is a gap", vec![gap], async || world.gaps().await).await;
+    assert_eq!(world.missing().await, BTreeSet::new());
+
+    // In any order; and one comes twice.
+    let again = checkpoints.iter().rev().chain(checkpoints.first());
+    world.send(&each_on_its_own(), again).await;
+    eventually_is("the gap is filled", vec![], async || world.gaps().await).await;
+    world.lacks(&lost).await;
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_new_consumer_misses_nothing_from_before_its_start(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    // Without a queue of its own: that of another consumer takes the events.
+    let producer = world.broker.transport(Topology::publishing([EXCHANGE]));
+    let transport = Losing::new(producer);
+    transport.loses(Loses::Events);
+    world.run_relay_as(transport.clone(), relay());
+    for version in 1..=20 {
+        world.commit(&Changed::of("a"), version).await;
+    }
+    world.run_consumer_as(each_on_its_own(), consumer());
+    world.all_is_published().await;
+    let before = transport.lost();
+    world.has_compared(&transport).await;
+    let after = world.commit(&Changed::of("a"), 21).await.to_string();
+    eventually("what is lost later is missing", async || {
+        let missing = world.missing().await;
+        missing.contains(&after).then_some(()).ok_or(missing)
+    })
+    .await;
+    // The consumer began in between, so it may expect some of those that were published after its first checkpoint.
+    let missing = world.missing().await;
+    assert!(!missing.contains(&id(&before[0])), "{missing:?}");
+    world.stop().await;
+}
+
+/// The one that has taken a checkpoint is killed; the producer and the consumer start again in between.
+#[rstest]
+#[tokio::test]
+async fn restarts_lose_no_checkpoint(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut world, each_on_its_own).await;
+    world.stop().await;
+
+    transport.loses(Loses::Events);
+    world.run_relay_as(transport.clone(), relay());
+    let first = world.commit(&Changed::of("a"), 1).await.to_string();
+    world.all_is_published().await;
+    world.abort().await;
+    transport.loses(Loses::Nothing);
+    world.run_relay_as(transport.clone(), relay());
+    let second = world.commit(&Changed::of("a"), 2).await.to_string();
+    world.run_consumer_as(each_on_its_own(), consumer());
+    world.becomes(&second, "done").await;
+    let lost = transport.lost();
+    assert_eq!(lost.iter().map(id).collect::<Vec<_>>(), [first]);
+    world.lacks(&lost).await;
+    assert_eq!(world.gaps().await, []);
+    world.stop().await;
+}
+
+/// Its events say that there are checkpoints: a queue that was never bound for them does not look complete.
+#[rstest]
+#[tokio::test]
+async fn checkpoints_that_never_come_are_expected(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let transport = Losing::new(world.transport(&each_on_its_own()));
+    transport.loses(Loses::Checkpoints);
+    world.run_relay_as(transport.clone(), relay());
+    world.run_consumer_as(each_on_its_own(), consumer());
+    world.commit(&Changed::of("a"), 1).await;
+    let seen = async || world.stream().await;
+    eventually_is("they are expected", Some((0, 0)), seen).await;
+    transport.loses(Loses::Nothing);
+    world.expects().await;
+    assert_eq!(world.gaps().await, []);
+    world.stop().await;
+}
+
+/// Every event is listed once, under dense numbers, and with two consumers nothing seems to be missing.
+#[rstest]
+#[tokio::test]
+async fn replicas_share_one_line_of_numbers(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut world, each_on_its_own).await;
+    world.run_relay_as(transport.clone(), relay());
+    world.run_consumer_as(each_on_its_own(), consumer());
+    let mut events = BTreeSet::new();
+    for account in 0..60 {
+        events.insert(world.commit(&Changed::of(&account.to_string()), 1).await);
+    }
+    world.all_is_published().await;
+    eventually("all are listed", async || {
+        let checkpoints = transport.checkpoints();
+        let listed = checkpoints.iter().flat_map(|one| &one.published);
+        let listed: Vec<_> = listed.flat_map(|of_type| of_type.ids().unwrap()).collect();
+        (listed.iter().copied().collect::<BTreeSet<_>>() == events)
+            .then_some(())
+            .ok_or(listed.len())
+    })
+    .await;
+    world.has_compared(&transport).await;
+    let numbers: BTreeSet<i64> = transport
+        .checkpoints()
+        .iter()
+        .map(|one| one.number)
+        .collect();
+    let last = *numbers.last().unwrap();
+    assert_eq!(numbers, (1..=last).collect());
+    assert!(transport.checkpoints().iter().all(|one| {
+        let listed = one.published.iter().map(|of_type| of_type.event_ids.len());
+        listed.sum::<usize>() <= usize::from(pace().most)
+    }));
+    // Longer than an event may be on its way.
+    tokio::time::sleep(2 * GRACE).await;
+    assert_eq!(world.missing().await, BTreeSet::new());
+    eventually_is("no gap is left", vec![], async || world.gaps().await).await;
+    world.stop().await;
+}

@@ -1,0 +1,263 @@
+//! `angarium.ops.v1.OpsService`: what an operator asks of any service. Each service has it from here.
+//!
+//! Guarantee: all of it is for operators. What changes something leaves a record with the operator's id and reason.
+
+use contracts::Validate as _;
+use contracts::ops::v1::ops_service_server::{OpsService, OpsServiceServer};
+use contracts::ops::v1::{
+    HandOverRequest, HandOverResponse, ListCheckpointsRequest, ListCheckpointsResponse,
+    ListGapsRequest, ListGapsResponse, ListMissingEventsRequest, ListMissingEventsResponse,
+    ListStoredEventsRequest, ListStoredEventsResponse, SkipGapRequest, SkipGapResponse,
+};
+use messaging::repair::{By, History, Page, Repair, Selection, write_checkpoint};
+use runtime::auth::{Access, Rules, caller};
+use runtime::status::{self, Violations};
+use sea_orm::DbErr;
+use tonic::{Request, Response, Status};
+
+use crate::time;
+
+mod convert;
+
+/// Who may call what of what every service serves.
+pub const RULES: Rules = &[
+    (
+        "angarium.ops.v1.OpsService/ListStoredEvents",
+        Access::Operator,
+    ),
+    (
+        "angarium.ops.v1.OpsService/ListCheckpoints",
+        Access::Operator,
+    ),
+    (
+        "angarium.ops.v1.OpsService/ListMissingEvents",
+        Access::Operator,
+    ),
+    ("angarium.ops.v1.OpsService/ListGaps", Access::Operator),
+    ("angarium.ops.v1.OpsService/HandOver", Access::Operator),
+    ("angarium.ops.v1.OpsService/SkipGap", Access::Operator),
+];
+
+/// The most events of a page: as many of the largest fit into a response.
+const EVENTS: u16 = 50;
+const MISSING: u16 = 1000;
+const GAPS: u16 = 1000;
+const CHECKPOINTS: i64 = 20;
+
+/// The service of one service's database.
+pub(crate) struct Ops {
+    history: History,
+    repair: Repair,
+}
+
+impl Ops {
+    pub(crate) fn server(history: History, repair: Repair) -> OpsServiceServer<Self> {
+        OpsServiceServer::new(Self { history, repair })
+    }
+}
+
+#[tonic::async_trait]
+impl OpsService for Ops {
+    async fn list_stored_events(
+        &self,
+        request: Request<ListStoredEventsRequest>,
+    ) -> Result<Response<ListStoredEventsResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let selection = selection(&request, &mut violations);
+        violations.into_result()?;
+        let limit = size(request.page_size, EVENTS, EVENTS);
+        let page = self.history.page(&selection, request.after_position, limit);
+        let Page { events, next } = page.await.map_err(database)?;
+        Ok(Response::new(ListStoredEventsResponse {
+            events: events.iter().filter_map(convert::stored_event).collect(),
+            next_position: next.unwrap_or(0),
+        }))
+    }
+
+    async fn list_checkpoints(
+        &self,
+        request: Request<ListCheckpointsRequest>,
+    ) -> Result<Response<ListCheckpointsResponse>, Status> {
+        let request = request.into_inner();
+        Violations::of(request.violations()).into_result()?;
+        let first = request.first_number;
+        let last = request
+            .last_number
+            .min(first.saturating_add(CHECKPOINTS - 1));
+        let checkpoints = self
+            .history
+            .checkpoints(&request.exchange, first, last)
+            .await;
+        let checkpoints = checkpoints.map_err(database)?;
+        Ok(Response::new(ListCheckpointsResponse {
+            checkpoints: checkpoints.iter().map(write_checkpoint).collect(),
+            next_number: if last < request.last_number {
+                last + 1
+            } else {
+                0
+            },
+        }))
+    }
+
+    async fn list_missing_events(
+        &self,
+        request: Request<ListMissingEventsRequest>,
+    ) -> Result<Response<ListMissingEventsResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let after = match request.after_event_id.as_str() {
+            "" => None,
+            named => Some(violations.uuid("after_event_id", named)),
+        };
+        violations.into_result()?;
+        let limit = size(request.page_size, EVENTS, MISSING);
+        let missing = self.repair.missing(after, limit).await.map_err(database)?;
+        Ok(Response::new(ListMissingEventsResponse {
+            events: missing.into_iter().map(convert::missing).collect(),
+        }))
+    }
+
+    async fn list_gaps(
+        &self,
+        _: Request<ListGapsRequest>,
+    ) -> Result<Response<ListGapsResponse>, Status> {
+        let checkpoints = self.repair.checkpoint_gaps(GAPS).await.map_err(database)?;
+        let versions = self
+            .repair
+            .version_gaps(None, GAPS)
+            .await
+            .map_err(database)?;
+        Ok(Response::new(ListGapsResponse {
+            checkpoint_gaps: checkpoints
+                .into_iter()
+                .map(convert::checkpoint_gap)
+                .collect(),
+            version_gaps: versions.into_iter().map(convert::version_gap).collect(),
+        }))
+    }
+
+    async fn hand_over(
+        &self,
+        request: Request<HandOverRequest>,
+    ) -> Result<Response<HandOverResponse>, Status> {
+        let actor = caller(&request)?.user_id.to_string();
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        if !request.checkpoints.is_empty() && request.source.is_empty() {
+            violations.add("source", "names the producer of the checkpoints");
+        }
+        let events = convert::events(request.events, &mut violations);
+        let checkpoints = convert::checkpoints(&request.checkpoints, &mut violations);
+        violations.into_result()?;
+        let by = By {
+            actor,
+            reason: request.reason,
+        };
+        let handed = self.repair.hand_over(&events, &by, request.dry_run).await;
+        let handed = handed.map_err(database)?;
+        if !request.dry_run {
+            for checkpoint in &checkpoints {
+                let followed = self.repair.follow(&request.source, checkpoint).await;
+                followed.map_err(database)?;
+            }
+        }
+        Ok(Response::new(convert::handed(handed)))
+    }
+
+    async fn skip_gap(
+        &self,
+        request: Request<SkipGapRequest>,
+    ) -> Result<Response<SkipGapResponse>, Status> {
+        let actor = caller(&request)?.user_id.to_string();
+        let request = request.into_inner();
+        let mut violations = Violations::of(request.violations());
+        let event_id = match request.event_id.as_str() {
+            "" => None,
+            named => Some(violations.uuid("event_id", named)),
+        };
+        let named = [
+            !request.aggregate_id.is_empty(),
+            request.first_number > 0,
+            event_id.is_some(),
+            !request.diverged_source.is_empty(),
+        ];
+        if named.iter().filter(|named| **named).count() != 1 {
+            violations.add(
+                "aggregate_id",
+                "exactly one of aggregate_id, first_number, event_id and diverged_source is set",
+            );
+        }
+        violations.into_result()?;
+        let by = By {
+            actor,
+            reason: request.reason,
+        };
+        let skipped = match named {
+            [true, ..] => {
+                let (kind, id) = (&request.aggregate_type, &request.aggregate_id);
+                self.repair.skip_versions(kind, id, &by).await
+            }
+            [_, true, ..] => {
+                let (source, exchange) = (&request.source, &request.exchange);
+                let first = request.first_number;
+                self.repair
+                    .skip_checkpoints(source, exchange, first, &by)
+                    .await
+            }
+            [_, _, true, _] => {
+                self.repair
+                    .skip_event(event_id.unwrap_or_default(), &by)
+                    .await
+            }
+            _ => {
+                self.repair
+                    .accept_divergence(&request.diverged_source, &by)
+                    .await
+            }
+        };
+        if skipped.map_err(database)? {
+            return Ok(Response::new(SkipGapResponse {}));
+        }
+        Err(status::not_found(
+            "GAP_NOT_FOUND",
+            "angarium.ops.v1.Gap",
+            "",
+            "there is no such gap, or it is filled by now; ListGaps and ListMissingEvents show those that are there",
+        ))
+    }
+}
+
+fn selection(request: &ListStoredEventsRequest, violations: &mut Violations) -> Selection {
+    let named = [
+        request.checkpoint_number > 0,
+        !request.aggregate_id.is_empty(),
+        request.published_after.is_some(),
+    ];
+    if named.iter().filter(|named| **named).count() != 1 {
+        let what = "exactly one of checkpoint_number, aggregate_id and published_after is set";
+        violations.add("checkpoint_number", what);
+    }
+    match named {
+        [true, ..] => Selection::Checkpoint(request.checkpoint_number),
+        [_, true, _] => Selection::Aggregate {
+            aggregate_type: request.aggregate_type.clone(),
+            aggregate_id: request.aggregate_id.clone(),
+            from: request.from_version,
+        },
+        _ => Selection::Since(time::unix_ms(request.published_after)),
+    }
+}
+
+fn size(asked: i32, default: u16, most: u16) -> u16 {
+    match u16::try_from(asked) {
+        Ok(0) | Err(_) if asked <= 0 => default,
+        Ok(asked) => asked.min(most),
+        Err(_) => most,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn database(error: DbErr) -> Status {
+    status::database(&error)
+}
