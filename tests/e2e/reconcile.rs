@@ -1,7 +1,7 @@
 //! `angarium reconcile` on the running system: what the queue of one consumer has not delivered has its effect there, once.
 
 use angarium::reconcile::command::Reconcile;
-use angarium::reconcile::reconcile;
+use angarium::reconcile::{Report, reconcile};
 use contracts::Event as _;
 use contracts::order::v1::GetUserViewRequest;
 use contracts::user::v1::UserUpdated;
@@ -95,10 +95,7 @@ async fn what_no_queue_has_delivered_is_handed_over_once(
     let mut handed = 0;
     eventually("both consumers got it", async || {
         let reports = reconcile(&all, |_| ()).await.unwrap();
-        assert!(
-            reports.iter().all(|report| report.is_complete()),
-            "{reports:?}"
-        );
+        assert!(reports.iter().all(Report::is_complete), "{reports:?}");
         handed += reports.iter().map(|report| report.handed_over).sum::<u64>();
         (handed == 2).then_some(()).ok_or(reports)
     })

@@ -17,7 +17,7 @@ mod report;
 use command::Reconcile;
 use consumer::Consumer;
 use operator::Operator;
-use report::Report;
+pub use report::Report;
 
 /// Does what was asked, and says what has changed.
 ///

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use event::Published;
 use messaging::Store;
 use messaging::repair::{By, History, Repair, Selection};
 
@@ -62,7 +63,7 @@ impl Repaired {
                 .checkpoints(&gap.exchange, gap.first, gap.last)
                 .await?;
             let of_types = lost.iter().flat_map(|checkpoint| &checkpoint.published);
-            let ids = of_types.filter_map(|of_type| of_type.ids()).flatten();
+            let ids = of_types.filter_map(Published::ids).flatten();
             shown.extend(ids.map(|id| id.to_string()));
         }
         Ok(shown)
