@@ -12,8 +12,8 @@ const FOLDERS: [&str; 10] = [
 /// Files that tools download or generate.
 const GENERATED: [&str; 6] = ["target", "node_modules", ".venv", "gen", "dist", "secrets"];
 /// A few are the right word, such as the Unix account `nobody`.
-const MOST_LINES: usize = 175;
-const LONGEST_NAME: usize = 86;
+const MOST_LINES: usize = 60;
+const LONGEST_NAME: usize = 60;
 
 /// All text files below `folder`.
 fn texts(folder: &Path) -> Vec<(PathBuf, String)> {

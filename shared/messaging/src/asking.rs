@@ -1,7 +1,8 @@
-//! Requests something that this service lacks: it publishes an event again and again until the answer has come.
+//! Requests something that this service lacks: publishes an event repeatedly until the answer has arrived.
 //!
-//! Guarantees: it requests nothing while the broker is away or before the service's own queue can take the answer. A service
-//! that lacks nothing publishes nothing. Replicas may send requests at the same time, and the answering service must expect that.
+//! Guarantees: it requests nothing while the broker is unreachable or before the service's own queue can take the
+//! answer. A service that lacks nothing publishes nothing. Replicas may send requests at the same time, so the
+//! answering service must expect that.
 
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ use crate::store::Store;
 
 /// No transaction raises this signal: the worker sees the answer in the database.
 const SIGNAL: &str = "asking";
-/// The wait before the first request: when all services start together, most answers come without a request.
+/// The wait before the first request: if all services start together, most answers arrive without a request.
 const GRACE: Duration = Duration::from_secs(4);
-/// Between two requests.
+/// The pauses between requests.
 const PAUSES: Backoff = Backoff::doubling(Duration::from_secs(2), Duration::from_secs(60));
 
-/// Publishes the events of `request` while the answer is missing, until `stop`. `missing` is a query for [`Store::due`]: zero
-/// if the answer is missing, null if it is there. `connected` is [`Engine::connected`](crate::Engine::connected).
+/// Publishes the events of `request` while the answer is missing, until `stop`. `missing` is a query for
+/// [`Store::due`]: zero if the answer is missing, null if it is there. `connected` is
+/// [`Engine::connected`](crate::Engine::connected).
 pub async fn ask_until_answered<E: Event>(
     store: Store,
     mut connected: watch::Receiver<bool>,
@@ -48,7 +50,7 @@ pub async fn ask_until_answered<E: Event>(
     let _ = stop.run_until_cancelled(asking).await;
 }
 
-/// Asks until the answer is there, or the broker is away.
+/// Requests until the answer is there or the broker is unreachable.
 async fn ask<E: Event>(
     store: &Store,
     due: &mut Due,
@@ -86,7 +88,7 @@ async fn publish<E: Event>(store: &Store, request: &E) -> Result<(), DbErr> {
     transaction.commit().await?;
     tracing::info!(
         event.r#type = E::full_name(),
-        "asked for what this service lacks"
+        "requested what this service lacks"
     );
     Ok(())
 }

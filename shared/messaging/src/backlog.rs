@@ -1,10 +1,10 @@
-//! Back-pressure: when events have waited in the outbox for too long, or too many wait, commands are refused until they have gone.
+//! Back-pressure: commands are refused while too many events wait in the outbox, or the oldest one has waited too long.
 //!
-//! Every accepted event must be published some day; past a point it is better to refuse the caller than to grow a table. The
-//! budget limits the age of the oldest event that the broker has not taken, because outage and overload both raise this age. An
-//! event that no queue takes does not count, and neither do the events behind it: refusing commands would not help, and it
-//! stops its own aggregate only. An event that the broker refuses does count, because a full queue is back-pressure. The limit
-//! on the number counts all pending events.
+//! Every accepted event must be published; past a limit it is better to refuse callers than to grow a table. The budget
+//! limits the age of the oldest event that the broker has not taken, because both an outage and an overload raise it.
+//! An unroutable event does not count, nor do the events behind it: refusing commands would not help, and it blocks
+//! only its own aggregate. A refused event counts, because a full queue is back-pressure. The limit of the number
+//! counts all pending events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,23 +26,23 @@ pub(crate) struct Budget {
     pub(crate) pending: u32,
 }
 
-/// Why no commands are taken.
+/// Why commands are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OverBudget {
     /// The oldest event is older than the budget allows.
     #[error(
-        "events wait to be published for longer than OUTBOX_BUDGET allows; commands are taken again when they have gone"
+        "events wait to be published for longer than OUTBOX_BUDGET; commands are accepted again after they are published"
     )]
     Age,
     /// More events wait than the budget allows.
     #[error(
-        "more events wait to be published than OUTBOX_MAX_PENDING allows; commands are taken again when there are fewer"
+        "more events wait to be published than OUTBOX_MAX_PENDING; commands are accepted again when there are fewer"
     )]
     Pending,
 }
 
 impl OverBudget {
-    /// For clients: a reason in upper case.
+    /// The reason for clients, in upper case.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Age => "OUTBOX_OVER_BUDGET",
@@ -68,7 +68,7 @@ impl Backlog {
                 "the outbox is over its budget: commands are refused"
             ),
             (Some(_), None) => {
-                tracing::info!("the outbox is within its budget again: commands are taken");
+                tracing::info!("the outbox is within its budget again: commands are accepted");
             }
             _ => (),
         }

@@ -1,7 +1,8 @@
-//! Corrects times that lie further ahead than any code writes them. They remain when a clock was ahead or is set back.
+//! Corrects times that are further ahead than any code writes them. They remain after a clock was ahead or was set
+//! back.
 //!
-//! Guarantee: once the clock is right again, a lease or a wait for a retry lasts at most its normal length. Nothing waits for the
-//! time that the wrong clock has shown, and no time that a right clock has written changes.
+//! Guarantee: once the clock is correct, a lease or a retry delay lasts at most its normal length. Nothing waits for a
+//! time of the wrong clock, and times from a correct clock stay unchanged.
 
 use std::time::Duration;
 
@@ -12,42 +13,42 @@ use crate::retry::millis;
 use crate::store::Store;
 use store::sql;
 
-/// No transaction raises this signal: a clock that jumps raises none.
+/// No transaction raises this signal, because a clock jump does not.
 const SIGNAL: &str = "bounds";
-/// Rows that one statement corrects.
+/// Rows per statement.
 const BATCH: u32 = 1000;
 
-/// A column of points in time, and how far ahead they may lie.
+/// A column of times, and how far ahead they may be.
 #[derive(Clone, Debug)]
 pub struct Bound {
     /// The table.
     pub table: &'static str,
     /// The columns of its key.
     pub key: &'static str,
-    /// Its column, a time by the database's clock. The column needs an index that covers `rows`.
+    /// A time by the database's clock. The column needs an index that covers `rows`.
     pub column: &'static str,
-    /// How the column holds the time.
+    /// The column's format.
     pub form: TimeForm,
     /// The condition that selects the rows, as SQL.
     pub rows: String,
-    /// The longest time ahead that the code writes.
+    /// The furthest time ahead that the code writes.
     pub longest: Duration,
-    /// A time that lies further ahead is set to this long from now. For a column of leases this is their length, so that a
-    /// rightful holder has the time to notice.
+    /// A time further ahead is set to this long from now. For leases this is their length, so that a rightful holder
+    /// has time to notice.
     pub instead: Duration,
 }
 
-/// How a column holds a time.
+/// The format of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeForm {
-    /// As the engine's tables do: the word `{time}` of [`store::sql`].
+    /// As in the engine's tables: the word `{time}` of [`store::sql`].
     Native,
-    /// In Unix milliseconds, as services' tables do: the word `{now}`.
+    /// In Unix milliseconds, as in services' tables: the word `{now}`.
     Milliseconds,
 }
 
 impl TimeForm {
-    /// The time in so many milliseconds, as SQL.
+    /// The time in `ms` milliseconds, as SQL.
     fn ahead(self, ms: i64) -> String {
         match self {
             Self::Native => format!("{{time + {ms}}}"),
@@ -57,7 +58,7 @@ impl TimeForm {
 }
 
 impl Bound {
-    /// Finds and corrects such times every few seconds, together with all other workers of `store`, until `stop`.
+    /// Finds and corrects such times every few seconds, with the shared poll of `store`, until `stop`.
     pub async fn keep(self, store: Store, stop: CancellationToken) {
         let Self {
             table,
@@ -72,7 +73,7 @@ impl Bound {
         let beyond = format!("{rows} AND {column} > {longest}");
         let any = format!("SELECT 1 FROM {table} WHERE {beyond}");
         let question = format!("SELECT CASE WHEN EXISTS ({any}) THEN cast(0 as bigint) END");
-        // In batches: a clock that is set back leaves as many as there are, and a statement has a time limit.
+        // In batches: a clock that is set back may affect all rows, and a statement has a time limit.
         let correcting = format!(
             "UPDATE {table} SET {column} = {instead}
              WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {beyond} LIMIT {BATCH})"
@@ -86,12 +87,12 @@ impl Bound {
                     table,
                     column,
                     rows,
-                    "corrected times that lay too far ahead: the clock was ahead or is set back"
+                    "corrected times that were too far ahead: the clock was ahead or was set back"
                 );
             }
             Ok::<_, DbErr>(rows > 0)
         };
-        let failed = |error| tracing::debug!(%error, table, "times cannot be corrected now");
+        let failed = |error| tracing::debug!(%error, table, "cannot correct times, retrying");
         store
             .due(SIGNAL, question)
             .work(&stop, correct, failed)

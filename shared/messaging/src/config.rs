@@ -1,7 +1,7 @@
-//! The sections of a service's configuration that belong to the engine: the broker, and how events are handled and kept.
+//! The engine's sections of a service's configuration: the broker, and how events are handled and stored.
 //!
-//! Values come in as text and are judged here, through a function that collects what is wrong, so that all mistakes are named
-//! at once and this crate needs to know nothing of how they are reported.
+//! Values arrive as text. Validation passes each mistake to a callback, so that all are reported together and this
+//! crate need not know how.
 
 mod tls;
 
@@ -21,15 +21,15 @@ pub use tls::BrokerTlsArgs;
 
 const EXPECTED_URL: &str = "amqp://user:password@host:5672/vhost, or amqps://";
 
-/// Flags and environment variables.
+/// Flags and variables of the broker.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BrokerArgs {
-    /// RabbitMQ, as `amqp://user:password@host:5672/vhost`, or `amqps://` for TLS. Also read from the file named in
-    /// AMQP_URL_FILE.
+    /// RabbitMQ, as `amqp://user:password@host:5672/vhost`, or `amqps://` for TLS; AMQP_URL_FILE names a file that
+    /// holds it
     #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL")]
     pub amqp_url: Option<String>,
 
-    /// Put before the name of every exchange and queue, so that several systems can share a vhost.
+    /// Prefix for the names of exchanges and queues, so that several systems can share a vhost
     #[arg(long, env = "AMQP_PREFIX", default_value = "", value_name = "TEXT")]
     pub amqp_prefix: String,
 
@@ -39,10 +39,10 @@ pub struct BrokerArgs {
 }
 
 impl BrokerArgs {
-    /// The clap ids of what may come from a file instead.
+    /// The clap ids of settings that may also come from a file.
     pub const SECRETS: &'static [&'static str] = &["amqp_url"];
 
-    /// As [`check`](Self::check), for a process that has no other transport.
+    /// As [`check`](Self::check), for a process without another transport.
     pub fn required(&self, problem: &mut dyn FnMut(&str, &str, &str)) -> Option<RabbitMqConfig> {
         if self.amqp_url.is_none() {
             problem("AMQP_URL", "", EXPECTED_URL);
@@ -51,8 +51,8 @@ impl BrokerArgs {
         self.check(problem)?
     }
 
-    /// Judges the values. `problem` is told the variable, what was given, and what is expected. The answer is `Some(None)`
-    /// where no broker was named: then only the embedded transport is left.
+    /// Validates. Calls `problem` with the variable, the value and the expectation. Returns `Some(None)` without a
+    /// broker: then only the embedded transport is possible.
     pub fn check(
         &self,
         problem: &mut dyn FnMut(&str, &str, &str),
@@ -89,19 +89,19 @@ impl BrokerArgs {
     }
 }
 
-/// Flags and environment variables of the engine.
+/// Flags and variables of event handling and storage.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Events")]
 pub struct EngineArgs {
-    /// Deliveries that may be unacknowledged at once
+    /// Maximum number of unacknowledged deliveries
     #[arg(long, env = "PREFETCH", default_value = "20", value_name = "N")]
     pub prefetch: String,
 
-    /// Attempts at an event before it is given up on
+    /// Attempts before an event becomes a dead letter
     #[arg(long, env = "RETRY_ATTEMPTS", default_value = "12", value_name = "N")]
     pub retry_attempts: String,
 
-    /// How long an event may go on failing before it is given up on
+    /// How long an event may fail before it becomes a dead letter
     #[arg(
         long,
         env = "RETRY_LONGEST_AGE",
@@ -110,11 +110,11 @@ pub struct EngineArgs {
     )]
     pub retry_longest_age: String,
 
-    /// How long an event of a type that this release does not know waits for a process that knows it; then it is skipped
+    /// How long an event of an unknown type waits for a process that knows the type; then it is skipped
     #[arg(long, env = "UNKNOWN_WAIT", default_value = "1h", value_name = "TIME")]
     pub unknown_wait: String,
 
-    /// How long the oldest event may wait to be published before commands answer RESOURCE_EXHAUSTED
+    /// Maximum age of the oldest pending event; beyond it, commands answer RESOURCE_EXHAUSTED
     #[arg(
         long,
         env = "OUTBOX_BUDGET",
@@ -123,7 +123,7 @@ pub struct EngineArgs {
     )]
     pub outbox_budget: String,
 
-    /// How many events may wait to be published, also those that no queue takes, before commands answer RESOURCE_EXHAUSTED
+    /// Maximum number of pending events, unroutable ones included; beyond it, commands answer RESOURCE_EXHAUSTED
     #[arg(
         long,
         env = "OUTBOX_MAX_PENDING",
@@ -141,7 +141,7 @@ pub struct EngineArgs {
     )]
     pub outbox_retention: String,
 
-    /// How long handled events are remembered; longer than OUTBOX_RETENTION and RETRY_LONGEST_AGE together
+    /// How long handled events are remembered; must exceed OUTBOX_RETENTION and RETRY_LONGEST_AGE together
     #[arg(
         long,
         env = "INBOX_RETENTION",
@@ -150,7 +150,8 @@ pub struct EngineArgs {
     )]
     pub inbox_retention: String,
 
-    /// How long a dead letter waits for a decision before it is discarded, or `never`. A discarded event never has its effect
+    /// How long a dead letter waits for a decision before it is discarded, or `never`; a discarded event never has its
+    /// effect
     #[arg(
         long,
         env = "DEAD_LETTER_RETENTION",
@@ -159,7 +160,7 @@ pub struct EngineArgs {
     )]
     pub dead_letter_retention: String,
 
-    /// How long decisions about dead letters are kept: who, when and why; at least as long as INBOX_RETENTION
+    /// How long decisions about dead letters are kept (who, when, why); at least INBOX_RETENTION
     #[arg(
         long,
         env = "DECISION_RETENTION",
@@ -170,7 +171,7 @@ pub struct EngineArgs {
 }
 
 impl EngineArgs {
-    /// Judges the values, as [`BrokerArgs::check`] does.
+    /// Validates, as [`BrokerArgs::check`] does.
     pub fn check(&self, problem: &mut dyn FnMut(&str, &str, &str)) -> Option<EngineConfig> {
         let prefetch = number("PREFETCH", &self.prefetch, 1_u16, 10_000, problem);
         let attempts = number(
@@ -213,7 +214,7 @@ impl EngineArgs {
             problem(
                 "DECISION_RETENTION",
                 &self.decision_retention,
-                "at least INBOX_RETENTION: decisions outlive the rows that they are about",
+                "at least INBOX_RETENTION: decisions are kept longer than their rows",
             );
             return None;
         }
@@ -267,7 +268,7 @@ fn time(setting: &str, given: &str, problem: &mut dyn FnMut(&str, &str, &str)) -
         .ok()
         .filter(|time| !time.is_zero());
     if time.is_none() {
-        problem(setting, given, "a span of time such as 30s, 15min or 7days");
+        problem(setting, given, "a duration such as 30s, 15min or 7days");
     }
     time
 }
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_that_forgets_too_early_is_refused_with_the_settings_that_disagree() {
+    fn a_too_short_inbox_retention_is_refused_with_both_settings() {
         assert_eq!(problems(&args()), [""; 0]);
         let found = problems(&EngineArgs {
             inbox_retention: "8days".into(),

@@ -1,10 +1,10 @@
-//! Whether a service has its connections to the broker: for its health, which must not say so of what it does not know.
+//! Whether a service has all its connections to the broker, for its health.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// All connections of a service. Connected is who has every one of them.
+/// All connections of a service. The service is connected when each of them is up.
 pub(crate) struct Connections {
     shared: Arc<Shared>,
 }
@@ -14,13 +14,13 @@ struct Shared {
     all: watch::Sender<bool>,
 }
 
-/// One of the connections, whether it is there or not.
+/// One of the connections, up or not.
 #[derive(Clone)]
 pub(crate) struct Link {
     shared: Arc<Shared>,
 }
 
-/// A connection that is there, until this is dropped.
+/// Marks a connection as up, until it is dropped.
 pub(crate) struct Up {
     shared: Arc<Shared>,
 }
@@ -36,7 +36,7 @@ impl Connections {
         }
     }
 
-    /// One more that has to be there. It is not yet.
+    /// Adds a required connection, which is not up yet.
     pub(crate) fn link(&self) -> Link {
         self.shared.change(|missing| missing + 1);
         Link {
@@ -44,14 +44,14 @@ impl Connections {
         }
     }
 
-    /// Whether all of them are there.
+    /// Whether all of them are up.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.shared.all.subscribe()
     }
 }
 
 impl Link {
-    /// The connection is made.
+    /// Marks the connection as up.
     pub(crate) fn up(&self) -> Up {
         self.shared.change(|missing| missing - 1);
         Up {
@@ -67,13 +67,13 @@ impl Drop for Up {
 }
 
 impl Shared {
-    /// Counts and tells in one step, so that what is told last is what holds.
+    /// Counts and sends in one step, so that the last value is the current one.
     fn change(&self, count: impl FnOnce(usize) -> usize) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         *missing = count(*missing);
         let all = *missing == 0;
         self.all
-            .send_if_modified(|told| std::mem::replace(told, all) != all);
+            .send_if_modified(|state| std::mem::replace(state, all) != all);
     }
 }
 
@@ -85,16 +85,16 @@ mod tests {
     fn connected_is_who_has_every_connection() {
         let connections = Connections::new();
         let (publish, consume) = (connections.link(), connections.link());
-        let told = connections.watch();
+        let state = connections.watch();
         let publishing = publish.up();
-        assert!(!*told.borrow());
+        assert!(!*state.borrow());
         let consuming = consume.up();
-        assert!(*told.borrow());
+        assert!(*state.borrow());
         drop(publishing);
-        assert!(!*told.borrow());
+        assert!(!*state.borrow());
         let _again = publish.up();
-        assert!(*told.borrow());
+        assert!(*state.borrow());
         drop(consuming);
-        assert!(!*told.borrow());
+        assert!(!*state.borrow());
     }
 }

@@ -1,8 +1,9 @@
-//! Takes events from a service's queue to their effects, each exactly once.
+//! Brings the events of a service's queue to their effects, each exactly once.
 //!
-//! Deliveries are dealt to a few lanes by their aggregate: one aggregate's events stay in order, different ones go side by
-//! side. A lane takes what has arrived in one transaction, and one by one where that fails. A delivery is acknowledged after
-//! its transaction has committed; whatever has to wait is a row in the inbox by then, so nothing is ever put back.
+//! Deliveries are hashed to a few lanes by their aggregate: events of one aggregate stay in order, different aggregates
+//! run in parallel. A lane handles all waiting deliveries in one transaction, and one by one if that fails. A delivery
+//! is acknowledged after its transaction has committed. An event that must wait is an inbox row by then, so nothing is
+//! returned to the queue.
 
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ pub struct Consumer {
     pipeline: Arc<Pipeline>,
     config: ConsumerConfig,
     link: Link,
-    /// That of the dead letters.
+    /// The connection for dead letters.
     dead_letters: Link,
     producers: Option<Arc<Producers>>,
     complete: Completeness,
@@ -61,7 +62,7 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// A consumer that brings what comes from `transport` to the handlers in `subscriptions`.
+    /// A consumer that passes the deliveries of `transport` to the handlers in `subscriptions`.
     pub fn new(
         store: Store,
         transport: Arc<dyn Transport>,
@@ -99,13 +100,13 @@ impl Consumer {
         }
     }
 
-    /// Compares how long it remembers with what its producers say.
+    /// Compares its retention with that of its producers.
     pub(crate) fn comparing(mut self, producers: Arc<Producers>) -> Self {
         self.producers = Some(producers);
         self
     }
 
-    /// Tells `connections` whether it has its own.
+    /// Reports to `connections` whether it is connected.
     pub(crate) fn of(mut self, connections: &Connections) -> Self {
         self.link = connections.link();
         self.dead_letters = connections.link();
@@ -117,7 +118,7 @@ impl Consumer {
         self.complete.watch()
     }
 
-    /// Runs until `stop`, then finishes what it has begun. It does not fail: it reconnects.
+    /// Runs until `stop`, then finishes the work in progress. It does not fail: it reconnects.
     pub async fn run(self, stop: CancellationToken) {
         let retries = RetryWorker::new(
             self.store.clone(),
@@ -177,7 +178,7 @@ impl Consumer {
         let mut ended = self
             .deal_until_broken(&mut *receiver, &mut lanes, &mut done, stop)
             .await;
-        // What the lanes have is finished before anything is received anew, or one aggregate would be in two lanes.
+        // The lanes finish their work before a new connection receives; otherwise one aggregate could be in two lanes.
         lanes.close();
         while let Some(acks) = done.next().await {
             if ended.is_ok() {
@@ -198,7 +199,7 @@ impl Consumer {
         let mut narrow = true;
         loop {
             tokio::select! {
-                // Lanes end by themselves once they are told to stop: that is no break.
+                // Lanes end after the stop signal; that is no failure.
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 broken = lanes.broken() => return Err(broken),
@@ -209,7 +210,7 @@ impl Consumer {
                     if let Some(producers) = &self.producers {
                         producers.note(&delivery.message);
                     }
-                    // The first that nobody had before: whatever was returned is done.
+                    // The first delivery without `redelivered`: all returned ones are done.
                     if narrow && !delivery.redelivered {
                         narrow = false;
                         receiver.widen(self.config.prefetch).await?;
@@ -220,7 +221,7 @@ impl Consumer {
         }
     }
 
-    /// The lanes, and what comes out of them.
+    /// The lanes, and their results.
     fn lanes(&self, stop: &CancellationToken) -> (Lanes, Done) {
         let (settled, done) = Done::channel();
         let lane = || {

@@ -1,8 +1,9 @@
-//! What a consumer has given up on, for an operator: seen with its cause, replayed once the cause is mended, or discarded.
+//! The dead letters of a consumer, for operators: list with cause, replay after the fix, or discard.
 //!
-//! A decision changes the state of the event's row and nothing else. The consumer takes the row up like any other that is due, so
-//! a replay reaches this consumer only, keeps the event's id, and has its effect once; in order, it goes in its turn, and what
-//! waited behind it follows. Each decision is kept with who made it and why, for longer than the event's row (`record.rs`).
+//! A decision only changes the state of the event's row. The consumer handles the row like any other due one. So a
+//! replay reaches only this consumer, keeps the event's id, and has one effect; in order, it takes its turn, and
+//! waiting events follow. Each decision is recorded with actor and reason, for longer than the event's row
+//! (`record.rs`).
 
 use event::Message;
 use sea_orm::{DbErr, QueryResult};
@@ -18,35 +19,35 @@ pub(crate) mod record;
 
 pub use record::Decision;
 
-/// Rows a transaction, when many are replayed.
+/// Rows per transaction in a bulk replay.
 const BATCH: i64 = 200;
 
 /// An event that was given up on (*dead*), an event of an unknown type (*skipped*), or one that was discarded since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The event's id; for a message without one, the id that it was given here.
+    /// The event's id; for a message without one, the derived id.
     pub event_id: String,
     /// Whether it is *skipped* rather than *dead*.
     pub skipped: bool,
     /// Whether an operator, its age or the erasure of a user has decided that it never has its effect.
     pub discarded: bool,
-    /// The protobuf full name, where the message told one.
+    /// The protobuf full name, if the message has one.
     pub event_type: Option<String>,
-    /// The aggregate that it belongs to, where the message could be read.
+    /// Its aggregate, if the message could be decoded.
     pub aggregate_id: Option<String>,
     /// Its version.
     pub aggregate_version: Option<i64>,
-    /// The service that published it, as the message says.
+    /// The publishing service, as the message claims.
     pub source: Option<String>,
-    /// The correlation id of the call that led to it.
+    /// The correlation id of the call that caused it.
     pub correlation_id: Option<String>,
-    /// The trace that it belongs to.
+    /// Its trace.
     pub trace_id: Option<String>,
-    /// Why it was given up on.
+    /// Why it is dead.
     pub cause: Option<String>,
-    /// The same for all events of a type that were given up on for the same reason.
+    /// The same for all events of a type that failed for the same reason.
     pub fingerprint: Option<String>,
-    /// Failed attempts since it came, or since it was last replayed.
+    /// Failed attempts since its arrival or its last replay.
     pub attempts: i32,
     /// How often it was replayed.
     pub replays: i32,
@@ -56,9 +57,9 @@ pub struct DeadLetter {
     pub first_failed_at_ms: Option<i64>,
     /// When the last attempt failed.
     pub last_failed_at_ms: Option<i64>,
-    /// How many later events of its aggregate wait behind it.
+    /// How many later events of its aggregate wait for it.
     pub blocks: i64,
-    /// What arrived, to the byte. It may hold personal data.
+    /// The message as it arrived. It may contain personal data.
     pub message: Message,
 }
 
@@ -70,7 +71,7 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Those of `consumer`, which is the name of its queue, in the consuming service's own database.
+    /// Those of `consumer` (the name of its queue) in the consuming service's own database.
     pub fn new(store: Store, consumer: &str) -> Self {
         Self {
             store,
@@ -78,10 +79,10 @@ impl DeadLetters {
         }
     }
 
-    /// At most `limit` of them, oldest first, beginning after `after`.
+    /// At most `limit` of them, oldest first, after `after`.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn list(
         &self,
         after: Option<&DeadLetter>,
@@ -119,12 +120,12 @@ impl DeadLetters {
         row.as_ref().map(letter).transpose()
     }
 
-    /// Has it handled again, with all its attempts before it. `false` where no dead letter has this id.
+    /// Replays it, with all its attempts. `false` if no dead letter has this id.
     ///
-    /// One that came after its turn, or was skipped, is handled although later ones were: an operator has looked at it.
+    /// An event after its turn, or a skipped one, is handled although later ones were: an operator has decided it.
     ///
     /// # Errors
-    /// Where the database refuses or is away: then nothing has changed.
+    /// If the database refuses or is unavailable: then nothing has changed.
     pub async fn replay(&self, event_id: &str, actor: &str, reason: &str) -> Result<bool, DbErr> {
         let replaying = "
             UPDATE angarium_inbox
@@ -135,18 +136,19 @@ impl DeadLetters {
             .await
     }
 
-    /// Replays all of `event_type` (of every type without one) that are there now, and tells how many. What fails again meanwhile
-    /// is not replayed again.
+    /// Replays all current dead letters of `event_type` (without one, of every type), and returns their number. An
+    /// event that fails again meanwhile is not replayed again.
     ///
     /// # Errors
-    /// Where the database refuses or is away: some may be replayed by then.
+    /// If the database refuses or is unavailable: some may already be replayed.
     pub async fn replay_all(
         &self,
         event_type: Option<&str>,
         actor: &str,
         reason: &str,
     ) -> Result<u64, DbErr> {
-        // A time in the future was written while the clock was ahead, not by an event that came or was replayed meanwhile.
+        // A time in the future was written while the clock was ahead, not by an event that arrived or was replayed
+        // meanwhile.
         let now = sql::query_one(self.store.connection(), "SELECT {now} AS now_ms", []).await?;
         let begun_ms: i64 = now.map_or(Ok(0), |row| row.try_get("", "now_ms"))?;
         let mut replayed = 0;
@@ -176,11 +178,10 @@ impl DeadLetters {
         }
     }
 
-    /// Gives it up for good: it is passed over when its turn comes, and what waits behind it goes on. `false` where no dead
-    /// letter has this id.
+    /// Discards it: it is passed over in its turn, and waiting events follow. `false` if no dead letter has this id.
     ///
     /// # Errors
-    /// Where the database refuses or is away: then nothing has changed.
+    /// If the database refuses or is unavailable: then nothing has changed.
     pub async fn discard(&self, event_id: &str, actor: &str, reason: &str) -> Result<bool, DbErr> {
         let discarding = "
             UPDATE angarium_inbox SET state = 'discarded', due_at = {time}, settled_at = NULL
@@ -206,7 +207,7 @@ impl DeadLetters {
             return Ok(false);
         };
         let transaction = self.store.begin().await?;
-        // Before the row is changed, because what it says goes with the decision.
+        // Before the change, because the decision copies the row's cause.
         record::keep(
             &transaction,
             &self.consumer,
@@ -219,7 +220,7 @@ impl DeadLetters {
         let key = [self.consumer.as_str().into(), event_id.as_str().into()];
         let changed = sql::execute(&transaction, change, key).await?;
         if changed == 0 {
-            // There is none, or somebody else has decided in this moment.
+            // It does not exist, or another operator has just decided.
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -248,7 +249,7 @@ pub(crate) fn letters(states: &str) -> String {
     format!("{ANY_LETTER} AND state IN ({states})")
 }
 
-/// The id in the form in which it is stored. What is no UUID is the id of nothing.
+/// The id as it is stored. A text that is not a UUID is no id.
 fn id(text: &str) -> Option<String> {
     Uuid::parse_str(text).ok().map(|id| id.to_string())
 }

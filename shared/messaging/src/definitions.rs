@@ -1,8 +1,8 @@
-//! RabbitMQ's definitions: what an operator imports into a broker on which the services may not declare anything.
+//! RabbitMQ's definitions, for an operator to import into a broker on which the services may not declare anything.
 //!
-//! Derived from the services' topologies, as what they declare themselves on a plain broker is, so the two cannot differ. What
-//! a queue is told stands in a policy here, which an operator can change later, where a service puts it into arguments. Each
-//! account may do what its services need and nothing else.
+//! They are derived from the services' topologies, like the declarations of the services themselves, so the two cannot
+//! differ. Settings of a queue are in policies, which an operator can change later; a service would put them into
+//! arguments. Each account may do only what its services need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +18,13 @@ use crate::transport::{
 pub struct Account {
     /// The user's name, without the prefix.
     pub name: String,
-    /// In RabbitMQ's own form, for `rabbit_password_hashing_sha256`; empty for a user that cannot log in with a password.
+    /// RabbitMQ's hash for `rabbit_password_hashing_sha256`; empty for a user without password login.
     pub password_hash: String,
-    /// What the services need that log in as this user.
+    /// The topologies of the services that log in as this user.
     pub services: Vec<Topology>,
 }
 
-/// What RabbitMQ imports, as JSON. Equal input gives equal text.
+/// The definitions for RabbitMQ, as JSON. Equal input gives equal text.
 #[derive(Debug, Serialize)]
 pub struct Definitions {
     vhosts: Vec<Vhost>,
@@ -37,8 +37,8 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// All that `accounts` need in `vhost`, with `prefix` before every name, the users' included: several systems in one vhost
-    /// have users of their own as well.
+    /// Everything that `accounts` need in `vhost`, with `prefix` before every name, also of users, so that several
+    /// systems in one vhost have separate users.
     pub fn new(vhost: &str, prefix: &str, accounts: &[Account]) -> Self {
         let place = Place { vhost, prefix };
         let topologies = || accounts.iter().flat_map(|account| &account.services);
@@ -77,7 +77,7 @@ impl Definitions {
     }
 }
 
-/// Where the names are.
+/// The virtual host and prefix.
 struct Place<'a> {
     vhost: &'a str,
     prefix: &'a str,
@@ -134,7 +134,7 @@ impl Place<'_> {
             vhost: self.vhost.to_owned(),
             durable: true,
             auto_delete: false,
-            // The one thing that no policy can say.
+            // The only setting that a policy cannot have.
             arguments: BTreeMap::from([("x-queue-type", "quorum")]),
         })
     }
@@ -181,7 +181,7 @@ impl Place<'_> {
     }
 }
 
-/// A regular expression that matches these names and no other text.
+/// A regular expression that matches exactly these names.
 fn exactly(names: impl IntoIterator<Item = String>) -> String {
     let names: BTreeSet<String> = names.into_iter().map(|name| escaped(&name)).collect();
     let names: Vec<String> = names.into_iter().collect();
@@ -192,7 +192,7 @@ fn exactly(names: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// All but letters, digits and what has no meaning in a regular expression.
+/// Escapes all characters except letters, digits and those without a meaning in regular expressions.
 fn escaped(name: &str) -> String {
     let mut text = String::new();
     for character in name.chars() {

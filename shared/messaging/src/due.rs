@@ -1,8 +1,9 @@
-//! When there is work to do, for everyone who waits for rows: the relay, what was deferred, the budget, a service's own workers.
+//! When there is work to do, for every worker that waits for rows: the relay, held events, the budget, a service's own
+//! workers.
 //!
-//! A worker sleeps until its own process has committed something for it, until what it knows of is due, or until a look at the
-//! database finds what neither has told: the rows of another process, or of one that has died. All workers of a service share
-//! one look, so that an idle service asks its database one thing at a time, and that seldom.
+//! A worker sleeps until its own process commits something for it, until a known time, or until a poll of the database
+//! finds what neither has announced: rows of another process, or of one that died. All workers of a service share one
+//! poll, so that an idle service rarely queries its database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,21 +21,21 @@ mod looks;
 pub(crate) use looks::Looks;
 use looks::Seen;
 
-/// Where somebody else is at what is due: short, and still no spinning.
+/// The pause while another worker has the due work: short, but no busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What has ended a worker's sleep.
+/// Why a worker woke up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// A transaction of this process has committed what the worker waits for.
+    /// A transaction of this process has committed work for it.
     Committed,
-    /// What was known to become due is.
+    /// A known due time has come.
     Due,
-    /// A look has found something due of which nobody had told.
+    /// The poll has found due work that no signal announced.
     Found,
 }
 
-/// One worker's view of when it has something to do. Made by [`Store::due`].
+/// One worker's wakeups. Created by [`Store::due`].
 pub struct Due {
     db: Database,
     looks: Looks,
@@ -62,17 +63,17 @@ impl Due {
         }
     }
 
-    /// How long until there is something to do, as the database sees it now; zero where there is, `None` where nothing will be.
+    /// The time until there is work, by the database; zero if there is some now, `None` if none is scheduled.
     ///
     /// # Errors
-    /// Where the database is away.
+    /// If the database is unavailable.
     pub async fn ask(&self) -> Result<Option<Duration>, DbErr> {
         looks::ask_one(&self.db, &self.question).await
     }
 
-    /// Sleeps for as long as `known` says that nothing is to be done (`None`: for good), or until it is woken before.
+    /// Sleeps for `known` (`None`: without limit), or until woken earlier.
     pub async fn sleep(&mut self, known: Option<Duration>) -> Woken {
-        // What was seen before is older than what the worker knows.
+        // Earlier poll results are older than what the worker knows.
         self.seen.mark_unchanged();
         let mut until = known.map(|known| Instant::now() + known);
         let looks = self.looks.clone();
@@ -81,7 +82,7 @@ impl Due {
                 biased;
                 () = self.committed.notified() => return Woken::Committed,
                 () = reached(until) => return Woken::Due,
-                // Its sender is as old as the store, which is held here.
+                // This store holds the sender, so it is never gone.
                 _ = self.seen.changed() => {
                     let Some(due) = self.seen.borrow_and_update().due_of(self.id) else {
                         continue;
@@ -96,9 +97,9 @@ impl Due {
         }
     }
 
-    /// Calls `step` whenever something is due, and for as long as it has done something, until `stop`. Where a step finds nothing
-    /// although something is due, others are at it, and it is tried again in a moment. What fails is told to `failed`, and tried
-    /// again after a while.
+    /// Calls `step` when work is due, and repeats it while it returns `true`, until `stop`. If a step finds nothing
+    /// although work is due, other workers have it, and it is tried again shortly. Errors go to `failed`, and the step
+    /// is retried after a pause.
     pub async fn work<S, E>(
         mut self,
         stop: &CancellationToken,
@@ -123,7 +124,7 @@ impl Due {
         }
     }
 
-    /// How long there is nothing more to do.
+    /// Returns how long there is nothing more to do.
     async fn do_what_is_due<S, E>(
         &self,
         stop: &CancellationToken,

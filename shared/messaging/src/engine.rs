@@ -1,7 +1,7 @@
-//! Relay and consumer of one service, started and ended in the order in which they depend on one another.
+//! Relay and consumer of one service, started and stopped in the order of their dependencies.
 //!
-//! On the way down nothing new is received, then what is still being committed is waited for, then the outbox is emptied: an
-//! event that a last call has promised goes out before the process does.
+//! At the shutdown it first stops receiving, then waits for running transactions, then empties the outbox: events of
+//! the last call are published before the process ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use crate::subscription::Subscriptions;
 use crate::telemetry::Inventory;
 use crate::transport::{Broker, Topology, TopologyMismatch, Transport};
 
-/// What a service publishes and reacts to.
+/// What a service publishes and consumes.
 pub struct Participant {
     /// The service's name: AMQP `app-id`, CloudEvents `source`, and the names of its connections.
     pub service: &'static str,
-    /// The exchanges that its events go to.
+    /// The exchanges that it publishes to.
     pub exchanges: &'static [&'static str],
-    /// What it consumes; `None` for a service that only publishes.
+    /// Its subscriptions; `None` for a service that only publishes.
     pub subscriptions: Option<Subscriptions>,
 }
 
 impl Participant {
-    /// The exchanges, queue and bindings that follow from it.
+    /// Its exchanges, queue and bindings.
     pub fn topology(&self) -> Topology {
         let topology = Topology::publishing(self.exchanges.iter().copied());
         match &self.subscriptions {
@@ -42,14 +42,14 @@ impl Participant {
     }
 }
 
-/// How a service's engine works.
+/// The settings of a service's engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Receiving and handling.
     pub consumer: ConsumerConfig,
-    /// How long the oldest event may wait to be published before commands are refused.
+    /// The maximum age of the oldest pending event; beyond it, commands are refused.
     pub outbox_budget: Duration,
-    /// How many events may wait to be published, also those that no queue takes, before commands are refused.
+    /// The maximum number of pending events, unroutable ones included; beyond it, commands are refused.
     pub outbox_max_pending: u32,
     /// How long rows are kept.
     pub retention: Retention,
@@ -58,8 +58,8 @@ pub struct EngineConfig {
 }
 
 impl Default for EngineConfig {
-    /// 15 minutes of outbox: most outages of a broker end sooner, and a caller should not wait longer. A million events
-    /// are about as many as a busy service makes in that time, and about a gigabyte.
+    /// 15 minutes of outbox: most outages of a broker are shorter, and a caller should not wait longer. A busy service
+    /// makes about a million events in that time, about a gigabyte.
     fn default() -> Self {
         Self {
             consumer: ConsumerConfig::default(),
@@ -71,13 +71,13 @@ impl Default for EngineConfig {
     }
 }
 
-/// A service's part in the system's events.
+/// The relay and consumer of a service.
 pub struct Engine {
     store: Store,
     transport: Arc<dyn Transport>,
     relay: Relay,
     consumer: Option<Consumer>,
-    /// The name of the queue that it consumes.
+    /// The name of its queue.
     queue: Option<String>,
     connected: watch::Receiver<bool>,
     complete: Option<watch::Receiver<bool>>,
@@ -87,7 +87,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Wires relay and consumer to the service's database and to `broker`.
+    /// Connects relay and consumer with the service's database and with `broker`.
     pub fn new(
         store: &Store,
         broker: &Broker,
@@ -151,7 +151,7 @@ impl Engine {
         }
     }
 
-    /// Whether the service has its connections to the broker. Without them its commands still work: events wait.
+    /// Whether the service has its connections to the broker. Without them, commands still work: events wait.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.connected.clone()
     }
@@ -183,8 +183,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs until `stop`; then finishes what was received, waits for `committed` (no more transactions of the service
-    /// itself), and publishes what is left.
+    /// Runs until `stop`; then finishes received deliveries, waits for `committed` (the service itself commits nothing
+    /// more), and publishes the rest.
     pub async fn run(self, stop: CancellationToken, committed: CancellationToken) {
         let quiet = CancellationToken::new();
         let receive = async {

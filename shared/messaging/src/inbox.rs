@@ -1,7 +1,7 @@
-//! What a consumer has seen, and what it holds back: the statements on `angarium_inbox`. Those on what is held and has become due are in
-//! `held.rs`.
+//! What a consumer has seen and what it holds: the statements on `angarium_inbox`. `held.rs` has those on due events.
 //!
-//! Guarantee: an event is `done` if and only if its effect is committed. What is not done keeps its message, as it arrived.
+//! Guarantee: an event is `done` if and only if its effect is committed. All other events keep their message as it
+//! arrived.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ mod state;
 pub(crate) use held::Due;
 pub(crate) use state::Held;
 
-/// The signal that something held may have become due.
+/// The signal that a held event may be due.
 pub(crate) const SIGNAL: &str = "inbox";
 
 const LOWEST_HELD: &str = "
@@ -35,10 +35,10 @@ SELECT min(aggregate_version) AS version FROM angarium_inbox
 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
   AND state <> 'done' AND (state IN ('waiting', 'deferred', 'dead') OR state = 'discarded' AND settled_at IS NULL)";
 
-/// The longest correlation id of a message that cannot be read, in bytes. All others are as short.
+/// The longest correlation id of an unreadable message, in bytes. All others are as short.
 const INDEXED: usize = 255;
 
-/// An event as the inbox knows it: even one that could not be read has an id and a message.
+/// An event in the inbox: even an unreadable one has an id and a message.
 pub(crate) struct Entry<'a> {
     pub(crate) consumer: &'a str,
     pub(crate) event_id: &'a str,
@@ -62,7 +62,8 @@ WHERE true
 ON CONFLICT (consumer, event_id) DO NOTHING
 RETURNING {text event_id} AS event_id, {ms received_at} AS received_at_ms";
 
-/// Notes that the events are done. Returns when each came (Unix milliseconds), by its id; one that was seen before is not among them.
+/// Marks the events as done. Returns the arrival time (Unix milliseconds) by id; events that were seen before are
+/// missing.
 pub(crate) async fn first_times(
     transaction: &Transaction,
     consumer: &str,
@@ -99,7 +100,7 @@ impl Handled<'_> {
     }
 }
 
-/// Keeps an event that cannot be handled now, with its message. One that is there already stays as it is.
+/// Holds an event that cannot be handled now, with its message. An existing row stays unchanged.
 pub(crate) async fn hold(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -126,7 +127,7 @@ pub(crate) async fn hold(
     Ok(is_new)
 }
 
-/// Keeps an event until a process takes it up that knows its type, or for `left`. One that is there already stays as it is.
+/// Holds an event until a process that knows its type takes it, or for `left`. An existing row stays unchanged.
 pub(crate) async fn await_type(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -141,7 +142,7 @@ pub(crate) async fn await_type(
     Ok(true)
 }
 
-/// Notes a failed attempt at an event that has just arrived. Where it has failed elsewhere in the same moment, that counts as well.
+/// Records a failed attempt at a new event. A concurrent failure elsewhere counts as well.
 pub(crate) async fn fail(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -176,7 +177,7 @@ fn columns(
     due_in_ms: Option<i64>,
 ) -> [Value; 17] {
     let (envelope, message) = (entry.envelope, entry.message);
-    // Of a message that cannot be read, as far as an index takes it.
+    // For an unreadable message, only as far as an index can store it.
     let short = |text: Option<&str>| text.filter(|text| text.len() <= INDEXED).map(str::to_owned);
     let source = envelope.map_or_else(
         || short(message.app_id.as_deref()),
@@ -212,7 +213,7 @@ fn columns(
     ]
 }
 
-/// The lowest version of the aggregate that is held.
+/// The lowest held version of the aggregate.
 pub(crate) async fn lowest_held(
     transaction: &Transaction,
     consumer: &str,

@@ -1,5 +1,5 @@
-//! Outbox, relay, consumer and inbox over RabbitMQ or an embedded queue file. The crate's own page follows: guarantees, tables,
-//! and what happens when something breaks.
+//! Outbox, relay, consumer and inbox over RabbitMQ or an embedded queue file. The crate's README follows: guarantees,
+//! tables, and the behaviour on failures.
 //!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]

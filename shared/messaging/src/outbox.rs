@@ -1,8 +1,8 @@
-//! Events that are promised but not yet published: the one way to publish. `pending.rs`, `taken.rs` and `history.rs` are the relay's
+//! Enqueues events for publishing: the only way to publish. `pending.rs`, `taken.rs` and `history.rs` are the relay's
 //! side.
 //!
-//! Guarantees: an event is there if and only if the transaction that enqueued it has committed. A version of an aggregate is enqueued
-//! once: the database refuses the second, also if the first is published already.
+//! Guarantees: an event is in the outbox if and only if its transaction has committed. A version of an aggregate is
+//! enqueued once: the database refuses the second, even if the first is already published.
 
 use std::time::Duration;
 
@@ -33,17 +33,17 @@ pub(crate) use taken::{NotTaken, RELEASED, postpone, release_behind, set_aside_b
 
 /// The longest delay before the next attempt.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// How long an event that waits behind a set-aside one is not read again, unless that one is published first.
+/// How long an event behind a set-aside one is not read again, unless that one is published first.
 pub(crate) const BEHIND: Duration = Duration::from_secs(60);
 
 /// Publishes `event` if and when `transaction` commits, and returns its id.
 ///
-/// `version` is the aggregate's version after this change: 1 for the change that created it, then 2, 3 … without gaps.
-/// Consumers rely on it for order. The row that holds the aggregate is to be locked or compared before, so that two changes
-/// cannot take the same version; the database refuses the second at its commit.
+/// `version` is the aggregate's version after this change: 1 for its creation, then 2, 3 … without gaps. Consumers rely
+/// on it for order. Lock or compare the aggregate's row first, so that two changes do not take the same version; the
+/// database refuses the second at its commit.
 ///
 /// # Errors
-/// Where the event is larger than 64 KiB.
+/// If the event is larger than 64 KiB.
 pub fn enqueue<E: Event>(
     transaction: &Transaction,
     event: &E,
@@ -64,7 +64,7 @@ pub(crate) fn collect<E: Event>(
     let payload = event.encode_to_vec();
     if payload.len() > MAX_BODY_BYTES {
         return Err(DbErr::Custom(format!(
-            "{} of {} bytes is larger than an event may be ({MAX_BODY_BYTES})",
+            "{} has {} bytes, more than the limit of an event ({MAX_BODY_BYTES})",
             E::full_name(),
             payload.len()
         )));
@@ -89,7 +89,7 @@ pub(crate) fn collect<E: Event>(
     Ok(id)
 }
 
-/// The span whose context travels with the event: whatever is done with it, wherever and however late, is done in its trace.
+/// The span that travels with the event: all later work on the event is in its trace.
 fn creation<E: Event>(transaction: &Transaction, event: &E, id: Uuid, cause: &Cause) -> Span {
     let span = transaction.span().in_scope(|| {
         tracing::debug_span!(

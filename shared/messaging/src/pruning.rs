@@ -1,7 +1,7 @@
-//! Bindings that no service of this release declares: found in what the broker lists, and removed for an operator.
+//! Bindings that no service of this release declares: found in the broker's list, and removed for an operator.
 //!
-//! Guarantee: nothing but a call of [`unbind`] removes a binding. A start only adds, because the release before may still run, or
-//! come back, and would miss events without a sign of it.
+//! Guarantee: only [`unbind`] removes a binding. A start only adds, because the previous release may still run or come
+//! back, and would silently miss events.
 
 use std::collections::BTreeSet;
 
@@ -11,29 +11,29 @@ use crate::transport::{
     Binding, Broker, DEAD_LETTER_EXCHANGE, RabbitMq, Topology, TransportError, dead_letter_queue,
 };
 
-/// A binding of a queue, with names without the prefix of the transport.
+/// A binding of a queue, with names without the transport's prefix.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bound {
     /// The queue.
     pub queue: String,
-    /// What is routed to it.
+    /// The exchange and pattern.
     pub binding: Binding,
 }
 
-/// A list of bindings that cannot be read.
+/// The list of bindings cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the list of bindings cannot be read: {0}. What to do: give what `rabbitmqctl -q list_bindings --formatter json`, \
-     `rabbitmqctl export_definitions` or management's /api/bindings prints"
+    "cannot read the list of bindings: {0}. What to do: pass the output of `rabbitmqctl -q list_bindings --formatter json`, \
+     `rabbitmqctl export_definitions` or management's /api/bindings"
 )]
 pub struct ListError(#[from] serde_json::Error);
 
-/// The bindings of `list` in the virtual host and with the prefix of `broker`, which is what RabbitMQ prints as JSON.
+/// Reads the bindings with this virtual host and prefix from `list`, which is RabbitMQ's JSON.
 ///
-/// AMQP has no way to list them, so an operator does.
+/// AMQP cannot list them, so an operator provides the list.
 ///
 /// # Errors
-/// Where it is no such list.
+/// If it is not such a list.
 pub fn read(list: &str, vhost: &str, prefix: &str) -> Result<Vec<Bound>, ListError> {
     let listed: Listed = serde_json::from_str(list)?;
     let (Listed::Alone(bindings) | Listed::Definitions { bindings }) = listed;
@@ -62,7 +62,7 @@ enum Listed {
     Definitions { bindings: Vec<One> },
 }
 
-/// Management and `rabbitmqctl` have different names for the same.
+/// Management and `rabbitmqctl` have different names for the same fields.
 #[derive(Deserialize)]
 struct One {
     #[serde(alias = "source_name")]
@@ -75,7 +75,7 @@ struct One {
     vhost: Option<String>,
 }
 
-/// Those of `bound` that belong to a queue of `topologies` and that none of them declares.
+/// The ones of `bound` that belong to a queue of `topologies` and that none of them declares.
 pub fn stale(bound: &[Bound], topologies: &[Topology]) -> Vec<Bound> {
     let queues = || {
         topologies
@@ -103,10 +103,10 @@ pub fn stale(bound: &[Bound], topologies: &[Topology]) -> Vec<Bound> {
     stale.into_iter().collect()
 }
 
-/// Removes these bindings. One that is not there is no error.
+/// Removes these bindings. A missing one is no error.
 ///
 /// # Errors
-/// Where the broker cannot be reached or refuses: some may be removed by then.
+/// If the broker cannot be reached or refuses: some may already be removed.
 pub async fn unbind(broker: &Broker, bound: &[Bound]) -> Result<(), TransportError> {
     match broker {
         Broker::RabbitMq(config) => {

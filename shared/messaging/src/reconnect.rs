@@ -1,4 +1,4 @@
-//! The pause between two attempts to reach a broker or a database that is away.
+//! The pause between two attempts to reach an unavailable broker or database.
 
 use std::time::{Duration, Instant};
 
@@ -8,24 +8,24 @@ use crate::retry::Backoff;
 use crate::waits::{Wait, Waits};
 
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5));
-/// A connection that was there for this long was a good one.
+/// A connection that lasted this long counts as good.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// Counts failures in a row and waits accordingly, with jitter, so that replicas do not come back in step.
+/// Counts failures in a row and waits accordingly, with jitter, so that replicas do not retry in step.
 #[derive(Default)]
 pub(crate) struct Reconnect {
     failures: u32,
     connected: Option<Instant>,
-    /// Of a database: what its health is known by.
+    /// For a database: reports the wait to health.
     waits: Option<Waits>,
     wait: Option<Wait>,
 }
 
-/// With the first failure a transaction may just have lost a race.
+/// A single failure may only be a lost race between transactions.
 const FAILURES_BELIEVED: u32 = 2;
 
 impl Reconnect {
-    /// Of a consumer to its database. The health of the service says so while it waits.
+    /// For a consumer's database. Health reports the wait.
     pub(crate) fn to(waits: &Waits) -> Self {
         Self {
             waits: Some(waits.clone()),
@@ -33,19 +33,19 @@ impl Reconnect {
         }
     }
 
-    /// It worked: the next failure waits briefly again.
+    /// It worked: the next pause is short again.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
         self.wait = None;
     }
 
-    /// A connection was made. Only one that lasts makes the next failure wait briefly again: what breaks just after each
-    /// connect must not go round ten times a second.
+    /// A connection was made. Only one that lasts makes the next pause short again: a connection that breaks
+    /// immediately must not be repeated ten times a second.
     pub(crate) fn connected(&mut self) {
         self.connected = Some(Instant::now());
     }
 
-    /// Waits before the next attempt, or until told to stop.
+    /// Waits before the next attempt, or until `stop`.
     pub(crate) async fn pause(&mut self, stop: &CancellationToken) {
         if self
             .connected

@@ -1,9 +1,9 @@
-//! Publishes what the outbox holds, and marks it once the broker has it.
+//! Publishes the events of the outbox, and marks them after the broker's confirm.
 //!
-//! Guarantees: a row is marked only after a confirm without a return, so a crash at any point publishes again rather than
-//! never; an aggregate's events are handed over in its order, each after the one before it is confirmed; an unreachable
-//! broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile. Of all relays of a
-//! database one publishes; the others take over within 5 s of its death.
+//! Guarantees: a row is marked only after a confirm without a return, so a crash at any point causes a repetition,
+//! never a loss. Events of an aggregate are published in order, each after the confirm of the previous one. An
+//! unreachable broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile.
+//! Of all relays of a database one publishes; the others take over within 5 s after its death.
 
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ use state::{Confirmed, Progress};
 use waiting::{Readiness, Waited, takes_messages};
 use window::Window;
 
-/// How often the lease is looked after while confirms are outstanding.
+/// How often the lease is checked while confirms are outstanding.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// How long a stop may take: what is pending then is published by another replica, or at the next start.
+/// The time limit of a stop: another replica, or the next start, publishes the rest.
 const LAST_PASS: Duration = Duration::from_secs(4);
 /// The same while no event is known to be pending: a database that does not answer the last look is away.
 const LAST_LOOK: Duration = Duration::from_secs(1);
@@ -49,8 +49,8 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 const RELEASE: Duration = Duration::from_millis(50);
 
 impl Relay {
-    /// Runs until `stop`, then goes on for a moment, until nothing is pending that the broker takes. It does not fail: it
-    /// reconnects.
+    /// Runs until `stop`, then continues for a moment until nothing is pending that the broker takes. It does not fail:
+    /// it reconnects.
     pub async fn run(self, stop: CancellationToken) {
         let mut progress = Progress {
             lease: Lease::new(),
@@ -92,11 +92,11 @@ impl Relay {
         }
     }
 
-    /// Whether the events in the window are fresh. If another relay has the lease, this empties the window, and there is nothing
-    /// to publish. If this relay has just taken the lease, the window must be filled again.
+    /// Whether the events in the window are fresh. If another relay has the lease, this empties the window, and there
+    /// is nothing to publish. If this relay has just taken the lease, the window must be filled again.
     ///
-    /// It checks the lease only while the window holds events, so that an idle relay asks nothing; and it checks repeatedly,
-    /// because confirms may take longer than a lease lasts.
+    /// It checks the lease only while the window contains events, so that an idle relay sends no queries; and it checks
+    /// repeatedly, because confirms may take longer than a lease lasts.
     async fn may_publish(&self, window: &mut Window, lease: &mut Lease) -> Result<bool, DbErr> {
         if window.is_empty() {
             return Ok(true);
@@ -109,8 +109,8 @@ impl Relay {
         Ok(fresh)
     }
 
-    /// What one connection is used for: marks what is confirmed, reads what is pending, publishes what may go, and waits for what
-    /// comes first.
+    /// The work of one connection: marks confirmed rows, reads pending ones, publishes, and waits for the next event of
+    /// any kind.
     async fn publish_over(
         &self,
         publisher: &dyn Publisher,
@@ -158,7 +158,7 @@ impl Relay {
                 confirms.push(confirm);
             }
             if !rows.as_slice().is_empty() {
-                // A hand-over took longer than the lease: another relay may have published these.
+                // A publication took longer than the lease: another relay may have published these.
                 window.forget(rows.as_slice());
                 look = true;
                 continue;
@@ -167,7 +167,7 @@ impl Relay {
                 if last_look {
                     return Ok(());
                 }
-                // What was committed while the last confirms came in has not been looked for yet.
+                // Commits during the last confirms have not been read yet.
                 last_look = stop.is_cancelled();
                 if !last_look {
                     self.standing.holds(false);
@@ -178,7 +178,7 @@ impl Relay {
                                 return Ok(());
                             }
                         }
-                        // Noticed now, it costs the next event no failed attempt.
+                        // Noticed now, the loss costs the next event no failed attempt.
                         lost = publisher.lost() => return Err(lost.into()),
                     }
                 }
@@ -190,8 +190,8 @@ impl Relay {
                     self.settle(outcomes, &mut window, &mut progress.confirmed).await?;
                 }
                 () = self.committed.notified() => look = true,
-                () = self.others.told.notified() => look = true,
-                // A confirm may take long; what others have committed meanwhile does not wait for it.
+                () = self.others.committed.notified() => look = true,
+                // A confirm may take long; commits of other processes must not wait for it.
                 () = tokio::time::sleep(RENEWAL) => look = true,
             }
         }

@@ -1,8 +1,8 @@
-//! Deletes what is no longer needed: published events from the outbox, settled ones from the inbox.
+//! Deletes rows that are no longer needed: published events from the outbox, settled ones from the inbox.
 //!
-//! In small batches, each a statement of its own, off the hot path. Dead events are kept until an operator decides, unless they are
-//! given an age. The inbox is what makes a second delivery harmless, so it remembers for longer than any message can take to come
-//! back. The record of decisions is kept for longer still.
+//! In small batches, each a separate statement, off the hot path. Dead events are kept until an operator decides,
+//! unless they have a maximum age. The inbox makes a repeated delivery harmless, so it remembers events for longer than
+//! a message can take to come back. Decisions are kept even longer.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::retry::{RetryPolicy, millis};
 use crate::store::Store;
 use store::{Rounds, sql};
 
-/// Rows a statement: few enough that nobody waits for it.
+/// Rows per statement: few, so that no other transaction waits long.
 const BATCH: i64 = 1000;
 
 /// How far a clock may be set back before rows are corrected.
@@ -26,18 +26,19 @@ const STEP: Duration = Duration::from_secs(3600);
 pub struct Retention {
     /// Published events; as long as they can be published again.
     pub outbox: Duration,
-    /// Settled events; as long as a second delivery is recognised.
+    /// Settled events; as long as a repeated delivery is recognised.
     pub inbox: Duration,
-    /// How long a dead event waits for a decision; then it is discarded. `None`: for ever.
+    /// How long a dead event waits for a decision; then it is discarded. `None`: forever.
     pub dead_letters: Option<Duration>,
-    /// Decisions about dead events: who, when and why.
+    /// Decisions about dead events.
     pub decisions: Duration,
-    /// Between two rounds, give or take a half.
+    /// The interval of rounds, ± 50 %.
     pub every: Duration,
 }
 
 impl Default for Retention {
-    /// A week for the outbox, two for the inbox, a year for decisions; dead events wait for ever. Cleaned up every ten minutes.
+    /// A week for the outbox, two for the inbox, a year for decisions; dead events wait forever. Rounds every ten
+    /// minutes.
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
         Self {
@@ -51,11 +52,11 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Whether the inbox remembers for longer than the longest way back of a message: published again at the end of its time
-    /// in an outbox, then deferred for as long as a failing event may be.
+    /// Checks that the inbox remembers for longer than a message can take to come back: published again at the end of
+    /// its time in an outbox, then deferred for as long as a failing event may be.
     ///
     /// # Errors
-    /// Names the settings that disagree.
+    /// The settings that conflict.
     pub fn check(&self, retry: &RetryPolicy) -> Result<(), RetentionTooShort> {
         let longest_way_back = self.outbox + retry.longest_age;
         if self.inbox > longest_way_back {
@@ -69,11 +70,11 @@ impl Retention {
     }
 }
 
-/// An event could come back after it was forgotten, and take effect twice.
+/// An event could come back after it was forgotten, and have a second effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "INBOX_RETENTION ({inbox:?}) must be longer than OUTBOX_RETENTION ({outbox:?}) and RETRY_LONGEST_AGE ({longest_age:?}) \
-     together: an event that comes back later would be handled a second time"
+     together: an event that comes back later would have a second effect"
 )]
 pub struct RetentionTooShort {
     inbox: Duration,
@@ -81,8 +82,8 @@ pub struct RetentionTooShort {
     longest_age: Duration,
 }
 
-/// Cleans up now and then, until `stop`. Not at once: after a long stop, what was handled and never acknowledged comes again
-/// first, and has to be recognised.
+/// Cleans up periodically, until `stop`. Not immediately: after a long stop, handled but unacknowledged events come
+/// first, and must be recognised.
 pub(crate) async fn run(
     store: &Store,
     retention: &Retention,
@@ -104,8 +105,8 @@ pub(crate) async fn run(
     }
 }
 
-/// One round: deletes all rows that are old enough. It first corrects times in the future, so that a clock that was ahead keeps
-/// no row for ever.
+/// One round: deletes all rows that are old enough. It first corrects times in the future, so that a clock that was
+/// ahead keeps no row forever.
 pub(crate) async fn clean_up(
     store: &Store,
     retention: &Retention,
@@ -129,7 +130,7 @@ pub(crate) async fn clean_up(
                 [millis(age).into(), BATCH.into()],
             )
             .await?;
-            // A batch of the history may hold rows that stay.
+            // A batch of the history may contain rows that stay.
             if deleted == 0 {
                 break;
             }
@@ -138,8 +139,8 @@ pub(crate) async fn clean_up(
     Ok(())
 }
 
-// The history is in the order of its positions, and so of its times: only its beginning is read. Each batch begins there again. Rows
-// that a clock wrote while it was ahead keep those behind them for a second retention at most.
+// The history is in the order of its positions, and so of its times: only its start is read, by each batch. Rows that a
+// clock wrote while it was ahead keep those behind them for one more retention at most.
 pub(crate) const HISTORY: &str = "
 DELETE FROM angarium_outbox_history WHERE position IN (
     SELECT position FROM (SELECT position, published_at FROM angarium_outbox_history ORDER BY position LIMIT $2) AS oldest

@@ -1,22 +1,22 @@
-//! How long to wait before the next attempt. Pure: the caller brings the random number.
+//! The delay before the next attempt. Pure: the caller provides the random number.
 
 use std::time::Duration;
 
-/// When a failed delivery is tried again, and when it is given up on.
+/// When a failed event is retried, and when it becomes a dead letter.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
-    /// The delay before the second attempt; it doubles from there.
+    /// The delay before the second attempt; then it doubles.
     pub first_delay: Duration,
-    /// No delay is longer.
+    /// The longest delay.
     pub longest_delay: Duration,
     /// After this many attempts the event is dead.
     pub attempts: u32,
-    /// An event that has failed for this long is dead, whatever its attempts.
+    /// An event that has failed for this long is dead, after any number of attempts.
     pub longest_age: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// 12 attempts, 1 s to 10 min apart: about an hour, in which most outages of a third party end.
+    /// 12 attempts, 1 s to 10 min apart: about an hour, longer than most outages of a third party.
     fn default() -> Self {
         Self {
             first_delay: Duration::from_secs(1),
@@ -27,19 +27,19 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Delays that grow from attempt to attempt.
+/// Growing delays.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// The delay after the first failure.
     pub first: Duration,
-    /// No delay is longer.
+    /// The longest delay.
     pub longest: Duration,
-    /// Each delay is so many times as long as the one before.
+    /// The growth of the delay.
     pub factor: u32,
 }
 
 impl Backoff {
-    /// Each delay is twice as long as the one before.
+    /// The delay doubles each time.
     pub const fn doubling(first: Duration, longest: Duration) -> Self {
         Self {
             first,
@@ -48,8 +48,8 @@ impl Backoff {
         }
     }
 
-    /// The delay after the `attempt`th failure (from 1). `random` (0 to 1) takes away up to a half of it, so that what failed together
-    /// does not come back together.
+    /// The delay after the `attempt`th failure (from 1). `random` (0 to 1) shortens it by up to a half, so that events
+    /// that failed together are not retried together.
     ///
     /// ```
     /// use std::time::Duration;
@@ -68,7 +68,7 @@ impl Backoff {
     }
 }
 
-/// Milliseconds, as the tables have them.
+/// Milliseconds, as in the tables.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
-//! How a commit wakes the workers of its process: by the name of what it has written.
+//! How a commit wakes the workers of its process: by the name of the written work.
 //!
-//! A signal is a hint. A worker that misses one finds its work at its next look at the database.
+//! A signal is a hint. A worker that misses one finds its work at the next poll.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

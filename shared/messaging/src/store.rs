@@ -1,7 +1,7 @@
-//! A service's database as the engine uses it: where every writing transaction begins.
+//! A service's database, as the engine uses it. Every writing transaction begins here.
 //!
-//! Guarantee: a command waits for at most two seconds to begin, and is refused while the outbox is over its budget. The relay has a
-//! connection of its own, so an overload of commands cannot starve it.
+//! Guarantee: a command waits for at most two seconds to begin, and is refused while the outbox is over its budget. The
+//! relay has its own connection, so an overload of commands cannot starve it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,20 +20,20 @@ use crate::telemetry::System;
 use crate::transaction::Transaction;
 use crate::waits::Waits;
 
-/// How long a command waits to begin. Behind many other writers a caller is better refused than kept.
+/// How long a command waits to begin. Behind many other writers it is better to refuse a caller.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// How long the relay waits for its connection. A caller would be refused sooner; the relay would only have to try again.
+/// How long the relay waits for its connection. A caller would be refused sooner; the relay would only have to retry.
 const RELAY_WAIT: Duration = Duration::from_secs(15);
 
-/// How often a service looks for work that no signal announced: that of another process, or of one that died.
+/// The interval of polls for work without a signal: from another process, or from one that died.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A service's database. Cheap to clone; clones share their signals.
 #[derive(Clone)]
 pub struct Store {
     db: Database,
-    /// The relay's own.
+    /// The relay's own pool.
     relay: Database,
     signals: Signals,
     /// SQLite has one writer. Waiting here is fair and costs no pooled connection; waiting in SQLite is neither.
@@ -43,24 +43,24 @@ pub struct Store {
     doubt: Doubt,
     /// Parts of the consumer that wait for this database.
     waits: Waits,
-    /// Where events go, for the traces: known once there is an engine.
+    /// The broker, for traces; known after the engine is created.
     system: Arc<OnceLock<System>>,
 }
 
 /// Why a command cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum BeginError {
-    /// Too much waits to be published.
+    /// Too many events wait to be published.
     #[error(transparent)]
     OverBudget(#[from] OverBudget),
-    /// No connection can be had in time, or the database is away.
+    /// No connection is free in time, or the database is unavailable.
     #[error(transparent)]
     Database(#[from] DbErr),
 }
 
 impl Store {
-    /// Connects to a service's own database, and goes on trying for the configured patience while it is away. `service` is the
-    /// name of its connections.
+    /// Connects to a service's own database, and retries for the configured patience while it is unavailable. `service`
+    /// is the name of its connections.
     ///
     /// # Errors
     /// See [`DatabaseError`].
@@ -80,7 +80,7 @@ impl Store {
         })
     }
 
-    /// Wraps a connection pool, which the relay shares with all others.
+    /// Wraps a connection pool, which the relay shares.
     pub fn new(db: Database) -> Self {
         let writers = sql::is_sqlite(&db).then(|| Arc::new(Semaphore::new(1)));
         Self {
@@ -96,14 +96,14 @@ impl Store {
         }
     }
 
-    /// As it is, but looking for work as often as this instead of every 5 s. For tests that must not wait, or not be saved by it.
+    /// Sets the interval of polls, for tests that must not wait, or must not depend on a poll.
     #[doc(hidden)]
     pub fn looking_every(mut self, pause: Duration) -> Self {
         self.looks = Looks::new(pause);
         self
     }
 
-    /// Raised whenever a statement or a commit on this database fails, for the service's health check.
+    /// Raised by each failed statement or commit on this database, for the service's health check.
     pub fn doubt(&self) -> Doubt {
         self.doubt.clone()
     }
@@ -117,7 +117,7 @@ impl Store {
         &self.waits
     }
 
-    /// For reading, and for statements that stand alone.
+    /// For reads, and for single statements.
     pub fn connection(&self) -> &Database {
         &self.db
     }
@@ -130,7 +130,7 @@ impl Store {
     /// Begins a writing transaction. Dropping it without [`Transaction::commit`] rolls it back.
     ///
     /// # Errors
-    /// Where no connection can be had in time, or the database is away.
+    /// If no connection is free in time, or the database is unavailable.
     pub async fn begin(&self) -> Result<Transaction, DbErr> {
         let writer = self.turn_to_write().await?;
         let begun = store::Transaction::begin(&self.db).await;
@@ -145,14 +145,14 @@ impl Store {
         ))
     }
 
-    /// As [`begin`](Self::begin), for what a caller asks for: refused while the outbox is over its budget.
+    /// As [`begin`](Self::begin), for a caller's command: refused while the outbox is over its budget.
     ///
     /// # Errors
     /// [`BeginError::OverBudget`], or as `begin`.
     pub async fn begin_command(&self) -> Result<Transaction, BeginError> {
         self.backlog.check()?;
-        // Begun before the wait for a connection, which is part of what a caller waits for. Nobody waits for a worker that
-        // looks for something to do, and an idle service is to leave no spans.
+        // The span includes the wait for a connection, which the caller experiences. Workers that poll get no span, so
+        // that an idle service leaves none.
         let span = if Span::current().is_disabled() {
             Span::none()
         } else {
@@ -164,20 +164,20 @@ impl Store {
             if sqlite { "sqlite" } else { "postgresql" },
         );
         let begun = tokio::time::timeout(LONGEST_WAIT, self.begin()).await;
-        // As where no connection is free in time: the caller may try again.
+        // As if no connection were free in time: the caller may retry.
         let transaction = begun
             .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
             .inspect_err(|_| telemetry::fail(&span, "unavailable"))?;
         Ok(transaction.in_span(span))
     }
 
-    /// From here on traces name the broker of the events.
+    /// From here on traces name the events' broker.
     pub(crate) fn publishes_to(&self, system: System) {
-        // A second engine on the same store is a test's, on the same broker.
+        // Only tests create a second engine on a store, with the same broker.
         let _ = self.system.set(system);
     }
 
-    /// Where events go, if there is an engine.
+    /// The broker of the events, if there is an engine.
     pub(crate) fn system(&self) -> Option<&System> {
         self.system.get()
     }
@@ -186,8 +186,8 @@ impl Store {
         &self.backlog
     }
 
-    /// Waits for this caller's turn to write, where the store has a single writer. For a statement that stands alone; the turn ends
-    /// when what this returns is dropped.
+    /// Waits for this caller's turn to write, for a single statement on a store with one writer. The turn ends when the
+    /// returned permit is dropped.
     ///
     /// # Errors
     /// Never while the store is in use.
@@ -200,16 +200,16 @@ impl Store {
             .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
     }
 
-    /// When a worker has something to do: when a transaction raises `signal` ([`Transaction::wake_on_commit`]), and by `question`,
-    /// a query whose one value says in how many milliseconds: zero or less where there is something, null where nothing will be.
-    /// `{now}` in it is the time. It is asked every 5 s together with those of all other workers, so it has to find its answer by
-    /// an index.
+    /// Creates the wakeups of a worker: it has work when a transaction raises `signal`
+    /// ([`Transaction::wake_on_commit`]), and by `question`, a query with one value: the milliseconds until there is
+    /// work (zero or less: now, null: none). `{now}` in it is the time. It runs every 5 s together with those of all
+    /// other workers, so it must use an index.
     pub fn due(&self, signal: &'static str, question: impl Into<String>) -> Due {
         let (db, looks) = (self.db.clone(), self.looks.clone());
         Due::new(db, looks, self.signal(signal), question.into())
     }
 
-    /// The signal that [`Transaction::wake_on_commit`] raises under `name`, for a worker that waits for rows.
+    /// The signal that [`Transaction::wake_on_commit`] raises under `name`.
     pub fn signal(&self, name: &'static str) -> Arc<Notify> {
         self.signals.of(name)
     }

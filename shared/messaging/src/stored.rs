@@ -1,8 +1,8 @@
-//! A message's properties as one JSON column, wherever a message has to lie in a table: the inbox, and the embedded
-//! transport's queue file. Reading it back gives exactly what arrived.
+//! A message's properties as one JSON column, for all tables with messages: the inbox, and the embedded transport's
+//! queue file. Reading it back gives exactly what arrived.
 //!
-//! A row that cannot be read (a damaged file, a manual change) becomes a message too: it has the readable parts, and the
-//! header [`UNREADABLE`] shows the rest. So it becomes a dead letter, and the rows behind it go on.
+//! An unreadable row (a damaged file, a manual change) becomes a message too: it has the readable parts, and the header
+//! [`UNREADABLE`] shows the rest. So it becomes a dead letter, and later rows continue.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) fn properties(message: &Message) -> String {
         timestamp: message.timestamp_s,
         headers: message.headers.clone(),
     };
-    // Strings, numbers and a map with string keys: there is nothing in it that JSON cannot hold.
+    // Strings, numbers and a map with string keys are always valid JSON.
     serde_json::to_string(&properties).unwrap_or_default()
 }
 
@@ -73,7 +73,7 @@ fn unreadable(row: &QueryResult, error: &DbErr) -> Message {
     }
 }
 
-/// The value of a column, of any type: SQLite keeps any value in any column.
+/// The value of a column, of any type: SQLite stores any value in any column.
 fn bytes(row: &QueryResult, column: &str) -> Vec<u8> {
     let text = || row.try_get::<String>("", column).map(String::into_bytes);
     let number = || {

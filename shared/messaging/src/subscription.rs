@@ -1,6 +1,6 @@
-//! What a service reacts to: a table with one line an event, and what a handler is given and may answer.
+//! The subscriptions of a service: a table with one line per event, and the types of handlers.
 //!
-//! The queue's bindings follow from the table, so they cannot differ from it.
+//! The queue's bindings are derived from the table, so the two cannot differ.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -21,16 +21,16 @@ mod handler;
 pub use batch::{CallBatch, HandleBatch, Received};
 pub use handler::{Advanced, Call, Delivered, Handle, HandlerError};
 
-/// A queue and the handler of each event that comes through it.
+/// A queue, and the handler of each of its events.
 pub struct Subscriptions {
     queue: &'static str,
     handlers: HashMap<String, Handler>,
-    /// By the aggregate.
+    /// By aggregate.
     observers: HashMap<&'static str, Observer>,
     /// The event of the last line.
     last: String,
     limits: HashMap<String, Limits>,
-    /// The aggregates whose events are taken in order: all of them, or versions would have gaps.
+    /// Ordered aggregates: the consumer takes all their events; otherwise versions would have gaps.
     in_order: HashSet<&'static str>,
     /// Event types that this build knows, with or without a handler.
     known: HashSet<&'static str>,
@@ -71,16 +71,16 @@ pub(crate) struct Given<'a> {
     pub(crate) aggregate_type: &'a str,
     pub(crate) body: Bytes,
     pub(crate) delivered: &'a Delivered,
-    /// Inside of which it is handled.
+    /// The span in which it is handled.
     pub(crate) span: Span,
 }
 
-/// How often the broker delivers a message again because the process that had it died. Generous, because neighbours that
-/// were merely prefetched are counted too.
+/// How often the broker delivers a message again after the process that had it died. Generous, because prefetched
+/// neighbours count as well.
 const DELIVERY_LIMIT: u16 = 20;
 
 impl Subscriptions {
-    /// Nothing yet, from `queue`. Its name is the consumer's name in the inbox as well, so it does not change.
+    /// An empty table for `queue`. Its name is also the consumer's name in the inbox, so it must not change.
     pub fn new(queue: &'static str) -> Self {
         Self {
             queue,
@@ -95,7 +95,7 @@ impl Subscriptions {
         }
     }
 
-    /// Handles each `E` on its own, in whatever order they come.
+    /// Handles each `E` separately, in any order.
     #[must_use]
     pub fn on<E: Event>(mut self, handler: impl Handle<E>) -> Self {
         const { event::check::<E>() }
@@ -104,8 +104,8 @@ impl Subscriptions {
         self
     }
 
-    /// As [`Self::on`], with those that have arrived together in one call: for a handler that writes them in one statement. All
-    /// succeed together; where the call fails, each event comes again in a call of its own.
+    /// As [`Self::on`], but with all waiting events in one call: for a handler that writes them in one statement. All
+    /// succeed together; if the call fails, each event is handled in its own call.
     #[must_use]
     pub fn on_batch<E: Event>(mut self, handler: impl HandleBatch<E>) -> Self {
         const { event::check::<E>() }
@@ -114,8 +114,8 @@ impl Subscriptions {
         self
     }
 
-    /// Handles `E` in the order of its aggregate's versions, without gaps. The queue then takes all events of such aggregates;
-    /// those without a line in the table only move the position.
+    /// Handles `E` in the order of its aggregate's versions, without gaps. The queue then gets all events of such
+    /// aggregates; types without a line only advance the position.
     #[must_use]
     pub fn in_order<E: Event>(mut self, handler: impl Handle<E>) -> Self {
         self.take_whole::<E>();
@@ -123,8 +123,8 @@ impl Subscriptions {
         self
     }
 
-    /// As [`Self::in_order`], with those that have arrived together in one call, as for [`Self::on_batch`]. Each aggregate's events
-    /// are in the order of its versions there.
+    /// As [`Self::in_order`], but with all waiting events in one call, as for [`Self::on_batch`]. In the call, each
+    /// aggregate's events are in the order of its versions.
     #[must_use]
     pub fn in_order_batch<E: Event>(mut self, handler: impl HandleBatch<E>) -> Self {
         self.take_whole::<E>();
@@ -132,9 +132,10 @@ impl Subscriptions {
         self
     }
 
-    /// Calls `observer` for every event of `E`'s aggregate, in the order of the versions and in the event's transaction, before the
-    /// event's own handler if it has one. `E` is any of these events. For a view that keeps the aggregate's version: an event that
-    /// the contracts gain later moves it without a further line, also one that is skipped because its type stays unknown.
+    /// Calls `observer` for every event of `E`'s aggregate, in the order of the versions and in the event's
+    /// transaction, before the event's own handler, if any. `E` is any of these events. For a view that stores the
+    /// aggregate's version: events that the contracts add later advance it without another line, also events that are
+    /// skipped because their type stays unknown.
     #[must_use]
     pub fn observe<E: Event>(mut self, observer: impl Handle<Advanced>) -> Self {
         self.take_whole::<E>();
@@ -146,8 +147,8 @@ impl Subscriptions {
         self
     }
 
-    /// Gives up on the event of the line before after so many attempts, or once it has failed for so long, where the service's own
-    /// limits are wider. For what is of no use any more by then.
+    /// Limits the attempts and the age of the event in the previous line, if the service's own limits are wider. For
+    /// effects that are useless later.
     #[must_use]
     pub fn giving_up_after(mut self, attempts: u32, age: Duration) -> Self {
         let limits = Limits { attempts, age };
@@ -173,12 +174,12 @@ impl Subscriptions {
         &self.bindings
     }
 
-    /// The event types that have a handler.
+    /// The event types with a handler.
     pub fn event_types(&self) -> impl Iterator<Item = &str> {
         self.handlers.keys().map(String::as_str)
     }
 
-    /// The event types that an observer of their aggregate sees.
+    /// The event types of observed aggregates.
     pub fn observed_types(&self) -> impl Iterator<Item = &str> {
         let types = self.observers.values().map(|observer| observer.types);
         types.flatten().copied()
@@ -188,11 +189,11 @@ impl Subscriptions {
         self.queue
     }
 
-    /// When events of this type are tried again and given up on, where a service's own policy is `policy`.
+    /// The retry policy for this type, within the service's own `policy`.
     pub(crate) fn policy(&self, event_type: Option<&str>, policy: &RetryPolicy) -> RetryPolicy {
         let mut policy = policy.clone();
         if let Some(limits) = event_type.and_then(|event_type| self.limits.get(event_type)) {
-            // Never wider: how long the inbox remembers was judged by the service's own.
+            // Never wider: the inbox retention was validated with the service's own policy.
             policy.attempts = policy.attempts.min(limits.attempts);
             policy.longest_age = policy.longest_age.min(limits.age);
         }
@@ -214,12 +215,12 @@ impl Subscriptions {
         types
     }
 
-    /// Whether events of this type may reach their handler in one call.
+    /// Whether events of this type may share a call.
     pub(crate) fn takes_batches(&self, event_type: &str) -> bool {
         matches!(self.handlers.get(event_type), Some(Handler::Batch(_)))
     }
 
-    /// Runs the observers of the events' aggregates and the handler of their type, as far as there are any. All are of one type.
+    /// Runs the observers of the events' aggregates and the handler of their type, if any. All events have one type.
     pub(crate) async fn handle(
         &self,
         transaction: &Transaction,
@@ -247,7 +248,7 @@ impl Subscriptions {
         }
     }
 
-    /// Events of this type, each on its own.
+    /// Takes events of this type without order.
     fn take_one<E: Event>(&mut self) {
         self.bind(E::EXCHANGE, E::ROUTING_KEY.to_owned());
         let name = E::full_name();
@@ -255,10 +256,10 @@ impl Subscriptions {
         self.known.extend(known);
     }
 
-    /// All events of the aggregate, and each in its turn.
+    /// Takes all events of the aggregate in order.
     fn take_whole<E: Event>(&mut self) {
         const { event::check::<E>() }
-        // Not one binding for each known event: a newer producer's events take their turn in the versions as well.
+        // Not one binding per known event: events of a newer producer have versions as well.
         self.bind(E::EXCHANGE, format!("{}.#", E::AGGREGATE));
         self.in_order.insert(E::AGGREGATE);
         self.known.extend(E::SIBLINGS);
@@ -310,7 +311,7 @@ fn decode<E: Event>(body: Bytes, envelope: &Envelope) -> Result<E, HandlerError>
         E::decode(body).map_err(|error| HandlerError::reject(format!("undecodable: {error}")))?;
     if event.aggregate_id() != envelope.aggregate_id {
         return Err(HandlerError::reject(format!(
-            "undecodable: its header names aggregate `{}`, its body another one",
+            "undecodable: its header names aggregate `{}`, but its body another one",
             envelope.aggregate_id
         )));
     }

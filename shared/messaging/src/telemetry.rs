@@ -1,8 +1,8 @@
-//! What traces and metrics call things, and the instruments: OpenTelemetry's semantic conventions for messaging
-//! (development status, v1.44), with names of our own under `angarium.` where they have none.
+//! The names in traces and metrics, and the instruments: OpenTelemetry's semantic conventions for messaging
+//! (development status, v1.44), and names under `angarium.` where they have none.
 //!
-//! Attributes that only OpenTelemetry needs are set on it directly and are no fields of the `tracing` span, so that no log
-//! line repeats them. `docs/telemetry.md` lists everything that is emitted; a test compares.
+//! Attributes that only OpenTelemetry needs are set directly and are not fields of the `tracing` span, so that log
+//! lines do not repeat them. `docs/telemetry.md` lists all exports; a test compares.
 
 mod incomplete;
 mod instruments;
@@ -21,9 +21,9 @@ pub(crate) const OPERATION_NAME: &str = "messaging.operation.name";
 pub(crate) const OPERATION_TYPE: &str = "messaging.operation.type";
 pub(crate) const DESTINATION: &str = "messaging.destination.name";
 pub(crate) const ERROR_TYPE: &str = "error.type";
-/// What became of an event, or of a transaction.
+/// The outcome of an event or a transaction.
 pub(crate) const OUTCOME: &str = "angarium.outcome";
-/// The service that a gauge is about: several may share a process.
+/// The service of a gauge: several may share a process.
 pub(crate) const SERVICE: &str = "angarium.service";
 
 pub(crate) const MESSAGE_ID: &str = "messaging.message.id";
@@ -32,17 +32,17 @@ pub(crate) const AGGREGATE_ID: &str = "aggregate.id";
 
 pub(crate) const ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key";
 
-/// The broker, as traces and metrics name it.
+/// The broker in traces and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct System {
-    /// `rabbitmq`, or a name of our own where the conventions have none.
+    /// `rabbitmq`, or our own name if the conventions have none.
     pub name: &'static str,
-    /// Host and port, where it is reached over a network.
+    /// Host and port, if it is reached over a network.
     pub server: Option<(String, u16)>,
 }
 
 impl System {
-    /// What a span about `message` says at its start, where samplers see it.
+    /// The attributes of a span about `message` at its start, for samplers.
     pub(crate) fn describe(
         &self,
         span: &Span,
@@ -69,7 +69,7 @@ impl System {
         }
     }
 
-    /// What a measurement says.
+    /// The attributes of a measurement.
     pub(crate) fn attributes(
         &self,
         operation: (&'static str, &'static str),
@@ -92,13 +92,13 @@ impl System {
     }
 }
 
-/// `{exchange}:{routing key}`, as a producer names where a message goes.
+/// `{exchange}:{routing key}`: a producer's name of the destination.
 pub(crate) fn destination(exchange: &str, routing_key: &str) -> String {
     format!("{exchange}:{routing_key}")
 }
 
-/// `{exchange}:{routing key}:{queue}`, as a consumer names where it came from. A routing key is a stranger's text where the
-/// message does not even say that it is one of ours, and no metric may grow with what strangers invent.
+/// `{exchange}:{routing key}:{queue}`: a consumer's name of the source. For an unknown message, the routing key is a
+/// stranger's text, and no metric may grow with it.
 pub(crate) fn source(message: &Message, queue: &str, known: bool) -> String {
     if known {
         format!("{}:{}:{queue}", message.exchange, message.routing_key)
@@ -107,7 +107,7 @@ pub(crate) fn source(message: &Message, queue: &str, known: bool) -> String {
     }
 }
 
-/// Fails a span, in OpenTelemetry's terms.
+/// Marks a span as failed, for OpenTelemetry.
 pub(crate) fn fail(span: &Span, error: &'static str) {
     span.set_attribute(ERROR_TYPE, error);
     span.set_status(opentelemetry::trace::Status::error(error));

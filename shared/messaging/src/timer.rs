@@ -1,8 +1,8 @@
-//! Durable timers: events that are published at a later time, unless they are cancelled before.
+//! Durable timers: events that are published at a later time, unless cancelled before.
 //!
-//! A timer is a row of the outbox that is held. When its time has come the relay releases it, in a statement of its own, and
-//! from then on it is an event like any other. Cancelling deletes a row that is still held: it either succeeds, and the event
-//! is never published, or says that it is too late.
+//! A timer is a held row of the outbox. At its time the relay releases it, in a separate statement, and from then on it
+//! is a normal event. Cancelling deletes a row that is still held: it either succeeds, and the event is never
+//! published, or returns that it is too late.
 
 use std::time::Duration;
 
@@ -16,16 +16,17 @@ use crate::store::Store;
 use crate::transaction::Transaction;
 use store::sql;
 
-/// Rows a statement.
+/// Rows per statement.
 const BATCH: i64 = 1000;
 
-/// Publishes `event` no earlier than `not_before_ms` (Unix milliseconds, by the database's clock), if `transaction` commits.
+/// Publishes `event` no earlier than `not_before_ms` (Unix milliseconds, by the database's clock), if `transaction`
+/// commits.
 ///
-/// Timers have an aggregate type of their own, as they are facts about time and not changes of an aggregate: its id names the
-/// timer, and there is one for each id.
+/// Timers have their own aggregate type, because they are facts about time and not changes of an aggregate. The id
+/// names the timer; there is one per id.
 ///
 /// # Errors
-/// As [`outbox::enqueue`]. If there is a timer of this id already, the commit fails.
+/// As [`outbox::enqueue`]. If a timer with this id exists, the commit fails.
 pub fn set<E: Event>(
     transaction: &Transaction,
     event: &E,
@@ -35,10 +36,10 @@ pub fn set<E: Event>(
     outbox::collect(transaction, event, 1, cause, Some(not_before_ms))
 }
 
-/// Cancels the timer of this id, if `transaction` commits. `false` where there is none, or its time has come.
+/// Cancels the timer with this id, if `transaction` commits. `false` if there is none, or its time has come.
 ///
 /// # Errors
-/// Where the database refuses.
+/// If the database refuses.
 pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<bool, DbErr> {
     let is_meant = |row: &Enqueued| {
         row.held_until_ms.is_some() && row.aggregate_type == E::AGGREGATE && row.aggregate_id == id
@@ -55,17 +56,17 @@ pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<boo
     Ok(deleted > 0)
 }
 
-/// The relay's watch on the timers of its database.
+/// The relay's knowledge of its database's timers.
 #[derive(Default)]
 pub(crate) struct Timers {
     next: Option<Instant>,
 }
 
 impl Timers {
-    /// The next one is due in so many milliseconds, as the outbox was seen just now.
+    /// The next timer is due in this many milliseconds, by the last query of the outbox.
     pub(crate) fn are_next_in(&mut self, wait_ms: Option<i64>) {
         self.next = wait_ms.map(|ms| {
-            // One more, because what is due in 0.4 ms is not due yet.
+            // One more, because something due in 0.4 ms is not due yet.
             Instant::now() + Duration::from_millis(u64::try_from(ms).map_or(0, |ms| ms + 1))
         });
     }
@@ -76,8 +77,8 @@ impl Timers {
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// Releases timers whose time has come, some at a time: after a long stop there may be many. When the next one is due is seen at
-    /// the next look at the outbox.
+    /// Releases due timers in batches, because there may be many after a long stop. The next query of the outbox
+    /// returns the next due time.
     pub(crate) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
         let _turn = store.turn_to_write().await?;
         let releasing =

@@ -1,7 +1,7 @@
-//! Trace context between `tracing` spans and the strings that travel with an event.
+//! Converts trace context between `tracing` spans and the strings that travel with an event.
 //!
-//! Only OpenTelemetry's API is used: without a propagator (a test, a program that does no tracing) events carry no context
-//! and nothing else changes. Which baggage may travel is the propagator's to decide.
+//! It uses only OpenTelemetry's API: without a propagator (a test, a program without tracing) events have no context,
+//! and nothing else changes. The propagator decides which baggage may travel.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use opentelemetry::trace::TraceContextExt as _;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The context of the current span, for the row of something that is done later: an event, or work of a service's own.
+/// The context of the current span, for a row that is processed later: an event, or a service's own work.
 pub fn current() -> TraceContext {
     of(&Span::current())
 }
 
-/// The context of `span`, or of the innermost one around it that is recorded.
+/// The context of `span`, or of the innermost recorded span around it.
 pub(crate) fn of(span: &Span) -> TraceContext {
     let mut carrier = HashMap::new();
     let mut context = span.context();
@@ -32,8 +32,8 @@ pub(crate) fn of(span: &Span) -> TraceContext {
     )
 }
 
-/// Makes `span` a child of the span whose context was kept in `trace`, and links it to that one: the conventions ask for the
-/// link, and people who follow one call through the system for the parent.
+/// Makes `span` a child of the span in `trace`, and links it to that one: the conventions require the link, and people
+/// who follow a call need the parent.
 pub fn continue_in(span: &Span, trace: &TraceContext) {
     let Some(context) = extract(trace) else {
         return;
@@ -42,7 +42,7 @@ pub fn continue_in(span: &Span, trace: &TraceContext) {
     if creation.is_valid() {
         span.add_link(creation);
     }
-    // Fails only where no OpenTelemetry layer is installed: then there is no trace to continue.
+    // Fails only without an OpenTelemetry layer: then there is no trace to continue.
     let _ = span.set_parent(context);
 }
 
@@ -56,7 +56,7 @@ fn extract(trace: &TraceContext) -> Option<Context> {
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
         .collect();
-    // From nothing, and not from what happens to be current: an event without a context begins a trace of its own.
+    // Not from the current context: an event without a context starts a new trace.
     (!carrier.is_empty()).then(|| {
         get_text_map_propagator(|propagator| {
             propagator.extract_with_context(&Context::new(), &carrier)

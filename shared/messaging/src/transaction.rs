@@ -1,7 +1,7 @@
 //! A writing transaction on a service's database: state, outbox rows and inbox row together.
 //!
-//! Guarantees: what is enqueued is written in one statement right before COMMIT, which fails unless the transaction is alive. A
-//! commit wakes all who wait for what it wrote (the relay, deferred deliveries, a service's own worker).
+//! Guarantees: enqueued events are written in one statement right before COMMIT, which fails unless the transaction is
+//! alive. A commit wakes all workers that wait for what it wrote (the relay, held events, a service's own workers).
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,22 +16,22 @@ use crate::outbox::enqueued::{self, Enqueued};
 use crate::signals::Signals;
 use crate::telemetry::{self, System};
 
-/// A writing transaction. Made by [`Store::begin`] and [`Store::begin_command`]; dropping it rolls it back.
+/// A writing transaction, from [`Store::begin`] or [`Store::begin_command`]; dropping it rolls it back.
 ///
-/// Queries through sea-orm take it as `&transaction`. It cannot be nested.
+/// sea-orm queries take it as `&transaction`. It cannot be nested.
 pub struct Transaction {
     inner: store::Transaction,
     signals: Signals,
     doubt: Doubt,
     system: Option<System>,
     collected: Mutex<Collected>,
-    /// Of a command; none of what the engine does by itself, which is traced by event.
+    /// For a command; none for the engine's own work, which is traced by event.
     span: Span,
-    // Last, so that it is given back only once the transaction above is over.
+    // Last, so that it is released after the transaction above has ended.
     _writer: Option<OwnedSemaphorePermit>,
 }
 
-/// What is done at the commit.
+/// Work for the commit.
 #[derive(Default)]
 struct Collected {
     events: Vec<Enqueued>,
@@ -57,17 +57,17 @@ impl Transaction {
         }
     }
 
-    /// This one, as the command that `span` traces.
+    /// Traces this transaction as the command of `span`.
     pub(crate) fn in_span(mut self, span: Span) -> Self {
         self.span = span;
         self
     }
 
-    /// Writes what was enqueued, commits, and wakes all who wait for it.
+    /// Writes the enqueued events, commits, and wakes the waiting workers.
     ///
     /// # Errors
-    /// Where the database refuses, a statement has failed before, or the database cannot be reached. In the last case the outcome
-    /// is unknown, as with any commit.
+    /// If the database refuses, an earlier statement has failed, or the database cannot be reached. In the last case
+    /// the outcome is unknown, as with any commit.
     pub async fn commit(self) -> Result<(), DbErr> {
         let Self {
             inner,
@@ -96,20 +96,20 @@ impl Transaction {
         Ok(())
     }
 
-    /// Writes now what was enqueued so far. For tests that hold a transaction open between this and its commit.
+    /// Writes the enqueued events now. For tests that hold a transaction open before its commit.
     ///
     /// # Errors
-    /// Where the database refuses.
+    /// If the database refuses.
     #[doc(hidden)]
     pub async fn write_early(&self) -> Result<(), DbErr> {
         let events = std::mem::take(&mut self.collected().events);
         enqueued::insert(&self.inner, events).await
     }
 
-    /// Undoes everything, and waits until it is undone.
+    /// Rolls back, and waits for the answer.
     ///
     /// # Errors
-    /// Where the database cannot be reached; it then undoes the transaction by itself.
+    /// If the database cannot be reached; it then rolls back by itself.
     pub async fn rollback(self) -> Result<(), DbErr> {
         self.inner.rollback().await
     }
@@ -119,14 +119,14 @@ impl Transaction {
         self.collected().wakes.insert(name);
     }
 
-    /// Writes `event` right before the commit.
+    /// Adds `event` to the rows that are written right before the commit.
     pub(crate) fn collect(&self, event: Enqueued) {
         let mut collected = self.collected();
         collected.wakes.insert(enqueued::SIGNAL);
         collected.events.push(event);
     }
 
-    /// Takes back the events that `is_meant` selects, and returns whether there were any.
+    /// Removes the events that `is_meant` selects, and returns whether there were any.
     pub(crate) fn take_back(&self, is_meant: impl Fn(&Enqueued) -> bool) -> bool {
         let mut collected = self.collected();
         let before = collected.events.len();
@@ -138,7 +138,7 @@ impl Transaction {
         self.system.as_ref()
     }
 
-    /// The span of the command that this transaction is; none elsewhere.
+    /// The span of the command; none for other transactions.
     pub(crate) fn span(&self) -> &Span {
         &self.span
     }

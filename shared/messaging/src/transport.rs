@@ -1,8 +1,9 @@
-//! What the engine asks of a broker, and what it may rely on.
+//! The engine's requirements for a broker, and what it may rely on.
 //!
-//! Two implementations pass one conformance suite: [`RabbitMq`] and [`Embedded`]. Both are at-least-once: a confirmed message
-//! is durable in every queue that it was routed to, and an unacknowledged one comes again. Any error means that the publisher
-//! or receiver is spent; the engine drops it and asks for a new one, so no implementation recovers by itself.
+//! Two implementations pass one conformance suite: [`RabbitMq`] and [`Embedded`]. Both are at-least-once: a confirmed
+//! message is durable in every queue that it was routed to, and an unacknowledged one comes again. After any error the
+//! publisher or receiver is unusable; the engine drops it and requests a new one, so no implementation recovers by
+//! itself.
 
 use std::sync::Arc;
 
@@ -24,17 +25,17 @@ pub use topology::{
 };
 pub(crate) use topology::{Setting, SettingValue, dead_letter_settings};
 
-/// The broker that a process uses.
+/// The broker of a process.
 #[derive(Clone)]
 pub enum Broker {
-    /// RabbitMQ, reached when needed.
+    /// RabbitMQ, connected on demand.
     RabbitMq(RabbitMqConfig),
     /// An open queue file, shared by the services of this process.
     Embedded(Embedded),
 }
 
 impl Broker {
-    /// The broker as `service` sees it, which needs `topology`.
+    /// The broker as `service` with `topology` sees it.
     pub fn transport(&self, service: &str, topology: Topology) -> Arc<dyn Transport> {
         match self {
             Self::RabbitMq(config) => Arc::new(RabbitMq::new(config.clone(), service, topology)),
@@ -46,17 +47,17 @@ impl Broker {
 /// A broker, as one service sees it.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// What it is called in traces and metrics.
+    /// Its name in traces and metrics.
     fn system(&self) -> System;
 
-    /// Makes sure that the exchanges, queues and bindings of this service exist. Idempotent. Also done by
-    /// [`publisher`](Self::publisher) and [`receiver`](Self::receiver), each time they connect.
+    /// Ensures that the exchanges, queues and bindings of this service exist. Idempotent.
+    /// [`publisher`](Self::publisher) and [`receiver`](Self::receiver) also do this at each connect.
     async fn declare(&self) -> Result<(), TransportError>;
 
     /// Connects for publishing.
     async fn publisher(&self) -> Result<Box<dyn Publisher>, TransportError>;
 
-    /// Connects and begins to receive from `queue`, with at most `prefetch` messages unacknowledged.
+    /// Connects and starts to receive from `queue`, with at most `prefetch` unacknowledged messages.
     async fn receiver(
         &self,
         queue: &str,
@@ -64,54 +65,54 @@ pub trait Transport: Send + Sync + 'static {
     ) -> Result<Box<dyn Receiver>, TransportError>;
 }
 
-/// A connection that publishes.
+/// A publishing connection.
 #[async_trait]
 pub trait Publisher: Send + Sync {
-    /// Waits until the broker takes messages. It may refuse to for a while, when it is short of memory or disk.
+    /// Waits until the broker accepts messages. It may refuse for a while when memory or disk is low.
     async fn ready(&self) -> Result<(), TransportError>;
 
-    /// Hands over a message and returns at once with the promise of an answer, so that many can be outstanding. Messages are
-    /// queued in the order of these calls.
+    /// Publishes a message, and returns a future for the confirm, so that many can be outstanding. Messages are queued
+    /// in the order of these calls.
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError>;
 
-    /// Returns once the connection is lost. Whoever publishes learns it from the failures; this is for whoever does not. It
-    /// never returns where there is nothing to lose.
+    /// Returns after the connection is lost. A publisher learns it from failures; this is for idle connections. It
+    /// never returns if there is no connection to lose.
     async fn lost(&self) -> TransportError {
         std::future::pending().await
     }
 }
 
-/// Resolves once the broker has answered for a message.
+/// Resolves after the broker has answered for a message.
 pub type Confirm = BoxFuture<'static, Result<Confirmation, TransportError>>;
 
-/// What the broker said of a message.
+/// The broker's answer for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Confirmation {
     /// Durable in at least one queue.
     Routed,
-    /// Taken, but no queue is bound for it, so it is nowhere.
+    /// Accepted, but no queue is bound for it, so it is not stored.
     Unrouted,
-    /// Not taken, with the broker's reason: a full queue, for example.
+    /// Refused, with the broker's reason: a full queue, for example.
     Refused(String),
 }
 
-/// A connection that receives from one queue. Dropping it returns what it has not acknowledged to the queue.
+/// A connection that receives from one queue. Dropping it returns unacknowledged messages to the queue.
 #[async_trait]
 pub trait Receiver: Send {
     /// The next message. Cancelling the future loses nothing.
     async fn receive(&mut self) -> Result<Delivery, TransportError>;
 
-    /// Settles deliveries: their messages never come again.
+    /// Acknowledges deliveries: their messages never come again.
     async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError>;
 
-    /// From here on at most `prefetch` messages are unacknowledged, more than before. Asked while no more than one is.
+    /// Raises the maximum of unacknowledged messages to `prefetch`. Called while at most one is unacknowledged.
     async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError>;
 }
 
-/// A message that is ours until it is acknowledged or the receiver is gone.
+/// A message that belongs to the receiver until it is acknowledged or the receiver is dropped.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Grows by one with each delivery of a receiver, from 1.
+    /// Counts the deliveries of a receiver, from 1.
     pub tag: u64,
     /// Whether it may have been delivered before.
     pub redelivered: bool,
@@ -119,16 +120,16 @@ pub struct Delivery {
     pub message: Message,
 }
 
-/// Which deliveries to settle.
+/// Which deliveries to acknowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
-    /// This one.
+    /// Only this one.
     One(u64),
     /// This one and all before it.
     UpTo(u64),
 }
 
-/// The broker cannot be reached, or refused an operation. Says what was being done.
+/// The broker cannot be reached, or refused an operation.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} failed: {cause}")]
 pub struct TransportError {

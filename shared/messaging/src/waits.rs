@@ -1,10 +1,10 @@
-//! Whether a service's consumer waits for its database: for its health, which does not end the process because of it.
+//! Whether a service's consumer waits for its database, for its health; this does not end the process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// What waits for a database. Clones share it.
+/// The waits for a database. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Waits {
     shared: Arc<Shared>,
@@ -15,7 +15,7 @@ struct Shared {
     none: watch::Sender<bool>,
 }
 
-/// One that waits, until this is dropped.
+/// A wait, until this is dropped.
 pub(crate) struct Wait {
     shared: Arc<Shared>,
 }
@@ -31,7 +31,7 @@ impl Waits {
         }
     }
 
-    /// One more that waits.
+    /// Starts a wait.
     pub(crate) fn begin(&self) -> Wait {
         self.shared.change(|waiting| waiting + 1);
         Wait {
@@ -39,7 +39,7 @@ impl Waits {
         }
     }
 
-    /// Whether nothing waits.
+    /// Whether there is no wait.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.shared.none.subscribe()
     }
@@ -52,7 +52,7 @@ impl Drop for Wait {
 }
 
 impl Shared {
-    /// Counts and sends in one step, so that what is sent last is what holds.
+    /// Counts and sends in one step, so that the last value is the current one.
     fn change(&self, count: impl FnOnce(usize) -> usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         *waiting = count(*waiting);

@@ -1,8 +1,8 @@
 //! Configuration from flags and environment, complete and valid before a socket opens.
 //!
-//! A service flattens the sections it needs into one `clap` struct of raw strings and turns them into its `Config` in
-//! [`Settings::check`]. Every mistake is collected first and all are named at once, with flag, variable, what was given
-//! and what is expected; what a secret was given is never shown. Flags win over the environment, which wins over files.
+//! A service flattens the sections that it needs into one `clap` struct of raw strings. [`Settings::check`] turns them
+//! into its `Config`. It collects all mistakes and reports them together, each with flag, variable, given value and
+//! expected form; the value of a secret is never shown. Flags win over the environment, and the environment over files.
 
 mod callers;
 mod clients;
@@ -30,23 +30,23 @@ pub use problems::Problems;
 pub use telemetry::{LogFormat, TelemetryArgs, TelemetryConfig};
 pub use tls::{TlsArgs, TlsConfig};
 
-/// What a process can be told. Implemented by a service's `clap` struct.
+/// The settings of a process. A service's `clap` struct implements it.
 pub trait Settings: clap::Parser {
-    /// The checked form: what the service is built from. Tests build it in code.
+    /// The validated form, which the service is built from. Tests build it in code.
     type Config;
 
-    /// The port unless another one is given.
+    /// The default port.
     const DEFAULT_PORT: u16;
 
-    /// Argument ids (the fields' names) of this struct that may also come from the file named by `<VARIABLE>_FILE`.
+    /// The clap ids (field names) of settings that may also come from a file, named by `<VARIABLE>_FILE`.
     fn secrets() -> Vec<&'static str>;
 
-    /// Turns raw strings into the configuration. Goes on after a mistake, so that all are found; `None` where any was.
+    /// Validates all settings. `None` if one is invalid; `problems` then has the reasons.
     fn check(self, problems: &mut Problems) -> Option<Self::Config>;
 
-    /// Where [`crate::main`] finds the telemetry section.
+    /// The telemetry section, for [`crate::main`].
     fn telemetry(config: &Self::Config) -> &TelemetryConfig;
 
-    /// Where [`crate::main`] finds the lifecycle section.
+    /// The lifecycle section, for [`crate::main`].
     fn lifecycle(config: &Self::Config) -> &LifecycleConfig;
 }

@@ -1,9 +1,9 @@
-//! The gRPC server around a service's routes: TLS, access, health, reflection, limits, deadlines, tracing, and an end in
-//! order.
+//! The gRPC server around a service's routes: TLS, access, health, reflection, limits, deadlines, tracing and shutdown.
 //!
-//! [`GrpcServer::bind`] takes the port and reads the certificates, so that what is wrong with them fails the start;
-//! [`GrpcServer::serve`] returns when drained. Message sizes belong to each generated server: give it
-//! `max_decoding_message_size(config.max_request_bytes)`, `max_encoding_message_size(config.max_response_bytes)` and gzip.
+//! [`GrpcServer::bind`] binds the port and reads the certificates, so that mistakes in them fail the start.
+//! [`GrpcServer::serve`] returns after draining. Message sizes are set on each generated server:
+//! `max_decoding_message_size(config.max_request_bytes)`, `max_encoding_message_size(config.max_response_bytes)`, and
+//! gzip.
 
 mod admission;
 mod arrivals;
@@ -55,9 +55,9 @@ pub use deadline::client_deadline;
 pub(crate) use rates::Rates;
 pub use tls::TlsError;
 
-/// How long clients have to leave after the last call.
+/// How long clients have to disconnect after the last call.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// What the server reads from the headers of a call.
+/// The result of reading a call's headers.
 #[doc(hidden)]
 pub struct ReadHeaders {
     pub method: String,
@@ -65,7 +65,7 @@ pub struct ReadHeaders {
     pub correlation_id: CorrelationId,
 }
 
-/// Reads them as the server does, for tests that send whatever they like.
+/// Reads headers as the server does, for tests with arbitrary input.
 #[doc(hidden)]
 pub fn read_headers(path: &str, headers: &http::HeaderMap, ceiling: Duration) -> ReadHeaders {
     ReadHeaders {
@@ -78,18 +78,18 @@ pub fn read_headers(path: &str, headers: &http::HeaderMap, ceiling: Duration) ->
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
 pub enum GrpcError {
-    /// Mostly another process on the same port.
+    /// Usually another process uses the port.
     #[error("cannot listen on {addr}: {source}; stop what uses the port, or choose another one")]
     Bind {
-        /// What was asked for.
+        /// The configured address.
         addr: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The certificates cannot be used.
     #[error("the certificates cannot be used: {0}")]
     Tls(#[from] TlsError),
-    /// The descriptor set is not one.
+    /// The descriptor set is invalid.
     #[error("the descriptor set of the service cannot be read: {0}")]
     Descriptors(#[from] prost_reflect::DescriptorError),
 }
@@ -104,7 +104,7 @@ pub struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// Takes the address of `config`. Clients may connect from now on, and wait.
+    /// Binds the address of `config`. Clients can connect from now on; they wait.
     ///
     /// # Errors
     /// [`GrpcError::Bind`] with the address, [`GrpcError::Tls`] with the file.
@@ -127,17 +127,17 @@ impl GrpcServer {
         })
     }
 
-    /// The address that was taken; tells the port where 0 was asked for.
+    /// The bound address, with the actual port if port 0 was configured.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Serves `routes` to whom `guard` admits, and health and reflection to everybody, until `shutdown`. Soft: health says
-    /// `NOT_SERVING`, the port closes, calls in flight end, then the connections that are left are closed. Hard: every
-    /// connection is closed, whatever is open on it.
+    /// Serves `routes` to callers that `guard` admits, and health and reflection to all, until `shutdown`. Its soft
+    /// step: health reports `NOT_SERVING`, the port closes, calls in progress complete, and the remaining connections
+    /// are closed. Its hard step: all connections are closed immediately.
     ///
     /// # Errors
-    /// A descriptor set that cannot be read.
+    /// If the descriptor set cannot be read.
     pub async fn serve(
         self,
         routes: Routes,
@@ -157,9 +157,9 @@ impl GrpcServer {
         let rates = Rates::new(self.config.clients.calls_per_second);
         let handler = ServiceBuilder::new()
             .layer(calls.clone())
-            // Inside, so that who is refused is traced, counted and logged as any other.
+            // The innermost layer, so that refused calls are traced, counted and logged like others.
             .layer(AuthLayer::new(guard, rates))
-            // Whoever is refused for who they are need not send a message.
+            // Before admission: a refused caller need not send its message.
             .layer(AdmissionLayer::new(&self.config, streams))
             .service(routes.prepare());
         let ending = Ending::default();
@@ -171,7 +171,7 @@ impl GrpcServer {
         let serving = connections::serve(self.listener, connection, places, &ending);
         let end = async {
             shutdown.soft.cancelled().await;
-            // First of all: whoever balances must stop sending before calls are refused.
+            // First, because clients and balancers must stop sending before calls are refused.
             health.drain();
             ending.drain.cancel();
             drained(&calls, &shutdown).await;
@@ -193,8 +193,8 @@ impl GrpcServer {
     }
 }
 
-/// Waits for the moment from which on no connection is worth keeping: the calls in flight have ended and their clients have
-/// had time to leave, or the hard step has come. A client that hangs must not decide how long we take to end.
+/// Waits until the connections can be closed: the calls in progress have ended and clients had time to disconnect, or
+/// the hard step has begun. So a hanging client does not delay the shutdown.
 async fn drained(calls: &rpc::RpcLayer, shutdown: &Shutdown) {
     let quiet = async {
         calls.quiet().await;

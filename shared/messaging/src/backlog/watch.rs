@@ -1,4 +1,4 @@
-//! Follows an outbox: how old its oldest event is, and how many events wait.
+//! Watches an outbox: the age of its oldest event, and the number of pending events.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,20 @@ use super::{Backlog, Budget, OverBudget};
 use crate::retry::millis;
 use crate::store::Store;
 
-/// How often to check whether commands can be taken again.
+/// How often to check whether commands can be accepted again.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// So many times as long as a count has taken, its result is used.
+/// A count is reused for this many times its duration.
 const REST: u32 = 20;
-/// No transaction raises this signal: events grow old by themselves.
+/// No transaction raises this signal: events age without one.
 const SIGNAL: &str = "backlog";
 
-/// The creation of the oldest event that counts against the budget.
+/// The creation time of the oldest event that counts against the budget.
 pub(crate) const OLDEST: &str = "SELECT min(created_at) FROM angarium_outbox
     WHERE held_until IS NULL AND unroutable_since IS NULL";
 
 impl Backlog {
-    /// Follows the outbox of `store` until `stop`. Asleep until it may have passed `budget`, except for the look that all workers share.
+    /// Watches the outbox of `store` until `stop`. It sleeps until the outbox may exceed `budget`, apart from the
+    /// shared poll.
     pub(crate) async fn watch(&self, store: &Store, budget: Budget, stop: &CancellationToken) {
         let mut due = store.due(SIGNAL, question(budget));
         let mut count = Count::default();
@@ -30,7 +31,7 @@ impl Backlog {
             let left = due.ask().await;
             let pause = match left {
                 Ok(Some(Duration::ZERO)) => {
-                    // It is away for commands as well, which say so themselves.
+                    // The database is unavailable for commands as well, which report it.
                     if let Ok(over) = is_over(store, budget, &mut count).await {
                         self.set(over, budget);
                     }
@@ -47,8 +48,8 @@ impl Backlog {
     }
 }
 
-/// Asks how long until commands may have to be refused. It finds the answer by the ends of indexes: the number of rows is at most the
-/// distance between the first and the last sequence.
+/// A query for the time until commands may have to be refused. It reads only the ends of indexes: the number of rows is
+/// at most the distance between the first and the last sequence.
 pub(crate) fn question(budget: Budget) -> String {
     format!(
         "SELECT CASE WHEN {} + {} > {} THEN 0 ELSE {} - ({{now}} - {{ms ({OLDEST})}}) END",
@@ -64,8 +65,8 @@ fn at_most(rows: &str) -> String {
     format!("coalesce({} - {} + 1, 0)", end("max"), end("min"))
 }
 
-/// The last count, which is not repeated before twenty times its duration has passed: the more rows there are, the less often they
-/// are counted.
+/// The last count. It is reused for twenty times its duration: the more rows there are, the less often they are
+/// counted.
 #[derive(Default)]
 struct Count {
     last: Option<(Instant, Duration, i64)>,
@@ -87,7 +88,7 @@ impl Count {
     }
 }
 
-/// Counts no further than it matters.
+/// Counts up to the limit.
 pub(crate) fn counting(budget: Budget) -> String {
     let limit = i64::from(budget.pending) + 1;
     let count = |rows| {
@@ -102,7 +103,7 @@ pub(crate) fn counting(budget: Budget) -> String {
     )
 }
 
-/// Which of the two limits is exceeded, if any.
+/// The limit that is exceeded, if any.
 async fn is_over(
     store: &Store,
     budget: Budget,

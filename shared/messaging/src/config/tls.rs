@@ -1,4 +1,4 @@
-//! Whose certificate a broker has to show, and which one it is shown.
+//! The certificates of the broker and of this client.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -7,24 +7,24 @@ use url::Url;
 
 use crate::transport::RabbitMqTls;
 
-/// Flags and environment variables of TLS to the broker, which `amqps://` asks for.
+/// TLS to the broker, for `amqps://`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct BrokerTlsArgs {
-    /// Authorities that RabbitMQ's certificate may be of, beside the public ones, PEM; read at each connect
+    /// Extra CA certificates trusted for RabbitMQ, PEM; read at each connect
     #[arg(long, env = "AMQP_CA_FILE", value_name = "FILE")]
     pub amqp_ca_file: Option<PathBuf>,
 
-    /// Certificate to show to a RabbitMQ that asks for one, PEM; read at each connect
+    /// Client certificate, if RabbitMQ requires one, PEM; read at each connect
     #[arg(long, env = "AMQP_CERT_FILE", value_name = "FILE")]
     pub amqp_cert_file: Option<PathBuf>,
 
-    /// Private key of that certificate, PEM; read at each connect
+    /// Private key of the client certificate, PEM; read at each connect
     #[arg(long, env = "AMQP_KEY_FILE", value_name = "FILE")]
     pub amqp_key_file: Option<PathBuf>,
 }
 
 impl BrokerTlsArgs {
-    /// Judges the values for the broker at `url`. `problem` is told the variable, what was given, and what is expected.
+    /// Validates for the broker at `url`. Calls `problem` with the variable, the value and the expectation.
     pub(super) fn check(
         &self,
         url: &Url,
@@ -48,11 +48,11 @@ impl BrokerTlsArgs {
             }
         };
         if url.scheme() != "amqps" && (ca_file.is_some() || identity.is_some()) {
-            // Whoever names certificates does not want the password to travel in clear.
+            // An operator who sets certificates does not want the password in clear text.
             problem(
                 "AMQP_URL",
                 "(not shown)",
-                "amqps://, as certificates are named",
+                "amqps://, because certificates are set",
             );
             return None;
         }

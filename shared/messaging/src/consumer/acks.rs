@@ -1,4 +1,4 @@
-//! Which acknowledgements to send for deliveries that are done in any order. The decision is pure.
+//! Which acknowledgements to send when deliveries finish in any order. Pure.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 
 use crate::transport::Ack;
 
-/// What the lanes of one connection have done.
+/// The finished deliveries of one connection's lanes.
 pub(super) struct Done {
     settled: mpsc::UnboundedReceiver<Vec<u64>>,
     acknowledgements: Acknowledgements,
 }
 
 impl Done {
-    /// And where a lane tells the tags of what it has done.
+    /// Also returns the sender for the tags of finished deliveries.
     pub(super) fn channel() -> (mpsc::UnboundedSender<Vec<u64>>, Self) {
         let (tell, settled) = mpsc::unbounded_channel();
         let acknowledgements = Acknowledgements::default();
@@ -24,7 +24,8 @@ impl Done {
         (tell, done)
     }
 
-    /// Waits until something is done, and tells how to acknowledge all that is by then. `None` once no lane is left.
+    /// Waits for finished deliveries, and returns the acknowledgements for all of them. `None` after the last lane has
+    /// ended.
     pub(super) async fn next(&mut self) -> Option<Vec<Ack>> {
         let mut tags = self.settled.recv().await?;
         while let Ok(more) = self.settled.try_recv() {
@@ -34,7 +35,7 @@ impl Done {
     }
 }
 
-/// The deliveries of one receiver that are done.
+/// The finished deliveries of one receiver.
 #[derive(Default)]
 struct Acknowledgements {
     /// Every delivery up to this tag is acknowledged.
@@ -44,10 +45,11 @@ struct Acknowledgements {
 }
 
 impl Acknowledgements {
-    /// The fewest acknowledgements that settle `tags`, none of which was given before. One that closes a gap covers all
-    /// before it; one beyond a gap goes alone, so that a slow delivery does not keep the others unacknowledged.
+    /// The fewest acknowledgements for `tags`, which were not acknowledged before. A tag that closes a gap covers all
+    /// before it; a tag beyond a gap is acknowledged alone, so that a slow delivery does not keep the others
+    /// unacknowledged.
     ///
-    /// Each names a delivery that is not acknowledged yet: RabbitMQ closes the channel over any other.
+    /// Each names an unacknowledged delivery, because RabbitMQ closes the channel for any other.
     fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
         let tags: BTreeSet<u64> = tags.into_iter().collect();
         self.ahead.extend(&tags);
@@ -86,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_delivery_is_acknowledged_when_it_is_done_and_never_before(
+        fn no_delivery_is_acknowledged_before_it_is_done(
             order in Just((1_u64..=30).collect::<Vec<_>>()).prop_shuffle(),
             group in 1_usize..7,
         ) {
@@ -95,7 +97,7 @@ mod tests {
             for tags in order.chunks(group) {
                 done.extend(tags);
                 for ack in acknowledgements.settle(tags.iter().copied()) {
-                    // As the broker has it: what is named must be outstanding.
+                    // As on the broker: a named delivery must be outstanding.
                     let (Ack::One(named) | Ack::UpTo(named)) = ack;
                     prop_assert!(!acknowledged.contains(&named), "{} is acknowledged already", named);
                     match ack {

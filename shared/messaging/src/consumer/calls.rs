@@ -1,13 +1,13 @@
-//! Which events of a transaction reach their handler in one call. The decision is pure.
+//! Which events of a transaction reach their handler in one call. Pure.
 //!
-//! Guarantee: an ordered aggregate's events reach their handlers in the order of its versions, also where a batch handler takes events
-//! of several aggregates at once.
+//! Guarantee: events of an ordered aggregate reach their handlers in the order of its versions, even if a batch handler
+//! takes events of several aggregates.
 
 use super::step::{Action, Step};
 use crate::inbox::positions::Aggregate;
 use crate::subscription::Subscriptions;
 
-/// The steps, by call. Only events of one type with a batch handler share a call.
+/// The steps, grouped by call. Only events of one type with a batch handler share a call.
 pub(super) fn calls<'p, 'a>(
     steps: &'p [Step<'a>],
     subscriptions: &Subscriptions,
@@ -32,12 +32,12 @@ pub(super) fn calls<'p, 'a>(
         .collect()
 }
 
-/// Each event is given as its type, where that has a batch handler, and its aggregate, where that has an order.
+/// Each event is its type (if that has a batch handler) and its aggregate (if that is ordered).
 fn grouped<'a>(
     events: impl Iterator<Item = (Option<&'a str>, Option<&'a Aggregate>)>,
 ) -> Vec<Vec<usize>> {
     let mut calls: Vec<Vec<usize>> = Vec::new();
-    // The last call of each type, and the last one with an event of each aggregate.
+    // The last call of each type, and the last call with an event of each aggregate.
     let mut of_type = std::collections::HashMap::new();
     let mut of_aggregate = std::collections::HashMap::new();
     for (index, (batch, aggregate)) in events.enumerate() {

@@ -5,21 +5,21 @@ use std::time::Duration;
 use crate::retention::Retention;
 use crate::retry::RetryPolicy;
 
-/// How a consumer works.
+/// The settings of a consumer.
 #[derive(Clone, Debug)]
 pub struct ConsumerConfig {
-    /// How many deliveries may be unacknowledged at once.
+    /// The maximum number of unacknowledged deliveries.
     pub prefetch: u16,
-    /// How many transactions run side by side.
+    /// The number of concurrent transactions.
     pub lanes: usize,
-    /// When a handler counts as failed because it does not end.
+    /// The time after which a handler counts as failed.
     pub handler_time_out: Duration,
-    /// When a failed event is tried again, and when it is given up on.
+    /// When a failed event is retried, and when it becomes a dead letter.
     pub retry: RetryPolicy,
-    /// How long the first event to arrive of an unknown aggregate waits for earlier ones, where order is kept. Longer than
-    /// a replica that has one of those can keep it: until its heartbeat or its handlers' time is over.
+    /// How long the first event of an unknown aggregate waits for earlier ones, if it is ordered. Longer than a replica
+    /// can keep one of those: until its heartbeat or its handlers' time-out ends.
     pub baseline_wait: Duration,
-    /// How long an event of a type that this build does not know waits for a process that knows it. Then it is skipped.
+    /// How long an event of an unknown type waits for a process that knows the type. Then it is skipped.
     pub unknown_wait: Duration,
     /// How long an event may be on its way after the checkpoint that lists it has come. Then it counts as missing.
     pub missing_after: Duration,

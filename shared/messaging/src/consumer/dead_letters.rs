@@ -1,7 +1,8 @@
-//! Takes in what the broker itself has given up on, so that everything dead is in one place, the inbox.
+//! Moves the broker's dead letters into the inbox, so that all dead events are in one place.
 //!
-//! The broker dead-letters a message that it has delivered too often without an acknowledgement: one that ends each process
-//! which handles it. It is *dead* here like one that a handler has rejected; in order, later events of its aggregate wait.
+//! The broker dead-letters a message that it has delivered too often without an acknowledgement: a message that kills
+//! each process that handles it. It becomes *dead* here, like an event that a handler rejects; in order, later events
+//! of its aggregate wait.
 
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ impl Consumer {
                 Err(error) => Err(error),
             };
             if let Err(error) = ended {
-                tracing::warn!(queue, %error, "taking in dead letters starts over; nothing is lost");
+                tracing::warn!(queue, %error, "the receiver of dead letters starts over; nothing is lost");
                 reconnect.pause(stop).await;
             }
         }
@@ -42,7 +43,7 @@ impl Consumer {
         receiver: &mut dyn Receiver,
         stop: &CancellationToken,
     ) -> Result<(), TransportError> {
-        // What was received before the stop is acknowledged, or it would come again.
+        // Deliveries from before the stop are acknowledged; otherwise they would come again.
         while let Some(received) = stop.run_until_cancelled(receiver.receive()).await {
             let delivery = received?;
             let mut reconnect = Reconnect::to(self.store.waits());
@@ -50,7 +51,7 @@ impl Consumer {
                 if stop.is_cancelled() {
                     return Ok(());
                 }
-                tracing::warn!(%error, "taking in dead letters pauses for the database");
+                tracing::warn!(%error, "the receiver of dead letters waits for the database");
                 reconnect.pause(stop).await;
             }
             receiver.acknowledge(Ack::One(delivery.tag)).await?;

@@ -1,7 +1,7 @@
-//! What to do with an event, decided from what is known of it. Pure, so that tests try every case.
+//! Decides what to do with an event, from the known facts. Pure, so that tests cover every case.
 //!
-//! Whether it was seen before is not asked here: each decision is written with the event's row in the inbox. Where there is a row
-//! already, the event is a duplicate, and nothing is done.
+//! It does not check for duplicates: each decision is written with the event's inbox row. If the row exists already,
+//! the event is a duplicate, and nothing is done.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::subscription::HandlerError;
 #[cfg(test)]
 mod model;
 
-/// What an event's version means, given the last one that was handled.
+/// The meaning of an event's version, relative to the last handled one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// It is the next; or its kind is taken each on its own.
@@ -35,18 +35,18 @@ pub(super) fn turn(position: Option<i64>, version: i64) -> Turn {
     }
 }
 
-/// What to do with an event that has just come.
+/// What to do with an event that has just arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     Handle,
-    /// Until a process that knows its type takes it up, or for this long.
+    /// Until a process that knows its type takes it, or for this long.
     Unknown(Duration),
     /// Until an earlier one is done.
     Wait,
-    /// As that; and for a bounded time, because an earlier one may never come.
+    /// The same for a limited time, because an earlier one may never come.
     WaitForTheBeginning,
-    /// What is older than the position has been seen, unless the order began after it: then its effect is missing, and somebody
-    /// has to know.
+    /// An event before the position was seen, unless the order began after it: then its effect is missing, and an
+    /// operator must know.
     Overtaken,
 }
 
@@ -54,7 +54,7 @@ pub(super) enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Yes,
-    /// It does not; the event waits for so long yet, for a process that does.
+    /// No; the event still waits this long for a process that does.
     No {
         left: Duration,
     },
@@ -70,15 +70,15 @@ pub(super) fn arrived(turn: Turn, known: Known) -> Arrival {
     }
 }
 
-/// What to do with a held event whose time has come.
+/// What to do with a held event that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Release {
     Handle,
-    /// As that; and the order of its aggregate begins with it.
+    /// The same, and the order of its aggregate begins with it.
     Begin,
-    /// Until a process that knows its type takes it up, or for this long.
+    /// Until a process that knows its type takes it, or for this long.
     Unknown(Duration),
-    /// No process has known its type in time; what comes after it goes on.
+    /// No process has known its type in time; later events continue.
     Skip,
     Wait,
     Overtaken,
@@ -101,13 +101,13 @@ pub(super) fn released(turn: Turn, is_lowest: bool, wanted: bool, known: Known) 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passing {
     Now,
-    /// To be looked at again after this long.
+    /// Check again after this long.
     In(Duration),
     AfterAnEarlierOne,
 }
 
-/// `is_lowest` as for [`released`]; `baseline_wait` is what the beginning of an order has to come, and `here_for` what has passed of
-/// it: the order may begin behind a discarded event, but not earlier than behind another.
+/// `is_lowest` as for [`released`]. `baseline_wait` is how long the start of an order may take to arrive, `here_for`
+/// the time that has passed: an order may begin behind a discarded event, but not earlier than behind another one.
 pub(super) fn discarded(
     turn: Turn,
     is_lowest: bool,
@@ -124,23 +124,23 @@ pub(super) fn discarded(
     }
 }
 
-/// What becomes of an event whose handler has failed.
+/// What to do with an event after its handler has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AfterFailure {
-    /// Try again after this long.
+    /// Retry after this long.
     Defer(Duration),
     /// It is dead, for this reason.
     GiveUp(String),
 }
 
-/// How long an event has been failing: by the clock, but at most as long as its attempts can have taken. So an event does not
-/// count as old when the clock jumps ahead.
+/// How long an event has been failing: by the clock, but at most as long as its attempts can have taken. So a clock
+/// jump does not make an event old.
 pub(super) fn failing_for(by_clock_ms: i64, attempts: u32, longest_each: Duration) -> Duration {
     let by_clock = Duration::from_millis(u64::try_from(by_clock_ms).unwrap_or(0));
     by_clock.min(longest_each.saturating_mul(attempts))
 }
 
-/// `attempt` is the number of the attempt that has failed, from 1; `failing_for` the time since the first failure.
+/// `attempt` is the number of the failed attempt, from 1; `failing_for` the time since the first failure.
 pub(super) fn after_failure(
     error: &HandlerError,
     attempt: u32,
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_too_late_is_handled_only_where_an_operator_says_so() {
+    fn a_late_event_is_handled_only_if_an_operator_says_so() {
         assert_eq!(arrived(Turn::Past, Known::Yes), Arrival::Overtaken);
         let late = |replayed| released(Turn::Past, false, replayed, Known::Yes);
         assert_eq!(
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_given_up_on_after_its_last_attempt_and_not_before() {
+    fn an_event_is_dead_after_its_last_attempt_not_before() {
         let policy = RetryPolicy {
             attempts: 3,
             ..RetryPolicy::default()

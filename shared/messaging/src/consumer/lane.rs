@@ -1,9 +1,9 @@
-//! One line of deliveries, taken up in the order in which they came.
+//! One line of deliveries, handled in the order of arrival.
 //!
-//! What has arrived is handled in one transaction, because the commit is half the cost of a small effect; always in the same
-//! order, so that two replicas do not lock the same rows crosswise. Where that fails, each is handled alone, so that one bad event
-//! costs its neighbours nothing. While the store is away, the lane waits with its deliveries unacknowledged: it is nobody's
-//! failure, and nothing is handed back.
+//! All waiting deliveries are handled in one transaction, because the commit is half the cost of a small effect; always
+//! in the same order, so that two replicas do not deadlock. If that fails, each is handled alone, so that one bad event
+//! does not affect its neighbours. While the store is unavailable, the lane waits with its deliveries unacknowledged:
+//! this costs no attempt, and nothing is returned.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,10 +23,10 @@ use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::transport::Delivery;
 
-/// How long a transaction may take before the next ones get fewer: others wait for the rows that it has locked.
+/// Above this duration, the next transactions get smaller, because others wait for the locked rows.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);
 
-/// How long a handler may keep its lane. One that takes longer goes on in the retry worker, from its beginning.
+/// How long a handler may block its lane. After that, the retry worker runs it from the start.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Lane {
@@ -56,7 +56,7 @@ impl Lane {
         let (mut batch, mut most) = (Vec::with_capacity(TOGETHER), TOGETHER);
         while deliveries.recv_many(&mut batch, TOGETHER).await > 0 {
             if stop.is_cancelled() {
-                // Not begun, so not ours: they go back to the queue with the connection.
+                // Not begun: they return to the queue with the connection.
                 return;
             }
             batch.sort_by_cached_key(|delivery| turn(&delivery.message));
@@ -121,8 +121,8 @@ impl Lane {
         followed.is_ok()
     }
 
-    /// Takes up one delivery and settles it, as soon as the store is there. `false` where it was not there until `stop`. `failure` is that
-    /// of the transaction which it shared with others.
+    /// Handles one delivery, waiting for the store. `false` if the store stays unavailable until `stop`. `failure` is
+    /// the failure of the shared transaction.
     async fn until_taken_up(
         &self,
         delivery: &Delivery,
@@ -134,14 +134,14 @@ impl Lane {
         let mut reconnect = Reconnect::to(self.store.waits());
         loop {
             let taken = match takes_long {
-                // It has cost the lane its time already.
+                // It has already cost the lane its time.
                 true => self.pipeline.leave_to_retries(&self.store, item).await,
                 false => self.pipeline.alone(&self.store, item, PATIENCE).await,
             };
             let Err(error) = taken else {
                 break;
             };
-            tracing::warn!(%error, "consuming pauses for the database");
+            tracing::warn!(%error, "consuming waits for the database");
             reconnect.pause(stop).await;
             if stop.is_cancelled() {
                 return false;
@@ -152,15 +152,15 @@ impl Lane {
     }
 
     fn settle(&self, batch: &[&Delivery]) {
-        // Where the connection was given up, nothing receives this; the deliveries then come again, as duplicates.
+        // If the connection was dropped, nothing receives this; the deliveries then come again, as duplicates.
         let _ = self
             .settled
             .send(batch.iter().map(|delivery| delivery.tag).collect());
     }
 }
 
-/// How many share the next transaction, after one of at most `most` that took this long. Where events fail, the work for those beside
-/// them is in vain, so they get fewer.
+/// The size of the next transaction, after one of at most `most` that took this long. If events fail, the work for
+/// their neighbours is wasted, so the size shrinks.
 pub(super) fn next_most(most: usize, went_well: bool, took: Duration) -> usize {
     if went_well && took <= TOGETHER_FOR {
         (most * 2).min(TOGETHER)
@@ -169,7 +169,7 @@ pub(super) fn next_most(most: usize, went_well: bool, took: Duration) -> usize {
     }
 }
 
-/// Where an event stands among those with which it shares a transaction.
+/// The position of an event in a shared transaction.
 pub(super) fn turn(message: &Message) -> (String, Option<i64>, Uuid) {
     let aggregate = event::partition_key(message).to_owned();
     (

@@ -1,7 +1,7 @@
-//! One event being taken up, as traces, metrics and the log see it: a span in the event's own trace, a measurement, one line.
+//! The telemetry of one event: a span in the event's own trace, a measurement, a log line.
 //!
-//! Its outcome is reported after the commit and at no other time: a batch that is rolled back leaves spans without an outcome, and
-//! its events are taken up again.
+//! The outcome is reported only after the commit: a rolled-back batch leaves spans without an outcome, and its events
+//! are handled again.
 
 use std::time::{Duration, Instant};
 
@@ -28,12 +28,12 @@ pub(super) struct Processing<'a> {
 }
 
 impl<'a> Processing<'a> {
-    /// Begins with an event that came through `queue`.
+    /// Starts for an event from `queue`.
     pub(super) fn begin(pipeline: &'a Pipeline, queue: &str, item: Item<'a>) -> Self {
         let (message, event_id, attempt) = (item.message, item.event_id(), item.attempt());
         let aggregate_id = partition_key(message);
         let correlation_id = message.correlation_id(&event_id);
-        // Its level is ERROR only so that a quiet log filter does not take the ids from the few lines that are left.
+        // Level ERROR only so that a quiet log filter does not remove the ids from the remaining lines.
         let span = tracing::error_span!(
             parent: None,
             "process",
@@ -59,12 +59,12 @@ impl<'a> Processing<'a> {
         }
     }
 
-    /// Inside of which the event is handled.
+    /// The span in which the event is handled.
     pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    /// The outcome is committed.
+    /// Reports the committed outcome.
     pub(super) fn end(self, outcome: &Outcome) {
         let (name, error) = named(outcome);
         let took = self.begun.elapsed();
@@ -86,9 +86,9 @@ impl<'a> Processing<'a> {
     }
 
     fn log(&self, outcome: &Outcome, name: &str, took: Duration) {
-        // The ids are the span's: they are in every line that is written inside of it.
+        // The ids are fields of the span, so every line inside it has them.
         let event_type = &self.message.event_type;
-        // To the microsecond: what stands behind it is noise.
+        // To the microsecond; the rest is noise.
         let duration_ms = took.as_micros() as f64 / 1000.0;
         match outcome {
             Outcome::Deferred(delay, cause) => {
@@ -106,7 +106,7 @@ impl<'a> Processing<'a> {
             Outcome::Baseline => tracing::warn!(
                 event.r#type = event_type,
                 duration_ms,
-                "baseline: no earlier event of this aggregate has come, so its order begins here"
+                "baseline: no earlier event of this aggregate has arrived, so its order begins here"
             ),
             Outcome::Unknown(left) => tracing::warn!(
                 event.r#type = event_type,
@@ -122,7 +122,7 @@ impl<'a> Processing<'a> {
     }
 }
 
-/// One delivery of the broker's, whatever becomes of it.
+/// Counts one delivery of the broker, with any outcome.
 pub(super) fn count_delivery(pipeline: &Pipeline, message: &Message) {
     let queue = pipeline.consumer();
     let source = telemetry::source(message, queue, pipeline.knows(message));
@@ -134,10 +134,10 @@ pub(super) fn count_delivery(pipeline: &Pipeline, message: &Message) {
     pipeline.instruments.consumed.add(1, &attributes);
 }
 
-/// How long the message was in the queue: for its span.
+/// Records on its span how long the message was in the queue.
 pub(super) fn note_queue_wait(span: &Span, message: &Message, came_ms: i64) {
     let wait_ms = message.published_ms().map(|published| came_ms - published);
-    // The clocks of two databases may differ by more than a message takes.
+    // The clocks of two databases may differ by more than the wait.
     let wait = wait_ms.and_then(|wait_ms| u64::try_from(wait_ms).ok());
     if let Some(wait) = wait {
         let wait = Duration::from_millis(wait).as_secs_f64();
@@ -145,7 +145,7 @@ pub(super) fn note_queue_wait(span: &Span, message: &Message, came_ms: i64) {
     }
 }
 
-/// The outcome's name, and the kind of its failure where it is one.
+/// The outcome's name, and the kind of failure.
 fn named(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
     match outcome {
         Outcome::Handled => ("handled", None),

@@ -1,6 +1,6 @@
-//! What became of an event, and why the transaction of one cannot be committed.
+//! The outcome of an event, and why its transaction cannot be committed.
 //!
-//! Failures of the handler and failures of the store are different things: only the former are the event's, and cost it an attempt.
+//! Failures of the handler and of the store are different: only a handler's failure counts as an attempt of the event.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use store::Class;
 use crate::inbox::Held;
 use crate::subscription::HandlerError;
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Handled,
-    /// As that; and the order of its aggregate begins with it here, because nothing earlier has come.
+    /// The same, and the order of its aggregate begins with it, because nothing earlier has arrived.
     Baseline,
     /// As that, after later versions of its aggregate: it was lost, and was handed over.
     Late,
-    /// Seen before, or in other hands by now.
+    /// Seen before, or taken by another worker.
     Duplicate,
-    /// Kept in this state, for the cause that there is.
+    /// Held in this state, with the cause, if any.
     Held(Held, Option<String>),
-    /// Kept until a process that knows its type takes it up, or for this long.
+    /// Held until a process that knows its type takes it, or for this long.
     Unknown(Duration),
-    /// To be tried again after this long.
+    /// To be retried after this long.
     Deferred(Duration, String),
 }
 
@@ -34,7 +34,7 @@ impl Outcome {
         Self::Held(Held::Skipped, None)
     }
 
-    /// Why it could not be handled, where it could not.
+    /// Why it could not be handled.
     pub(super) fn cause(&self) -> Option<&str> {
         match self {
             Self::Handled | Self::Baseline | Self::Late | Self::Duplicate | Self::Unknown(_) => {
@@ -48,15 +48,15 @@ impl Outcome {
 
 /// Why a transaction cannot be committed.
 pub(super) enum Failure {
-    /// The event's, and an attempt at it.
+    /// The event's failure, which counts as an attempt.
     Handler(HandlerError),
-    /// As that; and it may be at a statement still, so nothing waits for the end of its transaction.
+    /// The same; and a statement may still be running, so nothing waits for the end of its transaction.
     TimedOut(HandlerError),
-    /// Its events cannot share a transaction: each is taken up alone, and no attempt is spent.
+    /// Its events cannot share a transaction: each is handled alone, and no attempt counts.
     Apart,
-    /// As that; and the handler of the event with this id takes longer than the others should wait.
+    /// The same; and the handler of the event with this id is too slow for a shared transaction.
     TooLong(String),
-    /// The store's: no attempt is spent.
+    /// The store's failure: no attempt counts.
     Store(DbErr),
 }
 
@@ -68,7 +68,7 @@ impl std::fmt::Display for Failure {
             Self::TooLong(event_id) => {
                 write!(
                     formatter,
-                    "the handler of {event_id} takes longer than others should wait"
+                    "the handler of {event_id} is too slow for a shared transaction"
                 )
             }
             Self::Store(error) => error.fmt(formatter),
@@ -77,7 +77,7 @@ impl std::fmt::Display for Failure {
 }
 
 impl From<HandlerError> for Failure {
-    /// A handler hands on what the store has answered: where that says nothing about its statement, the failure is the store's.
+    /// A handler passes on the store's error. If that is not about its statement, the failure is the store's.
     fn from(error: HandlerError) -> Self {
         match error.store_failure() {
             Some(error) => Self::Store(error),
@@ -90,10 +90,10 @@ impl From<DbErr> for Failure {
     fn from(error: DbErr) -> Self {
         match store::class(&error) {
             Class::AfterFailure => {
-                let cause = "its handler went on after a statement that had failed";
+                let cause = "its handler ignored a failed statement";
                 Self::Handler(HandlerError::retry(cause))
             }
-            // The content of the message causes it, so it does not help to wait for the database.
+            // The content of the message is the cause, so waiting for the database does not help.
             Class::Content | Class::Duplicate => Self::Handler(HandlerError::retry(error)),
             _ => Self::Store(error),
         }

@@ -1,6 +1,6 @@
-//! Keeps in the inbox what cannot be handled now, with the reason.
+//! Holds events in the inbox that cannot be handled now, with the reason.
 //!
-//! Guarantee: what is kept is written before the delivery is acknowledged, and metrics and log lines report it after the commit.
+//! Guarantee: the row is written before the delivery is acknowledged; metrics and log lines report it after the commit.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use crate::store::Store;
 use crate::subscription::HandlerError;
 use crate::transaction::Transaction;
 
-/// Why RabbitMQ has dead-lettered a message.
+/// The header with RabbitMQ's reason for dead-lettering.
 const DEATH_REASON: &str = "x-first-death-reason";
-/// Why an event is held that has not failed.
-const TOO_LONG: &str = "its handler took longer than its neighbours should wait";
-/// How often to note that a handler did not end: what it waits for may be what noting waits for, for as long as the database lets
-/// a statement run.
+/// The reason of an event that is held without a failure.
+const TOO_LONG: &str = "its handler was too slow for a shared transaction";
+/// How often to try to record that a handler did not end: both may wait for the same lock, as long as the database
+/// allows a statement to run.
 const NOTING: usize = 3;
 
 impl Pipeline {
-    /// Writes what was decided about an event that is not handled now.
+    /// Writes the decision about an event that is not handled now.
     pub(super) async fn park(
         &self,
         transaction: &Transaction,
@@ -66,7 +66,7 @@ impl Pipeline {
                 _ => false,
             },
         };
-        // Where nothing was written it was seen before, or is in other hands by now.
+        // If nothing was written, it was seen before or taken by another worker.
         Ok(if is_written {
             outcome
         } else {
@@ -93,7 +93,7 @@ impl Pipeline {
         }
     }
 
-    /// No process has known its type in time. `false` where the event is in other hands by now.
+    /// No process has known its type in time. `false` if another worker has taken the event.
     pub(super) async fn skip(
         &self,
         transaction: &Transaction,
@@ -105,11 +105,10 @@ impl Pipeline {
         }
     }
 
-    /// Leaves an event that has just arrived to the retry worker, because its handler takes longer than its lane should wait. No
-    /// attempt is spent.
+    /// Leaves a new event to the retry worker, because its handler is too slow for its lane. No attempt counts.
     ///
     /// # Errors
-    /// Where the store is away.
+    /// If the store is unavailable.
     pub(super) async fn set_aside(&self, store: &Store, item: Item<'_>) -> Result<Outcome, DbErr> {
         let event_id = item.event_id();
         let envelope = Envelope::from_message(item.message).ok();
@@ -130,10 +129,10 @@ impl Pipeline {
         })
     }
 
-    /// Notes that an attempt has failed.
+    /// Records a failed attempt.
     ///
     /// # Errors
-    /// Where the store is away: then no attempt is spent.
+    /// If the store is unavailable: then no attempt counts.
     pub(super) async fn note(
         &self,
         store: &Store,
@@ -143,9 +142,9 @@ impl Pipeline {
         let (error, times) = match failure {
             Failure::Store(error) => return Err(error),
             Failure::Handler(error) => (error, 1),
-            // Only what shares a transaction fails so.
+            // Only events in a shared transaction fail like this.
             Failure::Apart | Failure::TooLong(_) => (HandlerError::retry(failure.to_string()), 1),
-            // An event that never ends must not be tried for ever without being counted.
+            // An event that never ends must not be retried forever without counting.
             Failure::TimedOut(error) => (error, NOTING),
         };
         let (mut reconnect, stop) = (Reconnect::default(), CancellationToken::new());
@@ -158,7 +157,7 @@ impl Pipeline {
         self.note_once(store, item, &error).await
     }
 
-    /// In a transaction of its own: the attempt's own one was rolled back.
+    /// In a separate transaction, because the attempt's own was rolled back.
     async fn note_once(
         &self,
         store: &Store,
@@ -207,7 +206,7 @@ impl Pipeline {
         }
     }
 
-    /// Keeps what the broker has given up on.
+    /// Stores an event that the broker has given up on.
     pub(super) async fn dead_lettered(
         &self,
         transaction: &Transaction,
@@ -218,7 +217,7 @@ impl Pipeline {
             .get(DEATH_REASON)
             .map_or("delivery_limit", String::as_str);
         let mut cause =
-            format!("the broker gave it up ({reason}): it was delivered and never acknowledged");
+            format!("the broker gave it up ({reason}): it was delivered but never acknowledged");
         let event_id = event_id(message).to_string();
         let envelope = Envelope::from_message(message);
         if let Err(error) = &envelope {
@@ -246,15 +245,12 @@ impl Pipeline {
     }
 }
 
-/// Why an event is given up on that has ended each process which began to handle it.
+/// The cause for an event that has killed each process that began to handle it.
 fn never_ended(item: &Item<'_>) -> Option<String> {
     let due = item.due?;
     let times = due.never_ended;
-    let before = due
-        .cause
-        .as_deref()
-        .unwrap_or("it has not failed otherwise");
+    let before = due.cause.as_deref().unwrap_or("no other failure");
     Some(format!(
-        "{times} attempts in a row did not end: the process that handled it did ({before})"
+        "{times} attempts in a row did not end, because the process ended ({before})"
     ))
 }

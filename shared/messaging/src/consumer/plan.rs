@@ -1,7 +1,7 @@
-//! What to do with a group of events that share a transaction, fresh ones and held ones alike.
+//! Decides what to do with a group of events in a shared transaction, both new and held ones.
 //!
-//! Guarantee: the positions of all aggregates are locked before any inbox row, in one order, so no two transactions wait for each
-//! other. After [`Pipeline::plan`] the inbox rows of the events to be handled are written; only the handlers are still to run.
+//! Guarantee: the positions of all aggregates are locked before any inbox row, in a fixed order, so transactions do not
+//! deadlock. After [`Pipeline::plan`] the inbox rows of the events to handle are written; only the handlers remain.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,25 +18,25 @@ use crate::retry::millis;
 use crate::subscription::{Delivered, HandlerError};
 use crate::transaction::Transaction;
 
-/// The cause of an event that came after later ones of its aggregate had been handled.
-const OVERTAKEN: &str = "it came after the event with which the order of its aggregate begins here";
+/// The cause of an event that arrived after later ones of its aggregate were handled.
+const OVERTAKEN: &str = "it arrived after the baseline of its aggregate";
 
-/// A message as far as it can be read.
+/// A message, decoded as far as possible.
 struct Read<'a> {
     item: Item<'a>,
     envelope: Result<Envelope, String>,
-    /// The aggregate and the version, where order is kept.
+    /// The aggregate and version, if it is ordered.
     order: Option<(Aggregate, i64)>,
 }
 
-/// How far each aggregate is while a group is decided on.
+/// The progress of each aggregate during the decisions about a group.
 struct Progress {
     last: HashMap<Aggregate, i64>,
     moved: HashMap<Aggregate, Moved>,
 }
 
 impl Progress {
-    /// What the event's version means, given those that are handled and those of the group that come before it.
+    /// The meaning of the event's version, relative to the handled ones and the earlier ones of the group.
     fn turn(&self, order: Option<&(Aggregate, i64)>) -> Turn {
         order.map_or(Turn::Now, |(aggregate, version)| {
             turn(self.last.get(aggregate).copied(), *version)
@@ -55,10 +55,10 @@ impl Progress {
 }
 
 impl Pipeline {
-    /// Decides what to do with the events of `group`, and writes the inbox rows of those to be handled.
+    /// Decides what to do with the events of `group`, and writes the inbox rows of those to handle.
     ///
     /// # Errors
-    /// [`Failure::Apart`] where one of several needs a transaction of its own.
+    /// [`Failure::Apart`] if one of several events needs its own transaction.
     pub(super) async fn plan<'a>(
         &self,
         transaction: &Transaction,
@@ -117,7 +117,7 @@ impl Pipeline {
             Ok(envelope) => self.order(item.message, envelope),
             Err(_) => Ok(None),
         };
-        // An operator discards also what cannot be put in order.
+        // An operator can also discard an event that cannot be ordered.
         let is_discarded = item.due.is_some_and(|due| due.discarded);
         Ok(Read {
             item,
@@ -130,7 +130,7 @@ impl Pipeline {
         })
     }
 
-    /// The event's aggregate and version, where its aggregate's events are taken in order.
+    /// The event's aggregate and version, if its aggregate is ordered.
     fn order(
         &self,
         message: &Message,
@@ -167,7 +167,7 @@ impl Pipeline {
                     envelope,
                     attempt: 1,
                     late: false,
-                    // The inbox row, which is written later, has the time.
+                    // The inbox row, written later, has the time.
                     now_ms: 0,
                 })
             }
@@ -221,7 +221,7 @@ impl Pipeline {
         Ok(action)
     }
 
-    /// Whether nothing earlier of its aggregate is held. That matters only where nothing else is known of the aggregate.
+    /// Whether no earlier event of its aggregate is held. Only relevant for an unknown aggregate.
     async fn is_lowest(
         &self,
         transaction: &Transaction,
@@ -235,20 +235,20 @@ impl Pipeline {
         Ok(lowest == Some(*version))
     }
 
-    /// `left_ms`: how long the event still waits for a process that knows its type, where it does already.
+    /// `left_ms`: how long the event still waits for a process that knows its type, if it already does.
     fn known(&self, envelope: &Envelope, left_ms: Option<i64>) -> Known {
         if self.subscriptions.knows(&envelope.event_type) {
             return Known::Yes;
         }
         let left = left_ms.map_or(self.unknown_wait, |left_ms| {
             let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-            // Not longer where the clock was set back.
+            // Not longer, even if the clock was set back.
             left.min(self.unknown_wait)
         });
         Known::No { left }
     }
 
-    /// Writes the inbox rows of the events to be handled, in one statement for those that have arrived and in one for the held ones.
+    /// Writes the inbox rows of the events to handle: one statement for new ones, one for held ones.
     async fn write_rows(
         &self,
         transaction: &Transaction,
@@ -292,7 +292,7 @@ impl Pipeline {
                 continue;
             }
             if step.aggregate.is_some() && !is_alone {
-                // What comes after it was decided as if it were handled now.
+                // Later events were decided as if this one were handled now.
                 return Err(Failure::Apart);
             }
             step.action = Action::Duplicate;
@@ -301,7 +301,7 @@ impl Pipeline {
     }
 }
 
-/// The same words for a message that cannot be read, in each place that finds it.
+/// The same text for an unreadable message wherever it is detected.
 pub(super) fn undecodable(error: &impl std::fmt::Display) -> String {
     format!("undecodable: {error}")
 }

@@ -1,7 +1,8 @@
-//! How long each producer can publish an event again, compared with how long this consumer remembers it.
+//! Compares how long each producer can publish an event again with how long this consumer remembers it.
 //!
-//! The relay puts its OUTBOX_RETENTION into each message. A consumer that forgets an event earlier would handle it twice, so there is
-//! a warning for each such producer and a gauge. It is no failure: events that come once are handled once.
+//! The relay puts its OUTBOX_RETENTION into each message. A consumer that forgets an event earlier would handle it
+//! twice, so there is a warning per such producer, and a gauge. It is no failure: an event that arrives once is handled
+//! once.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use event::Message;
 
-/// Replicas of a producer may differ for as long as a rollout takes: their messages alternate, and no log does.
+/// Replicas of a producer may differ during a rollout. Their messages alternate, but the log does not.
 const QUIET: Duration = Duration::from_secs(60);
 /// A message may name any producer.
 const MOST: usize = 100;
@@ -18,7 +19,7 @@ const MOST: usize = 100;
 pub(crate) struct Producers {
     /// INBOX_RETENTION.
     inbox: Duration,
-    /// RETRY_LONGEST_AGE: an event can be deferred for so long before it counts as handled.
+    /// RETRY_LONGEST_AGE: how long an event may be deferred before it counts as handled.
     longest_age: Duration,
     seen: Mutex<BTreeMap<String, Seen>>,
 }
@@ -38,7 +39,7 @@ impl Producers {
         }
     }
 
-    /// Looks at what the producer of a message says. One that says nothing (a foreign one, an older release) is not compared.
+    /// Checks a message's producer. A producer without the header (foreign, or an older release) is not compared.
     pub(super) fn note(&self, message: &Message) {
         let (Some(producer), Some(retention_s)) = (&message.app_id, message.outbox_retention_s())
         else {
@@ -85,7 +86,7 @@ impl Producers {
             tracing::debug!(
                 producer,
                 ?outbox_retention,
-                "this consumer remembers long enough"
+                "this consumer's retention is sufficient"
             );
             return;
         }
@@ -94,7 +95,7 @@ impl Producers {
             ?outbox_retention,
             inbox_retention = ?self.inbox,
             retry_longest_age = ?self.longest_age,
-            "a producer can publish an event again after this consumer has forgotten it; then it is handled a second time. What to do: \
+            "a producer can publish an event again after this consumer has forgotten it, which would repeat its effect. What to do: \
              make INBOX_RETENTION here longer than OUTBOX_RETENTION there and RETRY_LONGEST_AGE together"
         );
     }
@@ -117,13 +118,13 @@ mod tests {
         let now = Instant::now();
         assert!(producers.is_new("short", 12 * DAY_S, now));
         assert_eq!(producers.too_long(), 0);
-        // With the time that an event may be deferred, it comes back at the end of the fourteenth day.
+        // With the time that an event may be deferred, it returns at the end of the fourteenth day.
         assert!(producers.is_new("long", 13 * DAY_S, now));
         assert_eq!(producers.too_long(), 1);
     }
 
     #[test]
-    fn a_changed_value_is_noticed_and_alternating_ones_are_not_repeated() {
+    fn a_changed_value_is_reported_once() {
         let producers = producers();
         let begun = Instant::now();
         assert!(producers.is_new("orders", 7 * DAY_S, begun));

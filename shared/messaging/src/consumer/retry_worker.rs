@@ -1,9 +1,9 @@
-//! Takes up held events when their time has come: retries, and events whose predecessor is done.
+//! Handles held events when they are due: retries, and events after their predecessor is done.
 //!
-//! Asleep until the earliest is due; woken when something is held or released. Those that are due together share a transaction; where
-//! that fails, a few are taken up side by side, each in its own, so that one that takes its time does not keep the others. Each is in
-//! one worker's hands under a lease. One whose last attempt never ended is taken up alone: where it ends the process again, it takes
-//! no other one with it.
+//! It sleeps until the earliest is due, and wakes when an event is held or released. Due events share a transaction; if
+//! that fails, a few run in parallel, each in its own transaction, so that a slow one does not block the others. A
+//! worker has an event under a lease. An event with an unfinished last attempt runs alone: if it kills the process
+//! again, it affects no other event.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,41 +20,41 @@ use crate::inbox::{self, Due, held};
 use crate::reconnect::Reconnect;
 use crate::store::Store;
 
-/// Beyond the time that a handler may take: for what is done before and after it.
+/// Time beyond the handler's limit, for the work before and after it.
 const MARGIN: Duration = Duration::from_secs(5);
-/// Before the next look, where another replica is just taking up what is due: short, and still no spinning.
+/// The pause before the next poll while another replica takes the due events: short, but no busy loop.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Between two looks for events that waited for a process which knows their type, while others are taken up without an end.
+/// The interval of polls for events of types that became known, while others keep this worker busy.
 const ADOPTING: Duration = Duration::from_secs(5);
-/// Where the database has failed an attempt; give or take a half.
+/// The pause after the database has failed an attempt, ± 50 %.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
 pub(super) struct RetryWorker {
     store: Store,
     pipeline: Arc<Pipeline>,
-    /// How many transactions run side by side.
+    /// The number of concurrent transactions.
     most: usize,
 }
 
-/// What became of those that were taken up.
+/// The results of a transaction.
 struct Attempted {
-    /// To be tried again, each alone.
+    /// To be retried, each alone.
     again: Vec<Due>,
-    /// Whether they went well in one transaction, and how long that took; `None` for one alone.
+    /// Whether they succeeded in one transaction, and its duration; `None` for a single one.
     together: Option<(bool, Duration)>,
 }
 
-/// What is in this process's hands.
+/// The events that this process has taken.
 struct Hands {
     running: JoinSet<Attempted>,
-    /// Each is to be tried alone, as the same attempt: they could not share a transaction, or the database was away.
+    /// To be retried alone, as the same attempt: they could not share a transaction, or the database was unavailable.
     again: Vec<Due>,
     /// How many may share the next transaction.
     together: usize,
-    /// There may be more that is due than there was room for.
+    /// More events may be due than there was room for.
     more: bool,
-    /// What is running may end the process, and runs alone.
+    /// The running event may kill the process, and runs alone.
     suspect: bool,
     adopts_at: Instant,
 }
@@ -68,7 +68,7 @@ impl RetryWorker {
         }
     }
 
-    /// Corrects times of held events that lie too far ahead, until `stop`.
+    /// Corrects times of held events that are too far ahead, until `stop`.
     pub(super) async fn keep_bounds(&self, stop: &CancellationToken) {
         let (lease, pipeline) = (self.lease(), &self.pipeline);
         let (consumer, unknown_wait) = (pipeline.consumer(), pipeline.unknown_wait);
@@ -89,7 +89,7 @@ impl RetryWorker {
         self.pipeline.handler_time_out.saturating_add(MARGIN)
     }
 
-    /// Runs until `stop`, then finishes what it has begun.
+    /// Runs until `stop`, then finishes the work in progress.
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let known = self.pipeline.subscriptions.known_types();
         let question = held::due_in_ms(self.pipeline.consumer(), &known);
@@ -117,15 +117,15 @@ impl RetryWorker {
         while hands.running.join_next().await.is_some() {}
     }
 
-    /// Takes up what is due, as far as there is room, and tells how long nothing more will be. Where nothing is, that costs one
-    /// query.
+    /// Takes due events, as far as there is room, and returns the time until the next one. If nothing is due, this
+    /// costs one query.
     async fn take_up(&self, due: &DueTimes, hands: &mut Hands) -> Result<Option<Duration>, DbErr> {
         let (store, consumer) = (&self.store, self.pipeline.consumer());
         let lease = self.lease();
         while let Some(again) = hands.again.last()
             && hands.running.len() < self.most
         {
-            // Before anything else is taken up: it may be due again by now, and is not to be counted twice.
+            // Before any other event is taken: it may be due again by now, and must not count twice.
             let kept = held::keep(store, again.clone(), lease).await?;
             hands.again.pop();
             hands.take(self, kept.into_iter().collect());
@@ -143,7 +143,7 @@ impl RetryWorker {
             }
             if held::has_suspect(store, consumer).await? {
                 if !hands.running.is_empty() {
-                    // That has to end first.
+                    // That event must end first.
                     return Ok(None);
                 }
                 let suspect = held::take_up(store, consumer, true, 1, lease).await?;
@@ -172,7 +172,7 @@ impl RetryWorker {
         }
     }
 
-    /// Returns what has to be tried again, each alone.
+    /// Returns the events to be retried alone.
     async fn attempt(self, taken: Vec<Due>) -> Attempted {
         if let [due] = &taken[..] {
             let failed = !self.attempt_alone(due).await;
@@ -190,7 +190,7 @@ impl RetryWorker {
         }
     }
 
-    /// `false` where the database was away.
+    /// `false` if the database was unavailable.
     async fn attempt_alone(&self, due: &Due) -> bool {
         let Err(error) = self
             .pipeline
@@ -200,7 +200,7 @@ impl RetryWorker {
             return true;
         };
         tracing::warn!(%error, event.id = due.event_id, "a held event waits for the database");
-        // The same may fail again at once, as where transactions get into each other's way.
+        // The same failure may repeat immediately, for example a conflict of transactions.
         tokio::time::sleep(AFTER_FAILURE.mul_f64(0.5 + fastrand::f64())).await;
         false
     }
@@ -239,7 +239,7 @@ impl Hands {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "an attempt broke; its event comes again once its lease has ended");
+                tracing::error!(%error, "an attempt panicked; its event is retried after its lease");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a transaction does with each of its events: the event, fresh or held, and the action that was decided on.
+//! What a transaction does with each of its events: the event, new or held, and the decided action.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::inbox::positions::{Aggregate, Moved};
 use crate::inbox::{Due, Held};
 use crate::subscription::Delivered;
 
-/// An event to take up: one that has just arrived, or a held one that is due.
+/// An event to handle: one that has just arrived, or a held one that is due.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'a> {
     pub(super) message: &'a Message,
@@ -29,7 +29,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// What the inbox knows it by.
+    /// Its id in the inbox.
     pub(super) fn event_id(&self) -> String {
         match self.due {
             Some(due) => due.event_id.clone(),
@@ -37,19 +37,19 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// 1, and one more after each failure.
+    /// 1, plus one after each failure.
     pub(super) fn attempt(&self) -> u32 {
         self.due.map_or(0, |due| due.attempts) + 1
     }
 
-    /// An operator or an attempt that never ended has a hand in it.
+    /// An operator has decided about it, or an attempt never ended.
     pub(super) fn is_special(&self) -> bool {
         self.due
             .is_some_and(|due| due.discarded || due.replayed || due.never_ended > 0)
     }
 }
 
-/// What to do with the events, in their order, and how far their aggregates are after it.
+/// The actions for the events, in order, and the progress of their aggregates after them.
 pub(super) struct Plan<'a> {
     pub(super) steps: Vec<Step<'a>>,
     pub(super) moved: HashMap<Aggregate, Moved>,
@@ -58,19 +58,19 @@ pub(super) struct Plan<'a> {
 pub(super) struct Step<'a> {
     pub(super) item: Item<'a>,
     pub(super) action: Action,
-    /// Where its aggregate's events are taken in order.
+    /// If its aggregate is ordered.
     pub(super) aggregate: Option<Aggregate>,
 }
 
 pub(super) enum Action {
     Handle(Delivered),
-    /// As that; and the order of its aggregate begins with it.
+    /// The same, and the order of its aggregate begins with it.
     Begin(Delivered),
-    /// Its type stayed unknown for too long: only observers of its aggregate see it.
+    /// Its type stayed unknown for too long: only observers of its aggregate get it.
     Skip(Delivered),
-    /// It was seen before, or is in other hands by now.
+    /// Seen before, or taken by another worker.
     Duplicate,
-    /// Only for one that has just arrived.
+    /// Only for a new event.
     Hold {
         held: Held,
         cause: Option<String>,
@@ -78,10 +78,10 @@ pub(super) enum Action {
     },
     /// Until a process knows its type, or for this long.
     HoldUnknown(Duration),
-    /// It is held already, and its turn has not come.
+    /// It is already held, and its turn has not come.
     WaitAgain,
-    /// An operator has discarded it; `In` and `AfterAnEarlierOne` say when to look again.
+    /// An operator has discarded it; `In` and `AfterAnEarlierOne` say when to check again.
     PassOver(Passing),
-    /// Its last attempts have all ended their process.
+    /// Its last attempts have all ended with their process.
     GiveUp,
 }

@@ -1,7 +1,7 @@
-//! The consumer's transactions: what is decided, written and handled together is committed together.
+//! The consumer's transactions: decisions, inbox rows and effects are committed together.
 //!
-//! Guarantee: an effect and the fact that its event was seen are committed together or not at all. Several events share a transaction
-//! while all goes well; anything out of the ordinary rolls it back, and each event is then taken up alone.
+//! Guarantee: an effect and the inbox row of its event are committed together or not at all. Several events share a
+//! transaction while all succeed; any exception rolls it back, and each event is then handled alone.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -22,17 +22,18 @@ use crate::store::Store;
 use crate::subscription::{Given, HandlerError};
 use crate::transaction::Transaction;
 
-/// How long all handlers of a shared transaction may take. One that hangs costs no more than this beside its own time-out.
+/// The time limit of all handlers in a shared transaction. A handler that hangs costs no more than this, plus its own
+/// time-out.
 const LIMIT: Duration = Duration::from_secs(1);
 
 impl Pipeline {
-    /// Takes up the events in one transaction.
+    /// Handles the events in one transaction.
     ///
     /// # Errors
-    /// Where that does not work: then each has to be taken up alone, and no attempt is spent.
+    /// If that fails: each must be handled alone, and no attempt counts.
     pub(super) async fn together(&self, store: &Store, group: &[Item<'_>]) -> Result<(), Failure> {
         let done = self.try_together(store, group).await.inspect_err(|error| {
-            // The attempt alone says which event it was, and counts.
+            // Only an attempt alone shows which event failed, and counts.
             tracing::debug!(%error, events = group.len(), "a batch is rolled back; each of its events is taken up alone");
         })?;
         for (processing, outcome) in done {
@@ -41,11 +42,11 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes up one event in a transaction of its own. A failure of its handler is noted, and no error here. A handler that takes
-    /// longer than `patience` is left to the retry worker, which gives it all its time.
+    /// Handles one event in its own transaction. A failure of its handler is recorded and is no error here. A handler
+    /// that takes longer than `patience` is left to the retry worker, which gives it its full time.
     ///
     /// # Errors
-    /// Where the store is away: then nothing has changed, and no attempt is spent.
+    /// If the store is unavailable: then nothing has changed, and no attempt counts.
     pub(super) async fn alone(
         &self,
         store: &Store,
@@ -60,7 +61,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Leaves an event to the retry worker that has kept the others of its transaction for too long.
+    /// Leaves an event to the retry worker that has delayed the others of its transaction for too long.
     ///
     /// # Errors
     /// As for [`Self::alone`].
@@ -118,7 +119,7 @@ impl Pipeline {
                     taken => taken?,
                 };
                 if outcome == Outcome::Duplicate && step.item.due.is_some() {
-                    // Another replica has it, so what comes after it is decided anew.
+                    // Another replica has it, so later events must be decided again.
                     return Err(Failure::Apart);
                 }
                 done.extend(begun.into_iter().map(|one| (one, outcome.clone())));
@@ -146,10 +147,10 @@ impl Pipeline {
                 Ok(()) => return Ok(outcome),
                 Err(error) => Failure::from(error),
             },
-            // A store that does not answer is not asked to roll back: that ends with the connection.
+            // A store that does not answer gets no rollback: the transaction ends with the connection.
             Err(Failure::Store(error)) => return Err(error),
             Err(failure @ Failure::TimedOut(_)) => {
-                // Where it is at a statement still, that is undone with its connection.
+                // A running statement is rolled back with its connection.
                 let _ = transaction.rollback().await;
                 if limit < self.handler_time_out {
                     return self.set_aside(store, item).await;
@@ -157,7 +158,7 @@ impl Pipeline {
                 failure
             }
             Err(failure) => {
-                // Where this fails, the store has failed the handler: no attempt is spent.
+                // If this fails, the store has failed the handler: no attempt counts.
                 transaction.rollback().await?;
                 failure
             }
@@ -182,7 +183,7 @@ impl Pipeline {
         Ok(outcome)
     }
 
-    /// Does what was decided about one event, inside of its span.
+    /// Executes the decision about one event, inside its span.
     async fn take(
         &self,
         transaction: &Transaction,
@@ -213,7 +214,7 @@ impl Pipeline {
         limit: Duration,
     ) -> Result<(), Failure> {
         let handling = self.handle(transaction, given);
-        // A handler that panics or hangs is a handler that failed: neither may take the consumer with it.
+        // A handler that panics or hangs has failed; neither may end the consumer.
         let outcome = tokio::time::timeout(limit, AssertUnwindSafe(handling).catch_unwind()).await;
         match outcome {
             Err(_) => {
@@ -256,7 +257,7 @@ impl Pipeline {
     }
 }
 
-/// What the handler of the step's event gets. `None` where no handler is called.
+/// The arguments for the handler of the step's event. `None` if no handler is called.
 fn given_of<'a>(step: &'a Step<'_>, span: Span) -> Option<Given<'a>> {
     let (Action::Handle(delivered) | Action::Begin(delivered) | Action::Skip(delivered)) =
         &step.action

@@ -1,7 +1,7 @@
-//! Discards dead letters that wait for a decision for longer than their retention, and those without their personal data.
+//! Discards dead letters that exceed their retention, and those without their personal data.
 //!
-//! Each is a decision like an operator's: in the record, in its turn, and what waits behind it goes on. By default dead letters have
-//! no age, because a discarded event never has its effect.
+//! Each is a decision like an operator's: recorded, in its turn, and waiting events follow. By default dead letters do
+//! not age, because a discarded event never has its effect.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::{BATCH, DeadLetters};
 use crate::retry::millis;
 
-/// Who discards in the record.
+/// The actor in the record.
 const ACTOR: &str = "retention";
 
 const ERASED: &str = "its personal data was erased with its user";
 
-// Its message came before it failed, so the index on that finds all that are old enough.
+// The message arrived before it failed, so the index on its arrival finds all that are old enough.
 pub(crate) const AGED: &str = "
 SELECT {text event_id} AS event_id FROM angarium_inbox
 WHERE consumer = $1 AND state IN ('dead', 'skipped') AND state = 'dead' AND received_at < {time - $2}
@@ -32,7 +32,7 @@ WHERE consumer = $1 AND state IN ('dead', 'skipped') AND state = 'dead' AND eras
 ORDER BY received_at, event_id LIMIT $2";
 
 impl DeadLetters {
-    /// Discards those that have been dead for longer than `age`, if dead letters have one, and those without their personal data.
+    /// Discards those that have been dead for longer than `age`, if set, and those without their personal data.
     pub(crate) async fn discard_old(
         &self,
         age: Option<Duration>,
@@ -53,7 +53,7 @@ impl DeadLetters {
         self.discard_each("age", &reason, AGED, aged, stop).await
     }
 
-    /// Discards what `query` finds, until it finds nothing.
+    /// Discards the results of `query`, until there are none.
     async fn discard_each(
         &self,
         why: &'static str,
@@ -74,7 +74,7 @@ impl DeadLetters {
                         consumer,
                         event.id = event_id,
                         reason,
-                        "a dead letter is discarded"
+                        "a dead letter was discarded"
                     );
                     discarded += 1;
                 }
@@ -85,7 +85,7 @@ impl DeadLetters {
     }
 }
 
-/// Counts dead letters that no operator has discarded.
+/// Counts dead letters that were discarded without an operator.
 pub(crate) fn count(why: &'static str, discarded: u64) {
     if discarded == 0 {
         return;
@@ -93,7 +93,7 @@ pub(crate) fn count(why: &'static str, discarded: u64) {
     global::meter("messaging")
         .u64_counter("angarium.dead_letters.discarded")
         .with_unit("{event}")
-        .with_description("Dead letters that were discarded by age or with the data of a user, and not by an operator")
+        .with_description("Dead letters discarded by age or with a user's data, not by an operator")
         .build()
         .add(discarded, &[KeyValue::new("angarium.discard.cause", why)]);
 }

@@ -11,10 +11,10 @@ SELECT sequence, {text event_id} AS event_id, event_type, decision, actor, reaso
 FROM angarium_dead_letter_decision WHERE consumer = $1";
 
 impl DeadLetters {
-    /// The decisions about an event, oldest first. They are there also after the event's row is gone.
+    /// The decisions about an event, oldest first, also after the event's row is deleted.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn decisions(&self, event_id: &str) -> Result<Vec<Decision>, DbErr> {
         let Some(event_id) = id(event_id) else {
             return Ok(Vec::new());
@@ -25,10 +25,10 @@ impl DeadLetters {
         rows.iter().map(decision).collect()
     }
 
-    /// At most `limit` decisions about all events, oldest first, beginning after the one with the sequence `after`; 0 for the first.
+    /// At most `limit` decisions about all events, oldest first, after the sequence `after` (0 for the first).
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn audit(&self, after: i64, limit: u32) -> Result<Vec<Decision>, DbErr> {
         let sql = format!("{DECISION} AND sequence > $2 ORDER BY sequence LIMIT $3");
         let values = [

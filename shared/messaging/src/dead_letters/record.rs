@@ -1,7 +1,7 @@
-//! The record of decisions: who has replayed or discarded which dead letter, when and why.
+//! The record of decisions: who replayed or discarded which dead letter, when and why.
 //!
-//! Guarantee: a decision is in the record if and only if it is committed. The record has a retention of its own, so it outlives the
-//! inbox row that a decision was about.
+//! Guarantee: a decision is in the record if and only if it is committed. The record has its own retention, longer than
+//! that of inbox rows.
 
 use sea_orm::DbErr;
 use store::sql;
@@ -14,26 +14,26 @@ pub(crate) const DISCARDED: &str = "discarded";
 /// A decision about a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Its place in the record, which grows.
+    /// Its ascending number in the record.
     pub sequence: i64,
     /// The dead letter.
     pub event_id: String,
-    /// The protobuf full name of the event, if it had one. None for a decision of a release that did not keep it.
+    /// The protobuf full name of the event. None if it had none, or for a decision of an older release.
     pub event_type: Option<String>,
     /// Whether it was replayed rather than discarded.
     pub replayed: bool,
-    /// Who. An operator's name, or a part of the service: `retention`, `erasure`.
+    /// The operator's name, or a part of the service: `retention`, `erasure`.
     pub actor: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// What the row said was wrong. None also if it was erased with the personal data of a user.
+    /// The cause in the row. None also if it was erased with a user's personal data.
     pub cause: Option<String>,
-    /// When, in Unix milliseconds by the database's clock.
+    /// Unix milliseconds by the database's clock.
     pub decided_at_ms: i64,
 }
 
-/// Keeps a decision about an event that is held or given up on, with what its row says now. If the row is not changed after it, the
-/// transaction is to be rolled back.
+/// Records a decision about a held or dead event, with the current data of its row. If the row is not changed
+/// afterwards, the caller must roll back.
 pub(crate) async fn keep(
     transaction: &Transaction,
     consumer: &str,

@@ -1,4 +1,4 @@
-//! What is exported for one publisher and one consumer.
+//! The export for one publisher and one consumer.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn an_account_may_publish_to_its_own_exchanges_and_read_its_own_queues_and_nothing_else() {
+fn an_account_has_its_own_exchanges_and_queues_only() {
     let permissions = &exported("")["permissions"];
     let (a, b) = (&permissions[0], &permissions[1]);
     assert_eq!(
@@ -52,7 +52,7 @@ fn an_account_may_publish_to_its_own_exchanges_and_read_its_own_queues_and_nothi
 }
 
 #[test]
-fn what_a_queue_is_told_stands_in_policies_and_never_in_arguments() {
+fn queue_settings_are_policies_never_arguments() {
     let exported = exported("");
     for queue in exported["queues"].as_array().unwrap() {
         assert_eq!(queue["arguments"], json!({"x-queue-type": "quorum"}));
@@ -78,7 +78,7 @@ fn what_a_queue_is_told_stands_in_policies_and_never_in_arguments() {
 }
 
 #[test]
-fn every_queue_is_bound_to_what_it_takes_and_its_dead_letters_to_the_dead_letter_exchange() {
+fn every_queue_and_its_dead_letters_are_bound() {
     let exported = exported("");
     let bindings = exported["bindings"].as_array().unwrap();
     let bound: Vec<_> = bindings
@@ -107,6 +107,6 @@ fn a_prefix_stands_before_every_name_and_means_only_itself() {
     assert_eq!(exported["permissions"][0]["write"], r"^t\.1-a_events$");
     let policy = &exported["policies"][0];
     assert_eq!(policy["definition"]["dead-letter-exchange"], "t.1-dlx");
-    // Kept as the services declare it, whatever the prefix.
+    // As the services declare it, with any prefix.
     assert_eq!(policy["definition"]["dead-letter-routing-key"], "b_queue");
 }

@@ -1,7 +1,9 @@
-//! The look that all workers of a service share: one statement with the question of each, asked by whoever is awake first.
+//! The poll that all workers of a service share: one statement with each worker's query, executed by the first one that
+//! is awake.
 //!
-//! Nobody is in charge of it. As long as one worker sleeps, looks go on; so a relay that waits for its broker keeps nobody from
-//! being woken. A database that is away is noticed by who works with it; here it only means that nothing was seen.
+//! No worker owns it. As long as one worker sleeps, polls continue; so a relay that waits for its broker blocks no
+//! other worker. An unavailable database only means that the poll found nothing; the workers that use it notice the
+//! failure.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +17,7 @@ use tokio::time::Instant;
 
 use store::sql;
 
-/// What a service's workers ask, and what they have seen. Clones share it.
+/// The queries of a service's workers, and their last results. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Looks {
     every: Duration,
@@ -25,17 +27,17 @@ pub(crate) struct Looks {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// A look takes at most one part in so many of the time, also where dead rows that an old snapshot keeps make it slow.
+/// A poll takes at most this fraction of the time, even if dead rows of an old snapshot make it slow.
 const SHARE: u32 = 20;
 
-/// What the last look has found.
+/// The result of the last poll.
 pub(crate) struct Seen {
     next_at: Instant,
     due: BTreeMap<u64, Instant>,
 }
 
 impl Seen {
-    /// When the worker has something to do; `None` where nothing is known of.
+    /// When the worker has work; `None` if no time is known.
     pub(crate) fn due_of(&self, id: u64) -> Option<Instant> {
         self.due.get(&id).copied()
     }
@@ -66,7 +68,7 @@ impl Looks {
         self.questions().remove(&id);
     }
 
-    /// Waits until it is time, and looks, unless somebody else has meanwhile.
+    /// Waits until the next poll is due, and executes it, unless another worker has meanwhile.
     pub(crate) async fn next(&self, db: &Database) {
         let at = self.seen.borrow().next_at;
         tokio::time::sleep_until(at).await;
@@ -77,10 +79,10 @@ impl Looks {
         }
         let questions = self.questions().clone();
         let due = ask(db, &questions).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "nobody could look for work");
+            tracing::debug!(%error, "the poll for due work failed");
             BTreeMap::new()
         });
-        // Not when it was asked: what is due in so long by then is due later than that.
+        // After the answer: the returned times count from the query's execution, so this is never too early.
         let at = Instant::now();
         let due = due.into_iter().map(|(id, wait)| (id, at + wait)).collect();
         let next_at = at + self.every.max((at - began) * SHARE);
@@ -102,12 +104,12 @@ pub(super) async fn ask_one(
     Ok(ask(db, &alone).await?.get(&0).copied())
 }
 
-/// How long until each of those that ask has something to do; who has nothing is left out.
+/// The time until each worker has work; workers without any are left out.
 async fn ask(
     db: &impl ConnectionTrait,
     questions: &BTreeMap<u64, String>,
 ) -> Result<BTreeMap<u64, Duration>, DbErr> {
-    // By their place, and not by their id, so that the statement stays the same as workers come and go.
+    // Columns by position, not by id, so that the statement stays the same when workers change.
     let columns: Vec<String> = (0..questions.len())
         .map(|place| format!("due_{place}"))
         .collect();
@@ -116,7 +118,7 @@ async fn ask(
         .zip(&columns)
         .map(|(question, column)| format!("({question}) AS {column}"))
         .collect();
-    // Named, for who reads what a server is asked.
+    // With a comment, for readers of the server's log.
     let look = format!("/* what is due */ SELECT {}", asked.join(", "));
     let row = sql::query_one(db, &look, []).await?;
     let mut due = BTreeMap::new();
@@ -130,7 +132,7 @@ async fn ask(
     Ok(due)
 }
 
-/// One millisecond more than it says, because what is due in 0.4 ms is not due yet.
+/// One millisecond more, because something due in 0.4 ms is not due yet.
 fn wait(wait_ms: i64) -> Duration {
     match u64::try_from(wait_ms) {
         Ok(0) | Err(_) => Duration::ZERO,

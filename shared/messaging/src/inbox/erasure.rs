@@ -1,9 +1,9 @@
-//! Erases the personal data of a person from the events that the inbox holds or has given up on.
+//! Erases the personal data of a person from held and dead events.
 //!
-//! Guarantee: when it answers that nothing is left, no held event of a type with personal data holds any of this person. An
-//! erased dead letter is discarded, so what waits behind it goes on. A held event keeps its place in the order and is handled in
-//! its turn, without the personal data. The person is remembered for as long as an event can come back, and what dies later is
-//! erased as well.
+//! Guarantee: when it returns that nothing is left, no held event of a type with personal data contains data of this
+//! person. An erased dead letter is discarded, so waiting events follow. A held event keeps its place in the order and
+//! is handled in its turn, without the personal data. The person is remembered for as long as an event can come back,
+//! so that later dead letters are erased, too.
 
 use std::collections::BTreeSet;
 
@@ -15,27 +15,27 @@ use super::SIGNAL;
 use crate::dead_letters::{aging, record};
 use crate::transaction::Transaction;
 
-/// Rows of one call.
+/// Rows per call.
 const BATCH: i64 = 200;
 
-/// In the record of decisions.
+/// The actor in the record of decisions.
 const ACTOR: &str = "erasure";
 const REASON: &str = "the user was deleted";
 
-/// What the contracts say about the personal data in events. The functions get the type and the body of an event.
+/// The contracts' knowledge of personal data. The functions get the type and the body of an event.
 pub struct PersonalData {
     /// The full names of the events with personal data.
     pub types: Vec<&'static str>,
-    /// The id of the person. Of a body that cannot be read, by the id of its aggregate. `None`: it has none.
+    /// The id of the person; for an unreadable body, derived from the aggregate's id. `None`: no person.
     pub person: fn(event_type: &str, body: &[u8], aggregate_id: Option<&str>) -> Option<String>,
-    /// The body without the personal data. `None` where it cannot be read.
+    /// The body without the personal data. `None` if it cannot be decoded.
     pub blanked: fn(event_type: &str, body: &[u8]) -> Option<Vec<u8>>,
 }
 
-/// Why an erasure cannot go on.
+/// Why an erasure must be continued later.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
-    /// A consumer is at some of the events. They are done or held in a moment.
+    /// A consumer is handling some of the events. They are done or held in a moment.
     #[error("{0} held events with personal data are being handled now; they are erased after that")]
     InUse(i64),
     /// The database refuses.
@@ -43,11 +43,11 @@ pub enum EraseError {
     Database(#[from] DbErr),
 }
 
-/// Erases the personal data of `person_id` from some of the held events. For the transaction that deletes a person's data. The
-/// answer is whether there may be more, for another transaction.
+/// Erases the personal data of `person_id` from some of the held events, in the transaction that deletes the person's
+/// data. Returns whether there may be more, for another transaction.
 ///
 /// # Errors
-/// Where a consumer is at the last of them, or the database refuses.
+/// If a consumer is handling the remaining ones, or the database refuses.
 pub async fn erase_held(
     transaction: &Transaction,
     person_id: &str,
@@ -66,16 +66,15 @@ pub async fn erase_held(
     Ok(false)
 }
 
-/// Erases some of the dead letters that came after the personal data of their person was erased. The answer is whether there may be
-/// more.
+/// Erases some of the dead letters that arrived after their person was erased. Returns whether there may be more.
 ///
 /// # Errors
-/// Where the database refuses.
+/// If the database refuses.
 pub async fn erase_late(transaction: &Transaction, personal: &PersonalData) -> Result<bool, DbErr> {
     attribute(transaction, LATE, personal).await
 }
 
-/// The query for [`Store::due`](crate::Store::due) that finds out whether there are such dead letters.
+/// The query for [`Store::due`](crate::Store::due) that finds such dead letters.
 pub fn late_due_in_ms(personal: &PersonalData) -> String {
     let types: Vec<String> = personal.types.iter().map(|name| sql::text(name)).collect();
     format!(
@@ -86,15 +85,15 @@ pub fn late_due_in_ms(personal: &PersonalData) -> String {
     )
 }
 
-// Each row is read once in its life: then it names the person. Rows that a consumer is at are passed over, because it may wait
-// for a row that this transaction has locked.
+// Each row is decoded only once; then it has the id of the person. Rows that a consumer has locked are skipped, because
+// it may wait for a row that this transaction has locked.
 pub(super) const UNATTRIBUTED: &str = "
 SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
 WHERE person_id IS NULL AND state <> 'done'
   AND event_type IN (SELECT list.event_type FROM {list $1: event_type text})
 LIMIT $2 {skip locked}";
 
-// A dead letter is attributed soon, so what is found here has just died.
+// A dead letter gets its person soon, so the results are new ones.
 pub(super) const LATE: &str = "
 SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
 WHERE person_id IS NULL AND state IN ('dead', 'skipped')
@@ -137,17 +136,17 @@ UPDATE angarium_inbox
 SET body = substr(body, 1, 0), cause = NULL, erased_at = {time}, state = 'discarded', due_at = {time}, settled_at = NULL
 WHERE consumer = $1 AND event_id = {uuid $2}";
 
-/// An operator has discarded it before.
+/// An operator has already discarded it.
 const EMPTY: &str = "
 UPDATE angarium_inbox SET body = substr(body, 1, 0), cause = NULL, erased_at = {time}
 WHERE consumer = $1 AND event_id = {uuid $2}";
 
-/// A cause may repeat what the event holds.
+/// A cause may repeat the event's content.
 const FORGET_CAUSES: &str = "
 UPDATE angarium_dead_letter_decision SET cause = NULL
 WHERE consumer = $1 AND event_id = {uuid $2} AND cause IS NOT NULL";
 
-/// Notes the persons of these rows, and erases the rows of persons that were erased before.
+/// Records the persons of these rows, and erases the rows of erased persons.
 async fn attribute(
     transaction: &Transaction,
     query: &str,
@@ -270,7 +269,7 @@ fn event_type(row: &QueryResult) -> Result<String, DbErr> {
     row.try_get("", "event_type")
 }
 
-/// A damaged row has no body that can be read.
+/// A damaged row has no readable body.
 fn body(row: &QueryResult) -> Vec<u8> {
     row.try_get("", "body").unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! What is held and has become due: taken up under a lease, and settled or held on by who has it.
+//! Held events that are due: leased, and then settled or held again.
 //!
-//! Guarantee: that an attempt begins is noted before it does. One that ends its process has left that note, so an event that kills
-//! whoever handles it is known, and given up on in the end like any other.
+//! Guarantee: the start of an attempt is recorded before the attempt. An attempt that kills its process leaves that
+//! record, so such an event is detected, and finally becomes a dead letter.
 
 use std::time::Duration;
 
@@ -17,40 +17,40 @@ use crate::stored;
 use crate::transaction::Transaction;
 use store::sql;
 
-/// A held event whose time has come, in the hands of one worker.
+/// A due event, leased by one worker.
 #[derive(Clone)]
 pub(crate) struct Due {
     pub(crate) consumer: String,
     pub(crate) event_id: String,
-    /// When the lease ends, by the database's clock. In the row it says in whose hands the event is.
+    /// When the lease ends, by the database's clock. In the row it identifies the holder.
     lease_ends_ms: i64,
-    /// When it was taken up, by the database's clock.
+    /// When it was leased, by the database's clock.
     pub(crate) now_ms: i64,
-    /// How often it has failed.
+    /// The number of failures.
     pub(crate) attempts: u32,
-    /// How many attempts before this one were begun and never came to an end.
+    /// How many attempts before this one never ended.
     pub(crate) never_ended: u32,
-    /// Why it was held, or has failed before.
+    /// Why it is held, or has failed.
     pub(crate) cause: Option<String>,
     /// How long it has been failing, in milliseconds.
     pub(crate) failing_for_ms: i64,
-    /// How long ago it came, in milliseconds.
+    /// How long ago it arrived, in milliseconds.
     pub(crate) here_for_ms: i64,
-    /// An operator wants it handled, also where its turn is over.
+    /// An operator wants it handled, even after its turn.
     pub(crate) replayed: bool,
     /// It was handed over, because it had not arrived: it is handled also where its turn is over.
     pub(crate) repaired: bool,
     /// An operator wants it passed over.
     pub(crate) discarded: bool,
-    /// How long it still waits for a process that knows its type, in milliseconds; `None` where it does not.
+    /// How long it still waits for a process that knows its type, in milliseconds; `None` if it does not.
     pub(crate) unknown_left_ms: Option<i64>,
     pub(crate) message: Message,
 }
 
-// `begun > 0` is written out the same way everywhere: SQLite uses a partial index only if the query repeats its condition.
+// `begun > 0` is repeated literally everywhere: SQLite uses a partial index only if the query contains its condition.
 pub(super) const SUSPECT: &str = "SELECT 1 AS one FROM angarium_inbox WHERE consumer = $1 AND due_at <= {time} AND begun > 0 LIMIT 1";
 
-/// Asks how long until something is due. What waits for a process that knows its type is due at once for one that does.
+/// A query for the time until something is due. Events that wait for a known type are due now.
 pub(crate) fn due_in_ms(consumer: &str, known: &[&str]) -> String {
     let adoptable = adoptable(consumer, known);
     format!(
@@ -61,14 +61,14 @@ pub(crate) fn due_in_ms(consumer: &str, known: &[&str]) -> String {
     )
 }
 
-/// At once: few enough for one statement, however many wait.
+/// Few enough for one statement.
 const ADOPTED: u32 = 1000;
 
-/// Makes events due that wait for a process which knows one of these types, a batch of them. Returns how many.
+/// Makes a batch of events due that wait for a process with one of these types. Returns how many.
 pub(crate) async fn adopt(store: &Store, consumer: &str, known: &[&str]) -> Result<u64, DbErr> {
     let _turn = store.turn_to_write().await?;
     let adoptable = adoptable(consumer, known);
-    // The time moves too: a worker that has one of them under a lease has it no more.
+    // The due time changes too, which ends the lease of another worker.
     let adopt =
         format!("UPDATE angarium_inbox SET due_at = {{time}}, unknown_until = NULL
          WHERE (consumer, event_id) IN (
@@ -85,18 +85,18 @@ pub(super) fn adoptable(consumer: &str, known: &[&str]) -> String {
     )
 }
 
-/// Whether something is due at which an attempt was begun and never came to an end.
+/// Whether an event is due with an attempt that never ended.
 pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, DbErr> {
     let suspect = sql::query_one(store.connection(), SUSPECT, [consumer.into()]).await?;
     Ok(suspect.is_some())
 }
 
-/// How far ahead a time of these rows may lie: the end of a lease, the next attempt, or the end of a wait.
+/// The furthest time ahead of these rows: the end of a lease, the next attempt, or the end of a wait.
 pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
     bound_of("due_at", consumer, longest, lease)
 }
 
-/// How far ahead the end of a wait for a process that knows the type may lie.
+/// The furthest end of a wait for a process that knows the type.
 pub(crate) fn bound_of_unknown(consumer: &str, longest: Duration) -> Bound {
     bound_of("unknown_until", consumer, longest, longest)
 }
@@ -136,8 +136,8 @@ pub(super) fn taking_up(suspects: bool) -> String {
     )
 }
 
-/// Takes up at most `limit` of those that have been due longest: of `suspects`, or of all others. Until `lease` has passed nobody else
-/// does, so a worker that dies delays its events by no more. Those that another replica is just at are passed over.
+/// Leases at most `limit` of the events that have been due longest: of the `suspects`, or of all others. A worker that
+/// dies delays its events only by `lease`. Skips events that another replica is leasing.
 pub(crate) async fn take_up(
     store: &Store,
     consumer: &str,
@@ -159,7 +159,7 @@ pub(crate) async fn take_up(
     rows.iter().map(due).collect()
 }
 
-/// Has the event for another `lease`, after the database was away. `None` where somebody else has it by now.
+/// Renews the lease after the database was unavailable. `None` if another worker has the event.
 pub(crate) async fn keep(
     store: &Store,
     mut due: Due,
@@ -178,8 +178,8 @@ pub(crate) async fn keep(
     Ok(Some(due))
 }
 
-/// They are done; their messages are not needed any more. From here on the rows are locked. `false` where another worker has one of
-/// them by now: then the transaction is to be rolled back.
+/// Marks them as done and deletes their messages. From here on the rows are locked. `false` if another worker has one
+/// of them: then the caller must roll back.
 pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Result<bool, DbErr> {
     let Some(first) = all.first() else {
         return Ok(true);
@@ -206,7 +206,7 @@ pub(crate) async fn mark_late(transaction: &Transaction, due: &Due) -> Result<()
     Ok(())
 }
 
-/// It is not tried until an earlier one is done.
+/// It waits for an earlier event.
 pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Result<bool, DbErr> {
     let parked =
         "UPDATE angarium_inbox SET state = $4, begun = 0, due_at = NULL, unknown_until = NULL,
@@ -214,7 +214,7 @@ pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Re
     change(transaction, due, parked, [held.as_str().into()]).await
 }
 
-/// It waits for a process that knows its type, and is looked at again after `left` at the latest.
+/// It waits for a process that knows its type, at most for `left`.
 pub(crate) async fn await_type(
     transaction: &Transaction,
     due: &Due,
@@ -225,7 +225,7 @@ pub(crate) async fn await_type(
     change(transaction, due, waits, [millis(left).into()]).await
 }
 
-/// It stays as it is, and is looked at again in `due_in_ms`; without that when an earlier one is done.
+/// It stays unchanged, and is checked again in `due_in_ms`, or after an earlier one is done.
 pub(crate) async fn leave(
     transaction: &Transaction,
     due: &Due,
@@ -235,13 +235,13 @@ pub(crate) async fn leave(
     change(transaction, due, left, [due_in_ms.into()]).await
 }
 
-/// A discarded event has been passed over. It keeps its message for as long as the row is kept.
+/// A discarded event was passed over. Its message stays as long as the row.
 pub(crate) async fn pass_over(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
     let passed = "UPDATE angarium_inbox SET begun = 0, settled_at = {time}, due_at = NULL";
     change(transaction, due, passed, []).await
 }
 
-/// The attempt has failed, or is not made any more.
+/// The attempt failed, or no further one is made.
 pub(crate) async fn fail(
     transaction: &Transaction,
     due: &Due,
@@ -272,7 +272,7 @@ FROM {list $2: event_id text, lease_ends_ms bigint}
 WHERE consumer = $1 AND angarium_inbox.event_id = {uuid list.event_id} AND due_at = {time of list.lease_ends_ms}
   AND state IN ('waiting', 'deferred')";
 
-/// A row that has been released, taken up again or settled since is due at another time, or never.
+/// A row that was released, leased or settled meanwhile has another due time, or none.
 const OURS: &str =
     "WHERE consumer = $1 AND event_id = {uuid $2} AND due_at = {time of $3} AND state <> 'done'
   AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at IS NULL)";

@@ -1,5 +1,5 @@
-//! Tests that statements on a consumer's inbox cost the same with any length of history and any number of held events: on both
-//! stores, and with many rows, they find their rows by an index.
+//! Tests that the statements on a consumer's inbox use an index on both stores, so that their cost does not depend on
+//! the number of done and held events.
 
 use rstest::rstest;
 use sea_orm::QueryResult;
@@ -14,7 +14,7 @@ use store::sql;
 
 /// Done events.
 const DONE: u32 = 1_000_000;
-/// Events of each kind of held ones.
+/// The number of each kind of held events.
 const HELD: u32 = 300_000;
 /// The rows of one statement, which has a time limit.
 const CHUNK: usize = 250_000;
@@ -27,7 +27,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Half of the held ones are due, and none of those was begun. Others are in the hands of a worker.
+/// Half of the held events are due, and have no unfinished attempt. Others are leased by a worker.
 async fn fill(db: &store::Database) {
     for (kind, (state, due, begun, rows)) in [
         ("done", "NULL", 0, DONE),
@@ -65,7 +65,7 @@ async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String 
     let mut statement = statement.to_owned();
     for (parameter, value) in [
         ("$1", "'queue'"),
-        // Of what is asked by number, and of what is asked by name.
+        // For parameters by number and by name.
         ("LIMIT $2", "LIMIT 8"),
         ("$2", "'account'"),
         ("+ $3", "+ 1000"),
@@ -78,7 +78,7 @@ async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String 
     steps(&rows.unwrap(), kind)
 }
 
-/// How a store explains a statement, and in which column.
+/// The store's EXPLAIN, and the column of its result.
 fn explain(kind: StoreKind) -> (&'static str, &'static str) {
     match kind {
         StoreKind::Postgres => ("EXPLAIN", "QUERY PLAN"),
@@ -153,7 +153,7 @@ async fn no_statement_reads_all_that_is_held(
         let one = json!({"event_type": "angarium.user.v1.UserCreated"});
         sql::list(one.as_object().cloned())
     };
-    // Each of them holds only what is held; which one is smallest is PostgreSQL's guess.
+    // Each contains only held events; which one is the smallest is PostgreSQL's estimate.
     const HELD: &[&str] = &[
         "angarium_inbox_unattributed",
         "angarium_inbox_late",
@@ -195,7 +195,7 @@ async fn no_statement_reads_all_that_is_held(
     }
 }
 
-/// How many rows are read before it is known that there is no suspect, as PostgreSQL counts them.
+/// How many rows PostgreSQL reads to find that there is no suspect.
 async fn a_look_for_suspects_reads_none_of_those_that_are_due(db: &store::Database) {
     let counted = format!("(ANALYZE, TIMING OFF) {}", held::SUSPECT);
     let plan = plan(db, StoreKind::Postgres, &counted).await;

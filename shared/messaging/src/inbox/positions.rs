@@ -1,7 +1,7 @@
-//! How far a consumer has handled each aggregate whose events it takes in order: the statements on `angarium_position`.
+//! The progress of a consumer in each ordered aggregate: the statements on `angarium_position`.
 //!
-//! Guarantee: a position is locked until its transaction ends, so one aggregate's events are handled one at a time by all replicas
-//! together. Who locks several does so in one order, so no two wait for each other.
+//! Guarantee: a position is locked until its transaction ends, so events of one aggregate are handled one at a time
+//! across all replicas. Several positions are locked in a fixed order, so transactions do not deadlock.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::transaction::Transaction;
 /// The type and the id of an aggregate.
 pub(crate) type Aggregate = (String, String);
 
-/// A row that is not there cannot be locked, so it is made first. Others that make it meanwhile wait here.
+/// A missing row cannot be locked, so it is inserted first. Concurrent inserts wait here.
 const MAKE: &str = "
 INSERT INTO angarium_position (consumer, aggregate_type, aggregate_id, version)
 SELECT $1, list.aggregate_type, list.aggregate_id, 0 FROM {list $2: aggregate_type text, aggregate_id text}
@@ -33,11 +33,11 @@ FROM {list $2: aggregate_type text, aggregate_id text, version bigint}
 WHERE consumer = $1 AND angarium_position.aggregate_type = list.aggregate_type
   AND angarium_position.aggregate_id = list.aggregate_id AND angarium_position.version < list.version";
 
-// `state <> 'done'` stands here word for word: SQLite uses a partial index only where it finds its condition again, and without
-// it would read all that the consumer has ever seen, for each event.
+// `state <> 'done'` is repeated literally: SQLite uses a partial index only if the query contains its condition.
+// Otherwise it would read everything that the consumer has ever seen, for each event.
 //
-// `ahead` is more than one after a batch, so that the backlog of an aggregate is handled in batches. What turns out to be behind a gap
-// waits again.
+// `ahead` is more than one after a batch, so that the backlog of an aggregate is handled in batches. An event behind a
+// gap waits again.
 pub(super) const RELEASE: &str = "
 UPDATE angarium_inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at = {time}
 FROM {list $2: aggregate_type text, aggregate_id text, version bigint, ahead bigint}
@@ -45,8 +45,8 @@ WHERE consumer = $1 AND angarium_inbox.aggregate_type = list.aggregate_type
   AND angarium_inbox.aggregate_id = list.aggregate_id AND angarium_inbox.aggregate_version BETWEEN list.version + 1 AND list.version + list.ahead
   AND state <> 'done' AND (state = 'waiting' OR state = 'discarded' AND settled_at IS NULL)";
 
-/// Locks the positions of these aggregates. Returns the version of each that was handled last; an aggregate of which none was is not
-/// among them.
+/// Locks the positions of these aggregates. Returns the last handled version of each; aggregates without one are
+/// missing.
 pub(crate) async fn lock(
     transaction: &Transaction,
     consumer: &str,
@@ -76,7 +76,7 @@ pub(crate) async fn lock(
 /// The most events of an aggregate that one move releases.
 const MOST_AHEAD: i64 = 50;
 
-/// How far an aggregate has come.
+/// The progress of an aggregate.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moved {
     pub(crate) version: i64,
@@ -85,14 +85,14 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
-    /// Twice as many as went well together now. So where one fails, few were released in vain.
+    /// Twice as many as succeeded together now. So a failure wastes few releases.
     fn ahead(self) -> i64 {
         (2 * self.events).min(MOST_AHEAD)
     }
 }
 
-/// Moves the positions, which [`lock`] has locked, and makes the events that wait for them due. No position moves back: what an
-/// operator has handled out of its turn leaves it where it is.
+/// Moves the positions that [`lock`] has locked, and makes the events due that wait for them. No position moves back:
+/// an event that an operator has handled after its turn leaves it unchanged.
 pub(crate) async fn advance<'a>(
     transaction: &Transaction,
     consumer: &str,

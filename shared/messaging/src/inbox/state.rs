@@ -1,17 +1,17 @@
-//! The states of what is held.
+//! The states of held events.
 
 /// Why an event is held rather than done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// Behind an event of its aggregate that has not been handled.
+    /// Until an earlier event of its aggregate is handled.
     Waiting,
     /// Until its next attempt.
     Deferred,
     /// Until an operator replays or discards it.
     Dead,
-    /// Of a type that no build has known in time.
+    /// No build has known its type in time.
     Skipped,
-    /// Given up for good by an operator; passed over when its turn comes.
+    /// Discarded by an operator; passed over in its turn.
     Discarded,
 }
 

@@ -1,4 +1,4 @@
-//! The inbox: what each consumer has seen, what it still holds, and how far it is with each aggregate.
+//! The inbox: the events that each consumer has seen and holds, and its progress in each aggregate.
 
 pub(super) const TABLES: &[&str] = &[
     INBOX,
@@ -14,9 +14,9 @@ pub(super) const TABLES: &[&str] = &[
     DECIDED,
 ];
 
-// One row for each consumer and event. The message is kept only while the event is not settled.
-// `begun` counts the attempts that began since one came to an end: what ends its process leaves nothing else behind.
-// `fingerprint` is the same for dead events of one type that failed alike.
+// One row per consumer and event. The message is kept only until the event is settled. `begun` counts the attempts
+// since the last one that ended: an event that kills its process leaves nothing else. `fingerprint` is the same for
+// dead events of one type with the same cause.
 const INBOX: &str = "
 CREATE TABLE angarium_inbox (
     consumer          text    NOT NULL,
@@ -47,10 +47,10 @@ CREATE TABLE angarium_inbox (
     PRIMARY KEY (consumer, event_id)
 )";
 
-// Partial, so that they hold what is held and not what was ever handled.
+// Partial, so that they contain only held events.
 const DUE: &str =
     "CREATE INDEX angarium_inbox_due ON angarium_inbox (consumer, due_at) WHERE due_at IS NOT NULL";
-// A consumer looks for one of these before each held event, and would otherwise read all that are due.
+// A consumer queries these before each held event, and would otherwise read all due events.
 const SUSPECT: &str =
     "CREATE INDEX angarium_inbox_suspect ON angarium_inbox (consumer, due_at) WHERE begun > 0";
 const UNSETTLED: &str = "
@@ -60,11 +60,11 @@ const GIVEN_UP: &str = "
 CREATE INDEX angarium_inbox_given_up ON angarium_inbox (consumer, received_at, event_id)
 WHERE state IN ('dead', 'skipped')";
 const SETTLED: &str = "CREATE INDEX angarium_inbox_settled ON angarium_inbox (settled_at) WHERE settled_at IS NOT NULL";
-// An operator has the correlation id of a call or of a log line.
+// An operator has the correlation id from a call or a log line.
 const BY_CORRELATION: &str =
     "CREATE INDEX angarium_inbox_by_correlation ON angarium_inbox (correlation_id)";
 
-// The last version of each aggregate that a consumer has handled, for subscriptions that take events in order.
+// The last version of each aggregate that a consumer has handled, for ordered subscriptions.
 const POSITION: &str = "
 CREATE TABLE angarium_position (
     consumer       text   NOT NULL,
@@ -74,7 +74,7 @@ CREATE TABLE angarium_position (
     PRIMARY KEY (consumer, aggregate_type, aggregate_id)
 )";
 
-// Who has replayed or discarded what, and what the row said before.
+// Who replayed or discarded what, and the row's content before.
 const DECISION: &str = "
 CREATE TABLE angarium_dead_letter_decision (
     sequence   {sequence},
@@ -92,7 +92,7 @@ CREATE INDEX angarium_dead_letter_decision_of ON angarium_dead_letter_decision (
 const DECIDED: &str = "
 CREATE INDEX angarium_dead_letter_decision_age ON angarium_dead_letter_decision (decided_at)";
 
-// An event of a type that no running build knows yet waits until then. Not a state: the previous release knows only its own.
+// Until when an event of an unknown type waits. Not a state, because the previous release knows only its own states.
 pub(super) const UNKNOWN_TYPES: &[&str] = &[UNKNOWN_UNTIL, UNKNOWN];
 
 const UNKNOWN_UNTIL: &str = "ALTER TABLE angarium_inbox ADD COLUMN unknown_until {time}";

@@ -1,7 +1,7 @@
-//! What the inbox needs to erase personal data: the person of a held event, when it was erased, and which persons are erased. The
-//! record of decisions names the type of its event, because it outlives the inbox row.
+//! Columns for the erasure of personal data from the inbox: the person of a held event, the time of its erasure, and
+//! the erased persons. The record of decisions gets the type of its event, because it outlives the inbox row.
 //!
-//! It only adds: an older release goes on, and leaves them empty.
+//! It only adds: an older release keeps working, and leaves them empty.
 
 use sea_orm_migration::prelude::*;
 
@@ -15,7 +15,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-// `person_id` is null until an erasure has read the event, and empty where the event has no personal data.
+// `person_id` is null until an erasure has decoded the event, and empty for an event without personal data.
 const COLUMNS: &[&str] = &[
     "ALTER TABLE angarium_inbox ADD COLUMN person_id text",
     "ALTER TABLE angarium_inbox ADD COLUMN erased_at {time}",

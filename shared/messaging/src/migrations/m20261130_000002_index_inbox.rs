@@ -1,6 +1,6 @@
-//! The indexes by which personal data in the inbox is found. All are partial: they hold what is held, not what was ever handled.
+//! Indexes that find personal data in the inbox. All are partial: they contain only held events.
 //!
-//! Built concurrently on PostgreSQL, because the inbox may be large and commands go on meanwhile.
+//! Built concurrently on PostgreSQL, because the inbox may be large and commands must continue.
 
 use sea_orm_migration::prelude::*;
 
@@ -19,7 +19,7 @@ impl MigrationTrait for Migration {
             _ => "CONCURRENTLY",
         };
         for (name, index) in INDEXES {
-            // An attempt that failed leaves an invalid index behind.
+            // A failed attempt leaves an invalid index.
             let dropping = format!("DROP INDEX {concurrently} IF EXISTS {name}");
             let creating = format!("CREATE INDEX {concurrently} {name} ON {index}");
             store::create(manager, &[&dropping, &creating]).await?;

@@ -1,7 +1,7 @@
-//! The engine's tables, for each service to put before its own migrations. Their names begin with `angarium_`, so a service's own tables
-//! can have any other.
+//! The engine's tables. Each service puts them before its own migrations. Their names begin with `angarium_`, so a
+//! service can use any other name.
 //!
-//! Expand and contract only: while a rollout lasts, the previous release runs on the new schema.
+//! Expand and contract only: during a rollout, the previous release runs on the new schema.
 
 use sea_orm_migration::prelude::*;
 
@@ -13,7 +13,7 @@ mod m20261130_000002_index_inbox;
 mod m20261201_000001_checkpoints;
 mod outbox;
 
-/// In the order in which they are applied.
+/// In the order of application.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m20261129_000001_create_engine::Migration),

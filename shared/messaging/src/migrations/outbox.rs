@@ -1,7 +1,7 @@
-//! The outbox: events that wait to be published, and the history of those that were.
+//! The outbox: pending events, and the history of published ones.
 //!
-//! Guarantee: a version of an aggregate is there once, in one of the two tables. Each has a unique key, and a trigger refuses a new
-//! event with a version that the history has.
+//! Guarantee: a version of an aggregate exists once, in one of the two tables. Each has a unique key, and a trigger
+//! refuses a new event with a version in the history.
 
 pub(super) const TABLES: &[&str] = &[
     OUTBOX,
@@ -17,18 +17,18 @@ pub(super) const TABLES: &[&str] = &[
 ];
 
 pub(super) const ON_POSTGRES: &[&str] = &[
-    NOBODY,
+    NO_HOLDER,
     GUARD,
     GUARD_TRIGGER,
     VACUUM_OUTBOX,
     VACUUM_HISTORY,
     VACUUM_LEASE,
 ];
-pub(super) const ON_SQLITE: &[&str] = &[NOBODY_ON_SQLITE, GUARD_ON_SQLITE];
+pub(super) const ON_SQLITE: &[&str] = &[NO_HOLDER_ON_SQLITE, GUARD_ON_SQLITE];
 
-// `sequence` orders the events of one aggregate, because the aggregate's own row serialises their transactions. It does not order events
-// of different aggregates: such transactions commit in any order, so nothing may ever resume "after sequence n".
-// `due_at` is there only for a row that is set aside: when the broker is tried again.
+// `sequence` orders the events of one aggregate, because the aggregate's own row serialises their transactions. It does
+// not order different aggregates: their transactions commit in any order, so nothing may resume "after sequence n".
+// `due_at` is set only for a set-aside row: the time of the next attempt.
 const OUTBOX: &str = "
 CREATE TABLE angarium_outbox (
     sequence          {sequence},
@@ -71,7 +71,7 @@ WHERE held_until IS NULL AND unroutable_since IS NULL";
 const PERSONAL: &str = "
 CREATE INDEX angarium_outbox_personal ON angarium_outbox (person_id) WHERE person_id IS NOT NULL";
 
-// In the order of `position`, which is the order of the commits that published the events.
+// In the order of `position`, which is the order of the publishing commits.
 const HISTORY: &str = "
 CREATE TABLE angarium_outbox_history (
     position          {sequence},
@@ -101,19 +101,19 @@ const PERSONAL_HISTORY: &str = "
 CREATE INDEX angarium_outbox_history_personal ON angarium_outbox_history (person_id)
 WHERE person_id IS NOT NULL AND erased_at IS NULL";
 
-// The one row names the relay that publishes, and until when it does unless it renews. It is locked while rows go to the history.
+// The only row names the publishing relay, and the end of its lease. It is locked while rows move to the history.
 const RELAY_LEASE: &str = "
 CREATE TABLE angarium_relay_lease (
     name       text   PRIMARY KEY,
     holder     text   NOT NULL,
     expires_at {time} NOT NULL
 )";
-const NOBODY: &str =
+const NO_HOLDER: &str =
     "INSERT INTO angarium_relay_lease (name, holder, expires_at) VALUES ('relay', '', 'epoch')";
-const NOBODY_ON_SQLITE: &str =
+const NO_HOLDER_ON_SQLITE: &str =
     "INSERT INTO angarium_relay_lease (name, holder, expires_at) VALUES ('relay', '', 0)";
 
-// All events that a person can look for, with what has become of them.
+// All events for people to search, with their state.
 const EVENTS: &str = "
 CREATE VIEW angarium_events AS
 SELECT sequence, NULL AS position, event_id, event_type, aggregate_type, aggregate_id, aggregate_version,
@@ -126,8 +126,8 @@ SELECT sequence, position, event_id, event_type, aggregate_type, aggregate_id, a
        correlation_id, causation_id, created_at, NULL, NULL, published_at, attempts, NULL
 FROM angarium_outbox_history";
 
-// It runs after the row is in the outbox, and reads the history as it is then. A check before that, in the statement itself, would
-// miss a row that the relay is just moving.
+// It runs after the insert into the outbox, and reads the history at that time. A check inside the INSERT would miss a
+// row that the relay is just moving.
 const GUARD: &str = "
 CREATE FUNCTION angarium_refuse_used_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -153,14 +153,14 @@ BEGIN
     SELECT RAISE(ABORT, 'this version of the aggregate was published before');
 END";
 
-// A queue: nearly all of it is dead at any time, so it is vacuumed by number and not by share. It is never cut at its end, because
-// that locks the table, and it would grow again at once.
+// A queue: nearly all rows are dead at any time, so vacuum goes by number and not by share. It is never truncated,
+// because that locks the table, and it would grow again immediately.
 const VACUUM_OUTBOX: &str = "
 ALTER TABLE angarium_outbox SET (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000, vacuum_truncate = false)";
-// It grows at its end and shrinks at its beginning, by as much as the retention holds.
+// It grows at its end and shrinks at its start, by the rows of the retention.
 const VACUUM_HISTORY: &str = "
 ALTER TABLE angarium_outbox_history SET (
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05, vacuum_truncate = false)";

@@ -1,14 +1,14 @@
-//! What a transaction has enqueued, and the statement that writes it right before COMMIT.
+//! The events that a transaction has enqueued, and the statement that writes them right before COMMIT.
 
 use event::TraceContext;
 use sea_orm::{ConnectionTrait, DbErr, Value};
 use store::sql;
 use uuid::Uuid;
 
-/// The signal that a committed event raises, and a timer.
+/// The signal of a committed event or timer.
 pub(crate) const SIGNAL: &str = "outbox";
 
-/// What made a change: a call from outside, or an event. All that it causes carries the same correlation id.
+/// The cause of a change: an external call, or an event. Everything that it causes has the same correlation id.
 #[derive(Clone, Debug)]
 pub struct Cause {
     /// Printable text of at most 128 characters.
@@ -18,7 +18,7 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// A call from outside, or a worker that goes on with the work of one.
+    /// An external call, or a worker that continues the work of one.
     pub fn call(correlation_id: impl Into<String>) -> Self {
         Self {
             correlation_id: correlation_id.into(),
@@ -44,10 +44,10 @@ pub(crate) struct Enqueued {
     pub(crate) held_until_ms: Option<i64>,
 }
 
-/// Rows in one statement. More take several: each number of rows is a statement text of its own, and a session keeps a plan for each.
+/// Rows per statement. Each number of rows is a different statement text, and a session caches a plan for each.
 const ROWS: usize = 16;
 
-/// Writes the events, with as few statements as possible.
+/// Writes the events with as few statements as possible.
 pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> Result<(), DbErr> {
     if events.is_empty() {
         return Ok(());
@@ -68,9 +68,9 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> 
 const INSERT: &str = "INSERT INTO angarium_outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
     aggregate_id, aggregate_version, payload, person_id, correlation_id, causation_id, traceparent, tracestate, baggage,
     held_until, created_at) VALUES ";
-/// Of each row; the time of its creation follows.
+/// Per row; the creation time follows.
 const PARAMETERS: usize = 16;
-/// The places of the two ids, and that of the time.
+/// The positions of the two ids and of the time.
 const EVENT_ID: usize = 1;
 const CAUSATION_ID: usize = 12;
 const HELD_UNTIL: usize = PARAMETERS;

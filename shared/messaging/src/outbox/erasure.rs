@@ -1,20 +1,20 @@
 //! Erases the personal data of a person from the outbox's history.
 //!
-//! Guarantee: once the transaction has committed, no payload in the history holds personal data of this person, and none comes there.
-//! An event that is still to be published is published as it is, because consumers need it, and is erased when it is.
+//! Guarantee: after the commit, no payload in the history contains personal data of this person, and none gets there
+//! later. A pending event is published unchanged, because consumers need it, and is erased afterwards.
 
 use sea_orm::DbErr;
 use store::sql;
 
 use crate::transaction::Transaction;
 
-/// Erases the payloads of the events of `person_id` ([`Event::person_id`](event::Event::person_id)). For the transaction that
-/// deletes a person's data.
+/// Erases the payloads of the events of `person_id` ([`Event::person_id`](event::Event::person_id)), in the transaction
+/// that deletes the person's data.
 ///
 /// # Errors
-/// Where the database refuses.
+/// If the database refuses.
 pub async fn erase(transaction: &Transaction, person_id: &str) -> Result<(), DbErr> {
-    // The outbox first: a row that the relay moves in this moment is waited for, and the second statement finds it.
+    // The outbox first: this waits for a row that the relay is moving, and the second statement finds it.
     for erasing in [ERASE_LATER, ERASE] {
         sql::execute(transaction, erasing, [person_id.into()]).await?;
     }

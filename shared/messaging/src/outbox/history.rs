@@ -1,7 +1,7 @@
-//! Moves published events to the history, so that the outbox holds only what is still to be done.
+//! Moves published events to the history, so that the outbox contains only pending ones.
 //!
-//! Guarantee: the positions of the history are in the order of the commits that wrote them, because each such transaction locks the row
-//! of the relay's lease first. An event leaves the outbox and enters the history in one transaction.
+//! Guarantee: the positions of the history are in the order of the commits, because each moving transaction first locks
+//! the row of the relay's lease. An event leaves the outbox and enters the history in one transaction.
 
 use sea_orm::{DbErr, QueryResult};
 use store::sql;
@@ -11,10 +11,10 @@ use crate::store::Store;
 const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
     aggregate_version, person_id, correlation_id, causation_id, traceparent, tracestate, baggage, created_at, attempts";
 
-/// Moves the rows with these sequences, which the broker has confirmed. A row that is not there was moved before.
+/// Moves the confirmed rows with these sequences. A missing row was moved before.
 ///
-/// Returns the ids of the events that the history refused, because it has another event with the same version of the aggregate. They
-/// leave the outbox all the same, or they would be published for ever.
+/// Returns the ids of events that the history refused, because it has another event with the same version of the
+/// aggregate. They leave the outbox anyway; otherwise they would be published forever.
 pub(crate) async fn move_published(
     store: &Store,
     sequences: Vec<i64>,
@@ -34,7 +34,7 @@ pub(crate) async fn move_published(
     refused.iter().map(id).collect()
 }
 
-/// The lock comes first: the deletion depends on it, and the positions are given to what was deleted.
+/// The lock comes first: the deletion depends on it, and the positions are given to the deleted rows.
 pub(super) fn moving() -> String {
     format!(
         "WITH lease AS MATERIALIZED (
@@ -50,7 +50,7 @@ pub(super) fn moving() -> String {
     )
 }
 
-/// SQLite's one writer needs no lock.
+/// SQLite's only writer needs no lock.
 pub(super) fn copying() -> String {
     format!(
         "INSERT INTO angarium_outbox_history ({COLUMNS}, payload, erased_at, published_at)
@@ -66,20 +66,20 @@ WHERE sequence {in numbers $1} AND NOT EXISTS (
     WHERE kept.aggregate_type = moved.aggregate_type AND kept.aggregate_id = moved.aggregate_id
       AND kept.aggregate_version = moved.aggregate_version AND kept.event_id = moved.event_id)";
 
-/// A payload that is to be erased does not reach the history.
+/// A payload to erase does not reach the history.
 const PAYLOAD: &str = "CASE WHEN to_erase THEN substr(payload, 1, 0) ELSE payload END AS payload, CASE WHEN to_erase THEN {time} END AS erased_at";
 
 const DELETE: &str = "DELETE FROM angarium_outbox WHERE sequence {in numbers $1}";
 
-/// Publishes again what was created at `from_ms` (Unix milliseconds) or later: the events go back to the outbox, with their ids, versions
-/// and sequences, so they go out before later ones of their aggregates. Consumers that have seen them ignore them. For an operator who
-/// has lost a queue. Returns how many.
+/// Publishes all events again that were created at `from_ms` (Unix milliseconds) or later. They return to the outbox
+/// with their ids, versions and sequences, so they are published before later ones of their aggregates. Consumers that
+/// have seen them ignore them. For an operator who has lost a queue. Returns how many.
 ///
 /// # Errors
-/// Where the database refuses, is away, or takes longer than its limit for a statement: then nothing has changed.
+/// If the database refuses, is unavailable, or exceeds its time limit for a statement: then nothing has changed.
 pub async fn publish_again(store: &Store, from_ms: i64) -> Result<u64, DbErr> {
     let transaction = store.begin().await?;
-    // The history is rid of their versions first, because the outbox takes no version that the history has.
+    // The history gives up their versions first, because the outbox accepts no version that is in the history.
     let again = sql::execute(&transaction, SET_FREE, [from_ms.into()]).await?;
     let is_sqlite = sql::is_sqlite(&transaction);
     sql::execute(&transaction, &putting_back(is_sqlite), []).await?;

@@ -1,7 +1,8 @@
 //! Reads the rows that the relay may publish next.
 //!
-//! Guarantee: rows are found by their state, never by a cursor, so a row that commits late is not missed. Events that the broker
-//! did not take, and those behind them, are set aside: they are read again when they are due, and the query for others skips them.
+//! Guarantee: rows are found by their state, never by a cursor, so a late commit is not missed. Events that the broker
+//! did not take, and those behind them, are set aside: they are read again when due, and the query for others skips
+//! them.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::BEHIND;
 use crate::bounds::{Bound, TimeForm};
 use store::sql;
 
-/// Asks how long until the relay has something to do: publish, try again to, or release a timer.
+/// A query for the time until the relay has something to do: publish, retry, or release a timer.
 pub(crate) fn due_in_ms() -> &'static str {
     "SELECT CASE
     WHEN (SELECT min(sequence) FROM angarium_outbox WHERE held_until IS NULL AND set_aside_at IS NULL) IS NOT NULL THEN 0
@@ -23,8 +24,8 @@ pub(crate) fn due_in_ms() -> &'static str {
         UNION ALL SELECT min(held_until) FROM angarium_outbox WHERE held_until IS NOT NULL) AS next) END"
 }
 
-/// How far ahead the next attempt at a set-aside event may lie. The index cannot find both the due events and those too far
-/// ahead in one search, so a separate worker corrects the latter.
+/// How far ahead the next attempt at a set-aside event may be. The index cannot find both the due events and those too
+/// far ahead in one search, so a separate worker corrects the latter.
 pub(crate) fn bound() -> Bound {
     Bound {
         table: "angarium_outbox",
@@ -37,7 +38,7 @@ pub(crate) fn bound() -> Bound {
     }
 }
 
-/// A row that waits to be published.
+/// A pending row.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) sequence: i64,
@@ -58,7 +59,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// The message to hand over now.
+    /// The message to publish now.
     pub(crate) fn message(&self) -> Message {
         let mut message =
             self.envelope
@@ -88,29 +89,31 @@ pub(crate) struct Look {
     pub(crate) pending: Vec<Pending>,
     /// The sequences of rows that wait behind one that the broker did not take.
     pub(crate) behind: Vec<i64>,
-    /// Rows were left out, because an earlier one of their aggregate lies before the look's beginning. It committed late.
+    /// Rows were left out, because an earlier one of their aggregate is before the start of the query. It committed
+    /// late.
     pub(crate) has_gaps: bool,
-    /// Milliseconds until the next timer is due; negative if it is due. `None` if there is no timer.
+    /// Milliseconds until the next timer is due; negative if it is due. `None` without a timer.
     pub(crate) timer_in_ms: Option<i64>,
 }
 
-/// What a look is for.
+/// The parameters of a query.
 pub(crate) struct Wanted {
     /// The most rows of each kind.
     pub(crate) limit: usize,
-    /// Only rows after this sequence, except for set-aside ones. Zero for a complete look.
+    /// Only rows after this sequence, except set-aside ones. Zero for a complete query.
     pub(crate) after: i64,
-    /// The sequences of the rows that the relay has.
+    /// The sequences of the rows that the relay already has.
     pub(crate) except: Vec<i64>,
-    /// The aggregates of which the relay has enough.
+    /// The aggregates of which the relay has enough events.
     pub(crate) but: Vec<Aggregate>,
 }
 
-/// Reads the rows that are `wanted`, oldest first: those that are ready, and those that are set aside and due again, all by one reading
-/// of the clock. The same query returns the next timer, so that a relay needs one round trip.
+/// Reads the `wanted` rows, oldest first: ready ones, and set-aside ones that are due, all by one reading of the clock.
+/// The same query returns the next timer, so that a relay needs one round trip.
 ///
-/// A row waits behind an earlier one of its aggregate while that one is set aside, due or not, because no event may overtake one
-/// that the broker did not take. It is left out while an earlier one, which the relay does not have, lies before the look's beginning.
+/// A row waits behind an earlier one of its aggregate while that one is set aside, because no event may overtake one
+/// that the broker did not take. A row is left out while an earlier one, which the relay does not have, is before the
+/// start of the query.
 pub(crate) async fn look(
     db: &impl ConnectionTrait,
     source: &str,
@@ -131,7 +134,7 @@ pub(crate) async fn look(
     let (mut pending, mut behind) = (Vec::with_capacity(rows.len()), Vec::new());
     let mut has_gaps = false;
     for row in &rows {
-        // If nothing is pending, one row holds only the timer.
+        // If nothing is pending, one row has only the timer.
         let Some(sequence) = row.try_get::<Option<i64>>("", "sequence")? else {
             continue;
         };
@@ -155,7 +158,8 @@ const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unroute
     aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at, attempts,
     set_aside_at, unroutable_since";
 
-/// Two searches by two indexes, each with its own limit, so that the search for other rows need not skip set-aside rows.
+/// Two searches on two indexes, each with its own limit, so that the search for ready rows need not skip set-aside
+/// ones.
 const LOOK: &str = "
 WITH ready AS MATERIALIZED (
          SELECT {columns}

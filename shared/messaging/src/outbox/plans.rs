@@ -1,4 +1,4 @@
-//! Tests that the frequent queries use an index, however many rows are published, set aside or wait behind a set-aside row.
+//! Tests that the frequent queries use an index, for any number of published, set-aside and waiting rows.
 
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, Value};
@@ -27,7 +27,7 @@ const MANY: i64 = 1_000_000;
 /// The rows of one statement, which has a time limit.
 const CHUNK: usize = 250_000;
 
-/// Rows number `$1` to `$2` of many aggregates. They are `ready`, or set aside, or timers, or in the history.
+/// The rows number `$1` to `$2` of many aggregates: `ready`, set aside, timers, or in the history.
 const ROWS: &str = "
 WITH RECURSIVE numbers (i) AS (SELECT CAST($1 AS bigint) UNION ALL SELECT i + 1 FROM numbers WHERE i < $2)
 INSERT INTO {table} (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
@@ -36,7 +36,7 @@ SELECT {uuid '00000000-0000-0000-0000-000000000001'}, '', '', false, '', $3, '' 
        {time of i}, {values}
 FROM numbers";
 
-/// One database is enough for all tests of a store: they change nothing.
+/// One database per store for all tests: they change nothing.
 async fn filled(database: &Database) -> store::Database {
     let db = database.migrated::<Migrator>().await;
     let bytes = match database.kind() {
@@ -88,7 +88,7 @@ async fn plan(db: &store::Database, statement: &str, values: Vec<Value>) -> Stri
     steps.collect::<Vec<String>>().join("\n")
 }
 
-/// Which steps of a plan read a table or a whole index of it.
+/// The steps of a plan that read a whole table or index.
 fn scans(plan: &str) -> Vec<&str> {
     let is_scan = |step: &&str| {
         step.contains("Seq Scan on angarium_") && !step.contains("angarium_relay_lease")
@@ -97,7 +97,7 @@ fn scans(plan: &str) -> Vec<&str> {
     plan.lines().filter(is_scan).collect()
 }
 
-/// The statements that are executed for each batch, or every few seconds, with the indexes that each has to use.
+/// The frequent statements (per batch, or every few seconds), with the indexes that they must use.
 fn regular() -> Vec<(&'static str, String, Vec<Value>, &'static [&'static str])> {
     let numbers = || sql::numbers(1..=500);
     let look = |after: i64| vec![500_i64.into(), after.into(), numbers(), sql::texts([])];
@@ -167,7 +167,7 @@ async fn every_regular_statement_finds_its_rows_by_an_index(
         statements.push(("a move", copying(), numbers(), &[]));
     } else {
         statements.push(("a move", moving(), numbers(), &[]));
-        // SQLite calls a walk along the primary key a scan, also one that ends after a thousand rows.
+        // SQLite calls a walk along the primary key a scan, even if it ends after a thousand rows.
         let values = vec![1000_i64.into(), 1000_i64.into()];
         let by_position = &["angarium_outbox_history_pkey"];
         statements.push(("old history", HISTORY.to_owned(), values, by_position));

@@ -1,4 +1,4 @@
-//! Reading what is pending into the window: what the relay may publish next is decided there, from what was found here.
+//! Reads pending rows into the window, which decides what to publish next.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::outbox::{self, Look, Wanted};
 use crate::retry::millis;
 use crate::timer::Timers;
 
-/// So many looks in a row may find only events that wait behind others. Then confirms and the lease have their turn.
+/// After this many queries that found only waiting events, confirms and the lease get their turn.
 const LOOKS: usize = 5;
 
 impl Relay {
@@ -35,11 +35,11 @@ impl Relay {
                         break;
                     }
                 }
-                // Another relay may have released them since they were read, and published what is in the window.
+                // Another relay may have released them since, and published the window's events.
                 Holder::Anew => window.forget_waiting(),
                 Holder::Another => break,
             }
-            // They filled the whole limit: there may be publishable rows after them.
+            // They filled the whole limit: publishable rows may come after them.
             wanted = window.wanted(Instant::now());
             seen = self.look(window, &wanted).await?;
         }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::checkpoint::CheckpointPace;
 
-/// How a relay works.
+/// The settings of a relay.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
-    /// The service whose outbox it is: AMQP `app-id` and CloudEvents `source`.
+    /// The service that owns the outbox: AMQP `app-id` and CloudEvents `source`.
     pub service: String,
-    /// How many events may wait for their confirm at once. Past a few hundred only the latency grows.
+    /// The number of outstanding confirms. Beyond a few hundred, only the latency grows.
     pub window: usize,
-    /// OUTBOX_RETENTION, for consumers to compare with what they remember. `None`: messages say nothing about it.
+    /// OUTBOX_RETENTION, which consumers compare with their retention. `None`: not sent.
     pub retention: Option<Duration>,
     /// The exchanges that get checkpoints, and how often. `None`: consumers cannot know what has not reached them.
     pub checkpoints: Option<(Vec<String>, CheckpointPace)>,

@@ -1,7 +1,7 @@
-//! The relay's connection to the broker: made, given up when it breaks, and made anew, for as long as the relay runs.
+//! The relay's connection to the broker: opened, dropped on failure, and reopened as long as the relay runs.
 //!
-//! Guarantee: trouble with the broker and trouble with the database are told apart. Only the former costs the connection, and neither
-//! costs an attempt or ends the relay.
+//! Guarantee: failures of the broker and of the database are separate. Only the former drops the connection, and
+//! neither costs an attempt or ends the relay.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::transport::{Publisher, TransportError};
 /// away the next relay publishes what is pending.
 const LAST_CONNECT: Duration = Duration::from_millis(100);
 
-/// What ends a connection's work. Everything that is not marked is published again.
+/// What ends the work of a connection. Everything unmarked is published again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(transparent)]
@@ -27,14 +27,14 @@ pub(super) enum RelayError {
     Store(#[from] DbErr),
 }
 
-/// A connection to the broker, and that it is there.
+/// A connection to the broker, and its mark as up.
 struct Connected {
     publisher: Box<dyn Publisher>,
     up: Up,
 }
 
 impl Relay {
-    /// Publishes until `stop`, over as many connections as that takes.
+    /// Publishes until `stop`, over as many connections as needed.
     pub(super) async fn publish(&self, stop: &CancellationToken, progress: &mut Progress) {
         let (mut reconnect, mut connected) = (Reconnect::default(), None);
         loop {
@@ -52,7 +52,7 @@ impl Relay {
         }
     }
 
-    /// Connects where it is not `connected`; trouble with the database leaves it so.
+    /// Connects unless `connected`; a failure of the database keeps the connection.
     async fn publish_until_broken(
         &self,
         connected: &mut Option<Connected>,

@@ -1,8 +1,9 @@
-//! Which relay of a database publishes: the one that holds the lease.
+//! The lease: the relay of a database that holds it publishes.
 //!
-//! A row with an end rather than a lock that a session holds: a holder that is gone, or whose connection hangs, loses it by
-//! doing nothing. The end is judged by the database's clock. A holder checks its lease right before each hand-over, and reads
-//! the outbox again after another relay may have had the lease. So a slow holder repeats at most what it was just handing over.
+//! A row with an end time instead of a session's lock: a holder that is gone, or has a hanging connection, loses it
+//! without any action. The database's clock decides. A holder checks its lease right before each publication, and reads
+//! the outbox again after another relay may have had the lease. So a slow holder repeats at most the publication in
+//! progress.
 
 use std::time::{Duration, Instant};
 
@@ -13,28 +14,28 @@ use crate::retry::millis;
 use crate::store::Store;
 use store::sql;
 
-/// How long a lease lasts without being renewed. With the looks of a standby, 5 s apart, this bounds how
-/// long pending events wait for the successor of a relay that died.
+/// The length of a lease without renewal. Together with the standby's poll each 5 s, this limits how long pending
+/// events wait after a relay died.
 const DURATION: Duration = Duration::from_secs(3);
-/// No relay writes a lease that ends later. A lease that does was written while the clock was ahead, and its holder has lost it: a
-/// holder that still runs publishes beside its successor for a moment. It is twice `DURATION`, so that a small clock step takes
-/// no lease away.
+/// No relay writes a lease that ends later. Such a lease was written while the clock was ahead, and its holder has lost
+/// it: a holder that still runs publishes beside its successor for a moment. Twice `DURATION`, so that a small clock
+/// step ends no lease.
 const LONGEST: Duration = Duration::from_secs(6);
-/// A lease younger than this is not renewed. An idle relay renews nothing: whoever has work takes it.
+/// A younger lease is not renewed. An idle relay renews nothing: a relay with work takes it.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A lease that ends just now is asked for again in a moment, and not only at the next look.
+/// A lease that ends just now is retried in a moment, not only at the next poll.
 const SHORTEST_WAIT_MS: u64 = 10;
 
-/// A hand-over begins only while the lease lasts for at least this long.
+/// A publication starts only while the lease lasts for at least this long.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Which relay may publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// This one, and no other relay has held the lease since this one took it.
+    /// This one, and no other relay has held the lease since it took it.
     Still,
-    /// This one, but another relay may have held it until now: rows that were read before may already be published.
+    /// This one, but another relay may have held it meanwhile: rows that were read before may already be published.
     Anew,
     /// Another one.
     Another,
@@ -55,7 +56,7 @@ impl Lease {
         }
     }
 
-    /// Renews the lease if it is ours, and takes it if it is free.
+    /// Renews our lease, or takes a free one.
     pub(super) async fn take(&mut self, store: &Store) -> Result<Holder, DbErr> {
         if self
             .renewed
@@ -85,23 +86,23 @@ impl Lease {
         Ok(Holder::Another)
     }
 
-    /// Whether the lease lasts long enough to hand an event over. It checks the local clock only, right before the hand-over,
-    /// because this process may have been stopped for long.
+    /// Whether the lease lasts long enough for a publication. Checks only the local clock, right before the
+    /// publication, because this process may have been stopped for long.
     pub(super) fn lasts(&self) -> bool {
         self.renewed
             .is_some_and(|renewed| renewed.elapsed() < DURATION.saturating_sub(MARGIN))
     }
 
-    /// How long another relay still holds the lease, unless it renews it. `None` where none did when it was last asked for,
-    /// or its time is over: then it is worth asking again.
+    /// How long another relay still holds the lease without renewal. `None` if none did at the last check, or its time
+    /// is over: then try again.
     pub(super) fn held_by_another_for(&self) -> Option<Duration> {
         self.another_until?
             .checked_duration_since(Instant::now())
             .filter(|left| !left.is_zero())
     }
 
-    /// Renews our lease, also if it has ended: while the row names us, no other relay has held it. Returns the time right before the
-    /// statement, after the wait for the writer's turn: the lease lasts from then on at least.
+    /// Renews our lease, even if it has ended: while the row names us, no other relay has held it. Returns the time
+    /// right before the statement, after the wait for the writer's turn: the lease lasts at least from then.
     async fn renew_row(&self, store: &Store) -> Result<Option<Instant>, DbErr> {
         let _turn = store.turn_to_write().await?;
         let asked = Instant::now();
@@ -133,7 +134,8 @@ impl Lease {
         Ok((taken == 1).then_some(asked))
     }
 
-    /// Gives the lease back, so that a standby need not wait for its end. The row stays, because moves to the history lock it.
+    /// Releases the lease, so that a standby need not wait for its end. The row stays, because moves to the history
+    /// lock it.
     pub(super) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
         self.renewed = None;
         let _turn = store.turn_to_write().await?;

@@ -1,7 +1,7 @@
-//! One event on its way to the broker's confirm: handed over, and seen by traces and metrics.
+//! One event on its way to the broker's confirm: published, traced and measured.
 //!
-//! The span belongs to the trace of the event: a child of the span that created it, however long ago that was. The time that
-//! it has waited in the outbox is on it, by the database's clock.
+//! The span belongs to the event's trace: a child of the span that created it, however long ago. It has the time in the
+//! outbox, by the database's clock.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::transport::{Confirmation, Publisher, TransportError};
 const OPERATION: (&str, &str) = ("publish", "send");
 
 impl Relay {
-    /// Hands the event over. What is answered is the wait for the confirm, so that many can be outstanding.
+    /// Publishes the event. Returns a future for the confirm, so that many can be outstanding.
     pub(super) async fn hand_over(
         &self,
         publisher: &dyn Publisher,
@@ -51,7 +51,7 @@ impl Relay {
     }
 }
 
-/// A hand-over that has begun.
+/// A publication in progress.
 struct Publishing {
     span: Span,
     system: System,
@@ -93,7 +93,7 @@ impl Publishing {
         }
     }
 
-    /// The broker has answered, or (`None`) never will, as the connection is lost.
+    /// The broker has answered, or (`None`) never will, because the connection is lost.
     fn end(mut self, answer: Option<&Confirmation>) {
         self.answered = true;
         self.tell(answer);
@@ -139,7 +139,7 @@ impl Publishing {
 }
 
 impl Drop for Publishing {
-    /// The relay has given the connection up with this one outstanding; the event is published again.
+    /// The relay has dropped the connection while this one was outstanding; the event is published again.
     fn drop(&mut self) {
         if !self.answered {
             self.tell(None);

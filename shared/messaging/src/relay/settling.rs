@@ -1,4 +1,4 @@
-//! Acts on the broker's answers: rows move to the history, or stay pending with the reason.
+//! Processes the broker's answers: rows move to the history, or stay pending with the reason.
 //!
 //! Guarantee: only a confirm without a return moves a row. Any other answer, or none, leaves it pending.
 
@@ -17,10 +17,10 @@ use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
 use crate::retry::{Backoff, millis};
 use crate::transport::{Confirmation, TransportError};
 
-/// Between two attempts at an event that the broker does not take.
+/// The delay before the next attempt at an event that the broker did not take.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_secs(1), LONGEST_DELAY);
 
-/// What the broker has answered for the row of this sequence.
+/// The broker's answer for the row with this sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);
 
 impl Relay {
@@ -81,7 +81,7 @@ impl Relay {
         if confirmed.at_last.is_empty() {
             return Ok(false);
         }
-        // Known until it is done: what is not released is read again only a minute later.
+        // Remembered until done: unreleased rows are read again only a minute later.
         loop {
             let _turn = self.store.turn_to_write().await?;
             let at_last = confirmed.at_last.iter().cloned();
@@ -117,13 +117,13 @@ impl Relay {
     }
 }
 
-/// A time in Unix milliseconds, for a person.
+/// A time in Unix milliseconds, for people.
 fn rfc3339(ms: i64) -> humantime::Rfc3339Timestamp {
     let since_epoch = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_epoch)
 }
 
-/// All answers that are there, at least one: what is confirmed together is marked together.
+/// All available answers, at least one: rows that are confirmed together are marked together.
 pub(super) async fn next_outcomes(
     confirms: &mut FuturesUnordered<BoxFuture<'static, Outcome>>,
 ) -> Vec<Outcome> {

@@ -1,4 +1,4 @@
-//! What a relay has, and what it knows beyond one connection. The other files have its steps.
+//! The state of a relay, and its state beyond one connection. The other files have its steps.
 
 use std::sync::Arc;
 
@@ -27,13 +27,13 @@ pub struct Relay {
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) link: Link,
     pub(super) standing: Standing,
-    /// An event was committed in this process.
+    /// Raised by a commit in this process.
     pub(super) committed: Arc<Notify>,
-    /// What has come of the commits of other processes.
+    /// The commits of other processes.
     pub(super) others: Others,
 }
 
-/// What the relay knows beyond one connection: what is confirmed must be marked, not published again.
+/// The state beyond one connection: confirmed rows must be marked, not published again.
 pub(super) struct Progress {
     pub(super) lease: Lease,
     pub(super) due: Due,
@@ -41,11 +41,11 @@ pub(super) struct Progress {
     pub(super) confirmed: Confirmed,
 }
 
-/// Events that the broker has confirmed and that are still in the outbox.
+/// Confirmed events that are still in the outbox.
 #[derive(Default)]
 pub(super) struct Confirmed {
     pub(super) all: Vec<i64>,
-    /// The aggregates of those that the broker did not take before: others may wait behind them.
+    /// The aggregates of confirmed events that the broker did not take before: others may wait behind them.
     pub(super) at_last: Vec<Aggregate>,
 }
 

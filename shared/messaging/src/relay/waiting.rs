@@ -1,4 +1,4 @@
-//! What a relay does while there is nothing to publish, or the broker takes nothing: it sleeps, and notices what ends that.
+//! The waits of a relay: for something to publish, and for a broker that accepts messages.
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -13,8 +13,8 @@ use crate::due::Woken;
 use crate::transport::{Publisher, TransportError};
 
 impl Relay {
-    /// Sleeps until there may be something to publish. Behind a relay that holds the lease that is when the lease ends; what
-    /// is committed here until then is that relay's to publish, so it is told.
+    /// Sleeps until there may be something to publish. Without the lease, that is when the other relay's lease ends;
+    /// commits in this process until then are for that relay, so it is notified.
     pub(super) async fn wait_for_work(
         &self,
         progress: &mut Progress,
@@ -36,7 +36,7 @@ impl Relay {
             tokio::select! {
                 woken = progress.due.sleep(known) => match (woken, standby) {
                     (Woken::Committed, Some(_)) => wake::notify(&self.store).await?,
-                    // Just what that relay is at.
+                    // The other relay is already publishing it.
                     (Woken::Found, Some(_)) => {}
                     (Woken::Found, None) => {
                         self.others.doubted.notify_one();
@@ -44,7 +44,7 @@ impl Relay {
                     }
                     _ => return Ok(Waited::Woken),
                 },
-                () = self.others.told.notified() => if standby.is_none() { return Ok(Waited::Woken) },
+                () = self.others.committed.notified() => if standby.is_none() { return Ok(Waited::Woken) },
                 () = stop.cancelled() => return Ok(Waited::Stopped),
             }
         }
@@ -58,15 +58,15 @@ pub(super) enum Waited {
     Stopped,
 }
 
-/// Why the wait for a broker that takes messages ended.
+/// Why the wait for the broker ended.
 pub(super) enum Readiness {
     Ready,
-    /// The broker has answered for messages that it took before.
+    /// The broker has answered for earlier messages.
     Answered(Vec<Outcome>),
     Stopped,
 }
 
-/// Waits until the broker takes messages, without a limit. Its answers meanwhile are processed at once.
+/// Waits until the broker accepts messages, without a limit. Answers meanwhile are processed immediately.
 pub(super) async fn takes_messages(
     publisher: &dyn Publisher,
     stop: &CancellationToken,

@@ -1,8 +1,8 @@
-//! Wakes the relay that publishes when a replica in another process has committed an event.
+//! Wakes the active relay when a replica in another process has committed an event.
 //!
-//! Only a standby notifies, after the commit and once for all that came together: NOTIFY takes a lock on the whole database,
-//! and where the active relay is in the same process it is not needed at all. On SQLite there is nobody to notify. A slow look
-//! is behind both, and where it finds what nobody has told of, the connection is asked for a sign of life.
+//! Only a standby notifies, after the commit and once for all commits at the same time: NOTIFY takes a lock on the
+//! whole database, and is unnecessary if the active relay is in the same process. On SQLite there is no other process.
+//! The shared poll is the fallback; if it finds events without a notification, the listening connection is checked.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use crate::reconnect::Reconnect;
 use crate::store::Store;
 use store::sql;
 
-/// How long the listening connection has to come about, and to show that it is still there.
+/// The time limit for opening and for checking the listening connection.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What a relay hears of the commits of other processes.
+/// Notifications about commits of other processes.
 #[derive(Default)]
 pub(super) struct Others {
     /// There is something to publish.
-    pub(super) told: Notify,
-    /// There was something of which nothing was heard: the listening connection may be gone without an end.
+    pub(super) committed: Notify,
+    /// The poll found events without a notification: the listening connection may be dead.
     pub(super) doubted: Notify,
 }
 
-/// Tells the other relays of this database that there is something to publish.
+/// Notifies the other relays of this database that there is something to publish.
 pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
     if store.connection().get_database_backend() == DbBackend::Postgres {
         let sql = format!("SELECT pg_notify({CHANNEL}, '')");
@@ -37,7 +37,7 @@ pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Raises `told` whenever another relay notifies, until `stop`.
+/// Raises `committed` when another relay notifies, until `stop`.
 pub(super) async fn listen(store: &Store, others: &Others, stop: &CancellationToken) {
     if store.connection().get_database_backend() != DbBackend::Postgres {
         return stop.cancelled().await;
@@ -46,7 +46,7 @@ pub(super) async fn listen(store: &Store, others: &Others, stop: &CancellationTo
     while !stop.is_cancelled() {
         let listening = listen_until_broken(store, others, &mut reconnect);
         if let Some(Err(error)) = stop.run_until_cancelled(listening).await {
-            tracing::debug!(%error, "not listening for the commits of other replicas; a look finds them");
+            tracing::debug!(%error, "not listening for commits of other replicas; the poll finds them");
         }
         reconnect.pause(stop).await;
     }
@@ -64,7 +64,7 @@ async fn listen_until_broken(
     )
     .await?;
     let channel: String = channel.map_or(Ok(String::new()), |row| row.try_get("", "channel"))?;
-    // A connection of its own: it is kept for good, and the pool's are few.
+    // A separate connection, because it is kept forever and the pool is small.
     let options = store
         .connection()
         .get_postgres_connection_pool()
@@ -75,12 +75,12 @@ async fn listen_until_broken(
     let mut listener = answered(PgListener::connect_with(&own)).await?;
     answered(listener.listen(&channel)).await?;
     reconnect.connected();
-    // What was committed while nobody listened.
-    others.told.notify_one();
+    // Commits before the connection was listening.
+    others.committed.notify_one();
     loop {
         tokio::select! {
             heard = listener.try_recv() => match heard.map_err(broken)? {
-                Some(_) => others.told.notify_one(),
+                Some(_) => others.committed.notify_one(),
                 None => return Ok(()),
             },
             () = others.doubted.notified() => probe(&mut listener).await?,
@@ -92,7 +92,7 @@ async fn probe(listener: &mut PgListener) -> Result<(), DbErr> {
     answered(listener.execute("SELECT 1")).await.map(|_| ())
 }
 
-/// A link may be silent without an end, and then none of these would ever return.
+/// A link may be silent without an end; then none of these would ever return.
 async fn answered<T>(
     answer: impl Future<Output = Result<T, sea_orm::sqlx::Error>>,
 ) -> Result<T, DbErr> {
@@ -105,7 +105,7 @@ async fn answered<T>(
     asked.unwrap_or_else(silence).map_err(broken)
 }
 
-/// The channel is the schema's own: several services may share a database.
+/// The channel includes the schema, because several services may share a database.
 const CHANNEL: &str = "'outbox_' || current_schema()";
 
 fn broken(error: sea_orm::sqlx::Error) -> DbErr {

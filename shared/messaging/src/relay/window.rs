@@ -1,7 +1,7 @@
-//! What the relay has read and not yet settled, and which of it may be published next. Pure.
+//! The rows that the relay has read and not settled, and which of them may be published next. Pure.
 //!
-//! Guarantees: of one aggregate at most one event is in flight, and none goes before an earlier one of the window; an aggregate
-//! with many events takes no more than its share of the window, so that the others are not kept waiting behind it.
+//! Guarantees: at most one event per aggregate is in flight, and none before an earlier one in the window. An aggregate
+//! with many events takes no more than its share of the window, so that it does not block others.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use super::hint::Hint;
 use crate::outbox::{Aggregate, Look, Pending, Wanted};
 
-/// Of one aggregate no more wait here. Its events go one after another, so that more would only be in the way.
+/// The most rows of one aggregate. Its events go one after another, so more would only take space.
 const SHARE: usize = 20;
 
 pub(super) struct Window {
     size: usize,
     /// Read but not yet published, in the order of their sequences.
     waiting: Vec<Pending>,
-    /// Those with more events than are here.
+    /// Aggregates with more events than are here.
     crowded: HashSet<Aggregate>,
     in_flight: HashMap<i64, Pending>,
     hint: Hint,
@@ -33,12 +33,12 @@ impl Window {
         }
     }
 
-    /// Whether it is worth reading more: half the window is free.
+    /// Whether to read more: half of the window is free.
     pub(super) fn wants_more(&self) -> bool {
         self.waiting.len() + self.in_flight.len() <= self.size / 2
     }
 
-    /// What to look for now: as many rows as there is room for, and none that is here.
+    /// The parameters of the next query: as many rows as there is room for, and none that is already here.
     pub(super) fn wanted(&mut self, now: Instant) -> Wanted {
         if self.left_some() {
             self.hint.forget();
@@ -55,7 +55,7 @@ impl Window {
         }
     }
 
-    /// A look for what was `wanted`, begun at `now`, took this long.
+    /// A query for `wanted`, begun at `now`, took this long.
     pub(super) fn looked(&mut self, now: Instant, took: Duration, wanted: &Wanted, seen: &Look) {
         let ready = seen.pending.iter().filter(|row| !row.was_aside);
         let highest = ready.map(|row| row.sequence).max();
@@ -70,12 +70,12 @@ impl Window {
         self.hint.forget();
     }
 
-    /// When a complete look is due, if the last one was none.
+    /// When a complete query is due, if the last one was not complete.
     pub(super) fn complete_look_at(&self) -> Option<Instant> {
         self.hint.complete_at()
     }
 
-    /// Those of which there is enough: none of theirs need be read.
+    /// Aggregates with enough events here: more need not be read.
     fn has_enough_of(&self) -> Vec<Aggregate> {
         let counts = self.counts();
         let enough = |aggregate: &&Aggregate| {
@@ -86,13 +86,13 @@ impl Window {
         self.crowded.iter().filter(enough).cloned().collect()
     }
 
-    /// Whether some were left in the table for which there is room by now.
+    /// Whether rows were left in the table for which there is room now.
     pub(super) fn left_some(&self) -> bool {
         self.has_enough_of().len() < self.crowded.len()
     }
 
-    /// Takes in the rows that it does not have yet, the oldest of each aggregate, as far as its share goes. `rows` are in the order of
-    /// their sequences, and hold none of those of which there was `enough`.
+    /// Adds the rows that it does not have yet, the oldest of each aggregate, up to its share. `rows` are in the order
+    /// of their sequences, without aggregates in `enough`.
     pub(super) fn add(&mut self, rows: Vec<Pending>, enough: Vec<Aggregate>) {
         self.crowded = enough.into_iter().collect();
         let known: HashSet<i64> = self.waiting.iter().map(|row| row.sequence).collect();
@@ -112,7 +112,8 @@ impl Window {
         self.waiting.sort_by_key(|row| row.sequence);
     }
 
-    /// Another relay has, or may have, taken over: events in flight are settled, all others are read again before publishing.
+    /// Another relay may have taken over: events in flight will be settled, all others are read again before
+    /// publishing.
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.crowded.clear();
@@ -127,19 +128,19 @@ impl Window {
         self.forget_waiting();
     }
 
-    /// Whether the window holds rows that were read and not yet handed over.
+    /// Whether the window contains rows that are not published yet.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// The rows to publish now, in this order. They count as in flight from here on.
+    /// The rows to publish now, in order. From here on they are in flight.
     pub(super) fn publishable(&mut self) -> Vec<Pending> {
         let mut room = self.size.saturating_sub(self.in_flight.len());
         let mut busy: HashSet<Aggregate> = self.in_flight.values().map(aggregate).collect();
         let (chosen, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|row| {
-                // Whether it goes or stays: what comes after it in its aggregate has to stay.
+                // Whether or not it is published: later events of its aggregate must stay.
                 let first = busy.insert(aggregate(row));
                 let goes = first && room > 0;
                 room -= usize::from(goes);
@@ -164,7 +165,7 @@ impl Window {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Where an event in flight goes to, for a person.
+    /// The destination of an event in flight, for people.
     pub(super) fn target(&self, sequence: i64) -> String {
         self.in_flight
             .get(&sequence)
@@ -184,7 +185,7 @@ impl Window {
         self.in_flight.remove(&sequence)
     }
 
-    /// Gives the row back, and forgets what waits behind it: the table says when they may go.
+    /// Returns the row, and forgets the rows behind it: the table decides when they may go.
     pub(super) fn refused(&mut self, sequence: i64) -> Option<Pending> {
         let row = self.in_flight.remove(&sequence)?;
         let refused = aggregate(&row);
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_aggregates_next_event_waits_for_the_confirm_of_the_one_before() {
+    fn an_aggregates_next_event_waits_for_the_previous_confirm() {
         let mut window = Window::new(10);
         window.add(vec![row(1, 1, 1), row(2, 1, 2), row(3, 2, 1)], vec![]);
         assert_eq!(sequences(&window.publishable()), [1, 3]);

@@ -1,7 +1,7 @@
-//! What a batch handler looks like: the events of one type that have arrived together.
+//! Batch handlers: the waiting events of one type in one call.
 //!
-//! Guarantee: as for a handler of one event. All of them are done in one transaction with their inbox rows, or none is; where the call
-//! fails, each comes again in a call of its own, so one bad event costs its neighbours nothing.
+//! Guarantee: as for a handler of one event. All of them are done in one transaction with their inbox rows, or none is.
+//! If the call fails, each is handled in its own call, so that one bad event does not affect its neighbours.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -10,19 +10,18 @@ use tracing::Span;
 use super::{Delivered, HandlerError};
 use crate::transaction::Transaction;
 
-/// One event of a batch, with its circumstances.
+/// One event of a batch, with its metadata.
 #[derive(Debug)]
 pub struct Received<'a, E> {
     /// The event.
     pub event: E,
-    /// What travelled beside it.
+    /// The metadata.
     pub delivered: &'a Delivered,
     pub(super) span: Span,
 }
 
 impl<E> Received<'_, E> {
-    /// Runs `f` inside of the event's span. What a batch handler enqueues or logs for one event belongs in here, so that it stays in
-    /// that event's trace.
+    /// Runs `f` inside the event's span. Enqueue and log inside it, so that the result stays in the event's trace.
     pub fn in_scope<T>(&self, f: impl FnOnce() -> T) -> T {
         self.span.in_scope(f)
     }
@@ -30,7 +29,7 @@ impl<E> Received<'_, E> {
 
 /// An `async fn(&Transaction, Vec<Received<'_, E>>) -> Result<(), HandlerError>`: implemented for all such functions.
 ///
-/// At least one event is given. Which come together is chance, so each has to be handled as if it came alone.
+/// There is at least one event. The grouping is arbitrary, so each event must be handled as if it came alone.
 pub trait HandleBatch<E>: Send + Sync + 'static {
     /// Calls the function.
     fn handle<'a>(
@@ -53,7 +52,7 @@ where
     }
 }
 
-/// Names the future that an `async fn` returns for one lifetime, which `Fn` alone cannot.
+/// Names the future of an `async fn` for one lifetime, which `Fn` alone cannot.
 pub trait CallBatch<'a, E> {
     /// The future.
     type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;

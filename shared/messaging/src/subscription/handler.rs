@@ -1,4 +1,4 @@
-//! What the functions in the table look like: what they are given, and what they may answer.
+//! Handlers: their arguments and results.
 //!
 //! The transaction is the event's own, with its inbox row: a handler cannot forget idempotency.
 
@@ -12,8 +12,8 @@ use crate::transaction::Transaction;
 
 /// An `async fn(&Transaction, E, &Delivered) -> Result<(), HandlerError>`: implemented for all such functions.
 ///
-/// The transaction has the inbox row in it already: what the handler writes through it happens exactly once for the
-/// event. What it does outside of it does not, so it does nothing outside.
+/// The transaction already has the inbox row: writes through it happen exactly once per event. Effects outside of it do
+/// not, so a handler must have none.
 pub trait Handle<E>: Send + Sync + 'static {
     /// Calls the function.
     fn handle<'a>(
@@ -38,7 +38,7 @@ where
     }
 }
 
-/// Names the future that an `async fn` returns for one lifetime, which `Fn` alone cannot.
+/// Names the future of an `async fn` for one lifetime, which `Fn` alone cannot.
 pub trait Call<'a, E> {
     /// The future.
     type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
@@ -64,7 +64,7 @@ where
     }
 }
 
-/// What every event of an aggregate says, for an [observer](super::Subscriptions::observe).
+/// The common content of an aggregate's events, for an [observer](super::Subscriptions::observe).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advanced {
     /// The id of the aggregate.
@@ -73,22 +73,22 @@ pub struct Advanced {
     pub version: i64,
 }
 
-/// An event's circumstances, for its handler.
+/// An event's metadata, for its handler.
 #[derive(Clone, Debug)]
 pub struct Delivered {
-    /// What travelled beside the event.
+    /// The metadata that travelled with the event.
     pub envelope: Envelope,
-    /// 1, and one more after each failure.
+    /// 1, plus one after each failure.
     pub attempt: u32,
     /// Later versions of its aggregate were handled before: it was lost, and an operator has handed it over. A view that keeps the
     /// aggregate's version compares it.
     pub late: bool,
-    /// When it was taken up, by the database's clock, in Unix milliseconds: a handler needs no statement for the time.
+    /// When the attempt began, by the database's clock, in Unix milliseconds: a handler needs no query for the time.
     pub now_ms: i64,
 }
 
 impl Delivered {
-    /// The cause of what the handler enqueues in turn.
+    /// The cause for events that the handler enqueues.
     pub fn cause(&self) -> Cause {
         Cause {
             correlation_id: self.envelope.correlation_id.clone(),
@@ -97,25 +97,25 @@ impl Delivered {
     }
 }
 
-/// Why a handler could not do its work, and what is to become of the event. Either way its transaction is rolled back.
+/// Why a handler failed, and what happens to the event. In both cases its transaction is rolled back.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// It may work later: the event is deferred, until its attempts or its age are used up.
+    /// It may succeed later: the event is deferred, until its attempts or its age are used up.
     #[error("{0}")]
     Retry(Box<dyn std::error::Error + Send + Sync>),
-    /// It will never work: the event is dead until an operator replays it.
+    /// It can never succeed: the event is dead until an operator replays it.
     #[error("{0}")]
     Reject(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl HandlerError {
-    /// Try again later.
+    /// Retry later.
     pub fn retry(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Retry(cause.into())
     }
 
-    /// What the database has answered, where that is the cause and says nothing of the statement: it was away, or has given the
-    /// transaction up for the sake of another one.
+    /// The database's error, if it is the cause and not about the statement: the database was unavailable, or ended the
+    /// transaction because of a conflict.
     pub(crate) fn store_failure(&self) -> Option<DbErr> {
         let Self::Retry(cause) = self else {
             return None;
@@ -130,8 +130,8 @@ impl HandlerError {
     }
 }
 
-/// A statement that failed may work on another day. Hand a database's error on as it is: where the database was away, the event is
-/// taken up again without an attempt being spent.
+/// A failed statement may succeed later. Pass a database's error on unchanged: if the database was unavailable, the
+/// event is handled again without counting an attempt.
 impl From<DbErr> for HandlerError {
     fn from(error: DbErr) -> Self {
         Self::retry(error)

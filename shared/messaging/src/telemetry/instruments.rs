@@ -1,9 +1,9 @@
-//! The engine's counters and histograms, of the process's meter. Where nobody collects, they do nothing.
+//! The engine's counters and histograms. Without a collector they do nothing.
 
 use opentelemetry::global;
 use opentelemetry::metrics::{Counter, Histogram};
 
-/// In seconds, as the conventions advise for durations.
+/// In seconds, as the conventions recommend for durations.
 const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
@@ -14,20 +14,20 @@ const LAG_BOUNDARIES: [f64; 14] = [
 
 #[derive(Clone)]
 pub(crate) struct Instruments {
-    /// From handing a message over until the broker's confirm.
+    /// From publishing a message to the broker's confirm.
     pub(crate) operation: Histogram<f64>,
-    /// From taking a message up until its effect is committed.
+    /// From the start of handling a message to the commit of its effect.
     pub(crate) process: Histogram<f64>,
     pub(crate) sent: Counter<u64>,
     pub(crate) consumed: Counter<u64>,
-    /// From the commit of an event until its confirm.
+    /// From the commit of an event to its confirm.
     pub(crate) lag: Histogram<f64>,
     pub(crate) unroutable: Counter<u64>,
     pub(crate) outcomes: Counter<u64>,
 }
 
 impl Instruments {
-    /// Those of the meter that is set up by now.
+    /// With the current global meter.
     pub(crate) fn new() -> Self {
         let meter = global::meter("messaging");
         let seconds = |name: &'static str, description: &'static str, boundaries: &[f64]| {
@@ -48,38 +48,38 @@ impl Instruments {
         Self {
             operation: seconds(
                 "messaging.client.operation.duration",
-                "From handing a message to the broker until its confirm",
+                "From publishing a message to its confirm",
                 &BOUNDARIES,
             ),
             process: seconds(
                 "messaging.process.duration",
-                "From taking a message up until its effect is committed",
+                "From the start of handling a message to the commit of its effect",
                 &BOUNDARIES,
             ),
             sent: count(
                 "messaging.client.sent.messages",
                 "{message}",
-                "Messages handed to the broker",
+                "Published messages",
             ),
             consumed: count(
                 "messaging.client.consumed.messages",
                 "{message}",
-                "Messages that came from the broker",
+                "Received messages",
             ),
             lag: seconds(
                 "angarium.relay.lag",
-                "From the commit of an event until the broker has it",
+                "From the commit of an event to its confirm",
                 &LAG_BOUNDARIES,
             ),
             unroutable: count(
                 "angarium.relay.unroutable",
                 "{event}",
-                "Publishings that reached no queue, so that the event stays in the outbox",
+                "Publications that reached no queue, so that the event stays in the outbox",
             ),
             outcomes: count(
                 "angarium.consumer.outcomes",
                 "{event}",
-                "What became of events that were taken up",
+                "Outcomes of handled events",
             ),
         }
     }

@@ -1,8 +1,7 @@
-//! How much waits in a service's outbox and inbox, counted when somebody collects metrics and at no other time.
+//! The number of waiting events in a service's outbox and inbox, counted only when metrics are collected.
 //!
-//! A collection is synchronous and a database is not, so the gauges ask a task of the engine and wait for its answer, for a
-//! moment. A count that takes longer goes on, and the gauges show the one before it. A database that is away costs a collection its
-//! numbers and nothing else.
+//! A collection is synchronous and a database is not, so the gauges ask a task of the engine and wait briefly. A longer
+//! count continues, and the gauges show the previous one. An unavailable database costs a collection only its numbers.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,18 +21,18 @@ use crate::consumer::Producers;
 use crate::store::Store;
 use store::sql;
 
-/// So long a collection waits for the numbers.
+/// How long a collection waits for the numbers.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Two gauges of one collection share the count.
+/// The gauges of one collection share a count.
 const FRESH: Duration = Duration::from_millis(500);
-/// So many times as long as a count has taken, its result is used.
+/// A count is reused for this many times its duration.
 const REST: u32 = 20;
-/// After this long without an answer, the last one says nothing any more.
+/// After this long without an answer, the last one is outdated.
 const OLDEST_ANSWER: Duration = Duration::from_secs(60);
 
 const STATES: [&str; 5] = ["waiting", "unknown", "deferred", "dead", "skipped"];
 
-/// What waits.
+/// The numbers of waiting events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counted {
     pending: u64,
@@ -49,7 +48,7 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    /// Registers the gauges of `service`; whether it is `connected` to the broker and its consumer has its database are two of them.
+    /// Registers the gauges of `service`; two of them are `connected` and whether the consumer can use its database.
     pub(crate) fn new(
         service: &'static str,
         connected: watch::Receiver<bool>,
@@ -129,7 +128,7 @@ impl Inventory {
         meter
             .u64_observable_gauge("angarium.broker.connected")
             .with_unit("{connection}")
-            .with_description("1 where the service has all its connections to the broker, else 0")
+            .with_description("1 if the service has all its connections to the broker, else 0")
             .with_callback({
                 let of_service = of_service.clone();
                 move |gauge| {
@@ -163,15 +162,15 @@ impl Inventory {
         Self { questions }
     }
 
-    /// Counts in `store` whenever a collection asks, until `stop`.
+    /// Counts in `store` when a collection asks, until `stop`.
     pub(crate) async fn run(mut self, store: &Store, stop: &CancellationToken) {
         let answering = async {
             while let Some(answer) = self.questions.recv().await {
                 let counted = count(store).await;
                 if let Err(error) = &counted {
-                    tracing::debug!(%error, "what waits cannot be counted");
+                    tracing::debug!(%error, "cannot count waiting events");
                 }
-                // A collection that no longer waits reads it the next time.
+                // A collection that has stopped waiting reads it the next time.
                 let _ = answer.try_send(counted.ok());
             }
         };
@@ -179,24 +178,24 @@ impl Inventory {
     }
 }
 
-/// A collection's side.
+/// The collection's side.
 struct Counter {
     ask: mpsc::Sender<SyncSender<Option<Counted>>>,
     last: Mutex<Last>,
 }
 
-/// The last answer, and the one that is still to come.
+/// The last answer, and the one in progress.
 #[derive(Default)]
 struct Last {
     counted: Option<Counted>,
-    /// When it was asked for, and how long the answer took.
+    /// When it was requested, and how long it took.
     asked: Option<(Instant, Duration)>,
     coming: Option<(Instant, Receiver<Option<Counted>>)>,
 }
 
 impl Counter {
-    /// The numbers, at most [`REST`] times as old as counting takes: with a large backlog a collection gets those of the last count
-    /// while the next one is under way. `None` where the database is away, or the service has ended.
+    /// The numbers, at most [`REST`] times as old as counting takes: with a large backlog a collection gets the last
+    /// count while the next one runs. `None` if the database is unavailable, or the service has ended.
     fn count(&self) -> Option<Counted> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = |(at, took): (Instant, Duration)| at.elapsed() < FRESH.max(took * REST);
@@ -214,7 +213,7 @@ impl Counter {
 }
 
 impl Last {
-    /// Waits a moment for the answer that is coming.
+    /// Waits briefly for the answer in progress.
     fn wait(&mut self) {
         let Some((asked, answered)) = self.coming.take() else {
             return;
@@ -262,7 +261,7 @@ async fn count(store: &Store) -> Result<Counted, DbErr> {
     Ok(counted)
 }
 
-/// A replica's clock may be behind by a little.
+/// A replica's clock may be slightly behind.
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

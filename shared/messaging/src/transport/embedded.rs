@@ -1,8 +1,8 @@
-//! The embedded transport: durable queues in one SQLite file, for a system that runs in one process on one machine.
+//! The embedded transport: durable queues in one SQLite file, for a system in one process on one machine.
 //!
-//! It keeps the broker's promises with the broker's own terms: topic routing, confirms after the disk has it, prefetch,
-//! redelivery of what was not acknowledged, a delivery limit with dead-letter queues. It does not span processes; the file
-//! is locked against a second one.
+//! It has the same guarantees as the broker: topic routing, confirms after the disk write, prefetch, redelivery of
+//! unacknowledged messages, a delivery limit with dead-letter queues. It does not span processes; the file is locked
+//! against a second one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the queue file at `path`, creating it and its folder where they do not exist.
+    /// Opens the queue file at `path`; creates it and its folder if missing.
     ///
     /// # Errors
-    /// Where it cannot be created or read, or another process has it open.
+    /// If it cannot be created or read, or another process has it open.
     pub async fn open(path: &Path) -> Result<Self, TransportError> {
         Ok(Self {
             file: Arc::new(QueueFile::open(path).await?),
@@ -38,12 +38,12 @@ impl Embedded {
         })
     }
 
-    /// All bindings in the file, also those that no service declares any more.
+    /// All bindings in the file, including those that no service declares any more.
     pub fn bound(&self) -> Vec<Bound> {
         self.file.bound()
     }
 
-    /// Removes these bindings. One that is not there is no error.
+    /// Removes these bindings. A missing one is no error.
     pub(crate) async fn unbind(&self, bound: &[Bound]) -> Result<(), TransportError> {
         let fail = |error| TransportError::new("removing bindings from the queue file", error);
         self.file.unbind(bound).await.map_err(fail)

@@ -1,8 +1,8 @@
 //! RabbitMQ over AMQP 0-9-1, from 3.10 on, without plugins.
 //!
-//! Publishing and consuming each have a connection of their own, because the broker slows a publisher down by not reading
-//! from its connection. lapin's own recovery is off (it hangs when a connection breaks under load): every wait here has a
-//! time-out, any error ends the connection, and whoever uses it connects anew.
+//! Publishing and consuming have separate connections, because the broker slows down a publisher by not reading from
+//! its connection. lapin's own recovery is off (it hangs when a connection breaks under load): every wait here has a
+//! time-out, any error ends the connection, and its user reconnects.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,10 +33,10 @@ mod verify;
 pub use config::RabbitMqConfig;
 pub use tls::RabbitMqTls;
 
-/// A RabbitMQ broker as one service sees it. Connects only when asked to.
+/// A RabbitMQ broker as one service sees it. Connects on demand.
 pub struct RabbitMq {
     config: Arc<RabbitMqConfig>,
-    /// Names the connections in the broker's management view.
+    /// The name of the connections in the broker's management view.
     service: String,
     topology: Topology,
     pace: pace::Pace,
@@ -46,7 +46,7 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// `service` names the connections; `topology` is what is declared at each connect.
+    /// `service` names the connections; `topology` is declared at each connect.
     pub fn new(config: RabbitMqConfig, service: &str, topology: Topology) -> Self {
         Self {
             config: Arc::new(config),
@@ -66,7 +66,7 @@ impl RabbitMq {
         }
         let name = format!("{} {purpose}", self.service);
         let opened = connection::Connection::open(&self.config, &name).await;
-        // Where lapin has an error of its own to tell, it has given the attempt up itself.
+        // If lapin has its own error, it has ended the attempt itself.
         let silent = opened
             .as_ref()
             .err()

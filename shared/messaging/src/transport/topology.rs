@@ -1,31 +1,31 @@
-//! The exchanges, queues and bindings that one service needs, as data: derived from what it publishes and subscribes to, and
-//! made real by a transport.
+//! The exchanges, queues and bindings of one service, as data: derived from what it publishes and subscribes to, and
+//! declared by a transport.
 
 use std::collections::BTreeSet;
 
-/// Where a queue sends what it gives up on, under the queue's own name as the routing key. A direct exchange, so that each
-/// message reaches exactly the dead-letter queue of the queue that it came from.
+/// The exchange for a queue's dead letters, with the queue's name as the routing key. A direct exchange, so that each
+/// message reaches exactly the dead-letter queue of its own queue.
 pub const DEAD_LETTER_EXCHANGE: &str = "dlx";
 
-/// What one service declares.
+/// The exchanges, queues and bindings of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
     /// Durable topic exchanges: those it publishes to and those it binds to, so that services may start in any order.
     pub exchanges: BTreeSet<String>,
-    /// Those of them that it publishes to.
+    /// The exchanges that it publishes to.
     pub published: BTreeSet<String>,
-    /// The queue that it consumes, if it does.
+    /// The queue that it consumes, if any.
     pub queue: Option<Queue>,
 }
 
 /// A durable queue with its own dead-letter queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// Its name, without the prefix that a transport may put before it.
+    /// Its name, without the transport's prefix.
     pub name: String,
     /// What is routed to it.
     pub bindings: BTreeSet<Binding>,
-    /// How often a message is delivered again, because its consumer died, before it is dead-lettered.
+    /// How often a message is delivered again after its consumer died, before it is dead-lettered.
     pub delivery_limit: u16,
 }
 
@@ -63,8 +63,8 @@ impl Topology {
     }
 }
 
-/// One thing that a queue is told to do: an argument (with `x-` before its name) where the service declares the queue, an
-/// entry of a policy where an operator does.
+/// One setting of a queue: an argument (with the prefix `x-`) if the service declares the queue, an entry of a policy
+/// if an operator does.
 pub(crate) type Setting = (&'static str, SettingValue);
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -75,10 +75,10 @@ pub(crate) enum SettingValue {
 }
 
 impl Queue {
-    /// How the queue treats what it cannot get rid of, where `dlx` is the name of the dead-letter exchange.
+    /// The settings for messages that the queue cannot deliver; `dlx` is the name of the dead-letter exchange.
     pub(crate) fn settings(&self, dlx: &str) -> Vec<Setting> {
         vec![
-            // Said aloud, because only 4.0 has a default.
+            // Explicit, because only 4.0 has a default.
             (
                 "delivery-limit",
                 SettingValue::Number(self.delivery_limit.into()),
@@ -92,14 +92,15 @@ impl Queue {
                 "dead-letter-strategy",
                 SettingValue::Text("at-least-once".to_owned()),
             ),
-            // At-least-once dead-lettering holds only where a full queue refuses; with the default it silently does not.
+            // At-least-once dead-lettering needs a queue that refuses when full; with the default it silently does not
+            // work.
             ("overflow", SettingValue::Text("reject-publish".to_owned())),
         ]
     }
 }
 
-/// What a dead-letter queue is told: nothing that lies there has anywhere else to go, so it is neither dropped after the 20
-/// deliveries that 4.0 grants unasked, nor where an operator has bounded the queue.
+/// The settings of a dead-letter queue: its messages have no other place, so they are dropped neither after the 20
+/// deliveries of 4.0's default, nor if an operator has limited the queue.
 pub(crate) fn dead_letter_settings() -> Vec<Setting> {
     const NEVER_REACHED: u32 = 1_000_000;
     vec![
@@ -108,20 +109,20 @@ pub(crate) fn dead_letter_settings() -> Vec<Setting> {
     ]
 }
 
-/// The broker does not have what a service needs, and the service cannot make it.
+/// The broker lacks something that a service needs and cannot declare.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyMismatch {
-    /// One clause each, with the names that things have on the broker.
+    /// One clause per item, with the names on the broker.
     #[error(
         "the broker does not have what this service needs, nor may the service declare it: {}. \
          What to do: import into the broker what `angarium topology export` prints",
         .0.join("; ")
     )]
     Missing(Vec<String>),
-    /// An exchange of another type: what is published to it would reach no queue.
+    /// An exchange of another type: events would reach no queue.
     #[error(
         "the broker has an exchange of a name that this service uses, of another type: {0}. \
-         What to do: delete it there, and the service makes it anew"
+         What to do: delete it; the service then declares it again"
     )]
     Different(String),
     /// The broker does not let the service into its virtual host.
@@ -137,7 +138,7 @@ pub enum TopologyMismatch {
     },
 }
 
-/// The name of the queue that keeps what `queue` has given up on.
+/// The name of the queue for `queue`'s dead letters.
 pub fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead_letters")
 }

@@ -1,4 +1,4 @@
-//! What a gRPC server grants each of its callers: a share of the calls in work, and of the bytes of requests.
+//! The share of each caller of a gRPC server: of the calls in progress, and of the bytes of requests.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use super::Problems;
 
 const MAX_IN_FLIGHT: usize = 512;
 const MAX_REQUEST_MEMORY: usize = 32 << 20;
-/// Of all calls in work, the share of one address: many people may be behind it.
+/// The default share of one address: a quarter of the calls, because many people may use one address.
 const SHARE_OF_ADDRESS: usize = 4;
-/// … and of one user.
+/// The default share of one user: an eighth of the calls.
 const SHARE_OF_USER: usize = 8;
-/// Beside its largest message a request has headers.
+/// The headers of a request, in addition to its message.
 const BESIDE_MESSAGE: usize = 32 << 10;
 const LONGEST_REFLECTION: Duration = Duration::from_secs(60);
 const LONGEST_HEALTH_WATCH: Duration = Duration::from_secs(3600);
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "gRPC server";
 
-/// Flags and variables of what callers are granted.
+/// Flags and variables of callers' shares.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CallerArgs {
-    /// Header in which a proxy of yours puts the client's address last, such as x-forwarded-for; without one, the client is the
-    /// other end of the connection. All limits of an address count by it, except that of connections [default: none]
+    /// Header to which your proxy appends the client's address, such as x-forwarded-for; without it, the client is the
+    /// peer of the connection. All limits per address use it, except the limit of connections [default: none]
     #[arg(
         long,
         help_heading = HEADING,
@@ -31,7 +31,8 @@ pub struct CallerArgs {
     )]
     pub client_address_header: Option<String>,
 
-    /// Of the calls in work, those of one address; `off` where all come from a proxy that names no client [default: a quarter]
+    /// Maximum number of calls in progress from one address; `off` if all calls come from a proxy without client
+    /// addresses [default: a quarter]
     #[arg(
         long,
         help_heading = HEADING,
@@ -40,7 +41,7 @@ pub struct CallerArgs {
     )]
     pub grpc_max_in_flight_per_address: Option<String>,
 
-    /// Of the calls in work, those of one user [default: an eighth]
+    /// Maximum number of calls in progress from one user [default: an eighth]
     #[arg(
         long,
         help_heading = HEADING,
@@ -49,7 +50,7 @@ pub struct CallerArgs {
     )]
     pub grpc_max_in_flight_per_user: Option<String>,
 
-    /// Bytes of requests that the server holds at a time [default: 32 MiB, and at least four of the largest requests]
+    /// Maximum bytes of requests in memory [default: 32 MiB, and at least four of the largest requests]
     #[arg(
         long,
         help_heading = HEADING,
@@ -58,7 +59,8 @@ pub struct CallerArgs {
     )]
     pub grpc_max_request_memory: Option<String>,
 
-    /// Of these, the bytes of one address; `off` where all come from a proxy that names no client [default: a quarter]
+    /// Maximum bytes of requests from one address; `off` if all calls come from a proxy without client addresses
+    /// [default: a quarter]
     #[arg(
         long,
         help_heading = HEADING,
@@ -69,7 +71,7 @@ pub struct CallerArgs {
 }
 
 impl CallerArgs {
-    /// The checked section, of a server with these limits.
+    /// Validates, for a server with these limits.
     pub fn check(
         self,
         max_in_flight: usize,
@@ -93,7 +95,7 @@ impl CallerArgs {
             (1, defaults.max_in_flight_per_user),
             problems,
         );
-        // Room for one request at least, whatever it is.
+        // Enough for one request of any size.
         let one = max_request_bytes + BESIDE_MESSAGE;
         let memory = match self.grpc_max_request_memory {
             None => Some(defaults.max_request_memory),
@@ -117,7 +119,7 @@ impl CallerArgs {
     }
 }
 
-/// A number from `least`, or `off`; by default `default`.
+/// A number from `least` on, or `off`; without a value `default`.
 fn share(
     name: &str,
     given: Option<String>,
@@ -154,27 +156,27 @@ fn header(name: &str, problems: &mut Problems) -> Option<String> {
     None
 }
 
-/// What callers are granted. `None`: as much as there is.
+/// The limits of each caller. `None`: no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerConfig {
-    /// Where a proxy of ours puts the client's address last. `None`: the client is the other end of the connection.
+    /// The header to which our proxy appends the client's address. `None`: the client is the peer of the connection.
     pub address_header: Option<String>,
-    /// Calls in work of one address (of version 6: one network).
+    /// Calls in progress from one address (IPv6: one network).
     pub max_in_flight_per_address: Option<usize>,
-    /// Calls in work of one user.
+    /// Calls in progress from one user.
     pub max_in_flight_per_user: Option<usize>,
-    /// Bytes of requests, from their first one until the call has its answer.
+    /// Bytes of requests, each from its first byte until its answer.
     pub max_request_memory: usize,
-    /// Of these, those of one address.
+    /// Bytes of requests from one address.
     pub max_request_memory_per_address: Option<usize>,
-    /// How long a stream of reflection lasts at most.
+    /// The longest stream of reflection.
     pub longest_reflection: Duration,
-    /// How long a watch of health lasts at most. Clients begin it again.
+    /// The longest watch of health. Clients start it again.
     pub longest_health_watch: Duration,
 }
 
 impl CallerConfig {
-    /// The defaults of a server with these limits.
+    /// The defaults for a server with these limits.
     pub fn of(max_in_flight: usize, max_request_bytes: usize) -> Self {
         let one = max_request_bytes + BESIDE_MESSAGE;
         let memory = MAX_REQUEST_MEMORY.max(4 * one);

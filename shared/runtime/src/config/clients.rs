@@ -1,4 +1,4 @@
-//! What a gRPC server grants each of its clients: connections, their age, and how often they may call.
+//! The limits of each client of a gRPC server: connections, their age, and the rate of calls.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use super::Problems;
 
 const MAX_CONNECTIONS: usize = 1000;
-/// Many people may be behind one address, and yet it must not have all the room.
+/// Many people may use one address, but it must not take all connections.
 const MAX_CONNECTIONS_PER_ADDRESS: usize = 250;
 const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "gRPC server";
 
-/// Flags and variables of what clients are granted.
+/// Flags and variables of clients' limits.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClientArgs {
-    /// Connections that are open at a time; more are closed as soon as they are made
+    /// Maximum number of open connections; more are closed immediately
     #[arg(
         long,
         help_heading = HEADING,
@@ -28,7 +28,7 @@ pub struct ClientArgs {
     )]
     pub grpc_max_connections: String,
 
-    /// Of these, the ones that one address may have; `off` where all come from a proxy of yours
+    /// Maximum number of open connections from one address; `off` if all come from your proxy
     #[arg(
         long,
         help_heading = HEADING,
@@ -38,7 +38,7 @@ pub struct ClientArgs {
     )]
     pub grpc_max_connections_per_address: String,
 
-    /// After about this long a client is asked to connect anew, so that replicas share the load
+    /// Approximate age at which a client is asked to reconnect, so that replicas share the load
     #[arg(
         long,
         help_heading = HEADING,
@@ -58,8 +58,8 @@ pub struct ClientArgs {
     )]
     pub grpc_keepalive: String,
 
-    /// Calls a second that one caller may make, and twice as many at once: a user, or an address where nobody has
-    /// logged in; `off` where something before this server sees to it
+    /// Calls per second of one caller, with a burst of twice as many; the caller is a user, or an address without a
+    /// login; `off` if a proxy in front limits calls
     #[arg(
         long,
         help_heading = HEADING,
@@ -71,7 +71,7 @@ pub struct ClientArgs {
 }
 
 impl ClientArgs {
-    /// The checked section.
+    /// Validates.
     pub fn check(self, problems: &mut Problems) -> Option<ClientConfig> {
         let max_connections = problems.number(
             "GRPC_MAX_CONNECTIONS",
@@ -118,18 +118,18 @@ impl ClientArgs {
     }
 }
 
-/// What clients are granted.
+/// The limits of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
-    /// Connections that are open at a time.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Of these, the ones that one address (of version 6: one network) may have. `None`: all.
+    /// Maximum number of open connections from one address (IPv6: one network). `None`: no limit.
     pub max_connections_per_address: Option<usize>,
-    /// How old a connection gets, give or take a tenth: clients that have come together must not go together.
+    /// The age limit of a connection, ± 10 %: clients that connect together must not reconnect together.
     pub connection_age: Duration,
-    /// Between two questions to a silent client whether it is still there.
+    /// The interval of keepalive pings to a silent client.
     pub keepalive: Duration,
-    /// What each caller may do, health excepted. `None`: as much as it likes.
+    /// Calls per second of each caller, except health. `None`: no limit.
     pub calls_per_second: Option<NonZeroU32>,
 }
 

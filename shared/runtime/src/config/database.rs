@@ -1,4 +1,4 @@
-//! The settings of a service's database. The URL holds a password, so it is never shown.
+//! The settings of a service's database. The URL contains a password, so it is never shown.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::Problems;
 
 const EXPECTED_URL: &str = "postgres://user:password@host/database or sqlite://path/to/file.db";
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Database";
 
 /// Flags and variables of the database. No `Debug`: the URL is a secret.
 #[derive(Clone, clap::Args)]
 pub struct DatabaseArgs {
-    /// postgres://user:password@host/database or sqlite://path; DATABASE_URL_FILE names a file that holds it
+    /// postgres://user:password@host/database or sqlite://path; DATABASE_URL_FILE names a file that contains it
     #[arg(
         long,
         help_heading = HEADING,
@@ -26,11 +26,11 @@ pub struct DatabaseArgs {
     )]
     pub database_url: Option<String>,
 
-    /// PostgreSQL: the schema to live in, created if missing [default: the user's own]
+    /// PostgreSQL: the schema of the tables, created if missing [default: the user's own]
     #[arg(long, help_heading = HEADING, env = "DATABASE_SCHEMA", value_name = "NAME")]
     pub database_schema: Option<String>,
 
-    /// Connections that are open at most
+    /// Maximum number of open connections
     #[arg(
         long,
         help_heading = HEADING,
@@ -40,7 +40,7 @@ pub struct DatabaseArgs {
     )]
     pub database_pool_max: String,
 
-    /// Longest wait for a free connection; then the call answers UNAVAILABLE
+    /// Longest wait for a free connection; after that the call answers UNAVAILABLE
     #[arg(
         long,
         help_heading = HEADING,
@@ -50,8 +50,8 @@ pub struct DatabaseArgs {
     )]
     pub database_acquire_timeout: String,
 
-    /// Who applies migrations: the service at its start (auto), or an operator with the command `migrate`; then a start waits
-    /// (off) or fails (check) if any is missing
+    /// Who applies migrations: the service when it starts (auto), or an operator with the command `migrate`; if one is
+    /// missing, a start waits (off) or fails (check)
     #[arg(
         long,
         help_heading = HEADING,
@@ -61,7 +61,7 @@ pub struct DatabaseArgs {
     )]
     pub migrate: String,
 
-    /// How long a start waits for a database that is away
+    /// How long a start waits for an unreachable database
     #[arg(
         long,
         help_heading = HEADING,
@@ -73,7 +73,7 @@ pub struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    /// The checked section. A service with a default of its own fills `database_url` before it asks.
+    /// Validates. A service with its own default fills in `database_url` first.
     pub fn check(self, problems: &mut Problems) -> Option<DatabaseConfig> {
         let url = match self.database_url {
             Some(url) => match check_url(&url) {
@@ -88,7 +88,7 @@ impl DatabaseArgs {
                 None
             }
         };
-        // A flag wins over the file, and then the file is not read again.
+        // A flag wins over the file; the file is then not read again.
         let file = problems.file_of("DATABASE_URL").map(Path::to_owned);
         let url_file = file.filter(|file| store::read_secret(file).ok() == url);
         let schema = match self.database_schema {

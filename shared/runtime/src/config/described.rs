@@ -10,7 +10,7 @@ use url::Url;
 
 use super::Problems;
 
-/// Variables that OpenTelemetry's SDK reads, beside our own settings.
+/// Variables that OpenTelemetry's SDK reads.
 const OPENTELEMETRY: [&str; 14] = [
     "OTEL_SERVICE_NAME",
     "OTEL_RESOURCE_ATTRIBUTES",
@@ -27,7 +27,7 @@ const OPENTELEMETRY: [&str; 14] = [
     "OTEL_EXPORTER_OTLP_COMPRESSION",
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
 ];
-/// A name this long differs from what was meant in two characters, a shorter one in one.
+/// Names of this length may differ from a setting in two characters, shorter ones in one.
 const LONG: usize = 10;
 
 /// The settings of a process.
@@ -51,7 +51,7 @@ struct Misspelt {
 }
 
 impl Described {
-    /// What `matches` of `command` say. `variables` are the names in the environment.
+    /// Reads `matches` of `command`. `variables` are the names in the environment.
     pub(super) fn of(
         command: &Command,
         matches: &ArgMatches,
@@ -77,7 +77,7 @@ impl Described {
         }
     }
 
-    /// Logs what was given, defaults only at debug, and what was probably meant otherwise.
+    /// Logs the given settings, defaults at debug level only, and probable misspellings.
     pub fn log(&self) {
         for Setting {
             name,
@@ -121,7 +121,7 @@ fn setting(
     let value = if secrets.contains(&id) {
         address(&value)
     } else if value.contains('@') {
-        // No log holds an e-mail address.
+        // No log contains an e-mail address.
         "(not shown)".to_owned()
     } else {
         value
@@ -138,7 +138,7 @@ fn variable(arg: &Arg) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Where a URL leads. A URL that was written wrongly may have a part of its password in any other place.
+/// The address in a URL. A malformed URL may have a part of its password in any other place.
 fn address(secret: &str) -> String {
     let shown = || {
         let mut url = Url::parse(secret).ok()?;
@@ -164,7 +164,7 @@ fn misspelt(given: String, known: &[String]) -> Option<Misspelt> {
         let most = if name.len() < LONG { 1 } else { 2 };
         plain(&given) == plain(name) || strsim::osa_distance(&given, name) <= most
     };
-    // Short names are words that others use as well.
+    // Short names are also words in other programs' variables.
     let known = known.iter().filter(|name| name.len() > 6);
     let meant = known
         .filter(looks_like)

@@ -1,4 +1,4 @@
-//! Where a gRPC server listens, and what it grants a client before it says no.
+//! The address of a gRPC server, and the limits of its calls.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,7 +13,7 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 const MAX_STREAMS: u32 = 200;
 const MAX_IN_FLIGHT: usize = 512;
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "gRPC server";
 
 /// Flags and variables of the gRPC server.
@@ -23,7 +23,7 @@ pub struct GrpcArgs {
     #[arg(long, help_heading = HEADING, env = "GRPC_LISTEN", value_name = "ADDRESS:PORT")]
     pub grpc_listen: Option<String>,
 
-    /// Longest time that a call may take, whatever the client allows
+    /// Longest time of a call; a client's deadline can only be shorter
     #[arg(
         long,
         help_heading = HEADING,
@@ -33,7 +33,7 @@ pub struct GrpcArgs {
     )]
     pub grpc_deadline: String,
 
-    /// Largest request message, unpacked
+    /// Largest request message, uncompressed
     #[arg(
         long,
         help_heading = HEADING,
@@ -43,7 +43,7 @@ pub struct GrpcArgs {
     )]
     pub grpc_max_request_bytes: String,
 
-    /// Largest response message, unpacked
+    /// Largest response message, uncompressed
     #[arg(
         long,
         help_heading = HEADING,
@@ -53,7 +53,7 @@ pub struct GrpcArgs {
     )]
     pub grpc_max_response_bytes: String,
 
-    /// Calls that one connection may have open at a time
+    /// Maximum number of open calls on one connection
     #[arg(
         long,
         help_heading = HEADING,
@@ -63,7 +63,7 @@ pub struct GrpcArgs {
     )]
     pub grpc_max_streams: String,
 
-    /// Calls that the server works on at a time, over all connections; more are refused
+    /// Maximum number of calls in progress, on all connections; more are refused
     #[arg(
         long,
         help_heading = HEADING,
@@ -73,7 +73,7 @@ pub struct GrpcArgs {
     )]
     pub grpc_max_in_flight: String,
 
-    /// `on` or `off`: whether clients may ask which methods there are [default: off in production]
+    /// `on` or `off`: whether clients can list the methods [default: off in production]
     #[arg(long, help_heading = HEADING, env = "GRPC_REFLECTION", value_name = "ON|OFF")]
     pub grpc_reflection: Option<String>,
 
@@ -88,7 +88,7 @@ pub struct GrpcArgs {
 }
 
 impl GrpcArgs {
-    /// The checked section. Without an address the server listens on the loopback interface at `default_port`.
+    /// Validates. Without an address, the server listens on the loopback interface at `default_port`.
     pub fn check(
         self,
         default_port: u16,
@@ -108,7 +108,7 @@ impl GrpcArgs {
             &self.grpc_deadline,
             (Duration::from_millis(1), Duration::from_secs(3600)),
         );
-        // 64 MiB is far above what a sane message holds and far below what endangers the process.
+        // 64 MiB is more than any sensible message needs, and does not endanger the process.
         let bytes = (1024, 64 << 20);
         let max_request_bytes = problems.number(
             "GRPC_MAX_REQUEST_BYTES",
@@ -132,7 +132,7 @@ impl GrpcArgs {
                 None
             }
         };
-        // The defaults of shares are for these two; where one of them is wrong, that is reported, and no share of it.
+        // The default shares depend on these two limits. If one is invalid, its problem is enough.
         let callers = self.callers.check(
             max_in_flight.unwrap_or(MAX_IN_FLIGHT),
             max_request_bytes.unwrap_or(MAX_REQUEST_BYTES),
@@ -158,23 +158,24 @@ impl GrpcArgs {
 /// Address and limits of one gRPC server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcConfig {
-    /// Where to listen; port 0 lets the system choose.
+    /// The listening address; with port 0 the system chooses.
     pub listen: SocketAddr,
-    /// The ceiling over every client's own deadline.
+    /// The upper limit of every client's deadline.
     pub deadline: Duration,
     /// For `max_decoding_message_size` of each generated server: the server as a whole cannot set it.
     pub max_request_bytes: usize,
     /// For `max_encoding_message_size` of each generated server.
     pub max_response_bytes: usize,
-    /// Calls that one connection may have open at a time.
+    /// Maximum number of open calls on one connection.
     pub max_streams: u32,
-    /// Calls in work at a time over all connections, health excepted. More answer `RESOURCE_EXHAUSTED` at once.
+    /// Maximum number of calls in progress on all connections, except health. Further calls get `RESOURCE_EXHAUSTED`
+    /// immediately.
     pub max_in_flight: usize,
-    /// Whether clients may ask which methods there are.
+    /// Whether clients can list the methods.
     pub reflection: bool,
-    /// What each caller is granted.
+    /// The limits of each caller.
     pub callers: CallerConfig,
-    /// What each client is granted.
+    /// The limits of each client.
     pub clients: ClientConfig,
     /// `None`: plaintext.
     pub tls: Option<TlsConfig>,
@@ -197,7 +198,7 @@ impl GrpcConfig {
         }
     }
 
-    /// The same limits on another address: for processes that run several servers.
+    /// The same limits on another address, for processes with several servers.
     #[must_use]
     pub fn with_listen(&self, listen: SocketAddr) -> Self {
         Self {

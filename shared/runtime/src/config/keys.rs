@@ -1,26 +1,26 @@
-//! The keys of a deployment: what its secrets are sealed under.
+//! The keys of a deployment, which encrypt its secrets.
 //!
-//! In production a key that is missing, well known, short or no random one ends the start, and so do two that are equal. In
-//! development one may be left out: then the well-known one is used, and the service warns of it.
+//! In production, the start fails if a key is missing, well known, short or not random, or if two keys are equal. In
+//! development, a missing key is replaced by the well-known one, with a warning.
 
 use secrecy::SecretString;
 
 use super::{Mode, Problems};
 use crate::sealed::MasterKey;
 
-/// 256 bits, where each byte is as random as a byte of text can be or better.
+/// 256 bits, if each byte is as random as a byte of text can be.
 const MIN_BYTES: usize = 32;
 const EXPECTED: &str =
     "at least 32 random bytes of its own, as `openssl rand -base64 48` makes them";
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Security";
 
-/// Flags and variables of the key under which a service keeps its own secrets. No `Debug`: it is one.
+/// Flags and variables of the key that encrypts a service's own secrets. No `Debug`: it is a secret.
 #[derive(Clone, clap::Args)]
 pub struct SecretKeyArgs {
-    /// Seals what the user service keeps secret in its database, 32 bytes or more; SECRET_KEY_FILE names a file that holds
-    /// it [default in development: a well-known one]
+    /// Encrypts the secrets in the user service's database, 32 bytes or more; SECRET_KEY_FILE names a file that
+    /// contains it [default in development: a well-known one]
     #[arg(
         long,
         help_heading = HEADING,
@@ -32,14 +32,14 @@ pub struct SecretKeyArgs {
 }
 
 impl SecretKeyArgs {
-    /// The checked key.
+    /// Validates.
     pub fn check(self, mode: Mode, problems: &mut Problems) -> Option<MasterKey> {
         master_key("SECRET_KEY", self.secret_key, mode, problems)
     }
 }
 
-/// Notes where the two keys are one: who has the key of one service would have that of another. Two well-known ones are those of
-/// development.
+/// Reports equal keys: with the key of one service, an attacker would have the key of the other. Two well-known keys
+/// are allowed: they are the defaults of development.
 pub fn check_distinct(one: Option<&MasterKey>, other: Option<&MasterKey>, problems: &mut Problems) {
     let (Some(one), Some(other)) = (one, other) else {
         return;
@@ -53,14 +53,14 @@ pub fn check_distinct(one: Option<&MasterKey>, other: Option<&MasterKey>, proble
     }
 }
 
-/// The key that `setting` names: `given`, or the well-known one in development.
+/// The key in `setting`: `given`, or the well-known one in development.
 pub fn master_key(
     setting: &'static str,
     given: Option<String>,
     mode: Mode,
     problems: &mut Problems,
 ) -> Option<MasterKey> {
-    // Also where it did not come through a flag, a variable or a file.
+    // `given` may come from code, not from a flag, variable or file.
     let given = given.map(|secret| store::secret_of(&secret).to_owned());
     let given = given.filter(|secret| !secret.is_empty());
     let Some(given) = given else {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn production_refuses_a_missing_a_short_and_the_well_known_key_without_showing_it() {
+    fn production_refuses_missing_short_and_well_known_keys() {
         let well_known = MasterKey::WELL_KNOWN;
         for given in [None, Some(""), Some("hunter2"), Some(well_known)] {
             let sentences = checked(given, Mode::Production).err().unwrap();
@@ -107,7 +107,7 @@ mod tests {
     const GOOD: &str = "J5yH0f1Qmz8xKc3vWbR7uTq2LsPd9NaE";
 
     #[test]
-    fn a_key_that_nobody_has_drawn_at_random_is_refused() {
+    fn a_key_that_is_not_random_is_refused() {
         for weak in [
             "0".repeat(32),
             "0".repeat(64),
@@ -121,7 +121,7 @@ mod tests {
                 assert!(checked(Some(&weak), mode).is_err(), "{weak:?}");
             }
         }
-        // As `openssl rand` makes them, in base 64 and in base 16, and a sentence.
+        // From `openssl rand` in base 64 and base 16, and a sentence.
         for random in [
             GOOD,
             "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJAx",

@@ -1,16 +1,16 @@
-//! How long a process may take to end.
+//! The time for the end of a process.
 
 use std::time::Duration;
 
 use super::Problems;
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Lifecycle";
 
 /// Flags and variables of the lifecycle.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LifecycleArgs {
-    /// Time to finish work in flight after SIGTERM or Ctrl-C; keep it below the supervisor's own
+    /// Time to complete work in progress after SIGTERM or Ctrl-C; must be shorter than the supervisor's time limit
     #[arg(
         long,
         help_heading = HEADING,
@@ -22,7 +22,7 @@ pub struct LifecycleArgs {
 }
 
 impl LifecycleArgs {
-    /// The checked section.
+    /// Validates.
     pub fn check(self, problems: &mut Problems) -> Option<LifecycleConfig> {
         let grace = problems.duration_within(
             "SHUTDOWN_GRACE",
@@ -35,10 +35,10 @@ impl LifecycleArgs {
     }
 }
 
-/// How long a process may take to end.
+/// The time for the end of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LifecycleConfig {
-    /// From the first signal until what is left is cut off. Supervisors usually kill after 10 s or more.
+    /// From the first signal until remaining work is cut off. Supervisors usually kill after 10 s or more.
     pub shutdown_grace: Duration,
 }
 

@@ -1,8 +1,8 @@
-//! Reads flags and environment, takes secrets from files, and checks everything before anything starts.
+//! Reads flags and environment, takes secrets from files, and validates everything before anything starts.
 //!
-//! A secret is the same one from a file, a variable or a flag: a byte order mark and line breaks at its end are no part of it. Its
-//! file is read only where neither flag nor variable gives the value; naming both variable and file is a
-//! mistake, because one of the two would be ignored in silence.
+//! A secret has the same value from a file, a variable or a flag: a byte order mark and final line breaks are removed.
+//! Its file is read only if neither flag nor variable is given. Variable and file together are a mistake, because one
+//! of them would be ignored silently.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -16,19 +16,19 @@ use crate::telemetry::report;
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not a mistake: `--help` or `--version` was asked for, and this is the answer.
+    /// Not a mistake: the answer to `--help` or `--version`.
     #[error("{0}")]
     Asked(clap::Error),
-    /// The command line cannot be read at all.
+    /// The command line cannot be parsed.
     #[error("{0}")]
     Usage(clap::Error),
-    /// Every setting that is wrong, one sentence each.
+    /// All invalid settings, one sentence each.
     #[error("{}", listed(.0))]
     Invalid(Vec<String>, LogFormat),
 }
 
 impl ConfigError {
-    /// 0 where help was asked for, 64 for a mistake.
+    /// 0 for help, 64 for a mistake.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Asked(_) => 0,
@@ -36,7 +36,7 @@ impl ConfigError {
         }
     }
 
-    /// Shows help on stdout, and mistakes where the log of `program` would be, in its format.
+    /// Prints help on stdout, and mistakes as log lines of `program`, in the configured format.
     pub fn print(&self, program: &str) {
         match self {
             Self::Asked(error) | Self::Usage(error) => {
@@ -54,10 +54,10 @@ impl ConfigError {
     }
 }
 
-/// The checked configuration of `args` (the program's name first) and the process's environment.
+/// Validates the configuration of `args` (the program's name first) and the process's environment.
 ///
 /// # Errors
-/// All mistakes at once, or the text that `--help` and `--version` ask for.
+/// All mistakes together, or the text for `--help` and `--version`.
 pub fn load<S: Settings>(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<S::Config, ConfigError> {
@@ -74,13 +74,13 @@ pub fn load_described<S: Settings>(
     load_with::<S>(args, &|name| std::env::var_os(name))
 }
 
-/// As [`load`], with the variables that name files taken from `environment`.
+/// As [`load`], with the variables that name files from `environment`.
 fn load_with<S: Settings>(
     args: impl IntoIterator<Item = OsString>,
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<(S::Config, Described), ConfigError> {
     let mut problems = Problems::default();
-    // Flags may stand before a subcommand or after it.
+    // Flags are allowed before and after a subcommand.
     let mut command = S::command().mut_args(|arg| {
         let is_flag = !arg.is_positional();
         arg.global(is_flag)
@@ -104,7 +104,7 @@ fn load_with<S: Settings>(
     }
 }
 
-/// As far as it can be read: another setting may be wrong.
+/// The log format, if it can be read; another setting may be the wrong one.
 fn format(matches: &ArgMatches) -> LogFormat {
     let given = matches.try_get_one::<String>("log_format").ok().flatten();
     match given.map(|format| format.trim()) {
@@ -113,7 +113,7 @@ fn format(matches: &ArgMatches) -> LogFormat {
     }
 }
 
-/// Lets `secret` fall back to the content of the file that `<VARIABLE>_FILE` names, and keeps its value out of `--help`.
+/// Falls back to the content of the file that `<VARIABLE>_FILE` names, and hides the value of `secret` in `--help`.
 fn with_secret_file(
     command: clap::Command,
     secret: &'static str,

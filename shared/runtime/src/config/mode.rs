@@ -1,15 +1,15 @@
-//! What a process is for: to be tried and worked on, or to be relied on.
+//! Development or production.
 
 use super::Problems;
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Security";
 
 /// Flags and variables of the mode.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModeArgs {
-    /// `development`, or `production`: refuses to start with missing, well-known or short keys, and has no reflection
-    /// unless told to
+    /// `development` or `production`; production refuses missing, well-known and short keys, and has reflection only
+    /// with GRPC_REFLECTION=on
     #[arg(
         long,
         help_heading = HEADING,
@@ -21,7 +21,7 @@ pub struct ModeArgs {
 }
 
 impl ModeArgs {
-    /// The mode. One that cannot be read is a problem, and counts as production for the checks that follow.
+    /// The mode. An invalid one is a problem, and counts as production in the checks that follow.
     pub fn check(&self, problems: &mut Problems) -> Mode {
         match self.mode.trim() {
             "development" => Mode::Development,
@@ -34,11 +34,11 @@ impl ModeArgs {
     }
 }
 
-/// What a process is for.
+/// Development or production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Starts with nothing configured. Its keys are known to everybody who can read this repository.
+    /// Starts without any settings. Its keys are public: they are in this repository.
     Development,
-    /// Starts only with keys of its own.
+    /// Starts only with its own keys.
     Production,
 }

@@ -1,7 +1,6 @@
-//! Collects what is wrong with a configuration, so that one start names every mistake.
+//! Collects the mistakes in a configuration, so that one start reports all of them.
 //!
-//! A setting is named by its environment variable; its flag has the same name in kebab case, which is the rule for
-//! all our flags.
+//! A setting is named by its environment variable. Its flag has the same name in kebab case.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,26 +8,26 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The mistakes found so far, as sentences for the operator.
+/// The mistakes so far, as sentences for the operator.
 #[derive(Debug, Default)]
 pub struct Problems {
     found: Vec<String>,
-    /// The files that secrets were read from, by their variables.
+    /// The files that secrets were read from, by variable.
     files: BTreeMap<String, PathBuf>,
 }
 
 impl Problems {
-    /// Notes that the value of `variable` is the content of `file`.
+    /// Records that the value of `variable` is the content of `file`.
     pub(crate) fn read_from(&mut self, variable: String, file: PathBuf) {
         self.files.insert(variable, file);
     }
 
-    /// The file that holds the value of `variable`, if a file was named for it.
+    /// The file of the value of `variable`, if there is one.
     pub(crate) fn file_of(&self, variable: &str) -> Option<&Path> {
         self.files.get(variable).map(PathBuf::as_path)
     }
 
-    /// `raw` as a `T`; otherwise a problem that says what was `expected`.
+    /// Parses `raw`. If it is invalid, adds a problem with the `expected` form.
     pub fn parse<T: FromStr>(&mut self, setting: &str, raw: &str, expected: &str) -> Option<T> {
         let parsed = raw.trim().parse().ok();
         if parsed.is_none() {
@@ -37,7 +36,7 @@ impl Problems {
         parsed
     }
 
-    /// `raw` as a number within `range`, both ends included.
+    /// Parses `raw` as a number within `range`, both ends included.
     pub fn number<T>(&mut self, setting: &str, raw: &str, range: (T, T)) -> Option<T>
     where
         T: FromStr + PartialOrd + Display,
@@ -52,7 +51,7 @@ impl Problems {
         within
     }
 
-    /// `raw` as a span of time such as `250ms`, `10s` or `2m`.
+    /// Parses `raw` as a duration such as `250ms`, `10s` or `2m`.
     pub fn duration(&mut self, setting: &str, raw: &str) -> Option<Duration> {
         let parsed = humantime::parse_duration(raw.trim()).ok();
         if parsed.is_none() {
@@ -80,7 +79,7 @@ impl Problems {
         None
     }
 
-    /// A setting whose value is wrong. Not for secrets: it shows what was given.
+    /// Adds a wrong value. Not for secrets: the text contains the value.
     pub fn add(&mut self, setting: &str, raw: &str, expected: &str) {
         if raw.is_empty() {
             return self.missing(setting, expected);
@@ -90,7 +89,7 @@ impl Problems {
             .push(format!("{name}: {raw:?} given, expected {expected}"));
     }
 
-    /// A secret whose value is wrong: says so without showing it.
+    /// Adds a wrong secret, without its value.
     pub fn add_secret(&mut self, setting: &str, expected: &str) {
         let name = named(setting);
         self.found.push(format!(
@@ -98,24 +97,24 @@ impl Problems {
         ));
     }
 
-    /// A setting that has no default and was not given.
+    /// Adds a missing setting without a default.
     pub fn missing(&mut self, setting: &str, expected: &str) {
         let name = named(setting);
         self.found
             .push(format!("{name}: not set or empty, expected {expected}"));
     }
 
-    /// A mistake that belongs to no single value, in a whole sentence.
+    /// Adds a mistake that is not about one value, as a whole sentence.
     pub fn note(&mut self, sentence: impl Into<String>) {
         self.found.push(sentence.into());
     }
 
-    /// Whether nothing was found.
+    /// Whether there are no mistakes.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// The sentences, in the order in which the mistakes were found.
+    /// The mistakes in the order in which they were found.
     pub fn into_sentences(self) -> Vec<String> {
         self.found
     }
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_names_variable_flag_what_was_given_and_what_is_expected() {
+    fn a_problem_names_setting_value_and_expected_form() {
         let mut problems = Problems::default();
         let port: Option<u16> = problems.parse("SMTP_PORT", "many", "a port");
         assert_eq!(port, None);

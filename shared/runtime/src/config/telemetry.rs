@@ -1,21 +1,21 @@
-//! What is logged and exported, and for whom: people at a terminal or machines that collect.
+//! Logs, traces and metrics: the format, the filter and the collector.
 
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::Problems;
 
-/// Otherwise each start tells of every migration, of what is in the database already, and of what OpenTelemetry has set up.
+/// Without it, each start would log every migration, the existing schema and the set-up of OpenTelemetry.
 const DEFAULT_FILTER: &str =
     "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,opentelemetry=warn";
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "Telemetry";
 
 /// Flags and variables of telemetry.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TelemetryArgs {
-    /// `human` (lines on stderr) or `json` (one object a line on stdout)
+    /// `human` (lines on stderr) or `json` (one object per line on stdout)
     #[arg(
         long,
         help_heading = HEADING,
@@ -25,7 +25,7 @@ pub struct TelemetryArgs {
     )]
     pub log_format: String,
 
-    /// What is logged, in RUST_LOG syntax [default: info]
+    /// Log filter in RUST_LOG syntax [default: info]
     #[arg(
         long,
         help_heading = HEADING,
@@ -44,7 +44,7 @@ pub struct TelemetryArgs {
     )]
     pub otel_exporter_otlp_endpoint: Option<String>,
 
-    /// Keys of W3C Baggage that travel with calls and events, separated by commas [default: none]
+    /// Keys of W3C Baggage that calls and events carry on, separated by commas [default: none]
     #[arg(
         long,
         help_heading = HEADING,
@@ -57,7 +57,7 @@ pub struct TelemetryArgs {
 }
 
 impl TelemetryArgs {
-    /// The checked section. A command with a default of its own fills `log_filter` before it asks.
+    /// Validates. A command with its own default fills in `log_filter` first.
     pub fn check(self, problems: &mut Problems) -> Option<TelemetryConfig> {
         let format = match self.log_format.trim() {
             "human" => Some(LogFormat::Human),
@@ -106,13 +106,13 @@ impl TelemetryArgs {
     }
 }
 
-/// As W3C Baggage has its keys: a token of RFC 7230.
+/// Keys of W3C Baggage are tokens of RFC 7230.
 fn is_token(key: &str) -> bool {
     key.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// What is logged, and how.
+/// Logs, traces and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TelemetryConfig {
     /// The form of a line.
@@ -121,7 +121,7 @@ pub struct TelemetryConfig {
     pub filter: String,
     /// The collector of all three signals.
     pub otlp_endpoint: Option<String>,
-    /// What of callers' baggage is carried along.
+    /// The keys of callers' baggage that are carried on.
     pub baggage_keys: Vec<String>,
 }
 
@@ -139,8 +139,8 @@ impl Default for TelemetryConfig {
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Short lines on stderr, coloured on a terminal.
+    /// Short lines on stderr, with colours on a terminal.
     Human,
-    /// One JSON object a line on stdout.
+    /// One JSON object per line on stdout.
     Json,
 }

@@ -1,16 +1,16 @@
-//! How a gRPC server proves who it is, and whether its clients have to.
+//! The certificates of a gRPC server, and whether clients need one.
 //!
-//! In production a server without a certificate does not start, unless it is told that something before it ends TLS.
+//! In production, a server without a certificate starts only if a setting says that a proxy in front ends TLS.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Mode, Problems};
 
-/// Between two looks at the files. Issuers replace a certificate days before it expires.
+/// The interval of checks for new files. Issuers replace a certificate days before it expires.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Named at each flag: a heading for what follows would also take in the service's own flags.
+/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
 const HEADING: &str = "gRPC server";
 
 /// Flags and variables of TLS.
@@ -24,17 +24,17 @@ pub struct TlsArgs {
     #[arg(long, help_heading = HEADING, env = "GRPC_TLS_KEY_FILE", value_name = "FILE")]
     pub grpc_tls_key_file: Option<PathBuf>,
 
-    /// Asks every client for a certificate of one of these authorities, PEM; read again when it changes
+    /// Every client needs a certificate of one of these authorities, PEM; read again when it changes
     #[arg(long, help_heading = HEADING, env = "GRPC_TLS_CLIENT_CA_FILE", value_name = "FILE")]
     pub grpc_tls_client_ca_file: Option<PathBuf>,
 
-    /// `allow`: speak without TLS in production, because something before this server ends it
+    /// `allow`: serve without TLS in production, because a proxy in front of this server ends TLS
     #[arg(long, help_heading = HEADING, env = "GRPC_PLAINTEXT", value_name = "allow")]
     pub grpc_plaintext: Option<String>,
 }
 
 impl TlsArgs {
-    /// The checked section: `Some(None)` is plaintext.
+    /// Validates. `Some(None)` is plaintext.
     pub fn check(self, mode: Mode, problems: &mut Problems) -> Option<Option<TlsConfig>> {
         let plaintext = match self.grpc_plaintext.as_deref().map(str::trim) {
             None | Some("") => false,
@@ -81,21 +81,21 @@ impl TlsArgs {
     }
 }
 
-/// Where a server's certificates are.
+/// The files of a server's certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
-    /// Its own, with what leads to the authority, PEM.
+    /// Its own certificate with the chain to the authority, PEM.
     pub cert_file: PathBuf,
     /// The private key, PEM.
     pub key_file: PathBuf,
-    /// Whose certificates clients must have, PEM. `None`: they need none.
+    /// The authorities of client certificates, PEM. `None`: clients need no certificate.
     pub client_ca_file: Option<PathBuf>,
-    /// Between two looks at whether the files have changed.
+    /// The interval of checks for new files.
     pub look_every: Duration,
 }
 
 impl TlsConfig {
-    /// A server that asks its clients for no certificate.
+    /// A server that requires no client certificates.
     pub fn new(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
         Self {
             cert_file: cert_file.into(),
@@ -106,7 +106,7 @@ impl TlsConfig {
     }
 }
 
-/// A variable that is set and empty names no file.
+/// A variable that is set but empty names no file.
 fn given(path: Option<PathBuf>) -> Option<PathBuf> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn production_speaks_tls_or_is_told_not_to() {
+    fn production_needs_tls_or_a_setting_without_it() {
         let refused = checked(&[], Mode::Production).unwrap_err();
         assert!(refused[0].contains("GRPC_PLAINTEXT=allow"), "{refused:?}");
         assert_eq!(

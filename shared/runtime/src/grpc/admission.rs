@@ -1,8 +1,8 @@
-//! Lets a call in once its request is complete: then it takes one of the slots of the calls in work, which it keeps until the
-//! last byte of its answer.
+//! Admits a call when its request is complete: it takes a slot of the calls in progress, and keeps it until the last
+//! byte of its answer.
 //!
-//! A client that begins calls and does not go on holds no slot, and few bytes ([`Arrivals`]). Health and reflection have slots of
-//! their own, and a longest time: they are there for everyone, so no one may take them from the others.
+//! A client that starts calls and does not complete them takes no slot and few bytes ([`Arrivals`]). Health and
+//! reflection have their own slots and a time limit: they need no login, so no client may block them for others.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -31,13 +31,13 @@ use crate::config::GrpcConfig;
 use crate::slots::{Full as NoSlot, Limits, Slot, Slots};
 use crate::status;
 
-/// When a refused caller may come back.
+/// When a refused caller may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The largest request of health: a name.
 const LARGEST_PROBE: usize = 16 << 10;
 const PROBE_BYTES: usize = 4 << 20;
 const PROBE_BYTES_OF_ADDRESS: usize = 1 << 20;
-/// Clients that follow the health of a server do so with one call a connection.
+/// Clients that watch the health of a server use one call per connection.
 const WATCHES: Limits = Limits {
     all: 512,
     of_address: Some(128),
@@ -55,7 +55,7 @@ pub(super) struct AdmissionLayer {
     largest: usize,
     longest_watch: Duration,
     longest_reflection: Duration,
-    /// Methods that take more than one message.
+    /// Methods with client streaming.
     streams: Arc<HashSet<String>>,
     arrivals: Arrivals,
     calls: Slots,
@@ -65,7 +65,7 @@ pub(super) struct AdmissionLayer {
 }
 
 impl AdmissionLayer {
-    /// `streams` are the methods that take a stream of messages.
+    /// `streams` are the methods with client streaming.
     pub(super) fn new(config: &GrpcConfig, streams: HashSet<String>) -> Self {
         let callers = &config.callers;
         Self {
@@ -113,7 +113,7 @@ impl AdmissionLayer {
         Ok(Admission::complete(taken, Some(slot), None))
     }
 
-    /// A check is answered at once, so it needs no slot, and is never refused.
+    /// A check is answered immediately, so it needs no slot and is never refused.
     async fn admit_probe(
         &self,
         request: Request<Body>,
@@ -134,7 +134,7 @@ impl AdmissionLayer {
     }
 }
 
-/// A call that is let in.
+/// An admitted call.
 struct Admission {
     parts: Parts,
     payload: Payload,
@@ -147,7 +147,7 @@ struct Admission {
 enum Payload {
     /// The whole message.
     Message(Bytes),
-    /// Messages as they come.
+    /// Messages as they arrive.
     Stream(Body),
 }
 
@@ -220,7 +220,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let layer = self.layer.clone();
-        // The clone that was polled ready takes the call; what stays behind is asked again.
+        // The clone that was polled ready takes the call; the remaining one is polled again.
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {

@@ -1,7 +1,7 @@
-//! The bytes of requests that the server holds: their headers, and messages as they arrive, until the call has its answer.
+//! The bytes of requests in memory: headers, and messages as they arrive, until the call has its answer.
 //!
-//! They are limited in all and for each address. If there is no room, the oldest requests that are not complete give way: a client
-//! that sends what it begins is complete long before, even if others at its address begin requests without end.
+//! They are limited in total and per address. If there is no room, the oldest incomplete requests are dropped. A client
+//! that completes its requests is not affected, even if others at its address start requests without end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use tokio::sync::Notify;
 
 use crate::address::ClientAddress;
 
-/// What an open call costs beside its headers and its message, about.
+/// The approximate memory of an open call, besides its headers and message.
 const OF_EACH_CALL: usize = 2048;
 
-/// There is no room for a request, or it gave its room to a newer one.
+/// There is no room for a request, or it was dropped for a newer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
@@ -46,13 +46,13 @@ struct Incomplete {
     gives_way: Arc<Notify>,
 }
 
-/// One request. Dropped with its answer, or as soon as it is refused.
+/// One request. Dropped with its answer, or when it is refused.
 pub(super) struct Arrival {
     arrivals: Arrivals,
     address: ClientAddress,
     number: u64,
     gives_way: Arc<Notify>,
-    /// The bytes of a complete one, which gives way to none.
+    /// The bytes of a complete request, which is not dropped for others.
     complete: Option<usize>,
 }
 
@@ -65,7 +65,7 @@ impl Arrivals {
         }
     }
 
-    /// A request begins, with headers of so many bytes.
+    /// Registers a request with this many bytes of headers.
     pub(super) fn begin(&self, address: ClientAddress, headers: usize) -> Result<Arrival, NoRoom> {
         let gives_way = Arc::new(Notify::new());
         let mut held = self.lock();
@@ -96,7 +96,7 @@ impl Arrivals {
 }
 
 impl Arrival {
-    /// So many bytes more have come.
+    /// Adds received bytes.
     pub(super) fn charge(&self, bytes: usize) -> Result<(), NoRoom> {
         let mut held = self.arrivals.lock();
         while held.bytes_of(self.address) + bytes > self.arrivals.of_address {
@@ -116,12 +116,12 @@ impl Arrival {
         Ok(())
     }
 
-    /// Returns once the request has given way.
+    /// Returns when the request was dropped for another one.
     pub(super) async fn gives_way(&self) {
         self.gives_way.notified().await;
     }
 
-    /// The request is complete, and keeps its room.
+    /// The request is complete and keeps its room.
     pub(super) fn complete(&mut self) -> Result<(), NoRoom> {
         let mut held = self.arrivals.lock();
         let of_address = held.by_address.get_mut(&self.address).ok_or(NoRoom)?;
@@ -142,7 +142,7 @@ impl Held {
         is_there.then_some(()).ok_or(NoRoom)
     }
 
-    /// The address with the most bytes among those of which a request can give way.
+    /// The address with the most bytes among those with an incomplete request.
     fn largest(&self) -> Option<ClientAddress> {
         let addresses = self.by_address.iter();
         addresses

@@ -1,6 +1,6 @@
-//! Connections that the server closes because of what their clients do: counted by reason, and logged once a minute.
+//! Connections that the server closes because of their clients' behaviour: counted by reason, logged once a minute.
 //!
-//! The metric has no address: whoever attacks must not make it grow.
+//! The metric has no address: attackers must not make it grow.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
 
-/// Between two log lines: who is closed comes again at once.
+/// The pause between log lines: a closed client usually returns immediately.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
 /// Why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// More frames that belong to no call than a client needs.
+    /// Too many frames that belong to no call.
     ControlFrames,
     /// Answers that the client does not read.
     Unread,
-    /// No room for another connection, of this address or at all.
+    /// The limit of connections is reached, in total or for this address.
     NoRoom,
 }
 
@@ -54,7 +54,7 @@ impl Closings {
         self.counter.add(1, &[reason]);
     }
 
-    /// Counts it, and logs it now and then.
+    /// Counts the closed connection, and logs it at most once per pause.
     pub(super) fn closed(&self, address: IpAddr, reason: Reason) {
         self.count(reason);
         let name = name(reason);

@@ -1,7 +1,7 @@
-//! Makes a call again if its transaction met another one at the same data, so that its client need not.
+//! Repeats a call after its transaction conflicted with another one, so that the client need not.
 //!
-//! It can, because the request is there whole, and nothing of the call was done: the database gave its transaction up. On a
-//! database whose default is `serializable` that happens to calls that have nothing to do with each other.
+//! This is safe: the request is complete in memory, and the database has rolled the transaction back. On a database
+//! with `serializable` as its default, even unrelated calls conflict.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use tower::{Service, ServiceExt as _};
 
 use crate::status::TRANSACTION_CONFLICT;
 
-/// How often a call is made at most. After that its client decides.
+/// The maximum number of attempts. After that, the client decides.
 const ATTEMPTS: u32 = 6;
-/// Before the second attempt, at most; doubled before each further one.
+/// The maximum pause before the second attempt, doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The answer of `service` to this request.
@@ -38,7 +38,10 @@ where
         if !is_conflict(&response) {
             return Ok(response);
         }
-        tracing::debug!(attempt, "the call met another one, and is made again");
+        tracing::debug!(
+            attempt,
+            "the call conflicted with another one and is repeated"
+        );
         let longest = PAUSE * 2_u32.pow(attempt - 1);
         tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
     }
@@ -69,7 +72,7 @@ mod tests {
     use super::*;
     use crate::status;
 
-    /// How often a handler is called that meets another call so many times, and what the client gets.
+    /// How often a handler is called that conflicts this many times, and the client's answer.
     async fn called(conflicts: u32, refusal: &Status) -> (u32, Code) {
         let calls = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&calls);

@@ -1,7 +1,8 @@
-//! The life of one connection: TLS where there is any, HTTP/2, and its end.
+//! The life of one connection: TLS if configured, HTTP/2, and its end.
 //!
-//! It ends when its client leaves, does not read what it has asked for, or sends control frames without end; when it is old, when
-//! the server drains, and at once when it is to be closed. Old and draining ones are told to leave (GOAWAY): what is in flight on them still ends.
+//! It ends when its client disconnects, does not read its answers, or sends too many control frames; when it is old;
+//! when the server drains; and immediately at the hard step. Old and draining connections get GOAWAY, and their calls
+//! in progress complete.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,10 +31,10 @@ use crate::config::GrpcConfig;
 
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_HEADER_BYTES: u32 = 16 << 10;
-/// How long an old connection may go on with what is in flight on it.
+/// How long calls in progress may continue on an old connection.
 const AGE_GRACE: Duration = Duration::from_secs(30);
 
-/// What answers the calls of a connection.
+/// Answers the calls of a connection.
 pub(super) trait Handler:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
     + Clone
@@ -55,13 +56,13 @@ impl<S> Handler for S where
 /// The two steps of the end of all connections.
 #[derive(Clone, Default)]
 pub(super) struct Ending {
-    /// Take nothing new on.
+    /// Accept no new calls.
     pub(super) drain: CancellationToken,
-    /// Close whatever is left.
+    /// Close the remaining connections.
     pub(super) close: CancellationToken,
 }
 
-/// How connections are served.
+/// The settings for all connections.
 #[derive(Clone)]
 pub(super) struct Connection<S> {
     http: http2::Builder<TokioExecutor>,
@@ -100,8 +101,8 @@ impl<S: Handler> Connection<S> {
     }
 
     pub(super) async fn serve(self, socket: TcpStream, peer: SocketAddr) {
-        // Small answers must not wait for the acknowledgement of earlier ones; where the socket is gone already, the
-        // connection finds out.
+        // Small answers must not wait for earlier acknowledgements. If the socket is already closed, the connection
+        // notices.
         let _ = socket.set_nodelay(true);
         let info = TcpConnectInfo {
             local_addr: socket.local_addr().ok(),
@@ -117,7 +118,7 @@ impl<S: Handler> Connection<S> {
         }
     }
 
-    /// Agrees on TLS, if the client does so in time.
+    /// The TLS handshake, with a time limit.
     async fn agree(
         &self,
         certificates: &Certificates,
@@ -152,7 +153,7 @@ impl<S: Handler> Connection<S> {
         let speaking = self.http.serve_connection(stream, answer);
         tokio::pin!(speaking);
         tokio::select! {
-            // A client that broke off, or the rules, is no trouble of ours.
+            // A disconnected client, or a limit, is not an error of the server.
             _ = speaking.as_mut() => return,
             () = unread.overdue(self.patience) => {
                 self.closings.closed(peer.ip(), Reason::Unread);
@@ -164,7 +165,7 @@ impl<S: Handler> Connection<S> {
         }
         speaking.as_mut().graceful_shutdown();
         let overdue = async {
-            // The end of a server has a grace of its own.
+            // While draining, the server's own time limit applies.
             if self.ending.drain.is_cancelled() {
                 std::future::pending::<()>().await;
             }
@@ -172,13 +173,13 @@ impl<S: Handler> Connection<S> {
         };
         tokio::select! {
             _ = speaking => {}
-            () = overdue => tracing::debug!("an old connection was closed with calls in flight"),
+            () = overdue => tracing::debug!("an old connection was closed with calls in progress"),
             () = self.ending.close.cancelled() => {}
         }
     }
 }
 
-/// Give or take a tenth.
+/// ± 10 %.
 fn about(age: Duration) -> Duration {
     age.mul_f64(0.9 + 0.2 * fastrand::f64())
 }

@@ -1,7 +1,7 @@
-//! Takes connections, as many as there is room for, and lets each be served by a task of its own.
+//! Accepts connections within the limits, and serves each in its own task.
 //!
-//! The loop is ours and not the transport's for what that one cannot do: an age that differs from connection to connection,
-//! certificates that change, a limit over all connections, and an end that no client can delay.
+//! tonic's accept loop lacks what we need: a different age per connection, new certificates at run time, a limit over
+//! all connections, and an end that no client can delay.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,10 +14,10 @@ use super::connection::{Connection, Ending, Handler};
 use super::places::Places;
 use crate::slots::Slot;
 
-/// Without file descriptors `accept` fails at once, again and again.
+/// Without free file descriptors, `accept` fails immediately each time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `ending.drain`, then returns when the last connection has ended.
+/// Serves until `ending.drain`; returns when the last connection has ended.
 pub(super) async fn serve<S: Handler>(
     listener: TcpListener,
     connection: Connection<S>,
@@ -41,7 +41,7 @@ pub(super) async fn serve<S: Handler>(
                 }
             },
         };
-        // Who finds no place learns it at once, and can try another replica.
+        // A client without a place notices immediately, and can try another replica.
         if let Some(place) = places.take(peer.ip()) {
             open.spawn(hold(place, connection.clone(), socket, peer));
         }
@@ -67,7 +67,7 @@ async fn failed(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// The panics of handlers are caught before they get here.
+/// Panics of handlers are caught before they get here.
 fn noted(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection broke");

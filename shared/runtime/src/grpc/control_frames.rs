@@ -1,8 +1,10 @@
-//! A limit for frames that belong to no call: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA, and unknown ones.
+//! Limits frames that belong to no call: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA and unknown
+//! ones.
 //!
-//! Each costs the server work and the client nothing, and the transport limits only some of them. A connection may send a few in
-//! any case, and more for each call that it begins and each piece of an answer that it gets: a client answers those with
-//! WINDOW_UPDATE, and measures the link with PING. So a busy client never reaches the limit, and an idle one needs no more.
+//! Each costs the server work and the client nothing, and the transport limits only some of them. A connection may
+//! always send a few, and more for each call that it starts and each part of an answer that it gets: clients answer
+//! these with WINDOW_UPDATE, and measure the link with PING. So a busy client never reaches the limit, and an idle one
+//! needs no more.
 
 use std::io::{Error, IoSlice, Result};
 use std::pin::Pin;
@@ -13,13 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::Frames;
 
-/// What a connection may send at once without any call.
+/// How many a connection may send at once without any call.
 const BURST: f64 = 200.0;
-/// How fast it may go on. Clients that ask most often whether the server is there do so once a second.
+/// The rate after that. Keepalive pings come at most once a second.
 const PER_SECOND: f64 = 20.0;
-/// For each piece of an answer: an update of two windows, a ping, and one to spare.
+/// For each part of an answer: two window updates, a ping, and one in reserve.
 const FOR_EACH_FRAME: f64 = 4.0;
-/// A client may be late with its updates by about this many frames.
+/// A client's updates may be late by about this many frames.
 const MOST_EARNED: f64 = 10_000.0;
 
 /// How many control frames a client may still send.
@@ -61,7 +63,7 @@ impl Allowance {
     }
 }
 
-/// A stream that fails where its client sends more control frames than it may.
+/// A stream that fails when its client sends too many control frames.
 pub(super) struct Counted<IO, F> {
     stream: IO,
     received: Frames,
@@ -198,11 +200,11 @@ mod tests {
         let now = Instant::now();
         let mut allowance = Allowance::new(now);
         for _ in 0..1000 {
-            // 200 calls come in and are answered before the client reads.
+            // 200 calls arrive and are answered before the client reads.
             for _ in 0..200 * 4 {
                 allowance.earn();
             }
-            // Two windows for each frame, and a ping.
+            // Two window updates per frame, and a ping.
             for _ in 0..200 * 3 {
                 assert!(allowance.spend(now));
             }

@@ -1,6 +1,6 @@
-//! The id that ties together what one request set in motion, in logs, events and answers.
+//! The id that connects everything that one request caused, in logs, events and answers.
 //!
-//! A caller may bring its own; where it is not fit to be logged and stored it is replaced, never refused.
+//! Callers may send their own. An id that cannot be logged and stored safely is replaced; the call is not refused.
 
 use http::{HeaderMap, HeaderValue};
 use tonic::Request;
@@ -15,13 +15,13 @@ const MAX_LENGTH: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorrelationId(pub String);
 
-/// The correlation id of `request`; a new one where it did not come through the server, as in tests.
+/// The correlation id of `request`; a new one if the request did not pass the server, as in tests.
 pub fn correlation_id<T>(request: &Request<T>) -> String {
     let known = request.extensions().get::<CorrelationId>();
     known.map_or_else(new_id, |id| id.0.clone())
 }
 
-/// The caller's id where it is 1 to 128 printable ASCII characters; otherwise the trace's, otherwise a new one.
+/// The caller's id if it has 1 to 128 printable ASCII characters; otherwise the trace id; otherwise a new id.
 pub(super) fn choose(headers: &HeaderMap, trace_id: Option<&str>) -> CorrelationId {
     let given = headers.get(CORRELATION_HEADER).and_then(acceptable);
     CorrelationId(match (given, trace_id) {
@@ -31,7 +31,7 @@ pub(super) fn choose(headers: &HeaderMap, trace_id: Option<&str>) -> Correlation
     })
 }
 
-/// As a header of the answer.
+/// The header of the answer.
 pub(super) fn header(id: &CorrelationId) -> Option<HeaderValue> {
     HeaderValue::from_str(&id.0).ok()
 }

@@ -1,4 +1,4 @@
-//! How long a call may take: what the client allows, but never more than the server's ceiling.
+//! The deadline of a call: the client's, at most the server's limit.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::Request;
 
-/// When the client gives up, as it has said in `grpc-timeout`. For a stream of answers: its server ends it then, while
-/// the layers watch over the beginning of an answer only.
+/// The client's deadline from `grpc-timeout`, for handlers with a stream of answers: they end it then. The layers limit
+/// only the time until the answer begins.
 pub fn client_deadline<T>(request: &Request<T>) -> Option<Instant> {
     let text = request.metadata().get("grpc-timeout")?.to_str().ok()?;
     Instant::now().checked_add(parse(text)?)
 }
 
-/// The shorter of `grpc-timeout` and `ceiling`. A header that is malformed sets no limit of its own, as in the transport.
+/// The shorter of `grpc-timeout` and `ceiling`. A malformed header sets no limit, as in the transport.
 pub(super) fn limit(headers: &HeaderMap, ceiling: Duration) -> Duration {
     let allowed = headers.get("grpc-timeout").and_then(|value| {
         let text = value.to_str().ok()?;

@@ -1,10 +1,10 @@
-//! The frames of one direction of an HTTP/2 connection, as its bytes pass by (RFC 9113 §4.1).
+//! Reads the frames in one direction of an HTTP/2 connection while its bytes pass (RFC 9113 §4.1).
 //!
-//! It reads only the heads of frames, and keeps at most one of them: whatever a client sends costs no memory here.
+//! It reads only frame headers, and stores at most one of them: no client can make it use memory.
 
-/// Of every frame, before its payload.
+/// The header of every frame.
 const HEAD_BYTES: usize = 9;
-/// What a client sends before its first frame, RFC 9113 §3.4.
+/// The client's preface before its first frame, RFC 9113 §3.4.
 pub(super) const PREFACE_BYTES: usize = 24;
 
 pub(super) const DATA: u8 = 0;
@@ -12,7 +12,7 @@ pub(super) const HEADERS: u8 = 1;
 pub(super) const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 
-/// The kind of a frame, and how it is told apart from others of its kind.
+/// The type and flags of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) kind: u8,
@@ -21,7 +21,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Whether the frame is part of a call: headers, or a piece of a message. An empty piece that ends nothing is none.
+    /// Whether the frame belongs to a call: headers, or a part of a message. An empty part without END_STREAM does not.
     pub(super) fn is_of_call(self) -> bool {
         match self.kind {
             HEADERS | CONTINUATION => true,
@@ -36,16 +36,16 @@ impl Frame {
     }
 }
 
-/// Where one direction of a connection stands.
+/// The position in one direction of a connection.
 pub(super) struct Frames {
-    /// Bytes that belong to no head: the preface, and then the rest of a payload.
+    /// Bytes that belong to no header: the preface, then the rest of a payload.
     skip: usize,
     head: [u8; HEAD_BYTES],
     read: usize,
 }
 
 impl Frames {
-    /// What a client sends.
+    /// The direction from the client.
     pub(super) fn of_client() -> Self {
         Self {
             skip: PREFACE_BYTES,
@@ -53,7 +53,7 @@ impl Frames {
         }
     }
 
-    /// What a server sends.
+    /// The direction from the server.
     pub(super) fn of_server() -> Self {
         Self {
             skip: 0,

@@ -1,6 +1,6 @@
-//! A client that connects and says nothing has ten seconds, and none while draining.
+//! A client that connects and sends nothing is disconnected after ten seconds, and immediately while draining.
 //!
-//! The transport would wait for it for ever: its own timers begin after the connection preface.
+//! The transport would wait forever: its own timers begin after the connection preface.
 
 use std::future::Future;
 use std::io::{ErrorKind, IoSlice, Result};
@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::frames::PREFACE_BYTES;
 
-/// How long a client may take to say that it speaks HTTP/2, and before that to agree on TLS.
+/// The time limit of the HTTP/2 preface, and before it of the TLS handshake.
 pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A stream that fails where its client does not greet.
+/// A stream that fails if its client sends no preface.
 pub(super) struct Greeted<IO> {
     stream: IO,
     greeting: Option<Greeting>,
 }
 
-/// What a client still has to say before it counts as one, and the end of our patience.
+/// The missing part of the preface, and the time limit.
 struct Greeting {
     missing: usize,
     expired: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -32,7 +32,7 @@ impl<IO> Greeted<IO> {
     pub(super) fn new(stream: IO, draining: &CancellationToken) -> Self {
         let draining = draining.clone().cancelled_owned();
         let expired = async move {
-            // Either way there is nothing to wait for any more.
+            // Either way, the wait is over.
             let _ = tokio::time::timeout(GREETING_TIMEOUT, draining).await;
         };
         Self {
@@ -44,7 +44,7 @@ impl<IO> Greeted<IO> {
         }
     }
 
-    /// Counts what came in, and gives up on a client that stays silent.
+    /// Counts received bytes, and gives up on a silent client.
     fn check(&mut self, received: usize, context: &mut Context<'_>) -> Result<()> {
         let Some(greeting) = &mut self.greeting else {
             return Ok(());

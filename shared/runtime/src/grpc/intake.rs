@@ -1,4 +1,4 @@
-//! Takes a request in: reads its message whole, and counts its bytes as they come.
+//! Receives a request: reads its whole message, and counts its bytes while they arrive.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -10,11 +10,11 @@ use super::marks::{Incomplete, NoFault};
 use super::message::{self, Refused};
 use crate::address::ClientAddress;
 
-/// What a request may be.
+/// The limits of a request.
 pub(super) struct Limit<'a> {
-    /// Where its bytes count.
+    /// Counts its bytes.
     pub(super) arrivals: &'a Arrivals,
-    /// The bytes of its message.
+    /// The limit of its message.
     pub(super) largest: usize,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Limit<'a> {
 pub(super) struct Taken {
     pub(super) parts: Parts,
     pub(super) message: Bytes,
-    /// The room of its bytes. `None` where there is no message.
+    /// The room of its bytes. `None` without a message.
     pub(super) arrival: Option<Arrival>,
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn take_in(
     limit: Limit<'_>,
 ) -> Result<Taken, Response<Body>> {
     let (parts, body) = request.into_parts();
-    // What is no gRPC is refused by the transport, for its headers.
+    // If it is not gRPC, the transport refuses it because of its headers.
     if !is_grpc(&parts.headers) {
         return Ok(Taken {
             parts,
@@ -60,7 +60,7 @@ pub(super) async fn take_in(
         }),
         Err(refused) => {
             let mut response = refused.into_status().into_http();
-            // The client's mistake, whatever the code.
+            // The client's mistake, with any code.
             response.extensions_mut().insert(NoFault);
             Err(response)
         }

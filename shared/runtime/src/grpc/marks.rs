@@ -1,4 +1,4 @@
-//! What the layers around a call say to one another, in the extensions of its request and of its response.
+//! Messages between the layers of a call, in the extensions of its request and response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ impl Admitted {
     }
 }
 
-/// In a response: how long it may last at most.
+/// In a response: the longest time it may last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Longest(pub(super) Duration);
 

@@ -1,7 +1,7 @@
-//! The one message of a call, read whole before anything is done for the call: from a prefix of five bytes to the end of the
-//! stream.
+//! Reads the one message of a call completely, before anything is done for the call: a prefix of five bytes, then the
+//! message until the end of the stream.
 //!
-//! What is wrong with it is the client's mistake, and answered with the code that gRPC has for it.
+//! An invalid message is the client's mistake, and gets the gRPC code for it.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -11,20 +11,20 @@ use tonic::body::Body;
 use super::arrivals::{Arrival, NoRoom};
 use crate::status;
 
-/// A flag, and the length of the message.
+/// A flag and the length of the message.
 const PREFIX: usize = 5;
-/// How many pieces a message may come in, whatever its size: the prefix, and the rest as it happens to be sent.
+/// How many parts any message may have: the prefix, and the rest in the parts of the sender.
 const PIECES: usize = 64;
-/// Each further piece brings so many bytes at least: small ones cost far more than their bytes.
+/// The minimum size of each further part: small parts cost far more than their bytes.
 const BYTES_OF_A_PIECE: usize = 256;
 
 /// Why there is no message.
 pub(super) enum Refused {
-    /// The client has ended the call, or its connection is gone.
+    /// The client has cancelled the call, or the connection is lost.
     Gone,
     /// There is no room for it.
     NoRoom,
-    /// It is not what gRPC has messages be.
+    /// It is not a valid gRPC message.
     Wrong(Status),
 }
 
@@ -44,7 +44,7 @@ impl Refused {
     }
 }
 
-/// Reads the message with its prefix: at most `largest` bytes. `has_encoding` is whether the headers name a compression.
+/// Reads the message with its prefix: at most `largest` bytes. `has_encoding`: whether the headers name a compression.
 pub(super) async fn read(
     mut body: Body,
     largest: usize,
@@ -70,7 +70,7 @@ pub(super) async fn read(
                 .map_err(Refused::Wrong)?;
         }
     }
-    // The transport takes a stream that its client has cancelled for one that has ended.
+    // To the transport, a cancelled stream looks like an ended one.
     if !http_body::Body::is_end_stream(&body) {
         return Err(Refused::Gone);
     }
@@ -80,7 +80,7 @@ pub(super) async fn read(
 
 #[derive(Default)]
 struct Message {
-    /// Mostly all of it.
+    /// Usually the whole message.
     first: Bytes,
     rest: BytesMut,
     pieces: usize,
@@ -107,7 +107,7 @@ impl Message {
         }
     }
 
-    /// What is wrong with it already.
+    /// Checks what has arrived so far.
     fn check(&self, largest: usize, has_encoding: bool) -> Result<(), Status> {
         let bytes = self.bytes();
         if self.pieces > PIECES + bytes.len() / BYTES_OF_A_PIECE {

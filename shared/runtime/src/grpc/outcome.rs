@@ -1,4 +1,4 @@
-//! How a call ended: one log line, one measurement and the span's status, whatever happened, also where the client went away.
+//! The outcome of a call: one log line, one measurement and the span's status, also if the client has disconnected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,22 +14,22 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::marks::Admitted;
 use super::why::{CalledBy, Why};
 
-/// In seconds, as OpenTelemetry's RPC conventions have them.
+/// In seconds, from OpenTelemetry's RPC conventions.
 const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The measurement that the conventions require of a server. Where nobody collects, it does nothing.
+/// The histogram that the conventions require of a server. Without a collector it does nothing.
 pub(super) fn durations() -> Histogram<f64> {
     global::meter("runtime")
         .f64_histogram("rpc.server.call.duration")
         .with_unit("s")
-        .with_description("How long calls took, until the last byte of the answer")
+        .with_description("Duration of calls, until the last byte of the answer")
         .with_boundaries(BOUNDARIES.to_vec())
         .build()
 }
 
-/// Counts the calls that have begun and are not answered to the end.
+/// Counts open calls.
 #[derive(Default)]
 pub(super) struct Open(Option<Arc<AtomicUsize>>);
 
@@ -48,7 +48,7 @@ impl Drop for Open {
     }
 }
 
-/// An open call. It is reported once: by [`Outcome::is`], or as cancelled when it is dropped before.
+/// An open call. It is reported once: by [`Outcome::is`], or as cancelled if it is dropped before.
 pub(super) struct Outcome {
     span: Span,
     method: String,
@@ -59,13 +59,13 @@ pub(super) struct Outcome {
     excused: bool,
     caller: CalledBy,
     why: Why,
-    /// What the call has of the server, given back when the last byte of the answer is gone.
+    /// The slot of the call, returned after the last byte of the answer.
     slot: Option<Admitted>,
     _open: Open,
 }
 
 impl Outcome {
-    /// `name` is what the method is called where names must not grow with what callers invent.
+    /// `name` is the method's name in metrics; callers cannot invent more of them.
     pub(super) fn open(
         span: Span,
         method: &str,
@@ -107,7 +107,7 @@ impl Outcome {
         self.is(code);
     }
 
-    /// The service is not at fault, even if the code that follows is a failure.
+    /// The service is not at fault, even if the next code is a failure.
     pub(super) fn excuse(&mut self) {
         self.excused = true;
     }
@@ -128,9 +128,9 @@ impl Outcome {
         self.measure(status, is_error);
         let _entered = self.span.enter();
         let method = self.method.as_str();
-        // To the microsecond: what stands behind it is noise.
+        // In microseconds: smaller parts are noise.
         let duration_ms = self.begun.elapsed().as_micros() as f64 / 1000.0;
-        // Probes come every few seconds for ever.
+        // Probes come every few seconds.
         let is_probe = method.starts_with("grpc.health.") || method.starts_with("grpc.reflection.");
         let Why { reason, field } = &self.why;
         let (reason, field) = (reason.as_deref(), field.as_deref());
@@ -174,7 +174,7 @@ impl Drop for Outcome {
     }
 }
 
-/// What a caller cannot have caused; the rest is between the caller and its request.
+/// Codes that a caller cannot have caused.
 fn is_server_fault(code: Code) -> bool {
     matches!(
         code,
@@ -186,7 +186,7 @@ fn is_server_fault(code: Code) -> bool {
     )
 }
 
-/// As gRPC's list of codes writes it.
+/// The name in gRPC's list of codes.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -217,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    /// The names of the attributes that are measured for a call with this code.
+    /// The names of the measured attributes of a call with this code.
     fn measured(code: Code, excused: bool) -> Vec<String> {
         let exporter = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exporter.clone()).build();

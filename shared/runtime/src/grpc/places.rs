@@ -1,4 +1,4 @@
-//! Room for connections: so many in all, and of them so many of one address, so that no one takes the room of everyone else.
+//! Limits connections, in total and per address, so that no client takes all of them.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::slots::{Full, Limits, Slot, Slots};
 pub(super) struct Places {
     slots: Slots,
     closings: Closings,
-    /// Whether the last one who came found no room.
+    /// Whether the last connection was refused.
     refusing: bool,
 }
 
@@ -27,8 +27,7 @@ impl Places {
         }
     }
 
-    /// One for a connection from `address`. The log says when there begins to be no room, and not of each connection that finds
-    /// none.
+    /// A place for a connection from `address`. Logs when connections begin to be refused, not each one.
     pub(super) fn take(&mut self, address: IpAddr) -> Option<Slot> {
         let taken = self.slots.take(ClientAddress::new(address), None);
         let refused = match &taken {

@@ -1,7 +1,7 @@
-//! How often each caller may call: a user wherever they call from, and an address where nobody is known.
+//! Limits the rate of calls: per user from any address, and per address without a login.
 //!
-//! Each has a bucket of its own, so that one who calls too often does nothing to the others. There is room for many
-//! thousands; beyond them addresses share one, so that whoever has many cannot make us remember all of them.
+//! Each has its own bucket, so callers do not affect each other. There are buckets for many thousands of callers;
+//! further addresses share one, so that a client with many addresses cannot use up the memory.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -16,12 +16,12 @@ use uuid::Uuid;
 use crate::address::ClientAddress;
 use crate::status;
 
-/// A health check gets its answer however full the server is and however often it asks: it decides on restarts.
+/// A health check always gets its answer, also from a full server: supervisors restart a process without one.
 pub(super) const EXEMPT: &str = "grpc.health.v1.Health/";
 
 /// A bucket takes about a hundred bytes.
 const MOST_CALLERS: usize = 50_000;
-/// Between two looks at which buckets are full again, and so not worth keeping.
+/// The interval at which full buckets are removed.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// Counts the calls of each caller.
@@ -40,22 +40,22 @@ struct Limit {
 enum Key {
     User(Uuid),
     Address(ClientAddress),
-    /// Addresses for which there is no room.
+    /// Addresses without their own bucket.
     Others,
 }
 
 impl Rates {
-    /// So many calls a second, and twice as many at once. `None`: no limit.
+    /// This many calls per second, with a burst of twice as many. `None`: no limit.
     pub(crate) fn new(per_second: Option<NonZeroU32>) -> Self {
         Self {
             limit: per_second.map(|per_second| Limit::new(per_second, MOST_CALLERS)),
         }
     }
 
-    /// Counts a call of `user`, or of whoever calls from `address`.
+    /// Counts a call of `user`, or without a user a call from `address`.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` where it is one too many, with the time after which the next one is not.
+    /// `RESOURCE_EXHAUSTED` above the limit, with the time after which the next call is admitted.
     pub(crate) fn count(
         &self,
         method: &str,
@@ -85,7 +85,7 @@ impl Limit {
     }
 
     fn count(&self, user: Option<Uuid>, address: ClientAddress) -> Result<(), Status> {
-        // Asked for users as well: they always have room, and it is what forgets those who are gone.
+        // Also for users, who always have a bucket: this call removes the full buckets.
         let has_room = self.has_room();
         let key = match (user, address) {
             (Some(user), _) => Key::User(user),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_who_calls_too_often_is_told_when_to_come_back_and_the_others_are_not_touched() {
+    fn a_caller_above_the_limit_learns_when_to_retry() {
         let rates = Rates::new(NonZeroU32::new(1));
         let (ada, bob) = (Some(Uuid::now_v7()), Some(Uuid::now_v7()));
         assert!(rates.count(GET, ada, address(1)).is_ok());
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_users_keep_a_bucket_of_their_own() {
+    fn the_number_of_buckets_is_bounded_but_not_for_users() {
         let limit = Limit::new(NonZeroU32::MIN, 10);
         for last in 0..=255 {
             let _ = limit.count(None, address(last));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn users_who_are_gone_are_forgotten_though_nobody_else_calls() {
+    fn idle_users_are_forgotten_without_other_calls() {
         // A bucket is full again after ten nanoseconds, so before the next call.
         let limit = Limit::new(NonZeroU32::new(100_000_000).unwrap(), 10);
         for _ in 0..1_000 {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_nobody_is_refused() {
+    fn without_a_limit_no_call_is_refused() {
         let rates = Rates::new(None);
         for _ in 0..10_000 {
             assert!(rates.count(GET, None, address(1)).is_ok());

@@ -1,7 +1,7 @@
-//! Reflection in both versions: grpcurl and buf ask for v1, grpcio's client only knows v1alpha.
+//! Reflection in both versions: grpcurl and buf use v1, grpcio's client only v1alpha.
 //!
-//! It answers as the reference implementation does: a question without an answer gets an error response, and the stream goes
-//! on; a file comes with the files that it imports, each once a stream.
+//! It answers like the reference implementation. A question without an answer gets an error response, and the stream
+//! continues. A file comes with its imports, each once per stream.
 
 mod files;
 
@@ -23,16 +23,16 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use files::Files;
 
-/// How the methods of both versions begin.
+/// The prefix of the methods of both versions.
 pub(super) const PREFIX: &str = "grpc.reflection.";
 /// A question is a name.
 const LARGEST_QUESTION: usize = 16 << 10;
-/// Always there, beside the services of the server.
+/// Always present, beside the services of the server.
 const HEALTH: &str = "grpc.health.v1.Health";
 const V1: &str = "grpc.reflection.v1.ServerReflection";
 const V1ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
-/// Adds both services. They list what is served here (`services`), though `descriptor_set` may describe more.
+/// Adds both services. They list only `services`, although `descriptor_set` may describe more.
 pub(super) fn add(
     routes: Routes,
     descriptor_set: &'static [u8],
@@ -78,7 +78,7 @@ impl server::ServerReflection for Reflection {
     }
 }
 
-/// The messages of both versions are the same on the wire.
+/// The messages of both versions are equal on the wire.
 #[tonic::async_trait]
 impl server_alpha::ServerReflection for Reflection {
     type ServerReflectionInfoStream = Answers<v1alpha::ServerReflectionResponse>;
@@ -115,7 +115,7 @@ impl Conversation {
         }
     }
 
-    /// An error ends the stream; what is not found is an answer.
+    /// An error ends the stream; `NOT_FOUND` is an answer.
     fn answer(
         &mut self,
         question: v1::ServerReflectionRequest,
@@ -164,7 +164,7 @@ impl Conversation {
         }
     }
 
-    /// The file first, also where it was sent before; then what it imports and the client does not have.
+    /// The file first, also if it was sent before; then its imports that the client does not have.
     fn with_imports(&mut self, file: FileDescriptor) -> MessageResponse {
         self.sent.insert(file.name().to_owned());
         let mut found = vec![file];

@@ -1,21 +1,21 @@
-//! Puts right what the transport answers with codes that gRPC keeps for other things, and without a reason.
+//! Corrects statuses of the transport that have another code than gRPC defines, and no reason.
 //!
-//! A message past its limit is `RESOURCE_EXHAUSTED` in gRPC's own list of codes, packed or not. One that cannot be unpacked or
-//! decoded is the caller's mistake, and `INTERNAL` would have somebody look for ours.
+//! A message above its limit is `RESOURCE_EXHAUSTED` in gRPC's list of codes, compressed or not. A message that cannot
+//! be decompressed or decoded is the caller's mistake; `INTERNAL` would make an operator look for ours.
 
 use http::HeaderMap;
 use tonic::{Code, Status};
 
 use crate::status;
 
-/// How the codec begins its sentence about a message past its limit: of requests, of responses, and of what is packed.
+/// The beginning of the codec's text for a message above its limit: request, response, compressed.
 const TOO_LARGE: [(Code, &str); 3] = [
     (Code::OutOfRange, "Error, decoded message length too large"),
     (Code::OutOfRange, "Error, encoded message length too large"),
     (Code::ResourceExhausted, "Error decompressing: size limit"),
 ];
 
-/// How it begins its sentence about a message that it cannot read, or that ends too early.
+/// For a message that it cannot read, or that ends too early.
 const UNREADABLE: [(Code, &str); 4] = [
     (Code::Internal, "failed to decode Protobuf message"),
     (Code::Internal, "Error decompressing:"),
@@ -26,27 +26,27 @@ const UNREADABLE: [(Code, &str); 4] = [
     (Code::Internal, "Unexpected EOF decoding stream"),
 ];
 
-/// … about one that is packed by no method.
+/// For a compressed message without a compression method.
 const PACKED: (Code, &str) = (
     Code::Internal,
     "protocol error: received message with compressed-flag",
 );
 
-/// … and by a method that it does not know.
+/// For an unknown compression method.
 const COMPRESSION: (Code, &str) = (Code::Unimplemented, "Content is compressed with");
 
-/// … and about a client that is gone, in the middle of a stream of its messages.
+/// For a client that has disconnected in the middle of a stream of its messages.
 const GONE: [&str; 2] = ["h2 protocol error:", "error reading a body from connection"];
 
 /// The status of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) code: Code,
-    /// Whether the transport refused what the client sent.
+    /// Whether the transport refused the client's message.
     pub(super) is_clients: bool,
 }
 
-/// Corrects the status in `headers` (or trailers) and returns it; `None` where they hold no status.
+/// Corrects the status in `headers` (or trailers) and returns it; `None` without a status.
 pub(super) fn status_in(headers: &mut HeaderMap) -> Option<Found> {
     let status = Status::from_header_map(headers)?;
     let Some(corrected) = corrected(&status) else {
@@ -58,7 +58,7 @@ pub(super) fn status_in(headers: &mut HeaderMap) -> Option<Found> {
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
         headers.remove(name);
     }
-    // It fails for metadata that is no header, and there is none.
+    // It fails only for invalid metadata, and there is none.
     let _ = corrected.add_header(headers);
     Some(Found {
         code: corrected.code(),

@@ -1,5 +1,5 @@
-//! The body of an answer, watched to its end: a call's real status stands in the trailers, and whose turn it is shows in who
-//! asks for more.
+//! Watches the body of an answer to its end: the real status of a call is in the trailers, and the polls show whether
+//! the client reads.
 
 use std::future::Future as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +33,7 @@ struct End {
 }
 
 impl Watched {
-    /// An answer that lasts for `longest` at most.
+    /// An answer that lasts at most `longest`.
     pub(super) fn wrap(
         body: Body,
         outcome: Outcome,
@@ -52,7 +52,7 @@ impl Watched {
         })
     }
 
-    /// The end of an answer that has lasted long enough. The client knew the limit, so it is no fault.
+    /// Ends an answer that has reached its time limit. The client knew the limit, so it is no fault.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, Status>> {
         let Some(end) = &mut self.end else {
             return Poll::Pending;
@@ -76,7 +76,7 @@ impl http_body::Body for Watched {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        // A stream of answers is the service's code, too, and may panic as its handlers may.
+        // A stream of answers is the service's code, and may panic like a handler.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             Pin::new(&mut this.body).poll_frame(context)
         }));
@@ -90,7 +90,7 @@ impl http_body::Body for Watched {
         {
             return Poll::Ready(Some(ended));
         }
-        // The transport asks for more only when the client has room for it.
+        // The transport polls only if the client has room for more.
         match polled {
             Poll::Pending => this.reply.waits_for_us(),
             Poll::Ready(_) => this.reply.waits_for_client(),

@@ -1,7 +1,7 @@
-//! What happens around every call, in this order: span and correlation id, the client's address, the deadline, everything that
-//! answers it with its panics caught, and the report of how it ended.
+//! The steps around every call, in this order: span and correlation id, client address, deadline, the inner layers with
+//! their panics caught, and the report of the outcome.
 //!
-//! The order matters: a refused or expired call is traced and logged as any other.
+//! The order matters: refused and expired calls are traced and logged like others.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -34,13 +34,13 @@ use crate::auth::{self, Rules};
 use crate::config::GrpcConfig;
 use crate::status;
 
-/// Between two looks at whether a drained server is quiet.
+/// The interval of checks whether a drained server has open calls.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Clone)]
 pub(super) struct RpcLayer {
     ceiling: Duration,
-    /// Where a proxy of ours puts the client's address.
+    /// The header to which our proxy appends the client's address.
     address_header: Option<String>,
     open: Arc<AtomicUsize>,
     durations: Histogram<f64>,
@@ -48,7 +48,7 @@ pub(super) struct RpcLayer {
 }
 
 impl RpcLayer {
-    /// Of a server that has the methods in `rules`.
+    /// For a server with the methods in `rules`.
     pub(super) fn new(config: &GrpcConfig, rules: Vec<Rules>) -> Self {
         Self {
             ceiling: config.deadline,
@@ -59,15 +59,15 @@ impl RpcLayer {
         }
     }
 
-    /// Waits until no call is open, but for those that go on for ever. It looks now and then rather than refusing new ones,
-    /// because a call that still comes in while the connections drain is to be answered.
+    /// Waits until no call is open, except endless ones. It polls and does not refuse new calls: calls that arrive
+    /// while the connections drain still get answers.
     pub(super) async fn quiet(&self) {
         while self.open.load(Ordering::Relaxed) > 0 {
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Counts a call as open. Clients watch health, and ask for methods, for as long as they like.
+    /// Counts a call as open. Watches of health and streams of reflection last as long as clients like.
     fn open(&self, method: &str) -> Open {
         if method.starts_with(EXEMPT) || method.starts_with(REFLECTION) {
             return Open::default();
@@ -134,10 +134,10 @@ where
         let mut outcome = Outcome::open(span.clone(), &method, name, durations, open);
         request.extensions_mut().insert(outcome.caller());
         let limit = deadline::limit(request.headers(), self.layer.ceiling);
-        // Begun here and not at the first poll: so it never expires after the transport's own timer, whose answer
-        // has the wrong code.
+        // Starts here, not at the first poll, so that it never expires after the transport's own timer: the answer of
+        // that one has the wrong code.
         let expiry = tokio::time::sleep(limit);
-        // The clone that was polled ready takes the call; what stays behind is asked again.
+        // The clone that was polled ready takes the call; the remaining one is polled again.
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
 
@@ -166,7 +166,7 @@ where
     }
 }
 
-/// Reports a status that stands in the headers now, and lets the body report one that comes in the trailers.
+/// Reports a status in the headers now; the body reports one in the trailers.
 fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -> Response<Body> {
     if response.extensions().get::<NoFault>().is_some() {
         outcome.excuse();
@@ -182,7 +182,7 @@ fn finish(mut response: Response<Body>, mut outcome: Outcome, unread: &Unread) -
             }
             outcome.is_in(found.code, response.headers());
         }
-        // What is no gRPC (a wrong content type) is refused with an HTTP status alone.
+        // Requests that are not gRPC (a wrong content type) get only an HTTP status.
         None if !response.status().is_success() => outcome.is(Code::InvalidArgument),
         None => {}
     }
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// What the layer makes of a handler that never answers, for a client with this `grpc-timeout`.
+    /// The layer's answer for a handler that never answers, to a client with this `grpc-timeout`.
     async fn unanswered(timeout: &str) -> Status {
         let config = GrpcConfig::on(SocketAddr::from(([127, 0, 0, 1], 0)));
         let handler = service_fn(|_: Request<Body>| {

@@ -1,10 +1,10 @@
-//! The methods that take a stream of messages, as the descriptors of a service say.
+//! The methods with client streaming, from the descriptors of a service.
 
 use std::collections::HashSet;
 
 use prost_reflect::{DescriptorError, DescriptorPool};
 
-/// Their full names, as `angarium.user.v1.UserService/Import`.
+/// Their full names, such as `angarium.user.v1.UserService/Import`.
 pub(super) fn methods(descriptor_set: &[u8]) -> Result<HashSet<String>, DescriptorError> {
     let pool = DescriptorPool::decode(descriptor_set)?;
     let services = pool.services();

@@ -1,7 +1,7 @@
-//! The certificates of a server, and their replacement while it runs.
+//! The certificates of a server, and their replacement at run time.
 //!
-//! Files that cannot be used fail the start, and are named. Later they leave what is in use as it is: whoever replaces two
-//! files is seen between them. A connection keeps the certificates that it began with.
+//! Unusable files fail the start, with their names. Later, the old certificates stay in use: between the replacement of
+//! two files, they do not match. A connection keeps the certificates that it started with.
 
 use std::fmt;
 use std::io;
@@ -17,39 +17,39 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsConfig;
 
-/// The protocol that clients have to agree to, RFC 7301.
+/// The protocol that clients must agree to, RFC 7301.
 const HTTP2: &[u8] = b"h2";
 
 /// Why the certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// Not there, or not ours to read.
+    /// The file is missing or not readable.
     #[error("cannot read {path}: {source}")]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Not what it should be.
+    /// The file has other content.
     #[error("{path} does not hold {expected}")]
     Content {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What should be in it.
+        /// The expected content.
         expected: &'static str,
     },
-    /// Each file is well formed, but they do not go together.
+    /// Each file is well formed, but they do not match.
     #[error("the certificate in {path} cannot be used with its key: {source}")]
     Unfit {
-        /// The certificate's file.
+        /// The file of the certificate.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         source: rustls::Error,
     },
 }
 
-/// What the server shows and asks for. Whoever accepts a connection takes what is current.
+/// The current certificates. Each new connection takes the current ones.
 pub(super) struct Certificates {
     config: TlsConfig,
     current: RwLock<Arc<ServerConfig>>,
@@ -72,7 +72,7 @@ impl Certificates {
         TlsAcceptor::from(Arc::clone(&current))
     }
 
-    /// Looks at the files for as long as it is polled, and takes what has changed. What cannot be used is told once.
+    /// Checks the files periodically while it is polled, and uses new ones. Logs unusable files once.
     pub(super) async fn keep_current(&self) {
         let mut seen = Ok(self.files.digest());
         loop {
@@ -90,12 +90,10 @@ impl Certificates {
                 Ok(current) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) =
                         Arc::new(current);
-                    tracing::info!(
-                        "the certificates have changed, and are used for new connections"
-                    );
+                    tracing::info!("the certificates have changed; new connections use them");
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the new certificates cannot be used; the ones before them stay");
+                    tracing::error!(%error, "the new certificates cannot be used; the previous ones stay in use");
                 }
             }
         }
@@ -108,7 +106,7 @@ impl fmt::Debug for Certificates {
     }
 }
 
-/// What is in the files.
+/// The contents of the files.
 struct Files {
     cert: Vec<u8>,
     key: Vec<u8>,

@@ -1,6 +1,7 @@
-//! One span per call, in the names of OpenTelemetry's RPC conventions, as a child of the caller's where it has one.
+//! One span per call, with the names of OpenTelemetry's RPC conventions, as a child of the caller's span if there is
+//! one.
 //!
-//! Its level is ERROR only so that a quiet log filter does not take the ids from the few lines that are left.
+//! Its level is ERROR only so that a strict log filter keeps the ids on the remaining lines.
 
 use http::HeaderMap;
 use opentelemetry::baggage::BaggageExt;
@@ -10,7 +11,8 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// What a path that is no method of ours is called: anything else would let callers invent spans and metrics without end.
+/// The name for paths that are not methods of this server: otherwise callers could create spans and metrics without
+/// end.
 pub(super) const OTHER: &str = "_OTHER";
 
 /// The fully qualified method of a path: `angarium.user.v1.UserService/GetUser`.
@@ -24,7 +26,7 @@ pub(super) fn method(path: &str) -> &str {
     if well_formed { method } else { OTHER }
 }
 
-/// The span of a call, with the caller's as its parent where `traceparent` is well formed, else of a new trace.
+/// The span of a call. Its parent is the caller's span if `traceparent` is well formed; otherwise it starts a trace.
 pub(super) fn span(method: &str, headers: &HeaderMap) -> Span {
     let span = tracing::error_span!(
         "rpc",
@@ -41,13 +43,13 @@ pub(super) fn span(method: &str, headers: &HeaderMap) -> Span {
         propagator.extract(&Headers(headers))
     });
     if caller.span().span_context().is_valid() || !caller.baggage().is_empty() {
-        // Fails only where telemetry is not set up: then there are no ids at all.
+        // Fails only without telemetry; then there are no ids.
         let _ = span.set_parent(caller);
     }
     span
 }
 
-/// The trace's id in hex; `None` where telemetry is not set up.
+/// The trace id in hex; `None` without telemetry.
 pub(super) fn trace_id(span: &Span) -> Option<String> {
     let context = span.context();
     let id = context.span().span_context().trace_id();

@@ -1,13 +1,13 @@
-//! The replies of one connection that wait for their client to read them.
+//! The replies on one connection that wait for their client to read them.
 //!
-//! A client can open calls and take no answer: each would keep its place among the calls in flight for as long as the
-//! connection lives. A stream that has nothing to tell is another thing: there it is our turn.
+//! A client could start calls and read no answer: each would keep its slot as long as the connection lives. A stream
+//! without anything to send is different: there the client waits for the server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Which replies wait, and since when. Clones share it.
+/// The waiting replies, each with the start of its wait. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Unread {
     waiting: Arc<Mutex<Waiting>>,
@@ -26,7 +26,7 @@ pub(super) struct Reply {
 }
 
 impl Unread {
-    /// A reply begins: the client is to read it.
+    /// Registers a reply for the client to read.
     pub(super) fn reply(&self) -> Reply {
         let mut waiting = self.lock();
         waiting.next += 1;
@@ -39,7 +39,7 @@ impl Unread {
         }
     }
 
-    /// Returns once a reply has waited for longer than `patience`.
+    /// Returns when a reply has waited for longer than `patience`.
     pub(super) async fn overdue(&self, patience: Duration) {
         loop {
             tokio::time::sleep(patience / 4).await;
@@ -61,7 +61,7 @@ impl Reply {
         self.unread.lock().since.insert(self.id, Instant::now());
     }
 
-    /// The client has read all there is.
+    /// The client has read everything.
     pub(super) fn waits_for_us(&self) {
         self.unread.lock().since.remove(&self.id);
     }

@@ -1,5 +1,5 @@
-//! The decisions at work together, on one aggregate of a model inbox: whatever comes, in whatever order and however often,
-//! whatever fails and whatever an operator does, no effect is doubled, out of order or missing in the end.
+//! Tests all decisions together on one aggregate of a model inbox: for any order and repetition of deliveries, any
+//! failures and any decisions of an operator, no effect is doubled, out of order or missing at the end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ enum State {
 
 struct Row {
     state: State,
-    /// It is looked at again once its time has come.
+    /// It is checked again when due.
     is_due: bool,
     replayed: bool,
     attempts: u32,
@@ -33,7 +33,7 @@ struct Row {
     is_unknown: bool,
 }
 
-/// How the handler ends.
+/// The result of the handler.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Works,
@@ -187,7 +187,7 @@ impl Inbox {
         next.is_due |= next.state == State::Discarded;
     }
 
-    /// A skipped event is replayed once its type is known.
+    /// A skipped event is replayed after its type is known.
     fn is_replayed(&mut self, version: i64) {
         let Some(row) = self.rows.get_mut(&version) else {
             return;
@@ -224,7 +224,7 @@ impl Inbox {
         lowest.is_some_and(|(lowest, _)| *lowest == version)
     }
 
-    /// One that is not known yet waits from its first look on.
+    /// An unknown one waits from its first check on.
     fn knows(&self, version: i64, here_for: Duration) -> Known {
         if !self.unknown.contains(&version) {
             return Known::Yes;
@@ -237,7 +237,7 @@ impl Inbox {
         Known::No { left }
     }
 
-    /// All arrive once more, nothing fails any more, and an operator replays what is dead.
+    /// All arrive once more, nothing fails any more, and an operator replays the dead ones.
     fn comes_to_rest(&mut self) {
         for _ in 0..=2 * VERSIONS {
             for version in 1..=VERSIONS {
@@ -273,7 +273,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn whatever_comes_each_effect_is_there_once_and_in_its_order(
+    fn each_effect_happens_once_and_in_order(
         steps in proptest::collection::vec(step(), 0..60),
         unknown in proptest::collection::vec(1..=VERSIONS, 0..3),
     ) {

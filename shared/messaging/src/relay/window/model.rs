@@ -1,5 +1,5 @@
-//! The window over a model of the table: whatever is confirmed or refused when, and whoever takes over in between, of each aggregate
-//! nothing goes before all that came earlier is published, and in the end everything is.
+//! The window over a model of the table: for any confirms, refusals and takeovers, no event of an aggregate is
+//! published before all earlier ones are, and at the end all are.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ enum State {
     Pending,
     /// The broker did not take it.
     Postponed,
-    /// As that, and it is due again.
+    /// The same, and it is due again.
     Again,
     Published,
 }
@@ -43,7 +43,7 @@ struct Relay {
 }
 
 impl Relay {
-    /// Rows of these aggregates in this order, from the one on that is late all of its aggregate.
+    /// Rows of these aggregates in this order; after a late one, all of its aggregate are late.
     fn new(size: usize, aggregates: &[(u8, bool)]) -> Self {
         let (mut versions, mut late) = (HashMap::new(), HashSet::new());
         let table = (1_i64..).zip(aggregates);
@@ -51,7 +51,7 @@ impl Relay {
             let version = versions.entry(*aggregate).or_insert(0);
             *version += 1;
             let row = row(sequence, *aggregate, *version);
-            // A later transaction of an aggregate waits for the one before.
+            // A later transaction of an aggregate waits for the previous one.
             if *is_late {
                 late.insert(*aggregate);
             }
@@ -79,7 +79,7 @@ impl Relay {
                     self.window.confirmed(sequence);
                     let state = &mut self.table.get_mut(&sequence).unwrap().1;
                     if *state == State::Again {
-                        // What was behind it is released.
+                        // Rows behind it are released.
                         self.window.look_from_the_beginning();
                     }
                     *state = State::Published;
@@ -106,7 +106,7 @@ impl Relay {
         }
     }
 
-    /// As the statement does it: what is due, but nothing behind what is not.
+    /// Like the statement: due rows, but none behind a waiting one.
     fn claim(&mut self) {
         if !self.window.wants_more() {
             return;
@@ -190,7 +190,7 @@ impl Relay {
             .all(|(_, state)| *state == State::Published)
     }
 
-    /// Everything is confirmed from now on.
+    /// From now on everything is confirmed.
     fn comes_to_rest(&mut self) {
         let mut rounds = self.table.len() + 1;
         for (_, state) in self.table.values_mut() {
@@ -200,7 +200,7 @@ impl Relay {
         }
         while !self.is_done() && rounds > 0 {
             rounds -= 1;
-            // The complete look comes.
+            // The complete query follows.
             self.now += Duration::from_secs(1);
             self.time_comes();
             self.claim();
@@ -228,7 +228,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn whatever_is_answered_when_each_aggregate_goes_in_its_order(
+    fn each_aggregate_is_in_order_for_answers_at_any_time(
         aggregates in proptest::collection::vec((0..AGGREGATES, proptest::bool::weighted(0.1)), 1..60),
         steps in proptest::collection::vec(step(), 0..60),
         size in 1_usize..8,

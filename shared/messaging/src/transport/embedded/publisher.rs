@@ -1,4 +1,4 @@
-//! Publishing into the queue file. Publications that are outstanding together share one transaction, so one disk flush.
+//! Publishes into the queue file. Concurrent publications share one transaction, and so one disk flush.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::queue_file::QueueFile;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 
-/// What waits to be written, in the order in which it was published.
+/// The publications that wait to be written, in order.
 #[derive(Default)]
 pub(super) struct Publications {
     waiting: Mutex<Vec<(Message, oneshot::Sender<Confirmation>)>>,
@@ -45,7 +45,7 @@ impl Publisher for EmbeddedPublisher {
 }
 
 impl Publications {
-    /// Waits for one publication. Whoever gets to write first writes for all that wait.
+    /// Waits for one publication. The first one that gets the turn writes all that wait.
     async fn write(
         &self,
         file: &QueueFile,
@@ -63,7 +63,7 @@ impl Publications {
             .await
             .map_err(|error| TransportError::new("writing to the queue file", error))?;
         for (confirm, routed) in confirms.into_iter().zip(routed) {
-            // A publisher that no longer waits will publish again; consumers drop the duplicate.
+            // A publisher that has stopped waiting will publish again; consumers drop the duplicate.
             let _ = confirm.send(if routed {
                 Confirmation::Routed
             } else {
@@ -72,7 +72,7 @@ impl Publications {
         }
         drop(writing);
         confirmed.await.map_err(|_| {
-            TransportError::new("writing to the queue file", "a write before it failed")
+            TransportError::new("writing to the queue file", "an earlier write failed")
         })
     }
 }

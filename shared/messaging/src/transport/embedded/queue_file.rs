@@ -1,9 +1,10 @@
-//! The SQLite file behind the embedded transport: the messages of each queue in their order.
+//! The SQLite file of the embedded transport: the messages of each queue in order.
 //!
-//! Which messages are with a receiver is known in memory only: when the process ends, all of them are in their queues again.
-//! How often each was delivered is written down, so that one that kills the process is not delivered for ever.
+//! Which messages a receiver has is known only in memory: after the process ends, all of them are in their queues
+//! again. The number of deliveries is stored, so that a message that kills the process is not delivered forever.
 //!
-//! On a full disk publishing and consuming fail and start over. Confirmed messages are kept, and both go on once there is room.
+//! On a full disk, publishing and consuming fail and retry. Confirmed messages are kept, and both continue after space
+//! is freed.
 
 mod declared;
 
@@ -26,14 +27,14 @@ use crate::stored;
 use crate::transport::{Binding, TransportError, dead_letter_queue};
 use store::sql;
 
-/// How long to wait for the lock: a child process that is just being started holds all files of its parent for a moment.
+/// How long to wait for the lock: a child process that is just starting holds its parent's files for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 pub(super) struct QueueFile {
     db: Database,
     state: Mutex<State>,
-    /// Held for as long as the file is open.
+    /// Held as long as the file is open.
     _lock: File,
 }
 
@@ -41,7 +42,7 @@ pub(super) struct QueueFile {
 struct State {
     bindings: BTreeMap<String, Vec<Binding>>,
     delivery_limits: HashMap<String, i64>,
-    /// The messages that are with a receiver.
+    /// The messages that a receiver has.
     taken: HashSet<i64>,
     arrivals: HashMap<String, watch::Sender<()>>,
 }
@@ -81,8 +82,8 @@ impl QueueFile {
         Ok(file)
     }
 
-    /// Puts each message into every queue that it is routed to, all in one transaction, and tells of each whether there was
-    /// any.
+    /// Puts each message into every queue that it is routed to, in one transaction, and returns for each whether there
+    /// was any.
     pub(super) async fn append(&self, messages: &[Message]) -> Result<Vec<bool>, DbErr> {
         let routes: Vec<Vec<String>> = messages.iter().map(|message| self.route(message)).collect();
         let transaction = Transaction::begin(&self.db).await?;
@@ -98,7 +99,7 @@ impl QueueFile {
         Ok(routes.iter().map(|queues| !queues.is_empty()).collect())
     }
 
-    /// At most `limit` messages from the head of `queue` that no receiver has. They are the caller's from here on.
+    /// At most `limit` messages from the head of `queue` that no receiver has. From here on the caller has them.
     pub(super) async fn take(&self, queue: &str, limit: usize) -> Result<Vec<Taken>, DbErr> {
         let taken = self.state().taken.clone();
         let rows = sql::query_all(
@@ -121,14 +122,14 @@ impl QueueFile {
                 message: stored::message(row),
             });
         }
-        // Two receivers may have read the same rows: whoever comes first has them.
+        // Two receivers may have read the same rows: the first one gets them.
         let mut state = self.state();
         messages.retain(|message| state.taken.insert(message.id));
         Ok(messages)
     }
 
-    /// Writes down that these messages are about to be delivered once more. Doing it again changes nothing: whoever was cancelled
-    /// while it was written does not know that it is.
+    /// Records one more delivery of these messages. A repetition changes nothing, because a cancelled caller does not
+    /// know whether it was recorded.
     pub(super) async fn count_delivery(&self, taken: &[Taken]) -> Result<(), DbErr> {
         let mut by_count: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for message in taken {
@@ -146,7 +147,7 @@ impl QueueFile {
         Ok(())
     }
 
-    /// Moves messages that are delivered too often to the dead-letter queue.
+    /// Moves messages that were delivered too often to the dead-letter queue.
     pub(super) async fn dead_letter(&self, queue: &str, ids: &[i64]) -> Result<(), DbErr> {
         let target = dead_letter_queue(queue);
         let moving = "UPDATE message SET queue = $2, deliveries = 0 WHERE id {in numbers $1}";
@@ -172,7 +173,7 @@ impl QueueFile {
         Ok(())
     }
 
-    /// What a receiver has taken is anybody's again.
+    /// Returns a receiver's messages to their queues.
     pub(super) fn give_back(&self, ids: impl IntoIterator<Item = i64>) {
         let mut state = self.state();
         for id in ids {
@@ -188,7 +189,7 @@ impl QueueFile {
             .unwrap_or(i64::MAX)
     }
 
-    /// Changes whenever there may be something new in `queue`.
+    /// Changes when there may be something new in `queue`.
     pub(super) fn arrivals(&self, queue: &str) -> watch::Receiver<()> {
         self.state()
             .arrivals
@@ -208,7 +209,7 @@ impl QueueFile {
     }
 }
 
-/// Locks the file for as long as it is open. `false`: another process has it, and keeps it.
+/// Locks the file as long as it is open. `false`: another process has it, and keeps it.
 async fn locked(file: &File) -> bool {
     let locking = async {
         while file.try_lock().is_err() {
@@ -219,7 +220,7 @@ async fn locked(file: &File) -> bool {
 }
 
 async fn connect(path: &Path) -> Result<Database, sqlx::Error> {
-    // FULL, because a confirm promises that a power cut does not take the message back.
+    // FULL, because a confirm must survive a power cut.
     // SQLite reads a relative path that begins with `file:` as a URL.
     let path = std::path::absolute(path)?;
     let options = SqliteConnectOptions::new()

@@ -1,4 +1,4 @@
-//! Receiving from the queue file: prefetch, acknowledgement, and giving back what was not acknowledged.
+//! Receives from the queue file: prefetch, acknowledgement, and return of unacknowledged messages.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -15,11 +15,11 @@ pub(super) struct EmbeddedReceiver {
     queue: String,
     prefetch: usize,
     arrivals: watch::Receiver<()>,
-    /// Taken, but their delivery is not yet counted.
+    /// Taken, but the delivery is not recorded yet.
     uncounted: Vec<Taken>,
-    /// Counted, and ready to be handed out.
+    /// Recorded, and ready to be delivered.
     ready: VecDeque<Taken>,
-    /// Handed out: message ids by delivery tag.
+    /// Delivered: message ids by delivery tag.
     unacknowledged: BTreeMap<u64, i64>,
     last_tag: u64,
 }
@@ -27,7 +27,7 @@ pub(super) struct EmbeddedReceiver {
 impl EmbeddedReceiver {
     pub(super) fn new(file: Arc<QueueFile>, queue: &str, prefetch: u16) -> Self {
         let mut arrivals = file.arrivals(queue);
-        // What lies in the queue already counts as an arrival.
+        // Messages in the queue already count as an arrival.
         arrivals.mark_changed();
         Self {
             file,
@@ -41,8 +41,8 @@ impl EmbeddedReceiver {
         }
     }
 
-    /// Fills `ready`, and tells whether it is worth looking again: what was taken may all have been delivered too often. Each
-    /// step leaves its result in `self` before the next wait, so that being cancelled loses nothing.
+    /// Fills `ready`, and returns whether to try again, because all taken messages may have been delivered too often.
+    /// Each step stores its result in `self` before the next await, so that a cancellation loses nothing.
     async fn fetch(&mut self) -> Result<bool, DbErr> {
         if self.uncounted.is_empty() {
             let room = self.prefetch.saturating_sub(self.unacknowledged.len());
@@ -85,7 +85,7 @@ impl Receiver for EmbeddedReceiver {
                 });
             }
             if self.unacknowledged.len() < self.prefetch {
-                // Before looking, so that what arrives while we look is seen by the next look.
+                // Before the query, so that messages that arrive meanwhile trigger the next one.
                 self.arrivals.mark_unchanged();
                 if self.fetch().await.map_err(fail)? {
                     continue;
@@ -101,7 +101,7 @@ impl Receiver for EmbeddedReceiver {
     async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError> {
         let (Ack::One(named) | Ack::UpTo(named)) = ack;
         if !self.unacknowledged.contains_key(&named) {
-            // As RabbitMQ has it: whoever counts wrong is told, before it settles what it does not mean.
+            // Like RabbitMQ: a wrong tag is an error, so that no other delivery is acknowledged by mistake.
             let cause = format!("delivery {named} is not outstanding");
             return Err(TransportError::new(
                 "acknowledging in the queue file",

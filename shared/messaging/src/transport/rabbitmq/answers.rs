@@ -1,10 +1,11 @@
-//! Which return belongs to which publication: what makes "not returned" something to rely on.
+//! Assigns each return to its publication, so that "not returned" is reliable.
 //!
-//! The broker returns an unroutable message before it acknowledges it, but lapin hands each return to whatever it settles
-//! next, which may be a neighbour. So an acknowledgement counts only once every return that came before it is known. lapin
-//! settles publications one after the other, on one thread, and wakes each before it settles the next: whatever was settled
-//! before an answer that we see has been reported by then, unless it is being handed over just now. So all confirms of a
-//! channel are looked at in one place, which waits for the hand-over, and then looks until nothing more is reported.
+//! The broker returns an unroutable message before it acknowledges it, but lapin attaches each return to the next
+//! publication that it settles, which may be another one. So an acknowledgement counts only after every earlier return
+//! is known. lapin settles publications one after another, on one thread, and wakes each before it settles the next:
+//! everything settled before an answer that we see has been reported by then, unless it is just being published. So all
+//! confirms of a channel are processed in one place, which waits for running publications, and then reads until nothing
+//! more is reported.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -47,8 +48,8 @@ impl Answers {
         }
     }
 
-    /// Hands a message over. `publishing` reaches lapin when it is first polled, so in here. One that is broken off may hold the
-    /// return of another, so after it no answer is certain.
+    /// Publishes a message. `publishing` reaches lapin at its first poll, so it is polled here. A cancelled publication
+    /// may have the return of another one, so after it no answer is certain.
     pub(super) async fn hand_over(
         &self,
         message: Name,
@@ -68,7 +69,7 @@ impl Answers {
                 outstanding.is_whole = true;
                 Ok(answer)
             }
-            // A channel that the broker has closed says only that it is: why is told to what is outstanding.
+            // A channel that the broker has closed only reports that; the outstanding publications get the cause.
             Err(error) => Err(outstanding.refusal().unwrap_or(error)),
         }
     }
@@ -87,7 +88,7 @@ async fn sort(outstanding: Arc<Mutex<Outstanding>>, mut reported: UnboundedRecei
         while let Ok(number) = reported.try_recv() {
             outstanding.look_at(number);
         }
-        // Never again, where something was settled that is not in here: its return may be another's.
+        // Never again after a foreign publication was settled: its return may be another's.
         if outstanding.is_whole {
             outstanding.verdicts.tell();
         }
@@ -98,9 +99,9 @@ struct Outstanding {
     confirms: HashMap<u64, PublisherConfirm>,
     verdicts: Verdicts,
     settled: UnboundedSender<u64>,
-    /// lapin has settled nothing that is not in here.
+    /// lapin has settled only publications in here.
     is_whole: bool,
-    /// Over what the broker has closed the channel, and what it says.
+    /// The message because of which the broker closed the channel, and its error.
     refused: Option<(String, lapin::Error)>,
 }
 
@@ -119,7 +120,7 @@ impl Outstanding {
         let (number, answer) = self.verdicts.begin(message);
         self.confirms.insert(number, confirm);
         if self.look_at(number) {
-            // It was settled before anybody could be woken by it.
+            // It was settled before its waker could be called.
             let _ = self.settled.send(number);
         }
         answer
@@ -127,7 +128,7 @@ impl Outstanding {
 
     /// Whether it is settled.
     fn look_at(&mut self, number: u64) -> bool {
-        // Reported once more after it was seen.
+        // A second report after it was processed.
         let Some(confirm) = self.confirms.get_mut(&number) else {
             return false;
         };
@@ -162,14 +163,14 @@ impl Outstanding {
         if !is_known {
             tracing::error!(
                 ?returned,
-                "the broker returned what nobody waits for; nothing that is outstanding counts as published"
+                "the broker returned an unknown message; no outstanding message counts as published"
             );
             self.is_whole = false;
         }
     }
 
-    /// The broker closes a channel over one message, and lapin tells all that are outstanding: whichever is looked at first
-    /// must name the one that stands in everybody's way.
+    /// The broker closes a channel because of one message, and lapin fails all outstanding ones: the first one that is
+    /// processed must name the cause.
     fn lose(&mut self, number: u64, error: lapin::Error) {
         if self.refused.is_none() {
             let refused = self.verdicts.meant_by(&error.to_string());
@@ -182,7 +183,7 @@ impl Outstanding {
         self.verdicts.lose(number, lost);
     }
 
-    /// Why the broker has closed the channel, where it has.
+    /// Why the broker closed the channel, if it did.
     fn refusal(&mut self) -> Option<TransportError> {
         let outstanding: Vec<u64> = self.confirms.keys().copied().collect();
         for number in outstanding {
@@ -193,7 +194,8 @@ impl Outstanding {
     }
 }
 
-/// Reports that a publication was settled, on lapin's thread and at once: the order of the reports is that of the settling.
+/// Reports that a publication was settled, on lapin's thread and immediately: the order of the reports is the order of
+/// settling.
 struct Report {
     number: u64,
     settled: UnboundedSender<u64>,

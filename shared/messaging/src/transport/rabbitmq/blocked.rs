@@ -1,8 +1,9 @@
-//! What the broker says of a connection: whether it takes messages at the moment, and in the end why it has closed it.
+//! The broker's state of a connection: whether it accepts messages, and finally why it closed the connection.
 //!
-//! It blocks publishing connections while it is short of memory or disk. It says so only after a first message, and lapin then writes nothing more, not even what was begun. Such a silence means
-//! nothing, so it ends no connection: one that is dropped meanwhile keeps its thread and its socket until the broker takes
-//! messages again, and the next one fares no better.
+//! It blocks publishing connections while memory or disk is low. It notifies a connection only after its first message,
+//! and lapin then writes nothing more, not even a started frame. So silence means nothing and must not end a
+//! connection: a dropped one keeps its thread and socket until the broker accepts messages again, and a new one would
+//! be blocked as well.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -15,10 +16,10 @@ use tokio::task::AbortHandle;
 
 use crate::transport::TransportError;
 
-/// Between the failure of a channel and the word of why its connection was lost, which another task takes in.
+/// The time between the failure of a channel and the reason of the lost connection, which another task receives.
 const EXPLANATION: Duration = Duration::from_millis(100);
 
-/// The broker's last word on a connection. Clones share it.
+/// The broker's last notification about a connection. Clones share it.
 #[derive(Clone)]
 pub(super) struct Blocked {
     reason: watch::Receiver<Option<String>>,
@@ -36,7 +37,7 @@ impl Blocked {
     pub(super) fn watch(connection: &lapin::Connection, name: &str) -> (Self, Watching) {
         let (say, reason) = watch::channel(None);
         let end = Arc::new(OnceLock::new());
-        let told = Arc::clone(&end);
+        let found = Arc::clone(&end);
         let name = name.to_owned();
         let status = connection.status().clone();
         let mut events = Box::pin(connection.events_listener());
@@ -47,18 +48,18 @@ impl Blocked {
                         tracing::warn!(
                             connection = name,
                             reason,
-                            "the broker takes no messages; they wait"
+                            "the broker accepts no messages for now; they wait"
                         );
                         say.send_replace(Some(reason));
                     }
                     Event::ConnectionUnblocked => {
-                        tracing::info!(connection = name, "the broker takes messages again");
+                        tracing::info!(connection = name, "the broker accepts messages again");
                         say.send_replace(None);
                     }
-                    // Whoever uses the connection finds out; whoever waits for it to be unblocked must hear of it here.
-                    // A refused declaration costs its channel only.
+                    // Users of the connection get the error themselves; a waiter for the unblocking gets it here. A
+                    // refused declaration only closes its channel.
                     Event::Error(error) if !status.connected() => {
-                        let _ = told.set(error);
+                        let _ = found.set(error);
                         return;
                     }
                     _ => (),
@@ -79,7 +80,7 @@ impl Blocked {
         self.loss("waiting for something to publish")
     }
 
-    /// Why `action` failed: a channel says no more than that it is closed, where its connection was.
+    /// The cause of a failed `action`: a channel only reports that it is closed, even if the connection was lost.
     pub(super) async fn explain(&self, action: &str, error: TransportError) -> TransportError {
         let is_closed = |error: &lapin::Error| {
             matches!(
@@ -101,7 +102,7 @@ impl Blocked {
         }
     }
 
-    /// Waits for what the broker has to do within `limit`, and while it takes no messages for as long as that lasts.
+    /// Waits for the broker within `limit`, not counting the time while it is blocked.
     pub(super) async fn outlast<T>(
         &self,
         limit: Duration,
@@ -121,7 +122,7 @@ impl Blocked {
         }
     }
 
-    /// Waits until the broker takes messages.
+    /// Waits until the broker accepts messages.
     pub(super) async fn end(&self) -> Result<(), TransportError> {
         let unblocked = self
             .reason
@@ -129,7 +130,7 @@ impl Blocked {
             .wait_for(Option::is_none)
             .await
             .map(drop);
-        unblocked.map_err(|_| self.loss("waiting for the broker to take messages"))
+        unblocked.map_err(|_| self.loss("waiting for the broker to accept messages"))
     }
 }
 

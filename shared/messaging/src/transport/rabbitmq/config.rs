@@ -1,4 +1,4 @@
-//! How to reach RabbitMQ.
+//! The connection settings of RabbitMQ.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use url::Url;
 
 use super::tls::RabbitMqTls;
 
-/// How to reach the broker.
+/// The connection settings of a RabbitMQ broker.
 #[derive(Clone)]
 pub struct RabbitMqConfig {
     /// `amqp://user:password@host:port/vhost`, or `amqps://`.
     pub url: Url,
     /// For `amqps://`.
     pub tls: RabbitMqTls,
-    /// Put before the name of every exchange and queue, so that several systems can share a vhost. Usually empty.
+    /// The prefix of every exchange and queue name, so that several systems can share a vhost. Usually empty.
     pub prefix: String,
-    /// The longest that any single exchange with the broker may take before the connection counts as lost.
+    /// The time limit of a single request to the broker; after it the connection counts as lost.
     pub time_out: Duration,
 }
 
 impl RabbitMqConfig {
-    /// The defaults: no certificates of our own, no prefix, 5 s.
+    /// Defaults: no own certificates, no prefix, 5 s.
     pub fn new(url: Url) -> Self {
         Self {
             url,
@@ -66,7 +66,7 @@ impl RabbitMqConfig {
         Ok(uri)
     }
 
-    /// The virtual host of the URL; `/` where it names none.
+    /// The virtual host of the URL; `/` if it has none.
     pub fn vhost(&self) -> String {
         self.uri().map_or_else(|_| "/".to_owned(), |uri| uri.vhost)
     }

@@ -1,4 +1,4 @@
-//! One connection with one channel, and the time-out around every wait on the broker.
+//! One connection with one channel, and a time-out for every wait for the broker.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::config::RabbitMqConfig;
 use super::socket;
 use crate::transport::TransportError;
 
-/// How long a broker has to confirm that a connection is closed. Short, because on a link that has gone silent it never does.
+/// How long a broker has to confirm a close. Short, because on a silent link it never does.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 const OPENING: &str = "opening a channel";
@@ -53,7 +53,7 @@ impl Connection {
         })
     }
 
-    /// As [`wait`](Self::wait), for the beginning of a consumer.
+    /// As [`wait`](Self::wait), for the start of a consumer.
     pub(super) async fn wait_for_consumer<T>(
         &self,
         action: &str,
@@ -66,7 +66,7 @@ impl Connection {
         Ok(begun)
     }
 
-    /// For what the broker may refuse: with a refusal it closes the channel.
+    /// For operations that the broker may refuse: a refusal closes the channel.
     pub(super) async fn open_channel(&self) -> Result<Channel, TransportError> {
         self.wait(OPENING, self.connection.create_channel()).await
     }
@@ -76,7 +76,7 @@ impl Connection {
         self.wait("closing a channel", closing).await
     }
 
-    /// Waits for an exchange with the broker, for as long as the configuration allows.
+    /// Waits for a request to the broker, within the configured limit.
     pub(super) async fn wait<T>(
         &self,
         action: &str,
@@ -85,7 +85,7 @@ impl Connection {
         within(self.config.time_out, action, future).await
     }
 
-    /// As [`wait`](Self::wait), for what the broker does only while it takes messages.
+    /// As [`wait`](Self::wait), for requests that the broker answers only while it is not blocked.
     pub(super) async fn wait_while_blocked<T>(
         &self,
         action: &str,
@@ -96,12 +96,12 @@ impl Connection {
         done.map_err(|error| TransportError::new(action, error))
     }
 
-    /// The name on this broker of an exchange or queue of ours.
+    /// The name on this broker of one of our exchanges or queues.
     pub(super) fn name(&self, name: &str) -> Result<ShortString, TransportError> {
         short(&format!("{}{name}", self.config.prefix))
     }
 
-    /// The name without what [`name`](Self::name) put before it.
+    /// The name without the prefix of [`name`](Self::name).
     pub(super) fn own_name(&self, name: &str) -> String {
         name.strip_prefix(&self.config.prefix)
             .unwrap_or(name)
@@ -109,7 +109,7 @@ impl Connection {
     }
 
     pub(super) async fn close(&self) {
-        // Polite only: a connection that is dropped is closed by the broker as well.
+        // Only polite: the broker also closes a dropped connection.
         let _ = self
             .wait(
                 "closing the connection",
@@ -119,8 +119,8 @@ impl Connection {
     }
 }
 
-/// Closes its connection when it is dropped while a consumer begins. lapin closes a connection by itself once nobody holds a part
-/// of it any more, but an answer that is still on its way holds one: the consumer would go on to receive, for nobody.
+/// Closes the connection if it is dropped while a consumer starts. lapin closes a connection after the last handle is
+/// dropped, but a pending answer holds one: the consumer would continue to receive without a user.
 struct Closing {
     connection: Arc<lapin::Connection>,
     consumer_begins: AtomicBool,
@@ -161,7 +161,7 @@ pub(super) fn uri(config: &RabbitMqConfig) -> Result<AMQPUri, TransportError> {
     config.uri().map_err(unreadable)
 }
 
-/// AMQP's short strings hold 255 bytes; lapin panics where a longer one is converted unasked.
+/// AMQP's short strings have at most 255 bytes; lapin panics when a longer one is converted implicitly.
 pub(super) fn short(text: &str) -> Result<ShortString, TransportError> {
     ShortString::try_new(text)
         .map_err(|error| TransportError::new(format!("using `{text}` as an AMQP name"), error))

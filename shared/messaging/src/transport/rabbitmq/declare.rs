@@ -1,8 +1,8 @@
-//! Makes a service's topology exist: durable topic exchanges, quorum queues with an explicit delivery limit, and a
+//! Declares a service's topology: durable topic exchanges, quorum queues with an explicit delivery limit, and a
 //! dead-letter queue for each.
 //!
-//! Arguments rather than policies, because a plain broker offers only the AMQP port. What is declared is the same on 3.10
-//! and 4.x. Where the service may not declare, an operator has done it, and what can be seen of that is verified instead.
+//! Arguments rather than policies, because a plain broker offers only the AMQP port. The declarations are the same on
+//! 3.10 and 4.x. If the service may not declare, an operator has done it, and the visible part is verified instead.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -17,16 +17,16 @@ use crate::transport::{
     dead_letter_queue, dead_letter_settings,
 };
 
-/// Idempotent. Done at each connect.
+/// Idempotent. Runs at each connect.
 ///
-/// What is there with other settings is used as it is, because a rolling upgrade changes settings and no start may end with that. An
-/// exchange of another type is refused: it would route events to no queue.
+/// Existing items with other settings are used unchanged, because a rolling upgrade changes settings and no start may
+/// fail because of that. An exchange of another type is refused: it would route events to no queue.
 pub(super) async fn declare(
     connection: &Connection,
     topology: &Topology,
     differences: &Logged,
 ) -> Result<(), TransportError> {
-    // On a channel of its own, because the broker closes it with a refusal.
+    // On a separate channel, because the broker closes it with a refusal.
     let mut declaring = Declaring {
         channel: connection.open_channel().await?,
         connection,
@@ -37,7 +37,7 @@ pub(super) async fn declare(
     };
     match Refusal::of(&error) {
         Some(Refusal::Forbidden) => {
-            tracing::debug!(%error, "the service may not declare; it looks at what is there");
+            tracing::debug!(%error, "the service may not declare; it verifies the existing topology");
             verify::verify(connection, topology).await
         }
         Some(Refusal::Different) => Err(TransportError::new(
@@ -64,7 +64,7 @@ impl Declaring<'_> {
         };
         self.make(&Needed::Direct(DEAD_LETTER_EXCHANGE), vec![])
             .await?;
-        // The dead-letter queue first: from its first delivery on, the queue has somewhere to put what it gives up on.
+        // The dead-letter queue first, so that it exists before the first dead letter.
         let dead_letters = dead_letter_queue(&queue.name);
         self.make(&Needed::Queue(&dead_letters), dead_letter_settings())
             .await?;
@@ -80,7 +80,7 @@ impl Declaring<'_> {
         Ok(())
     }
 
-    /// Makes one thing, or uses what is there.
+    /// Declares one item, or uses the existing one.
     async fn make(
         &mut self,
         needed: &Needed<'_>,
@@ -101,7 +101,7 @@ impl Declaring<'_> {
         }
         let asked = needed.asked();
         if let Some(missing) = verify::look(self.connection, &asked).await? {
-            // It was deleted in between, or is closed to this user: the next connect sees it again.
+            // It was deleted meanwhile, or this user has no access: the next connect checks again.
             return Err(TransportError::new(missing, error));
         }
         self.differences.warn(needed.name(), &said);

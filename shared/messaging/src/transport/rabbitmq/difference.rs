@@ -1,23 +1,23 @@
-//! What the broker has under a name of ours with other settings than we declare: read from its refusal (406), and logged once.
+//! An existing item with other settings than we declare: read from the broker's refusal (406), and logged once.
 //!
-//! RabbitMQ names the first argument that differs. A text of another form is shown as it is.
+//! RabbitMQ names the first argument that differs. A text of another form is shown unchanged.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// The broker's text, taken apart.
+/// The parsed text of the broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Difference<'a> {
     /// Such as `x-delivery-limit`.
     pub(super) argument: Option<&'a str>,
-    /// What the service declares.
+    /// The declared value.
     pub(super) declared: Option<&'a str>,
-    /// What the broker has.
+    /// The broker's value.
     pub(super) existing: Option<&'a str>,
 }
 
-/// `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received '7' but current is '20'`. It says `received none` and
-/// `the value '7' of type 'signedint'` as well.
+/// `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received '7' but current is '20'`. Other forms are
+/// `received none` and `the value '7' of type 'signedint'`.
 pub(super) fn read(text: &str) -> Difference<'_> {
     let Some((_, text)) = text.split_once("inequivalent arg '") else {
         return Difference::default();
@@ -35,7 +35,7 @@ pub(super) fn read(text: &str) -> Difference<'_> {
     }
 }
 
-/// What stands in the first quotes; without quotes, the word.
+/// The text in the first quotes; without quotes, the word.
 fn value(text: &str) -> &str {
     match text.split_once('\'') {
         Some((_, quoted)) => quoted.split('\'').next().unwrap_or(quoted),
@@ -43,7 +43,7 @@ fn value(text: &str) -> &str {
     }
 }
 
-/// The differences that were logged. A service connects often, and each time it meets them again.
+/// The logged differences. A service connects often, and finds them each time.
 #[derive(Default)]
 pub(super) struct Logged(Mutex<BTreeSet<String>>);
 

@@ -1,8 +1,8 @@
-//! Whether somebody answers at the broker's address at all.
+//! Checks whether the broker's address answers at all.
 //!
-//! lapin gives each attempt a thread and a socket, and leaves both behind where the attempt is given up before the broker has
-//! said a word: one that hangs would collect them. So after an attempt that was not answered the next one knocks first, in a
-//! way that leaves nothing.
+//! lapin uses a thread and a socket per attempt, and leaks both if the attempt is cancelled before the first byte from
+//! the broker: a hanging broker would accumulate them. So after an unanswered attempt, the next one first checks the
+//! address in a way that leaks nothing.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 
 use crate::transport::TransportError;
 
-/// With what an AMQP client begins. A listener for TLS answers it as well, if only to complain.
+/// The first bytes of an AMQP client. A TLS listener answers them as well, with an error.
 const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 
-/// Any answer will do, and so will a connection that is closed: somebody is there.
+/// Any answer counts, and so does a closed connection: the address has a listener.
 pub(super) async fn knock(server: &AMQPAuthority, limit: Duration) -> Result<(), TransportError> {
     const ACTION: &str = "knocking at RabbitMQ";
     let asked = async {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_speaks_or_hangs_up_is_there() {
+    async fn a_peer_that_speaks_or_hangs_up_is_reachable() {
         for answer in [&b"\x01"[..], b""] {
             let (listener, server) = listener().await;
             let answering = async {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_says_nothing_or_is_not_there_is_an_error() {
+    async fn a_silent_or_missing_peer_is_an_error() {
         // It accepts, in the kernel, and says nothing.
         let (listener, server) = listener().await;
         let error = knock(&server, LIMIT).await.unwrap_err().to_string();

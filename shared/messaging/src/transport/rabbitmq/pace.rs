@@ -1,17 +1,17 @@
-//! How often a service asks its broker for a connection, whatever its reason: a broker that is away, one that ends each
-//! connection just after it was made, a link that flaps.
+//! Limits how often a service opens connections to its broker, for any reason: an unreachable broker, one that closes
+//! each connection immediately, an unstable link.
 //!
-//! Relay and consumer wait by themselves between their attempts. This bounds them together, so that a broker that is coming
-//! back is not kept from it by those who wait for it.
+//! Relay and consumer wait between their own attempts. This limits them together, so that they do not overload a broker
+//! that is starting.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many at once: all of a service's connections, and all of them once more.
+/// The burst: all connections of a service, twice.
 const AT_ONCE: u32 = 6;
-/// Then one each time that this has passed. In any minute that makes no more than 30.
+/// Then one per this interval: at most 30 in any minute.
 const APART: Duration = Duration::from_millis(2500);
 
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Waits until a connection may be asked for.
+    /// Waits until a connection may be opened.
     pub(super) async fn wait(&self) {
         let turn = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,7 +32,7 @@ impl Pace {
     }
 }
 
-/// When whoever asks `now` may go, and what to remember for the next: when all that went would have gone one by one.
+/// When a request at `now` may proceed, and the new state: when the burst would be complete at one per interval.
 fn turn(remembered: Option<Instant>, now: Instant) -> (Instant, Instant) {
     let one_by_one = remembered.map_or(now, |remembered| remembered.max(now));
     let ahead = APART * (AT_ONCE - 1);
@@ -46,7 +46,7 @@ mod tests {
 
     use super::*;
 
-    /// When those who ask at these times may go, all in milliseconds.
+    /// When requests at these times may proceed, all in milliseconds.
     fn turns(asks: &[u64]) -> Vec<u64> {
         let zero = Instant::now() + Duration::from_secs(3600);
         let mut remembered = None;
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn who_asks_all_the_time_goes_at_intervals() {
         assert_eq!(turns(&[0; 8]), [0, 0, 0, 0, 0, 0, 2500, 5000]);
-        // After a pause it may be all at once again.
+        // After a pause, a burst is possible again.
         assert_eq!(turns(&[0, 0, 0, 0, 0, 0, 15_000, 15_000])[6..], [15_000; 2]);
     }
 
@@ -80,7 +80,7 @@ mod tests {
                 let minute = turns[index..].iter().filter(|turn| **turn < first + 60_000);
                 prop_assert!(minute.count() <= 30);
             }
-            // And nobody is kept for no reason: one at a time is never held up.
+            // No request waits without need: one at a time is never delayed.
             for (ask, turn) in asks.iter().zip(&turns) {
                 prop_assert!(turn >= ask);
             }

@@ -1,4 +1,4 @@
-//! Between our message and AMQP 0-9-1's properties.
+//! Converts between our message and the properties of AMQP 0-9-1.
 
 use std::collections::BTreeMap;
 
@@ -67,8 +67,8 @@ pub(super) fn from_amqp(connection: &Connection, delivery: Delivery) -> Message 
     }
 }
 
-/// Where a dead-lettered message was first published: dead-lettering replaces exchange and routing key, and notes the former
-/// ones in `x-death`, the latest first.
+/// The original exchange and routing key of a dead-lettered message: dead-lettering replaces them, and records the
+/// earlier ones in `x-death`, the latest first.
 fn origin(headers: Option<&FieldTable>) -> Option<(String, String)> {
     let AMQPValue::FieldArray(deaths) = headers?.inner().get("x-death")? else {
         return None;

@@ -14,8 +14,8 @@ use super::connection::{Connection, short};
 use super::properties::to_amqp;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 
-/// A quorum queue that elects a leader, or a disk that is slow, may keep a confirm for seconds. A connection that is gone is
-/// noticed by its heartbeat; this is for a broker that forgets.
+/// A quorum queue that elects a leader, or a slow disk, may delay a confirm for seconds. Heartbeats detect a lost
+/// connection; this is for a broker that never answers.
 const CONFIRM_TIME_OUT: Duration = Duration::from_secs(30);
 
 const ACTION: &str = "publishing";
@@ -27,7 +27,7 @@ pub(super) struct RabbitMqPublisher {
 
 impl RabbitMqPublisher {
     pub(super) async fn open(connection: Connection) -> Result<Self, TransportError> {
-        // Without this, lapin reports every publish as a success that the broker never heard of.
+        // Without this, lapin reports every publication as a success without the broker's answer.
         let selecting = connection
             .channel
             .confirm_select(ConfirmSelectOptions::default());
@@ -59,7 +59,7 @@ impl Publisher for RabbitMqPublisher {
         };
         let properties = match to_amqp(message) {
             Ok(properties) => properties,
-            // It never will fit into AMQP: that is this message's trouble, and not the connection's.
+            // It can never fit into AMQP: this concerns only this message, not the connection.
             Err(error) => return Ok(ready(Ok(Confirmation::Refused(error.to_string()))).boxed()),
         };
         let name = Name {

@@ -8,18 +8,18 @@ use crate::transport::{TopologyMismatch, TransportError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The user lacks the right (403).
+    /// The user lacks the permission (403).
     Forbidden,
-    /// There is no such thing (404).
+    /// It does not exist (404).
     Absent,
-    /// It is there with other settings (406).
+    /// It exists with other settings (406).
     Different,
     /// There is no such virtual host, or the user may not enter it (530).
     VirtualHost,
 }
 
 impl Refusal {
-    /// `None` for whatever else went wrong: a lost connection, a time-out.
+    /// `None` for other failures: a lost connection, a time-out.
     pub(super) fn of(error: &TransportError) -> Option<Self> {
         let ErrorKind::ProtocolError(said) = error.cause::<lapin::Error>()?.kind() else {
             return None;

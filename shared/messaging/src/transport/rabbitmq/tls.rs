@@ -1,4 +1,4 @@
-//! The certificates for `amqps://`, read at each connect: what has been replaced is used from the next one on.
+//! The certificates for `amqps://`, read at each connect, so that replaced files are used from the next one on.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 
 use crate::transport::TransportError;
 
-/// Whose certificate the broker has to show, and which one it is shown.
+/// The trusted authorities, and the client certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RabbitMqTls {
-    /// Authorities beside the public ones, PEM.
+    /// CA certificates in addition to the public ones, PEM.
     pub ca_file: Option<PathBuf>,
-    /// Certificate and private key, PEM, for a broker that asks for them.
+    /// Client certificate and private key, PEM, if the broker requires them.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 

@@ -1,4 +1,4 @@
-//! Removes bindings, for an operator's command. Nothing else does.
+//! Removes bindings, only for an operator's command.
 
 use lapin::types::FieldTable;
 
@@ -8,7 +8,7 @@ use crate::pruning::Bound;
 use crate::transport::TransportError;
 
 impl RabbitMq {
-    /// Removes these bindings. One that is not there is no error to the broker.
+    /// Removes these bindings. A missing one is no error for the broker.
     pub(crate) async fn unbind(&self, bound: &[Bound]) -> Result<(), TransportError> {
         let connection = self.connect("prune").await?;
         for Bound { queue, binding } in bound {

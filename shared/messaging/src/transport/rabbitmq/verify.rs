@@ -1,8 +1,8 @@
-//! Looks whether an operator has made what a service needs, on a broker where the service may not do it itself.
+//! Checks whether an operator has declared what a service needs, on a broker where the service may not declare.
 //!
-//! Only what the service publishes to or consumes is looked at: from 4.3 on nothing else may be seen, and before that
-//! looking needs no right at all. AMQP shows no bindings. Where one is missing, the publisher's events come back unroutable:
-//! they wait in its outbox, with that reason.
+//! Only what the service publishes to or consumes is checked: from 4.3 on nothing else is visible, and before that the
+//! check needs no permission. AMQP cannot show bindings. If one is missing, the publisher's events are returned as
+//! unroutable: they wait in its outbox, with that reason.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use crate::transport::{Topology, TopologyMismatch, TransportError, dead_letter_queue};
 
 /// # Errors
-/// A [`TopologyMismatch`] that names all that is missing; or that the broker cannot be asked.
+/// A [`TopologyMismatch`] with everything that is missing, or an unreachable broker.
 pub(super) async fn verify(
     connection: &Connection,
     topology: &Topology,
@@ -43,12 +43,12 @@ pub(super) enum Needed {
     Queue(String),
 }
 
-/// What is wrong with it, if anything.
+/// The problem, if any.
 pub(super) async fn look(
     connection: &Connection,
     needed: &Needed,
 ) -> Result<Option<String>, TransportError> {
-    // On a channel for each, because the broker closes it where the answer is no.
+    // Each on its own channel, because the broker closes it if the item is missing.
     let channel = connection.open_channel().await?;
     let (what, asked) = match needed {
         Needed::Exchange(name) => {

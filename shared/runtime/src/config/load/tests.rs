@@ -1,4 +1,4 @@
-//! Loads the configuration of an example service, with the variables that name files made up.
+//! Loads the configuration of an example service, with a fake environment for the variables that name files.
 
 use clap::Parser;
 
@@ -142,7 +142,7 @@ fn a_missing_database_is_a_problem_and_not_a_usage_error() {
 }
 
 #[test]
-fn a_secret_comes_from_the_file_that_its_variable_names_without_the_last_newline() {
+fn a_secret_from_a_file_has_no_final_newline() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("database-url");
     std::fs::write(&path, "postgres://app:p%20w@db/users\n").unwrap();
@@ -168,7 +168,7 @@ fn a_flag_wins_over_the_file() {
 }
 
 #[test]
-fn flags_may_stand_before_a_subcommand_or_after_it_and_files_count_there_too() {
+fn flags_and_files_work_before_and_after_a_subcommand() {
     let flag = "--database-url=sqlite://a.db";
     for args in [[flag, "migrate"], ["migrate", flag]] {
         let config = load_example(&args, &[]).unwrap();

@@ -1,7 +1,7 @@
-//! The files that reflection knows, by their names, by what they declare and by what they extend.
+//! The files of reflection, by name, by declared symbol and by extended message.
 //!
-//! Beside the service's own these are health, reflection and the details of errors. The service's own come first: where they
-//! hold google/rpc/error_details.proto, no second file declares the same.
+//! They are the service's own files, and those of health, reflection and error details. The service's own come first:
+//! if they contain google/rpc/error_details.proto, no second file declares the same.
 
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
@@ -11,13 +11,13 @@ pub(super) struct Files(DescriptorPool);
 
 impl Files {
     pub(super) fn read(descriptor_set: &[u8]) -> Result<Self, DescriptorError> {
-        // From bytes, as every other form drops the options that only the files themselves declare.
+        // From bytes: any other form loses the options that the files themselves declare.
         let mut pool = DescriptorPool::decode(descriptor_set)?;
         let others = [
             tonic_health::pb::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-            // Without them grpcurl shows the details of an error as base64.
+            // Without them, grpcurl shows error details as base64.
             tonic_types::pb::FILE_DESCRIPTOR_SET,
         ];
         for set in others {
@@ -35,7 +35,7 @@ impl Files {
         self.0.get_file_by_name(name)
     }
 
-    /// The file with the declaration of a message, enum, service or extension, or of a member of one, by its full name.
+    /// The file that declares a message, enum, service or extension, or a member of one, by its full name.
     pub(super) fn declaring(&self, symbol: &str) -> Option<FileDescriptor> {
         self.declaring_type(symbol)
             .or_else(|| self.declaring_member(symbol))
@@ -48,7 +48,7 @@ impl Files {
         Some(extension.parent_file())
     }
 
-    /// The numbers of all extensions of the message, in order; `None` for a message that is not known.
+    /// The numbers of all extensions of the message, in order; `None` for an unknown message.
     pub(super) fn extension_numbers(&self, message: &str) -> Option<Vec<i32>> {
         let message = self.0.get_message_by_name(message)?;
         let numbers = message.extensions().map(|extension| extension.number());
@@ -84,7 +84,7 @@ impl Files {
             let is_there = service.methods().any(|method| method.name() == name);
             return is_there.then(|| service.parent_file());
         }
-        // A value stands beside its enum, not below it: that is how protobuf names it.
+        // In protobuf, the name of an enum value is beside its enum, not below it.
         let mut enums = self.0.all_enums();
         let declares = enums.find(|one| one.values().any(|value| value.full_name() == symbol));
         Some(declares?.parent_file())

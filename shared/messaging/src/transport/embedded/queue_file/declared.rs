@@ -1,4 +1,4 @@
-//! The queues of the queue file and their bindings: declared, kept in the file, and asked where a message goes.
+//! The queues of the queue file and their bindings: declared, stored in the file, and used for routing.
 
 use event::Message;
 use sea_orm::{ConnectionTrait as _, DbErr};
@@ -45,8 +45,8 @@ impl QueueFile {
         Ok(())
     }
 
-    /// Makes `queue`, its dead-letter queue and its bindings exist. What was bound before stays bound, as on RabbitMQ: the release
-    /// before may come back.
+    /// Ensures that `queue`, its dead-letter queue and its bindings exist. Older bindings stay, as on RabbitMQ: the
+    /// previous release may come back.
     pub(in crate::transport::embedded) async fn declare(
         &self,
         queue: &Queue,

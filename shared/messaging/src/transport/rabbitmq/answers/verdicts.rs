@@ -1,9 +1,9 @@
-//! What is certain of the publications of one channel, whoever's return each was settled with. Pure.
+//! Decides which publications of one channel are certain, although returns may be attached to others. Pure.
 //!
-//! lapin settles each publication with the oldest return that it still holds. One that is settled without a return says that
-//! none was held: all that came before are known, and it counts. One that is settled with another's return proves nothing, as
-//! more may be held; it counts once a later one is settled without. Once nothing is awaited nothing is held either, because a
-//! returned message is always settled after its return.
+//! lapin settles each publication with the oldest return that it holds. If it settles one without a return, it held
+//! none: all earlier returns are known, and the publication is certain. A publication with another one's return proves
+//! nothing, because lapin may hold more; it becomes certain after a later one is settled without. If nothing is
+//! outstanding, lapin holds nothing, because a returned message is always settled after its return.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 
 use crate::transport::{Confirmation, TransportError};
 
-/// What comes of a publication. Where it is dropped, the connection was given up before that was certain.
+/// The answer of a publication. If it is dropped, the connection was dropped before the answer was certain.
 pub(in super::super) type Answer = oneshot::Receiver<Result<Confirmation, TransportError>>;
 
-/// All that a return says of its message. The identifier tells events apart; without one, all that would have gone the same
-/// way count as returned.
+/// Everything that a return says about its message. The identifier distinguishes events; without one, all messages with
+/// the same route count as returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Name {
     pub(in super::super) exchange: ShortString,
@@ -30,25 +30,25 @@ pub(super) struct Verdicts {
     awaited: HashMap<u64, Publication>,
     /// Settled since the last verdicts.
     fresh: Vec<Publication>,
-    /// Settled before, with the return of another.
+    /// Settled before, with another one's return.
     uncertain: Vec<Publication>,
-    /// Nothing more is settled, and what is held stays held.
+    /// Nothing more is settled, and held returns stay held.
     is_lost: bool,
 }
 
 struct Publication {
     number: u64,
     message: Name,
-    /// Where it is settled: whether the broker took it.
+    /// Once settled: whether the broker accepted it.
     is_taken: bool,
     is_returned: bool,
-    /// Whether it was settled with a return, whosever.
+    /// Whether it was settled with a return, of any publication.
     carried_return: bool,
     answer: oneshot::Sender<Result<Confirmation, TransportError>>,
 }
 
 impl Verdicts {
-    /// A publication, known by its number from here on.
+    /// Adds a publication, and returns its number.
     pub(super) fn begin(&mut self, message: Name) -> (u64, Answer) {
         let (answer, answered) = oneshot::channel();
         self.last += 1;
@@ -64,7 +64,7 @@ impl Verdicts {
         (self.last, answered)
     }
 
-    /// It is settled, with this return. Tells whether that is the return of one that is here.
+    /// Marks it as settled, with this return. Returns whether the return belongs to a publication in here.
     pub(super) fn settle(&mut self, number: u64, is_taken: bool, returned: Option<&Name>) -> bool {
         if let Some(mut publication) = self.awaited.remove(&number) {
             publication.is_taken = is_taken;
@@ -85,21 +85,21 @@ impl Verdicts {
         is_known
     }
 
-    /// It never is settled, and nothing after it.
+    /// It is never settled, nor is any later one.
     pub(super) fn lose(&mut self, number: u64, error: TransportError) {
         self.is_lost = true;
         if let Some(publication) = self.awaited.remove(&number) {
-            // Whoever has given the connection up does not listen.
+            // The receiver is gone if the connection was dropped.
             let _ = publication.answer.send(Err(error));
         }
     }
 
-    /// Gives the verdicts that are certain. All that was settled before anything that is here must be here as well.
+    /// Answers all certain publications. Everything settled before any publication in here must be in here as well.
     pub(super) fn tell(&mut self) {
         let fresh = std::mem::take(&mut self.fresh);
         let uncertain = std::mem::take(&mut self.uncertain);
         let nothing_is_held = self.awaited.is_empty() && !self.is_lost;
-        // It was settled after all of `uncertain`, or it would have been seen with them.
+        // It was settled after all of `uncertain`; otherwise it would have been seen with them.
         let none_was_held = fresh.iter().any(|publication| !publication.carried_return);
         let before = uncertain.into_iter().map(|it| (none_was_held, it));
         let now = fresh.into_iter().map(|it| (!it.carried_return, it));
@@ -113,7 +113,7 @@ impl Verdicts {
         }
     }
 
-    /// The oldest that is meant by what the broker says when it closes a channel, as something that was done.
+    /// The oldest publication that matches the broker's text when it closes a channel, as a description.
     pub(super) fn meant_by(&self, said: &str) -> Option<String> {
         let meant = self.awaited.values().filter(|publication| {
             let exchange = &publication.message.exchange;
@@ -135,7 +135,7 @@ impl Verdicts {
 impl Publication {
     fn tell(self) {
         let verdict = if !self.is_taken {
-            Confirmation::Refused("the broker did not take it (basic.nack)".to_owned())
+            Confirmation::Refused("the broker refused it (basic.nack)".to_owned())
         } else if self.is_returned {
             Confirmation::Unrouted
         } else {
@@ -161,8 +161,8 @@ mod tests {
         }
     }
 
-    /// A broker and a lapin: returns in the order of the publications, each before its own settling, and whatever is settled
-    /// next gets the oldest return.
+    /// A broker and a lapin: returns in the order of the publications, each before its own settling, and the next
+    /// settled publication gets the oldest return.
     #[derive(Default)]
     struct Channel {
         verdicts: Verdicts,
@@ -171,7 +171,7 @@ mod tests {
         returned: Vec<u64>,
         held: VecDeque<u64>,
         settled: Vec<u64>,
-        /// Settled and not looked at yet, with what return.
+        /// Settled and not processed yet, with which return.
         reported: Vec<(u64, Option<u64>)>,
     }
 
@@ -206,7 +206,7 @@ mod tests {
 
         fn look(&mut self, pick: prop::sample::Index) {
             let mut reported = std::mem::take(&mut self.reported);
-            // In whatever order it is looked at.
+            // In any order of processing.
             let middle = pick.index(reported.len() + 1);
             reported.rotate_left(middle);
             for (number, returned) in reported {
@@ -221,7 +221,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(5_000))]
 
         #[test]
-        fn each_is_told_its_own_route_whoever_gets_its_return(
+        fn each_event_gets_the_answer_of_its_own_route(
             steps in proptest::collection::vec((0_u8..6, any::<prop::sample::Index>()), 1..120),
         ) {
             let mut channel = Channel::default();
@@ -235,15 +235,15 @@ mod tests {
                 }
                 for (routed, answer) in &mut channel.published {
                     let expected = if *routed { Confirmation::Routed } else { Confirmation::Unrouted };
-                    if let Ok(told) = answer.try_recv() {
-                        prop_assert_eq!(told.unwrap(), expected);
+                    if let Ok(verdict) = answer.try_recv() {
+                        prop_assert_eq!(verdict.unwrap(), expected);
                     }
                 }
             }
         }
 
         #[test]
-        fn once_all_are_settled_all_are_told(routes in proptest::collection::vec(any::<bool>(), 1..30), pick: prop::sample::Index) {
+        fn once_all_are_settled_all_have_an_answer(routes in proptest::collection::vec(any::<bool>(), 1..30), pick: prop::sample::Index) {
             let mut channel = Channel::default();
             for routed in &routes {
                 channel.publish(*routed);

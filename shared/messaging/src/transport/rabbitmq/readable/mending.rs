@@ -1,8 +1,8 @@
-//! Makes the replacement for a frame that the AMQP library cannot parse. Pure.
+//! Builds the replacement for a frame that the AMQP library cannot parse. Pure.
 //!
-//! All readable properties of a message stay, and the header [`UNREADABLE`] shows the others. Such a message is not an event: it
-//! becomes a dead letter with its body and that header. In a delivery's exchange and routing key each byte that is not UTF-8
-//! becomes `?`, because they are not part of an event's identity.
+//! All readable properties of a message stay, and the header [`UNREADABLE`] shows the others. Such a message is not an
+//! event: it becomes a dead letter with its body and that header. In a delivery's exchange and routing key, each byte
+//! that is not UTF-8 becomes `?`, because they are not part of an event's identity.
 
 use amq_protocol::frame::parse_frame;
 use amq_protocol::types::parsing::parse_value;
@@ -12,7 +12,7 @@ pub(super) const FRAME_METHOD: u8 = 1;
 pub(super) const FRAME_HEADER: u8 = 2;
 pub(super) const FRAME_BODY: u8 = 3;
 pub(super) const FRAME_HEARTBEAT: u8 = 8;
-/// Type, channel and size before a frame's payload, and its end after it.
+/// Type, channel and size before a frame's payload, and its end marker.
 pub(super) const OVERHEAD: usize = PREFIX + 1;
 const PREFIX: usize = 7;
 const FRAME_END: u8 = 0xce;
@@ -21,9 +21,10 @@ const ALWAYS_TAKEN: usize = 4096;
 
 /// `basic.deliver`: class 60, method 60.
 const DELIVER: &[u8] = &[0, 60, 0, 60];
-/// Class, weight and body size stand before the properties.
+/// Class, weight and body size come before the properties.
 const BEFORE_PROPERTIES: usize = 12;
-/// The most that is shown of unreadable properties. With all other properties except the headers it fits into any frame.
+/// The most bytes of unreadable properties that are shown. With all other properties except the headers, they fit into
+/// any frame.
 const SHOWN: usize = 1500;
 
 #[derive(Clone, Copy)]
@@ -53,14 +54,14 @@ const PROPERTIES: [(&str, Property); 14] = [
     ("app_id", Text),
     ("cluster_id", Text),
 ];
-/// The position of the headers among them.
+/// The index of the headers in them.
 const HEADERS: usize = 2;
 
-/// The replacement for `frame`, which is complete. `None` if the frame can be parsed or cannot be repaired.
+/// The replacement for the complete `frame`. `None` if it can be parsed or cannot be repaired.
 pub(super) fn mended(frame: &[u8]) -> Option<Vec<u8>> {
     let payload = frame.get(PREFIX..frame.len().checked_sub(1)?)?;
     let is_header = *frame.first()? == FRAME_HEADER;
-    // All other methods hold only names that we chose. Confirms are frequent, so they are not checked.
+    // All other methods contain only names that we chose. Confirms are frequent, so they are not checked.
     if !is_header && !payload.starts_with(DELIVER) || parse_frame(frame).is_ok() {
         return None;
     }
@@ -129,7 +130,7 @@ impl<'a> Kept<'a> {
         kept
     }
 
-    /// The entries of a table that can be read, with their names.
+    /// The readable entries of a table, with their names.
     fn take_entries(&mut self, mut rest: &'a [u8]) {
         while !rest.is_empty() {
             let Some((entry, name, after)) = first_entry(rest) else {
@@ -158,7 +159,7 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// The first property of `bytes` with its length, and what follows.
+/// The first property of `bytes` with its length, and the rest.
 fn split(bytes: &[u8], property: Property) -> Option<(&[u8], &[u8])> {
     let length = match property {
         Text => 1 + usize::from(*bytes.first()?),
@@ -173,7 +174,7 @@ fn length(bytes: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(*bytes.first_chunk()?)).ok()
 }
 
-/// The first entry of a table, its name, and what follows.
+/// The first entry of a table, its name, and the rest.
 fn first_entry(table: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, value) = split(table, Text)?;
     let size = name.len().checked_add(value_size(value)?)?;
@@ -181,8 +182,8 @@ fn first_entry(table: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((entry, name.get(1..)?, after))
 }
 
-/// The length of the value at the beginning of `bytes`, with its type. A length in the value itself is used first, so that a table
-/// can be skipped even if it cannot be read.
+/// The length of the value at the start of `bytes`, with its type. A length in the value itself comes first, so that an
+/// unreadable table can be skipped.
 fn value_size(bytes: &[u8]) -> Option<usize> {
     match bytes.first()? {
         b'A' | b'F' | b'S' | b'x' => Some(5 + length(bytes.get(1..)?)?),
@@ -220,7 +221,7 @@ fn header(payload: &[u8], kept: &Kept<'_>) -> Option<Vec<u8>> {
     )
 }
 
-/// The same delivery with an exchange and a routing key that are text.
+/// The same delivery, with a readable exchange and routing key.
 fn delivery(payload: &[u8]) -> Option<Vec<u8>> {
     let after_method = payload.strip_prefix(DELIVER)?;
     let (_consumer, rest) = split(after_method, Text)?;

@@ -1,4 +1,4 @@
-//! For any split of the bytes into pieces, frames that can be parsed pass unchanged, and the others can be parsed afterwards.
+//! For any split of the bytes into chunks, parseable frames pass unchanged, and the others become parseable.
 
 use std::io;
 use std::iter::Cycle;
@@ -25,7 +25,7 @@ fn header(message_id: &[u8]) -> Vec<u8> {
     frame(FRAME_HEADER, &payload)
 }
 
-/// A stream that comes in pieces of these sizes, over and over.
+/// A stream that arrives in chunks of these sizes, repeatedly.
 struct Pieces<'a> {
     rest: &'a [u8],
     sizes: Cycle<std::slice::Iter<'a, usize>>,
@@ -46,7 +46,7 @@ impl AsyncRead for Pieces<'_> {
     }
 }
 
-/// The output if `bytes` come in pieces of these sizes.
+/// The output if `bytes` arrive in chunks of these sizes.
 fn read(bytes: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut stream = Readable::new(Pieces {
         rest: bytes,

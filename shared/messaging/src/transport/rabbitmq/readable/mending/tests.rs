@@ -1,4 +1,4 @@
-//! With any bytes in a message's properties, the frame can be parsed in the end and shows what was found.
+//! For any bytes in a message's properties, the resulting frame can be parsed and shows the original bytes.
 
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::basic::AMQPProperties;
@@ -122,7 +122,7 @@ fn an_exchange_or_routing_key_that_is_no_text_keeps_its_length() {
 #[test]
 fn what_cannot_be_read_is_the_same_when_the_message_comes_again() {
     let spoiled = entry(b"gr\xf6\xdfe", b"1");
-    // A quorum queue adds a delivery count, and dead-lettering adds its own headers.
+    // A quorum queue adds a delivery count, and dead-lettering adds headers.
     let count = [short(b"x-delivery-count"), b"l".to_vec(), vec![0; 8]].concat();
     let first = mended(&with(&spoiled, b"an id")).unwrap();
     let again = mended(&with(&[spoiled, count].concat(), b"an id")).unwrap();
