@@ -7,7 +7,7 @@ use contracts::order::v1::OrderPlaced;
 use event::{Envelope, TraceContext};
 use prost::{Message as _, Name as _};
 use sea_orm::sea_query::{Alias, Expr, Query, SimpleExpr};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -49,9 +49,7 @@ pub(super) async fn fill(mails: &DatabaseConnection, event: &Template, rows: u64
         for _ in 0..size {
             insert.values_panic(row(is_postgres(mails), event));
         }
-        let transaction = mails.begin().await?;
-        transaction.execute(&insert).await?;
-        transaction.commit().await?;
+        mails.execute(&insert).await?;
         left -= size;
     }
     let settle = if is_postgres(mails) {

@@ -96,7 +96,9 @@ async fn open(
 
 /// Whether the server refuses the user (class 28) or has no such database (3D000).
 fn is_refusal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error
+        .as_database_error()
+        .and_then(sea_orm::sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 

@@ -75,7 +75,9 @@ fn is_lasting(error: &sqlx::Error) -> bool {
     const READ_ONLY: &str = "8";
     const CANNOT_OPEN: &str = "14";
     const NO_DATABASE: &str = "26";
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error
+        .as_database_error()
+        .and_then(sea_orm::sqlx::error::DatabaseError::code);
     code.is_some_and(|code| [READ_ONLY, CANNOT_OPEN, NO_DATABASE].contains(&&*code))
 }
 

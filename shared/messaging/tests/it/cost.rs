@@ -19,7 +19,7 @@ const LOOKS: usize = 6;
 const OF_CHECKPOINT: usize = 24;
 
 /// By its beginning, because the log shows only that. An idle service commits nothing else.
-fn is_of_checkpoint(statement: &String) -> bool {
+fn is_of_checkpoint(statement: &str) -> bool {
     statement.contains("/* checkpoint */") || statement.contains("COMMIT")
 }
 
@@ -55,7 +55,8 @@ async fn an_idle_service_asks_its_database_one_thing_in_five_seconds() {
     let begun = Instant::now();
     tokio::time::sleep(WATCHED).await;
     let asked = statements.since(begun);
-    let (checkpoints, asked): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_of_checkpoint);
+    let (checkpoints, asked): (Vec<_>, Vec<_>) =
+        asked.into_iter().partition(|one| is_of_checkpoint(one));
     assert!((1..=LOOKS).contains(&asked.len()), "{asked:?}");
     // That of the event, and one each minute: it is taken, read, published, marked and followed.
     assert!(checkpoints.len() <= OF_CHECKPOINT, "{checkpoints:?}");

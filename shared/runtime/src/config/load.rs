@@ -44,7 +44,7 @@ impl ConfigError {
                 let _ = error.print();
             }
             Self::Invalid(_, LogFormat::Human) => {
-                report::end(LogFormat::Human, program, &self.to_string())
+                report::end(LogFormat::Human, program, &self.to_string());
             }
             Self::Invalid(found, LogFormat::Json) => {
                 let message = format!("{WRONG} {}", found.join("; "));

@@ -109,10 +109,7 @@ pub(super) fn tls(
         }
     };
     Ok(Some(Tls {
-        host: endpoint
-            .host_str()
-            .and_then(store::host_name)
-            .map(Into::into),
+        host: endpoint.host_str().and_then(store::host_name),
         authorities,
         identity,
     }))

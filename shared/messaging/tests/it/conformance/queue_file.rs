@@ -22,11 +22,11 @@ async fn a_queue_file_that_is_just_being_closed_opens() {
     let file = folder.path().join("queue.db");
     let lock = std::fs::File::create(file.with_extension("lock")).unwrap();
     lock.lock().unwrap();
-    let opening = tokio::spawn(async move { Embedded::open(&file).await.map(|_| ()) });
-    // It has looked once by now, and waits.
-    tokio::task::yield_now().await;
-    drop(lock);
-    opening.await.unwrap().unwrap();
+    let opening = Embedded::open(&file);
+    // Polled after the first attempt to lock.
+    let closing = async { drop(lock) };
+    let (opened, ()) = tokio::join!(opening, closing);
+    opened.unwrap();
 }
 
 #[tokio::test]
