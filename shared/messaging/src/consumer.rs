@@ -131,17 +131,20 @@ impl Consumer {
         };
         let reconciling = async {
             tokio::join!(
-                comparing.run(&self.store, &stop),
-                self.complete.run(&self.store, &stop),
-                self.announced
-                    .keep(&self.store, self.pipeline.consumer(), &stop),
+                Box::pin(comparing.run(&self.store, &stop)),
+                Box::pin(self.complete.run(&self.store, &stop)),
+                Box::pin(
+                    self.announced
+                        .keep(&self.store, self.pipeline.consumer(), &stop)
+                ),
             )
         };
+        // Boxed: side by side on one stack, the parts are larger than the stack of a thread.
         tokio::join!(
-            self.receive(&stop),
-            self.take_in_dead_letters(&stop),
-            retries.run(&stop),
-            retries.keep_bounds(&stop),
+            Box::pin(self.receive(&stop)),
+            Box::pin(self.take_in_dead_letters(&stop)),
+            Box::pin(retries.run(&stop)),
+            Box::pin(retries.keep_bounds(&stop)),
             store::end_soon(&stop, reconciling),
         );
     }

@@ -189,24 +189,25 @@ impl Engine {
         let quiet = CancellationToken::new();
         let receive = async {
             match self.consumer {
-                Some(consumer) => consumer.run(stop.clone()).await,
+                Some(consumer) => Box::pin(consumer.run(stop.clone())).await,
                 None => stop.cancelled().await,
             }
             committed.cancelled().await;
             quiet.cancel();
         };
+        // Boxed: side by side on one stack, the parts are larger than the stack of a thread.
         tokio::join!(
             receive,
-            self.relay.run(quiet.clone()),
-            end_soon(
+            Box::pin(self.relay.run(quiet.clone())),
+            Box::pin(end_soon(
                 &stop,
                 self.store.backlog().watch(&self.store, self.budget, &stop)
-            ),
-            end_soon(
+            )),
+            Box::pin(end_soon(
                 &stop,
                 retention::run(&self.store, &self.retention, self.queue.as_deref(), &stop)
-            ),
-            self.inventory.run(&self.store, &stop),
+            )),
+            Box::pin(self.inventory.run(&self.store, &stop)),
         );
     }
 }

@@ -69,7 +69,7 @@ impl Relay {
         };
         let publish = async {
             tokio::select! {
-                () = self.publish(&stop, &mut progress) => (),
+                () = Box::pin(self.publish(&stop, &mut progress)) => (),
                 () = overdue => tracing::info!("events are left in the outbox; the next relay publishes them"),
             }
         };
@@ -77,7 +77,7 @@ impl Relay {
         tokio::join!(
             wake::listen(&self.store, &self.others, &stop),
             store::end_soon(&stop, bounds),
-            publish
+            Box::pin(publish)
         );
         if self.standing.now() == At::Loss {
             return;
