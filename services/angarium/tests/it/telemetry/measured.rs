@@ -7,8 +7,9 @@ use testkit::Stack;
 use super::journey::{self, documented};
 
 /// Listed as well, but only where something goes wrong.
-pub(crate) const OF_FAILURES: [&str; 3] = [
+pub(crate) const OF_FAILURES: [&str; 4] = [
     "angarium.dead_letters.discarded",
+    "angarium.grpc.closed_connections",
     "angarium.relay.unroutable",
     "angarium.telemetry.lost",
 ];
