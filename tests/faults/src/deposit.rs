@@ -1,4 +1,4 @@
-//! The one event of the workload, and where it goes.
+//! The event of the workload, where it goes, and an event that only a newer release of the consumer knows.
 
 use event::Event;
 use messaging::Subscriptions;
@@ -49,6 +49,33 @@ impl Event for Deposited {
     }
 }
 
+/// Money was collected from an account: a type that the older release does not know.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Collected {
+    #[prost(string, tag = "1")]
+    pub(crate) account: String,
+    /// The name of the command.
+    #[prost(string, tag = "2")]
+    pub(crate) op: String,
+}
+
+impl prost::Name for Collected {
+    const NAME: &'static str = "Collected";
+    const PACKAGE: &'static str = "faults.workload.v1";
+}
+
+impl Event for Collected {
+    const EXCHANGE: &'static str = EXCHANGE;
+    const AGGREGATE: &'static str = "account";
+    const ROUTING_KEY: &'static str = "account.collected";
+    const MAY_BE_UNROUTED: bool = false;
+    const SIBLINGS: &'static [&'static str] = &["faults.workload.v1.Collected"];
+
+    fn aggregate_id(&self) -> &str {
+        &self.account
+    }
+}
+
 pub(crate) fn producer() -> Topology {
     Topology::publishing([EXCHANGE])
 }
@@ -64,5 +91,15 @@ pub(crate) fn subscriptions(each: bool) -> Subscriptions {
         subscriptions.on::<Deposited>(effects::record)
     } else {
         subscriptions.in_order::<Deposited>(effects::record)
+    }
+}
+
+/// The subscriptions of the newer release.
+pub(crate) fn newer_subscriptions(each: bool) -> Subscriptions {
+    let subscriptions = subscriptions(each);
+    if each {
+        subscriptions.on::<Collected>(effects::record_collected)
+    } else {
+        subscriptions.in_order::<Collected>(effects::record_collected)
     }
 }

@@ -339,7 +339,7 @@ async fn said(child: &mut Child) -> Result<(String, std::process::ExitStatus)> {
     Ok((said, child.wait().await?))
 }
 
-async fn entries(db: &impl ConnectionTrait, sql: &str) -> Result<Vec<Entry>> {
+pub(crate) async fn entries(db: &impl ConnectionTrait, sql: &str) -> Result<Vec<Entry>> {
     let rows = tables::rows(db, sql, []).await?;
     rows.iter().map(entry).collect()
 }

@@ -34,6 +34,7 @@ mod stopped_replica;
 mod summary;
 mod tables;
 mod text;
+mod two_releases;
 mod unparsable;
 mod watch;
 mod wire;
@@ -110,6 +111,8 @@ enum Name {
     Unrouted,
     /// Messages that no queue takes yet, among others that reach a queue
     Neighbours,
+    /// Two releases of a consumer on one queue; only one of them knows a new type of event
+    TwoReleases,
     /// The two services and their load, as one process that a run can kill
     #[command(hide = true)]
     Workload(Box<workload::Workload>),
@@ -174,6 +177,7 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Lossy,
         Name::Unrouted,
         Name::Neighbours,
+        Name::TwoReleases,
         Name::Broken(broken::Broken::default()),
     ] {
         let begun = Instant::now();
@@ -232,6 +236,7 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Lossy => losses::lossy(seed, quick, patience).await?,
         Name::Unrouted => losses::unrouted(seed, quick, patience).await?,
         Name::Neighbours => neighbours::run(Duration::from_secs(patience)).await?,
+        Name::TwoReleases => two_releases::run(quick, Duration::from_secs(patience)).await?,
         Name::FullDisk => return full_disk::run(seed, quick, patience).await,
         Name::Durability => return durable().await,
         Name::Broken(broken) => return broken::run(broken, seed, quick).await,
@@ -284,6 +289,7 @@ impl Name {
             Self::Lossy => "lossy",
             Self::Unrouted => "unrouted",
             Self::Neighbours => "neighbours",
+            Self::TwoReleases => "two-releases",
             Self::Workload(_) => "workload",
         }
     }

@@ -96,6 +96,9 @@ pub(crate) struct Workload {
     /// Declare the queue only after the first attempt to publish
     #[arg(long)]
     late_consumer: bool,
+    /// The release of the consumer, if two of them run at the same time
+    #[arg(long, value_enum)]
+    release: Option<Release>,
     /// Shut down as soon as all commands are committed, while events are being delivered
     #[arg(long)]
     stop_early: bool,
@@ -111,6 +114,14 @@ pub(crate) enum Role {
     Relay,
     /// A consumer, until killed
     Consumer,
+}
+
+/// A release of the consumer.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Release {
+    Old,
+    /// Knows one more type of event
+    New,
 }
 
 struct Services {
@@ -267,11 +278,18 @@ impl Services {
                 attempts: workload.attempts,
                 ..RetryPolicy::default()
             },
-            // No other release runs at the same time.
-            unknown_wait: Duration::ZERO,
+            unknown_wait: match workload.release {
+                Some(_) => ConsumerConfig::default().unknown_wait,
+                // No other release runs at the same time.
+                None => Duration::ZERO,
+            },
             ..ConsumerConfig::default()
         };
-        let (store, subscriptions) = (self.consumer.clone(), deposit::subscriptions(workload.each));
+        let subscriptions = match workload.release {
+            Some(Release::New) => deposit::newer_subscriptions(workload.each),
+            _ => deposit::subscriptions(workload.each),
+        };
+        let store = self.consumer.clone();
         let consumer = Consumer::new(store, transport, subscriptions, config);
         self.running.spawn(consumer.run(self.stop.clone()));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use messaging::{Delivered, HandlerError, Transaction};
 
 use super::stopped::Place;
-use crate::deposit::Deposited;
+use crate::deposit::{Collected, Deposited};
 use crate::tables;
 
 /// Per cent of the attempts that fail. Static, because a handler is a plain function.
@@ -34,17 +34,7 @@ pub(crate) async fn record(
     event: Deposited,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let version = delivered.envelope.aggregate_version;
-    tables::execute(
-        transaction,
-        "INSERT INTO effect (op, account, version) VALUES ($1, $2, $3)",
-        [
-            event.op.as_str().into(),
-            event.account.into(),
-            version.into(),
-        ],
-    )
-    .await?;
+    insert(transaction, &event.op, &event.account, delivered).await?;
     Place::Handler.pass();
     let repaired = REPAIRED.load(Ordering::Relaxed);
     if event.op.starts_with(ABORTS) && !repaired {
@@ -63,6 +53,30 @@ pub(crate) async fn record(
     if fails(&event.op, delivered.attempt) {
         return Err(HandlerError::retry("this attempt fails on purpose"));
     }
+    Ok(())
+}
+
+pub(crate) async fn record_collected(
+    transaction: &Transaction,
+    event: Collected,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    insert(transaction, &event.op, &event.account, delivered).await
+}
+
+async fn insert(
+    transaction: &Transaction,
+    op: &str,
+    account: &str,
+    delivered: &Delivered,
+) -> Result<(), HandlerError> {
+    let version = delivered.envelope.aggregate_version;
+    tables::execute(
+        transaction,
+        "INSERT INTO effect (op, account, version) VALUES ($1, $2, $3)",
+        [op.into(), account.into(), version.into()],
+    )
+    .await?;
     Ok(())
 }
 
