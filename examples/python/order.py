@@ -107,7 +107,7 @@ def watch(connection: Connection, session: Session, order_id: str) -> Iterator[O
             if refusal.reason == "TOKEN_EXPIRED":
                 session.refresh()
             elif refusal.reason == "EMAIL_NOT_VERIFIED":
-                # Only users with a verified address are told of changes. Others ask.
+                # Only users with a verified address may watch. Others poll.
                 order = get(connection, session, order_id)
                 if order.etag != seen:
                     seen = order.etag

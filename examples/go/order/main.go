@@ -114,7 +114,7 @@ func follow(ctx context.Context, connection *courier.Connection, session *courie
 		case refusal.Reason == "TOKEN_EXPIRED":
 			err = session.Refresh(ctx)
 		case refusal.Reason == "EMAIL_NOT_VERIFIED":
-			// Only users with a verified address are told of changes. Others ask.
+			// Only users with a verified address may watch. Others poll.
 			var order *orderv1.Order
 			if order, err = get(ctx, connection, session, orderID); err != nil {
 				return err

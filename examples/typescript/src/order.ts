@@ -82,7 +82,7 @@ async function* watch(
       if (refusal.reason === "TOKEN_EXPIRED") {
         await session.refresh();
       } else if (refusal.reason === "EMAIL_NOT_VERIFIED") {
-        // Only users with a verified address are told of changes. Others ask.
+        // Only users with a verified address may watch. Others poll.
         const order = await get(connection, session, orderId);
         if (order.etag !== seen) {
           seen = order.etag;

@@ -1,5 +1,5 @@
-//! Calls whose transactions meet others at the same data: those that have nothing to do with each other all succeed, and one that
-//! cannot is told to come back.
+//! Calls with transactions that conflict: unrelated calls all succeed, and a call that cannot succeed gets a status that clients
+//! retry.
 
 use futures::future::join_all;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};

@@ -60,7 +60,7 @@ impl Checkpoints {
                 Ok(Some(Duration::ZERO)) => Some(SOON),
                 Ok(known) => known,
                 Err(error) => {
-                    tracing::debug!(%error, "a checkpoint waits");
+                    tracing::warn!(%error, "a checkpoint was not published; retrying in 5 s");
                     Some(PAUSE)
                 }
             };

@@ -20,7 +20,7 @@ async fn start() -> (Running, Caller) {
     (server, caller)
 }
 
-/// The next call in the log ended like this, and nobody is asked to look for a fault.
+/// The next call in the log ended like this, and is no fault of the service.
 async fn is_logged(server: &mut Running, status: &str) {
     let line = server.line_with("call").await;
     assert_eq!(line["status"], status, "{line}");

@@ -21,7 +21,7 @@ const MANY: usize = 600;
 async fn start(configure: impl FnOnce(&mut GrpcConfig)) -> Server {
     let unlimited = |grpc: &mut GrpcConfig| {
         grpc.clients.calls_per_second = None;
-        // Whoever does not go on is not cut off before the test has looked.
+        // The server does not close an idle call before the test has looked.
         grpc.deadline = Duration::from_secs(600);
         configure(grpc);
     };

@@ -108,7 +108,7 @@ public final class PlaceAndWatch {
         if (refusal.reason().equals("TOKEN_EXPIRED")) {
           session.refresh();
         } else if (refusal.reason().equals("EMAIL_NOT_VERIFIED")) {
-          // Only users with a verified address are told of changes. Others ask.
+          // Only users with a verified address may watch. Others poll.
           Order order = get(orderId);
           if (!order.getEtag().equals(seen)) {
             seen = order.getEtag();
