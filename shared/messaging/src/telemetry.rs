@@ -4,6 +4,7 @@
 //! Attributes that only OpenTelemetry needs are set directly and are not fields of the `tracing` span, so that log
 //! lines do not repeat them. `docs/telemetry.md` lists all exports; a test compares.
 
+mod counting;
 mod incomplete;
 mod instruments;
 mod inventory;

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use testkit::eventually;
 
@@ -43,6 +44,24 @@ async fn sigterm_ends_a_start_that_waits_for_its_database() {
     })
     .await;
     assert_eq!(status.code(), Some(0));
+}
+
+/// A collection holds a lock that each new instrument needs, and a start makes many.
+#[tokio::test]
+async fn frequent_metrics_delay_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let mut command = command(folder.path());
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "10");
+    let process = Process::start(&mut command);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(process.interrupt().code(), Some(0));
 }
 
 #[tokio::test]
