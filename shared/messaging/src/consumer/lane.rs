@@ -69,9 +69,14 @@ impl Lane {
         let mut events = Vec::with_capacity(batch.len());
         for delivery in batch {
             // It needs no row in the inbox, no span and no place in a batch. What goes wrong with one goes wrong as with an event.
-            if self.follow(&delivery.message).await {
-                self.settle(&[delivery]);
-                continue;
+            match store::end_soon(stop, self.follow(&delivery.message)).await {
+                Some(true) => {
+                    self.settle(&[delivery]);
+                    continue;
+                }
+                Some(false) => (),
+                // The database does not answer. The deliveries return to the queue with the connection.
+                None => return,
             }
             observe::count_delivery(&self.pipeline, &delivery.message);
             events.push(delivery);
