@@ -62,9 +62,11 @@ async fn a_stop_waits_for_nothing_that_is_away(
     #[case] limit: Duration,
 ) {
     let mut took = Vec::new();
+    let servers = Servers::create().await;
     for _ in 0..ATTEMPTS {
-        let (with_all, without) = (stop(None).await, stop(Some(away)).await);
-        if without < with_all + limit {
+        let (with_all, without) = (servers.stop(None).await, servers.stop(Some(away)).await);
+        // Twice, because on a machine under load all that a stop does takes longer.
+        if without < with_all * 2 + limit {
             return;
         }
         took.push((with_all, without));
@@ -72,74 +74,98 @@ async fn a_stop_waits_for_nothing_that_is_away(
     panic!("{away:?}: with everything there, and without it, a stop takes {took:?}");
 }
 
-async fn stop(away: Option<(Part, Way, When)>) -> Duration {
-    let database = Database::create(StoreKind::Postgres).await;
-    let broker = Broker::create(BrokerKind::RabbitMq).await;
-    let collector = Collector::start();
-    let (url, prefix) = broker_settings(&broker);
-    let to_database = Proxy::before(database.url()).await;
-    let to_broker = Proxy::before(&url).await;
-    let to_collector = Proxy::before(&collector.endpoint()).await;
-    let is = |part| away.is_some_and(|(away, _, _)| away == part);
-    let leave = || match away {
-        None => (),
-        Some((part, way, _)) => {
-            let proxy = match part {
-                Part::Broker => &to_broker,
-                Part::Collector => &to_collector,
-                Part::Database => &to_database,
-            };
-            match way {
-                Way::Refuses => proxy.cut(),
-                Way::IsSilent => proxy.half_open(),
+/// One database for all attempts, because the migrations take most of a start.
+struct Servers {
+    database: Database,
+    broker: Broker,
+    collector: Collector,
+}
+
+impl Servers {
+    async fn create() -> Self {
+        Self {
+            database: Database::create(StoreKind::Postgres).await,
+            broker: Broker::create(BrokerKind::RabbitMq).await,
+            collector: Collector::start(),
+        }
+    }
+
+    /// Starts a process, and returns how long its stop takes.
+    async fn stop(&self, away: Option<(Part, Way, When)>) -> Duration {
+        let (url, prefix) = broker_settings(&self.broker);
+        let to_database = Proxy::before(self.database.url()).await;
+        let to_broker = Proxy::before(&url).await;
+        let to_collector = Proxy::before(&self.collector.endpoint()).await;
+        let is = |part| away.is_some_and(|(away, _, _)| away == part);
+        let leave = || match away {
+            None => (),
+            Some((part, way, _)) => {
+                let proxy = match part {
+                    Part::Broker => &to_broker,
+                    Part::Collector => &to_collector,
+                    Part::Database => &to_database,
+                };
+                match way {
+                    Way::Refuses => proxy.cut(),
+                    Way::IsSilent => proxy.half_open(),
+                }
+            }
+        };
+        let at = away.map(|(_, _, when)| when);
+        if at == Some(When::Always) {
+            leave();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(folder.path());
+        command
+            .args(["--database-url", to_database.url()])
+            .env("AMQP_URL", to_broker.url())
+            .env("AMQP_PREFIX", prefix)
+            .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "500")
+            .env("OTEL_METRIC_EXPORT_INTERVAL", "200")
+            .env("LOG_FILTER", "info");
+        if is(Part::Collector) {
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", to_collector.url());
+        }
+        let exported = self.collector.metrics().len();
+        let process = Process::start(&mut command);
+        let users = "angarium.user.v1.UserService";
+        let broker = "angarium.user.v1.UserService/broker";
+        if at != Some(When::Always) {
+            is_at_rest(&process, &self.database).await;
+            if is(Part::Collector) {
+                eventually("something is exported", async || {
+                    let measured = self.collector.metrics().len();
+                    if measured > exported {
+                        Ok(())
+                    } else {
+                        Err(measured)
+                    }
+                })
+                .await;
+            }
+            leave();
+        }
+        if at == Some(When::Noticed) {
+            match away {
+                Some((Part::Broker, ..)) => {
+                    becomes(&process, broker, ServingStatus::NotServing).await
+                }
+                Some((Part::Database, ..)) => {
+                    becomes(&process, users, ServingStatus::NotServing).await
+                }
+                _ => unreachable!("no case waits until a collector is missed"),
             }
         }
-    };
-    let at = away.map(|(_, _, when)| when);
-    if at == Some(When::Always) {
-        leave();
+        let begun = Instant::now();
+        assert_eq!(process.interrupt().code(), Some(0));
+        let took = begun.elapsed();
+        // The test's own clean-up needs the servers.
+        to_database.mend();
+        to_broker.mend();
+        took
     }
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = command(folder.path());
-    command
-        .args(["--database-url", to_database.url()])
-        .env("AMQP_URL", to_broker.url())
-        .env("AMQP_PREFIX", prefix)
-        .env("OTEL_BSP_SCHEDULE_DELAY", "100")
-        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "500")
-        .env("OTEL_METRIC_EXPORT_INTERVAL", "200")
-        .env("LOG_FILTER", "info");
-    if is(Part::Collector) {
-        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", to_collector.url());
-    }
-    let process = Process::start(&mut command);
-    let users = "angarium.user.v1.UserService";
-    let broker = "angarium.user.v1.UserService/broker";
-    if at != Some(When::Always) {
-        is_at_rest(&process, &database).await;
-        if is(Part::Collector) {
-            eventually("something is exported", async || {
-                let measured = collector.metrics().len();
-                if measured > 0 { Ok(()) } else { Err(measured) }
-            })
-            .await;
-        }
-        leave();
-    }
-    if at == Some(When::Noticed) {
-        match away {
-            Some((Part::Broker, ..)) => becomes(&process, broker, ServingStatus::NotServing).await,
-            Some((Part::Database, ..)) => becomes(&process, users, ServingStatus::NotServing).await,
-            _ => unreachable!("no case waits until a collector is missed"),
-        }
-    }
-    let begun = Instant::now();
-    assert_eq!(process.interrupt().code(), Some(0));
-    let took = begun.elapsed();
-    // The test's own clean-up needs the servers.
-    to_database.mend();
-    to_broker.mend();
-    took
 }
 
 /// All services are connected, and the event of the start is published and handled.
