@@ -12,7 +12,7 @@ use crate::events::{Changed, Renamed, id, message};
 use crate::world::{NEVER, World, consumer_config};
 
 const ACCOUNTS: usize = 20;
-const VERSIONS: i64 = 50;
+const VERSIONS: i64 = 10;
 
 /// The next release, which knows `Renamed`.
 fn newer(subscriptions: Subscriptions) -> Subscriptions {
