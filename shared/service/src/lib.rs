@@ -20,6 +20,7 @@ mod parts;
 pub mod settling;
 pub mod time;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use sea_orm_migration::MigrationTrait;
@@ -118,8 +119,14 @@ pub trait Service {
 /// The `main` function of the service `S`, with the commands `healthcheck` and `migrate`. For the exit codes see
 /// [`runtime::run`].
 pub fn main<S: Service>() -> ExitCode {
+    main_with::<S>(std::env::args_os().collect())
+}
+
+/// As [`main`], with these arguments, for a program of several services. The first is the program's name.
+pub fn main_with<S: Service>(args: Vec<OsString>) -> ExitCode {
     runtime::main_with_database::<Args<S>, _, _>(
         S::DEFINITION.name,
+        args,
         async |config| S::DEFINITION.migrate(&config.common.database).await,
         async |config, shutdown| {
             let building = Host::build::<S>(config);
