@@ -14,6 +14,7 @@ mod definition;
 mod erasure;
 mod error;
 mod host;
+mod ids;
 pub mod keys;
 mod ops;
 mod parts;
@@ -31,6 +32,7 @@ pub use config::{Common, Config};
 pub use definition::{Definition, Keys, Schema};
 pub use error::CommonError;
 pub use host::Host;
+pub use ids::{event_id, stored_id, unreadable};
 pub use ops::RULES as OPS_RULES;
 pub use parts::{Base, Parts};
 
