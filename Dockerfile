@@ -1,7 +1,7 @@
-# An image per program, from one compilation: `docker build --target order-service .`
+# One program for all services and for the operator: `docker build .`, and a gateway: `docker build --target gateway .`
 #
-# cargo's registry and target folder are caches of the builder, so a change compiles only our crates. Each final image contains
-# one program: no shell, no package manager, no root.
+# cargo's registry and target folder are caches of the builder, so a change compiles only our crates. The image contains one
+# program: no shell, no package manager, no root. `angarium order-service` is a service.
 
 FROM rust:1-slim-trixie AS build
 # The repository's compiler: the image's own if it is the same version, otherwise rustup downloads it.
@@ -30,50 +30,12 @@ RUN mkdir bench/src tests/faults/src tests/fuzzing/src tests/scenarios/src tests
 RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=angarium-target,target=/src/target,sharing=locked \
     find proto services shared third_party -type f -exec touch {} + \
-    && cargo build --release --locked \
-        --package user-service --package order-service --package notification-service --package angarium \
+    && cargo build --release --locked --package angarium \
     && mkdir /programs \
-    && cp target/release/user-service target/release/order-service target/release/notification-service \
-        target/release/angarium /programs/ \
-    && for program in /programs/*; do deploy/sbom.sh "${program##*/}" > "$program.spdx"; done \
+    && cp target/release/angarium /programs/ \
+    && deploy/sbom.sh angarium > /programs/angarium.spdx \
     # A volume that is mounted here begins as this folder's owner's.
     && mkdir -p /definitions
-
-FROM gcr.io/distroless/cc-debian13:nonroot AS runtime
-ARG REVISION=unknown
-COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/angarium/
-LABEL org.opencontainers.image.title="Angarium" \
-      org.opencontainers.image.description="Event-driven microservices: users, orders and notifications over gRPC" \
-      org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0"
-USER 65532:65532
-# Logs of containers are read by machines first.
-ENV LOG_FORMAT=json
-
-FROM runtime AS user-service
-COPY --from=build /programs/user-service /usr/local/bin/
-COPY --from=build /programs/user-service.spdx /usr/share/doc/angarium/
-ENV GRPC_LISTEN=0.0.0.0:50051
-EXPOSE 50051
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/user-service", "healthcheck"]
-ENTRYPOINT ["/usr/local/bin/user-service"]
-
-FROM runtime AS order-service
-COPY --from=build /programs/order-service /usr/local/bin/
-COPY --from=build /programs/order-service.spdx /usr/share/doc/angarium/
-ENV GRPC_LISTEN=0.0.0.0:50052
-EXPOSE 50052
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/order-service", "healthcheck"]
-ENTRYPOINT ["/usr/local/bin/order-service"]
-
-FROM runtime AS notification-service
-COPY --from=build /programs/notification-service /usr/local/bin/
-COPY --from=build /programs/notification-service.spdx /usr/share/doc/angarium/
-ENV GRPC_LISTEN=0.0.0.0:50053
-EXPOSE 50053
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/notification-service", "healthcheck"]
-ENTRYPOINT ["/usr/local/bin/notification-service"]
 
 # The gateway in front of the services: one address for any number of replicas.
 FROM debian:trixie-slim AS gateway
@@ -84,16 +46,25 @@ COPY --from=build /programs/angarium /usr/local/bin/
 COPY --from=build /programs/angarium.spdx /usr/share/doc/angarium/
 COPY deploy/gateway/ /etc/haproxy/
 USER 65532:65532
-EXPOSE 50051 50052 50053
 # Asks the services as a caller does: through the gateway.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["/usr/local/bin/angarium", "healthcheck"]
 # Lets calls finish; SIGTERM would cut them off.
 STOPSIGNAL SIGUSR1
 ENTRYPOINT ["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
 
-# The operator's commands. Last, so that `docker build .` builds this image.
-FROM runtime AS angarium
+# Last, so that `docker build .` builds this image.
+FROM gcr.io/distroless/cc-debian13:nonroot AS angarium
+ARG REVISION=unknown
 COPY --from=build /programs/angarium /usr/local/bin/
 COPY --from=build /programs/angarium.spdx /usr/share/doc/angarium/
+COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/angarium/
 COPY --from=build --chown=65532:65532 /definitions /definitions
+LABEL org.opencontainers.image.title="Angarium" \
+      org.opencontainers.image.description="Event-driven microservices over gRPC" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+USER 65532:65532
+# Logs of containers are read by machines first.
+ENV LOG_FORMAT=json
 ENTRYPOINT ["/usr/local/bin/angarium"]

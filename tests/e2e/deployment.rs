@@ -353,7 +353,7 @@ fn the_images_run_without_root_and_have_the_workspace_version() {
         .collect();
     assert_eq!(
         users, ["USER 65532:65532"; 2],
-        "of the services and of the gateway"
+        "of the program and of the gateway"
     );
     assert!(dockerfile.contains("--locked"));
     for line in dockerfile

@@ -118,10 +118,8 @@ async fn with_a_person_every_consumer_erases_what_it_holds_of_them(
             continue;
         };
         let is_bound = |event: &&EventInfo| {
-            queue
-                .bindings
-                .iter()
-                .any(|one| one.exchange == event.exchange)
+            let mut bindings = queue.bindings.iter();
+            bindings.any(|one| one.takes(event.exchange, event.routing_key))
         };
         let personal_events = EVENTS.iter().filter(|one| one.person_id_field.is_some());
         for event in personal_events.filter(is_bound) {

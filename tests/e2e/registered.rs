@@ -1,5 +1,5 @@
-//! A registered service is in the images, the containers, the gateway, the databases, the secrets and the documents. A
-//! failure names the file that lacks it.
+//! A registered service is in the containers, the gateway, the databases, the secrets and the documents. A failure names
+//! the file that lacks it. The image needs no list: its program has all registered services.
 
 use angarium::registry::{Registered, SERVICES};
 use service::Definition;
@@ -16,38 +16,24 @@ fn assert_named(file: &str, line: &str, definition: &Definition) {
 }
 
 #[test]
-fn every_registered_service_has_an_image() {
-    for Registered { definition, .. } in SERVICES {
-        let Definition {
-            name, default_port, ..
-        } = definition;
-        for line in [
-            format!("--package {name}"),
-            format!("target/release/{name} "),
-            format!("FROM runtime AS {name}\n"),
-            format!("ENV GRPC_LISTEN=0.0.0.0:{default_port}\nEXPOSE {default_port}\n"),
-            format!("CMD [\"/usr/local/bin/{name}\", \"healthcheck\"]"),
-            format!("ENTRYPOINT [\"/usr/local/bin/{name}\"]"),
-        ] {
-            assert_named("Dockerfile", &line, definition);
-        }
-    }
-}
-
-#[test]
 fn every_registered_service_has_a_container_database_and_broker() {
     let containers = containers();
     // The script creates a database for each such secret.
     assert!(read("deploy/postgres/databases.sh").contains("/postgres-*-service; do"));
     for Registered { definition, .. } in SERVICES {
-        let name = definition.name;
+        let Definition {
+            name, default_port, ..
+        } = *definition;
         let lacks = || panic!("docker-compose.yml lacks {name}");
         let container = containers.get(name).unwrap_or_else(lacks);
-        assert_eq!(container["build"]["target"], name);
-        let program = format!("/usr/local/bin/{name}");
+        assert_eq!(container["build"]["target"], "angarium");
+        let program = "/usr/local/bin/angarium";
+        assert_eq!(strings(&container["entrypoint"]), [program, name]);
         let check = strings(&container["healthcheck"]["test"]);
-        assert_eq!(check, ["CMD", program.as_str(), "healthcheck"]);
+        assert_eq!(check, ["CMD", program, name, "healthcheck"]);
         let environment = environment(container);
+        let listens = format!("0.0.0.0:{default_port}");
+        assert_eq!(environment["GRPC_LISTEN"], listens, "{name}");
         for (variable, secret) in [
             ("DATABASE_URL_FILE", "database-url"),
             ("AMQP_URL_FILE", "amqp-url"),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use angarium::registry::{OwnConfig, Registered, SERVICES};
 use angarium::system::Addresses;
 use angarium::{Command, Config, System};
-use bytes::Bytes;
 use contracts::Event;
 use contracts::money::Money;
 use contracts::notification::v1::notification_service_client::NotificationServiceClient;
@@ -16,7 +15,7 @@ use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{Order, OrderLine, PlaceOrderRequest};
 use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
-use event::{Envelope, Message, TraceContext};
+use event::{Envelope, Message};
 use messaging::transport::{self, Confirmation};
 use messaging::{ConsumerConfig, EngineConfig, Participant, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
@@ -283,19 +282,9 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 pub(crate) fn message<E: Event>(id: Uuid, event: &E) -> Message {
     let envelope = Envelope {
         id,
-        event_type: E::full_name(),
-        source: "a-test".to_owned(),
-        time_ms: 1_700_000_000_000,
-        aggregate_id: event.aggregate_id().to_owned(),
-        aggregate_version: Some(1),
-        correlation_id: "a-test".to_owned(),
-        trace: TraceContext::default(),
+        ..testkit::envelope::<E>(event.aggregate_id(), 1)
     };
-    envelope.to_message(
-        E::EXCHANGE,
-        E::ROUTING_KEY,
-        Bytes::from(event.encode_to_vec()),
-    )
+    testkit::message_in(&envelope, event)
 }
 
 pub(crate) fn line() -> OrderLine {

@@ -16,10 +16,10 @@ const RELEASED: &str = "shared/contracts/released/descriptors.binpb";
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Contracts {
-    /// Fail if the proto files break a released contract, a released event is read differently, or a document is
+    /// Fail if the proto files break a released contract, a released event is read differently, or a generated file is
     /// outdated
     Check,
-    /// Write the event catalogue and the AsyncAPI document
+    /// Write the event catalogue, the AsyncAPI document and the service config for clients
     Docs,
     /// Release today's contracts: later ones must be compatible with them
     Release,

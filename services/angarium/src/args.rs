@@ -23,7 +23,7 @@ const DATABASE_URL: &str = "postgres://user:password@host/database; DATABASE_URL
 /// By default all data lives in one folder, and nothing else is needed. With --database-url and --amqp-url it uses
 /// PostgreSQL and RabbitMQ.
 #[derive(Parser)]
-#[command(name = "angarium", version, after_help = healthcheck::HINT)]
+#[command(name = "angarium", version, after_help = hint())]
 // Three services cannot share one SQLite file.
 #[command(mut_arg("database_url", |url| url.help(DATABASE_URL)))]
 pub struct Args {
@@ -161,6 +161,20 @@ impl runtime::Settings for Args {
     fn lifecycle(config: &Config) -> &LifecycleConfig {
         &config.lifecycle
     }
+}
+
+/// For `--help`.
+fn hint() -> String {
+    let names: Vec<_> = SERVICES
+        .iter()
+        .map(|service| format!("`{}`", service.definition.name))
+        .collect();
+    format!(
+        "{} as the first argument runs this service alone; see `angarium {} --help`. {}",
+        names.join(", "),
+        SERVICES[0].definition.name,
+        healthcheck::HINT
+    )
 }
 
 /// Validates the section. Returns whether a server is set. Without one, the other settings are still validated.

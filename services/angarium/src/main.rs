@@ -1,7 +1,8 @@
-//! The whole system in one process, and the commands for operators.
+//! The whole system in one process, each service in its own process, and the commands for operators.
 
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use angarium::{
@@ -11,11 +12,16 @@ use anyhow::Context as _;
 use runtime::{Settings as _, healthcheck};
 
 fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let first = args.get(1).and_then(|first| first.to_str());
+    if let Some(service) = first.and_then(registry::named) {
+        return (service.main)(as_own_program(args));
+    }
     let servers = u16::try_from(registry::SERVICES.len()).unwrap_or(u16::MAX);
-    if let Some(code) = healthcheck::asked(std::env::args_os(), Args::DEFAULT_PORT, servers) {
+    if let Some(code) = healthcheck::asked(args.iter().cloned(), Args::DEFAULT_PORT, servers) {
         return code;
     }
-    let (config, described) = match runtime::config::load_described::<Args>(std::env::args_os()) {
+    let (config, described) = match runtime::config::load_described::<Args>(args) {
         Ok(loaded) => loaded,
         Err(error) => {
             error.print("angarium");
@@ -37,6 +43,14 @@ fn main() -> ExitCode {
             }
         },
     )
+}
+
+/// `angarium` `order-service` … become the arguments of a program named `angarium order-service`.
+fn as_own_program(mut args: Vec<OsString>) -> Vec<OsString> {
+    let name = args.remove(1);
+    args[0].push(" ");
+    args[0].push(name);
+    args
 }
 
 /// What ends by itself. An interruption leaves what is committed, and the command may be repeated.

@@ -3,7 +3,9 @@
 //! Commands, topology, health check, greeting and tests loop over [`SERVICES`]. This file also has what differs between
 //! the services: their settings ([`OwnArgs`]) and titles.
 
+use std::ffi::OsString;
 use std::pin::Pin;
+use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use mail_codes::MailSealingKeyArgs;
@@ -29,6 +31,8 @@ pub struct Registered {
     pub title: &'static str,
     /// Its settings in its own process.
     pub settings: fn() -> clap::Command,
+    /// The `main` function of its own process, with these arguments. The first is its name.
+    pub main: fn(Vec<OsString>) -> ExitCode,
     /// Builds it.
     pub build: for<'a> fn(Common, &'a OwnConfig) -> Building<'a>,
 }
@@ -134,6 +138,7 @@ const fn registered<S: Member + 'static>() -> Registered {
         definition: S::DEFINITION,
         title: S::TITLE,
         settings: service::Args::<S>::command,
+        main: service::main_with::<S>,
         build: |common, all| {
             let own = S::own(all);
             Box::pin(Host::build::<S>(Config { common, own }))

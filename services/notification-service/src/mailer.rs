@@ -10,13 +10,12 @@
 //! never leases a mail that it has in flight. Another replica may send it, if it reaches the database first after the
 //! lease has ended.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 use mail_codes::MailCodes;
-use messaging::{Due, Store, Transaction};
+use messaging::{Due, Store, Transaction, Work};
 use sea_orm::DbErr;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -40,7 +39,7 @@ const SIGNAL: &str = "mails";
 const IN_FLIGHT: usize = 8;
 /// How long a leased mail is hidden from other replicas, unless its sender extends the lease: the delay after a crash.
 const LEASE: Duration = Duration::from_secs(10);
-/// The pause before a retry while the database is unavailable.
+/// The pause before an outcome is recorded again while the database is unavailable.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Wakes the mailer after `transaction` has committed its mails.
@@ -60,16 +59,6 @@ pub struct Mailer {
     timeout: Duration,
     in_flight: InFlight,
     outcomes: Outcomes,
-}
-
-/// The result of the last query for due mails.
-enum Found {
-    /// As many as there was room for, so there may be more.
-    Full,
-    /// All due mails.
-    All,
-    /// The database is unavailable.
-    Nothing,
 }
 
 impl Mailer {
@@ -105,82 +94,63 @@ impl Mailer {
     }
 
     async fn send_all(self, queue: Queue, stop: &CancellationToken) {
-        let mut due = self.store.due(SIGNAL, pending::due_in_ms());
-        let mut attempts = JoinSet::new();
-        while !stop.is_cancelled() {
-            let taking = self.take_up(&queue, &mut attempts, stop);
-            let found = match ::store::end_soon(stop, taking).await {
-                Some(Ok(found)) => found,
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "cannot query pending mails, retrying");
-                    Found::Nothing
-                }
-                // What it has leased is due again once its lease has expired.
-                None => break,
-            };
-            let more = more_to_do(&mut due, &found, &mut attempts);
-            stop.run_until_cancelled(more).await;
-        }
-        while let Some(ended) = attempts.join_next().await {
-            noticed(ended);
-        }
-    }
-
-    /// Leases due mails, as far as there is room, and starts their attempts.
-    async fn take_up(
-        &self,
-        queue: &Queue,
-        attempts: &mut JoinSet<()>,
-        stop: &CancellationToken,
-    ) -> Result<Found, DbErr> {
-        let room = IN_FLIGHT.saturating_sub(attempts.len());
-        if room == 0 {
-            return Ok(Found::Full);
-        }
-        let in_flight = self.in_flight.ids();
-        let leased = pending::take_up(&self.store, LEASE, room, &in_flight).await?;
-        let found = if leased.len() == room {
-            Found::Full
-        } else {
-            Found::All
+        let due = self.store.due(SIGNAL, pending::due_in_ms());
+        let hands = Hands {
+            mailer: self,
+            queue,
+            stop: stop.clone(),
+            full: false,
         };
+        due.run(hands, stop).await;
+    }
+}
+
+/// The attempts of this process.
+struct Hands {
+    mailer: Mailer,
+    queue: Queue,
+    stop: CancellationToken,
+    /// More mails may be due than there was room for.
+    full: bool,
+}
+
+impl Work for Hands {
+    type Done = ();
+    type Error = DbErr;
+
+    /// It does not ask first: the poll and the signals know when mails are due, and the lease finds them.
+    async fn take_up(
+        &mut self,
+        _: &Due,
+        attempts: &mut JoinSet<()>,
+    ) -> Result<Option<Duration>, DbErr> {
+        let room = IN_FLIGHT.saturating_sub(attempts.len());
+        self.full = room == 0;
+        if self.full {
+            return Ok(None);
+        }
+        let mailer = &self.mailer;
+        let in_flight = mailer.in_flight.ids();
+        let leased = pending::take_up(&mailer.store, LEASE, room, &in_flight).await?;
+        self.full = leased.len() == room;
         for attempt in leased {
-            let flight = self.in_flight.enter(attempt.letter.id);
-            let attempt = Arc::new(attempt);
-            attempts.spawn(
-                self.clone()
-                    .attempt(attempt, flight, queue.clone(), stop.clone()),
-            );
+            let flight = mailer.in_flight.enter(attempt.letter.id);
+            let (attempt, queue) = (Arc::new(attempt), self.queue.clone());
+            let stop = self.stop.clone();
+            attempts.spawn(mailer.clone().attempt(attempt, flight, queue, stop));
         }
-        Ok(found)
+        Ok(None)
     }
-}
 
-/// Waits until there may be mails to lease. The shared query for due work knows when the next mail is due.
-async fn more_to_do(due: &mut Due, found: &Found, attempts: &mut JoinSet<()>) {
-    let known = matches!(found, Found::Nothing).then_some(PAUSE);
-    // One sleep for all ended attempts: it remembers what the query has seen.
-    let mut sleep = pin!(due.sleep(known));
-    loop {
-        tokio::select! {
-            Some(ended) = attempts.join_next() => {
-                noticed(ended);
-                // Attempts that were recorded together end together.
-                while let Some(ended) = attempts.try_join_next() {
-                    noticed(ended);
-                }
-                if matches!(found, Found::Full) {
-                    return;
-                }
-            }
-            _ = &mut sleep => return,
+    fn ended(&mut self, ended: Result<(), JoinError>) -> bool {
+        // A bug in one mail must not end the others. Its lease expires, and its attempts are counted.
+        if let Err(error) = ended {
+            tracing::error!(%error, "the task that sends a mail panicked");
         }
+        self.full
     }
-}
 
-/// A bug in one mail must not end the others. Its lease expires, and its attempts are counted.
-fn noticed(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "the task that sends a mail panicked");
+    fn failed(&mut self, error: DbErr) {
+        tracing::warn!(%error, "cannot query pending mails, retrying");
     }
 }

@@ -1,16 +1,13 @@
 //! Completes the deletion of users: gives up their pending mails, and erases personal data in all of their mails.
 //!
 //! The handler of `user.deleted` marks the user; from then on only the last mail is sent to them. The number of mails
-//! has no bound, so this worker handles some per transaction until none is left. The mark is the work list: if a
-//! process dies, the next one continues. While events cannot be published, the worker waits, as commands do.
+//! has no bound, so the worker of [`service::settling`] handles some per transaction until none is left.
 
 use contracts::notification::v1::NotificationFailed;
 use messaging::{Transaction, outbox, trace};
 use sea_orm::DbErr;
-use service::settling::{Deleted, Deletions};
+use service::settling::{Deleted, Deletions, MarkedUsers};
 use service::time;
-use store::Database;
-use uuid::Uuid;
 
 use crate::notification::VERSION;
 use crate::store::{erasure, recipients};
@@ -26,23 +23,12 @@ pub struct Mails;
 
 impl Deletions for Mails {
     const WHAT: &'static str = "the mails to deleted users";
-
-    fn due_in_ms(db: &Database) -> String {
-        recipients::unsettled_due_in_ms(db)
-    }
-
-    async fn lock(transaction: &Transaction) -> anyhow::Result<Option<Deleted>> {
-        Ok(recipients::lock_unsettled(transaction).await?)
-    }
+    const MARKED: MarkedUsers = recipients::MARKED;
 
     async fn settle_some(transaction: &Transaction, user: &Deleted) -> anyhow::Result<bool> {
         let may_be_more = drop_some(transaction, user).await?
             || erasure::erase(transaction, user.user_id, ERASED_AT_ONCE).await? > 0;
         Ok(may_be_more)
-    }
-
-    async fn settled(transaction: &Transaction, user_id: Uuid) -> anyhow::Result<()> {
-        Ok(recipients::settle(transaction, user_id).await?)
     }
 }
 

@@ -9,6 +9,7 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
+use service::{stored_id, unreadable};
 use uuid::Uuid;
 
 use crate::kinds::Kind;
@@ -195,14 +196,4 @@ fn stored_state(name: &str) -> Result<State, DbErr> {
         "failed" => Ok(State::Failed),
         _ => Err(unreadable("notification.state")),
     }
-}
-
-fn stored_id(text: &str) -> Result<Uuid, DbErr> {
-    Uuid::parse_str(text).map_err(|_| unreadable("an id"))
-}
-
-fn unreadable(column: &str) -> DbErr {
-    DbErr::Type(format!(
-        "{column} has a value that this release never writes"
-    ))
 }

@@ -3,10 +3,8 @@
 //! The handler of `user.deleted` marks the user; from then on the user cannot place orders. The number of orders has no
 //! bound, so the worker of [`service::settling`] handles a few per transaction until none is left.
 
-use messaging::{Transaction, trace};
-use service::settling::{Deleted, Deletions};
-use store::Database;
-use uuid::Uuid;
+use messaging::Transaction;
+use service::settling::{Deleted, Deletions, MarkedUsers};
 
 use crate::changes;
 use crate::error::Error;
@@ -24,34 +22,10 @@ pub struct Orders;
 
 impl Deletions for Orders {
     const WHAT: &'static str = "the orders of deleted users";
-
-    fn due_in_ms(db: &Database) -> String {
-        users::unsettled_due_in_ms(db)
-    }
-
-    async fn lock(transaction: &Transaction) -> anyhow::Result<Option<Deleted>> {
-        let Some((user_id, deletion)) = users::lock_unsettled(transaction).await? else {
-            return Ok(None);
-        };
-        let span = tracing::info_span!(
-            "settle orders",
-            otel.kind = "internal",
-            correlation_id = deletion.cause.correlation_id,
-        );
-        trace::continue_in(&span, &deletion.trace);
-        Ok(Some(Deleted {
-            user_id,
-            cause: deletion.cause,
-            span,
-        }))
-    }
+    const MARKED: MarkedUsers = users::MARKED;
 
     async fn settle_some(transaction: &Transaction, user: &Deleted) -> anyhow::Result<bool> {
         Ok(cancel_some(transaction, user).await? || erase_some(transaction, user).await?)
-    }
-
-    async fn settled(transaction: &Transaction, user_id: Uuid) -> anyhow::Result<()> {
-        Ok(users::settle_user(transaction, user_id).await?)
     }
 }
 

@@ -11,6 +11,7 @@ use sea_orm::{
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
     Select,
 };
+use service::{stored_id, unreadable};
 use uuid::Uuid;
 
 use crate::money::Money;
@@ -181,14 +182,4 @@ fn stored_state(name: &str) -> Result<State, DbErr> {
         "cancelled" => Ok(State::Cancelled),
         _ => Err(unreadable("orders.state")),
     }
-}
-
-fn stored_id(text: &str) -> Result<Uuid, DbErr> {
-    Uuid::parse_str(text).map_err(|_| unreadable("an id"))
-}
-
-fn unreadable(column: &str) -> DbErr {
-    DbErr::Type(format!(
-        "{column} has a value that this release never writes"
-    ))
 }

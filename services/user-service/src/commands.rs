@@ -14,7 +14,7 @@ use runtime::Clock;
 use runtime::auth::{Caller, Role};
 use sea_orm::{ConnectionTrait, DbErr};
 use secrecy::SecretString;
-use service::{CommandStore, time};
+use service::{CommandStore, time, unreadable};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -240,7 +240,7 @@ async fn answered_user(db: &impl ConnectionTrait, first: &[u8]) -> Result<User, 
 }
 
 fn unreadable_answer() -> DbErr {
-    DbErr::Type("idempotency.response has a value that this release never writes".to_owned())
+    unreadable("idempotency.response")
 }
 
 /// Only an admin learns that a user does not exist.

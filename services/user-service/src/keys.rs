@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use messaging::{Cause, Store, Transaction};
+use messaging::{Backoff, Cause, Store, Transaction};
 use runtime::auth::{
     self, AccessToken, Caller, LEEWAY, LIFETIME, Signer, VerificationKey, new_private_key,
 };
@@ -30,10 +30,9 @@ use turns::Turn;
 const AHEAD: Duration = Duration::from_secs(3600);
 /// The pause before a retry while the database is unavailable.
 const PAUSE: Duration = Duration::from_secs(60);
-/// The interval of announcements without a request: short after a start, when other services start as well, then
+/// The intervals of announcements without a request: short after a start, when other services start as well, then
 /// longer.
-const FIRST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
-const ANNOUNCEMENT: Duration = Duration::from_secs(300);
+const ANNOUNCEMENTS: Backoff = Backoff::doubling(Duration::from_secs(5), Duration::from_secs(300));
 
 const SEALED_BY_ANOTHER: &str = "they were encrypted with another SECRET_KEY: start with that key, or delete the rows of \
      signing_key to create new keys";
@@ -85,12 +84,12 @@ impl Keys {
 
     /// Creates keys in time, and announces them periodically, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut announcement = FIRST_ANNOUNCEMENT;
+        let mut announcements = 0;
         while !stop.is_cancelled() {
             let pause = match self.tend().await {
                 Ok(()) => {
-                    let next = (2 * announcement).min(ANNOUNCEMENT);
-                    std::mem::replace(&mut announcement, next)
+                    announcements += 1;
+                    ANNOUNCEMENTS.delay(announcements, 0.0)
                 }
                 Err(error) => {
                     tracing::warn!(

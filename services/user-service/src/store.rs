@@ -6,6 +6,7 @@ use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
 };
+use service::stored_id;
 use store::unique_violation;
 use uuid::Uuid;
 
@@ -157,14 +158,4 @@ fn user(row: users::Model) -> Result<User, DbErr> {
         created_at_ms: row.created_at_ms,
         updated_at_ms: row.updated_at_ms,
     })
-}
-
-fn stored_id(text: &str) -> Result<Uuid, DbErr> {
-    Uuid::parse_str(text).map_err(|_| unreadable("an id"))
-}
-
-fn unreadable(column: &str) -> DbErr {
-    DbErr::Type(format!(
-        "{column} has a value that this release never writes"
-    ))
 }

@@ -12,17 +12,13 @@ use sea_orm::DbErr;
 use store::Database;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-
-use crate::reconnect::Reconnect;
 
 mod looks;
+mod work;
 
 pub(crate) use looks::Looks;
 use looks::Seen;
-
-/// The pause while another worker has the due work: short, but no busy loop.
-const PAUSE: Duration = Duration::from_millis(100);
+pub use work::Work;
 
 /// Why a worker woke up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,55 +90,6 @@ impl Due {
                 }
                 () = looks.next(&self.db) => {}
             }
-        }
-    }
-
-    /// Calls `step` when work is due, and repeats it while it returns `true`, until `stop`. If a step finds nothing
-    /// although work is due, other workers have it, and it is tried again shortly. Errors go to `failed`, and the step
-    /// is retried after a pause.
-    pub async fn work<S, E>(
-        mut self,
-        stop: &CancellationToken,
-        step: impl Fn() -> S,
-        failed: impl Fn(E),
-    ) where
-        S: Future<Output = Result<bool, E>>,
-        E: From<DbErr>,
-    {
-        let mut reconnect = Reconnect::default();
-        while !stop.is_cancelled() {
-            match self.do_what_is_due(stop, &step).await {
-                Ok(known) => {
-                    reconnect.reset();
-                    let _ = stop.run_until_cancelled(self.sleep(known)).await;
-                }
-                Err(error) => {
-                    failed(error);
-                    reconnect.pause(stop).await;
-                }
-            }
-        }
-    }
-
-    /// Returns how long there is nothing more to do.
-    async fn do_what_is_due<S, E>(
-        &self,
-        stop: &CancellationToken,
-        step: &impl Fn() -> S,
-    ) -> Result<Option<Duration>, E>
-    where
-        S: Future<Output = Result<bool, E>>,
-        E: From<DbErr>,
-    {
-        loop {
-            let known = self.ask().await?;
-            if known != Some(Duration::ZERO) {
-                return Ok(known);
-            }
-            if stop.is_cancelled() || !step().await? {
-                return Ok(Some(PAUSE));
-            }
-            while !stop.is_cancelled() && step().await? {}
         }
     }
 }

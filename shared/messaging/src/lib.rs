@@ -43,7 +43,7 @@ pub use bounds::{Bound, TimeForm};
 pub use checkpoint::CheckpointPace;
 pub use config::{BrokerArgs, BrokerTlsArgs, EngineArgs};
 pub use consumer::{Consumer, ConsumerConfig};
-pub use due::{Due, Woken};
+pub use due::{Due, Woken, Work};
 pub use engine::{Engine, EngineConfig, Participant};
 pub use inbox::erasure::{EraseError, PersonalData, erase_held, erase_late, late_due_in_ms};
 pub use migrations::migrations;

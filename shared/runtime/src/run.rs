@@ -44,15 +44,19 @@ where
     start::<S, _>(service, std::env::args_os().collect(), run)
 }
 
-/// As [`main`], for a service with a database: with `migrate` as its first argument, the program runs `migrate` and
-/// ends.
-pub fn main_with_database<S, M, F>(service: &'static str, migrate: M, run: F) -> ExitCode
+/// As [`main`], for a service with a database: with `migrate` as the first of its arguments, the program runs `migrate`
+/// and ends. `args` begin with the program's name, as [`std::env::args_os`] does.
+pub fn main_with_database<S, M, F>(
+    service: &'static str,
+    mut args: Vec<OsString>,
+    migrate: M,
+    run: F,
+) -> ExitCode
 where
     S: Settings,
     M: AsyncFnOnce(S::Config) -> anyhow::Result<()>,
     F: AsyncFnOnce(S::Config, Shutdown) -> anyhow::Result<()>,
 {
-    let mut args: Vec<OsString> = std::env::args_os().collect();
     let migrates = args.get(1).is_some_and(|command| command == MIGRATE);
     if migrates {
         args.remove(1);

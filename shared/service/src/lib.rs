@@ -14,12 +14,14 @@ mod definition;
 mod erasure;
 mod error;
 mod host;
+mod ids;
 pub mod keys;
 mod ops;
 mod parts;
 pub mod settling;
 pub mod time;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use sea_orm_migration::MigrationTrait;
@@ -30,6 +32,7 @@ pub use config::{Common, Config};
 pub use definition::{Definition, Keys, Schema};
 pub use error::CommonError;
 pub use host::Host;
+pub use ids::{event_id, stored_id, unreadable};
 pub use ops::RULES as OPS_RULES;
 pub use parts::{Base, Parts};
 
@@ -118,8 +121,14 @@ pub trait Service {
 /// The `main` function of the service `S`, with the commands `healthcheck` and `migrate`. For the exit codes see
 /// [`runtime::run`].
 pub fn main<S: Service>() -> ExitCode {
+    main_with::<S>(std::env::args_os().collect())
+}
+
+/// As [`main`], with these arguments, for a program of several services. The first is the program's name.
+pub fn main_with<S: Service>(args: Vec<OsString>) -> ExitCode {
     runtime::main_with_database::<Args<S>, _, _>(
         S::DEFINITION.name,
+        args,
         async |config| S::DEFINITION.migrate(&config.common.database).await,
         async |config, shutdown| {
             let building = Host::build::<S>(config);

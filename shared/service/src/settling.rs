@@ -1,57 +1,38 @@
 //! Completes the deletion of users: a worker does the service's part in many small transactions.
 //!
-//! The handler of `user.deleted` marks the user and calls [`wake`]; the amount of work has no bound. The mark is the
-//! work list: if a process dies, the next one continues. While events cannot be published, the worker waits, as
-//! commands do.
+//! The handler of `user.deleted` marks the user ([`MarkedUsers`]) and calls [`wake`]; the amount of work has no bound.
+//! The marks are the work list: if a process dies, the next one continues. While events cannot be published, the worker
+//! waits, as commands do.
 //!
 //! The last step is the same for all services: the user's personal data is erased from the events that the service
 //! stores.
 
-use messaging::{BeginError, Cause, Store, Transaction};
-use store::Database;
+use messaging::{BeginError, Store, Transaction};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
-use uuid::Uuid;
+use tracing::Instrument as _;
 
 use crate::erasure;
 
+mod marked;
+
+pub use marked::{Deleted, MarkedUsers};
+
 /// The signal that a committed mark raises.
 const SIGNAL: &str = "deletions";
-
-/// A deleted user with work left.
-pub struct Deleted {
-    /// The user.
-    pub user_id: Uuid,
-    /// The deletion event, as the cause of follow-up events.
-    pub cause: Cause,
-    /// The span of the work; [`Span::none`] without a trace.
-    pub span: Span,
-}
 
 /// A service's part in the deletion of users.
 pub trait Deletions: Send + Sync + 'static {
     /// The work, for the log: `the orders of deleted users`.
     const WHAT: &'static str;
 
-    /// The query for [`Store::due`] that finds out whether a user is marked, locked or not.
-    fn due_in_ms(db: &Database) -> String;
-
-    /// Locks the user who was marked first. `None` if other replicas have locked all of them.
-    fn lock(
-        transaction: &Transaction,
-    ) -> impl Future<Output = anyhow::Result<Option<Deleted>>> + Send;
+    /// Its table of users, with the marks.
+    const MARKED: MarkedUsers;
 
     /// Does the work of one transaction. Returns whether there may be more.
     fn settle_some(
         transaction: &Transaction,
         user: &Deleted,
     ) -> impl Future<Output = anyhow::Result<bool>> + Send;
-
-    /// Removes the mark, because no work is left.
-    fn settled(
-        transaction: &Transaction,
-        user_id: Uuid,
-    ) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 /// Wakes the worker after `transaction` has committed its marks.
@@ -62,7 +43,7 @@ pub fn wake(transaction: &Transaction) {
 /// The worker for `D`, until `stop`. It finishes its current transaction. Any number of replicas may run one on the
 /// same database.
 pub async fn run<D: Deletions>(store: Store, stop: CancellationToken) {
-    let due = store.due(SIGNAL, D::due_in_ms(store.connection()));
+    let due = store.due(SIGNAL, D::MARKED.due_in_ms());
     let failed = |error: anyhow::Error| {
         // The log of the budget reports the begin and end of an overload.
         let is_overload = matches!(error.downcast_ref(), Some(BeginError::OverBudget(_)));
@@ -80,14 +61,14 @@ pub async fn run<D: Deletions>(store: Store, stop: CancellationToken) {
 /// If the database is unavailable, or too many events wait to be published.
 pub async fn settle_some<D: Deletions>(store: &Store) -> anyhow::Result<bool> {
     let transaction = store.begin_command().await?;
-    let Some(user) = D::lock(&transaction).await? else {
+    let Some(user) = D::MARKED.lock_first(&transaction).await? else {
         return Ok(false);
     };
     let settling = async {
         let is_more = D::settle_some(&transaction, &user).await?
             || erasure::erase_some(&transaction, user.user_id).await?;
         if !is_more {
-            D::settled(&transaction, user.user_id).await?;
+            D::MARKED.settle(&transaction, user.user_id).await?;
         }
         anyhow::Ok(transaction.commit().await?)
     };

@@ -5,6 +5,7 @@
     reason = "test code only: a panic is how a test fails"
 )]
 
+mod alone;
 mod broker_password;
 mod buf_curl;
 mod canary;

@@ -6,14 +6,12 @@
 use std::collections::HashMap;
 
 use messaging::Cause;
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{Expr, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, JoinType,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait, Select,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait,
 };
-use service::settling::Deleted;
-use store::now_sql;
-use tracing::Span;
+use service::settling::MarkedUsers;
 use uuid::Uuid;
 
 use super::recipient::{Column, Entity, Model};
@@ -21,6 +19,13 @@ use super::{preference, preferences, stored_id};
 use crate::error::Error;
 use crate::notification::Recipient;
 use crate::preferences::Wanted;
+
+/// From the mark on, the user gets only the last mail. A dropped mail is in the trace of its own cause.
+pub const MARKED: MarkedUsers = MarkedUsers {
+    table: "recipient",
+    marked_at: "erased_at_ms",
+    has_trace: false,
+};
 
 /// The version of a user without an own event so far.
 pub const NO_EVENT: i64 = 0;
@@ -87,8 +92,8 @@ pub async fn find_all_with_preferences(
     Ok(found)
 }
 
-/// Erases the user and returns the old data; `None` if the user is unknown or already erased. Waits for transactions
-/// that write to the user. The mails remain for the worker.
+/// Erases the user, and marks them for the worker, which erases their mails. Returns the old data; `None` if the user is
+/// unknown or already erased. Waits for transactions that write to the user.
 pub async fn erase(
     db: &impl ConnectionTrait,
     user_id: Uuid,
@@ -104,83 +109,21 @@ pub async fn erase(
         .lock_exclusive()
         .one(db)
         .await?;
+    let Some(row) = row.filter(|row| row.erased_at_ms.is_none()) else {
+        return Ok(None);
+    };
     Entity::update_many()
         .col_expr(Column::Email, Expr::value(""))
         .col_expr(Column::DisplayName, Expr::value(""))
-        .col_expr(
-            Column::ErasedAtMs,
-            Expr::cust(now_sql(db.get_database_backend())),
-        )
-        .col_expr(
-            Column::CorrelationId,
-            Expr::value(deletion.correlation_id.as_str()),
-        )
-        .col_expr(
-            Column::DeletionEventId,
-            Expr::value(deletion.event_id.map(|id| id.to_string())),
-        )
         .filter(Column::UserId.eq(user_id.to_string()))
-        .filter(Column::ErasedAtMs.is_null())
         .exec(db)
         .await?;
-    let known = row.filter(|row| row.erased_at_ms.is_none() && !row.email.is_empty());
-    Ok(known.map(|row| Recipient {
+    MARKED.mark(db, user_id, deletion).await?;
+    Ok((!row.email.is_empty()).then_some(Recipient {
         user_id,
         email: row.email,
         display_name: row.display_name,
     }))
-}
-
-/// Locks the user who was marked first. Skips users that another replica has locked.
-pub async fn lock_unsettled(db: &impl ConnectionTrait) -> Result<Option<Deleted>, DbErr> {
-    let row = unsettled()
-        .order_by_asc(Column::ErasedAtMs)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .one(db)
-        .await?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let event_id = row.deletion_event_id.as_deref().map(stored_id);
-    Ok(Some(Deleted {
-        user_id: stored_id(&row.user_id)?,
-        cause: Cause {
-            correlation_id: row.correlation_id.unwrap_or_default(),
-            event_id: event_id.transpose()?,
-        },
-        span: Span::none(),
-    }))
-}
-
-/// A query that returns a row, due now, if there is such a user, locked or not.
-pub fn unsettled_due_in_ms(db: &impl ConnectionTrait) -> String {
-    unsettled()
-        .select_only()
-        .expr_as(Expr::cust("cast(0 as bigint)"), "due_in_ms")
-        .limit(1)
-        .build(db.get_database_backend())
-        .to_string()
-}
-
-/// Marks the work of the deletion as complete.
-pub async fn settle(db: &impl ConnectionTrait, user_id: Uuid) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(
-            Column::SettledAtMs,
-            Expr::cust(now_sql(db.get_database_backend())),
-        )
-        .col_expr(Column::CorrelationId, Expr::value(None::<String>))
-        .col_expr(Column::DeletionEventId, Expr::value(None::<String>))
-        .filter(Column::UserId.eq(user_id.to_string()))
-        .exec(db)
-        .await?;
-    Ok(())
-}
-
-fn unsettled() -> Select<Entity> {
-    Entity::find()
-        .filter(Column::ErasedAtMs.is_not_null())
-        .filter(Column::SettledAtMs.is_null())
 }
 
 async fn insert(

@@ -252,7 +252,7 @@ async fn the_work_of_a_deletion_is_done_in_parts_by_any_worker(
         (0, 0),
     ];
     assert_eq!(steps, expected);
-    let due = store.due("test", recipients::unsettled_due_in_ms(db));
+    let due = store.due("test", recipients::MARKED.due_in_ms());
     assert_eq!(due.ask().await.unwrap(), None);
     let promised = outbox(db).await;
     assert_eq!(promised.len(), 120);

@@ -106,16 +106,11 @@ impl World {
     pub(crate) async fn publish_version<E: Event>(&self, id: Uuid, version: i64, event: &E) {
         let envelope = Envelope {
             id,
-            event_type: E::full_name(),
-            source: "test".to_owned(),
-            time_ms: 1_700_000_000_000,
-            aggregate_id: event.aggregate_id().to_owned(),
-            aggregate_version: Some(version),
             correlation_id: correlation_id(id),
             trace: TraceContext::accept(Some(TRACEPARENT), None, None),
+            ..testkit::envelope::<E>(event.aggregate_id(), version)
         };
-        let body = event.encode_to_vec().into();
-        let message = envelope.to_message(E::EXCHANGE, E::ROUTING_KEY, body);
+        let message = testkit::message_in(&envelope, event);
         assert_eq!(self.broker.publish(&message).await, Confirmation::Routed);
     }
 

@@ -2,7 +2,6 @@
 
 use contracts::order::v1::ExpiryElapsed;
 use messaging::{Delivered, HandlerError, Transaction};
-use uuid::Uuid;
 
 use crate::changes;
 use crate::error::Error;
@@ -17,8 +16,7 @@ pub async fn handle(
     event: ExpiryElapsed,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let order_id = Uuid::parse_str(&event.order_id)
-        .map_err(|error| HandlerError::reject(format!("order_id is not a UUID: {error}")))?;
+    let order_id = service::event_id("order_id", &event.order_id)?;
     let mut order = store::lock_order(transaction, order_id, None)
         .await?
         .ok_or(Error::OrderNotFound(order_id))?;

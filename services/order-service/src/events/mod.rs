@@ -9,7 +9,6 @@ use service::keys;
 pub mod expiry_elapsed;
 pub mod user;
 pub mod user_deleted;
-mod user_id;
 
 /// The queue of this service.
 pub const QUEUE: &str = "orders_queue";

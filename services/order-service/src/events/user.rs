@@ -2,7 +2,6 @@
 
 use messaging::{Advanced, Delivered, HandlerError, Transaction};
 
-use super::user_id::user_id;
 use crate::store::users::{self, Heard};
 
 pub async fn advanced(
@@ -11,7 +10,7 @@ pub async fn advanced(
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     let heard = Heard {
-        user_id: user_id(&user.aggregate_id)?,
+        user_id: service::event_id("user_id", &user.aggregate_id)?,
         version: user.version,
         event_at_ms: delivered.envelope.time_ms,
     };

@@ -2,22 +2,20 @@
 //! bound.
 
 use contracts::user::v1::UserDeleted;
-use messaging::{Delivered, HandlerError, Transaction, trace};
+use messaging::{Delivered, HandlerError, Transaction};
 use service::settling;
 
-use super::user_id::user_id;
-use crate::store::users::{self, Deletion};
+use crate::store::users;
 
 pub async fn handle(
     transaction: &Transaction,
     event: UserDeleted,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
-    let deletion = Deletion {
-        cause: delivered.cause(),
-        trace: trace::current(),
-    };
-    users::mark_deleted(transaction, user_id(&event.user_id)?, deletion).await?;
+    let user_id = service::event_id("user_id", &event.user_id)?;
+    users::MARKED
+        .mark(transaction, user_id, &delivered.cause())
+        .await?;
     settling::wake(transaction);
     Ok(())
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use contracts::order::v1::{ExpiryElapsed, OrderCancelled, OrderState};
 use order_service::config::OrderConfig;
 use rstest::rstest;
-use testkit::{StoreKind, eventually_is};
+use testkit::{StoreKind, eventually_is, message};
 
-use crate::samples::{message, new_id};
+use crate::samples::new_id;
 use crate::world::World;
 
 /// Orders that expire immediately, but later than they are placed.

@@ -3,14 +3,12 @@
 use contracts::money::Money;
 use contracts::order::v1::{OrderLine, PlaceOrderRequest, ShipOrderRequest};
 use contracts::user::v1::{UserCreated, UserDeleted, UserUpdated};
-use contracts::{Event, EventInfo, FILE_DESCRIPTOR_SET};
-use event::{Envelope, Message, TraceContext};
+use contracts::{EventInfo, FILE_DESCRIPTOR_SET};
+use event::{Envelope, Message};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use testkit::{envelope, message};
 use uuid::Uuid;
-
-/// The time of all events in tests, in Unix seconds.
-pub(crate) const EVENT_SECONDS: i64 = 1_700_000_000;
 
 pub(crate) fn new_id() -> String {
     Uuid::now_v7().to_string()
@@ -45,27 +43,6 @@ pub(crate) fn deleted(user_id: &str, version: i64) -> Message {
     message(&user, version)
 }
 
-pub(crate) fn message<E: Event>(event: &E, version: i64) -> Message {
-    let envelope = Envelope {
-        event_type: E::full_name(),
-        ..envelope(event.aggregate_id(), version)
-    };
-    envelope.to_message(E::EXCHANGE, E::ROUTING_KEY, event.encode_to_vec().into())
-}
-
-fn envelope(aggregate_id: &str, version: i64) -> Envelope {
-    Envelope {
-        id: Uuid::now_v7(),
-        event_type: String::new(),
-        source: "test".to_owned(),
-        time_ms: EVENT_SECONDS * 1000,
-        aggregate_id: aggregate_id.to_owned(),
-        aggregate_version: Some(version),
-        correlation_id: "registration-7".to_owned(),
-        trace: TraceContext::default(),
-    }
-}
-
 /// An event of the contracts with only the id of its aggregate.
 pub(crate) fn bare(info: &EventInfo, aggregate_id: &str, version: i64) -> Message {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
@@ -83,7 +60,7 @@ pub(crate) fn bare(info: &EventInfo, aggregate_id: &str, version: i64) -> Messag
     prost::encoding::string::encode(number, &aggregate_id.to_owned(), &mut body);
     let envelope = Envelope {
         event_type: info.type_name.to_owned(),
-        ..envelope(aggregate_id, version)
+        ..envelope::<UserCreated>(aggregate_id, version)
     };
     envelope.to_message(info.exchange, info.routing_key, body.into())
 }

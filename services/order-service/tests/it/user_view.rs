@@ -5,11 +5,11 @@ use contracts::user::v1::UserDeleted;
 use contracts::{EVENTS, Event as _, EventInfo};
 use order_service::store::users::{self, Heard};
 use prost::Name as _;
-use prost_types::Timestamp;
 use rstest::rstest;
-use testkit::{StoreKind, eventually_is, violated_fields};
+use service::time;
+use testkit::{EVENT_TIME_MS, StoreKind, eventually_is, violated_fields};
 
-use crate::samples::{EVENT_SECONDS, bare, created, new_id};
+use crate::samples::{bare, created, new_id};
 use crate::world::World;
 
 #[rstest]
@@ -42,13 +42,10 @@ async fn a_view_has_the_last_event_with_event_and_handle_time(
     let view = answer.user_view.unwrap();
     assert_eq!(view.state(), UserViewState::Active);
     assert_eq!(view.user_version, 1);
-    let event_time = Timestamp {
-        seconds: EVENT_SECONDS,
-        nanos: 0,
-    };
+    let event_time = time::timestamp(EVENT_TIME_MS);
     assert_eq!(view.event_time, Some(event_time));
     let handled = view.handle_time.unwrap();
-    assert!(handled.seconds > EVENT_SECONDS, "{handled:?}");
+    assert!(handled.seconds > event_time.seconds, "{handled:?}");
     assert_eq!(answer.latest_event_time, Some(event_time));
     assert_eq!(answer.latest_handle_time, Some(handled));
     world.stop().await;

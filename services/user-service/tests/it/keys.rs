@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use contracts::Event;
 use contracts::key::v1::KeyRequested;
 use contracts::user::v1::KeyPublished;
-use event::{Envelope, Message, TraceContext};
+use event::Message;
 use futures::future::join_all;
 use messaging::transport::Confirmation;
 use messaging::{Engine, EngineConfig, Store};
-use prost::{Message as _, Name as _};
 use rstest::rstest;
 use runtime::auth::{Caller, Role, Verifier};
 use runtime::sealed::MasterKey;
@@ -187,18 +184,7 @@ fn request() -> Message {
         request_id: Uuid::now_v7().to_string(),
         service: "a-test".to_owned(),
     };
-    let envelope = Envelope {
-        id: Uuid::now_v7(),
-        event_type: KeyRequested::full_name(),
-        source: "a-test".to_owned(),
-        time_ms: NOW_MS,
-        aggregate_id: event.request_id.clone(),
-        aggregate_version: Some(1),
-        correlation_id: "a-test".to_owned(),
-        trace: TraceContext::default(),
-    };
-    let body = Bytes::from(event.encode_to_vec());
-    envelope.to_message(KeyRequested::EXCHANGE, KeyRequested::ROUTING_KEY, body)
+    testkit::message(&event, 1)
 }
 
 #[rstest]

@@ -1,7 +1,8 @@
 //! Writes and checks what the contracts publish: `cargo xtask contracts`, `cargo xtask descriptors`.
 //!
-//! `docs` writes the event catalogue and the AsyncAPI document. `release` stores the descriptor set and, for each
-//! event, bytes that every later release must read. `check` compares all of it with the proto files.
+//! `docs` writes the event catalogue, the AsyncAPI document and the service config for clients. `release` stores the
+//! descriptor set and, for each event, bytes that every later release must read. `check` compares all of it with the
+//! proto files.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -14,6 +15,7 @@ mod catalogue;
 mod comments;
 mod descriptors;
 mod golden;
+mod service_config;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ use prost_reflect::DescriptorPool;
 
 const CATALOGUE: &str = "docs/events.md";
 const ASYNCAPI: &str = "docs/asyncapi.json";
+const SERVICE_CONFIG: &str = "proto/service_config.json";
 const RELEASED: &str = "shared/contracts/released";
 
 #[derive(Parser)]
@@ -36,7 +39,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write docs/events.md and docs/asyncapi.json
+    /// Write docs/events.md, docs/asyncapi.json and proto/service_config.json
     Docs,
     /// Store today's contracts; later releases must not break them
     Release,
@@ -62,10 +65,11 @@ fn main() -> Result<()> {
     }
 }
 
-fn documents(pool: &DescriptorPool) -> Result<[(&'static str, String); 2]> {
+fn documents(pool: &DescriptorPool) -> Result<[(&'static str, String); 3]> {
     Ok([
         (CATALOGUE, catalogue::write(pool)?),
         (ASYNCAPI, asyncapi::write(pool)?),
+        (SERVICE_CONFIG, service_config::write(pool)),
     ])
 }
 

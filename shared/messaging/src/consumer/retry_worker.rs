@@ -15,9 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::lane::{next_most, turn};
 use super::pipeline::{Pipeline, TOGETHER};
 use super::step::Item;
-use crate::due::Due as DueTimes;
+use crate::due::{Due as DueTimes, Work};
 use crate::inbox::{self, Due, held};
-use crate::reconnect::Reconnect;
 use crate::store::Store;
 
 /// Time beyond the handler's limit, for the work before and after it.
@@ -47,7 +46,7 @@ struct Attempted {
 
 /// The events that this process has taken.
 struct Hands {
-    running: JoinSet<Attempted>,
+    worker: RetryWorker,
     /// To be retried alone, as the same attempt: they could not share a transaction, or the database was unavailable.
     again: Vec<Due>,
     /// How many may share the next transaction.
@@ -93,83 +92,9 @@ impl RetryWorker {
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let known = self.pipeline.subscriptions.known_types();
         let question = held::due_in_ms(self.pipeline.consumer(), &known);
-        let mut due = self.store.due(inbox::SIGNAL, question);
-        let (mut hands, mut reconnect) = (Hands::default(), Reconnect::to(self.store.waits()));
-        while !stop.is_cancelled() {
-            let taken = store::end_soon(stop, self.take_up(&due, &mut hands)).await;
-            // What it has taken up is due again once its lease has expired.
-            let Some(taken) = taken else { break };
-            match taken {
-                Ok(known) => {
-                    reconnect.reset();
-                    tokio::select! {
-                        _ = due.sleep(known) => {}
-                        Some(ended) = hands.running.join_next() => hands.ended(ended),
-                        () = stop.cancelled() => {}
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "deferred events wait for the database");
-                    reconnect.pause(stop).await;
-                }
-            }
-        }
-        while hands.running.join_next().await.is_some() {}
-    }
-
-    /// Takes due events, as far as there is room, and returns the time until the next one. If nothing is due, this
-    /// costs one query.
-    async fn take_up(&self, due: &DueTimes, hands: &mut Hands) -> Result<Option<Duration>, DbErr> {
-        let (store, consumer) = (&self.store, self.pipeline.consumer());
-        let lease = self.lease();
-        while let Some(again) = hands.again.last()
-            && hands.running.len() < self.most
-        {
-            // Before any other event is taken: it may be due again by now, and must not count twice.
-            let kept = held::keep(store, again.clone(), lease).await?;
-            hands.again.pop();
-            hands.take(self, kept.into_iter().collect());
-        }
-        loop {
-            let room = self.most.saturating_sub(hands.running.len());
-            if room == 0 || hands.suspect {
-                return Ok(None);
-            }
-            if !hands.more {
-                let known = due.ask().await?;
-                if known != Some(Duration::ZERO) {
-                    return Ok(known);
-                }
-            }
-            if held::has_suspect(store, consumer).await? {
-                if !hands.running.is_empty() {
-                    // That event must end first.
-                    return Ok(None);
-                }
-                let suspect = held::take_up(store, consumer, true, 1, lease).await?;
-                hands.suspect = !suspect.is_empty();
-                hands.take(self, suspect);
-                return Ok((!hands.suspect).then_some(PAUSE));
-            }
-            let limit = hands.together * room;
-            let mut taken = held::take_up(store, consumer, false, limit, lease).await?;
-            hands.more = taken.len() == limit;
-            taken.sort_by_cached_key(|due| turn(&due.message));
-            if taken.is_empty() || hands.adopts_at <= Instant::now() {
-                hands.adopts_at = Instant::now() + ADOPTING;
-                let adopted =
-                    held::adopt(store, consumer, &self.pipeline.subscriptions.known_types())
-                        .await?;
-                hands.more |= adopted > 0;
-            }
-            if taken.is_empty() && !hands.more {
-                return Ok(Some(PAUSE));
-            }
-            while !taken.is_empty() {
-                let rest = taken.split_off(taken.len().min(hands.together));
-                hands.take(self, std::mem::replace(&mut taken, rest));
-            }
-        }
+        let due = self.store.due(inbox::SIGNAL, question);
+        let hands = Hands::new(self.clone());
+        due.run_reported(self.store.waits(), hands, stop).await;
     }
 
     /// Returns the events to be retried alone.
@@ -206,10 +131,10 @@ impl RetryWorker {
     }
 }
 
-impl Default for Hands {
-    fn default() -> Self {
+impl Hands {
+    fn new(worker: RetryWorker) -> Self {
         Self {
-            running: JoinSet::new(),
+            worker,
             again: Vec::new(),
             together: TOGETHER,
             more: false,
@@ -217,17 +142,77 @@ impl Default for Hands {
             adopts_at: Instant::now() + ADOPTING,
         }
     }
+
+    fn take(&self, tasks: &mut JoinSet<Attempted>, taken: Vec<Due>) {
+        if !taken.is_empty() {
+            tasks.spawn(self.worker.clone().attempt(taken));
+        }
+    }
 }
 
-impl Hands {
-    fn take(&mut self, deferred: &RetryWorker, taken: Vec<Due>) {
-        if !taken.is_empty() {
-            self.running.spawn(deferred.clone().attempt(taken));
+impl Work for Hands {
+    type Done = Attempted;
+    type Error = DbErr;
+
+    /// If nothing is due, this costs one query.
+    async fn take_up(
+        &mut self,
+        due: &DueTimes,
+        tasks: &mut JoinSet<Attempted>,
+    ) -> Result<Option<Duration>, DbErr> {
+        let (store, pipeline) = (self.worker.store.clone(), Arc::clone(&self.worker.pipeline));
+        let (consumer, lease) = (pipeline.consumer(), self.worker.lease());
+        while let Some(again) = self.again.last()
+            && tasks.len() < self.worker.most
+        {
+            // Before any other event is taken: it may be due again by now, and must not count twice.
+            let kept = held::keep(&store, again.clone(), lease).await?;
+            self.again.pop();
+            self.take(tasks, kept.into_iter().collect());
+        }
+        loop {
+            let room = self.worker.most.saturating_sub(tasks.len());
+            if room == 0 || self.suspect {
+                return Ok(None);
+            }
+            if !self.more {
+                let known = due.ask().await?;
+                if known != Some(Duration::ZERO) {
+                    return Ok(known);
+                }
+            }
+            if held::has_suspect(&store, consumer).await? {
+                if !tasks.is_empty() {
+                    // That event must end first.
+                    return Ok(None);
+                }
+                let suspect = held::take_up(&store, consumer, true, 1, lease).await?;
+                self.suspect = !suspect.is_empty();
+                self.take(tasks, suspect);
+                return Ok((!self.suspect).then_some(PAUSE));
+            }
+            let limit = self.together * room;
+            let mut taken = held::take_up(&store, consumer, false, limit, lease).await?;
+            self.more = taken.len() == limit;
+            taken.sort_by_cached_key(|due| turn(&due.message));
+            if taken.is_empty() || self.adopts_at <= Instant::now() {
+                self.adopts_at = Instant::now() + ADOPTING;
+                let known = pipeline.subscriptions.known_types();
+                self.more |= held::adopt(&store, consumer, &known).await? > 0;
+            }
+            if taken.is_empty() && !self.more {
+                return Ok(Some(PAUSE));
+            }
+            while !taken.is_empty() {
+                let rest = taken.split_off(taken.len().min(self.together));
+                self.take(tasks, std::mem::replace(&mut taken, rest));
+            }
         }
     }
 
-    fn ended(&mut self, ended: Result<Attempted, JoinError>) {
-        self.suspect &= !self.running.is_empty();
+    fn ended(&mut self, ended: Result<Attempted, JoinError>) -> bool {
+        // It runs alone, so it is the one that has ended.
+        self.suspect = false;
         match ended {
             Ok(attempted) => {
                 let is_done = attempted.again.is_empty();
@@ -242,5 +227,10 @@ impl Hands {
                 tracing::error!(%error, "an attempt panicked; its event is retried after its lease");
             }
         }
+        true
+    }
+
+    fn failed(&mut self, error: DbErr) {
+        tracing::warn!(%error, "deferred events wait for the database");
     }
 }

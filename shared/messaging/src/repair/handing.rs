@@ -16,7 +16,7 @@ use crate::inbox::{self, Entry, Held};
 use crate::store::Store;
 use crate::subscription::Subscriptions;
 use crate::transaction::Transaction;
-use crate::transport::{Binding, topic};
+use crate::transport::Binding;
 
 /// A consumer that is to be repaired.
 #[derive(Clone)]
@@ -62,9 +62,9 @@ impl Repair {
     /// Whether the consumer's queue is bound for the event.
     fn takes(&self, event: &Stored) -> bool {
         let (exchange, key) = (&event.message.exchange, &event.message.routing_key);
-        let mut bindings = self.bindings.iter();
-        bindings
-            .any(|binding| binding.exchange == *exchange && topic::matches(&binding.pattern, key))
+        self.bindings
+            .iter()
+            .any(|binding| binding.takes(exchange, key))
     }
 
     /// Hands events over. One that is in the inbox already stays as it is there. With `dry_run` nothing changes.

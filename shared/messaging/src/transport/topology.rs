@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::topic;
+
 /// The exchange for a queue's dead letters, with the queue's name as the routing key. A direct exchange, so that each
 /// message reaches exactly the dead-letter queue of its own queue.
 pub const DEAD_LETTER_EXCHANGE: &str = "dlx";
@@ -36,6 +38,13 @@ pub struct Binding {
     pub exchange: String,
     /// Words separated by dots; `*` is any one word and `#` any number of words.
     pub pattern: String,
+}
+
+impl Binding {
+    /// Whether it routes a message with this routing key in this exchange.
+    pub fn takes(&self, exchange: &str, routing_key: &str) -> bool {
+        self.exchange == exchange && topic::matches(&self.pattern, routing_key)
+    }
 }
 
 impl Topology {

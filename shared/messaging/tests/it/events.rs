@@ -1,8 +1,7 @@
 //! The events of the tests, written by hand: the same as the build of `contracts` generates.
 
-use bytes::Bytes;
 use event::{Envelope, Event, Message, TraceContext};
-use uuid::Uuid;
+pub(crate) use testkit::message;
 
 pub(crate) const EXCHANGE: &str = "account_events";
 const PACKAGE: &str = "test.account.v1";
@@ -158,28 +157,13 @@ impl Event for Echoed {
     }
 }
 
-/// The message that the outbox makes from an event.
-pub(crate) fn message<E: Event>(event: &E, version: i64) -> Message {
-    message_in(event, version, TraceContext::default())
-}
-
 /// The message of an event that was created in a trace.
 pub(crate) fn message_in<E: Event>(event: &E, version: i64, trace: TraceContext) -> Message {
     let envelope = Envelope {
-        id: Uuid::now_v7(),
-        event_type: E::full_name(),
-        source: "test".to_owned(),
-        time_ms: 1_700_000_000_123,
-        aggregate_id: event.aggregate_id().to_owned(),
-        aggregate_version: Some(version),
-        correlation_id: "call-1".to_owned(),
         trace,
+        ..testkit::envelope::<E>(event.aggregate_id(), version)
     };
-    envelope.to_message(
-        E::EXCHANGE,
-        E::ROUTING_KEY,
-        Bytes::from(event.encode_to_vec()),
-    )
+    testkit::message_in(&envelope, event)
 }
 
 /// The id of a message that has one.

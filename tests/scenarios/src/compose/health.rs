@@ -71,8 +71,8 @@ impl Service {
 
     /// Checks the exit code of the program in the container.
     async fn exits(&self, containers: &Containers, args: &[&str], expected: i32) -> Result<()> {
-        let program = format!("/usr/local/bin/{}", self.container);
-        let line = [&[program.as_str(), "healthcheck"], args].concat();
+        let check = ["/usr/local/bin/angarium", self.container, "healthcheck"];
+        let line = [&check[..], args].concat();
         let code = containers.exit_code(self.container, &line).await?;
         ensure!(
             code == expected,

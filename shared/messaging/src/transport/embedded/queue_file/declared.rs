@@ -5,7 +5,6 @@ use sea_orm::{ConnectionTrait as _, DbErr};
 
 use super::QueueFile;
 use crate::pruning::Bound;
-use crate::transport::topic;
 use crate::transport::{Binding, Queue, TransportError};
 use store::{Transaction, sql};
 
@@ -124,10 +123,7 @@ impl QueueFile {
     }
 
     pub(super) fn route(&self, message: &Message) -> Vec<String> {
-        let bound = |binding: &Binding| {
-            binding.exchange == message.exchange
-                && topic::matches(&binding.pattern, &message.routing_key)
-        };
+        let bound = |binding: &Binding| binding.takes(&message.exchange, &message.routing_key);
         let state = self.state();
         state
             .bindings

@@ -1,0 +1,169 @@
+//! The marks of deleted users: the list of work of [`settling`](super).
+//!
+//! A mark is in the row that the service keeps of the user, so a command that locks this row sees it. It holds the
+//! cause of the deletion until the work is complete; the row then keeps only the two times.
+
+use messaging::Cause;
+use messaging::trace::{self, TraceContext};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use store::sql;
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::stored_id;
+
+/// A deleted user with work left.
+pub struct Deleted {
+    /// The user.
+    pub user_id: Uuid,
+    /// The deletion event, as the cause of follow-up events.
+    pub cause: Cause,
+    /// The span of the work; [`Span::none`] without a trace.
+    pub span: Span,
+}
+
+/// The columns of a service's table of users that hold the marks. `user_id` is its key, and it has the columns
+/// `settled_at_ms`, `correlation_id` and `deletion_event_id`, which may be null. An index on `marked_at`, for rows that
+/// are marked and not settled, answers the worker.
+#[derive(Clone, Copy, Debug)]
+pub struct MarkedUsers {
+    /// The table.
+    pub table: &'static str,
+    /// The column with the time of the mark, in Unix milliseconds.
+    pub marked_at: &'static str,
+    /// Whether it has the columns `traceparent`, `tracestate` and `baggage`, too: the work then continues the trace of
+    /// the deletion.
+    pub has_trace: bool,
+}
+
+const TRACE: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+
+impl MarkedUsers {
+    /// Marks the user. A user who is marked already keeps the first mark. Call [`wake`](super::wake) with it.
+    ///
+    /// # Errors
+    /// If the table has no row of the user, or the database refuses.
+    pub async fn mark(
+        self,
+        db: &impl ConnectionTrait,
+        user_id: Uuid,
+        deletion: &Cause,
+    ) -> Result<(), DbErr> {
+        let Self {
+            table, marked_at, ..
+        } = self;
+        let user_id = user_id.to_string();
+        let mut values: Vec<Value> = vec![
+            user_id.as_str().into(),
+            deletion.correlation_id.as_str().into(),
+            deletion.event_id.map(|id| id.to_string()).into(),
+        ];
+        let mut traced = String::new();
+        if self.has_trace {
+            let trace = trace::current();
+            values.extend([trace.traceparent, trace.tracestate, trace.baggage].map(Value::from));
+            traced.push_str(", traceparent = $4, tracestate = $5, baggage = $6");
+        }
+        let marking = format!(
+            "UPDATE {table} SET {marked_at} = {{now}}, correlation_id = $2, deletion_event_id = $3{traced}
+             WHERE user_id = $1 AND {marked_at} IS NULL"
+        );
+        if sql::execute(db, &marking, values).await? > 0 {
+            return Ok(());
+        }
+        let there = format!("SELECT 1 AS one FROM {table} WHERE user_id = $1");
+        match sql::query_one(db, &there, [user_id.into()]).await? {
+            Some(_) => Ok(()),
+            None => Err(DbErr::RecordNotUpdated),
+        }
+    }
+
+    /// A query for [`Store::due`](messaging::Store::due): due now if a user is marked, locked or not.
+    pub fn due_in_ms(self) -> String {
+        format!(
+            "SELECT cast(0 AS bigint) FROM {} WHERE {} LIMIT 1",
+            self.table,
+            self.unsettled()
+        )
+    }
+
+    /// Locks the user who was marked first. Skips users that another replica has locked.
+    pub(super) async fn lock_first(
+        self,
+        db: &impl ConnectionTrait,
+    ) -> Result<Option<Deleted>, DbErr> {
+        let traced = if self.has_trace {
+            format!(", {}", TRACE.join(", "))
+        } else {
+            String::new()
+        };
+        let locking = format!(
+            "SELECT user_id, correlation_id, deletion_event_id{traced} FROM {}
+             WHERE {} ORDER BY {} LIMIT 1 {{skip locked}}",
+            self.table,
+            self.unsettled(),
+            self.marked_at
+        );
+        let row = sql::query_one(db, &locking, []).await?;
+        row.map(|row| self.deleted(&row)).transpose()
+    }
+
+    /// The work is complete. Its cause is not needed any more; and baggage comes from callers, so it is not kept.
+    pub(super) async fn settle(
+        self,
+        db: &impl ConnectionTrait,
+        user_id: Uuid,
+    ) -> Result<(), DbErr> {
+        let mut forgotten = vec!["correlation_id", "deletion_event_id"];
+        if self.has_trace {
+            forgotten.extend(TRACE);
+        }
+        let settling = format!(
+            "UPDATE {} SET settled_at_ms = {{now}}, {} = NULL WHERE user_id = $1",
+            self.table,
+            forgotten.join(" = NULL, ")
+        );
+        sql::execute(db, &settling, [user_id.to_string().into()]).await?;
+        Ok(())
+    }
+
+    fn unsettled(self) -> String {
+        format!("{} IS NOT NULL AND settled_at_ms IS NULL", self.marked_at)
+    }
+
+    fn deleted(self, row: &QueryResult) -> Result<Deleted, DbErr> {
+        let (user_id, event_id): (String, Option<String>) = (
+            row.try_get("", "user_id")?,
+            row.try_get("", "deletion_event_id")?,
+        );
+        let correlation_id: Option<String> = row.try_get("", "correlation_id")?;
+        let cause = Cause {
+            correlation_id: correlation_id.unwrap_or_default(),
+            event_id: event_id.as_deref().map(stored_id).transpose()?,
+        };
+        Ok(Deleted {
+            user_id: stored_id(&user_id)?,
+            span: self.span(row, &cause)?,
+            cause,
+        })
+    }
+
+    fn span(self, row: &QueryResult, cause: &Cause) -> Result<Span, DbErr> {
+        if !self.has_trace {
+            return Ok(Span::none());
+        }
+        let span = tracing::info_span!(
+            "settle deletion",
+            otel.kind = "internal",
+            correlation_id = cause.correlation_id,
+        );
+        let [traceparent, tracestate, baggage] = TRACE.map(|column| row.try_get("", column));
+        let trace = TraceContext {
+            traceparent: traceparent?,
+            tracestate: tracestate?,
+            baggage: baggage?,
+        };
+        trace::continue_in(&span, &trace);
+        Ok(span)
+    }
+}
