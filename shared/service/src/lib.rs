@@ -31,7 +31,7 @@ pub use definition::{Definition, Keys, Schema};
 pub use error::CommonError;
 pub use host::Host;
 pub use ops::RULES as OPS_RULES;
-pub use parts::{Base, Parts};
+pub use parts::{Base, ListState, OfState, Parts};
 
 /// A service: its definition, its settings and its parts.
 ///
