@@ -13,13 +13,14 @@ use contracts::notification::v1::{
 };
 use contracts::order::v1::order_service_client::OrderServiceClient;
 use contracts::order::v1::{Order, OrderLine, PlaceOrderRequest};
-use contracts::user::v1::CreateUserRequest;
 use contracts::user::v1::user_service_client::UserServiceClient;
+use contracts::user::v1::{CreateUserRequest, UpdateUserRequest, User};
 use event::{Envelope, Message};
 use messaging::transport::{self, Confirmation};
 use messaging::{ConsumerConfig, EngineConfig, Participant, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
 use order_service::config::OrderConfig;
+use prost_types::FieldMask;
 use runtime::Shutdown;
 use runtime::config::{LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
@@ -185,6 +186,23 @@ impl Running {
         };
         let answer = self.users.clone().create_user(request).await.unwrap();
         answer.into_inner().user.unwrap().user_id
+    }
+
+    /// Changes the name of a user.
+    pub(crate) async fn rename(&self, user_id: &str, name: &str) {
+        let request = UpdateUserRequest {
+            user: Some(User {
+                user_id: user_id.to_owned(),
+                display_name: name.to_owned(),
+                ..User::default()
+            }),
+            update_mask: Some(FieldMask {
+                paths: vec!["display_name".to_owned()],
+            }),
+            ..UpdateUserRequest::default()
+        };
+        let request = authorized(&self.token(user_id), request);
+        self.users.clone().update_user(request).await.unwrap();
     }
 
     /// An access token for this user.

@@ -60,7 +60,8 @@ pub enum Command {
     /// List, show, replay or discard dead letters
     #[command(subcommand)]
     DeadLetters(DeadLetters),
-    /// Hand each service the events that have not arrived at it, from what their producers have stored
+    /// Hand each service the events that have not arrived at it, from what their producers have stored; list and decide about
+    /// gaps. Ends with code 2 if something could not be repaired
     Reconcile(Box<Reconcile>),
 }
 
@@ -104,6 +105,9 @@ impl runtime::Settings for Args {
             );
         }
         let mut command = self.command.unwrap_or(Command::Serve);
+        if let Command::Reconcile(reconcile) = &command {
+            reconcile.access.check(problems);
+        }
         if let Command::Topology(Topology::Export(export)) = &mut command {
             export.prefix.clone_from(&common.broker.amqp_prefix);
         }

@@ -1,56 +1,93 @@
-//! `angarium reconcile`: hands each consumer what has not arrived at it, from what the producers have stored.
+//! `angarium reconcile`: hands each consumer the events that have not arrived, from what their producers have stored; lists gaps, and
+//! records the decisions of an operator about them.
 //!
-//! It calls the services, beside their other calls, and needs no access to their databases or to the broker. Guarantee: it can be
-//! repeated and interrupted at any time, because a consumer takes an event once. What nothing can bring back is named.
+//! It calls the services and needs no access to their databases or to the broker. Guarantee: it can be repeated and interrupted at any
+//! time, because a consumer takes an event once. It names everything that it could not repair.
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
+use runtime::ExitWith;
+use runtime::run::answer;
 
 use crate::registry::SERVICES;
 
+mod accept;
+mod access;
+mod calls;
 pub mod command;
 mod consumer;
+mod divergence;
+mod gaps;
+mod missing;
 mod operator;
 mod report;
+mod requested;
+mod skip;
 
-use command::Reconcile;
+pub use access::Access;
+use command::{Action, Reconcile};
 use consumer::Consumer;
 use operator::Operator;
 pub use report::Report;
 
-/// Does what was asked, and says what has changed.
+/// Does what was asked, and prints the result.
 ///
 /// # Errors
-/// If a service cannot be reached or refuses, or the output cannot be written.
+/// If the operator is refused or the output cannot be written; with exit code 2 if something could not be repaired.
 pub async fn run(asked: &Reconcile) -> anyhow::Result<()> {
+    if let Some(action) = &asked.action {
+        return answer(&act(asked, action).await?);
+    }
     let reports = reconcile(asked, |line| {
         // Progress is for a person who watches.
         let _ = writeln!(std::io::stderr(), "{line}");
     })
     .await?;
-    let said = match asked.json {
+    answer(&match asked.repair.json {
         true => serde_json::to_string_pretty(&reports)?,
-        false => report::text(&reports, asked.dry_run),
-    };
-    writeln!(std::io::stdout(), "{said}").context("the answer cannot be written")
+        false => report::text(&reports, asked.repair.dry_run),
+    })?;
+    let left = reports.iter().filter(|report| !report.is_complete());
+    let left: Vec<&str> = left.map(|report| report.consumer.as_str()).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let left = format!(
+        "something is left to do for {}: the report names it",
+        left.join(", ")
+    );
+    Err(ExitWith::incomplete(left).into())
 }
 
-/// As [`run`], for a caller that reads the reports itself. `progress` gets a line now and then.
+/// Lists gaps, or records a decision about them. Returns the answer.
 ///
 /// # Errors
-/// Where a service cannot be reached or refuses.
+/// If a service cannot be reached or refuses.
+pub async fn act(asked: &Reconcile, action: &Action) -> anyhow::Result<String> {
+    let mut operator = Operator::connect(&asked.access).await?;
+    match action {
+        Action::Gaps(listing) => gaps::list(&mut operator, listing).await,
+        Action::Skip(skip) => skip::skip(&mut operator, skip).await,
+        Action::Divergence(listing) => divergence::list(&mut operator, listing).await,
+        Action::Accept(accept) => accept::accept(&mut operator, accept).await,
+    }
+}
+
+/// As [`run`] without an action, for a caller that reads the reports itself. `progress` gets a line every few seconds.
+///
+/// # Errors
+/// If the operator is refused. A service that cannot be reached is part of the report.
 pub async fn reconcile(
     asked: &Reconcile,
     mut progress: impl FnMut(String),
 ) -> anyhow::Result<Vec<Report>> {
-    let mut operator = Operator::connect(asked).await?;
+    let mut operator = Operator::connect(&asked.access).await?;
     let mut reports = Vec::new();
     for service in SERVICES.iter().map(|service| &service.definition) {
-        if !asked.concerns(&service.queue()) {
+        if !command::concerns(&asked.repair.consumer, &service.queue()) {
             continue;
         }
-        let consumer = Consumer::new(&mut operator, asked, service, &mut progress);
+        let consumer = Consumer::new(&mut operator, &asked.repair, service, &mut progress);
         reports.push(consumer.reconcile().await?);
     }
     Ok(reports)

@@ -1,6 +1,7 @@
 //! The definition and the parts of the notification service. The [`Host`](service::Host) does the rest.
 
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
+use futures::FutureExt as _;
 use mail_codes::MailCodes;
 use service::{Base, Definition, Keys, Parts, Schema, Service, settling};
 
@@ -8,6 +9,7 @@ use crate::config::{NotificationArgs, NotificationConfig};
 use crate::mailer::Mailer;
 use crate::migrations::Migrator;
 use crate::settling::Mails;
+use crate::store::recipients;
 use crate::{access, events, grpc, sender};
 
 /// The static description of the notification service.
@@ -40,6 +42,7 @@ impl Service for App {
         let notifications = grpc::Notifications::new(store.clone(), base.page_tokens.clone());
         Ok(base
             .serve(NotificationServiceServer::new(notifications))
+            .taking_back(|transaction, user| recipients::take_back(transaction, user).boxed())
             .beside("settling", |stop| settling::run::<Mails>(store, stop))
             .beside_to_its_end("mailer", |stop| mailer.run(stop)))
     }

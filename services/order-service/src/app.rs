@@ -1,6 +1,7 @@
 //! The definition and the parts of the order service. The [`Host`](service::Host) does the rest.
 
 use contracts::order::v1::order_service_server::OrderServiceServer;
+use futures::FutureExt as _;
 use runtime::slots::Limits;
 use service::{Base, Definition, Keys, Parts, Schema, Service, settling};
 
@@ -8,6 +9,7 @@ use crate::commands::Commands;
 use crate::config::{OrderArgs, OrderConfig};
 use crate::migrations::Migrator;
 use crate::settling::Orders;
+use crate::store::users;
 use crate::watch::Watchers;
 use crate::{access, events, grpc};
 
@@ -48,6 +50,7 @@ impl Service for App {
         let orders = grpc::Orders::new(store.clone(), commands, watchers.clone(), tokens);
         Ok(base
             .serve(OrderServiceServer::new(orders))
+            .taking_back(|transaction, user| users::take_back(transaction, user).boxed())
             .beside_to_its_end("watchers", |stop| watchers.run(stop))
             .beside("settling", |stop| settling::run::<Orders>(store, stop)))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use contracts::user::v1::user_service_server::UserServiceServer;
+use futures::FutureExt as _;
 use mail_codes::MailCodes;
 use service::{Base, Definition, Parts, Schema, Service};
 
@@ -13,6 +14,7 @@ use crate::hasher::{Hasher, Limits};
 use crate::keys::Keys;
 use crate::migrations::Migrator;
 use crate::requests::Requests;
+use crate::store::state;
 use crate::throttle::Throttle;
 use crate::{access, clean_up, events, grpc};
 
@@ -64,6 +66,7 @@ impl Service for App {
         let clean_up = |stop| clean_up::run(store, throttle, clock, stop);
         Ok(base
             .serve(UserServiceServer::new(users))
+            .stating(|db, of, limit| state::list(db, of, limit).boxed())
             .beside("keys", |stop| keys.run(stop))
             .beside("clean-up", clean_up))
     }

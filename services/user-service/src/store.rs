@@ -20,6 +20,7 @@ pub mod codes;
 pub mod sensitive;
 pub mod sessions;
 pub mod signing_keys;
+pub mod state;
 pub mod users;
 
 /// The unique constraint of addresses, as PostgreSQL (constraint) and SQLite (column) name it in errors.

@@ -26,6 +26,9 @@ pub(crate) const OUTBOX_RETENTION_S: &str = "angarium_outbox_retention_s";
 /// The longest time between two checkpoints of the publisher.
 pub(crate) const CHECKPOINT_INTERVAL_S: &str = "angarium_checkpoint_interval_s";
 
+/// Our header: the message holds the state of its aggregate, and is no event of the history.
+pub(crate) const STATE: &str = "angarium_state";
+
 /// Our header. A transport that could not read a message adds it, with the original as text.
 pub const UNREADABLE: &str = "angarium_unreadable";
 

@@ -73,6 +73,17 @@ impl Message {
         interval.parse().ok()
     }
 
+    /// Marks it as the state of its aggregate at its version: it replaces all earlier events of the aggregate.
+    pub fn set_state(&mut self) {
+        self.headers
+            .insert(headers::STATE.to_owned(), "true".to_owned());
+    }
+
+    /// Whether it is the state of its aggregate, and no event of the history.
+    pub fn is_state(&self) -> bool {
+        self.headers.contains_key(headers::STATE)
+    }
+
     /// The id that joins it to the call that caused it. The event's own id if the sender gave none, or one that is too
     /// long.
     pub fn correlation_id(&self, event_id: &str) -> String {

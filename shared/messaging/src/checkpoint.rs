@@ -1,15 +1,16 @@
-//! Checkpoints: a producer lists what it has published, and each consumer compares that with what has arrived.
+//! Checkpoints: a producer lists what it has published, and each consumer compares the list with its inbox.
 //!
-//! A confirm proves that one queue took an event, not that the queue of every consumer did. Guarantee: an event that reaches no inbox
-//! of a consumer which subscribes to it becomes a row of `angarium_missing`, or the checkpoint that lists it becomes one of
-//! `angarium_checkpoint_gap`, or its producer counts as silent. Nothing is decided by the two clocks together: a consumer expects the
-//! events of a binding from the second checkpoint on that came after the binding.
+//! A confirm proves that one queue took an event, not that the queue of each consumer did. Guarantee: an event that does not reach the
+//! inbox of a subscribed consumer becomes a row of `angarium_missing`, or its checkpoint becomes a row of `angarium_checkpoint_gap`, or
+//! its producer counts as silent. No decision compares two clocks: a consumer expects the events of a binding from the second
+//! checkpoint on that arrived through it.
 
 use std::time::Duration;
 
 mod announced;
 mod compared;
 mod forgetting;
+mod gaps;
 mod listing;
 mod publishing;
 mod receiving;
@@ -31,12 +32,15 @@ mod plans;
 /// How often a producer publishes a checkpoint.
 #[derive(Clone, Debug)]
 pub struct CheckpointPace {
-    /// After the last one, while there is something to list.
+    /// The interval while there are events to list.
     pub busy: Duration,
-    /// After the last one, while there is nothing: consumers notice that a producer is silent.
+    /// The interval without events: a consumer notices a silent producer by it.
     pub idle: Duration,
-    /// The most events of one checkpoint. Where there are more, the next one follows at once.
+    /// The most events of one checkpoint. If there are more, the next checkpoint follows at once.
     pub most: u16,
+    /// The longest time until the broker has confirmed a checkpoint. Then it is published again. Shorter than 30 s, after which
+    /// another replica takes it over.
+    pub confirm: Duration,
 }
 
 impl Default for CheckpointPace {
@@ -46,6 +50,7 @@ impl Default for CheckpointPace {
             busy: Duration::from_secs(5),
             idle: Duration::from_secs(60),
             most: 1000,
+            confirm: Duration::from_secs(20),
         }
     }
 }

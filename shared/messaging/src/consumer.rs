@@ -40,6 +40,7 @@ pub use config::ConsumerConfig;
 use lane::Lane;
 use lanes::Lanes;
 use pipeline::Pipeline;
+pub(crate) use plan::OVERTAKEN;
 pub(crate) use producers::Producers;
 use retry_worker::RetryWorker;
 

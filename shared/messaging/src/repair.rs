@@ -1,18 +1,24 @@
 //! Repair: hands events that have not arrived to their consumer, from what their producer has stored. For an operator's commands.
 //!
-//! Guarantee: what is handed over becomes a held row of the inbox, so it is handled like any held event, once, also where it arrives or
-//! is handed over again. Where the position allows, it is handled in its turn; below the position it is handled late, and marked so.
-//! The broker has no part in it. Each step can be repeated, and each leaves a record.
+//! Guarantee: what is handed over becomes a held row of the inbox, so it is handled once, like any held event, also if it arrives or is
+//! handed over again. If the position allows, it is handled in its turn; below the position it is handled late, and marked so. The
+//! broker has no part in it. Each step can be repeated, and each leaves a record.
 
+mod divergence;
 mod gaps;
 mod handing;
 mod history;
+mod lost;
 mod record;
+mod skipping;
+mod state;
 
+pub use divergence::{Accepted, Diverged, Received, Restored, TakeBack};
 pub use event::{Checkpoint, Envelope};
 pub use gaps::{CheckpointGap, MissingEvent, VersionGap};
 pub use handing::{Handed, Repair};
 pub use history::{History, Page, Selection, Stored};
+pub use lost::Lost;
 pub use record::{By, Step};
 
 /// A checkpoint as bytes, for [`read_checkpoint`].
@@ -20,7 +26,7 @@ pub fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
     prost::Message::encode_to_vec(checkpoint)
 }
 
-/// What [`write_checkpoint`] has written. `None` where it is no checkpoint.
+/// Reads what [`write_checkpoint`] has written. `None` if it is no checkpoint.
 pub fn read_checkpoint(bytes: &[u8]) -> Option<Checkpoint> {
     crate::checkpoint::decode(bytes).ok()
 }

@@ -1,6 +1,6 @@
 //! Errors with their own exit code, for failures that a restart does not fix.
 //!
-//! 64: a setting is wrong. 78: an operator must fix something outside this process first, such as a schema, a topology, a
+//! 2: a command has ended, and its answer names what is left to do. 64: a setting is wrong. 78: an operator must fix something outside this process first, such as a schema, a topology, a
 //! certificate, or a file of another user. Any other failure may be over at the next start.
 
 use std::error::Error;
@@ -11,6 +11,8 @@ use store::DatabaseError;
 use crate::grpc::TlsError;
 use crate::telemetry::TelemetryError;
 
+/// A command could not do everything.
+const INCOMPLETE: u8 = 2;
 /// `EX_CONFIG` of sysexits.h: an operator must fix something outside this process first.
 const EX_CONFIG: u8 = 78;
 /// `EX_USAGE` of sysexits.h.
@@ -31,6 +33,14 @@ impl ExitWith {
         Self {
             code: EX_CONFIG,
             cause: cause.into(),
+        }
+    }
+
+    /// Exit code 2: the command has ended, and an operator has to do the rest.
+    pub fn incomplete(left: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            code: INCOMPLETE,
+            cause: left.into(),
         }
     }
 
@@ -81,6 +91,8 @@ mod tests {
         let error = ended.context("the service cannot start").unwrap_err();
         assert_eq!(ExitWith::code_of(&error.context("all of it")), Some(78));
         assert_eq!(ExitWith::code_of(&anyhow!("anything else")), None);
+        let left: anyhow::Error = ExitWith::incomplete("an event is gone").into();
+        assert_eq!(ExitWith::code_of(&left.context("the command")), Some(2));
     }
 
     #[test]

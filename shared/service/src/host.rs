@@ -54,7 +54,14 @@ impl Host {
             grpc: common.grpc,
         };
         let parts = S::parts(own, &base).await?;
-        let parts = parts.and(Ops::server(history, repair), &base.grpc);
+        let ops = Ops {
+            history,
+            repair,
+            database: base.store.connection().clone(),
+            state: parts.state,
+            take_back: parts.take_back,
+        };
+        let parts = parts.and(ops.server(), &base.grpc);
         let server = GrpcServer::bind(&base.grpc)
             .await
             .context("the gRPC server cannot start")?;

@@ -34,7 +34,7 @@ pub use error::CommonError;
 pub use host::Host;
 pub use ids::{event_id, stored_id, unreadable};
 pub use ops::RULES as OPS_RULES;
-pub use parts::{Base, Parts};
+pub use parts::{Base, ListState, OfState, Parts};
 
 /// A service: its definition, its settings and its parts.
 ///

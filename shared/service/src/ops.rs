@@ -1,25 +1,31 @@
-//! `angarium.ops.v1.OpsService`: what an operator asks of any service. Each service has it from here.
+//! `angarium.ops.v1.OpsService`, which every service serves: reads and repairs for operators. `skipping.rs` and `restored.rs` have the
+//! decisions of an operator.
 //!
-//! Guarantee: all of it is for operators. What changes something leaves a record with the operator's id and reason.
+//! Guarantee: only operators may call it. A change leaves a record with the operator's id and reason.
 
 use contracts::Validate as _;
 use contracts::ops::v1::ops_service_server::{OpsService, OpsServiceServer};
 use contracts::ops::v1::{
+    AcceptStateRequest, AcceptStateResponse, FindLostEventsRequest, FindLostEventsResponse,
     HandOverRequest, HandOverResponse, ListCheckpointsRequest, ListCheckpointsResponse,
     ListGapsRequest, ListGapsResponse, ListMissingEventsRequest, ListMissingEventsResponse,
+    ListReceivedEventsRequest, ListReceivedEventsResponse, ListStateRequest, ListStateResponse,
     ListStoredEventsRequest, ListStoredEventsResponse, SkipGapRequest, SkipGapResponse,
 };
-use messaging::repair::{By, History, Page, Repair, Selection, write_checkpoint};
+use messaging::repair::{By, History, Page, Repair, Selection, TakeBack, write_checkpoint};
 use runtime::auth::{Access, Rules, caller};
 use runtime::status::{self, Violations};
 use sea_orm::DbErr;
+use store::Database;
 use tonic::{Request, Response, Status};
 
-use crate::time;
+use crate::{ListState, time};
 
 mod convert;
+mod restored;
+mod skipping;
 
-/// Who may call what of what every service serves.
+/// The access rules of the methods that every service serves.
 pub const RULES: Rules = &[
     (
         "angarium.ops.v1.OpsService/ListStoredEvents",
@@ -36,23 +42,36 @@ pub const RULES: Rules = &[
     ("angarium.ops.v1.OpsService/ListGaps", Access::Operator),
     ("angarium.ops.v1.OpsService/HandOver", Access::Operator),
     ("angarium.ops.v1.OpsService/SkipGap", Access::Operator),
+    ("angarium.ops.v1.OpsService/ListState", Access::Operator),
+    (
+        "angarium.ops.v1.OpsService/ListReceivedEvents",
+        Access::Operator,
+    ),
+    (
+        "angarium.ops.v1.OpsService/FindLostEvents",
+        Access::Operator,
+    ),
+    ("angarium.ops.v1.OpsService/AcceptState", Access::Operator),
 ];
 
-/// The most events of a page: as many of the largest fit into a response.
+/// The most events of a page: this many of the largest fit into a response.
 const EVENTS: u16 = 50;
 const MISSING: u16 = 1000;
 const GAPS: u16 = 1000;
 const CHECKPOINTS: i64 = 20;
 
-/// The service of one service's database.
+/// The methods on the database of one service.
 pub(crate) struct Ops {
-    history: History,
-    repair: Repair,
+    pub(crate) history: History,
+    pub(crate) repair: Repair,
+    pub(crate) database: Database,
+    pub(crate) state: Option<ListState>,
+    pub(crate) take_back: Option<TakeBack>,
 }
 
 impl Ops {
-    pub(crate) fn server(history: History, repair: Repair) -> OpsServiceServer<Self> {
-        OpsServiceServer::new(Self { history, repair })
+    pub(crate) fn server(self) -> OpsServiceServer<Self> {
+        OpsServiceServer::new(self)
     }
 }
 
@@ -128,12 +147,14 @@ impl OpsService for Ops {
             .version_gaps(None, GAPS)
             .await
             .map_err(database)?;
+        let diverged = self.repair.diverged().await.map_err(database)?;
         Ok(Response::new(ListGapsResponse {
             checkpoint_gaps: checkpoints
                 .into_iter()
                 .map(convert::checkpoint_gap)
                 .collect(),
             version_gaps: versions.into_iter().map(convert::version_gap).collect(),
+            diverged_producers: diverged.into_iter().map(convert::diverged).collect(),
         }))
     }
 
@@ -169,62 +190,35 @@ impl OpsService for Ops {
         &self,
         request: Request<SkipGapRequest>,
     ) -> Result<Response<SkipGapResponse>, Status> {
-        let actor = caller(&request)?.user_id.to_string();
-        let request = request.into_inner();
-        let mut violations = Violations::of(request.violations());
-        let event_id = match request.event_id.as_str() {
-            "" => None,
-            named => Some(violations.uuid("event_id", named)),
-        };
-        let named = [
-            !request.aggregate_id.is_empty(),
-            request.first_number > 0,
-            event_id.is_some(),
-            !request.diverged_source.is_empty(),
-        ];
-        if named.iter().filter(|named| **named).count() != 1 {
-            violations.add(
-                "aggregate_id",
-                "exactly one of aggregate_id, first_number, event_id and diverged_source is set",
-            );
-        }
-        violations.into_result()?;
-        let by = By {
-            actor,
-            reason: request.reason,
-        };
-        let skipped = match named {
-            [true, ..] => {
-                let (kind, id) = (&request.aggregate_type, &request.aggregate_id);
-                self.repair.skip_versions(kind, id, &by).await
-            }
-            [_, true, ..] => {
-                let (source, exchange) = (&request.source, &request.exchange);
-                let first = request.first_number;
-                self.repair
-                    .skip_checkpoints(source, exchange, first, &by)
-                    .await
-            }
-            [_, _, true, _] => {
-                self.repair
-                    .skip_event(event_id.unwrap_or_default(), &by)
-                    .await
-            }
-            _ => {
-                self.repair
-                    .accept_divergence(&request.diverged_source, &by)
-                    .await
-            }
-        };
-        if skipped.map_err(database)? {
-            return Ok(Response::new(SkipGapResponse {}));
-        }
-        Err(status::not_found(
-            "GAP_NOT_FOUND",
-            "angarium.ops.v1.Gap",
-            "",
-            "there is no such gap, or it is filled by now; ListGaps and ListMissingEvents show those that are there",
-        ))
+        skipping::skip(&self.repair, request).await
+    }
+
+    async fn list_state(
+        &self,
+        request: Request<ListStateRequest>,
+    ) -> Result<Response<ListStateResponse>, Status> {
+        restored::state(self, request).await
+    }
+
+    async fn list_received_events(
+        &self,
+        request: Request<ListReceivedEventsRequest>,
+    ) -> Result<Response<ListReceivedEventsResponse>, Status> {
+        restored::received(&self.repair, request).await
+    }
+
+    async fn find_lost_events(
+        &self,
+        request: Request<FindLostEventsRequest>,
+    ) -> Result<Response<FindLostEventsResponse>, Status> {
+        restored::lost(&self.history, request).await
+    }
+
+    async fn accept_state(
+        &self,
+        request: Request<AcceptStateRequest>,
+    ) -> Result<Response<AcceptStateResponse>, Status> {
+        restored::accept(self, request).await
     }
 }
 

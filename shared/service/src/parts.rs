@@ -6,8 +6,11 @@ use contracts::GrpcServer;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use messaging::Store;
+use messaging::repair::{Stored, TakeBack};
 use runtime::config::GrpcConfig;
 use runtime::{Clock, PageTokens};
+use sea_orm::DbErr;
+use store::Database;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -36,15 +39,32 @@ impl Base {
         Parts {
             routes: server.add_to(Routes::default(), limits),
             workers: Vec::new(),
+            state: None,
+            take_back: None,
         }
     }
 }
 
-/// The routes and workers of a service.
+/// The aggregates to state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfState<'a> {
+    /// The one with this id.
+    One(&'a str),
+    /// Those after this id, in the order of their ids, of which the service no longer keeps the last event.
+    After(&'a str),
+}
+
+/// Reads the current state of a service's aggregates, at most this many. [`Stored::of_state`] makes the events.
+pub type ListState =
+    for<'a> fn(&'a Database, OfState<'a>, u16) -> BoxFuture<'a, Result<Vec<Stored>, DbErr>>;
+
+/// The routes and workers of a service, and what operators need of its own tables.
 #[derive(Default)]
 pub struct Parts {
     pub(crate) routes: Routes,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) state: Option<ListState>,
+    pub(crate) take_back: Option<TakeBack>,
 }
 
 /// A task that runs beside the server.
@@ -60,6 +80,20 @@ impl Parts {
     pub(crate) fn and(mut self, server: impl GrpcServer, grpc: &GrpcConfig) -> Self {
         let limits = (grpc.max_request_bytes, grpc.max_response_bytes);
         self.routes = server.add_to(self.routes, limits);
+        self
+    }
+
+    /// For a service with aggregates that other services keep a view of: operators give their state to a new consumer.
+    #[must_use]
+    pub fn stating(mut self, state: ListState) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// For a service with views that compare versions: after a restore of the producer, an operator takes them back.
+    #[must_use]
+    pub fn taking_back(mut self, take_back: TakeBack) -> Self {
+        self.take_back = Some(take_back);
         self
     }
 

@@ -179,6 +179,19 @@ impl Broker {
         }
     }
 
+    /// Removes the binding of `queue` for `pattern` on `exchange`, as an operator can.
+    ///
+    /// # Panics
+    /// On an embedded broker, which has no operator.
+    pub async fn unbind(&self, queue: &str, exchange: &str, pattern: &str) {
+        match &self.place {
+            Place::Server(server) => {
+                rabbitmq::unbind(&server.config, queue, exchange, pattern).await;
+            }
+            Place::File(_) => panic!("an embedded broker has no operator"),
+        }
+    }
+
     /// The folder of an embedded broker's queue file `queue.db`.
     pub fn folder(&self) -> Option<&std::path::Path> {
         match &self.place {

@@ -1,6 +1,6 @@
 //! A database for one test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sea_orm::sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -28,14 +28,18 @@ pub enum StoreKind {
 pub struct Database {
     kind: StoreKind,
     url: String,
-    _place: Place,
+    place: Place,
 }
 
-#[expect(dead_code, reason = "held for what they do when they are dropped")]
 enum Place {
     Server(OnServer),
     Folder(TempDir),
     Elsewhere,
+}
+
+/// A copy of a database. Dropping it deletes the copy.
+pub struct Backup {
+    copy: Place,
 }
 
 struct OnServer {
@@ -54,7 +58,7 @@ impl Database {
                 Self {
                     kind,
                     url: format!("sqlite://{}", file.display()),
-                    _place: Place::Folder(folder),
+                    place: Place::Folder(folder),
                 }
             }
         }
@@ -70,7 +74,7 @@ impl Database {
         Self {
             kind: StoreKind::Postgres,
             url: url.to_string(),
-            _place: Place::Server(OnServer { server, name }),
+            place: Place::Server(OnServer { server, name }),
         }
     }
 
@@ -79,7 +83,7 @@ impl Database {
         Self {
             kind: StoreKind::Sqlite,
             url: format!("sqlite://{}", folder.join(name).display()),
-            _place: Place::Elsewhere,
+            place: Place::Elsewhere,
         }
     }
 
@@ -122,6 +126,70 @@ impl Database {
         store::connect(&config, "test")
             .await
             .unwrap_or_else(|error| panic!("connecting to the test's database: {error}"))
+    }
+
+    /// Copies it, as a backup does. Nothing may be connected.
+    ///
+    /// # Panics
+    /// If it cannot be copied.
+    pub async fn backup(&self) -> Backup {
+        let copy = match &self.place {
+            Place::Server(OnServer { server, name }) => {
+                let copy = format!("{name}_backup");
+                on_server(server, &format!("CREATE DATABASE {copy} TEMPLATE {name}")).await;
+                let server = server.clone();
+                Place::Server(OnServer { server, name: copy })
+            }
+            Place::Folder(_) | Place::Elsewhere => {
+                let folder = TempDir::new().expect("a temporary folder");
+                for file in self.files() {
+                    let name = file.file_name().expect("a file");
+                    std::fs::copy(&file, folder.path().join(name)).expect("a copy");
+                }
+                Place::Folder(folder)
+            }
+        };
+        Backup { copy }
+    }
+
+    /// Replaces its content by that of `backup`. On PostgreSQL it ends all connections to it.
+    ///
+    /// # Panics
+    /// If it cannot be replaced.
+    pub async fn restore(&self, backup: &Backup) {
+        match (&self.place, &backup.copy) {
+            (Place::Server(OnServer { server, name }), Place::Server(copy)) => {
+                let copy = &copy.name;
+                on_server(server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+                on_server(server, &format!("CREATE DATABASE {name} TEMPLATE {copy}")).await;
+            }
+            (Place::Folder(_) | Place::Elsewhere, Place::Folder(folder)) => {
+                for file in self.files() {
+                    std::fs::remove_file(&file).expect("a removed file");
+                }
+                for copy in std::fs::read_dir(folder.path()).expect("a folder") {
+                    let copy = copy.expect("an entry");
+                    let file = self.main_file().with_file_name(copy.file_name());
+                    std::fs::copy(copy.path(), file).expect("a copy");
+                }
+            }
+            _ => panic!("the backup is of another kind of database"),
+        }
+    }
+
+    fn main_file(&self) -> PathBuf {
+        PathBuf::from(self.url.trim_start_matches("sqlite://"))
+    }
+
+    /// The files of a SQLite database: with its log and the index of the log.
+    fn files(&self) -> Vec<PathBuf> {
+        let main = self.main_file().into_os_string();
+        let files = ["", "-wal", "-shm"].map(|end| {
+            let mut file = main.clone();
+            file.push(end);
+            PathBuf::from(file)
+        });
+        files.into_iter().filter(|file| file.exists()).collect()
     }
 
     /// Connects, and applies the migrations of `M`.

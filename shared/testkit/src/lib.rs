@@ -44,7 +44,7 @@ mod virtual_host;
 pub use broker::{Broker, BrokerKind};
 pub use certificates::{Authority, Identity};
 pub use collector::{Attributes, Collector, ExportedSpan, Full};
-pub use database::{Database, StoreKind};
+pub use database::{Backup, Database, StoreKind};
 pub use encrypting::Encrypting;
 pub use environment::amqp_url;
 pub use eventually::{eventually, eventually_is};

@@ -37,9 +37,11 @@ enum Symptom {
     Duplicated,
     /// Effects that came before the effect of an earlier version.
     Inverted,
+    /// Lost events that the consumer does not show.
+    Unshown,
 }
 
-const MUTANTS: [Mutant; 9] = [
+const MUTANTS: [Mutant; 11] = [
     Mutant {
         mistake: "publish-before-commit",
         aimed: &["crash", "--point", "enqueued"],
@@ -85,6 +87,16 @@ const MUTANTS: [Mutant; 9] = [
         mistake: "swallow-relay-error",
         aimed: &["lossy"],
         symptom: Symptom::Lost,
+    },
+    Mutant {
+        mistake: "checkpoint-skips-an-id",
+        aimed: &["missing-binding"],
+        symptom: Symptom::Unshown,
+    },
+    Mutant {
+        mistake: "repair-ignores-inbox",
+        aimed: &["missing-binding"],
+        symptom: Symptom::Duplicated,
     },
 ];
 
@@ -203,6 +215,7 @@ impl Symptom {
             Self::PassedOver => "passed_over",
             Self::Duplicated => "duplicated",
             Self::Inverted => "inversions",
+            Self::Unshown => "unshown",
         }
     }
 
@@ -210,7 +223,9 @@ impl Symptom {
         let shown = number(verdict, self.name());
         match self {
             Self::Lost => shown > number(verdict, "unfinished"),
-            Self::Ghost | Self::PassedOver | Self::Duplicated | Self::Inverted => shown > 0,
+            Self::Ghost | Self::PassedOver | Self::Duplicated | Self::Inverted | Self::Unshown => {
+                shown > 0
+            }
         }
     }
 }
@@ -258,6 +273,7 @@ mod tests {
             (Symptom::PassedOver, Verdict { lost: 1, unfinished: 1, passed_over: 1, ..sound() }),
             (Symptom::Duplicated, Verdict { duplicated: 1, ..sound() }),
             (Symptom::Inverted, Verdict { inversions: 1, ..sound() }),
+            (Symptom::Unshown, Verdict { unshown: 1, ..sound() }),
         ];
         for (shown, verdict) in &verdicts {
             for (other, _) in &verdicts {

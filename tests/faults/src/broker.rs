@@ -16,7 +16,6 @@ use crate::load::Load;
 use crate::watch::{Recovery, Watch};
 
 mod deleted_queue;
-mod repaired;
 
 /// The text with which RabbitMQ refuses a login.
 const REFUSED: &str = "ACCESS_REFUSED";
@@ -114,7 +113,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
         closed_connections(host, &plan, &mut load, &mut watch).await?;
         changed_password(host, &plan, &mut load, &mut watch).await?;
     }
-    deleted_queue::run(&fixture, &mut load, &mut watch).await?;
+    let unshown = deleted_queue::run(&fixture, &mut load, &mut watch).await?;
     if let Some(server) = &mut own {
         restarts(server, &plan, &mut load, &mut watch).await?;
         outage(server, &plan, &mut load, &mut watch).await?;
@@ -124,6 +123,7 @@ pub(crate) async fn run(seed: u64, quick: bool, patience: u64) -> Result<Verdict
     let verdict = watch.close(verdict).await?;
     Ok(Verdict {
         left_out,
+        unshown,
         ..verdict
     })
 }

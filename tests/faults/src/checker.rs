@@ -2,7 +2,7 @@
 //!
 //! I1: an acknowledged command has its state and its effect, and each state has its effect. I2: no effect is there twice. I3: the
 //! effects of an account come in the order of its versions, without gaps. I4: no effect without a state, no state without a
-//! command, and each effect has the account and the version of its state.
+//! command, and each effect has the account and the version of its state. I10: a run that loses events counts those that are not shown.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -54,6 +54,8 @@ pub(crate) struct Verdict {
     /// Unfinished events that the relay has skipped. A late event is not one of them.
     pub(crate) passed_over: usize,
     pub(crate) redelivered: usize,
+    /// Published events that the consumer does not have and does not show as missing.
+    pub(crate) unshown: usize,
     /// Other checks of the run that failed; each is printed when it fails.
     pub(crate) wrong: usize,
     pub(crate) drain: Option<Duration>,
@@ -95,6 +97,7 @@ pub(crate) fn judge(history: &History, ordered: bool) -> Verdict {
         unfinished: history.pending + history.held,
         passed_over: history.passed_over,
         redelivered: history.redelivered,
+        unshown: 0,
         wrong: 0,
         drain: history.drain,
         left_out: BTreeSet::new(),
@@ -105,7 +108,7 @@ impl Verdict {
     pub(crate) fn passes(&self) -> bool {
         let wrong = self.lost + self.duplicated + self.ghost + self.altered;
         let disordered = self.inversions + self.gaps;
-        wrong + disordered + self.wrong + self.dead + self.unfinished == 0
+        wrong + disordered + self.unshown + self.wrong + self.dead + self.unfinished == 0
             && self.drain.is_some()
             && self.effects > 0
     }
@@ -126,6 +129,7 @@ impl Verdict {
             unfinished: self.unfinished + other.unfinished,
             passed_over: self.passed_over + other.passed_over,
             redelivered: self.redelivered + other.redelivered,
+            unshown: self.unshown + other.unshown,
             wrong: self.wrong + other.wrong,
             // Quiet only if both were; the longer time counts.
             drain: self.drain.zip(other.drain).map(|(one, two)| one.max(two)),
@@ -139,7 +143,7 @@ impl fmt::Display for Verdict {
         write!(
             formatter,
             "{} attempted={} acknowledged={} effects={} lost={} duplicated={} ghost={} altered={} inversions={} gaps={} dead={} \
-             unfinished={} passed_over={} redelivered={} wrong={} drain_s=",
+             unfinished={} passed_over={} redelivered={} unshown={} wrong={} drain_s=",
             word(self.passes(), &self.left_out),
             self.attempted,
             self.acknowledged,
@@ -154,6 +158,7 @@ impl fmt::Display for Verdict {
             self.unfinished,
             self.passed_over,
             self.redelivered,
+            self.unshown,
             self.wrong,
         )?;
         match self.drain {
@@ -377,6 +382,11 @@ mod tests {
         let sound = judged(|_| ());
         let verdict = Verdict { wrong: 1, ..sound };
         assert!(!verdict.passes());
+        let unshown = Verdict {
+            unshown: 1,
+            ..judged(|_| ())
+        };
+        assert!(!unshown.passes());
     }
 
     #[test]
@@ -408,6 +418,7 @@ mod tests {
             unfinished: 11,
             passed_over: 12,
             redelivered: 13,
+            unshown: 16,
             wrong: 14,
             drain: Some(Duration::from_secs(15)),
             left_out: ["kills"].into(),

@@ -24,12 +24,15 @@ mod full_disk;
 mod late_commit;
 mod load;
 mod losses;
+mod missing_binding;
 mod neighbours;
 mod network;
 mod order;
 mod poison;
 mod races;
+mod repaired;
 mod replay;
+mod restored;
 mod stopped_replica;
 mod summary;
 mod tables;
@@ -111,6 +114,10 @@ enum Name {
     Unrouted,
     /// Messages that no queue takes yet, among others that reach a queue
     Neighbours,
+    /// The binding of one of two queues goes missing under load; what it loses is shown and handed over
+    MissingBinding,
+    /// Databases that come back from a backup: the consumer's is repaired, the producer's loss is named and decided
+    Restored,
     /// Two releases of a consumer on one queue; only one of them knows a new type of event
     TwoReleases,
     /// The two services and their load, as one process that a run can kill
@@ -177,6 +184,8 @@ async fn all(cli: &Cli, seed: u64) -> ExitCode {
         Name::Lossy,
         Name::Unrouted,
         Name::Neighbours,
+        Name::MissingBinding,
+        Name::Restored,
         Name::TwoReleases,
         Name::Broken(broken::Broken::default()),
     ] {
@@ -236,6 +245,8 @@ async fn one(cli: &Cli, name: &Name, seed: u64) -> Result<Outcome> {
         Name::Lossy => losses::lossy(seed, quick, patience).await?,
         Name::Unrouted => losses::unrouted(seed, quick, patience).await?,
         Name::Neighbours => neighbours::run(Duration::from_secs(patience)).await?,
+        Name::MissingBinding => missing_binding::run(seed, quick, patience).await?,
+        Name::Restored => restored::run(seed, quick, patience).await?,
         Name::TwoReleases => two_releases::run(quick, Duration::from_secs(patience)).await?,
         Name::FullDisk => return full_disk::run(seed, quick, patience).await,
         Name::Durability => return durable().await,
@@ -289,6 +300,8 @@ impl Name {
             Self::Lossy => "lossy",
             Self::Unrouted => "unrouted",
             Self::Neighbours => "neighbours",
+            Self::MissingBinding => "missing-binding",
+            Self::Restored => "restored",
             Self::TwoReleases => "two-releases",
             Self::Workload(_) => "workload",
         }

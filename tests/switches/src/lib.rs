@@ -32,7 +32,7 @@ pub const POINTS: [&str; 16] = [
 ];
 
 /// What a wrong engine would do. The workload makes `publish-before-commit` and `ack-before-commit`, the engine all others.
-pub const MISTAKES: [&str; 9] = [
+pub const MISTAKES: [&str; 11] = [
     "publish-before-commit",
     "mark-before-confirm",
     "ignore-return",
@@ -42,6 +42,8 @@ pub const MISTAKES: [&str; 9] = [
     "cursor-polling",
     "no-version-guard",
     "swallow-relay-error",
+    "checkpoint-skips-an-id",
+    "repair-ignores-inbox",
 ];
 
 /// Environment variable: the point to abort at, and at which passage: `confirmed:3`.

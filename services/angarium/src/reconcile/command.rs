@@ -1,26 +1,57 @@
 //! The arguments of `angarium reconcile`.
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
+use clap::ArgGroup;
 use clap::builder::PossibleValuesParser;
+use uuid::Uuid;
 
+use super::access::Access;
 use crate::registry::SERVICES;
 
-/// What to reconcile, and as whom.
+/// What to do, and as which operator.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Reconcile {
+    #[command(subcommand)]
+    pub action: Option<Action>,
+    #[command(flatten)]
+    pub repair: Repair,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Beside the repair: what an operator looks at and decides.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum Action {
+    /// List missing events, lost checkpoints and waiting aggregates, and say for each what repairs it
+    Gaps(Listing),
+    /// Give up what nothing can bring back; for the record
+    Skip(Skip),
+    /// List the aggregates of which a restored producer has lost events that a consumer has received
+    Divergence(Divergence),
+    /// Make a consumer follow a restored producer; for the record
+    Accept(Accept),
+}
+
+/// What to repair.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Repair {
     /// Only this consumer, by its queue; may be repeated [default: all]
     #[arg(long, value_name = "QUEUE", value_parser = PossibleValuesParser::new(queues()))]
     pub consumer: Vec<String>,
 
-    /// Beside what is known to be missing, all that was published since then, such as 2026-11-29T04:00:00Z
+    /// Also all events that were published since then, such as 2026-11-29T04:00:00Z
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
     pub since: Option<SystemTime>,
 
-    /// Beside what is known to be missing, all events of this aggregate, such as user/0192f3c4-0000-7000-8000-000000000001
+    /// Also all events of this aggregate, such as user/0192f3c4-0000-7000-8000-000000000001
     #[arg(long, value_name = "TYPE/ID", value_parser = aggregate)]
     pub aggregate: Option<(String, String)>,
+
+    /// Also the current state of users with a history that is past its retention, for a new consumer
+    #[arg(long)]
+    pub snapshot: bool,
 
     /// Say what would be handed over, and change nothing
     #[arg(long)]
@@ -30,54 +61,113 @@ pub struct Reconcile {
     #[arg(long)]
     pub json: bool,
 
-    /// Why, for the record of each consumer
+    /// The reason, for the record of each consumer
     #[arg(long, value_name = "TEXT", default_value = "angarium reconcile")]
     pub reason: String,
 
     /// Events a second, at most
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate: u32,
-
-    /// Where a service is, as order-service=https://orders.example:50052; may be repeated
-    /// [default: this machine, each service at its own port]
-    #[arg(long, value_name = "SERVICE=URL", value_parser = endpoint)]
-    pub endpoint: Vec<(String, String)>,
-
-    /// With https: trust servers with a certificate of one of these authorities, PEM
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca_cert: Option<PathBuf>,
-
-    /// The address of a user who is an operator
-    #[arg(long, env = "OPERATOR_EMAIL", value_name = "ADDRESS")]
-    pub email: String,
-
-    /// A file that holds the password of that user
-    #[arg(long, env = "OPERATOR_PASSWORD_FILE", value_name = "FILE")]
-    pub password_file: PathBuf,
 }
 
-impl Reconcile {
-    /// Whether the consumer of this queue is to be repaired.
-    pub(super) fn concerns(&self, queue: &str) -> bool {
-        self.consumer.is_empty() || self.consumer.iter().any(|named| named == queue)
-    }
+/// What to list.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Listing {
+    /// Only this consumer, by its queue; may be repeated [default: all]
+    #[arg(long, value_name = "QUEUE", value_parser = PossibleValuesParser::new(queues()))]
+    pub consumer: Vec<String>,
 
-    /// The URL of the service with this name and port.
-    pub(super) fn url(&self, name: &str, default_port: u16) -> String {
-        let mut endpoints = self.endpoint.iter();
-        let named = endpoints.find(|(service, _)| service == name);
-        named.map_or_else(
-            || format!("http://127.0.0.1:{default_port}"),
-            |(_, url)| url.clone(),
-        )
-    }
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to give up.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+#[command(group = one_of("given_up", &["aggregate", "event", "checkpoints"]))]
+pub struct Skip {
+    /// The consumer, by its queue
+    #[arg(long, value_name = "QUEUE", value_parser = PossibleValuesParser::new(queues()))]
+    pub consumer: String,
+
+    /// The versions before the first one of this aggregate that waits
+    #[arg(long, value_name = "TYPE/ID", value_parser = aggregate)]
+    pub aggregate: Option<(String, String)>,
+
+    /// This missing event
+    #[arg(long, value_name = "ID")]
+    pub event: Option<Uuid>,
+
+    /// The gap of checkpoints that begins with this number, such as user-service/user_events/17
+    #[arg(long, value_name = "PRODUCER/EXCHANGE/NUMBER", value_parser = checkpoints)]
+    pub checkpoints: Option<(String, String, i64)>,
+
+    /// The reason, for the record
+    #[arg(long, value_name = "TEXT", value_parser = not_blank)]
+    pub reason: String,
+}
+
+/// The producers and consumers to compare.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Divergence {
+    #[command(flatten)]
+    pub listing: Listing,
+
+    /// Compare the events since then, such as 2026-11-29T04:00:00Z [default: since the last checkpoint that a producer and
+    /// its consumer both know, for producers that have published one again]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    pub since: Option<SystemTime>,
+}
+
+/// What to accept.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+#[command(group = one_of("accepted", &["aggregate", "all"]))]
+pub struct Accept {
+    /// The consumer, by its queue
+    #[arg(long, value_name = "QUEUE", value_parser = PossibleValuesParser::new(queues()))]
+    pub consumer: String,
+
+    /// The restored service
+    #[arg(long, value_name = "SERVICE", value_parser = PossibleValuesParser::new(names()))]
+    pub producer: String,
+
+    /// This aggregate
+    #[arg(long, value_name = "TYPE/ID", value_parser = aggregate)]
+    pub aggregate: Option<(String, String)>,
+
+    /// All aggregates that `divergence` lists; then the alert ends
+    #[arg(long)]
+    pub all: bool,
+
+    /// As for `divergence`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    pub since: Option<SystemTime>,
+
+    /// The reason, for the record
+    #[arg(long, value_name = "TEXT", value_parser = not_blank)]
+    pub reason: String,
+}
+
+/// Whether the consumer of this queue is one of `named`. No name means all.
+pub(super) fn concerns(named: &[String], queue: &str) -> bool {
+    named.is_empty() || named.iter().any(|named| named == queue)
+}
+
+/// Exactly one of these arguments is required.
+fn one_of(name: &'static str, args: &[&'static str]) -> ArgGroup {
+    ArgGroup::new(name)
+        .required(true)
+        .args(args.iter().copied())
 }
 
 fn queues() -> Vec<String> {
-    SERVICES
-        .iter()
-        .map(|service| service.definition.queue())
-        .collect()
+    let services = SERVICES.iter();
+    services.map(|service| service.definition.queue()).collect()
+}
+
+fn names() -> Vec<&'static str> {
+    let services = SERVICES.iter();
+    services.map(|service| service.definition.name).collect()
 }
 
 fn aggregate(text: &str) -> Result<(String, String), String> {
@@ -89,26 +179,64 @@ fn aggregate(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn endpoint(text: &str) -> Result<(String, String), String> {
-    let (service, url) = text.split_once('=').ok_or("expected SERVICE=URL")?;
-    let is_known = SERVICES.iter().any(|one| one.definition.name == service);
-    if !is_known {
-        return Err(format!("there is no service {service}"));
+fn checkpoints(text: &str) -> Result<(String, String, i64), String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    if let [source, exchange, number] = parts[..]
+        && let Some(number) = number.parse().ok().filter(|number| *number > 0)
+    {
+        return Ok((source.to_owned(), exchange.to_owned(), number));
     }
-    Ok((service.to_owned(), url.to_owned()))
+    Err("expected PRODUCER/EXCHANGE/NUMBER, such as user-service/user_events/17".to_owned())
+}
+
+fn not_blank(given: &str) -> Result<String, String> {
+    match given.trim() {
+        "" => Err("it is empty, but the record needs it".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        reconcile: Reconcile,
+    }
+
+    fn read(args: &str) -> Result<Reconcile, clap::Error> {
+        let parsed = Cli::try_parse_from(args.split(' '));
+        parsed.map(|cli| cli.reconcile)
+    }
+
     #[test]
-    fn aggregates_and_endpoints_are_read() {
+    fn aggregates_and_checkpoints_are_read() {
         let pair = |one: &str, other: &str| Ok((one.to_owned(), other.to_owned()));
         assert_eq!(aggregate("user/1/2"), pair("user", "1/2"));
         assert!(aggregate("user").is_err() && aggregate("/1").is_err());
-        let read = endpoint("order-service=http://[::1]:5");
-        assert_eq!(read, pair("order-service", "http://[::1]:5"));
-        assert!(endpoint("basket-service=http://x").is_err() && endpoint("x").is_err());
+        let gap = ("users".to_owned(), "user_events".to_owned(), 17);
+        assert_eq!(checkpoints("users/user_events/17"), Ok(gap));
+        assert!(checkpoints("users/user_events/0").is_err() && checkpoints("users/17").is_err());
+    }
+
+    #[test]
+    fn a_skip_names_one_gap_and_a_reason() {
+        let skip = "reconcile skip --consumer orders_queue --email a@b --patience 1s";
+        assert!(read(&format!("{skip} --aggregate user/1 --reason lost")).is_ok());
+        for wrong in [
+            "--reason lost",
+            "--aggregate user/1",
+            "--aggregate user/1 --reason ",
+            "--aggregate user/1 --checkpoints users/user_events/17 --reason lost",
+        ] {
+            assert!(read(&format!("{skip} {wrong}")).is_err(), "{wrong}");
+        }
+        assert!(read("reconcile --dry-run gaps").is_err());
+        let action = read("reconcile gaps --json").unwrap().action;
+        assert!(matches!(action, Some(Action::Gaps(listing)) if listing.json));
     }
 }

@@ -1,10 +1,10 @@
 //! What a reconciliation has found and done at one consumer, for a person or a program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-/// Of one consumer.
+/// The result at one consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The queue.
@@ -15,16 +15,24 @@ pub struct Report {
     pub handed_over: u64,
     /// Of those: how many are passed over in their turn, because their personal data was erased.
     pub erased: u64,
+    /// Of those: how many are the state of a user.
+    pub states: u64,
     /// Events that had arrived.
     pub known: u64,
     /// Missing events that no producer has any more, by type.
     pub gone: BTreeMap<String, u64>,
     /// Checkpoints that their producers do not have any more.
     pub gone_checkpoints: u64,
-    /// Aggregates with events that go on waiting: `type/id, versions`.
+    /// Aggregates with events that go on waiting: the versions and the aggregate.
     pub waiting: Vec<String>,
+    /// Restored producers, with the number of aggregates of which they have lost events.
+    pub diverged: BTreeMap<String, u64>,
     /// Producers that this system does not know.
-    pub unknown_producers: Vec<String>,
+    pub unknown_producers: BTreeSet<String>,
+    /// Services that did not answer. Their part is not done.
+    pub unreachable: BTreeSet<String>,
+    /// Why the reconciliation of this consumer ended early.
+    pub ended: Option<String>,
 }
 
 impl Report {
@@ -33,49 +41,110 @@ impl Report {
         self.gone.is_empty()
             && self.gone_checkpoints == 0
             && self.waiting.is_empty()
+            && self.diverged.is_empty()
             && self.unknown_producers.is_empty()
+            && self.unreachable.is_empty()
+            && self.ended.is_none()
     }
 }
 
 /// For a person.
 pub(super) fn text(reports: &[Report], dry_run: bool) -> String {
-    let lines = reports.iter().flat_map(|report| lines(report, dry_run));
+    let lines = reports.iter().flat_map(|report| {
+        let lines = done(report, dry_run).into_iter().chain(left(report));
+        lines.map(|line| format!("{}: {line}", report.consumer))
+    });
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn lines(report: &Report, dry_run: bool) -> Vec<String> {
-    let consumer = &report.consumer;
+fn done(report: &Report, dry_run: bool) -> Vec<String> {
     let would = if dry_run { "would be " } else { "" };
     let mut lines = vec![format!(
-        "{consumer}: {} events {would}handed over, {} had arrived, {} lost checkpoints {would}followed",
+        "{} events {would}handed over, {} had arrived, {} lost checkpoints {would}followed",
         report.handed_over, report.known, report.checkpoints
     )];
     if report.erased > 0 {
         let erased = report.erased;
         lines.push(format!(
-            "{consumer}: {erased} of them are erased and are passed over"
+            "{erased} of them are erased and are passed over in their turn"
         ));
     }
+    if report.states > 0 {
+        let states = report.states;
+        lines.push(format!("{states} of them are the state of a user"));
+    }
+    lines
+}
+
+/// What an operator has to do.
+fn left(report: &Report) -> Vec<String> {
+    let skip = format!("angarium reconcile skip --consumer {}", report.consumer);
+    let mut lines = Vec::new();
     for (event_type, events) in &report.gone {
         lines.push(format!(
-            "{consumer}: {events} of {event_type} are gone: their producer keeps no event for that long; SkipGap gives them up"
+            "{events} events of {event_type} are past the retention of their producer; `angarium reconcile gaps` lists them, \
+             `{skip} --event ID` gives one up"
         ));
     }
     if report.gone_checkpoints > 0 {
         let gone = report.gone_checkpoints;
         lines.push(format!(
-            "{consumer}: {gone} checkpoints are gone: their producer keeps none for that long; SkipGap gives them up"
+            "{gone} checkpoints are past the retention of their producer; `angarium reconcile gaps` lists them, \
+             `{skip} --checkpoints PRODUCER/EXCHANGE/NUMBER` gives a gap up"
         ));
     }
     for waiting in &report.waiting {
         lines.push(format!(
-            "{consumer}: {waiting} never came and is stored nowhere; SkipGap lets the later ones go on"
+            "{waiting} never arrived and is stored nowhere; `{skip} --aggregate TYPE/ID` gives it up, and the later events continue"
+        ));
+    }
+    for (producer, aggregates) in &report.diverged {
+        lines.push(format!(
+            "{producer} was restored and has lost events of {aggregates} aggregates; `angarium reconcile divergence` lists them"
         ));
     }
     for producer in &report.unknown_producers {
         lines.push(format!(
-            "{consumer}: the producer {producer} is not part of this system"
+            "the producer {producer} is not part of this system"
         ));
     }
+    for service in &report.unreachable {
+        lines.push(format!(
+            "{service} does not answer: repeat the command when it does"
+        ));
+    }
+    if let Some(ended) = &report.ended {
+        lines.push(format!("ended early: {ended}"));
+    }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_complete_if_nothing_is_left_to_do() {
+        let done = Report {
+            consumer: "orders_queue".to_owned(),
+            handed_over: 7,
+            ..Report::default()
+        };
+        assert!(done.is_complete() && left(&done).is_empty());
+        let lacks: [fn(&mut Report); 7] = [
+            |report| report.gone.extend([("Created".to_owned(), 2)]),
+            |report| report.gone_checkpoints = 1,
+            |report| report.waiting.push("version 3 of user/1".to_owned()),
+            |report| report.diverged.extend([("user-service".to_owned(), 1)]),
+            |report| report.unknown_producers.extend(["other".to_owned()]),
+            |report| report.unreachable.extend(["user-service".to_owned()]),
+            |report| report.ended = Some("no route".to_owned()),
+        ];
+        for lack in lacks {
+            let mut report = done.clone();
+            lack(&mut report);
+            assert!(!report.is_complete(), "{report:?}");
+            assert_eq!(left(&report).len(), 1, "{report:?}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use contracts::user::v1::UserDeleted;
 use contracts::{EVENTS, Event as _, EventInfo};
 use order_service::store::users::{self, Heard};
 use prost::Name as _;
+use prost_types::Timestamp;
 use rstest::rstest;
 use service::time;
 use testkit::{EVENT_TIME_MS, StoreKind, eventually_is, violated_fields};

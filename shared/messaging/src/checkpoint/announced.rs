@@ -1,6 +1,6 @@
-//! Producers that say in their events that they publish checkpoints: a producer is silent if its checkpoints never come.
+//! Producers that name in their events the interval of their checkpoints: such a producer is silent if no checkpoint arrives.
 //!
-//! Without this a queue that was never bound for checkpoints would look complete.
+//! Guarantee: a queue that was never bound for checkpoints does not look complete.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::receiving::{LONGEST_INTERVAL_S, SILENT};
 use crate::store::Store;
 
-/// A message may name any producer.
+/// The most producers and exchanges to record: a message may name any producer.
 const MOST: usize = 100;
-/// Between two rounds of writing.
+/// The interval between two rounds of writing.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// What the events of one consumer say, by producer and exchange.
+/// The intervals that events name, by producer and exchange.
 #[derive(Default)]
 pub(crate) struct Announced {
     intervals: Mutex<BTreeMap<(String, String), Interval>>,
@@ -38,14 +38,14 @@ VALUES ($1, $2, $3, 0, 0, '{}', 0, {time}, {time + $4})
 ON CONFLICT (consumer, source, exchange) DO NOTHING";
 
 impl Announced {
-    /// Looks at an event that has just come.
+    /// Notes the interval of an event that has just arrived.
     pub(crate) fn note(&self, message: &Message) {
         let (Some(source), Some(seconds)) = (&message.app_id, message.checkpoint_interval_s())
         else {
             return;
         };
         let mut intervals = self.lock();
-        // By reference first: this is asked for each event.
+        // Without a copy, because this runs for each event.
         let is_known = |((known, exchange), _): (&(String, String), &Interval)| {
             known == source && *exchange == message.exchange
         };
@@ -60,7 +60,7 @@ impl Announced {
         intervals.insert((source.clone(), message.exchange.clone()), interval);
     }
 
-    /// Writes down now and then from whom checkpoints are expected, until `stop`.
+    /// Writes the producers to the database periodically, until `stop`.
     pub(crate) async fn keep(&self, store: &Store, consumer: &str, stop: &CancellationToken) {
         let mut rounds = Rounds::after_a_pause(EVERY);
         while rounds.next(stop).await {

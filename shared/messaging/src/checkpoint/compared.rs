@@ -1,8 +1,8 @@
-//! Compares what checkpoints list and the inbox did not have with the inbox again: once the time has passed in which it may arrive,
-//! and then now and then.
+//! Compares listed events that the inbox did not have with the inbox again: after the time in which they may arrive, and then
+//! periodically.
 //!
-//! Guarantee: an event that is missing is shown until it is in the inbox, and not longer than until the next comparison after that. A
-//! comparison reads a batch of rows by an index, however many are missing.
+//! Guarantee: a missing event is reported until the first comparison after it has arrived. A comparison reads one batch of rows by an
+//! index, at any number of missing events.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use crate::reconnect::Reconnect;
 use crate::retry::millis;
 use crate::store::Store;
 
-/// Rows of one comparison: few enough that PostgreSQL looks each of them up.
+/// Rows of one comparison: few enough that PostgreSQL looks up each by the index.
 const BATCH: i64 = 200;
-/// Between two batches, however many are due.
+/// The pause between two batches.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The worker of one consumer.
 pub(crate) struct Comparing {
     pub(crate) consumer: &'static str,
-    /// As [`Receiving`](super::Receiving) has it. After as long again a missing event is compared again.
+    /// As in [`Receiving`](super::Receiving), and the interval of later comparisons.
     pub(crate) missing_after: Duration,
 }
 
-/// Asks how long until something is to be compared.
+/// A query for the time until the next comparison.
 pub(super) fn due_in_ms(consumer: &str) -> String {
     format!(
         "SELECT {{ms min(due_at)}} - {{now}} FROM angarium_missing WHERE consumer = {}",
@@ -90,7 +90,7 @@ impl Comparing {
                     let _ = stop.run_until_cancelled(due.sleep(known)).await;
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "what is missing cannot be looked for now");
+                    tracing::debug!(%error, "missing events cannot be compared now");
                     reconnect.pause(stop).await;
                 }
             }

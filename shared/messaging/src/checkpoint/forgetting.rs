@@ -1,4 +1,6 @@
-//! Deletes old checkpoints of a producer, and what a consumer knows of producers that are gone for good.
+//! Deletes old checkpoints of a producer, and the streams of producers that are gone for good.
+//!
+//! Guarantee: a checkpoint stays as long as the events that it lists, and the newest one stays always.
 
 use std::time::Duration;
 
@@ -8,10 +10,10 @@ use store::sql;
 use crate::retry::millis;
 use crate::store::Store;
 
-/// Rows a statement.
+/// Rows per statement.
 const BATCH: i64 = 1000;
 
-// From the beginning, as the history. The last one stays, because the next number follows it.
+// The oldest first, as in the history. The newest one stays, because the next number follows it.
 pub(super) const CHECKPOINTS: &str = "
 DELETE FROM angarium_checkpoint WHERE number IN (
     SELECT number FROM (SELECT number, taken_at, confirmed_at FROM angarium_checkpoint ORDER BY number LIMIT $2) AS oldest

@@ -1,4 +1,5 @@
-//! What stands in a checkpoint: made from the history when it is published, and made again for a consumer that has lost it.
+//! The content of a checkpoint. It is read from the history when the checkpoint is published, and again for a consumer that has
+//! lost it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::CheckpointPace;
 use super::taking::{self, Listed, Taken};
 use crate::store::Store;
 
-/// What a producer says in each of its checkpoints.
+/// What each checkpoint of a producer contains.
 #[derive(Clone, Debug)]
 pub(crate) struct Listing {
     /// The producer's name.
@@ -21,7 +22,7 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// The checkpoints from `first` to `last` for an exchange, as far as the producer still has them.
+    /// The checkpoints from `first` to `last` for an exchange that the producer still has.
     pub(crate) async fn read(
         &self,
         store: &Store,
@@ -70,7 +71,7 @@ impl Listing {
     }
 }
 
-/// At least one: a shorter interval than a second is a test's.
+/// At least one: only tests have intervals below a second.
 fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs().max(1)).unwrap_or(i64::MAX)
 }

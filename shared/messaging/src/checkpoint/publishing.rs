@@ -1,8 +1,8 @@
 //! Publishes checkpoints, over the relay's connection and beside the events.
 //!
-//! Guarantee: a checkpoint goes to each exchange of the service after the events that it lists are confirmed, so it comes behind them
-//! in every queue. It goes at least once; consumers know it by its number. One that no queue takes counts as published: where a
-//! queue is missing, its consumer sees the gap. One that is refused is published again, and the events go on meanwhile.
+//! Guarantee: a checkpoint is published to each exchange of the service after its events are confirmed, so it is behind them in every
+//! queue. It is published at least once; consumers recognise it by its number. A checkpoint that no queue takes counts as published:
+//! the consumer of a missing queue sees the gap. A refused or unconfirmed one is published again, and events continue meanwhile.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::transport::{Confirmation, Publisher, TransportError};
 
 /// No transaction raises this signal: a few seconds do not matter.
 const SIGNAL: &str = "checkpoint";
-/// Before the next look, where something is due and another replica is at it.
+/// The pause before the next look while another replica publishes.
 const SOON: Duration = Duration::from_millis(100);
-/// After a failure.
+/// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What a relay needs to publish checkpoints.
@@ -39,6 +39,8 @@ enum CheckpointError {
     Transport(#[from] TransportError),
     #[error("the broker refuses it: {0}")]
     Refused(String),
+    #[error("the broker has not confirmed it within {0:?}")]
+    Unconfirmed(Duration),
 }
 
 impl Checkpoints {
@@ -56,7 +58,7 @@ impl Checkpoints {
                 Err(error) => Err(error),
             };
             let pause = match known {
-                // Just what another replica is at, or what has become due in this moment.
+                // Another replica publishes it, or it has just become due.
                 Ok(Some(Duration::ZERO)) => Some(SOON),
                 Ok(known) => known,
                 Err(error) => {
@@ -78,7 +80,12 @@ impl Checkpoints {
             let Some(taken) = taking::take(store, &self.listing.pace).await? else {
                 return Ok(());
             };
-            if let Err(error) = self.publish(store, publisher, &taken).await {
+            let (publishing, limit) = (
+                self.publish(store, publisher, &taken),
+                self.listing.pace.confirm,
+            );
+            let published = tokio::time::timeout(limit, publishing).await;
+            if let Err(error) = published.unwrap_or(Err(CheckpointError::Unconfirmed(limit))) {
                 taking::postpone(store, taken.number, millis(PAUSE)).await?;
                 return Err(error);
             }
@@ -108,7 +115,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Its id differs by exchange, because a queue may be bound to several exchanges of one producer.
+    /// The message for one exchange. Its id differs by exchange, because a queue may be bound to several exchanges of one producer.
     fn message(&self, taken: &Taken, checkpoint: &Checkpoint) -> Message {
         let id = Uuid::new_v5(&taken.id, checkpoint.exchange.as_bytes());
         let envelope = Envelope {

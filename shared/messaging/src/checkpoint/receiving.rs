@@ -1,7 +1,7 @@
-//! The consumer's side: follows the checkpoints of each producer, and notes which of their events the inbox does not have.
+//! The consumer's side: follows the checkpoints of each producer, and records which of their events the inbox does not have.
 //!
-//! Guarantee: a checkpoint is followed in one transaction, under the lock of its stream. Its events are compared with the inbox in one
-//! statement, by the inbox's key. Nothing is concluded from an event that the inbox may have forgotten.
+//! Guarantee: a checkpoint is followed in one transaction, under the lock of its stream. One statement compares its events with the
+//! inbox, by the inbox's key. An event that the inbox may have forgotten is not compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use sea_orm::{DbErr, Value};
 use serde_json::json;
 use store::sql;
 
-use super::stream::{News, Stream, filled};
+use super::gaps;
+use super::stream::{News, Stream};
 use crate::retry::millis;
 use crate::subscription::HandlerError;
 use crate::transaction::Transaction;
@@ -21,24 +22,24 @@ use crate::transport::{Binding, topic};
 /// The signal that there may be something to compare.
 pub(super) const SIGNAL: &str = "missing";
 
-/// A producer that is silent for so many of its intervals is shown.
+/// A producer is reported after this many of its intervals without a checkpoint.
 pub(super) const SILENT: i64 = 5;
-/// What two clocks may differ by, and the time between two rounds of retention.
+/// The difference of two clocks, plus the time between two rounds of retention.
 const MARGIN: Duration = Duration::from_secs(3600);
-/// No interval that a producer names is longer.
+/// The upper limit of the interval that a producer names.
 pub(super) const LONGEST_INTERVAL_S: i64 = 24 * 3600;
 
-/// What a consumer goes by.
+/// The settings of a consumer that receives checkpoints.
 pub(crate) struct Receiving {
     pub(crate) consumer: &'static str,
     pub(crate) bindings: BTreeSet<Binding>,
-    /// How long an event may be on its way after its checkpoint has come.
+    /// How long an event may take to arrive after its checkpoint.
     pub(crate) missing_after: Duration,
     /// INBOX_RETENTION.
     pub(crate) inbox_retention: Duration,
 }
 
-/// The checkpoint in a message that has just come. `None` where it is something else, or cannot be read.
+/// The source and the checkpoint of a message that has just arrived. `None` if it is another message, or cannot be read.
 pub(crate) fn read(message: &Message) -> Option<(String, Checkpoint)> {
     if message.event_type.as_deref() != Some(CHECKPOINT_TYPE) {
         return None;
@@ -48,7 +49,7 @@ pub(crate) fn read(message: &Message) -> Option<(String, Checkpoint)> {
     Some((envelope.source, checkpoint))
 }
 
-/// As [`read`], for one that was held because its type was unknown.
+/// As [`read`], for a checkpoint that was held because its type was unknown.
 pub(crate) fn decode(body: &[u8]) -> Result<Checkpoint, HandlerError> {
     let undecodable = |cause: String| HandlerError::reject(format!("undecodable: {cause}"));
     let checkpoint = Checkpoint::decode(body).map_err(|error| undecodable(error.to_string()))?;
@@ -68,7 +69,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Checkpoint, HandlerError> {
     Ok(checkpoint)
 }
 
-// A row that is not there cannot be locked, so it is made first.
+// A missing row cannot be locked, so it is inserted first.
 const MAKE: &str = "/* checkpoint */
 INSERT INTO angarium_checkpoint_stream
     (consumer, source, exchange, number, stamp, patterns, retention_s, received_at, silent_at)
@@ -82,7 +83,9 @@ WHERE consumer = $1 AND source = $2 AND exchange = $3 {for update}";
 const FOLLOW: &str = "/* checkpoint */
 UPDATE angarium_checkpoint_stream
 SET number = $4, stamp = $5, patterns = $6, retention_s = $7, received_at = {time}, silent_at = {time + $8},
-    diverged_at = CASE WHEN $9 THEN {time} ELSE diverged_at END
+    diverged_at = CASE WHEN $9 THEN {time} ELSE diverged_at END,
+    diverged_from = CASE WHEN NOT $9 THEN diverged_from
+                         WHEN diverged_at IS NULL OR diverged_from > $4 THEN $4 ELSE diverged_from END
 WHERE consumer = $1 AND source = $2 AND exchange = $3";
 
 const HEARD: &str = "/* checkpoint */
@@ -140,7 +143,7 @@ impl Receiving {
         if news == News::Earlier {
             let values = key.map(Into::into).into_iter().chain([silent_ms]);
             sql::execute(transaction, HEARD, values).await?;
-            return fill(transaction, key, checkpoint.number).await;
+            return gaps::fill(transaction, key, checkpoint.number).await;
         }
         let values = [
             stream.number.into(),
@@ -154,9 +157,9 @@ impl Receiving {
         sql::execute(transaction, FOLLOW, values).await?;
         match news {
             News::Gap(first, last) => {
-                insert_gap(transaction, key, (first, last), self.missing_after).await
+                gaps::insert(transaction, key, (first, last), self.missing_after).await
             }
-            News::Diverged => forget_gaps_after(transaction, key, checkpoint.number).await,
+            News::Diverged => gaps::forget_after(transaction, key, checkpoint.number).await,
             News::Next | News::Earlier => Ok(()),
         }
     }
@@ -201,7 +204,7 @@ impl Receiving {
         Ok(())
     }
 
-    /// Whether the inbox may have forgotten an event that it lists.
+    /// Whether the inbox may have forgotten an event of the checkpoint.
     fn may_have_forgotten(&self, checkpoint: &Checkpoint, now_ms: i64) -> bool {
         let remembered = millis(self.inbox_retention.saturating_sub(MARGIN));
         !checkpoint.published.is_empty()
@@ -228,67 +231,6 @@ async fn lock(transaction: &Transaction, key: [&str; 3]) -> Result<(Stream, i64)
     Ok((stream, row.try_get("", "now_ms")?))
 }
 
-/// Takes a number out of the gap in which it lies, if it does.
-pub(super) async fn fill(
-    transaction: &Transaction,
-    key: [&str; 3],
-    number: i64,
-) -> Result<(), DbErr> {
-    let deleting = "
-        DELETE FROM angarium_checkpoint_gap
-        WHERE consumer = $1 AND source = $2 AND exchange = $3 AND first_number <= $4 AND last_number >= $4
-        RETURNING first_number, last_number, {ms seen_at} AS seen_ms, {ms due_at} AS due_ms";
-    let values = key.map(Value::from).into_iter().chain([number.into()]);
-    let Some(gap) = sql::query_one(transaction, deleting, values).await? else {
-        return Ok(());
-    };
-    let bounds = (
-        gap.try_get("", "first_number")?,
-        gap.try_get("", "last_number")?,
-    );
-    for (first, last) in filled(bounds, number) {
-        let inserting = "
-            INSERT INTO angarium_checkpoint_gap (consumer, source, exchange, first_number, last_number, seen_at, due_at)
-            VALUES ($1, $2, $3, $4, $5, {time of $6}, {time of $7})";
-        let times = ["seen_ms", "due_ms"].map(|column| gap.try_get::<i64>("", column));
-        let [seen_ms, due_ms] = times;
-        let part = [first.into(), last.into(), seen_ms?.into(), due_ms?.into()];
-        let values = key.map(Value::from).into_iter().chain(part);
-        sql::execute(transaction, inserting, values).await?;
-    }
-    Ok(())
-}
-
-async fn insert_gap(
-    transaction: &Transaction,
-    key: [&str; 3],
-    (first, last): (i64, i64),
-    shown_after: Duration,
-) -> Result<(), DbErr> {
-    let inserting = "
-        INSERT INTO angarium_checkpoint_gap (consumer, source, exchange, first_number, last_number, seen_at, due_at)
-        VALUES ($1, $2, $3, $4, $5, {time}, {time + $6})
-        ON CONFLICT (consumer, source, exchange, first_number) DO UPDATE SET last_number = excluded.last_number";
-    let gap = [first.into(), last.into(), millis(shown_after).into()];
-    let values = key.map(Value::from).into_iter().chain(gap);
-    sql::execute(transaction, inserting, values).await?;
-    Ok(())
-}
-
-/// The producer has lost those numbers itself.
-async fn forget_gaps_after(
-    transaction: &Transaction,
-    key: [&str; 3],
-    number: i64,
-) -> Result<(), DbErr> {
-    let forgetting = "
-        DELETE FROM angarium_checkpoint_gap
-        WHERE consumer = $1 AND source = $2 AND exchange = $3 AND first_number > $4";
-    let values = key.map(Value::from).into_iter().chain([number.into()]);
-    sql::execute(transaction, forgetting, values).await?;
-    Ok(())
-}
-
 fn report([consumer, producer, exchange]: [&str; 3], number: i64, news: News) {
     match news {
         News::Next | News::Earlier => {
@@ -300,21 +242,22 @@ fn report([consumer, producer, exchange]: [&str; 3], number: i64, news: News) {
                 "checkpoint"
             );
         }
-        // It is an error once the time has passed in which they may still come.
+        // It becomes an error after the time in which they may still arrive.
         News::Gap(first, last) => tracing::warn!(
             consumer,
             producer,
             exchange,
             first,
             last,
-            "checkpoints have not come, or come later"
+            "checkpoints have not arrived, or arrive later"
         ),
         News::Diverged => tracing::error!(
             consumer,
             producer,
             exchange,
             checkpoint = number,
-            "the producer counts its checkpoints anew: its database was restored, and events that it has published are lost to it"
+            "the producer numbers its checkpoints again from an earlier one: its database was restored, and it has lost events that it \
+             had published. What to do: angarium reconcile divergence"
         ),
     }
 }

@@ -1,35 +1,35 @@
-//! What the number of a checkpoint means for a consumer, given those that it has received. Pure.
+//! The meaning of a checkpoint's number for a consumer, given the numbers that it has received. Pure.
 //!
-//! Guarantee: after any loss, repetition or overtaking the gaps are exactly the numbers that lie between the first and the last one
-//! and have not come. Events are expected only where the binding was certainly there before they were published: the checkpoint
-//! with which a binding begins came through it, and the next one may list events from before.
+//! Guarantee: after any loss, repetition or overtaking, the gaps are exactly the numbers between the first and the last one that have
+//! not arrived. Events are expected only if their binding certainly existed before they were published. The first checkpoint that
+//! arrived through a binding proves nothing about its own events, and the next one may list events from before the binding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How far a consumer is with the checkpoints of one producer and exchange.
+/// The progress of a consumer in the checkpoints of one producer and exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stream {
-    /// The last number. Zero: none has come.
+    /// The last number. Zero: none has arrived.
     pub(crate) number: i64,
     pub(crate) stamp: i64,
-    /// From which number on the events of each binding are expected.
+    /// The number from which on the events of each binding are expected.
     pub(crate) patterns: BTreeMap<String, i64>,
 }
 
-/// What a checkpoint is to its stream.
+/// The meaning of a checkpoint for its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     /// It is the first one, or the next one.
     Next,
-    /// Those from the first to the last of these numbers have not come.
+    /// The numbers from the first to the last of these have not arrived.
     Gap(i64, i64),
-    /// An earlier one, which fills a gap or comes again.
+    /// An earlier one, which fills a gap or is a repetition.
     Earlier,
-    /// The producer counts anew from an earlier number: it has lost later ones with its database.
+    /// The producer has published this number before: it has lost that checkpoint and later ones with its database.
     Diverged,
 }
 
-/// So many checkpoints after the first one that came through a binding, its events are expected.
+/// The events of a binding are expected from this many checkpoints after the first one that arrived through it.
 const CERTAIN: i64 = 2;
 
 impl Stream {
@@ -46,7 +46,7 @@ impl Stream {
             return news;
         }
         (self.number, self.stamp) = (number, stamp);
-        // A binding that this release does not have may be gone when a later one has it again.
+        // A later release that has the binding again begins again: meanwhile the binding may have been removed.
         self.patterns
             .retain(|pattern, _| bindings.contains(pattern.as_str()));
         for binding in bindings {
@@ -69,7 +69,7 @@ impl Stream {
     }
 }
 
-/// What is left of a gap once `number`, which lies in it, has come.
+/// The rest of a gap after one of its numbers has arrived.
 pub(crate) fn filled((first, last): (i64, i64), number: i64) -> Vec<(i64, i64)> {
     let parts = [(first, number - 1), (number + 1, last)];
     parts
@@ -137,7 +137,7 @@ mod tests {
             repeated in proptest::collection::vec(1_i64..40, 0..10),
             early in 0_usize..39,
         ) {
-            // Mostly in order, as a queue has them; then some late ones, and some again.
+            // Mostly in order, as in a queue; then some late ones and some repetitions.
             let mut numbers: Vec<i64> = order;
             numbers[..early].sort_unstable();
             numbers.extend(repeated);
@@ -157,7 +157,7 @@ mod tests {
                 }
             }
             let shown: BTreeSet<i64> = gaps.iter().flat_map(|(first, last)| *first..=*last).collect();
-            // What is below the first one that came was before this consumer.
+            // Numbers below the first one that arrived were published before this consumer.
             let begin = numbers.first().copied().unwrap_or(1);
             let missing = (begin..=stream.number).filter(|number| !numbers.contains(number));
             prop_assert_eq!(shown, missing.collect());

@@ -1,4 +1,6 @@
 //! Whether a consumer has every event, as far as checkpoints show: for its health and its gauges.
+//!
+//! Guarantee: health is `NOT_SERVING` under `complete` while an event or a checkpoint is missing, or a producer is silent or diverged.
 
 use std::time::Duration;
 
@@ -11,12 +13,12 @@ use crate::store::Store;
 
 /// No transaction raises this signal: producers fall silent by themselves.
 const SIGNAL: &str = "completeness";
-/// How often to look while something is missing.
+/// The interval between two looks while something is missing.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// A time that lies further ahead was written by a clock that was ahead.
+/// A time further ahead was written by a clock that was ahead.
 const AHEAD_MS: i64 = 7 * 24 * 3_600_000;
 
-/// Whether something is missing, which a task finds out.
+/// Whether something is missing. A task keeps it up to date.
 pub(crate) struct Completeness {
     consumer: String,
     complete: watch::Sender<bool>,
@@ -35,7 +37,7 @@ fn is_due(column: &str) -> String {
     format!("({column} <= {{time}} OR {column} > {{time + {AHEAD_MS}}})")
 }
 
-/// Asks how long until the consumer may not have everything.
+/// A query for the time until the consumer may lack something.
 pub(super) fn question(consumer: &str) -> String {
     let consumer = sql::text(consumer);
     format!(
@@ -62,7 +64,7 @@ impl Completeness {
         self.complete.subscribe()
     }
 
-    /// Finds it out, until `stop`.
+    /// Keeps it up to date, until `stop`.
     pub(crate) async fn run(&self, store: &Store, stop: &CancellationToken) {
         let mut due = store.due(SIGNAL, question(&self.consumer));
         while !stop.is_cancelled() {
@@ -74,7 +76,7 @@ impl Completeness {
                         .send_if_modified(|sent| std::mem::replace(sent, complete) != complete);
                     if complete { known } else { Some(INTERVAL) }
                 }
-                // Its own health names say that.
+                // Other health names report the database.
                 Err(_) => Some(INTERVAL),
             };
             let _ = stop.run_until_cancelled(due.sleep(pause)).await;
@@ -82,7 +84,7 @@ impl Completeness {
     }
 }
 
-/// Counts what is missing in the database of a service, which has one consumer.
+/// Counts what is missing in the database of a service. A service has one consumer.
 pub(crate) async fn count(db: &Database) -> Result<Incomplete, DbErr> {
     let counting = format!(
         "SELECT (SELECT count(*) FROM angarium_missing WHERE missing_since IS NOT NULL) AS missing,

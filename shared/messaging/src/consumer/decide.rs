@@ -85,14 +85,21 @@ pub(super) enum Release {
 }
 
 /// `is_lowest`: nothing earlier of its aggregate is held. `wanted`: an operator wants it handled, also where its turn is over.
-pub(super) fn released(turn: Turn, is_lowest: bool, wanted: bool, known: Known) -> Release {
+/// `is_state`: it holds the state of its aggregate, so it needs no earlier event.
+pub(super) fn released(
+    turn: Turn,
+    is_lowest: bool,
+    wanted: bool,
+    is_state: bool,
+    known: Known,
+) -> Release {
     match (turn, known) {
         (Turn::Past, _) if !wanted => Release::Overtaken,
-        (Turn::Later, _) => Release::Wait,
+        (Turn::Later, _) if !is_state || !is_lowest => Release::Wait,
         (Turn::Unknown, _) if !is_lowest => Release::Wait,
         (_, Known::No { left }) if left.is_zero() => Release::Skip,
         (_, Known::No { left }) => Release::Unknown(left),
-        (Turn::Unknown, Known::Yes) => Release::Begin,
+        (Turn::Unknown | Turn::Later, Known::Yes) => Release::Begin,
         (Turn::Now | Turn::Past, Known::Yes) => Release::Handle,
     }
 }
@@ -170,11 +177,20 @@ mod tests {
     #[test]
     fn a_late_event_is_handled_only_if_an_operator_says_so() {
         assert_eq!(arrived(Turn::Past, Known::Yes), Arrival::Overtaken);
-        let late = |replayed| released(Turn::Past, false, replayed, Known::Yes);
+        let late = |replayed| released(Turn::Past, false, replayed, false, Known::Yes);
         assert_eq!(
             (late(false), late(true)),
             (Release::Overtaken, Release::Handle)
         );
+    }
+
+    #[test]
+    fn a_state_waits_for_held_events_and_not_for_a_gap() {
+        let behind_a_gap =
+            |is_lowest, is_state| released(Turn::Later, is_lowest, true, is_state, Known::Yes);
+        assert_eq!(behind_a_gap(true, true), Release::Begin);
+        assert_eq!(behind_a_gap(false, true), Release::Wait);
+        assert_eq!(behind_a_gap(true, false), Release::Wait);
     }
 
     #[test]

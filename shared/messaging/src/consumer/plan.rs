@@ -19,7 +19,7 @@ use crate::subscription::{Delivered, HandlerError};
 use crate::transaction::Transaction;
 
 /// The cause of an event that arrived after later ones of its aggregate were handled.
-const OVERTAKEN: &str = "it arrived after the baseline of its aggregate";
+pub(crate) const OVERTAKEN: &str = "it arrived after the baseline of its aggregate";
 
 /// A message, decoded as far as possible.
 struct Read<'a> {
@@ -91,10 +91,12 @@ impl Pipeline {
                     let turn = progress.turn(read.order.as_ref());
                     // What is late moves no position, so what comes after it in the group would be decided wrongly.
                     let is_late = turn == Turn::Past && due.repaired;
-                    if (turn == Turn::Unknown || is_late) && !is_alone {
+                    let jumps = turn == Turn::Later && is_state(due);
+                    if (turn == Turn::Unknown || is_late || jumps) && !is_alone {
                         return Err(Failure::Apart);
                     }
-                    let lowest = self.is_lowest(transaction, turn, &read).await?;
+                    let asks = turn == Turn::Unknown || jumps;
+                    let lowest = asks && self.is_lowest(transaction, &read).await?;
                     self.on_release(due, read, turn, lowest, &mut progress)?
                 }
             };
@@ -202,7 +204,7 @@ impl Pipeline {
         let envelope = read.envelope.map_err(HandlerError::reject)?;
         let known = self.known(&envelope, due.unknown_left_ms);
         let wanted = due.replayed || due.repaired;
-        let decided = decide::released(turn, is_lowest, wanted, known);
+        let decided = decide::released(turn, is_lowest, wanted, is_state(due), known);
         let delivered = Delivered {
             envelope,
             attempt: read.item.attempt(),
@@ -221,14 +223,9 @@ impl Pipeline {
         Ok(action)
     }
 
-    /// Whether no earlier event of its aggregate is held. Only relevant for an unknown aggregate.
-    async fn is_lowest(
-        &self,
-        transaction: &Transaction,
-        turn: Turn,
-        read: &Read<'_>,
-    ) -> Result<bool, Failure> {
-        let (Turn::Unknown, Some(((kind, id), version))) = (turn, &read.order) else {
+    /// Whether no earlier event of its aggregate is held.
+    async fn is_lowest(&self, transaction: &Transaction, read: &Read<'_>) -> Result<bool, Failure> {
+        let Some(((kind, id), version)) = &read.order else {
             return Ok(false);
         };
         let lowest = inbox::lowest_held(transaction, self.consumer(), kind, id).await?;
@@ -299,6 +296,11 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// Whether an operator has handed over the state of an aggregate with it. A message that came from the broker is an event.
+fn is_state(due: &Due) -> bool {
+    due.repaired && due.message.is_state()
 }
 
 /// The same text for an unreadable message wherever it is detected.

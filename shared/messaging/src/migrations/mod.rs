@@ -11,6 +11,7 @@ mod m20261129_000002_await_types;
 mod m20261130_000001_erase_inbox;
 mod m20261130_000002_index_inbox;
 mod m20261201_000001_checkpoints;
+mod m20261201_000002_divergence;
 mod outbox;
 
 /// In the order of application.
@@ -21,5 +22,6 @@ pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m20261130_000001_erase_inbox::Migration),
         Box::new(m20261130_000002_index_inbox::Migration),
         Box::new(m20261201_000001_checkpoints::Migration),
+        Box::new(m20261201_000002_divergence::Migration),
     ]
 }

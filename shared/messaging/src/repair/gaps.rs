@@ -1,5 +1,5 @@
-//! What a consumer lacks: missing events, checkpoints that have not come, and aggregates with events that wait for a version that has not
-//! come.
+//! What a consumer lacks: missing events, checkpoints that have not arrived, and aggregates with events that wait for a version that has
+//! not arrived.
 
 use sea_orm::{DbErr, QueryResult};
 use store::sql;
@@ -18,11 +18,11 @@ pub struct MissingEvent {
     pub event_type: String,
     /// The checkpoint that lists it.
     pub checkpoint: i64,
-    /// Since when it is missing, in Unix milliseconds. `None`: it may be on its way.
+    /// The time since which it is missing, in Unix milliseconds. `None`: it may still arrive.
     pub missing_since_ms: Option<i64>,
 }
 
-/// Checkpoints that have not come, although a later one has.
+/// Checkpoints that have not arrived, although a later one has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointGap {
     /// The producer.
@@ -37,7 +37,7 @@ pub struct CheckpointGap {
     pub seen_at_ms: i64,
 }
 
-/// An aggregate with events that wait for one that has not come.
+/// An aggregate with events that wait for one that has not arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionGap {
     /// As its events name it, such as `user`.
@@ -52,7 +52,7 @@ pub struct VersionGap {
     pub waits: i64,
     /// How many wait.
     pub events: i64,
-    /// Since when, in Unix milliseconds.
+    /// The time since which they wait, in Unix milliseconds.
     pub since_ms: i64,
 }
 
@@ -64,7 +64,7 @@ const GAPS: &str = "
 SELECT source, exchange, first_number, last_number, {ms seen_at} AS seen_at_ms FROM angarium_checkpoint_gap
 WHERE consumer = $1 ORDER BY source, exchange, first_number LIMIT $2";
 
-// What is held of an aggregate in any other state than waiting is no gap: it is there, and an operator or the retry worker has it.
+// A held event in another state than waiting is no gap: it has arrived, and an operator or the retry worker handles it.
 pub(super) const WAITING: &str = "
 SELECT held.aggregate_type, held.aggregate_id, held.source, held.waits, held.events, held.since_ms,
        coalesce(position.version, 0) AS version
@@ -82,10 +82,10 @@ WHERE held.all_wait = 1 AND held.waits > coalesce(position.version, 0) + 1
 ORDER BY held.aggregate_type, held.aggregate_id LIMIT $4";
 
 impl Repair {
-    /// At most `limit` missing events, those after the id `after`. Also those that may be on their way.
+    /// At most `limit` missing events after the id `after`, and those that may still arrive.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn missing(
         &self,
         after: Option<Uuid>,
@@ -104,17 +104,17 @@ impl Repair {
     /// At most `limit` gaps in the numbers of checkpoints.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn checkpoint_gaps(&self, limit: u16) -> Result<Vec<CheckpointGap>, DbErr> {
         let values = [self.consumer().into(), i64::from(limit).into()];
         let rows = sql::query_all(self.store().connection(), GAPS, values).await?;
         rows.iter().map(checkpoint_gap).collect()
     }
 
-    /// At most `limit` aggregates with events that wait for one that has not come, those after the aggregate `after`.
+    /// At most `limit` aggregates after `after` with events that wait for one that has not arrived.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn version_gaps(
         &self,
         after: Option<&VersionGap>,

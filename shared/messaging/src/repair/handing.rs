@@ -1,6 +1,8 @@
-//! The consumer's side: events become held rows of its inbox, lost checkpoints are followed, and gaps that nothing can fill are skipped.
+//! The consumer's side: events become held rows of its inbox, and lost checkpoints are followed.
+//!
+//! Guarantee: an event that the inbox has stays as it is. Events and their record are committed together.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use event::{Checkpoint, Envelope};
@@ -11,14 +13,13 @@ use store::sql;
 use super::history::Stored;
 use super::record::{self, By, Step};
 use crate::checkpoint::Receiving;
-use crate::inbox::positions::{self, Moved};
 use crate::inbox::{self, Entry, Held};
 use crate::store::Store;
 use crate::subscription::Subscriptions;
 use crate::transaction::Transaction;
 use crate::transport::Binding;
 
-/// A consumer that is to be repaired.
+/// A consumer to repair.
 #[derive(Clone)]
 pub struct Repair {
     store: Store,
@@ -36,7 +37,7 @@ pub struct Handed {
     pub known: u64,
     /// The consumer does not subscribe to them.
     pub foreign: u64,
-    /// Of the new ones: their personal data was erased, so they are passed over in their turn.
+    /// Of the new ones: how many are passed over in their turn, because their personal data was erased.
     pub erased: u64,
 }
 
@@ -60,7 +61,7 @@ impl Repair {
     }
 
     /// Whether the consumer's queue is bound for the event.
-    fn takes(&self, event: &Stored) -> bool {
+    pub(super) fn takes(&self, event: &Stored) -> bool {
         let (exchange, key) = (&event.message.exchange, &event.message.routing_key);
         self.bindings
             .iter()
@@ -70,7 +71,7 @@ impl Repair {
     /// Hands events over. One that is in the inbox already stays as it is there. With `dry_run` nothing changes.
     ///
     /// # Errors
-    /// Where the database refuses or is away: then nothing has changed.
+    /// If the database refuses or is unavailable: then nothing has changed.
     pub async fn hand_over(
         &self,
         events: &[Stored],
@@ -113,8 +114,8 @@ impl Repair {
         Ok(handed)
     }
 
-    /// An erased one is passed over in its turn.
-    async fn hold(
+    /// Holds an event. An erased one is passed over in its turn.
+    pub(super) async fn hold(
         &self,
         transaction: &Transaction,
         event: &Stored,
@@ -134,8 +135,8 @@ impl Repair {
         inbox::hold(transaction, &entry, held, None, Some(0)).await
     }
 
-    /// Marks the new ones as handed over, and takes from the list of what is missing what the inbox has.
-    async fn mark(
+    /// Marks the new ones as handed over and states as such, and deletes from the missing ones those that the inbox has.
+    pub(super) async fn mark(
         &self,
         transaction: &Transaction,
         new: Vec<String>,
@@ -154,13 +155,23 @@ impl Repair {
               AND EXISTS (SELECT 1 FROM angarium_inbox AS seen
                           WHERE seen.consumer = angarium_missing.consumer AND seen.event_id = angarium_missing.event_id)";
         sql::execute(transaction, found, [self.consumer.into(), ids(all)]).await?;
+        let states = events.iter().filter(|event| event.message.is_state());
+        let states = states.map(|event| event::event_id(&event.message).to_string());
+        let states: Vec<String> = states.collect();
+        if states.is_empty() {
+            return Ok(());
+        }
+        let stating = "
+            UPDATE angarium_inbox SET is_state = true
+            WHERE consumer = $1 AND event_id IN (SELECT {uuid list.event_id} FROM {list $2: event_id text})";
+        sql::execute(transaction, stating, [self.consumer.into(), ids(states)]).await?;
         Ok(())
     }
 
-    /// Follows a checkpoint that was lost, as if it had come now. Its events that the inbox does not have are missing at once.
+    /// Follows a lost checkpoint, as if it had just arrived. Its events that the inbox does not have are missing at once.
     ///
     /// # Errors
-    /// Where the database refuses or is away: then nothing has changed.
+    /// If the database refuses or is unavailable: then nothing has changed.
     pub async fn follow(&self, source: &str, checkpoint: &Checkpoint) -> Result<(), DbErr> {
         let receiving = Receiving {
             consumer: self.consumer,
@@ -173,128 +184,10 @@ impl Repair {
         transaction.commit().await
     }
 
-    /// Gives up the versions before the first one of an aggregate that waits, so that it is handled. `false` where nothing waits behind
-    /// a gap.
-    ///
-    /// # Errors
-    /// Where the database refuses or is away: then nothing has changed.
-    pub async fn skip_versions(&self, kind: &str, id: &str, by: &By) -> Result<bool, DbErr> {
-        let transaction = self.store.begin().await?;
-        let aggregate = (kind.to_owned(), id.to_owned());
-        let position = positions::lock(&transaction, self.consumer, [aggregate.clone()]).await?;
-        let position = position.get(&aggregate).copied().unwrap_or(0);
-        let lowest = inbox::lowest_held(&transaction, self.consumer, kind, id).await?;
-        let Some(waits) = lowest.filter(|waits| *waits > position + 1) else {
-            transaction.rollback().await?;
-            return Ok(false);
-        };
-        let moved = Moved {
-            version: waits - 1,
-            events: 1,
-        };
-        positions::advance(
-            &transaction,
-            self.consumer,
-            &HashMap::from([(aggregate, moved)]),
-        )
-        .await?;
-        let detail = format!("versions {} to {} of {kind} {id}", position + 1, waits - 1);
-        let versions = u64::try_from(waits - 1 - position).unwrap_or(0);
-        record::keep(
-            &transaction,
-            self.consumer,
-            record::SKIPPED,
-            &detail,
-            versions,
-            by,
-        )
-        .await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
-
-    /// Gives up checkpoints that have not come, from `first` to `last`. `false` where no gap begins with `first`.
-    ///
-    /// # Errors
-    /// Where the database refuses or is away: then nothing has changed.
-    pub async fn skip_checkpoints(
-        &self,
-        source: &str,
-        exchange: &str,
-        first: i64,
-        by: &By,
-    ) -> Result<bool, DbErr> {
-        let skipping = "
-            DELETE FROM angarium_checkpoint_gap
-            WHERE consumer = $1 AND source = $2 AND exchange = $3 AND first_number = $4 RETURNING last_number";
-        let values = [
-            self.consumer.into(),
-            source.into(),
-            exchange.into(),
-            first.into(),
-        ];
-        let transaction = self.store.begin().await?;
-        let Some(row) = sql::query_one(&transaction, skipping, values).await? else {
-            transaction.rollback().await?;
-            return Ok(false);
-        };
-        let last: i64 = row.try_get("", "last_number")?;
-        let detail = format!("checkpoints {first} to {last} of {source} on {exchange}");
-        record::keep(&transaction, self.consumer, record::SKIPPED, &detail, 0, by).await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
-
-    /// Gives up a missing event, which its producer does not have any more. `false` where it is not missing.
-    ///
-    /// # Errors
-    /// Where the database refuses or is away: then nothing has changed.
-    pub async fn skip_event(&self, event_id: uuid::Uuid, by: &By) -> Result<bool, DbErr> {
-        let skipping = "DELETE FROM angarium_missing WHERE consumer = $1 AND event_id = {uuid $2}";
-        let transaction = self.store.begin().await?;
-        let values = [self.consumer.into(), event_id.to_string().into()];
-        if sql::execute(&transaction, skipping, values).await? == 0 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        let detail = format!("event {event_id}");
-        record::keep(&transaction, self.consumer, record::SKIPPED, &detail, 1, by).await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
-
-    /// Ends the alert about a producer that has lost events with its database. `false` where it has not.
-    ///
-    /// # Errors
-    /// Where the database refuses or is away: then nothing has changed.
-    pub async fn accept_divergence(&self, source: &str, by: &By) -> Result<bool, DbErr> {
-        let accepting = "
-            UPDATE angarium_checkpoint_stream SET diverged_at = NULL
-            WHERE consumer = $1 AND source = $2 AND diverged_at IS NOT NULL";
-        let transaction = self.store.begin().await?;
-        let values = [self.consumer.into(), source.into()];
-        if sql::execute(&transaction, accepting, values).await? == 0 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        let detail = format!("the divergence of {source}");
-        record::keep(
-            &transaction,
-            self.consumer,
-            record::ACCEPTED,
-            &detail,
-            0,
-            by,
-        )
-        .await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
-
     /// At most `limit` steps of repairs of this consumer, oldest first, those after the sequence `after`.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn record(&self, after: i64, limit: u16) -> Result<Vec<Step>, DbErr> {
         let values = [self.consumer.into(), after.into(), i64::from(limit).into()];
         let rows = sql::query_all(self.store.connection(), record::STEPS, values).await?;
@@ -302,7 +195,7 @@ impl Repair {
     }
 }
 
-fn ids(ids: impl IntoIterator<Item = String>) -> Value {
+pub(super) fn ids(ids: impl IntoIterator<Item = String>) -> Value {
     let ids = ids.into_iter();
     let rows = ids.map(|id| [("event_id".to_owned(), json!(id))].into_iter().collect());
     sql::list(rows)

@@ -1,6 +1,6 @@
-//! The producer's side: what it has published and still keeps, as the messages that it has published, and the checkpoints that list it.
+//! The producer's side: the published messages that it still keeps, and the checkpoints that list them.
 //!
-//! Everything is found by an index: by the checkpoint that lists an event, by its aggregate, or from a position on.
+//! Guarantee: each query uses an index: by the checkpoint that lists an event, by its aggregate, or from a position on.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct History {
 pub struct Stored {
     /// Its place in the history.
     pub position: i64,
-    /// Its personal data was erased, and with it its body.
+    /// Whether its personal data was erased, and with it its body.
     pub erased: bool,
     /// What was published.
     pub message: Message,
@@ -49,7 +49,7 @@ pub enum Selection {
     Since(i64),
 }
 
-/// Some events in the order of the history, and after which position the next ones come.
+/// Some events in the order of the history, and the position after which the next page begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The events.
@@ -62,7 +62,7 @@ const COLUMNS: &str = "position, {text event_id} AS event_id, exchange, routing_
        correlation_id, traceparent, tracestate, baggage, {ms created_at} AS created_ms, {ms published_at} AS published_ms,
        erased_at IS NOT NULL AS is_erased";
 
-// The history is in the order of its times, so the checkpoints say where a time begins.
+// The history is in the order of its times, so the last checkpoint before a time gives a position before it.
 const BEGINNING: &str = "
 SELECT coalesce(max(last_position), 0) AS position FROM angarium_checkpoint WHERE taken_at < {time of $1}";
 
@@ -80,7 +80,7 @@ impl History {
     /// At most `limit` events after the position `after`; 0 for the first.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn page(&self, selection: &Selection, after: i64, limit: u16) -> Result<Page, DbErr> {
         let (condition, mut values) = match selection {
             Selection::Checkpoint(number) => (
@@ -130,10 +130,10 @@ impl History {
         row.map_or(Ok(0), |row| row.try_get("", "position"))
     }
 
-    /// The checkpoints from `first` to `last` as this producer has published them to `exchange`; those that it still has.
+    /// The checkpoints from `first` to `last` that this producer has published to `exchange` and still has.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn checkpoints(
         &self,
         exchange: &str,
@@ -141,6 +141,15 @@ impl History {
         last: i64,
     ) -> Result<Vec<Checkpoint>, DbErr> {
         self.listing.read(&self.store, exchange, first, last).await
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How long it keeps what is published.
+    pub(super) fn retention(&self) -> Duration {
+        self.listing.retention
     }
 
     fn stored(&self, row: &QueryResult) -> Result<Stored, DbErr> {

@@ -1,4 +1,4 @@
-//! The record of repairs: who has handed what over, or has skipped what, when and why.
+//! The record of repairs: what was handed over, skipped or accepted, by which operator, when and why.
 //!
 //! Guarantee: a step is in the record if and only if it is committed.
 
@@ -7,12 +7,12 @@ use store::sql;
 
 use crate::transaction::Transaction;
 
-/// Who does something, and why.
+/// The operator and the reason of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct By {
     /// An operator's name or id.
     pub actor: String,
-    /// For the record.
+    /// The operator's reason.
     pub reason: String,
 }
 
@@ -23,13 +23,13 @@ pub struct Step {
     pub sequence: i64,
     /// `handed over`, `skipped` or `accepted`.
     pub action: String,
-    /// What it was about.
+    /// Its subject.
     pub detail: String,
-    /// How many events.
+    /// The number of events.
     pub events: i64,
-    /// Who.
+    /// The operator.
     pub actor: String,
-    /// Why.
+    /// The operator's reason.
     pub reason: String,
     /// When, in Unix milliseconds by the database's clock.
     pub done_at_ms: i64,

@@ -87,3 +87,63 @@ async fn many_events_are_read_and_marked_together() {
     assert!((1..=EVENTS / 4).contains(&looks), "{asked:?}");
     world.stop().await;
 }
+
+/// The statements of checkpoints, as a share of all statements that the same events cost.
+#[tokio::test]
+async fn checkpoints_cost_at_most_two_per_cent() {
+    const EVENTS: usize = 1000;
+    let (statements, _listening) = Statements::listen();
+    let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
+    world.store = Store::new(world.store.connection().clone());
+    let participant = Participant {
+        service: "test",
+        exchanges: &[EXCHANGE],
+        subscriptions: Some(each_on_its_own()),
+    };
+    let broker = world.broker.of_services([&participant.topology()]);
+    let engine = Engine::new(&world.store, &broker, participant, EngineConfig::default());
+    engine.declare().await.unwrap();
+    let (stop, committed) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    let begun = Instant::now();
+    running.spawn(engine.run(stop.clone(), committed.clone()));
+    for account in 0..EVENTS {
+        world.commit(&Changed::of(&account.to_string()), 1).await;
+    }
+    eventually("all are handled", async || {
+        let handled = world.handled().await.len();
+        (handled == EVENTS).then_some(()).ok_or(handled)
+    })
+    .await;
+    eventually("their checkpoint is followed", async || {
+        let listed = "SELECT coalesce(max(last_position), 0) AS last FROM angarium_checkpoint WHERE confirmed_at IS NOT NULL";
+        let last: i64 = world.rows(listed, []).await[0].try_get("", "last").unwrap();
+        (last >= EVENTS as i64).then_some(()).ok_or(last)
+    })
+    .await;
+    let asked = statements.since(begun).into_iter();
+    // Without those of this test.
+    let asked: Vec<_> = asked
+        .filter(|one| !one.contains("account, version, attempt"))
+        .collect();
+    let of_checkpoints = asked.iter().filter(|one| one.contains("/* checkpoint */"));
+    let own = of_checkpoints.count();
+    let numbers = "SELECT count(*) AS taken FROM angarium_checkpoint WHERE number > 0";
+    let taken: i64 = world.rows(numbers, []).await[0]
+        .try_get("", "taken")
+        .unwrap();
+    // Each is taken in a transaction and followed in another one: BEGIN and COMMIT have no mark.
+    let cost = own + 4 * usize::try_from(taken).unwrap();
+    println!(
+        "{EVENTS} events: {} statements, {cost} of them for {taken} checkpoints",
+        asked.len()
+    );
+    assert!(
+        own > 0 && cost * 100 <= asked.len() * 2,
+        "{cost} of {}",
+        asked.len()
+    );
+    stop.cancel();
+    committed.cancel();
+    running.join_next().await.unwrap().unwrap();
+}

@@ -31,6 +31,8 @@ mod declaring;
 #[cfg(test)]
 mod deferred;
 #[cfg(test)]
+mod divergence;
+#[cfg(test)]
 mod due;
 #[cfg(test)]
 mod effects;
@@ -68,6 +70,8 @@ mod repair;
 mod retention;
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod state;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

@@ -20,14 +20,17 @@ mod seen;
 
 use losing::{Loses, Losing};
 
-/// So long an event may be on its way.
+/// How long an event may take to arrive.
 const GRACE: Duration = Duration::from_millis(300);
+/// How long a broker may take to confirm a checkpoint.
+const CONFIRM: Duration = Duration::from_secs(2);
 
 fn pace() -> CheckpointPace {
     CheckpointPace {
         busy: Duration::from_millis(20),
         idle: Duration::from_millis(40),
         most: 3,
+        confirm: CONFIRM,
     }
 }
 
@@ -259,6 +262,32 @@ async fn restarts_lose_no_checkpoint(#[values(Stack::Servers, Stack::Embedded)] 
     let lost = transport.lost();
     assert_eq!(lost.iter().map(id).collect::<Vec<_>>(), [first]);
     world.lacks(&lost).await;
+    assert_eq!(world.gaps().await, []);
+    world.stop().await;
+}
+
+/// The broker takes it and never answers.
+#[rstest]
+#[tokio::test]
+async fn a_checkpoint_without_a_confirm_is_published_again(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut world, each_on_its_own).await;
+    transport.loses(Loses::Confirms);
+    let before = transport.unanswered();
+    eventually("one has no confirm", async || {
+        let now = transport.unanswered();
+        (now > before).then_some(()).ok_or(now)
+    })
+    .await;
+    transport.loses(Loses::Nothing);
+    let number = world.stream().await.unwrap().0;
+    eventually("later ones arrive", async || {
+        let now = world.stream().await.unwrap().0;
+        (now > number + 1).then_some(()).ok_or(now)
+    })
+    .await;
     assert_eq!(world.gaps().await, []);
     world.stop().await;
 }

@@ -261,6 +261,33 @@ async fn repair_under_load_leaves_each_effect_once(
     world.stop().await;
 }
 
+/// Some of the lost events are handed over; then everything is killed and starts again.
+#[rstest]
+#[tokio::test]
+async fn a_repair_goes_on_after_a_restart(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
+    let mut world = World::new(stack.store(), stack.broker()).await;
+    let transport = losing(&mut world, in_order).await;
+    world.commit(&Changed::of("a"), 1).await;
+    world.all_is_published().await;
+    lose(&world, &transport, 2..=7).await;
+    let waits = world.commit(&Changed::of("a"), 8).await.to_string();
+    world.becomes(&waits, "waiting").await;
+    let handing = repair(&world, in_order);
+    let events = stored(&world, &account("a", 1)).await;
+    let handed = handing.hand_over(&events[..4], &by(), false).await.unwrap();
+    assert_eq!(handed.new, 3);
+    world.abort().await;
+
+    world.run_relay_as(transport.clone(), relay());
+    world.run_consumer_as(in_order(), consumer());
+    let handed = handing.hand_over(&events, &by(), false).await.unwrap();
+    assert_eq!(handed.new, 3);
+    world.becomes(&waits, "done").await;
+    assert_eq!(world.versions("a").await, [1, 2, 3, 4, 5, 6, 7, 8]);
+    world.lacks([]).await;
+    world.stop().await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn an_erased_event_is_passed_over_in_its_turn(

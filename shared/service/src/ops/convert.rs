@@ -1,13 +1,16 @@
-//! Between what operators send and get, and what the engine has.
+//! Conversions between the messages of operators and the types of the engine.
 
-use contracts::ops::v1::{CheckpointGap, HandOverResponse, MissingEvent, StoredEvent, VersionGap};
-use messaging::repair::{self, Checkpoint, Envelope, Handed, Stored};
+use contracts::ops::v1::{
+    CheckpointGap, DivergedProducer, HandOverResponse, LostEvent, MissingEvent, ReceivedEvent,
+    StoredEvent, VersionGap,
+};
+use messaging::repair::{self, Checkpoint, Envelope, Handed, Lost, Received, Stored};
 use messaging::trace::TraceContext;
 use runtime::status::Violations;
 
 use crate::time::timestamp;
 
-/// `None` if its envelope cannot be read, which no producer writes.
+/// `None` if its envelope cannot be read. No producer writes such an event.
 pub(super) fn stored_event(event: &Stored) -> Option<StoredEvent> {
     let message = &event.message;
     let envelope = Envelope::from_message(message).ok()?;
@@ -27,6 +30,7 @@ pub(super) fn stored_event(event: &Stored) -> Option<StoredEvent> {
         tracestate: envelope.trace.tracestate.unwrap_or_default(),
         baggage: envelope.trace.baggage.unwrap_or_default(),
         body: message.body.to_vec(),
+        state: message.is_state(),
     })
 }
 
@@ -50,10 +54,15 @@ pub(super) fn events(events: Vec<StoredEvent>, violations: &mut Violations) -> V
                 baggage,
             },
         };
+        let body = event.body.into();
+        let mut message = envelope.to_message(&event.exchange, &event.routing_key, body);
+        if event.state {
+            message.set_state();
+        }
         Stored {
             position: event.position,
             erased: event.erased,
-            message: envelope.to_message(&event.exchange, &event.routing_key, event.body.into()),
+            message,
         }
     });
     events.collect()
@@ -102,6 +111,52 @@ pub(super) fn version_gap(gap: repair::VersionGap) -> VersionGap {
         waiting_version: gap.waits,
         waiting_events: gap.events,
         waiting_since: Some(timestamp(gap.since_ms)),
+    }
+}
+
+pub(super) fn diverged(producer: repair::Diverged) -> DivergedProducer {
+    DivergedProducer {
+        source: producer.source,
+        exchange: producer.exchange,
+        first_number: producer.from,
+        diverged_time: Some(timestamp(producer.at_ms)),
+    }
+}
+
+pub(super) fn received(event: Received) -> ReceivedEvent {
+    ReceivedEvent {
+        event_id: event.event_id,
+        aggregate_type: event.aggregate_type,
+        aggregate_id: event.aggregate_id,
+        aggregate_version: event.version,
+        handled: event.handled,
+    }
+}
+
+pub(super) fn received_ones(
+    events: Vec<ReceivedEvent>,
+    violations: &mut Violations,
+) -> Vec<Received> {
+    let numbered = events.into_iter().enumerate();
+    let events = numbered.map(|(index, event)| Received {
+        event_id: violations
+            .uuid(&format!("events[{index}].event_id"), &event.event_id)
+            .to_string(),
+        aggregate_type: event.aggregate_type,
+        aggregate_id: event.aggregate_id,
+        version: event.aggregate_version,
+        handled: event.handled,
+    });
+    events.collect()
+}
+
+pub(super) fn lost(lost: Lost) -> LostEvent {
+    LostEvent {
+        event_id: lost.event.event_id,
+        aggregate_type: lost.event.aggregate_type,
+        aggregate_id: lost.event.aggregate_id,
+        aggregate_version: lost.event.version,
+        other_event_id: lost.other.unwrap_or_default(),
     }
 }
 

@@ -70,6 +70,18 @@ pub(super) async fn delete_queue(config: &RabbitMqConfig, queue: &str) {
     let _ = connection.close(200, "done".into()).await;
 }
 
+pub(super) async fn unbind(config: &RabbitMqConfig, queue: &str, exchange: &str, pattern: &str) {
+    let (connection, channel) = connect(config).await;
+    let unbinding = channel.queue_unbind(
+        name(config, queue),
+        name(config, exchange),
+        pattern.into(),
+        FieldTable::default(),
+    );
+    unbinding.await.expect("a removed binding");
+    let _ = connection.close(200, "done".into()).await;
+}
+
 /// Deletes what a test has declared. Deleting a missing queue is no error for the broker.
 pub(super) async fn remove(config: &RabbitMqConfig, declared: &Declared) {
     let (connection, channel) = connect(config).await;

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use sea_orm::ConnectionTrait;
 
-use super::repaired::Repaired;
 use crate::deposit;
 use crate::fixture::Fixture;
 use crate::load::Load;
+use crate::repaired::Repaired;
 use crate::tables;
 use crate::watch::{Recovery, Watch};
 
@@ -25,7 +25,8 @@ const REPAIR: Recovery = Recovery {
 };
 const CALM: Duration = Duration::from_secs(30);
 
-pub(super) async fn run(fixture: &Fixture, load: &mut Load, watch: &mut Watch) -> Result<()> {
+/// Returns how many lost events are not shown (I10).
+pub(super) async fn run(fixture: &Fixture, load: &mut Load, watch: &mut Watch) -> Result<usize> {
     let broker = fixture.broker.as_ref().context("there is a broker")?;
     let begun = Instant::now();
     // A consumer that cannot write takes no more deliveries, so events stay in the queue.
@@ -60,19 +61,19 @@ pub(super) async fn run(fixture: &Fixture, load: &mut Load, watch: &mut Watch) -
 
     let repaired = Repaired::new(watch);
     let lost: HashSet<String> = gone.into_iter().map(|(id, _)| id).collect();
-    let unseen = repaired.unseen(&lost).await?;
+    let unshown = repaired.unshown(&lost).await?;
     let handed = repaired.hand_over().await?;
     watch.judge(
-        unseen == 0 && handed >= lost.len() as u64,
+        unshown == 0 && handed >= lost.len() as u64,
         &format!(
-            "of {} lost events {unseen} are not shown; {handed} handed over",
+            "of {} lost events {unshown} are not shown; {handed} handed over",
             lost.len()
         ),
     );
     let mut longest = Recovery::none();
     watch.recovers(load, REPAIR, &mut longest).await?;
     watch.recovered("the lost events were handed over", longest);
-    Ok(())
+    Ok(unshown)
 }
 
 /// The published events that the consumer has not seen, and when they were enqueued. Waits until all events up to the deletion

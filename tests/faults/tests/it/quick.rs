@@ -128,6 +128,16 @@ fn a_message_that_reaches_no_queue_is_not_lost(
     passes(&[run]);
 }
 
+#[test]
+fn what_a_missing_binding_loses_is_shown_and_handed_over() {
+    passes(&["missing-binding"]);
+}
+
+#[test]
+fn restored_databases_are_repaired_or_decided_about() {
+    passes(&["restored"]);
+}
+
 /// One wrong engine for each symptom; the same runs pass without it.
 #[rstest]
 fn a_wrong_engine_does_not_pass(
@@ -136,7 +146,9 @@ fn a_wrong_engine_does_not_pass(
         "mark-before-confirm",
         "no-inbox",
         "no-version-guard",
-        "cursor-polling"
+        "cursor-polling",
+        "checkpoint-skips-an-id",
+        "repair-ignores-inbox"
     )]
     mistake: &str,
 ) {

@@ -106,7 +106,7 @@ impl Inbox {
             }
             return;
         }
-        match released(turn, is_lowest, row.replayed, known) {
+        match released(turn, is_lowest, row.replayed, false, known) {
             Release::Handle | Release::Begin => self.attempt(version, end),
             Release::Unknown(_) => self.keep_unknown(version),
             Release::Skip => self.skip(version),

@@ -1,6 +1,7 @@
 //! A transport that confirms some messages and delivers them to no queue of the test: as where only the queue of another consumer
 //! has taken an event.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ struct Shared {
     loses: Mutex<Loses>,
     lost: Mutex<Vec<Message>>,
     published: Mutex<Vec<Message>>,
+    unanswered: AtomicUsize,
 }
 
 /// What is lost from now on.
@@ -30,6 +32,8 @@ pub(crate) enum Loses {
     Events,
     Checkpoints,
     Everything,
+    /// The confirms of checkpoints; the broker has the checkpoints.
+    Confirms,
 }
 
 impl Losing {
@@ -47,6 +51,11 @@ impl Losing {
     /// What was lost so far.
     pub(crate) fn lost(&self) -> Vec<Message> {
         self.shared.lost.lock().unwrap().clone()
+    }
+
+    /// How many checkpoints got no confirm.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.shared.unanswered.load(Ordering::Relaxed)
     }
 
     /// The checkpoints that were published so far, in their order, lost or not.
@@ -96,10 +105,16 @@ impl Publisher for LosingPublisher {
     }
 
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError> {
+        let loses = *self.shared.loses.lock().unwrap();
+        if loses == Loses::Confirms && is_checkpoint(message) {
+            self.shared.unanswered.fetch_add(1, Ordering::Relaxed);
+            self.inner.publish(message).await?.await?;
+            return Ok(futures::future::pending().boxed());
+        }
         let is_lost = {
             self.shared.published.lock().unwrap().push(message.clone());
-            match *self.shared.loses.lock().unwrap() {
-                Loses::Nothing => false,
+            match loses {
+                Loses::Nothing | Loses::Confirms => false,
                 Loses::Events => !is_checkpoint(message),
                 Loses::Checkpoints => is_checkpoint(message),
                 Loses::Everything => true,
