@@ -19,6 +19,7 @@ mod imports;
 mod keys;
 mod late_recipient;
 mod named_columns;
+mod notices;
 mod observability;
 mod poison;
 mod reconcile;

@@ -133,6 +133,13 @@ impl Running {
         endpoint.connect_lazy()
     }
 
+    /// A client of the user service in a program of this name.
+    pub(crate) fn users_of_program(&self, name: &'static str) -> UserServiceClient<Channel> {
+        let address = self.addresses.of(user_service::NAME).unwrap();
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        UserServiceClient::new(endpoint.user_agent(name).unwrap().connect_lazy())
+    }
+
     /// A caller from outside who reads the mails.
     pub(crate) fn caller(&self) -> Caller {
         let address = |name| self.addresses.of(name).unwrap();

@@ -28,6 +28,7 @@ pub(super) async fn create_user(
         address,
         cause,
         mut violations,
+        ..
     } = users.requests.take_in(request);
     let request_id = &message.request_id;
     let call = users
@@ -106,6 +107,7 @@ pub(super) async fn update_user(
         address,
         cause,
         mut violations,
+        ..
     } = users.requests.take_in(request);
     let request_id = &message.request_id;
     if let Some(user) = &message.user {
@@ -159,6 +161,7 @@ pub(super) async fn delete_user(
         address,
         cause,
         mut violations,
+        ..
     } = users.requests.take_in(request);
     caller.may_name(&message.user_id)?;
     let request_id = &message.request_id;

@@ -21,6 +21,7 @@ pub(super) async fn change_password(
     let Arrived {
         message,
         address,
+        cause,
         mut violations,
         ..
     } = users.requests.take_in(request);
@@ -40,7 +41,7 @@ pub(super) async fn change_password(
 
     users
         .commands
-        .change_password(caller, current, new, &address, call.as_ref())
+        .change_password(caller, current, new, &address, call.as_ref(), &cause)
         .await?;
     Ok(Response::new(ChangePasswordResponse {}))
 }
@@ -54,6 +55,7 @@ pub(super) async fn request_password_reset(
         address,
         cause,
         mut violations,
+        ..
     } = users.requests.take_in(request);
     let call = users.requests.call(
         None,
@@ -81,6 +83,7 @@ pub(super) async fn reset_password(
     let Arrived {
         message,
         address,
+        cause,
         mut violations,
         ..
     } = users.requests.take_in(request);
@@ -97,7 +100,7 @@ pub(super) async fn reset_password(
 
     users
         .commands
-        .reset_password(&code, new, &address, call.as_ref())
+        .reset_password(&code, new, &address, call.as_ref(), &cause)
         .await?;
     Ok(Response::new(ResetPasswordResponse {}))
 }

@@ -21,6 +21,7 @@ pub(super) async fn verify_email(
         address,
         cause,
         mut violations,
+        ..
     } = users.requests.take_in(request);
     let request_id = &message.request_id;
     let call = users
