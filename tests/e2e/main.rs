@@ -15,6 +15,7 @@ mod erasure;
 mod flow;
 mod identity;
 mod idle;
+mod images;
 mod imports;
 mod keys;
 mod late_recipient;
