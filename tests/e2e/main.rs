@@ -26,6 +26,7 @@ mod poison;
 mod reconcile;
 mod registered;
 mod sbom;
+mod sequences;
 mod system;
 mod tidy;
 mod tools;

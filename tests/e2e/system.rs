@@ -22,7 +22,7 @@ use messaging::{ConsumerConfig, EngineConfig, Participant, RetryPolicy};
 use notification_service::config::{Delivery, MailConfig};
 use order_service::config::OrderConfig;
 use runtime::Shutdown;
-use runtime::config::{LifecycleConfig, TelemetryConfig};
+use runtime::config::{GrpcConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use scenarios::{Caller, Mailbox};
 use sea_orm::{ConnectionTrait as _, QueryResult, Statement};
@@ -52,6 +52,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(stack: Stack) -> Self {
+        Self::start_with(stack, any_port()).await
+    }
+
+    /// With these settings of each server.
+    pub(crate) async fn start_with(stack: Stack, grpc: GrpcConfig) -> Self {
         let folder = TempDir::new().unwrap();
         let database = match stack.store() {
             StoreKind::Postgres => Some(Database::create(StoreKind::Postgres).await),
@@ -62,7 +67,7 @@ impl Running {
         let config = Config {
             command: Command::Serve,
             data_dir: folder.path().to_owned(),
-            grpc: any_port(),
+            grpc,
             database: database.as_ref().map(Database::config),
             migrate: Migrate::Auto,
             rabbitmq: match &handle {
