@@ -22,7 +22,7 @@ use notification_service::config::{Delivery, MailConfig};
 use order_service::config::OrderConfig;
 use prost_types::FieldMask;
 use runtime::Shutdown;
-use runtime::config::{LifecycleConfig, TelemetryConfig};
+use runtime::config::{GrpcConfig, LifecycleConfig, TelemetryConfig};
 use runtime::sealed::MasterKey;
 use scenarios::{Caller, Mailbox};
 use sea_orm::{ConnectionTrait as _, QueryResult, Statement};
@@ -52,6 +52,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(stack: Stack) -> Self {
+        Self::start_with(stack, any_port()).await
+    }
+
+    /// With these settings of each server.
+    pub(crate) async fn start_with(stack: Stack, grpc: GrpcConfig) -> Self {
         let folder = TempDir::new().unwrap();
         let database = match stack.store() {
             StoreKind::Postgres => Some(Database::create(StoreKind::Postgres).await),
@@ -62,7 +67,7 @@ impl Running {
         let config = Config {
             command: Command::Serve,
             data_dir: folder.path().to_owned(),
-            grpc: any_port(),
+            grpc,
             database: database.as_ref().map(Database::config),
             migrate: Migrate::Auto,
             rabbitmq: match &handle {
@@ -131,6 +136,13 @@ impl Running {
             .unwrap_or_else(|| panic!("no service is called {service}"));
         let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
         endpoint.connect_lazy()
+    }
+
+    /// A client of the user service in a program of this name.
+    pub(crate) fn users_of_program(&self, name: &'static str) -> UserServiceClient<Channel> {
+        let address = self.addresses.of(user_service::NAME).unwrap();
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        UserServiceClient::new(endpoint.user_agent(name).unwrap().connect_lazy())
     }
 
     /// A caller from outside who reads the mails.

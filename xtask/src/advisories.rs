@@ -1,72 +1,100 @@
-//! Security advisories, as the last database that was fetched has them: a check that needs no network, and says how old it is.
+//! Security advisories against the locked crates: from a copy of the RustSec database in this repository, and from the
+//! database that cargo-deny fetched, if there is one.
 //!
-//! Without a database nothing is checked, and a line says so. `cargo deny fetch` gets a new one, as CI does every day.
+//! Guarantee: the check needs no network and no other program, and says how old each database is.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::stop::Stop;
-use crate::{process, workspace};
+use crate::workspace;
 
-const LIMIT: Duration = Duration::from_secs(20);
+mod copy;
+mod fetched;
+mod renewal;
+
+/// Relative to the workspace.
+const COPY: &str = "third_party/advisories.tsv";
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[derive(clap::Args)]
+pub(crate) struct Advisories {
+    /// Write the copy again, from the database that `cargo deny fetch` got last
+    #[arg(long)]
+    renew: bool,
+
+    /// The folder of another database, for --renew
+    #[arg(long, requires = "renew")]
+    database: Option<PathBuf>,
+}
+
+pub(crate) fn run(advisories: &Advisories) -> Result<ExitCode> {
+    if advisories.renew {
+        renew(advisories.database.as_deref())?;
+    }
+    Ok(match check()? {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Whether no advisory of the copy affects a locked crate.
+pub(crate) fn check() -> Result<bool> {
+    let copy = copy::Copy::read(&read(COPY)?)?;
+    let age = age(copy.committed);
+    eprintln!(
+        "xtask: {} advisories, from a copy {age} ({COPY})",
+        copy.advisories.len()
+    );
+    let found = copy.affecting(&copy::locked(&read("Cargo.lock")?)?);
+    for line in &found {
+        eprintln!("xtask: {line}");
+    }
+    Ok(found.is_empty())
+}
+
+/// As [`check`], by cargo-deny, with the database that it fetched last.
+pub(crate) fn check_fetched(stop: &Stop) -> Result<bool> {
+    fetched::check(stop)
+}
+
+fn renew(database: Option<&Path>) -> Result<()> {
+    let (database, committed) = match (database, fetched::newest()?) {
+        (Some(database), _) => {
+            let committed = fetched::committed(database);
+            let committed = committed.with_context(|| {
+                format!("{} is no checkout of the database", database.display())
+            })?;
+            (database.to_owned(), committed)
+        }
+        (None, Some(newest)) => newest,
+        (None, None) => bail!(
+            "no database was fetched: run `cargo deny fetch`, or name a folder with --database"
+        ),
+    };
+    let written = renewal::copy_of(&database, committed)?;
+    fs::write(workspace::root().join(COPY), written)
+        .with_context(|| format!("{COPY} cannot be written"))
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(workspace::root().join(path))
+        .with_context(|| format!("{path} cannot be read"))
+}
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the age of a file on this machine"
+    reason = "the age of a database on this machine"
 )]
-fn now() -> SystemTime {
-    SystemTime::now()
+fn age(committed: SystemTime) -> String {
+    age_at(committed, SystemTime::now())
 }
 
-/// Whether no advisory that is known here concerns a crate of the lock file.
-pub(crate) fn check(stop: &Stop) -> Result<bool> {
-    let Some((database, committed)) = newest()? else {
-        eprintln!("xtask: advisories are not checked: no database was fetched (cargo deny fetch)");
-        return Ok(true);
-    };
-    let age = age(committed, now());
-    eprintln!(
-        "xtask: advisories, from a database {age} ({})",
-        database.display()
-    );
-    let mut deny = Command::new("cargo-deny");
-    deny.args([
-        "--locked",
-        "--offline",
-        "check",
-        "--disable-fetch",
-        "advisories",
-    ]);
-    let checked = process::run(deny.current_dir(workspace::root()), stop)?;
-    Ok(checked.success())
-}
-
-/// The database with the latest commit, and its time.
-fn newest() -> Result<Option<(PathBuf, SystemTime)>> {
-    let home = cargo_home().context("neither CARGO_HOME nor HOME is set")?;
-    let Ok(entries) = std::fs::read_dir(home.join("advisory-dbs")) else {
-        return Ok(None);
-    };
-    let databases = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let committed = databases.filter_map(|path| Some((committed(&path)?, path)));
-    Ok(committed.max().map(|(at, path)| (path, at)))
-}
-
-fn committed(database: &Path) -> Option<SystemTime> {
-    let mut log = Command::new("git");
-    log.arg("-C")
-        .arg(database)
-        .args(["log", "-1", "--format=%ct"]);
-    let output = process::output(&mut log, LIMIT).ok()?;
-    let seconds = output.stdout.trim().parse().ok()?;
-    Some(UNIX_EPOCH + Duration::from_secs(seconds))
-}
-
-fn age(committed: SystemTime, now: SystemTime) -> String {
+fn age_at(committed: SystemTime, now: SystemTime) -> String {
     let age = now.duration_since(committed).unwrap_or_default();
     match age.as_secs() / DAY.as_secs() {
         0 => "of today".to_owned(),
@@ -75,13 +103,10 @@ fn age(committed: SystemTime, now: SystemTime) -> String {
     }
 }
 
-fn cargo_home() -> Option<PathBuf> {
-    let home = std::env::home_dir().map(|home| home.join(".cargo"));
-    std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]
@@ -92,7 +117,13 @@ mod tests {
             (DAY, "of yesterday"),
             (40 * DAY, "that is 40 days old"),
         ] {
-            assert_eq!(age(now - before, now), text);
+            assert_eq!(age_at(now - before, now), text);
         }
+    }
+
+    #[test]
+    fn no_locked_crate_has_an_advisory_of_the_copy() -> Result<()> {
+        assert!(check()?, "stderr names the advisories");
+        Ok(())
     }
 }

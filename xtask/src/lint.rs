@@ -25,6 +25,9 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     if !overlay::check()? {
         failed.push("overlay of the fault runs");
     }
+    if !advisories::check()? {
+        failed.push("advisories");
+    }
     // Only if it is installed, because it is a separate program that takes minutes to build.
     if has_deny() {
         let mut deny = Command::new("cargo-deny");
@@ -32,8 +35,8 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
         if !passes("cargo deny", deny.current_dir(workspace::root()), stop)? {
             failed.push("cargo deny");
         }
-        if !advisories::check(stop)? {
-            failed.push("advisories");
+        if !advisories::check_fetched(stop)? {
+            failed.push("advisories of cargo-deny");
         }
     } else {
         eprintln!("xtask: cargo-deny is not installed, skipping it (cargo install cargo-deny)");

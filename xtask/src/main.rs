@@ -18,6 +18,7 @@ mod clients;
 mod compose;
 mod contracts;
 mod faults;
+mod images;
 mod lint;
 mod outside;
 mod overlay;
@@ -100,6 +101,13 @@ enum Task {
     #[command(subcommand)]
     Contracts(contracts::Contracts),
 
+    /// Check the locked crates against the copy of the advisory database, and say how old it is
+    Advisories(advisories::Advisories),
+
+    /// List the images that the containers are made of, or pin them by digest
+    #[command(subcommand)]
+    Images(images::Images),
+
     /// Write the descriptor set, for `grpcurl -protoset` and `buf curl --schema`
     Descriptors {
         /// Output file; by default target/angarium.binpb
@@ -172,6 +180,8 @@ fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
         Task::Bench { args } => bench::run(args, stop),
         Task::ComposeTest => compose::run(stop),
         Task::Contracts(task) => contracts::run(task, stop),
+        Task::Advisories(advisories) => advisories::run(advisories),
+        Task::Images(task) => images::run(task),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
         Task::Clients => clients::run(stop),
         Task::Tools(tools) => tools::run(tools, stop),

@@ -8,7 +8,8 @@ use contracts::Event;
 use contracts::notification::v1::{NotificationKind, Preferences};
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
 use contracts::user::v1::{
-    EmailVerificationRequested, PasswordResetRequested, UserCreated, UserDeleted,
+    EmailVerificationRequested, PasswordResetRequested, SessionStartedAtNewPlace, UserCreated,
+    UserDeleted, UserPasswordChanged, UserRoleChanged, UserUpdated,
 };
 use mail_codes::Purpose;
 use sea_orm::{EnumIter, Iterable as _};
@@ -26,6 +27,11 @@ pub enum Kind {
     OrderShipped,
     OrderCancelled,
     AccountDeleted,
+    PasswordChanged,
+    /// To the address before.
+    EmailChanged,
+    RoleChanged,
+    NewPlace,
 }
 
 /// What distinguishes a kind.
@@ -114,6 +120,34 @@ impl Kind {
                 refusable: ALWAYS_SENT,
                 code: None,
             },
+            Self::PasswordChanged => Row {
+                name: "password_changed",
+                proto: NotificationKind::PasswordChanged,
+                subject: "Your password has been changed",
+                refusable: ALWAYS_SENT,
+                code: None,
+            },
+            Self::EmailChanged => Row {
+                name: "email_changed",
+                proto: NotificationKind::EmailChanged,
+                subject: "Your e-mail address has been changed",
+                refusable: ALWAYS_SENT,
+                code: None,
+            },
+            Self::RoleChanged => Row {
+                name: "role_changed",
+                proto: NotificationKind::RoleChanged,
+                subject: "The rights of your account have changed",
+                refusable: ALWAYS_SENT,
+                code: None,
+            },
+            Self::NewPlace => Row {
+                name: "new_place",
+                proto: NotificationKind::NewPlace,
+                subject: "A login from a new place",
+                refusable: ALWAYS_SENT,
+                code: None,
+            },
         }
     }
 
@@ -192,3 +226,7 @@ mail!(OrderConfirmed: OrderConfirmed, "order_confirmed.txt", "order_confirmed.ht
 mail!(OrderShipped: OrderShipped, "order_shipped.txt", "order_shipped.html", order);
 mail!(OrderCancelled: OrderCancelled, "order_cancelled.txt", "order_cancelled.html", order);
 mail!(AccountDeleted: UserDeleted, "account_deleted.txt", "account_deleted.html");
+mail!(PasswordChanged: UserPasswordChanged, "password_changed.txt", "password_changed.html");
+mail!(EmailChanged: UserUpdated, "email_changed.txt", "email_changed.html");
+mail!(RoleChanged: UserRoleChanged, "role_changed.txt", "role_changed.html", change);
+mail!(NewPlace: SessionStartedAtNewPlace, "new_place.txt", "new_place.html", session);

@@ -1,7 +1,7 @@
 //! Notifications: the mails that events of users and orders cause.
 //!
 //! Owns the mails, the users' mail preferences, and a view of users that it builds from events only. Consumes the
-//! events of users, verifications, password resets, orders and keys ([`events`]). Publishes `notification.sent` and
+//! events of users, sessions, verifications, password resets, orders and keys ([`events`]). Publishes `notification.sent` and
 //! `notification.failed` ([`mailer`], [`settling`]).
 //!
 //! A handler only writes a row for a mail ([`notify`]), in the transaction of its event. The [`mailer`] leases such

@@ -8,6 +8,7 @@ use std::fmt;
 
 use askama::filters::{Escaper, Html};
 use contracts::money::Money;
+use prost_types::Timestamp;
 
 /// The placeholder of the code, which is known only when the mail is built. A control character: no user can write it.
 pub const CODE: &str = "\u{1a}";
@@ -76,8 +77,12 @@ pub(crate) fn escaped(text: &str) -> String {
 
 /// The filters of the templates.
 pub mod filters {
+    use std::borrow::Borrow;
+
     use askama::Values;
     use contracts::money::Money;
+    use contracts::user::v1::UserRole;
+    use prost_types::Timestamp;
 
     /// The value on one line; empty if nothing of it can be read.
     #[askama::filter_fn]
@@ -89,6 +94,24 @@ pub mod filters {
     #[askama::filter_fn]
     pub fn amount(money: &Money, _: &dyn Values) -> askama::Result<String> {
         Ok(super::amount(money))
+    }
+
+    /// In one word; empty if it is of a later release.
+    #[askama::filter_fn]
+    pub fn role(role: impl Borrow<UserRole>, _: &dyn Values) -> askama::Result<String> {
+        let word = match role.borrow() {
+            UserRole::Unspecified => "",
+            UserRole::User => "user",
+            UserRole::Admin => "admin",
+            UserRole::Operator => "operator",
+        };
+        Ok(word.to_owned())
+    }
+
+    /// To the second, in UTC.
+    #[askama::filter_fn]
+    pub fn utc(time: &Timestamp, _: &dyn Values) -> askama::Result<String> {
+        Ok(super::utc(time))
     }
 }
 
@@ -104,9 +127,24 @@ fn amount(money: &Money) -> String {
     format!("{sign}{units}.{decimals:0<2} {}", money.currency_code)
 }
 
+fn utc(time: &Timestamp) -> String {
+    let second = Timestamp { nanos: 0, ..*time };
+    let text = second.to_string().replacen('T', " ", 1);
+    format!("{} UTC", text.trim_end_matches('Z'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_in_utc_and_to_the_second() {
+        let time = Timestamp {
+            seconds: 1_800_000_000,
+            nanos: 123_000_000,
+        };
+        assert_eq!(utc(&time), "2027-01-15 08:00:00 UTC");
+    }
 
     #[test]
     fn amounts_have_at_least_two_decimals_and_lose_none() {

@@ -8,11 +8,12 @@ use futures::FutureExt as _;
 use mail_codes::MailCodes;
 use service::{Base, Definition, Parts, Schema, Service};
 
-use crate::commands::Commands;
+use crate::commands::{Commands, roles};
 use crate::config::{UserArgs, UserConfig};
 use crate::hasher::{Hasher, Limits};
 use crate::keys::Keys;
 use crate::migrations::Migrator;
+use crate::places::Places;
 use crate::requests::Requests;
 use crate::store::state;
 use crate::throttle::Throttle;
@@ -58,16 +59,18 @@ impl Service for App {
             keys: Arc::clone(&keys),
             throttle: throttle.clone(),
             mail_codes: MailCodes::new(&config.mail_sealing_key),
+            places: Places::new(secret_key),
             admins: Arc::new(identity.admins),
             operators: Arc::new(identity.operators),
         };
         let requests = Requests::new(secret_key);
-        let users = grpc::Users::new(commands, requests, base.page_tokens.clone());
+        let users = grpc::Users::new(commands.clone(), requests, base.page_tokens.clone());
         let clean_up = |stop| clean_up::run(store, throttle, clock, stop);
         Ok(base
             .serve(UserServiceServer::new(users))
             .stating(|db, of, limit| state::list(db, of, limit).boxed())
             .beside("keys", |stop| keys.run(stop))
+            .beside("roles", |stop| roles::run(commands, stop))
             .beside("clean-up", clean_up))
     }
 }

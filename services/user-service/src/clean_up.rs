@@ -1,4 +1,4 @@
-//! Deletes expired sessions and codes, and counters without effect.
+//! Deletes expired sessions, codes and places, and counters without effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use store::Rounds;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::{RESET_CODE, SESSION, VERIFICATION_CODE};
-use crate::store::{codes, sessions};
+use crate::places::KNOWN_FOR_MS;
+use crate::store::{codes, known_places, sessions};
 use crate::throttle::Throttle;
 
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -37,8 +38,9 @@ pub async fn clean_up(
         let transaction = store.begin().await?;
         let sessions = sessions::delete_expired(&transaction, now_ms).await?;
         let codes = codes::delete_expired(&transaction, now_ms).await?;
+        let places = known_places::delete_older(&transaction, now_ms - KNOWN_FOR_MS).await?;
         transaction.commit().await?;
-        if sessions + codes + throttle.clean_up().await? == 0 {
+        if sessions + codes + places + throttle.clean_up().await? == 0 {
             break;
         }
     }
@@ -51,6 +53,7 @@ const SKEW: Duration = Duration::from_secs(3600);
 /// Corrects times from a clock that was ahead, as if they were written now.
 async fn bring_back(store: &Store, now_ms: i64) -> Result<(), DbErr> {
     let transaction = store.begin().await?;
+    known_places::bring_back(&transaction, now_ms).await?;
     sessions::bring_back(&transaction, now_ms + millis(SESSION), millis(SKEW)).await?;
     for (purpose, lifetime) in [
         (Purpose::EmailVerification, VERIFICATION_CODE),

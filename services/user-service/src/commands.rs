@@ -1,7 +1,8 @@
 //! The commands: each is one transaction with the new state and its event.
 //!
 //! [`registration`] creates accounts and verifies addresses; [`account`] changes them; [`login`] and [`sessions`]
-//! handle sessions; [`recovery`] resets forgotten passwords.
+//! handle sessions; [`recovery`] resets forgotten passwords. [`passwords`], [`roles`] and [`places`] let a user notice
+//! what another person does with the account.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::error::Error;
 use crate::hasher::{HashError, Hasher, Priority, Verdict};
 use crate::keys::Keys;
 use crate::password::{Attempt, PasswordHash};
+use crate::places::Places;
 use crate::secret;
 use crate::store::{self, codes};
 use crate::throttle::{MAILS, Throttle};
@@ -30,8 +32,11 @@ use crate::user::{Email, User};
 
 mod account;
 mod login;
+mod passwords;
+mod places;
 mod recovery;
 mod registration;
+pub mod roles;
 mod sessions;
 
 pub use account::{Changes, Deletion};
@@ -60,6 +65,7 @@ pub struct Commands {
     pub keys: Arc<Keys>,
     pub throttle: Throttle,
     pub mail_codes: MailCodes,
+    pub places: Places,
     /// The keys of the addresses that are admins after verification.
     pub admins: Arc<BTreeSet<String>>,
     /// As `admins`, of operators.
@@ -218,14 +224,21 @@ impl Commands {
     }
 }
 
-/// Writes a changed user, and enqueues the event.
-async fn write_change(transaction: &Transaction, user: &User, cause: &Cause) -> Result<(), Error> {
+/// Writes a changed user, and enqueues the event. `replaced`: the address before, if it has changed.
+async fn write_change(
+    transaction: &Transaction,
+    user: &User,
+    replaced: Option<&Email>,
+    cause: &Cause,
+) -> Result<(), Error> {
     store::update_user(transaction, user).await?;
+    let previous_email = replaced.map_or("", Email::as_given).to_owned();
     let updated = UserUpdated {
         user_id: user.id.to_string(),
         email: user.email.as_given().to_owned(),
         display_name: user.display_name.as_str().to_owned(),
         update_time: Some(time::timestamp(user.updated_at_ms)),
+        previous_email,
     };
     outbox::enqueue(transaction, &updated, user.version, cause)?;
     Ok(())

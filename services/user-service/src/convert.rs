@@ -21,13 +21,16 @@ pub fn user(user: &User, role: Role) -> UserMessage {
         create_time: Some(timestamp(user.created_at_ms)),
         update_time: Some(timestamp(user.updated_at_ms)),
         email_verified: user.email_verified,
-        role: match role {
-            Role::User => UserRole::User,
-            Role::Admin => UserRole::Admin,
-            Role::Operator => UserRole::Operator,
-        }
-        .into(),
+        role: self::role(role).into(),
         etag: etag::of(user.version),
+    }
+}
+
+pub fn role(role: Role) -> UserRole {
+    match role {
+        Role::User => UserRole::User,
+        Role::Admin => UserRole::Admin,
+        Role::Operator => UserRole::Operator,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Users: registration, login and profiles.
 //!
 //! Owns the users, their addresses and password hashes, their sessions, and the keys of access tokens. Consumes
-//! `key.requested` ([`events`]). Publishes `user.created`, `user.updated`, `user.deleted`, `verification.requested` and
-//! `reset.requested` ([`commands`]), and `key.published` ([`keys`]).
+//! `key.requested` ([`events`]). Publishes `user.created`, `user.updated`, `user.password_changed`, `user.role_changed`,
+//! `user.deleted`, `session.started_at_new_place`, `verification.requested` and `reset.requested` ([`commands`]), and
+//! `key.published` ([`keys`]).
 //!
 //! [`access`] admits a call; [`grpc`] reads it with [`requests`]; [`commands`] runs it as a command, which asks
 //! [`throttle`] and the aggregate ([`user`]), hashes with [`hasher`] and writes through [`store`]. [`app`] puts it
@@ -23,6 +24,7 @@ pub mod hasher;
 pub mod keys;
 pub mod migrations;
 pub mod password;
+pub mod places;
 pub mod requests;
 pub mod secret;
 pub mod store;

@@ -12,11 +12,14 @@ use runtime::sealed::{DigestKey, MasterKey};
 use runtime::status::Violations;
 use tonic::Request;
 
+use crate::places::Place;
+
 /// A request after these steps.
 pub struct Arrived<R> {
     pub message: R,
     /// The client address.
     pub address: String,
+    pub place: Place,
     pub cause: Cause,
     /// The violations of the contract. Answer them only after the access check.
     pub violations: Violations,
@@ -36,13 +39,15 @@ impl Requests {
     }
 
     pub fn take_in<R: Validate>(&self, request: Request<R>) -> Arrived<R> {
-        let address = ClientAddress::of(&request).to_string();
+        let address = ClientAddress::of(&request);
+        let place = Place::new(address, user_agent(&request));
         let cause = Cause::call(correlation_id(&request));
         let message = request.into_inner();
         let violations = Violations::of(message.violations());
         Arrived {
             message,
-            address,
+            address: address.to_string(),
+            place,
             cause,
             violations,
         }
@@ -62,6 +67,13 @@ impl Requests {
         let content = self.contents.digest(message.encode_to_vec());
         Call::read(&caller, method, request_id, content.as_bytes(), violations)
     }
+}
+
+fn user_agent<R>(request: &Request<R>) -> &str {
+    let given = request.metadata().get("user-agent");
+    given
+        .and_then(|agent| agent.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// The parsed value. If it is invalid, `violations` has the reason.

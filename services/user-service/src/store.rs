@@ -14,9 +14,11 @@ use crate::password::PasswordHash;
 use crate::store::sensitive::Sensitive;
 use crate::user::{DisplayName, Email, User};
 
+pub mod announced_roles;
 pub mod attempts;
 pub mod buckets;
 pub mod codes;
+pub mod known_places;
 pub mod sensitive;
 pub mod sessions;
 pub mod signing_keys;

@@ -18,7 +18,9 @@ pub mod failures;
 mod logins;
 
 use bucket::FULL_AFTER;
-pub use bucket::{CODES, LOGINS, Limit, MAILS, MOVES, REGISTRATIONS, RESETS, Wait};
+pub use bucket::{
+    CODES, LOGINS, Limit, MAILS, MOVES, PASSWORDS, PLACES, REGISTRATIONS, RESETS, Wait,
+};
 pub use logins::Login;
 
 /// Why an attempt is not allowed.

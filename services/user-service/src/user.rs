@@ -70,7 +70,8 @@ impl User {
         true
     }
 
-    fn change(&mut self, now_ms: i64) {
+    /// A change that these fields do not show, of the password or of the rights: it takes a version as well.
+    pub fn change(&mut self, now_ms: i64) {
         self.version += 1;
         // A clock that was set back must not make a change older than the previous one.
         self.updated_at_ms = now_ms.max(self.updated_at_ms);

@@ -34,6 +34,18 @@ impl ClientAddress {
         found.copied().unwrap_or(Self::UNKNOWN)
     }
 
+    /// Its network: the first 24 bits of an IPv4 address, the first 64 of an IPv6 address, or `unknown`. A household keeps
+    /// it when its provider gives it another address.
+    pub fn network(self) -> String {
+        match self.0 {
+            Some(IpAddr::V4(v4)) => {
+                let [a, b, c, _] = v4.octets();
+                format!("{a}.{b}.{c}.0/24")
+            }
+            _ => self.to_string(),
+        }
+    }
+
     /// Where a call with these headers comes from. `header` is where a proxy of ours puts the address last; without one the client is
     /// the other end of the connection.
     pub(crate) fn find(headers: &HeaderMap, header: Option<&str>, peer: Option<IpAddr>) -> Self {
@@ -106,6 +118,15 @@ mod tests {
         let peer = Some(IpAddr::from([192, 0, 2, 1]));
         let found = ClientAddress::find(&headers, None, peer);
         assert_eq!(found.to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_network_is_wider_than_an_address() {
+        let network = |text: &str| ClientAddress::new(text.parse().unwrap()).network();
+        assert_eq!(network("203.0.113.7"), "203.0.113.0/24");
+        assert_eq!(network("::ffff:203.0.113.7"), "203.0.113.0/24");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(ClientAddress::UNKNOWN.network(), "unknown");
     }
 
     #[test]

@@ -64,5 +64,5 @@ pub use stack::Stack;
 pub use statements::Statements;
 pub use tokens::{Tokens, authorized};
 pub use tools::Tools;
-pub use unchecked::call_unchecked;
+pub use unchecked::{call_unchecked, call_with_bytes};
 pub use virtual_host::VirtualHost;

@@ -25,6 +25,21 @@ pub async fn call_unchecked(
         Some(token) => authorized(token, Bytes::new()),
         None => Request::new(Bytes::new()),
     };
+    call_with_bytes(channel, method, request).await
+}
+
+/// As [`call_unchecked`], with any bytes as the message and any metadata.
+///
+/// # Errors
+/// The server's error.
+///
+/// # Panics
+/// If `method` is no path.
+pub async fn call_with_bytes(
+    channel: Channel,
+    method: &str,
+    request: Request<Bytes>,
+) -> Result<Bytes, Status> {
     let path: PathAndQuery = format!("/{method}").parse().expect("a method's name");
     let mut client = tonic::client::Grpc::new(channel);
     client

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped};
 use contracts::user::v1::{
-    EmailVerificationRequested, KeyPublished, PasswordResetRequested, UserCreated, UserDeleted,
-    UserUpdated,
+    EmailVerificationRequested, KeyPublished, PasswordResetRequested, SessionStartedAtNewPlace,
+    UserCreated, UserDeleted, UserPasswordChanged, UserRoleChanged, UserUpdated,
 };
 use messaging::Subscriptions;
 use service::keys;
@@ -33,6 +33,9 @@ pub fn subscriptions() -> Subscriptions {
         .on::<UserCreated>(user_created::handle)
         .on::<UserUpdated>(user_updated::handle)
         .on::<UserDeleted>(user_deleted::handle)
+        .on_batch::<UserPasswordChanged>(notify::mails)
+        .on_batch::<UserRoleChanged>(notify::mails)
+        .on_batch::<SessionStartedAtNewPlace>(notify::mails)
         .on::<EmailVerificationRequested>(verification_requested::handle)
         .on::<PasswordResetRequested>(reset_requested::handle)
         .giving_up_after(ATTEMPTS_AT_A_CODE, RESET_CODE)

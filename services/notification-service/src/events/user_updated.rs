@@ -1,4 +1,5 @@
-//! A user has changed: later mails use the new address and name.
+//! A user has changed: later mails use the new address and name. If the address has changed, the address before gets a
+//! mail, because its owner may know nothing of it.
 
 use contracts::user::v1::UserUpdated;
 use messaging::{Delivered, HandlerError, Transaction};
@@ -14,13 +15,26 @@ pub async fn handle(
 ) -> Result<(), HandlerError> {
     let recipient = Recipient {
         user_id: notify::parse(&event.user_id)?,
-        email: event.email,
-        display_name: event.display_name,
+        email: event.email.clone(),
+        display_name: event.display_name.clone(),
     };
     let version = delivered
         .envelope
         .aggregate_version
         .ok_or_else(|| HandlerError::reject("the event has no version"))?;
     recipients::learn(transaction, &recipient, version).await?;
+    if event.previous_email.is_empty() {
+        return Ok(());
+    }
+    let previous = Recipient {
+        email: event.previous_email.clone(),
+        ..recipient
+    };
+    if recipients::find(transaction, previous.user_id)
+        .await?
+        .is_some()
+    {
+        notify::enqueue(transaction, &previous, &event, None, delivered).await?;
+    }
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::samples::{cancelled, deleted, moved, placed, verification};
 use crate::world::{World, registered, value};
 
 /// All personal data in the tables, as one text.
-async fn personal(world: &World) -> String {
+pub(crate) async fn personal(world: &World) -> String {
     let mails: Option<String> = world
         .value(
             "SELECT max(email || display_name || body_text || body_html || coalesce(failure, '')) FROM notification",

@@ -9,10 +9,12 @@ use contracts::money::Money;
 use contracts::notification::v1::Preferences;
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped};
 use contracts::user::v1::{
-    EmailVerificationRequested, PasswordResetRequested, UserCreated, UserDeleted,
+    EmailVerificationRequested, PasswordResetRequested, SessionStartedAtNewPlace, UserCreated,
+    UserDeleted, UserPasswordChanged, UserRole, UserRoleChanged, UserUpdated,
 };
 use notification_service::kinds::{Kind, MailEvent};
 use notification_service::templates::{CODE, Content};
+use prost_types::Timestamp;
 
 use crate::mails::shown;
 
@@ -95,6 +97,30 @@ fn sample(kind: Kind, name: &str, value: &str) -> (Content, Vec<String>) {
             (order.content(name), facts)
         }
         Kind::AccountDeleted => (UserDeleted::default().content(name), vec![]),
+        Kind::PasswordChanged => (UserPasswordChanged::default().content(name), vec![]),
+        Kind::EmailChanged => (UserUpdated::default().content(name), vec![]),
+        Kind::RoleChanged => {
+            let change = UserRoleChanged {
+                user_id,
+                role: UserRole::Operator.into(),
+                previous_role: UserRole::User.into(),
+                change_time: None,
+            };
+            (change.content(name), vec!["Role:", "operator", "Before:", "user"])
+        }
+        Kind::NewPlace => {
+            let session = SessionStartedAtNewPlace {
+                session_id: "session-7".to_owned(),
+                user_id,
+                client_network: format!("{value}203.0.113.0/24"),
+                start_time: Some(Timestamp {
+                    seconds: 1_800_000_000,
+                    nanos: 0,
+                }),
+            };
+            let facts = vec!["Network:", "203.0.113.0/24", "Time:", "2027-01-15 08:00:00 UTC"];
+            (session.content(name), facts)
+        }
     };
     let facts = facts.into_iter().map(str::to_owned);
     (content.unwrap(), facts.collect())
@@ -107,10 +133,15 @@ fn bare(kind: Kind) -> Content {
         Kind::OrderConfirmed => OrderConfirmed::default().content(""),
         Kind::OrderShipped => OrderShipped::default().content(""),
         Kind::OrderCancelled => OrderCancelled::default().content(""),
+        Kind::RoleChanged => UserRoleChanged::default().content(""),
+        Kind::NewPlace => SessionStartedAtNewPlace::default().content(""),
         // Their templates show no field of the event.
-        Kind::Welcome | Kind::EmailVerification | Kind::PasswordReset | Kind::AccountDeleted => {
-            Ok(sample(kind, "", "").0)
-        }
+        Kind::Welcome
+        | Kind::EmailVerification
+        | Kind::PasswordReset
+        | Kind::AccountDeleted
+        | Kind::PasswordChanged
+        | Kind::EmailChanged => Ok(sample(kind, "", "").0),
     };
     content.unwrap()
 }
@@ -197,7 +228,9 @@ fn a_fact_without_a_value_is_left_out() {
     for kind in Kind::all() {
         let content = bare(kind);
         assert!(content.text.starts_with("Hello,\n\n"), "{kind:?}");
-        for label in ["Carrier", "Tracking number", "Reason", "Total"] {
+        for label in [
+            "Carrier", "Tracking number", "Reason", "Total", "Role", "Before", "Network", "Time",
+        ] {
             assert!(!content.text.contains(label), "{kind:?}: {}", content.text);
         }
     }
@@ -266,6 +299,10 @@ fn a_name_in_the_database_never_changes() {
         "order_shipped",
         "order_cancelled",
         "account_deleted",
+        "password_changed",
+        "email_changed",
+        "role_changed",
+        "new_place",
     ] {
         assert!(names.contains(name), "{name}");
     }

@@ -33,6 +33,8 @@ mod mailer;
 #[cfg(test)]
 mod mails;
 #[cfg(test)]
+mod notices;
+#[cfg(test)]
 mod post;
 #[cfg(test)]
 mod preferences;

@@ -3,7 +3,8 @@
 use contracts::money::Money;
 use contracts::order::v1::{OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderShipped};
 use contracts::user::v1::{
-    EmailVerificationRequested, PasswordResetRequested, UserCreated, UserDeleted, UserUpdated,
+    EmailVerificationRequested, PasswordResetRequested, SessionStartedAtNewPlace, UserCreated,
+    UserDeleted, UserPasswordChanged, UserRole, UserRoleChanged, UserUpdated,
 };
 use mail_codes::{MailCodes, Purpose};
 use prost_types::Timestamp;
@@ -64,6 +65,32 @@ pub(crate) fn moved(user: &UserCreated, email: &str) -> UserUpdated {
         email: email.to_owned(),
         display_name: user.display_name.clone(),
         update_time: None,
+        previous_email: user.email.clone(),
+    }
+}
+
+pub(crate) fn password_changed(user: &UserCreated) -> UserPasswordChanged {
+    UserPasswordChanged {
+        user_id: user.user_id.clone(),
+        change_time: None,
+    }
+}
+
+pub(crate) fn became_admin(user: &UserCreated) -> UserRoleChanged {
+    UserRoleChanged {
+        user_id: user.user_id.clone(),
+        role: UserRole::Admin.into(),
+        previous_role: UserRole::User.into(),
+        change_time: None,
+    }
+}
+
+pub(crate) fn logged_in_elsewhere(user: &UserCreated) -> SessionStartedAtNewPlace {
+    SessionStartedAtNewPlace {
+        session_id: Uuid::now_v7().to_string(),
+        user_id: user.user_id.clone(),
+        client_network: "203.0.113.0/24".to_owned(),
+        start_time: Some(in_the_future()),
     }
 }
 

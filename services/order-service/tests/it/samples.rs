@@ -31,6 +31,7 @@ pub(crate) fn updated(user_id: &str, version: i64) -> Message {
         email: "ada@example.com".to_owned(),
         display_name: "Ada King".to_owned(),
         update_time: None,
+        previous_email: String::new(),
     };
     message(&user, version)
 }

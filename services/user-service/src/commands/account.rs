@@ -13,8 +13,8 @@ use super::{Commands, answered_user, missing, write_change};
 use crate::error::Error;
 use crate::hasher::Priority;
 use crate::password::{Attempt, Password};
-use crate::store::{self, codes, sessions};
-use crate::throttle::MOVES;
+use crate::store::{self, announced_roles, codes, known_places, sessions};
+use crate::throttle::{MOVES, PASSWORDS};
 use crate::user::{DisplayName, Email, User};
 
 /// The change of a user.
@@ -91,9 +91,11 @@ impl Commands {
             return Err(Error::Raced);
         }
         if user.update(email, display_name, self.clock.now_ms()) {
-            write_change(&command, &user, cause).await?;
+            let replaced = moves.then_some(&before.user.email);
+            write_change(&command, &user, replaced, cause).await?;
         }
         if moves {
+            self.announce_role(&command, &mut user, cause).await?;
             codes::delete(&*command, Purpose::PasswordReset, user_id).await?;
             self.request_verification(&command, &user, cause).await?;
             self.count_mail_to(&command, &user.email).await?;
@@ -113,6 +115,7 @@ impl Commands {
         new: Password,
         address: &str,
         call: Option<&Call>,
+        cause: &Cause,
     ) -> Result<(), Error> {
         let db = self.store.connection();
         if self.store.answered(call).await?.is_some() {
@@ -133,9 +136,11 @@ impl Commands {
         if locked.password_hash.expose() != checked {
             return Err(Error::Raced);
         }
-        store::write_password(&*command, user_id, &hash).await?;
-        codes::delete(&*command, Purpose::PasswordReset, user_id).await?;
-        let ended = sessions::delete_of_user(&*command, user_id).await?;
+        let mailbox = Self::counted_as(&locked.user);
+        let ended = self
+            .set_password(&command, locked.user, &hash, cause)
+            .await?;
+        self.throttle.take_in(&command, PASSWORDS, &mailbox).await?;
         command.commit().await?;
         tracing::info!(target: "security", event = "password_changed", %user_id, address, ended);
         Ok(())
@@ -181,6 +186,8 @@ impl Commands {
         for purpose in [Purpose::EmailVerification, Purpose::PasswordReset] {
             codes::delete(&*command, purpose, user_id).await?;
         }
+        known_places::delete_of_user(&*command, user_id).await?;
+        announced_roles::delete(&*command, user_id).await?;
         store::delete_user(&*command, user_id).await?;
         let deleted = UserDeleted {
             user_id: user_id.to_string(),

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use mail_codes::Purpose;
+use messaging::Cause;
 use runtime::auth::{AccessToken, Caller};
 use runtime::millis;
 use secrecy::SecretString;
@@ -15,6 +16,7 @@ use super::{Commands, Proof};
 use crate::error::Error;
 use crate::hasher::Verdict;
 use crate::password::Attempt;
+use crate::places::Place;
 use crate::secret;
 use crate::store::{self, Credentials, codes, sessions};
 use crate::throttle::CODES;
@@ -40,13 +42,14 @@ pub struct LoggedIn {
 
 impl Commands {
     /// Starts a session for this address and password. With a code from a mail to the address, failures of other
-    /// clients do not delay it; the code is then used up.
+    /// clients do not delay it; the code is then used up. A user who logs in from a new `place` gets a mail.
     pub async fn authenticate(
         &self,
         email: &str,
         password: SecretString,
         code: Option<SecretString>,
-        address: &str,
+        (address, place): (&str, &Place),
+        cause: &Cause,
     ) -> Result<LoggedIn, Error> {
         let account = Email::key_of(email);
         let proof = match &code {
@@ -92,6 +95,8 @@ impl Commands {
         let user = current.user;
         let tokens = self
             .next_tokens(&transaction, &user, session_id, ends_at_ms)
+            .await?;
+        self.note_place(&transaction, &user, session_id, place, cause)
             .await?;
         transaction.commit().await?;
         tracing::info!(target: "security", event = "login_succeeded", user_id = %user.id, address);

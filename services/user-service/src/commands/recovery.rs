@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::hasher::Priority;
 use crate::password::Password;
 use crate::secret;
-use crate::store::{self, codes, sessions};
+use crate::store::{self, codes};
 use crate::throttle::{CODES, RESETS};
 use crate::user::Email;
 
@@ -49,6 +49,7 @@ impl Commands {
         new: Password,
         address: &str,
         call: Option<&Call>,
+        cause: &Cause,
     ) -> Result<(), Error> {
         let db = self.store.connection();
         if self.store.answered(call).await?.is_some() {
@@ -74,12 +75,9 @@ impl Commands {
         if found.is_none_or(|(_, sent_to)| sent_to != user.email.key()) {
             return Err(Error::CodeInvalid);
         }
-        codes::delete(&*command, purpose, user_id).await?;
-        store::write_password(&*command, user_id, &hash).await?;
-        let ended = sessions::delete_of_user(&*command, user_id).await?;
-        self.throttle
-            .proved(&command, user.email.key(), address)
-            .await?;
+        let account = user.email.key().to_owned();
+        let ended = self.set_password(&command, user, &hash, cause).await?;
+        self.throttle.proved(&command, &account, address).await?;
         command.commit().await?;
         tracing::info!(target: "security", event = "password_reset", %user_id, address, ended);
         Ok(())

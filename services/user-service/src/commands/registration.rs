@@ -143,7 +143,8 @@ impl Commands {
         }
         codes::delete(&*command, purpose, user_id).await?;
         if user.verify_email(now_ms) {
-            write_change(&command, &user, cause).await?;
+            write_change(&command, &user, None, cause).await?;
+            self.announce_role(&command, &mut user, cause).await?;
         }
         let mut answer = user.id.as_bytes().to_vec();
         answer.extend(user.version.to_be_bytes());

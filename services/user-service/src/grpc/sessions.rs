@@ -30,7 +30,13 @@ pub(super) async fn authenticate(
 
     let session = users
         .commands
-        .authenticate(&email, password, code, &arrived.address)
+        .authenticate(
+            &email,
+            password,
+            code,
+            (&arrived.address, &arrived.place),
+            &arrived.cause,
+        )
         .await?;
     Ok(Response::new(AuthenticateResponse {
         tokens: Some(convert::tokens(&session.tokens)),

@@ -6,6 +6,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261129_000003_create_users;
 mod m20261129_000004_describe_sessions;
+mod m20261130_000001_notice_changes;
 
 pub struct Migrator;
 
@@ -14,6 +15,7 @@ impl MigratorTrait for Migrator {
         let mut migrations = service::migrations();
         migrations.push(Box::new(m20261129_000003_create_users::Migration));
         migrations.push(Box::new(m20261129_000004_describe_sessions::Migration));
+        migrations.push(Box::new(m20261130_000001_notice_changes::Migration));
         migrations
     }
 }

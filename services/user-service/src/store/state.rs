@@ -36,6 +36,8 @@ fn state(row: &QueryResult) -> Result<Stored, DbErr> {
         email: row.try_get("", "email")?,
         display_name: row.try_get("", "display_name")?,
         update_time: Some(time::timestamp(changed_ms)),
+        // A state reports no change of the address, so no mail is sent about it.
+        previous_email: String::new(),
     };
     let version = row.try_get("", "version")?;
     Ok(Stored::of_state(crate::NAME, &state, version, changed_ms))

@@ -49,6 +49,19 @@ pub const RESETS: Limit = Limit {
     then_each_ms: 3600 * 1_000,
 };
 
+/// Changes of the password, each of which causes a mail.
+pub const PASSWORDS: Limit = Limit {
+    name: "password",
+    at_once: 8,
+    then_each_ms: 1800 * 1_000,
+};
+/// Mails about logins from new places.
+pub const PLACES: Limit = Limit {
+    name: "place",
+    at_once: 4,
+    then_each_ms: 3600 * 1_000,
+};
+
 /// The caller must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many attempts; retry in {0:?}")]
@@ -101,7 +114,16 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_ahead_makes_no_call_wait() {
-        for limit in [LOGINS, REGISTRATIONS, CODES, MAILS, MOVES, RESETS] {
+        for limit in [
+            LOGINS,
+            REGISTRATIONS,
+            CODES,
+            MAILS,
+            MOVES,
+            RESETS,
+            PASSWORDS,
+            PLACES,
+        ] {
             assert!(
                 limit.at_once * limit.then_each_ms <= FULL_AFTER.at_once * FULL_AFTER.then_each_ms
             );

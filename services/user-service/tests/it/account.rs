@@ -277,7 +277,14 @@ async fn a_deleted_account_is_erased_and_published(
     let outbox = world.outbox().await;
     assert_eq!((outbox.len(), outbox[1].version), (2, 2));
     assert_eq!(outbox[1].decode::<UserDeleted>().user_id, user.user_id);
-    for table in ["users", "session", "refresh_token", "mail_code"] {
+    for table in [
+        "users",
+        "session",
+        "refresh_token",
+        "mail_code",
+        "known_place",
+        "announced_role",
+    ] {
         let rows = world.count(&format!("SELECT count(*) FROM {table}")).await;
         assert_eq!(rows, 0, "{table}");
     }

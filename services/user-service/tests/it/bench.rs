@@ -18,6 +18,7 @@ use user_service::grpc::Users;
 use user_service::hasher::{Hasher, Limits};
 use user_service::keys::Keys;
 use user_service::migrations::Migrator;
+use user_service::places::Places;
 use user_service::requests::Requests;
 use user_service::throttle::Throttle;
 
@@ -58,6 +59,7 @@ impl Bench {
             keys: Arc::clone(&keys),
             throttle: throttle.clone(),
             mail_codes: MailCodes::new(&MasterKey::well_known("MAIL_SEALING_KEY")),
+            places: Places::new(&secret_key),
             admins: Arc::default(),
             operators: Arc::default(),
         };

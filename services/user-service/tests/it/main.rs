@@ -28,7 +28,11 @@ mod login;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod notices;
+#[cfg(test)]
 mod overload;
+#[cfg(test)]
+mod places;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

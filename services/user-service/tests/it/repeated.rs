@@ -69,7 +69,7 @@ async fn what_changes_an_account_is_done_once_and_answered_again(
         let request = authorized(&token, delete.clone());
         world.client().delete_user(request).await.unwrap();
     }
-    assert_eq!(world.outbox().await.len(), 3);
+    assert_eq!(world.outbox().await.len(), 4);
     world.stop().await;
 }
 

@@ -6,8 +6,8 @@ use contracts::Event;
 use contracts::user::v1::user_service_client::UserServiceClient;
 use contracts::user::v1::{
     AuthenticateRequest, AuthenticateResponse, CreateUserRequest, EmailVerificationRequested,
-    PasswordResetRequested, RefreshTokenRequest, Tokens as SessionTokens, User, UserCreated,
-    VerifyEmailRequest,
+    PasswordResetRequested, RefreshTokenRequest, SessionStartedAtNewPlace, Tokens as SessionTokens,
+    User, UserCreated, VerifyEmailRequest,
 };
 use event::Message;
 use messaging::transport::{self, Ack, Queue, Topology};
@@ -103,6 +103,16 @@ impl World {
         self.running.stop().await;
         let config = self.database.config();
         Self::build(self.database, config, EngineConfig::default(), self.broker).await
+    }
+
+    /// As [`restart`](Self::restart), with these admins.
+    pub(crate) async fn restart_with_admins(self, admins: &[&str]) -> Self {
+        self.running.stop().await;
+        let mut config = config_on(self.database.config());
+        config.common.broker = reached(&self.broker);
+        let admins = admins.iter().map(|&admin| admin.to_owned());
+        config.own.identity.admins = admins.collect();
+        Self::run(self.database, config, self.broker).await
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -305,6 +315,7 @@ fn mails() -> Topology {
         .in_order::<UserCreated>(ignore::<UserCreated>)
         .on::<EmailVerificationRequested>(ignore::<EmailVerificationRequested>)
         .on::<PasswordResetRequested>(ignore::<PasswordResetRequested>)
+        .on::<SessionStartedAtNewPlace>(ignore::<SessionStartedAtNewPlace>)
         .queue();
     Topology::publishing([UserCreated::EXCHANGE]).consuming(queue)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Problems;
+use super::grpc::HEADING;
 
 const MAX_IN_FLIGHT: usize = 512;
 const MAX_REQUEST_MEMORY: usize = 32 << 20;
@@ -14,9 +15,6 @@ const SHARE_OF_USER: usize = 8;
 const BESIDE_MESSAGE: usize = 32 << 10;
 const LONGEST_REFLECTION: Duration = Duration::from_secs(60);
 const LONGEST_HEALTH_WATCH: Duration = Duration::from_secs(3600);
-
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
-const HEADING: &str = "gRPC server";
 
 /// Flags and variables of callers' shares.
 #[derive(Clone, Debug, clap::Args)]
@@ -126,19 +124,9 @@ fn share(
     (least, default): (usize, Option<usize>),
     problems: &mut Problems,
 ) -> Option<Option<usize>> {
-    let Some(given) = given else {
-        return Some(default);
-    };
-    match given.trim() {
-        "off" => Some(None),
-        number => match number.parse() {
-            Ok(most) if most >= least => Some(Some(most)),
-            _ => {
-                let expected = format!("a whole number from {least}, or off");
-                problems.add(name, &given, &expected);
-                None
-            }
-        },
+    match given {
+        None => Some(default),
+        Some(given) => problems.number_or_off(name, &given, least),
     }
 }
 

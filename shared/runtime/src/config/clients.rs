@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::Problems;
+use super::grpc::HEADING;
 
 const MAX_CONNECTIONS: usize = 1000;
 /// Many people may use one address, but it must not take all connections.
@@ -11,9 +12,6 @@ const MAX_CONNECTIONS_PER_ADDRESS: usize = 250;
 const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
-
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
-const HEADING: &str = "gRPC server";
 
 /// Flags and variables of clients' limits.
 #[derive(Clone, Debug, clap::Args)]
@@ -78,18 +76,11 @@ impl ClientArgs {
             &self.grpc_max_connections,
             (1, 1_000_000),
         );
-        let max_connections_per_address = match self.grpc_max_connections_per_address.trim() {
-            "off" => Some(None),
-            number => match number.parse() {
-                Ok(most @ 1..) => Some(Some(most)),
-                _ => None,
-            },
-        };
-        if max_connections_per_address.is_none() {
-            let given = &self.grpc_max_connections_per_address;
-            let expected = "a whole number from 1, or off";
-            problems.add("GRPC_MAX_CONNECTIONS_PER_ADDRESS", given, expected);
-        }
+        let max_connections_per_address = problems.number_or_off(
+            "GRPC_MAX_CONNECTIONS_PER_ADDRESS",
+            &self.grpc_max_connections_per_address,
+            1,
+        );
         let connection_age = problems.duration_within(
             "GRPC_CONNECTION_AGE",
             &self.grpc_connection_age,
@@ -100,14 +91,8 @@ impl ClientArgs {
             &self.grpc_keepalive,
             (Duration::from_secs(1), Duration::from_secs(24 * 3600)),
         );
-        let calls_per_second = match self.grpc_rate_limit.trim() {
-            "off" => Some(None),
-            number => number.parse().ok().map(Some),
-        };
-        if calls_per_second.is_none() {
-            let expected = "a whole number from 1, or off";
-            problems.add("GRPC_RATE_LIMIT", &self.grpc_rate_limit, expected);
-        }
+        let calls_per_second =
+            problems.number_or_off("GRPC_RATE_LIMIT", &self.grpc_rate_limit, NonZeroU32::MIN);
         Some(ClientConfig {
             max_connections: max_connections?,
             max_connections_per_address: max_connections_per_address?,

@@ -14,7 +14,7 @@ const MAX_STREAMS: u32 = 200;
 const MAX_IN_FLIGHT: usize = 512;
 
 /// Set at each flag: `next_help_heading` would also apply to the service's own flags.
-const HEADING: &str = "gRPC server";
+pub(super) const HEADING: &str = "gRPC server";
 
 /// Flags and variables of the gRPC server.
 #[derive(Clone, Debug, clap::Args)]

@@ -51,6 +51,23 @@ impl Problems {
         within
     }
 
+    /// Parses `raw` as a number from `least` on, or as `off`, which is `None`.
+    pub fn number_or_off<T>(&mut self, setting: &str, raw: &str, least: T) -> Option<Option<T>>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        if raw.trim() == "off" {
+            return Some(None);
+        }
+        let number = raw.trim().parse::<T>().ok();
+        let enough = number.filter(|number| *number >= least);
+        if enough.is_none() {
+            let expected = format!("a whole number from {least}, or off");
+            self.add(setting, raw, &expected);
+        }
+        enough.map(Some)
+    }
+
     /// Parses `raw` as a duration such as `250ms`, `10s` or `2m`.
     pub fn duration(&mut self, setting: &str, raw: &str) -> Option<Duration> {
         let parsed = humantime::parse_duration(raw.trim()).ok();

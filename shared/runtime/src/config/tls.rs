@@ -5,13 +5,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::grpc::HEADING;
 use super::{Mode, Problems};
 
 /// The interval of checks for new files. Issuers replace a certificate days before it expires.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
-const HEADING: &str = "gRPC server";
 
 /// Flags and variables of TLS.
 #[derive(Clone, Debug, clap::Args)]
