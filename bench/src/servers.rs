@@ -1,6 +1,6 @@
 //! The PostgreSQL and the RabbitMQ of a run, with durable settings.
 //!
-//! `cargo xtask bench` starts them, and stops them however this process ends.
+//! They end with this process, also if it is killed.
 
 use anyhow::{Context as _, Result, anyhow};
 use sea_orm::sqlx::{self, PgPool};
@@ -26,8 +26,7 @@ impl Servers {
             OwnServer::start(ServerKind::Postgres),
             OwnServer::start(ServerKind::RabbitMq)
         );
-        let hint =
-            "the bench needs installed PostgreSQL and RabbitMQ; start it with `cargo xtask bench`";
+        let hint = "the bench needs installed PostgreSQL and RabbitMQ";
         let postgres = postgres.map_err(|reason| anyhow!("{hint}: {reason}"))?;
         let rabbitmq = rabbitmq.map_err(|reason| anyhow!("{hint}: {reason}"))?;
 

@@ -4,7 +4,7 @@ use crate::tidy::read;
 
 #[test]
 fn the_page_names_each_tool_with_its_version() {
-    let list = read("xtask/src/tools/list.rs");
+    let list = read("tests/tools/src/list.rs");
     let page = read("docs/clients.md");
     let (_, table) = page.split_once("## What it is tested with").unwrap();
     let rows: Vec<&str> = table

@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::stop::Stop;
-use crate::workspace;
+use processes::{Stop, workspace};
 
 mod copy;
 mod fetched;

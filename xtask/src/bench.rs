@@ -1,19 +1,17 @@
 //! `cargo xtask bench`: compares the services with a bare floor on private servers.
 //!
-//! Builds the programs and starts `bench`, which finds the other programs in its own folder. An environment variable
-//! tells it how to start private servers. All arguments except `--profile` go to it, also `--help`.
+//! Builds the programs and starts `bench`, which finds the other programs in its own folder. All arguments except `--profile` go to
+//! it, also `--help`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
+use processes::{Stop, code, workspace};
 
-use crate::servers;
-use crate::stop::Stop;
-use crate::{process, test, workspace};
+use crate::build;
 
-/// Built in one cargo invocation.
 const PACKAGES: [&str; 5] = [
     "bench",
     "user-service",
@@ -30,20 +28,15 @@ pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         DEV.clone_into(&mut profile);
     }
-    let mut build = workspace::cargo();
-    build.args(["build", "--quiet", "--profile", &profile]);
-    for package in PACKAGES {
-        build.args(["--package", package]);
-    }
-    let built = process::run(&mut build, stop)?;
+    let mut build = build(&PACKAGES);
+    build.args(["--profile", &profile]);
+    let built = processes::run(&mut build, stop)?;
     if !built.success() {
-        return Ok(test::code(built));
+        return Ok(code(built));
     }
     let mut command = Command::new(program(&profile)?);
     command.args(args).current_dir(workspace::root());
-    let (name, value) = servers::own_server()?;
-    command.env(name, value);
-    Ok(test::code(process::run(&mut command, stop)?))
+    Ok(code(processes::run(&mut command, stop)?))
 }
 
 /// Splits the arguments into the cargo profile and all others.

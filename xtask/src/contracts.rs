@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
+use processes::{Stop, code, workspace};
 
-use crate::stop::Stop;
-use crate::{buf, process, test, workspace};
+use crate::package;
 
 const RELEASED: &str = "shared/contracts/released/descriptors.binpb";
 
@@ -28,14 +28,12 @@ pub(crate) enum Contracts {
 pub(crate) fn run(task: &Contracts, stop: &Stop) -> Result<ExitCode> {
     match task {
         Contracts::Check => {
-            let code = |passes| {
-                if passes {
-                    ExitCode::SUCCESS
-                } else {
-                    ExitCode::FAILURE
-                }
-            };
-            check(stop).map(code)
+            let passes = check(stop)?;
+            Ok(if passes {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
         Contracts::Docs => published("docs", stop),
         Contracts::Release => published("release", stop),
@@ -44,19 +42,17 @@ pub(crate) fn run(task: &Contracts, stop: &Stop) -> Result<ExitCode> {
 
 /// Runs both halves, even if the first fails.
 pub(crate) fn check(stop: &Stop) -> Result<bool> {
-    let documents = process::run(&mut command("check"), stop)?.success();
+    let documents = processes::run(&mut command("check"), stop)?.success();
     let released = workspace::root().join(RELEASED);
     if !released.exists() {
         eprintln!("xtask: no contracts are released yet, nothing to compare");
         return Ok(documents);
     }
-    let mut breaking = Command::new(buf::find(stop)?);
+    let mut breaking = package("tools");
     // Third-party contracts change with their own versions.
-    breaking
-        .args(["breaking", "proto", "--exclude-imports", "--against"])
-        .arg(released)
-        .current_dir(workspace::root());
-    Ok(process::run(&mut breaking, stop)?.success() && documents)
+    breaking.args(["buf", "breaking", "proto", "--exclude-imports", "--against"]);
+    let compatible = processes::run(breaking.arg(released), stop)?.success();
+    Ok(compatible && documents)
 }
 
 /// Writes the descriptor set, for `grpcurl -protoset` and `buf curl --schema`.
@@ -67,15 +63,15 @@ pub(crate) fn descriptors(file: Option<&Path>, stop: &Stop) -> Result<ExitCode> 
         fs::create_dir_all(folder)?;
     }
     let output = File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
-    let written = process::run(command("descriptors").stdout(output), stop)?;
+    let written = processes::run(command("descriptors").stdout(output), stop)?;
     if written.success() {
         eprintln!("xtask: wrote {}", file.display());
     }
-    Ok(test::code(written))
+    Ok(code(written))
 }
 
 fn published(task: &str, stop: &Stop) -> Result<ExitCode> {
-    Ok(test::code(process::run(&mut command(task), stop)?))
+    Ok(code(processes::run(&mut command(task), stop)?))
 }
 
 fn command(task: &str) -> Command {

@@ -6,15 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{process, workspace};
+use processes::workspace;
 
 const FILES: [&str; 2] = ["docker-compose.yml", "Dockerfile"];
-/// For one question to a registry.
-const LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Images {
@@ -94,8 +91,7 @@ fn digest_of(image: &str) -> Result<String> {
     let mut inspect = Command::new("docker");
     inspect.args(["buildx", "imagetools", "inspect", "--format"]);
     inspect.args(["{{.Manifest.Digest}}", image]);
-    let output = process::output(&mut inspect, LIMIT)?;
-    let digest = output.success("docker buildx imagetools inspect")?;
+    let digest = processes::output(&mut inspect)?;
     let digest = digest.trim();
     ensure!(
         digest.starts_with("sha256:"),

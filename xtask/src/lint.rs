@@ -3,12 +3,11 @@
 //! Every check runs, even after a failure, so that one run shows all problems.
 
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::Result;
+use processes::{Stop, output, workspace};
 
-use crate::stop::Stop;
-use crate::{advisories, buf, contracts, overlay, process, workspace};
+use crate::{advisories, contracts, package};
 
 pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     let mut failed = Vec::new();
@@ -21,15 +20,15 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
             failed.push(name);
         }
     }
-    eprintln!("xtask: overlay of the fault runs");
-    if !overlay::check()? {
-        failed.push("overlay of the fault runs");
+    let overlay = "overlay of the fault runs";
+    if !passes(overlay, package("overlay").arg("check"), stop)? {
+        failed.push(overlay);
     }
     if !advisories::check()? {
         failed.push("advisories");
     }
     // Only if it is installed, because it is a separate program that takes minutes to build.
-    if has_deny() {
+    if is_installed("cargo-deny") {
         let mut deny = Command::new("cargo-deny");
         deny.args(["--locked", "check", "bans", "licenses", "sources"]);
         if !passes("cargo deny", deny.current_dir(workspace::root()), stop)? {
@@ -41,17 +40,28 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     } else {
         eprintln!("xtask: cargo-deny is not installed, skipping it (cargo install cargo-deny)");
     }
-    // After cargo's checks, so that a missing buf does not hide their results.
-    let buf = buf::find(stop)?;
     for (name, args) in [
-        ("buf lint", &["lint"][..]),
-        ("buf format", &["format", "-d", "--exit-code"]),
+        ("buf lint", &["buf", "lint"][..]),
+        ("buf format", &["buf", "format", "-d", "--exit-code"]),
     ] {
-        let mut command = Command::new(&buf);
-        command.args(args).current_dir(workspace::root());
-        if !passes(name, &mut command, stop)? {
+        if !passes(name, package("tools").args(args), stop)? {
             failed.push(name);
         }
+    }
+    if is_installed("mdbook") {
+        let mut build = Command::new("mdbook");
+        let built = passes(
+            "mdbook build",
+            build.arg("build").current_dir(workspace::root()),
+            stop,
+        )?;
+        let mut links = package("tools");
+        links.args(["links", "target/book"]);
+        if !built || !passes("links of the site", &mut links, stop)? {
+            failed.push("site");
+        }
+    } else {
+        eprintln!("xtask: mdbook is not installed, skipping the site (cargo install mdbook)");
     }
     eprintln!("xtask: contracts check");
     if !contracts::check(stop)? {
@@ -65,15 +75,13 @@ pub(crate) fn run(stop: &Stop) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn has_deny() -> bool {
-    let mut version = Command::new("cargo-deny");
-    let asked = process::output(version.arg("--version"), Duration::from_secs(20));
-    asked.is_ok_and(|output| output.success("cargo-deny --version").is_ok())
+fn is_installed(program: &str) -> bool {
+    output(Command::new(program).arg("--version")).is_ok()
 }
 
 fn passes(name: &str, command: &mut Command, stop: &Stop) -> Result<bool> {
     eprintln!("xtask: {name}");
-    Ok(process::run(command, stop)?.success())
+    Ok(processes::run(command, stop)?.success())
 }
 
 /// A target that no other command compiles is not among all targets.

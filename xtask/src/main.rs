@@ -1,8 +1,7 @@
 //! `cargo xtask …`: tasks that need more than cargo.
 //!
-//! Lints, contracts, tests and fault runs on real servers, and scenarios on the containers of docker-compose.yml.
-//! Everything that it starts is stopped: after success, a failure, Ctrl-C or SIGTERM, and at its next start after a
-//! kill -9.
+//! It starts the servers and runs cargo, or another package that does the task. Everything that it starts ends with it: after
+//! success, a failure, Ctrl-C or SIGTERM, and also after a kill -9.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -13,32 +12,24 @@
 
 mod advisories;
 mod bench;
-mod buf;
-mod clients;
-mod compose;
 mod contracts;
 mod faults;
 mod images;
 mod lint;
 mod outside;
-mod overlay;
-mod process;
-mod rollout;
 mod servers;
-mod stop;
 mod test;
-mod tools;
-mod workspace;
 
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use processes::{Stop, code, workspace};
 
-use crate::servers::own::{self, Product};
-use crate::stop::Stop;
+use crate::servers::Servers;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, long_about = None)]
@@ -64,35 +55,20 @@ enum Task {
     /// Break the system on purpose and check the result: `cargo xtask faults [NAME] [--seed N] [--quick]`;
     /// `cargo xtask faults test` runs the short form of all runs as tests
     #[command(disable_help_flag = true)]
-    Faults {
-        /// Arguments for the program `faults`; `--help` lists them
-        #[arg(
-            trailing_var_arg = true,
-            allow_hyphen_values = true,
-            value_name = "ARGS"
-        )]
-        args: Vec<OsString>,
-    },
+    Faults(Args),
 
-    /// Renew the patch that adds the switches of the fault runs to a copy of the sources
-    #[command(subcommand)]
-    Overlay(overlay::Overlay),
+    /// Renew the patch that adds the switches of the fault runs to a copy of the sources: `edit`, then `save`
+    #[command(disable_help_flag = true)]
+    Overlay(Args),
 
     /// Compare the services with a bare floor: `cargo xtask bench [--quick] [--rounds N] [--profile NAME]`
     #[command(disable_help_flag = true)]
-    Bench {
-        /// Arguments for the program `bench`; `--help` lists them. `--profile` selects a cargo profile other than
-        /// release
-        #[arg(
-            trailing_var_arg = true,
-            allow_hyphen_values = true,
-            value_name = "ARGS"
-        )]
-        args: Vec<OsString>,
-    },
+    Bench(Args),
 
-    /// Replace an older release by this one under load, replica by replica, and roll back
-    Rollout(rollout::Rollout),
+    /// Replace an older release by this one under load, replica by replica, and roll back:
+    /// `cargo xtask rollout [--from COMMIT] [--calls N]`
+    #[command(disable_help_flag = true)]
+    Rollout(Args),
 
     /// Test docker-compose.yml: build, start, restart and kill every part under load, scale, and remove
     ComposeTest,
@@ -118,7 +94,8 @@ enum Task {
     Clients,
 
     /// Build the programs that the tests run, such as grpcurl, below target/, and print their paths
-    Tools(tools::Tools),
+    #[command(disable_help_flag = true)]
+    Tools(Args),
 
     /// Run the clients of all languages and programs such as grpcurl, Prometheus and Jaeger against the services
     Outside(outside::Outside),
@@ -127,13 +104,17 @@ enum Task {
     /// quick runs of `cargo test` in another shell
     #[command(after_long_help = SERVERS_HELP)]
     Servers,
+}
 
-    /// Start one private server that obeys its input: kill, stop, start
-    #[command(hide = true)]
-    Own {
-        #[arg(value_enum)]
-        product: Product,
-    },
+#[derive(clap::Args)]
+struct Args {
+    /// Arguments for the program of the task; `--help` lists them
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGS"
+    )]
+    args: Vec<OsString>,
 }
 
 const SERVERS_HELP: &str = "\
@@ -142,13 +123,11 @@ For each of the two servers, the first available source is used:
      latter also ANGARIUM_TEST_RABBITMQCTL, a command line that runs rabbitmqctl on that broker
   2. installed programs, as private instances: own folder, ports, node name and password;
      a server that already runs on this machine is never touched
-  3. Docker: postgres:18 and rabbitmq:4-management
-  4. as root on Debian or Ubuntu: apt-get install, then as 2
-ANGARIUM_TEST_OWN_SERVER is set to a command line that starts a private PostgreSQL or RabbitMQ, for tests that kill servers. Without
-their programs, such tests are skipped with a message. ANGARIUM_TEST_CLIENTS is set to a command line that prepares the example clients
-for the tests that run them; it needs Python and Node.js. ANGARIUM_TEST_TOOLS is set to a command line that builds grpcurl and
-health probes; it needs Go.
-Started servers are stopped, also after a failure, Ctrl-C or SIGTERM.";
+  3. as root on Debian or Ubuntu: apt-get install, then as 2
+Tests that kill servers start private instances of their own. Without the programs, such tests are skipped with a message.
+ANGARIUM_TEST_CLIENTS is set to a command line that prepares the example clients for the tests that run them; it needs Python and
+Node.js. ANGARIUM_TEST_TOOLS is set to a command line that builds grpcurl and health probes; it needs Go.
+Started servers are stopped, also after a failure, Ctrl-C, SIGTERM or SIGKILL.";
 
 fn main() -> ExitCode {
     let task = Cli::parse().task;
@@ -156,7 +135,7 @@ fn main() -> ExitCode {
         Ok(stop) => stop,
         Err(error) => return failure(&error),
     };
-    let result = run(&task, &stop);
+    let result = perform(&task, &stop);
     match (stop.signal(), result) {
         (Some(_), Ok(code)) if matches!(task, Task::Servers) => code,
         (Some(signal), _) => {
@@ -170,25 +149,92 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: &Task, stop: &Stop) -> Result<ExitCode> {
+fn perform(task: &Task, stop: &Stop) -> Result<ExitCode> {
     match task {
         Task::Lint => lint::run(stop),
         Task::Test { args } => test::run(args, stop),
-        Task::Faults { args } => faults::run(args, stop),
-        Task::Overlay(task) => overlay::run(task),
-        Task::Rollout(rollout) => rollout::run(rollout, stop),
-        Task::Bench { args } => bench::run(args, stop),
-        Task::ComposeTest => compose::run(stop),
+        Task::Faults(Args { args }) => faults::run(args, stop),
+        Task::Overlay(Args { args }) => finish(package("overlay").args(args), stop),
+        Task::Rollout(Args { args }) => rollout(args, stop),
+        Task::Bench(Args { args }) => bench::run(args, stop),
+        Task::ComposeTest => finish(&mut compose_test(), stop),
         Task::Contracts(task) => contracts::run(task, stop),
         Task::Advisories(advisories) => advisories::run(advisories),
         Task::Images(task) => images::run(task),
         Task::Descriptors { file } => contracts::descriptors(file.as_deref(), stop),
-        Task::Clients => clients::run(stop),
-        Task::Tools(tools) => tools::run(tools, stop),
+        Task::Clients => finish(package("tools").arg("clients"), stop),
+        Task::Tools(Args { args }) => finish(package("tools").arg("build").args(args), stop),
         Task::Outside(outside) => outside::run(outside, stop),
         Task::Servers => servers::keep(stop),
-        Task::Own { product } => own::run(*product, stop),
     }
+}
+
+const RELEASED: [&str; 4] = [
+    "scenarios",
+    "user-service",
+    "order-service",
+    "notification-service",
+];
+
+/// The program finds this release's services in its own folder.
+fn rollout(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
+    let built = processes::run(&mut build(&RELEASED), stop)?;
+    if !built.success() {
+        return Ok(code(built));
+    }
+    let mut rollout = beside("rollout")?;
+    on_servers(rollout.args(args), args, stop)
+}
+
+fn compose_test() -> Command {
+    let mut command = workspace::cargo();
+    command.args([
+        "run",
+        "--quiet",
+        "--package",
+        "scenarios",
+        "--bin",
+        "compose",
+    ]);
+    command
+}
+
+/// Runs a program with the servers' URLs in its environment. Its help needs no server.
+fn on_servers(command: &mut Command, args: &[OsString], stop: &Stop) -> Result<ExitCode> {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        return finish(command, stop);
+    }
+    let servers = Servers::start(stop)?;
+    finish(command.envs(servers.environment()?), stop)
+}
+
+fn finish(command: &mut Command, stop: &Stop) -> Result<ExitCode> {
+    Ok(code(processes::run(command, stop)?))
+}
+
+/// Cargo that builds and runs the program of a package.
+fn package(name: &str) -> Command {
+    let mut command = workspace::cargo();
+    command.args(["run", "--quiet", "--package", name, "--"]);
+    command
+}
+
+/// Cargo that builds several packages at once, so that they share the features of their dependencies.
+fn build(packages: &[&str]) -> Command {
+    let mut command = workspace::cargo();
+    command.args(["build", "--quiet"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    command
+}
+
+/// A built program. It lies beside this one.
+fn beside(name: &str) -> Result<Command> {
+    let xtask = env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(xtask.with_file_name(name));
+    command.current_dir(workspace::root());
+    Ok(command)
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {
@@ -223,7 +269,7 @@ mod tests {
     #[test]
     fn everything_after_faults_is_for_its_program() -> Result<(), clap::Error> {
         let line = ["xtask", "faults", "crash", "--seed", "7", "--help"];
-        let Task::Faults { args } = Cli::try_parse_from(line)?.task else {
+        let Task::Faults(Args { args }) = Cli::try_parse_from(line)?.task else {
             unreachable!("another task was asked for");
         };
         assert_eq!(args, ["crash", "--seed", "7", "--help"].map(OsString::from));

@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use processes::Stop;
 
-use crate::stop::Stop;
 use crate::{servers, test};
 
 /// Of the tests of `angarium`.

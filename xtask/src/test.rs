@@ -7,10 +7,9 @@ use std::process::{Command, ExitCode, ExitStatus};
 use std::thread;
 
 use anyhow::{Result, anyhow};
+use processes::{Stop, Stopped, code, workspace};
 
-use crate::servers::{Plan, Servers};
-use crate::stop::{Stop, Stopped};
-use crate::{process, workspace};
+use crate::servers::Servers;
 
 pub(crate) fn run(args: &[OsString], stop: &Stop) -> Result<ExitCode> {
     run_with(args, &[], stop)
@@ -22,10 +21,9 @@ pub(crate) fn run_with(
     variables: &[(&str, String)],
     stop: &Stop,
 ) -> Result<ExitCode> {
-    let plan = Plan::make()?;
     let (servers, built) = thread::scope(|scope| {
         let starting = scope.spawn(|| {
-            let servers = Servers::start(&plan, stop);
+            let servers = Servers::start(stop);
             if servers.is_err() {
                 stop.request();
             }
@@ -53,9 +51,9 @@ pub(crate) fn run_with(
     let servers = servers?;
 
     let mut command = cargo_test(args);
-    command.envs(servers.environment());
+    command.envs(servers.environment()?);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
-    let tested = process::run(&mut command, stop)?;
+    let tested = processes::run(&mut command, stop)?;
     drop(servers);
     Ok(code(tested))
 }
@@ -67,7 +65,7 @@ fn build(args: &[OsString], stop: &Stop) -> Result<ExitStatus> {
         return Ok(ExitStatus::default());
     }
     let mut command = cargo_test(own);
-    process::run(command.arg("--no-run"), stop)
+    processes::run(command.arg("--no-run"), stop)
 }
 
 fn cargo_test(args: &[OsString]) -> Command {
@@ -93,12 +91,6 @@ fn selects_packages(args: &[OsString]) -> bool {
         let package = arg == "--package" || arg.starts_with("--package=");
         short || package || arg == "--workspace" || arg == "--all"
     })
-}
-
-/// Cargo's exit code; a killed cargo has none.
-pub(crate) fn code(status: ExitStatus) -> ExitCode {
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The seven settings of a test run. No service reads them.
+//! The six settings of a test run. No service reads them.
 
 use std::time::Duration;
 
@@ -23,22 +23,14 @@ pub fn amqp_url() -> url::Url {
     server("ANGARIUM_TEST_AMQP_URL")
 }
 
-/// The program and its first arguments.
 pub(crate) fn rabbitmqctl() -> Option<Vec<String>> {
     command_line("ANGARIUM_TEST_RABBITMQCTL")
 }
 
-/// The program and its first arguments.
-pub(crate) fn own_server() -> Option<Vec<String>> {
-    command_line("ANGARIUM_TEST_OWN_SERVER")
-}
-
-/// The program and its first arguments.
 pub(crate) fn clients() -> Option<Vec<String>> {
     command_line("ANGARIUM_TEST_CLIENTS")
 }
 
-/// The program and its first arguments.
 pub(crate) fn tools() -> Option<Vec<String>> {
     command_line("ANGARIUM_TEST_TOOLS")
 }

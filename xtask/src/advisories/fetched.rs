@@ -8,10 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
-use crate::stop::Stop;
-use crate::{process, workspace};
-
-const LIMIT: Duration = Duration::from_secs(20);
+use processes::{Stop, workspace};
 
 /// Whether no advisory that is known here concerns a crate of the lock file.
 pub(super) fn check(stop: &Stop) -> Result<bool> {
@@ -32,7 +29,7 @@ pub(super) fn check(stop: &Stop) -> Result<bool> {
         "--disable-fetch",
         "advisories",
     ]);
-    let checked = process::run(deny.current_dir(workspace::root()), stop)?;
+    let checked = processes::run(deny.current_dir(workspace::root()), stop)?;
     Ok(checked.success())
 }
 
@@ -52,8 +49,7 @@ pub(super) fn committed(database: &Path) -> Option<SystemTime> {
     log.arg("-C")
         .arg(database)
         .args(["log", "-1", "--format=%ct"]);
-    let output = process::output(&mut log, LIMIT).ok()?;
-    let seconds = output.stdout.trim().parse().ok()?;
+    let seconds = processes::output(&mut log).ok()?.trim().parse().ok()?;
     Some(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 

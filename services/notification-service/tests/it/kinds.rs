@@ -106,7 +106,10 @@ fn sample(kind: Kind, name: &str, value: &str) -> (Content, Vec<String>) {
                 previous_role: UserRole::User.into(),
                 change_time: None,
             };
-            (change.content(name), vec!["Role:", "operator", "Before:", "user"])
+            (
+                change.content(name),
+                vec!["Role:", "operator", "Before:", "user"],
+            )
         }
         Kind::NewPlace => {
             let session = SessionStartedAtNewPlace {
@@ -118,7 +121,12 @@ fn sample(kind: Kind, name: &str, value: &str) -> (Content, Vec<String>) {
                     nanos: 0,
                 }),
             };
-            let facts = vec!["Network:", "203.0.113.0/24", "Time:", "2027-01-15 08:00:00 UTC"];
+            let facts = vec![
+                "Network:",
+                "203.0.113.0/24",
+                "Time:",
+                "2027-01-15 08:00:00 UTC",
+            ];
             (session.content(name), facts)
         }
     };
@@ -229,7 +237,14 @@ fn a_fact_without_a_value_is_left_out() {
         let content = bare(kind);
         assert!(content.text.starts_with("Hello,\n\n"), "{kind:?}");
         for label in [
-            "Carrier", "Tracking number", "Reason", "Total", "Role", "Before", "Network", "Time",
+            "Carrier",
+            "Tracking number",
+            "Reason",
+            "Total",
+            "Role",
+            "Before",
+            "Network",
+            "Time",
         ] {
             assert!(!content.text.contains(label), "{kind:?}: {}", content.text);
         }

@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use crate::accounts::personal;
 use crate::mails::{parsed, shown, text, to};
-use crate::samples::{
-    became_admin, deleted, logged_in_elsewhere, moved, password_changed, placed,
-};
+use crate::samples::{became_admin, deleted, logged_in_elsewhere, moved, password_changed, placed};
 use crate::world::{World, registered};
 
 #[rstest]

@@ -9,11 +9,13 @@ use scenarios::patience::eventually;
 use serde::Deserialize;
 use tokio::process::Command;
 
+use crate::project::Project;
+
 /// How long a container may take to become healthy again.
 const RECOVERY: Duration = Duration::from_secs(120);
 
-pub(crate) struct Containers {
-    compose: Vec<String>,
+pub(crate) struct Containers<'a> {
+    project: &'a Project,
 }
 
 /// A container in the output of `docker compose ps`.
@@ -27,9 +29,9 @@ struct Listed {
     health: String,
 }
 
-impl Containers {
-    pub(crate) fn new(compose: Vec<String>) -> Self {
-        Self { compose }
+impl<'a> Containers<'a> {
+    pub(crate) fn new(project: &'a Project) -> Self {
+        Self { project }
     }
 
     /// Runs `docker compose` with these arguments, and returns its output.
@@ -85,8 +87,7 @@ impl Containers {
     }
 
     async fn inspect(&self, id: &str) -> Result<String> {
-        let docker = self.compose.first().context("no command")?;
-        let mut command = Command::new(docker);
+        let mut command = Command::new("docker");
         command.args(["inspect", "--format", "{{.State.StartedAt}}", id]);
         let output = command.stdin(Stdio::null()).output().await?;
         ensure!(output.status.success(), "docker inspect {id} failed");
@@ -101,16 +102,8 @@ impl Containers {
     }
 
     async fn output(&self, args: &[&str]) -> Result<Output> {
-        let (program, first) = self.compose.split_first().context("no command")?;
-        let mut command = Command::new(program);
-        command
-            .args(first)
-            .args(args)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-            .output()
-            .await
-            .with_context(|| format!("starting {program}"))
+        let mut command = Command::from(self.project.compose());
+        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+        command.output().await.context("starting docker")
     }
 }

@@ -70,7 +70,7 @@ impl Service {
     }
 
     /// Checks the exit code of the program in the container.
-    async fn exits(&self, containers: &Containers, args: &[&str], expected: i32) -> Result<()> {
+    async fn exits(&self, containers: &Containers<'_>, args: &[&str], expected: i32) -> Result<()> {
         let check = ["/usr/local/bin/angarium", self.container, "healthcheck"];
         let line = [&check[..], args].concat();
         let code = containers.exit_code(self.container, &line).await?;
@@ -83,7 +83,7 @@ impl Service {
     }
 }
 
-pub(crate) async fn run(services: &[Service], containers: &Containers) -> Result<()> {
+pub(crate) async fn run(services: &[Service], containers: &Containers<'_>) -> Result<()> {
     for service in services {
         everything_serves(service, containers).await?;
         nothing_is_described(service).await?;
@@ -137,7 +137,7 @@ pub(crate) async fn run(services: &[Service], containers: &Containers) -> Result
     containers.all_healthy().await
 }
 
-async fn everything_serves(service: &Service, containers: &Containers) -> Result<()> {
+async fn everything_serves(service: &Service, containers: &Containers<'_>) -> Result<()> {
     for name in ["", service.name, &service.broker()] {
         service.becomes(name, ServingStatus::Serving).await?;
         service

@@ -1,5 +1,5 @@
 //! Tests the containers of docker-compose.yml from outside: scenarios, restarts of each part under load, health,
-//! replicas. `cargo xtask compose-test` starts and removes them.
+//! replicas. `cargo xtask compose-test` starts this program, which starts and removes them.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -10,56 +10,50 @@
 
 mod containers;
 mod health;
+mod project;
 mod replicas;
 mod restarts;
 
 use std::fs;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use clap::Parser;
 use scenarios::workload::Admin;
 use scenarios::{Caller, Mailbox, account, ordering};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use crate::containers::Containers;
 use crate::health::Service;
-
-#[derive(Parser)]
-struct Args {
-    #[arg(long)]
-    users: SocketAddr,
-    #[arg(long)]
-    orders: SocketAddr,
-    #[arg(long)]
-    notifications: SocketAddr,
-    /// The address of MailDev's web page
-    #[arg(long)]
-    mails: SocketAddr,
-    /// The secret with the password of that page
-    #[arg(long)]
-    mail_page: PathBuf,
-    /// The address in ADMIN_EMAILS
-    #[arg(long)]
-    admin: String,
-    /// The command line of `docker compose` for the containers
-    #[arg(last = true, required = true)]
-    compose: Vec<String>,
-}
+use crate::project::{ADMIN, Project};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match LocalSet::new().run_until(run(Args::parse())).await {
+    match LocalSet::new().run_until(run()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("compose: FAIL {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The project is removed in every case, also after Ctrl-C.
+async fn run() -> Result<()> {
+    // Before the start, so that no signal is lost meanwhile.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let project = Project::start()?;
+    let tested = tokio::select! {
+        tested = test(&project) => tested,
+        _ = interrupt.recv() => Err(anyhow!("interrupted")),
+    };
+    if tested.is_err() {
+        project.keep_logs();
+    }
+    tested
 }
 
 /// What a browser sends once it was given the user and the password in `secret`.
@@ -76,13 +70,13 @@ fn login(secret: &Path) -> Result<String> {
     Ok(format!("Basic {encoded}"))
 }
 
-async fn run(args: Args) -> Result<()> {
-    let login = login(&args.mail_page)?;
-    let mailbox = Mailbox::MailDev(args.mails, login);
-    let caller = Caller::new(args.users, args.orders, args.notifications, mailbox)?;
-    let containers = Containers::new(args.compose);
+async fn test(project: &Project) -> Result<()> {
+    let [users, orders, notifications, mails] = project.addresses;
+    let login = login(&project.mail_page())?;
+    let caller = Caller::new(users, orders, notifications, Mailbox::MailDev(mails, login))?;
+    let containers = Containers::new(project);
 
-    let admin = Admin::register(&caller, args.admin)
+    let admin = Admin::register(&caller, ADMIN.to_owned())
         .await
         .context("the admin")?;
     account::register_verify_log_in_order_reset_and_delete(
@@ -105,16 +99,12 @@ async fn run(args: Args) -> Result<()> {
     println!("orders: pass");
 
     let services = [
-        Service::new("user-service", "angarium.user.v1.UserService", args.users)?,
-        Service::new(
-            "order-service",
-            "angarium.order.v1.OrderService",
-            args.orders,
-        )?,
+        Service::new("user-service", "angarium.user.v1.UserService", users)?,
+        Service::new("order-service", "angarium.order.v1.OrderService", orders)?,
         Service::new(
             "notification-service",
             "angarium.notification.v1.NotificationService",
-            args.notifications,
+            notifications,
         )?,
     ];
     health::run(&services, &containers)

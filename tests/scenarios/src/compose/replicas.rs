@@ -18,7 +18,7 @@ const QUEUES: [&str; 2] = ["notifications_queue", "orders_queue"];
 pub(crate) async fn run(
     caller: &Caller,
     admin: &Admin,
-    containers: &Containers,
+    containers: &Containers<'_>,
 ) -> Result<Verdict> {
     let mut load = Workload::start(caller, admin, "replicas", USERS).await?;
     for replicas in [2, 1] {
@@ -29,7 +29,7 @@ pub(crate) async fn run(
     load.end(false).await
 }
 
-async fn scale(containers: &Containers, replicas: usize) -> Result<()> {
+async fn scale(containers: &Containers<'_>, replicas: usize) -> Result<()> {
     let [orders, notifications] =
         ["order-service", "notification-service"].map(|service| format!("{service}={replicas}"));
     let up = [

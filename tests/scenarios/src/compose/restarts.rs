@@ -26,7 +26,7 @@ const PARTS: [&str; 7] = [
 pub(crate) async fn run(
     caller: &Caller,
     admin: &Admin,
-    containers: &Containers,
+    containers: &Containers<'_>,
 ) -> Result<Verdict> {
     let mut load = Workload::start(caller, admin, "restarts", USERS).await?;
     for part in PARTS {
@@ -50,7 +50,7 @@ type Starts = std::collections::BTreeMap<String, String>;
 
 async fn recovered(
     load: &mut Workload,
-    containers: &Containers,
+    containers: &Containers<'_>,
     part: &str,
     others: &Starts,
 ) -> Result<()> {

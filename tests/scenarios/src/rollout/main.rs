@@ -1,8 +1,8 @@
 //! Replaces every replica of every service with another release under load, and rolls back. Meanwhile both releases
 //! share databases and broker.
 //!
-//! Nothing may be lost, duplicated or reordered, and no process may fail. `cargo xtask rollout` builds both releases
-//! and starts this program.
+//! Nothing may be lost, duplicated or reordered, and no process may fail. The old release is an older commit. `cargo xtask
+//! rollout` starts this program, with servers.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -11,9 +11,9 @@
     reason = "its purpose is to print a verdict"
 )]
 
+mod releases;
 mod service;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use testkit::{Operator, VirtualHost, amqp_url};
 use tokio::task::LocalSet;
 
+use crate::releases::Built;
 use crate::service::{Release, Service};
 
 const NAMES: [&str; 3] = ["user-service", "order-service", "notification-service"];
@@ -31,14 +32,15 @@ const REPLICAS: usize = 2;
 const USERS: usize = 6;
 const ADMIN: &str = "admin@example.com";
 
+/// The first commit with a schema and events that all later commits must support.
+const FIRST: &str = "c1c50e9";
+
 #[derive(Parser)]
+#[command(name = "cargo xtask rollout", about)]
 struct Args {
-    /// The folder with the programs of the old release
-    #[arg(long, value_name = "FOLDER")]
-    old: PathBuf,
-    /// The folder with the programs of the new release
-    #[arg(long, value_name = "FOLDER")]
-    new: PathBuf,
+    /// The commit of the old release
+    #[arg(long, value_name = "COMMIT", default_value = FIRST)]
+    from: String,
     /// Calls after each replaced replica
     #[arg(long, value_name = "N", default_value_t = 30)]
     calls: usize,
@@ -47,10 +49,7 @@ struct Args {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match LocalSet::new().run_until(run(Args::parse())).await {
-        Ok(verdict) => {
-            println!("rollout: {verdict}");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rollout: FAIL {error:#}");
             ExitCode::FAILURE
@@ -58,7 +57,20 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<Verdict> {
+async fn run(args: Args) -> Result<()> {
+    let (old, new) = match releases::build(&args.from)? {
+        Built::Both { old, new } => (old, new),
+        Built::NoHistory(reason) => {
+            println!("rollout: skipped, because it needs the repository's history: {reason}");
+            return Ok(());
+        }
+    };
+    let [old, new] = [("old", old), ("new", new)].map(|(name, folder)| Release { name, folder });
+    println!("rollout: {}", replace([old, new], args.calls).await?);
+    Ok(())
+}
+
+async fn replace([old, new]: [Release; 2], calls: usize) -> Result<Verdict> {
     let mails = TempDir::new()?;
     let virtual_host = VirtualHost::create(&Operator::of_test_run(), &amqp_url()).await;
     let environment = vec![
@@ -66,14 +78,6 @@ async fn run(args: Args) -> Result<Verdict> {
         ("MAIL_DIR", mails.path().display().to_string()),
         ("ADMIN_EMAILS", ADMIN.to_owned()),
     ];
-    let old = Release {
-        name: "old",
-        folder: args.old,
-    };
-    let new = Release {
-        name: "new",
-        folder: args.new,
-    };
 
     let mut services = Vec::new();
     for name in NAMES {
@@ -91,7 +95,7 @@ async fn run(args: Args) -> Result<Verdict> {
     let admin = Admin::register(&caller, ADMIN.to_owned()).await;
     let admin = admin.context("registering the admin")?;
     let mut load = Workload::start(&caller, &admin, "rollout", USERS).await?;
-    load.goes_on(args.calls).await?;
+    load.goes_on(calls).await?;
 
     for release in [&new, &old] {
         for service in &mut services {
@@ -103,7 +107,7 @@ async fn run(args: Args) -> Result<Verdict> {
                     replica + 1,
                     release.name
                 );
-                let went_on = load.goes_on(args.calls).await;
+                let went_on = load.goes_on(calls).await;
                 went_on.with_context(|| {
                     format!("{} runs the {} release", service.name(), release.name)
                 })?;
