@@ -1,0 +1,117 @@
+//! The end of an attempt at a held event: done, held again, or failed.
+
+use std::time::Duration;
+
+use sea_orm::{DbErr, Value};
+use serde_json::json;
+use store::sql;
+
+use super::{Due, OURS, ours};
+use crate::inbox::{self, Held, fingerprint};
+use crate::retry::millis;
+use crate::transaction::Transaction;
+
+/// Marks them as done and deletes their messages. From here on the rows are locked. `false` if another worker has one
+/// of them: then the caller must roll back.
+pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Result<bool, DbErr> {
+    let Some(first) = all.first() else {
+        return Ok(true);
+    };
+    let rows = all.iter().map(|due| {
+        let columns = [
+            ("event_id", json!(due.event_id)),
+            ("lease_ends_ms", json!(due.lease_ends_ms)),
+        ];
+        let columns = columns.map(|(name, value)| (name.to_owned(), value));
+        columns.into_iter().collect()
+    });
+    let values = [first.consumer.as_str().into(), sql::list(rows)];
+    let settled = sql::execute(transaction, SETTLE_ALL, values).await?;
+    Ok(usize::try_from(settled).ok() == Some(all.len()))
+}
+
+/// It is handled after later versions of its aggregate.
+pub(crate) async fn mark_late(transaction: &Transaction, due: &Due) -> Result<(), DbErr> {
+    let marking =
+        "UPDATE angarium_inbox SET late = true WHERE consumer = $1 AND event_id = {uuid $2}";
+    let values = [due.consumer.as_str().into(), due.event_id.as_str().into()];
+    sql::execute(transaction, marking, values).await?;
+    Ok(())
+}
+
+/// It waits for an earlier event.
+pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Result<bool, DbErr> {
+    let parked =
+        "UPDATE angarium_inbox SET state = $4, begun = 0, due_at = NULL, unknown_until = NULL,
+                                   settled_at = CASE WHEN $4 = 'skipped' THEN {time} END";
+    change(transaction, due, parked, [held.as_str().into()]).await
+}
+
+/// It waits for a process that knows its type, at most for `left`.
+pub(crate) async fn await_type(
+    transaction: &Transaction,
+    due: &Due,
+    left: Duration,
+) -> Result<bool, DbErr> {
+    let waits = "UPDATE angarium_inbox SET state = 'waiting', begun = 0, due_at = {time + $4},
+                                   unknown_until = coalesce(unknown_until, {time + $4})";
+    change(transaction, due, waits, [millis(left).into()]).await
+}
+
+/// It stays unchanged, and is checked again in `due_in_ms`, or after an earlier one is done.
+pub(crate) async fn leave(
+    transaction: &Transaction,
+    due: &Due,
+    due_in_ms: Option<i64>,
+) -> Result<bool, DbErr> {
+    let left = "UPDATE angarium_inbox SET begun = 0, due_at = {time + $4}";
+    change(transaction, due, left, [due_in_ms.into()]).await
+}
+
+/// A discarded event was passed over. Its message stays as long as the row.
+pub(crate) async fn pass_over(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
+    let passed = "UPDATE angarium_inbox SET begun = 0, settled_at = {time}, due_at = NULL";
+    change(transaction, due, passed, []).await
+}
+
+/// The attempt failed, or no further one is made.
+pub(crate) async fn fail(
+    transaction: &Transaction,
+    due: &Due,
+    held: Held,
+    cause: &str,
+    due_in_ms: Option<i64>,
+) -> Result<bool, DbErr> {
+    let failed = "UPDATE angarium_inbox
+                  SET state = $4, cause = $5, due_at = {time + $6}, fingerprint = $7, attempts = attempts + 1, begun = 0,
+                      unknown_until = NULL,
+                      first_failed_at = coalesce(first_failed_at, {time}), last_failed_at = {time}";
+    let event_type = due.message.event_type.as_deref();
+    let values = [
+        held.as_str().into(),
+        cause.into(),
+        due_in_ms.into(),
+        fingerprint::of(held, event_type, Some(cause)).into(),
+    ];
+    let failed = change(transaction, due, failed, values).await?;
+    transaction.wake_on_commit(inbox::SIGNAL);
+    Ok(failed)
+}
+
+const SETTLE_ALL: &str = "
+UPDATE angarium_inbox SET state = 'done', begun = 0, settled_at = {time}, due_at = NULL, unknown_until = NULL,
+                          exchange = NULL, routing_key = NULL, properties = NULL, body = NULL
+FROM {list $2: event_id text, lease_ends_ms bigint}
+WHERE consumer = $1 AND angarium_inbox.event_id = {uuid list.event_id} AND due_at = {time of list.lease_ends_ms}
+  AND state IN ('waiting', 'deferred')";
+
+async fn change(
+    transaction: &Transaction,
+    due: &Due,
+    update: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<bool, DbErr> {
+    let values = ours(due).into_iter().chain(values);
+    let changed = sql::execute(transaction, &format!("{update} {OURS}"), values).await?;
+    Ok(changed == 1)
+}

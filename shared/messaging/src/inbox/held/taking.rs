@@ -1,0 +1,118 @@
+//! Takes up held events that are due, and renews their leases.
+
+use std::time::Duration;
+
+use sea_orm::{DbErr, QueryResult};
+use store::sql;
+
+use super::{Due, OURS, adoptable, ours};
+use crate::inbox::Held;
+use crate::retry::millis;
+use crate::store::Store;
+use crate::stored;
+
+// `begun > 0` is repeated literally everywhere: SQLite uses a partial index only if the query contains its condition.
+pub(in crate::inbox) const SUSPECT: &str = "SELECT 1 AS one FROM angarium_inbox WHERE consumer = $1 AND due_at <= {time} AND begun > 0 LIMIT 1";
+
+/// Few enough for one statement.
+const ADOPTED: u32 = 1000;
+
+/// Makes a batch of events due that wait for a process with one of these types. Returns how many.
+pub(crate) async fn adopt(store: &Store, consumer: &str, known: &[&str]) -> Result<u64, DbErr> {
+    let _turn = store.turn_to_write().await?;
+    let adoptable = adoptable(consumer, known);
+    // The due time changes too, which ends the lease of another worker.
+    let adopt =
+        format!("UPDATE angarium_inbox SET due_at = {{time}}, unknown_until = NULL
+         WHERE (consumer, event_id) IN (
+             SELECT consumer, event_id FROM angarium_inbox {adoptable} LIMIT {ADOPTED} {{skip locked}})");
+    sql::execute(store.connection(), &adopt, []).await
+}
+
+/// Whether an event is due with an attempt that never ended.
+pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, DbErr> {
+    let suspect = sql::query_one(store.connection(), SUSPECT, [consumer.into()]).await?;
+    Ok(suspect.is_some())
+}
+
+pub(in crate::inbox) fn taking_up(suspects: bool) -> String {
+    let begun = if suspects { "begun > 0" } else { "begun = 0" };
+    format!(
+        "WITH taken AS MATERIALIZED (
+             SELECT consumer, event_id FROM angarium_inbox
+             WHERE consumer = $1 AND due_at <= {{time}} AND {begun}
+             ORDER BY due_at LIMIT $2 {{skip locked}})
+         UPDATE angarium_inbox
+         SET begun = begun + 1, due_at = {{time + $3}},
+             received_at = CASE WHEN received_at > {{time}} THEN {{time}} ELSE received_at END,
+             first_failed_at = CASE WHEN first_failed_at > {{time}} THEN {{time}} ELSE first_failed_at END
+         WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM taken)
+         RETURNING consumer, {{text event_id}} AS event_id, state, {{ms due_at}} AS lease_ends_ms, attempts, begun, cause,
+                   replayed_at IS NOT NULL AS is_replayed, repaired_at IS NOT NULL AS is_repaired, exchange, routing_key, properties, body,
+                   coalesce({{now}} - {{ms first_failed_at}}, 0) AS failing_for_ms,
+                   {{now}} - {{ms received_at}} AS here_for_ms, {{now}} AS now_ms,
+                   {{ms unknown_until}} - {{now}} AS unknown_left_ms"
+    )
+}
+
+/// Leases at most `limit` of the events that have been due longest: of the `suspects`, or of all others. A worker that
+/// dies delays its events only by `lease`. Skips events that another replica is leasing.
+pub(crate) async fn take_up(
+    store: &Store,
+    consumer: &str,
+    suspects: bool,
+    limit: usize,
+    lease: Duration,
+) -> Result<Vec<Due>, DbErr> {
+    let _turn = store.turn_to_write().await?;
+    let rows = sql::query_all(
+        store.connection(),
+        &taking_up(suspects),
+        [
+            consumer.into(),
+            i64::try_from(limit).unwrap_or(i64::MAX).into(),
+            millis(lease).into(),
+        ],
+    )
+    .await?;
+    rows.iter().map(due).collect()
+}
+
+/// Renews the lease after the database was unavailable. `None` if another worker has the event.
+pub(crate) async fn keep(
+    store: &Store,
+    mut due: Due,
+    lease: Duration,
+) -> Result<Option<Due>, DbErr> {
+    let _turn = store.turn_to_write().await?;
+    let sql = format!(
+        "UPDATE angarium_inbox SET due_at = {{time + $4}} {OURS} RETURNING {{ms due_at}} AS lease_ends_ms, {{now}} AS now_ms"
+    );
+    let values = ours(&due).into_iter().chain([millis(lease).into()]);
+    let Some(row) = sql::query_one(store.connection(), &sql, values).await? else {
+        return Ok(None);
+    };
+    due.lease_ends_ms = row.try_get("", "lease_ends_ms")?;
+    due.now_ms = row.try_get("", "now_ms")?;
+    Ok(Some(due))
+}
+
+fn due(row: &QueryResult) -> Result<Due, DbErr> {
+    Ok(Due {
+        consumer: row.try_get("", "consumer")?,
+        event_id: row.try_get("", "event_id")?,
+        lease_ends_ms: row.try_get("", "lease_ends_ms")?,
+        now_ms: row.try_get("", "now_ms")?,
+        attempts: u32::try_from(row.try_get::<i32>("", "attempts")?).unwrap_or(0),
+        never_ended: u32::try_from(row.try_get::<i32>("", "begun")?)
+            .map_or(0, |begun| begun.saturating_sub(1)),
+        cause: row.try_get("", "cause")?,
+        failing_for_ms: row.try_get("", "failing_for_ms")?,
+        here_for_ms: row.try_get("", "here_for_ms")?,
+        replayed: row.try_get("", "is_replayed")?,
+        repaired: row.try_get("", "is_repaired")?,
+        discarded: row.try_get::<String>("", "state")? == Held::Discarded.as_str(),
+        unknown_left_ms: row.try_get("", "unknown_left_ms")?,
+        message: stored::message(row),
+    })
+}
