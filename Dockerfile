@@ -22,7 +22,7 @@ COPY tests/fuzzing/Cargo.toml tests/fuzzing/
 COPY tests/scenarios/Cargo.toml tests/scenarios/
 COPY tests/switches/Cargo.toml tests/switches/
 COPY xtask/Cargo.toml xtask/
-COPY deploy/sbom.sh deploy/
+COPY deploy/licenses.sh deploy/sbom.sh deploy/
 RUN mkdir bench/src tests/faults/src tests/fuzzing/src tests/scenarios/src tests/switches/src xtask/src \
     && touch bench/src/main.rs tests/faults/src/main.rs tests/fuzzing/src/lib.rs tests/scenarios/src/lib.rs tests/switches/src/lib.rs \
         xtask/src/main.rs
@@ -35,7 +35,10 @@ RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sha
     && mkdir /programs \
     && cp target/release/user-service target/release/order-service target/release/notification-service \
         target/release/angarium /programs/ \
-    && for program in /programs/*; do deploy/sbom.sh "${program##*/}" > "$program.spdx"; done \
+    && for program in /programs/*; do \
+        deploy/sbom.sh "${program##*/}" > "$program.spdx" \
+        && deploy/licenses.sh "${program##*/}" > "$program.licenses" || exit 1; \
+    done \
     # A volume that is mounted here begins as this folder's owner's.
     && mkdir -p /definitions
 
@@ -53,7 +56,7 @@ ENV LOG_FORMAT=json
 
 FROM runtime AS user-service
 COPY --from=build /programs/user-service /usr/local/bin/
-COPY --from=build /programs/user-service.spdx /usr/share/doc/angarium/
+COPY --from=build /programs/user-service.spdx /programs/user-service.licenses /usr/share/doc/angarium/
 ENV GRPC_LISTEN=0.0.0.0:50051
 EXPOSE 50051
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/user-service", "healthcheck"]
@@ -61,7 +64,7 @@ ENTRYPOINT ["/usr/local/bin/user-service"]
 
 FROM runtime AS order-service
 COPY --from=build /programs/order-service /usr/local/bin/
-COPY --from=build /programs/order-service.spdx /usr/share/doc/angarium/
+COPY --from=build /programs/order-service.spdx /programs/order-service.licenses /usr/share/doc/angarium/
 ENV GRPC_LISTEN=0.0.0.0:50052
 EXPOSE 50052
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/order-service", "healthcheck"]
@@ -69,7 +72,7 @@ ENTRYPOINT ["/usr/local/bin/order-service"]
 
 FROM runtime AS notification-service
 COPY --from=build /programs/notification-service /usr/local/bin/
-COPY --from=build /programs/notification-service.spdx /usr/share/doc/angarium/
+COPY --from=build /programs/notification-service.spdx /programs/notification-service.licenses /usr/share/doc/angarium/
 ENV GRPC_LISTEN=0.0.0.0:50053
 EXPOSE 50053
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/usr/local/bin/notification-service", "healthcheck"]
@@ -81,7 +84,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends haproxy \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /programs/angarium /usr/local/bin/
-COPY --from=build /programs/angarium.spdx /usr/share/doc/angarium/
+COPY --from=build /programs/angarium.spdx /programs/angarium.licenses /usr/share/doc/angarium/
+COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/angarium/
 COPY deploy/gateway/ /etc/haproxy/
 USER 65532:65532
 EXPOSE 50051 50052 50053
@@ -94,6 +98,6 @@ ENTRYPOINT ["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
 # The operator's commands. Last, so that `docker build .` builds this image.
 FROM runtime AS angarium
 COPY --from=build /programs/angarium /usr/local/bin/
-COPY --from=build /programs/angarium.spdx /usr/share/doc/angarium/
+COPY --from=build /programs/angarium.spdx /programs/angarium.licenses /usr/share/doc/angarium/
 COPY --from=build --chown=65532:65532 /definitions /definitions
 ENTRYPOINT ["/usr/local/bin/angarium"]

@@ -246,7 +246,7 @@ fn secrets_are_only_in_files_that_one_command_creates() {
     let sent = build.lines().filter(|line| line.starts_with("!deploy"));
     assert_eq!(
         sent.collect::<Vec<_>>(),
-        ["!deploy/gateway", "!deploy/sbom.sh"],
+        ["!deploy/gateway", "!deploy/licenses.sh", "!deploy/sbom.sh"],
         "the build context"
     );
 }
