@@ -21,6 +21,7 @@ mod late_recipient;
 mod named_columns;
 mod observability;
 mod poison;
+mod profiles;
 mod reconcile;
 mod registered;
 mod sbom;
