@@ -25,7 +25,7 @@ COPY tests/scenarios/Cargo.toml tests/scenarios/
 COPY tests/switches/Cargo.toml tests/switches/
 COPY tests/tools/Cargo.toml tests/tools/
 COPY xtask/Cargo.toml xtask/
-COPY deploy/sbom.sh deploy/
+COPY deploy/licenses.sh deploy/sbom.sh deploy/
 RUN mkdir bench/src tests/faults/src tests/fuzzing/src tests/overlay/src tests/processes/src tests/scenarios/src tests/switches/src \
         tests/tools/src xtask/src \
     && touch bench/src/main.rs tests/faults/src/main.rs tests/fuzzing/src/lib.rs tests/overlay/src/main.rs tests/processes/src/lib.rs \
@@ -38,6 +38,7 @@ RUN --mount=type=cache,id=angarium-registry,target=/usr/local/cargo/registry,sha
     && mkdir /programs \
     && cp target/release/angarium /programs/ \
     && deploy/sbom.sh angarium > /programs/angarium.spdx \
+    && deploy/licenses.sh angarium > /programs/angarium.licenses \
     # A volume that is mounted here begins as this folder's owner's.
     && mkdir -p /definitions
 
@@ -47,7 +48,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends haproxy \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /programs/angarium /usr/local/bin/
-COPY --from=build /programs/angarium.spdx /usr/share/doc/angarium/
+COPY --from=build /programs/angarium.spdx /programs/angarium.licenses /usr/share/doc/angarium/
+COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/angarium/
 COPY deploy/gateway/ /etc/haproxy/
 USER 65532:65532
 # Asks the services as a caller does: through the gateway.
@@ -60,7 +62,7 @@ ENTRYPOINT ["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
 FROM gcr.io/distroless/cc-debian13:nonroot AS angarium
 ARG REVISION=unknown
 COPY --from=build /programs/angarium /usr/local/bin/
-COPY --from=build /programs/angarium.spdx /usr/share/doc/angarium/
+COPY --from=build /programs/angarium.spdx /programs/angarium.licenses /usr/share/doc/angarium/
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/angarium/
 COPY --from=build --chown=65532:65532 /definitions /definitions
 LABEL org.opencontainers.image.title="Angarium" \

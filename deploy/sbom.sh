@@ -8,8 +8,12 @@ set -eu
 program=${1:?the name of a program, such as order-service}
 cd "$(dirname "$0")/.."
 
-cargo tree --locked --package "$program" --edges normal --prefix none --format '{p}|{l}|{r}' |
-    sed 's/ (\*)$//' | LC_ALL=C sort -u |
+crates=$(mktemp)
+trap 'rm -f "$crates"' EXIT
+# A file in between, because a pipe would hide that cargo failed.
+cargo tree --locked --package "$program" --edges normal --prefix none --format '{p}|{l}|{r}' >"$crates"
+
+<"$crates" sed 's/ (\*)$//' | LC_ALL=C sort -u |
     awk -F'|' -v program="$program" -v created="${SOURCE_DATE_EPOCH:+$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)}" '
         BEGIN {
             print "SPDXVersion: SPDX-2.3"

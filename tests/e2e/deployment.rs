@@ -156,7 +156,7 @@ fn a_service_has_the_time_to_end_in_order() {
 }
 
 #[test]
-fn only_grpc_and_two_web_pages_are_published_on_loopback() {
+fn only_grpc_and_web_pages_are_published_on_loopback() {
     let mut published = BTreeMap::new();
     for (name, container) in containers() {
         let mut ports = Vec::new();
@@ -177,6 +177,7 @@ fn only_grpc_and_two_web_pages_are_published_on_loopback() {
         ("gateway", ports.as_str()),
         ("grafana", "3000"),
         ("mail-page", "1080"),
+        ("viewer", "16686 8889"),
     ];
     let expected = expected.map(|(name, ports)| (name.to_owned(), ports.to_owned()));
     assert_eq!(published, BTreeMap::from(expected));
@@ -246,7 +247,7 @@ fn secrets_are_only_in_files_that_one_command_creates() {
     let sent = build.lines().filter(|line| line.starts_with("!deploy"));
     assert_eq!(
         sent.collect::<Vec<_>>(),
-        ["!deploy/gateway", "!deploy/sbom.sh"],
+        ["!deploy/gateway", "!deploy/licenses.sh", "!deploy/sbom.sh"],
         "the build context"
     );
 }

@@ -23,6 +23,7 @@ mod named_columns;
 mod notices;
 mod observability;
 mod poison;
+mod profiles;
 mod reconcile;
 mod registered;
 mod sbom;

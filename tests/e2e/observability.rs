@@ -129,6 +129,7 @@ fn every_other_file_for_these_tools_is_valid_yaml() {
     for file in [
         "deploy/grafana/provisioning/dashboards/dashboards.yaml",
         "deploy/grafana/provisioning/datasources/datasources.yaml",
+        "deploy/jaeger/config.yaml",
         "deploy/otel-collector/config.yaml",
         "deploy/prometheus/alerts_test.yml",
         "deploy/prometheus/prometheus.yml",

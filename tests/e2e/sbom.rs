@@ -1,12 +1,12 @@
-//! The list of what an image is made of: every crate of the program once, each with its licence.
+//! The lists of what an image is made of: every crate of the program once, each with its licence, and the texts of the licences.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::tidy::root;
 
-fn list(program: &str) -> String {
-    let output = Command::new(root().join("deploy/sbom.sh"))
+fn list(script: &str, program: &str) -> String {
+    let output = Command::new(root().join("deploy").join(script))
         .arg(program)
         .output()
         .unwrap();
@@ -17,7 +17,7 @@ fn list(program: &str) -> String {
 
 #[test]
 fn a_program_lists_its_crates_with_their_licences() {
-    let list = list("order-service");
+    let list = list("sbom.sh", "order-service");
     assert!(list.starts_with("SPDXVersion: SPDX-2.3\n"), "{list}");
     let mut names = BTreeSet::new();
     let mut ids = BTreeSet::new();
@@ -46,8 +46,44 @@ fn a_program_lists_its_crates_with_their_licences() {
     assert_eq!(contained, ids.len() - 1, "all but the program itself");
 }
 
+/// A licence asks that its text goes with each copy.
 #[test]
-fn each_image_has_the_list_of_its_program() {
+fn a_program_has_the_texts_of_the_licences_of_its_crates() {
+    let (crates, texts) = (
+        list("sbom.sh", "order-service"),
+        list("licenses.sh", "order-service"),
+    );
+    for package in crates.split("\n\n").skip(1) {
+        // Ours have no place to download them from.
+        if !package.contains("https://crates.io/") {
+            continue;
+        }
+        let value = |tag: &str| package.lines().find_map(|line| line.strip_prefix(tag));
+        let (name, version) = (value("PackageName: "), value("PackageVersion: "));
+        let named = format!("\n{} {} (", name.unwrap(), version.unwrap());
+        assert!(texts.contains(&named), "no licence of{named}");
+    }
+    for text in [
+        "Permission is hereby granted, free of charge",
+        "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION",
+    ] {
+        assert!(texts.contains(text), "{text}");
+    }
+    let (without, _) = texts.split_once("Without a text of their own").unwrap();
+    assert!(without.lines().count() < 40, "{without}");
+}
+
+#[test]
+fn no_list_is_made_of_a_program_that_does_not_exist() {
+    for script in ["sbom.sh", "licenses.sh"] {
+        let mut command = Command::new(root().join("deploy").join(script));
+        let output = command.arg("no-such-service").output().unwrap();
+        assert!(!output.status.success(), "{script}: {output:?}");
+    }
+}
+
+#[test]
+fn each_image_has_the_lists_of_its_program() {
     let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
     let programs = dockerfile
         .lines()
@@ -55,8 +91,10 @@ fn each_image_has_the_list_of_its_program() {
         .filter_map(|line| line.strip_suffix(" /usr/local/bin/"));
     let mut count = 0;
     for program in programs {
-        let copy = format!("COPY --from=build /programs/{program}.spdx /usr/share/doc/angarium/");
-        assert!(dockerfile.contains(&copy), "no list of {program}");
+        let copy = format!(
+            "COPY --from=build /programs/{program}.spdx /programs/{program}.licenses /usr/share/doc/angarium/"
+        );
+        assert!(dockerfile.contains(&copy), "no lists of {program}");
         count += 1;
     }
     assert_eq!(count, 2, "the gateway has the program for its health check");

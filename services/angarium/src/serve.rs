@@ -50,7 +50,7 @@ Register a user, and log in:
   grpcurl -plaintext -d '{user}' {users} angarium.user.v1.UserService/CreateUser
   grpcurl -plaintext -d '{login}' {users} angarium.user.v1.UserService/Authenticate
 
-Replace USER_ID and TOKEN with user_id and access_token from the answer:
+Replace USER_ID and TOKEN by userId and accessToken of the answer:
 
   grpcurl -plaintext -H {token} -d '{order}' {orders} angarium.order.v1.OrderService/PlaceOrder
   grpcurl -plaintext -H {token} -d '{mails}' {notifications} angarium.notification.v1.NotificationService/ListNotifications

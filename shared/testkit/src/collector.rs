@@ -1,4 +1,6 @@
-//! An OpenTelemetry collector for one test: it stores what a process exports over OTLP/gRPC.
+//! An OpenTelemetry collector for one test: it stores what a process exports over OTLP, by gRPC or by HTTP.
+
+mod http;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,6 +32,7 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use tokio::runtime::{Builder, Runtime};
 use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
@@ -104,10 +107,13 @@ impl Collector {
         let address = listening.local_addr().expect("a bound socket");
         let kept = Arc::new(Kept::default());
         let gzip = CompressionEncoding::Gzip;
-        let server = Server::builder()
+        let routes = Routes::from(http::routes(Arc::clone(&kept)))
             .add_service(TraceServiceServer::from_arc(Arc::clone(&kept)).accept_compressed(gzip))
             .add_service(MetricsServiceServer::from_arc(Arc::clone(&kept)).accept_compressed(gzip))
-            .add_service(LogsServiceServer::from_arc(Arc::clone(&kept)).accept_compressed(gzip))
+            .add_service(LogsServiceServer::from_arc(Arc::clone(&kept)).accept_compressed(gzip));
+        let server = Server::builder()
+            .accept_http1(true)
+            .add_routes(routes)
             .serve_with_incoming(listening);
         runtime.spawn(async move {
             server.await.expect("the collector serves");
@@ -120,7 +126,7 @@ impl Collector {
         }
     }
 
-    /// The OTLP endpoint for the process under test.
+    /// The OTLP endpoint for the process under test, of both protocols.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -66,10 +66,8 @@ impl Drop for LockedDown {
             self.users.clone(),
         );
         blocking::finish(async move {
-            operator.run(&["delete_vhost", &vhost]).await;
-            for user in &users {
-                operator.run(&["delete_user", user]).await;
-            }
+            let users: Vec<&str> = users.iter().map(String::as_str).collect();
+            operator.delete(&vhost, &users).await;
         });
     }
 }

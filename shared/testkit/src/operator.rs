@@ -44,6 +44,19 @@ impl Operator {
         Self { line }
     }
 
+    /// Deletes a virtual host and these users, in one command: each command starts a VM.
+    pub(crate) async fn delete(&self, vhost: &str, users: &[&str]) {
+        let deletions: Vec<String> = users
+            .iter()
+            .map(|user| format!("rabbit_auth_backend_internal:delete_user(<<\"{user}\">>, By)"))
+            .collect();
+        let all = format!(
+            "By = <<\"testkit\">>, rabbit_vhost:delete(<<\"{vhost}\">>, By), {}, ok.",
+            deletions.join(", ")
+        );
+        self.run(&["eval", &all]).await;
+    }
+
     /// Runs a command and returns its output.
     ///
     /// # Panics

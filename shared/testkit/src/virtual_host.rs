@@ -1,5 +1,6 @@
 //! A virtual host and a user on RabbitMQ for one test: an operator's actions there affect no other test.
 
+use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
@@ -18,20 +19,27 @@ impl VirtualHost {
     pub async fn create(operator: &Operator, server: &Url) -> Self {
         let name = format!("test-{}", Uuid::now_v7().simple());
         let password = Uuid::new_v4().simple().to_string();
-        operator.run(&["add_vhost", &name]).await;
-        operator.run(&["add_user", &name, &password]).await;
+        // One command in place of three: each starts a VM.
+        let definitions = json!({
+            "vhosts": [{ "name": name }],
+            "users": [{ "name": name, "password": password, "tags": [] }],
+            "permissions": [{
+                "vhost": name, "user": name, "configure": ".*", "write": ".*", "read": ".*"
+            }],
+        });
+        operator
+            .run_with(&["import_definitions"], &definitions.to_string())
+            .await;
         let mut url = server.clone();
         url.set_path(&name);
         url.set_username(&name).expect("a URL with a host");
         url.set_password(Some(&password))
             .expect("a URL with a host");
-        let host = Self {
+        Self {
             operator: operator.clone(),
             name,
             url,
-        };
-        host.permit(".*").await;
-        host
+        }
     }
 
     /// The URL for its user.
@@ -140,8 +148,7 @@ impl Drop for VirtualHost {
     fn drop(&mut self) {
         let (operator, name) = (self.operator.clone(), self.name.clone());
         blocking::finish(async move {
-            operator.run(&["delete_vhost", &name]).await;
-            operator.run(&["delete_user", &name]).await;
+            operator.delete(&name, &[&name]).await;
         });
     }
 }

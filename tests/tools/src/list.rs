@@ -79,8 +79,9 @@ pub(crate) const ALL: &[Tool] = &[
     },
     Tool {
         name: "jaeger",
+        // The module's version; the program calls itself 2.13.0.
         version: "1.76.0",
-        source: Source::InModule("github.com/jaegertracing/jaeger/cmd/all-in-one"),
+        source: Source::InModule("github.com/jaegertracing/jaeger/cmd/jaeger"),
         tags: "",
         is_quick: false,
     },

@@ -82,6 +82,35 @@ async fn over_http_with_protobuf_the_collector_gets_the_same() {
     assert_eq!(process.interrupt().code(), Some(0));
 }
 
+/// The profile `light` of docker-compose.yml.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jaeger_alone_takes_all_signals_and_shows_the_trace() {
+    let Some(programs) = Programs::start().await else {
+        return;
+    };
+    let data = tempfile::tempdir().unwrap();
+    let log = data.path().join("log");
+    let mut command = command(data.path());
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", programs.to_jaeger())
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "500")
+        .env("LOG_FILTER", "info")
+        .stderr(std::fs::File::create(&log).unwrap());
+    let process = Process::start(&mut command);
+    let account = register(&process, "ada@example.com").await;
+    both_mails(&process, &account).await;
+    programs.shows_one_trace(&account.user_id, SPANS).await;
+    eventually("metrics can be scraped", async || {
+        let page = programs.metrics_of_jaeger()?;
+        let named = r#"angarium_outbox_pending{"#;
+        page.contains(named).then_some(()).ok_or(page)
+    })
+    .await;
+    assert_eq!(process.interrupt().code(), Some(0));
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(!said.contains("telemetry is lost"), "{said}");
+}
+
 async fn register(process: &Process, email: &str) -> Account {
     eventually("a user is registered", async || {
         process

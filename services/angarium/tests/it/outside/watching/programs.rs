@@ -22,14 +22,19 @@ pub(super) struct Programs {
 }
 
 struct Ports {
+    collector: Taking,
+    prometheus: u16,
+    jaeger: Taking,
+    traces: u16,
+    traces_over_grpc: u16,
+}
+
+/// What takes telemetry: the collector, and Jaeger.
+struct Taking {
     grpc: u16,
     http: u16,
     metrics: u16,
     health: u16,
-    prometheus: u16,
-    traces: u16,
-    jaeger: u16,
-    unused: Vec<u16>,
 }
 
 impl Programs {
@@ -45,6 +50,7 @@ impl Programs {
         let ports = Ports::free();
         let folder = home.path();
         fs::write(folder.join("collector.yaml"), ports.of_collector()).unwrap();
+        fs::write(folder.join("jaeger.yaml"), ports.of_jaeger()).unwrap();
         fs::write(folder.join("prometheus.yml"), ports.of_prometheus()).unwrap();
         for name in ["alerts.yml", "alerts_test.yml"] {
             let text = read(&format!("deploy/prometheus/{name}"));
@@ -61,7 +67,7 @@ impl Programs {
                 "--web.listen-address=127.0.0.1:{}",
                 ports.prometheus
             ));
-        ports.give_to_jaeger(&mut jaeger);
+        jaeger.args(["--config", "jaeger.yaml"]);
         let mut running = Vec::new();
         for (name, program) in [
             ("collector", &mut collector),
@@ -84,20 +90,31 @@ impl Programs {
     async fn are_ready(&self) {
         let ports = &self.ports;
         for (port, path) in [
-            (ports.health, "/"),
+            (ports.collector.health, "/"),
             (ports.prometheus, "/api/v1/status/buildinfo"),
-            (ports.jaeger, "/api/services"),
+            (ports.jaeger.health, "/status"),
+            (ports.traces, "/api/services"),
         ] {
             eventually("a program is ready", async || http::get(port, path, &[])).await;
         }
     }
 
     pub(super) fn over_grpc(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.grpc)
+        format!("http://127.0.0.1:{}", self.ports.collector.grpc)
     }
 
     pub(super) fn over_http(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.http)
+        format!("http://127.0.0.1:{}", self.ports.collector.http)
+    }
+
+    /// Jaeger's own, without a collector.
+    pub(super) fn to_jaeger(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.jaeger.grpc)
+    }
+
+    /// The page of metrics that Jaeger offers for scraping.
+    pub(super) fn metrics_of_jaeger(&self) -> Result<String, String> {
+        http::text(self.ports.jaeger.metrics, "/metrics", &[])
     }
 
     fn query(&self, query: &str) -> Result<Vec<Value>, String> {
@@ -157,7 +174,7 @@ impl Programs {
 
     /// The trace of the user's registration has all its spans.
     pub(super) async fn shows_one_trace(&self, user_id: &str, spans: usize) {
-        let port = self.ports.jaeger;
+        let port = self.ports.traces;
         let tags = format!(r#"{{"aggregate.id":"{user_id}"}}"#);
         eventually("one trace with all spans", async || {
             let query = [
@@ -198,68 +215,62 @@ impl Drop for Programs {
 impl Ports {
     fn free() -> Self {
         // All are held until all are chosen.
-        let held: Vec<TcpListener> = (0..15)
+        let held: Vec<TcpListener> = (0..11)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();
         let mut ports = held.iter().map(|port| port.local_addr().unwrap().port());
         let mut next = || ports.next().unwrap();
-        Self {
+        let mut taking = || Taking {
             grpc: next(),
             http: next(),
             metrics: next(),
             health: next(),
+        };
+        Self {
+            collector: taking(),
+            jaeger: taking(),
             prometheus: next(),
             traces: next(),
-            jaeger: next(),
-            unused: ports.collect(),
+            traces_over_grpc: next(),
         }
     }
 
     fn of_collector(&self) -> String {
-        let local = |port: u16| format!("127.0.0.1:{port}");
-        // Its own metrics would need one port more.
-        let quiet = "service:\n  telemetry: {metrics: {level: none}}\n";
-        read("deploy/otel-collector/config.yaml")
-            .replace("service:\n", quiet)
-            .replace("0.0.0.0:4317", &local(self.grpc))
-            .replace("0.0.0.0:4318", &local(self.http))
-            .replace("0.0.0.0:8889", &local(self.metrics))
-            .replace("0.0.0.0:13133", &local(self.health))
-            .replace("jaeger:4317", &local(self.traces))
+        self.collector
+            .in_place(&read("deploy/otel-collector/config.yaml"))
+            .replace("jaeger:4317", &local(self.jaeger.grpc))
+    }
+
+    fn of_jaeger(&self) -> String {
+        self.jaeger
+            .in_place(&read("deploy/jaeger/config.yaml"))
+            .replace("0.0.0.0:16686", &local(self.traces))
+            .replace("0.0.0.0:16685", &local(self.traces_over_grpc))
     }
 
     fn of_prometheus(&self) -> String {
         read("deploy/prometheus/prometheus.yml")
-            .replace(
-                "otel-collector:8889",
-                &format!("127.0.0.1:{}", self.metrics),
-            )
+            .replace("otel-collector:8889", &local(self.collector.metrics))
             .replace("rabbitmq:15692", "127.0.0.1:1")
             .replace("interval: 15s", "interval: 1s")
     }
+}
 
-    /// It listens on more than is needed here.
-    fn give_to_jaeger(&self, jaeger: &mut Command) {
-        jaeger
-            .arg(format!(
-                "--collector.otlp.grpc.host-port=127.0.0.1:{}",
-                self.traces
-            ))
-            .arg(format!(
-                "--query.http-server.host-port=127.0.0.1:{}",
-                self.jaeger
-            ));
-        let others = [
-            "admin.http.host-port",
-            "collector.grpc-server.host-port",
-            "collector.http-server.host-port",
-            "collector.otlp.http.host-port",
-            "query.grpc-server.host-port",
-        ];
-        for (name, port) in others.iter().zip(&self.unused) {
-            jaeger.arg(format!("--{name}=127.0.0.1:{port}"));
-        }
+impl Taking {
+    fn in_place(&self, config: &str) -> String {
+        // Its own metrics would need one port more.
+        let quiet = "\nservice:\n  telemetry: {metrics: {level: none}}\n";
+        config
+            .replace("\nservice:\n", quiet)
+            .replace("0.0.0.0:4317", &local(self.grpc))
+            .replace("0.0.0.0:4318", &local(self.http))
+            .replace("0.0.0.0:8889", &local(self.metrics))
+            .replace("0.0.0.0:13133", &local(self.health))
     }
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 /// As the comments of the files say.
