@@ -111,7 +111,7 @@ impl Known {
         let whole = [1, 0, 2, 10, -1, 1_000, i64::from(i32::MAX), i64::MIN];
         Some(match field.kind() {
             Kind::String => Value::String(self.text(field.name(), words)),
-            Kind::Bool => Value::Bool(words.next() % 2 == 0),
+            Kind::Bool => Value::Bool(words.next().is_multiple_of(2)),
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
                 Value::I32(i32::try_from(words.pick(&whole)).unwrap_or(i32::MIN))
             }

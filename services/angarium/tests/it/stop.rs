@@ -150,10 +150,10 @@ impl Servers {
         if at == Some(When::Noticed) {
             match away {
                 Some((Part::Broker, ..)) => {
-                    becomes(&process, broker, ServingStatus::NotServing).await
+                    becomes(&process, broker, ServingStatus::NotServing).await;
                 }
                 Some((Part::Database, ..)) => {
-                    becomes(&process, users, ServingStatus::NotServing).await
+                    becomes(&process, users, ServingStatus::NotServing).await;
                 }
                 _ => unreachable!("no case waits until a collector is missed"),
             }

@@ -134,13 +134,9 @@ async fn checkpoints_cost_at_most_two_per_cent() {
         .unwrap();
     // Each is taken in a transaction and followed in another one: BEGIN and COMMIT have no mark.
     let cost = own + 4 * usize::try_from(taken).unwrap();
-    println!(
-        "{EVENTS} events: {} statements, {cost} of them for {taken} checkpoints",
-        asked.len()
-    );
     assert!(
         own > 0 && cost * 100 <= asked.len() * 2,
-        "{cost} of {}",
+        "{cost} of {} statements, for {taken} checkpoints",
         asked.len()
     );
     stop.cancel();

@@ -54,7 +54,7 @@ impl Problems {
     /// Parses `raw` as a number from `least` on, or as `off`, which is `None`.
     pub fn number_or_off<T>(&mut self, setting: &str, raw: &str, least: T) -> Option<Option<T>>
     where
-        T: FromStr + PartialOrd + Display,
+        T: FromStr + PartialOrd + Display + Copy,
     {
         if raw.trim() == "off" {
             return Some(None);
