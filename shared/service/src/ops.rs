@@ -14,13 +14,14 @@ use contracts::ops::v1::{
 };
 use messaging::repair::{By, History, Page, Repair, Selection, TakeBack, write_checkpoint};
 use runtime::auth::{Access, Rules, caller};
-use runtime::status::{self, Violations};
-use sea_orm::DbErr;
+use runtime::status::Violations;
 use store::Database;
 use tonic::{Request, Response, Status};
 
 use crate::{ListState, time};
+use answer::{EVENTS, database, size};
 
+mod answer;
 mod convert;
 mod restored;
 mod skipping;
@@ -54,8 +55,6 @@ pub const RULES: Rules = &[
     ("angarium.ops.v1.OpsService/AcceptState", Access::Operator),
 ];
 
-/// The most events of a page: this many of the largest fit into a response.
-const EVENTS: u16 = 50;
 const MISSING: u16 = 1000;
 const GAPS: u16 = 1000;
 const CHECKPOINTS: i64 = 20;
@@ -197,7 +196,7 @@ impl OpsService for Ops {
         &self,
         request: Request<ListStateRequest>,
     ) -> Result<Response<ListStateResponse>, Status> {
-        restored::state(self, request).await
+        restored::state(&self.database, self.state, request).await
     }
 
     async fn list_received_events(
@@ -218,7 +217,7 @@ impl OpsService for Ops {
         &self,
         request: Request<AcceptStateRequest>,
     ) -> Result<Response<AcceptStateResponse>, Status> {
-        restored::accept(self, request).await
+        restored::accept(&self.repair, self.take_back, request).await
     }
 }
 
@@ -241,17 +240,4 @@ fn selection(request: &ListStoredEventsRequest, violations: &mut Violations) -> 
         },
         _ => Selection::Since(time::unix_ms(request.published_after)),
     }
-}
-
-fn size(asked: i32, default: u16, most: u16) -> u16 {
-    match u16::try_from(asked) {
-        Ok(0) | Err(_) if asked <= 0 => default,
-        Ok(asked) => asked.min(most),
-        Err(_) => most,
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn database(error: DbErr) -> Status {
-    status::database(&error)
 }

@@ -1,32 +1,14 @@
 //! An OpenTelemetry collector for one test: it stores what a process exports over OTLP, by gRPC or by HTTP.
 
 mod http;
+mod kept;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
-    LogsService, LogsServiceServer,
-};
-use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, ExportLogsServiceResponse,
-};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
-    MetricsService, MetricsServiceServer,
-};
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsServiceServer;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceServiceServer;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
@@ -35,11 +17,9 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Code, Request, Response, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// Attributes as text, by name.
-pub type Attributes = BTreeMap<String, String>;
+pub use kept::{Attributes, Full};
+use kept::{Kept, attributes, lock, text};
 
 /// An exported span. Ids are lower-case hex.
 #[derive(Clone, Debug)]
@@ -73,24 +53,6 @@ pub struct Collector {
     /// A separate runtime, because a test that waits for a process to end blocks its thread while the process exports
     /// its last data.
     runtime: Option<Runtime>,
-}
-
-#[derive(Default)]
-struct Kept {
-    resources: Mutex<Vec<Attributes>>,
-    spans: Mutex<Vec<Span>>,
-    metrics: Mutex<Vec<Metric>>,
-    logs: Mutex<Vec<LogRecord>>,
-    refusals: Mutex<Vec<Full>>,
-}
-
-/// How a collector that has no room refuses an export.
-#[derive(Clone, Copy, Debug)]
-pub enum Full {
-    /// It says when to try again.
-    UntilLater(Duration),
-    /// It does not.
-    ForGood,
 }
 
 impl Collector {
@@ -180,59 +142,6 @@ impl Drop for Collector {
     }
 }
 
-#[tonic::async_trait]
-impl TraceService for Kept {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let refusal = lock(&self.refusals).pop();
-        if let Some(full) = refusal {
-            let mut details = ErrorDetails::new();
-            if let Full::UntilLater(wait) = full {
-                details.set_retry_info(Some(wait));
-            }
-            let (code, message) = (Code::ResourceExhausted, "no room");
-            return Err(Status::with_error_details(code, message, details));
-        }
-        for of_resource in request.into_inner().resource_spans {
-            let resource = of_resource.resource.unwrap_or_default();
-            lock(&self.resources).push(attributes(&resource.attributes));
-            let spans = of_resource.scope_spans.into_iter();
-            lock(&self.spans).extend(spans.flat_map(|scope| scope.spans));
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl MetricsService for Kept {
-    async fn export(
-        &self,
-        request: Request<ExportMetricsServiceRequest>,
-    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        for of_resource in request.into_inner().resource_metrics {
-            let metrics = of_resource.scope_metrics.into_iter();
-            lock(&self.metrics).extend(metrics.flat_map(|scope| scope.metrics));
-        }
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl LogsService for Kept {
-    async fn export(
-        &self,
-        request: Request<ExportLogsServiceRequest>,
-    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        for of_resource in request.into_inner().resource_logs {
-            let logs = of_resource.scope_logs.into_iter();
-            lock(&self.logs).extend(logs.flat_map(|scope| scope.log_records));
-        }
-        Ok(Response::new(ExportLogsServiceResponse::default()))
-    }
-}
-
 fn exported(span: &Span) -> ExportedSpan {
     ExportedSpan {
         name: span.name.clone(),
@@ -257,29 +166,6 @@ fn exported(span: &Span) -> ExportedSpan {
     }
 }
 
-fn attributes(given: &[KeyValue]) -> Attributes {
-    let of_one = |attribute: &KeyValue| {
-        let value = attribute.value.as_ref().map(text).unwrap_or_default();
-        (attribute.key.clone(), value)
-    };
-    given.iter().map(of_one).collect()
-}
-
-fn text(value: &AnyValue) -> String {
-    match &value.value {
-        None => String::new(),
-        Some(Value::StringValue(text)) => text.clone(),
-        Some(Value::BoolValue(value)) => value.to_string(),
-        Some(Value::IntValue(value)) => value.to_string(),
-        Some(Value::DoubleValue(value)) => value.to_string(),
-        Some(other) => format!("{other:?}"),
-    }
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,30 +5,33 @@ use contracts::ops::v1::{
     AcceptStateRequest, AcceptStateResponse, FindLostEventsRequest, FindLostEventsResponse,
     ListReceivedEventsRequest, ListReceivedEventsResponse, ListStateRequest, ListStateResponse,
 };
-use messaging::repair::{Accepted, By, History, Repair, Restored};
+use messaging::repair::{Accepted, By, History, Repair, Restored, TakeBack};
 use runtime::auth::caller;
 use runtime::status::Violations;
+use store::Database;
 use tonic::{Request, Response, Status};
 
-use super::{EVENTS, Ops, convert, database, size};
-use crate::{OfState, time};
+use super::answer::{EVENTS, database, size};
+use super::convert;
+use crate::{ListState, OfState, time};
 
 const RECEIVED: u16 = 200;
 
 pub(super) async fn state(
-    ops: &Ops,
+    db: &Database,
+    state: Option<ListState>,
     request: Request<ListStateRequest>,
 ) -> Result<Response<ListStateResponse>, Status> {
     let request = request.into_inner();
     Violations::of(request.violations()).into_result()?;
-    let Some(list) = ops.state else {
+    let Some(list) = state else {
         return Ok(Response::new(ListStateResponse::default()));
     };
     let of = match request.aggregate_id.as_str() {
         "" => OfState::After(&request.after_aggregate_id),
         one => OfState::One(one),
     };
-    let state = list(&ops.database, of, size(request.page_size, EVENTS, EVENTS)).await;
+    let state = list(db, of, size(request.page_size, EVENTS, EVENTS)).await;
     let state = state.map_err(database)?;
     Ok(Response::new(ListStateResponse {
         events: state.iter().filter_map(convert::stored_event).collect(),
@@ -70,7 +73,8 @@ pub(super) async fn lost(
 }
 
 pub(super) async fn accept(
-    ops: &Ops,
+    repair: &Repair,
+    take_back: Option<TakeBack>,
     request: Request<AcceptStateRequest>,
 ) -> Result<Response<AcceptStateResponse>, Status> {
     let actor = caller(&request)?.user_id.to_string();
@@ -92,7 +96,7 @@ pub(super) async fn accept(
         actor,
         reason: request.reason,
     };
-    let retried = ops.repair.accept_state(&accepted, ops.take_back, &by).await;
+    let retried = repair.accept_state(&accepted, take_back, &by).await;
     let retried = retried.map_err(database)?;
     Ok(Response::new(AcceptStateResponse {
         retried_events: i64::try_from(retried).unwrap_or(i64::MAX),

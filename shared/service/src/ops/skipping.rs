@@ -7,6 +7,8 @@ use runtime::auth::caller;
 use runtime::status::{self, Violations};
 use tonic::{Request, Response, Status};
 
+use super::answer::database;
+
 pub(super) async fn skip(
     repair: &Repair,
     request: Request<SkipGapRequest>,
@@ -52,7 +54,7 @@ pub(super) async fn skip(
                 .await
         }
     };
-    if skipped.map_err(super::database)? {
+    if skipped.map_err(database)? {
         return Ok(Response::new(SkipGapResponse {}));
     }
     Err(status::not_found(

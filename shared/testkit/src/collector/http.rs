@@ -9,9 +9,12 @@ use axum::routing::post;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsService;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsService;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceService;
 use prost::Message;
 
-use super::{Kept, LogsService, MetricsService, TraceService};
+use super::kept::Kept;
 
 pub(super) fn routes(kept: Arc<Kept>) -> Router {
     Router::new()
