@@ -248,8 +248,15 @@ impl Inbox {
                     self.is_replayed(version);
                 }
             }
+            if self.rows.values().all(is_settled) {
+                return;
+            }
         }
     }
+}
+
+fn is_settled(row: &Row) -> bool {
+    matches!(row.state, State::Done | State::Skipped | State::PassedOver)
 }
 
 fn step() -> impl Strategy<Value = Step> {
