@@ -102,7 +102,8 @@ const LOSE: &str = "
 UPDATE angarium_inbox
 SET lost_at = {time}, settled_at = coalesce(settled_at, {time}), due_at = CASE WHEN state = 'done' THEN due_at END,
     state = CASE WHEN state = 'done' THEN 'done' ELSE 'discarded' END
-WHERE consumer = $1 AND lost_at IS NULL AND event_id IN (SELECT {uuid list.event_id} FROM {list $2: event_id text})";
+WHERE consumer = $1 AND lost_at IS NULL AND aggregate_type = $3 AND aggregate_id = $4
+  AND event_id IN (SELECT {uuid list.event_id} FROM {list $2: event_id text})";
 
 const ACCEPT: &str = "
 UPDATE angarium_checkpoint_stream SET diverged_at = NULL, diverged_from = NULL
@@ -172,7 +173,12 @@ impl Repair {
                 .into_iter()
         };
         sql::query_one(&transaction, LOCK, key()).await?;
-        let lost = [self.consumer().into(), ids(accepted.lost.clone())];
+        let lost = [
+            self.consumer().into(),
+            ids(accepted.lost.clone()),
+            kind.into(),
+            id.into(),
+        ];
         let lost = sql::execute(&transaction, LOSE, lost).await?;
         if lost == 0 {
             transaction.rollback().await?;

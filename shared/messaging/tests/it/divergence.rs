@@ -172,6 +172,29 @@ async fn a_state_at_the_common_version_replaces_the_lost_one(
     world.stop().await;
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_decision_changes_no_other_aggregate(
+    #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
+) {
+    let mut world = restored_to(stack, 2).await;
+    let found = lost(&world).await;
+    let before = found.len();
+    assert!(before > 0);
+    let other = Accepted {
+        restored: Restored {
+            aggregate_id: "b",
+            ..restored(2)
+        },
+        state: None,
+        lost: found.into_iter().map(|lost| lost.event.event_id).collect(),
+    };
+    let retried = repair(&world).accept_state(&other, None, &by()).await;
+    assert_eq!(retried.unwrap(), 0);
+    assert_eq!(lost(&world).await.len(), before);
+    world.stop().await;
+}
+
 /// A view that refuses leaves everything as it was.
 #[rstest]
 #[tokio::test]
