@@ -1,7 +1,7 @@
 //! Counts the waiting events of a service's outbox and inbox, in a task beside the collections of metrics.
 //!
 //! A collection reads the last count and never waits for one. Counts run only while collections come, and take at most
-//! a twentieth of the time. An unavailable database costs a collection only its numbers.
+//! a sixth of the time. An unavailable database costs a collection only its numbers.
 
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,8 +17,8 @@ use crate::store::Store;
 
 /// The shortest pause between two counts.
 const FRESH: Duration = Duration::from_millis(500);
-/// A pause is at least this many times as long as the count before it.
-const REST: u32 = 20;
+/// A pause is at least this many times as long as the successful count before it.
+const REST: u32 = 5;
 /// Between two collections the count is repeated this often, so that the next one finds a recent count.
 const PERIOD: Duration = Duration::from_secs(10);
 /// This long after a collection, another one is expected.
@@ -80,7 +80,7 @@ impl Counter {
             if let Err(error) = &counted {
                 tracing::debug!(%error, "cannot count waiting events");
             }
-            let rest = FRESH.max(begun.elapsed() * REST);
+            let rest = rest(begun.elapsed(), counted.is_ok());
             self.keep(counted.ok(), rest);
             tokio::time::sleep(rest).await;
         }
@@ -99,6 +99,16 @@ impl Counter {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pause after a count that took `elapsed`. A failed count says that it waited, not that counting is expensive: the
+/// gauges show nothing until the next count, so it comes soon.
+fn rest(elapsed: Duration, succeeded: bool) -> Duration {
+    if succeeded {
+        FRESH.max(elapsed * REST)
+    } else {
+        elapsed.clamp(FRESH, PERIOD)
     }
 }
 
@@ -134,4 +144,21 @@ async fn count(store: &Store) -> Result<Counted, DbErr> {
 /// A replica's clock may be slightly behind.
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_count_is_followed_by_a_longer_pause() {
+        assert_eq!(rest(Duration::from_millis(2), true), FRESH);
+        assert_eq!(rest(Duration::from_secs(2), true), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_next_count_after_a_failed_one_comes_within_ten_seconds() {
+        assert_eq!(rest(Duration::from_secs(30), false), PERIOD);
+        assert_eq!(rest(Duration::from_millis(2), false), FRESH);
+    }
 }
