@@ -10,7 +10,6 @@ use store::sql;
 use crate::retry::millis;
 use crate::store::Store;
 
-/// Rows per statement.
 const BATCH: i64 = 1000;
 
 // The oldest first, as in the history. The newest one stays, because the next number follows it.
@@ -28,8 +27,6 @@ DELETE FROM angarium_checkpoint_gap WHERE NOT EXISTS (
     WHERE stream.consumer = angarium_checkpoint_gap.consumer AND stream.source = angarium_checkpoint_gap.source
       AND stream.exchange = angarium_checkpoint_gap.exchange)";
 
-/// Deletes checkpoints that are older than the events which they list, and streams that were silent for longer than the inbox
-/// remembers.
 pub(crate) async fn forget(store: &Store, outbox: Duration, inbox: Duration) -> Result<(), DbErr> {
     loop {
         let _turn = store.turn_to_write().await?;

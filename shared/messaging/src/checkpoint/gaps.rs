@@ -11,7 +11,6 @@ use super::stream::filled;
 use crate::retry::millis;
 use crate::transaction::Transaction;
 
-/// Removes a number from the gap that contains it, if any.
 pub(super) async fn fill(
     transaction: &Transaction,
     key: [&str; 3],
@@ -42,7 +41,7 @@ pub(super) async fn fill(
     Ok(())
 }
 
-/// Records a gap. It is reported after `shown_after`, because its checkpoints may still arrive.
+/// It is reported after `shown_after`, because its checkpoints may still arrive.
 pub(super) async fn insert(
     transaction: &Transaction,
     key: [&str; 3],
