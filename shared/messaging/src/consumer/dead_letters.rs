@@ -1,8 +1,7 @@
 //! Moves the broker's dead letters into the inbox, so that all dead events are in one place.
 //!
-//! The broker dead-letters a message that it has delivered too often without an acknowledgement: a message that kills
-//! each process that handles it. It becomes *dead* here, like an event that a handler rejects; in order, later events
-//! of its aggregate wait.
+//! The broker dead-letters a message after too many deliveries without an acknowledgement: it kills each process that
+//! handles it. It becomes *dead* here, like a rejected event; in order, later events of its aggregate wait.
 
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
