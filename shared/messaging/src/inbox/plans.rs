@@ -1,5 +1,4 @@
-//! Tests that the statements on a consumer's inbox use an index on both stores, so that their cost does not depend on
-//! the number of done and held events.
+//! Tests that the statements on the inbox use an index on both stores, for any number of done and held events.
 
 use rstest::rstest;
 use sea_orm::QueryResult;
@@ -12,11 +11,10 @@ use super::{LOWEST_HELD, erasure, held};
 use crate::dead_letters::{self, aging};
 use store::sql;
 
-/// Done events.
 const DONE: u32 = 1_000_000;
-/// The number of each kind of held events.
+/// Of each kind.
 const HELD: u32 = 300_000;
-/// The rows of one statement, which has a time limit.
+/// Limited, because a statement has a time limit.
 const CHUNK: usize = 250_000;
 
 struct Migrator;
@@ -27,7 +25,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Half of the held events are due, and have no unfinished attempt. Others are leased by a worker.
+/// Half of the held events are due without an unfinished attempt; a few are leased.
 async fn fill(db: &store::Database) {
     for (kind, (state, due, begun, rows)) in [
         ("done", "NULL", 0, DONE),
@@ -153,7 +151,7 @@ async fn no_statement_reads_all_that_is_held(
         let one = json!({"event_type": "angarium.user.v1.UserCreated"});
         sql::list(one.as_object().cloned())
     };
-    // Each contains only held events; which one is the smallest is PostgreSQL's estimate.
+    // Each contains only held events; PostgreSQL estimates which one is the smallest.
     const HELD: &[&str] = &[
         "angarium_inbox_unattributed",
         "angarium_inbox_late",
@@ -195,7 +193,7 @@ async fn no_statement_reads_all_that_is_held(
     }
 }
 
-/// How many rows PostgreSQL reads to find that there is no suspect.
+/// Counts the rows that PostgreSQL reads.
 async fn a_look_for_suspects_reads_none_of_those_that_are_due(db: &store::Database) {
     let counted = format!("(ANALYZE, TIMING OFF) {}", held::SUSPECT);
     let plan = plan(db, StoreKind::Postgres, &counted).await;

@@ -1,17 +1,17 @@
 //! The states of held events.
 
-/// Why an event is held rather than done.
+/// Why an event is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// Until an earlier event of its aggregate is handled.
+    /// For an earlier event of its aggregate.
     Waiting,
-    /// Until its next attempt.
+    /// For its next attempt.
     Deferred,
-    /// Until an operator replays or discards it.
+    /// For an operator's decision.
     Dead,
     /// No build has known its type in time.
     Skipped,
-    /// Discarded by an operator; passed over in its turn.
+    /// By an operator; its turn is passed over.
     Discarded,
 }
 
