@@ -1,4 +1,4 @@
-//! Producers that have lost events with their database: from which checkpoint on, and which received events are lost.
+//! Producers that have lost events with their database: from which checkpoint on, and which received events.
 //!
 //! It only adds columns, which an older release does not read.
 
@@ -16,12 +16,12 @@ impl MigrationTrait for Migration {
 
 const COLUMNS: &[&str] = &[DIVERGED_FROM, LOST, STATE];
 
-// The first number that came again. The checkpoints before it are the same on both sides.
+// The first repeated number. Earlier checkpoints are the same on both sides.
 const DIVERGED_FROM: &str =
     "ALTER TABLE angarium_checkpoint_stream ADD COLUMN diverged_from bigint";
 
-// An operator has accepted that its producer has lost the event.
+// An operator has accepted the loss at the producer.
 const LOST: &str = "ALTER TABLE angarium_inbox ADD COLUMN lost_at {time}";
 
-// It is no event of its producer, but the state of an aggregate that an operator has handed over.
+// The state of an aggregate, handed over by an operator.
 const STATE: &str = "ALTER TABLE angarium_inbox ADD COLUMN is_state boolean";

@@ -1,5 +1,5 @@
-//! The engine's tables. Each service puts them before its own migrations. Their names begin with `angarium_`, so a
-//! service can use any other name.
+//! The engine's tables, before each service's own migrations. Their names begin with `angarium_`; a service can use any
+//! other name.
 //!
 //! Expand and contract only: during a rollout, the previous release runs on the new schema.
 
