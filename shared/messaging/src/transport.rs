@@ -2,8 +2,7 @@
 //!
 //! Two implementations pass one conformance suite: [`RabbitMq`] and [`Embedded`]. Both are at-least-once: a confirmed
 //! message is durable in every queue that it was routed to, and an unacknowledged one comes again. After any error the
-//! publisher or receiver is unusable; the engine drops it and requests a new one, so no implementation recovers by
-//! itself.
+//! engine drops the publisher or receiver and requests a new one, so no implementation recovers by itself.
 
 use std::sync::Arc;
 
@@ -35,7 +34,7 @@ pub enum Broker {
 }
 
 impl Broker {
-    /// The broker as `service` with `topology` sees it.
+    /// As `service` with `topology` sees it.
     pub fn transport(&self, service: &str, topology: Topology) -> Arc<dyn Transport> {
         match self {
             Self::RabbitMq(config) => Arc::new(RabbitMq::new(config.clone(), service, topology)),
@@ -47,17 +46,17 @@ impl Broker {
 /// A broker, as one service sees it.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Its name in traces and metrics.
+    /// In traces and metrics.
     fn system(&self) -> System;
 
-    /// Ensures that the exchanges, queues and bindings of this service exist. Idempotent.
-    /// [`publisher`](Self::publisher) and [`receiver`](Self::receiver) also do this at each connect.
+    /// Ensures that this service's exchanges, queues and bindings exist. Idempotent; also part of each
+    /// [`publisher`](Self::publisher) and [`receiver`](Self::receiver).
     async fn declare(&self) -> Result<(), TransportError>;
 
     /// Connects for publishing.
     async fn publisher(&self) -> Result<Box<dyn Publisher>, TransportError>;
 
-    /// Connects and starts to receive from `queue`, with at most `prefetch` unacknowledged messages.
+    /// Receives from `queue`, with at most `prefetch` unacknowledged messages.
     async fn receiver(
         &self,
         queue: &str,
@@ -68,21 +67,21 @@ pub trait Transport: Send + Sync + 'static {
 /// A publishing connection.
 #[async_trait]
 pub trait Publisher: Send + Sync {
-    /// Waits until the broker accepts messages. It may refuse for a while when memory or disk is low.
+    /// Waits until the broker accepts messages; it refuses them while memory or disk is low.
     async fn ready(&self) -> Result<(), TransportError>;
 
-    /// Publishes a message, and returns a future for the confirm, so that many can be outstanding. Messages are queued
-    /// in the order of these calls.
+    /// Publishes a message. The returned future is the confirm, so that many can be outstanding. Messages are queued in
+    /// the order of these calls.
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError>;
 
-    /// Returns after the connection is lost. A publisher learns it from failures; this is for idle connections. It
-    /// never returns if there is no connection to lose.
+    /// Returns after the connection is lost, for idle connections: others learn it from failures. It never returns if
+    /// there is no connection to lose.
     async fn lost(&self) -> TransportError {
         std::future::pending().await
     }
 }
 
-/// Resolves after the broker has answered for a message.
+/// The broker's answer, later.
 pub type Confirm = BoxFuture<'static, Result<Confirmation, TransportError>>;
 
 /// The broker's answer for a message.
@@ -90,26 +89,26 @@ pub type Confirm = BoxFuture<'static, Result<Confirmation, TransportError>>;
 pub enum Confirmation {
     /// Durable in at least one queue.
     Routed,
-    /// Accepted, but no queue is bound for it, so it is not stored.
+    /// Accepted but not stored: no queue is bound for it.
     Unrouted,
-    /// Refused, with the broker's reason: a full queue, for example.
+    /// With the broker's reason: a full queue, for example.
     Refused(String),
 }
 
-/// A connection that receives from one queue. Dropping it returns unacknowledged messages to the queue.
+/// Receives from one queue. Dropping it returns unacknowledged messages to the queue.
 #[async_trait]
 pub trait Receiver: Send {
     /// The next message. Cancelling the future loses nothing.
     async fn receive(&mut self) -> Result<Delivery, TransportError>;
 
-    /// Acknowledges deliveries: their messages never come again.
+    /// The messages never come again.
     async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError>;
 
-    /// Raises the maximum of unacknowledged messages to `prefetch`. Called while at most one is unacknowledged.
+    /// Raises the prefetch. Called while at most one message is unacknowledged.
     async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError>;
 }
 
-/// A message that belongs to the receiver until it is acknowledged or the receiver is dropped.
+/// It belongs to the receiver until it is acknowledged or the receiver is dropped.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// Counts the deliveries of a receiver, from 1.
@@ -149,12 +148,12 @@ impl TransportError {
         }
     }
 
-    /// What is missing on a broker on which the service may not declare anything.
+    /// Set if something is missing that the service may not declare.
     pub fn mismatch(&self) -> Option<&TopologyMismatch> {
         self.cause()
     }
 
-    /// Whether the broker answered, and refused.
+    /// An answer, not a lost connection.
     pub(crate) fn is_refusal(&self) -> bool {
         let error = self.cause::<lapin::Error>();
         error.is_some_and(|error| matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)))

@@ -1,7 +1,7 @@
 //! Counts the waiting events of a service's outbox and inbox, in a task beside the collections of metrics.
 //!
 //! A collection reads the last count and never waits for one. Counts run only while collections come, and take at most
-//! a twentieth of the time. An unavailable database costs a collection only its numbers.
+//! a twentieth of the time. Without the database, a collection lacks only its numbers.
 
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,31 +15,29 @@ use crate::backlog::watch::OLDEST;
 use crate::checkpoint::{self, Incomplete};
 use crate::store::Store;
 
-/// The shortest pause between two counts.
+/// Between two counts.
 const FRESH: Duration = Duration::from_millis(500);
-/// A pause is at least this many times as long as the count before it.
+/// A pause lasts at least this many times as long as the count before it.
 const REST: u32 = 20;
-/// Between two collections the count is repeated this often, so that the next one finds a recent count.
+/// Between two collections the count is repeated at this interval, so that the next one finds a recent count.
 const PERIOD: Duration = Duration::from_secs(10);
-/// This long after a collection, another one is expected.
+/// After a collection, the next one is expected within this time.
 const EXPECTED: Duration = Duration::from_secs(150);
-/// A count that is overdue by this is outdated.
+/// A count that is overdue by this is not shown.
 const OUTDATED: Duration = Duration::from_secs(60);
 
 pub(super) const STATES: [&str; 5] = ["waiting", "unknown", "deferred", "dead", "skipped"];
 
-/// The numbers of waiting events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) pending: u64,
     pub(super) unroutable: u64,
     pub(super) oldest_age_ms: u64,
-    /// By state, as in [`STATES`].
+    /// As in [`STATES`].
     pub(super) held: [u64; STATES.len()],
     pub(super) incomplete: Incomplete,
 }
 
-/// The last count, for collections, and what keeps it recent.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     collected: Notify,
@@ -49,15 +47,13 @@ pub(super) struct Counter {
 #[derive(Debug, Default)]
 struct State {
     last: Option<Counted>,
-    /// The last count is not shown after this.
     outdated_at: Option<Instant>,
-    /// When the last collection came.
     collected: Option<Instant>,
 }
 
 impl Counter {
-    /// The last count. `None` before the first one, and while the database is unavailable. The first collection after a
-    /// pause starts the counts.
+    /// `None` before the first count, and while the database is unavailable. The first collection after a pause starts
+    /// the counts.
     pub(super) fn last(&self) -> Option<Counted> {
         let mut state = self.state();
         state.collected = Some(Instant::now());
@@ -66,7 +62,7 @@ impl Counter {
         state.last.filter(|_| is_recent)
     }
 
-    /// Counts in `store` for as long as the future is polled.
+    /// For as long as the future is polled.
     pub(super) async fn run(&self, store: &Store) -> Infallible {
         loop {
             let collected = self.collected.notified();

@@ -33,14 +33,14 @@ mod verify;
 pub use config::RabbitMqConfig;
 pub use tls::RabbitMqTls;
 
-/// A RabbitMQ broker as one service sees it. Connects on demand.
+/// As one service sees it. Connects on demand.
 pub struct RabbitMq {
     config: Arc<RabbitMqConfig>,
-    /// The name of the connections in the broker's management view.
+    /// The name of the connections in management.
     service: String,
     topology: Topology,
     pace: pace::Pace,
-    /// The last attempt to connect was not answered.
+    /// At the last attempt to connect.
     is_silent: AtomicBool,
     differences: difference::Logged,
 }

@@ -44,8 +44,8 @@ impl QueueFile {
         Ok(())
     }
 
-    /// Ensures that `queue`, its dead-letter queue and its bindings exist. Older bindings stay, as on RabbitMQ: the
-    /// previous release may come back.
+    /// With its dead-letter queue and bindings. Older bindings stay, as on RabbitMQ: the previous release may come
+    /// back.
     pub(in crate::transport::embedded) async fn declare(
         &self,
         queue: &Queue,
