@@ -15,7 +15,7 @@ use super::config::RabbitMqConfig;
 use super::socket;
 use crate::transport::TransportError;
 
-/// How long a broker has to confirm a close. Short, because on a silent link it never does.
+/// For the confirm of a close. Short, because on a silent link none comes.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 const OPENING: &str = "opening a channel";
@@ -76,7 +76,7 @@ impl Connection {
         self.wait("closing a channel", closing).await
     }
 
-    /// Waits for a request to the broker, within the configured limit.
+    /// Within the configured limit.
     pub(super) async fn wait<T>(
         &self,
         action: &str,
@@ -85,7 +85,7 @@ impl Connection {
         within(self.config.time_out, action, future).await
     }
 
-    /// As [`wait`](Self::wait), for requests that the broker answers only while it is not blocked.
+    /// As [`wait`](Self::wait), if the broker answers only while it is not blocked.
     pub(super) async fn wait_while_blocked<T>(
         &self,
         action: &str,
@@ -96,12 +96,12 @@ impl Connection {
         done.map_err(|error| TransportError::new(action, error))
     }
 
-    /// The name on this broker of one of our exchanges or queues.
+    /// With the prefix.
     pub(super) fn name(&self, name: &str) -> Result<ShortString, TransportError> {
         short(&format!("{}{name}", self.config.prefix))
     }
 
-    /// The name without the prefix of [`name`](Self::name).
+    /// Without the prefix.
     pub(super) fn own_name(&self, name: &str) -> String {
         name.strip_prefix(&self.config.prefix)
             .unwrap_or(name)
@@ -119,8 +119,8 @@ impl Connection {
     }
 }
 
-/// Closes the connection if it is dropped while a consumer starts. lapin closes a connection after the last handle is
-/// dropped, but a pending answer holds one: the consumer would continue to receive without a user.
+/// Closes the connection if it is dropped while a consumer starts: a pending answer holds a handle of lapin's, so the
+/// consumer would continue to receive without a user.
 struct Closing {
     connection: Arc<lapin::Connection>,
     consumer_begins: AtomicBool,
@@ -161,7 +161,7 @@ pub(super) fn uri(config: &RabbitMqConfig) -> Result<AMQPUri, TransportError> {
     config.uri().map_err(unreadable)
 }
 
-/// AMQP's short strings have at most 255 bytes; lapin panics when a longer one is converted implicitly.
+/// At most 255 bytes; lapin panics when a longer text is converted implicitly.
 pub(super) fn short(text: &str) -> Result<ShortString, TransportError> {
     ShortString::try_new(text)
         .map_err(|error| TransportError::new(format!("using `{text}` as an AMQP name"), error))

@@ -14,7 +14,7 @@ use super::connection::{Connection, short};
 use super::properties::to_amqp;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 
-/// A quorum queue that elects a leader, or a slow disk, may delay a confirm for seconds. Heartbeats detect a lost
+/// A new leader of a quorum queue, or a slow disk, may delay a confirm for seconds. Heartbeats detect a lost
 /// connection; this is for a broker that never answers.
 const CONFIRM_TIME_OUT: Duration = Duration::from_secs(30);
 
@@ -59,7 +59,7 @@ impl Publisher for RabbitMqPublisher {
         };
         let properties = match to_amqp(message) {
             Ok(properties) => properties,
-            // It can never fit into AMQP: this concerns only this message, not the connection.
+            // It can never fit into AMQP: the connection is not affected.
             Err(error) => return Ok(ready(Ok(Confirmation::Refused(error.to_string()))).boxed()),
         };
         let name = Name {

@@ -33,7 +33,6 @@ pub(super) async fn connect(
     Connection::connector(uri, runtime, open, properties).await
 }
 
-/// The stream type for tokio's sockets.
 #[derive(Clone, Debug)]
 struct Sockets(Tokio);
 

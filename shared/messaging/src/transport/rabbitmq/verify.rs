@@ -1,8 +1,8 @@
-//! Checks whether an operator has declared what a service needs, on a broker where the service may not declare.
+//! Checks whether an operator has declared what a service needs, on a broker where the service may not.
 //!
 //! Only what the service publishes to or consumes is checked: from 4.3 on nothing else is visible, and before that the
-//! check needs no permission. AMQP cannot show bindings. If one is missing, the publisher's events are returned as
-//! unroutable: they wait in its outbox, with that reason.
+//! check needs no permission. AMQP cannot show bindings: if one is missing, events are returned as unroutable and wait
+//! in the publisher's outbox, with that reason.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -43,7 +43,7 @@ pub(super) enum Needed {
     Queue(String),
 }
 
-/// The problem, if any.
+/// Returns the problem, if any.
 pub(super) async fn look(
     connection: &Connection,
     needed: &Needed,
