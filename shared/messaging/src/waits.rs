@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// The waits for a database. Clones share them.
+/// Clones share them.
 #[derive(Clone)]
 pub(crate) struct Waits {
     shared: Arc<Shared>,
@@ -15,7 +15,7 @@ struct Shared {
     none: watch::Sender<bool>,
 }
 
-/// A wait, until this is dropped.
+/// Ends with its drop.
 pub(crate) struct Wait {
     shared: Arc<Shared>,
 }
@@ -31,7 +31,6 @@ impl Waits {
         }
     }
 
-    /// Starts a wait.
     pub(crate) fn begin(&self) -> Wait {
         self.shared.change(|waiting| waiting + 1);
         Wait {
@@ -39,7 +38,7 @@ impl Waits {
         }
     }
 
-    /// Whether there is no wait.
+    /// `true` if there is no wait.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.shared.none.subscribe()
     }

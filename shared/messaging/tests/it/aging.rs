@@ -15,7 +15,7 @@ use crate::world::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Runs an engine with this retention until `check` holds.
+/// Until `check` holds.
 async fn keeping(world: &mut World, retention: Retention, check: impl AsyncFn(&World) -> bool) {
     world.look_soon();
     let participant = Participant {
@@ -72,7 +72,6 @@ async fn a_dead_letter_past_its_age_is_discarded_for_the_record(
     let long_ago =
         "UPDATE angarium_inbox SET received_at = {time of 1} WHERE event_id <> {uuid $1}";
     world.rows(long_ago, [id(&young).into()]).await;
-    // It arrived long ago and failed again just now.
     let failed =
         "UPDATE angarium_inbox SET last_failed_at = {time of 1} WHERE event_id = {uuid $1}";
     world.rows(failed, [id(&old).into()]).await;
