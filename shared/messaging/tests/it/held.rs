@@ -13,7 +13,7 @@ use crate::effects::{QUEUE, change, each_on_its_own, execute};
 use crate::events::{Changed, Failure, id, message};
 use crate::world::{NEVER, World, consumer_config};
 
-/// Counts the attempts. The first requests a retry, later ones never end.
+/// The first attempt requests a retry, later ones never end.
 fn deadly(attempts: Arc<AtomicU32>) -> Subscriptions {
     Subscriptions::new(QUEUE).on::<Changed>(Deadly(attempts))
 }
@@ -58,7 +58,7 @@ async fn a_held_event_that_kills_each_process_finally_is_dead(
         })
         .await;
         world.abort().await;
-        // Simulates the end of the dead worker's lease.
+        // The dead worker's lease ends.
         let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
         execute(world.store.connection(), due, []).await.unwrap();
     }
@@ -102,7 +102,7 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
         world.becomes(&id(held), "deferred").await;
     }
     world.abort().await;
-    // It is unknown which of them ended the previous process.
+    // It is unknown which one ended the process.
     let due = "UPDATE angarium_inbox SET due_at = {time of 0}, begun = 1 WHERE state = 'deferred'";
     execute(world.store.connection(), due, []).await.unwrap();
     loop {
@@ -120,7 +120,6 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
         if !dies {
             break;
         }
-        // It is alone: no other attempt is in progress.
         let begun = "SELECT event_id FROM angarium_inbox WHERE begun > 1";
         assert_eq!(world.rows(begun, []).await.len(), 1);
         world.abort().await;
