@@ -40,7 +40,7 @@ async fn a_state_begins_an_order_and_is_taken_once(
         .send(&in_order(), &[message(&Changed::of("a"), 6)])
         .await;
     eventually_is("the next event follows", vec![5, 4, 6], seen).await;
-    // Its producer has never published a state, so it cannot lose one.
+    // A producer that has never published a state cannot lose it.
     let week = std::time::Duration::from_secs(7 * 24 * 3600);
     let repair = Repair::new(world.store.clone(), &in_order(), week);
     let received = repair.received("test", 0, None, 100).await.unwrap();
@@ -52,7 +52,7 @@ async fn a_state_begins_an_order_and_is_taken_once(
     world.stop().await;
 }
 
-/// What lies between is past the retention of its producer.
+/// The events between are past their producer's retention.
 #[rstest]
 #[tokio::test]
 async fn a_state_closes_the_gap_below_it(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
@@ -67,7 +67,6 @@ async fn a_state_closes_the_gap_below_it(#[values(Stack::Servers, Stack::Embedde
     world.stop().await;
 }
 
-/// It is in the inbox, so it has its effect in its turn.
 #[rstest]
 #[tokio::test]
 async fn a_state_overtakes_no_held_event(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
