@@ -1,7 +1,6 @@
-//! A database URL in a file that changes while the process runs, as when an operator rotates a password.
+//! A database URL in a file that changes while the process runs, as when a password is rotated.
 //!
-//! Guarantee: connections opened after the change use the new URL, without a restart. Open connections stay: PostgreSQL
-//! does not end them.
+//! Guarantee: connections opened after the change use the new URL, without a restart. Open connections stay.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +11,7 @@ use crate::config::DatabaseConfig;
 use crate::database_url::check_url;
 use crate::postgres::options;
 
-/// The file and the current URL. Clones share it.
+/// Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rotation {
     config: Arc<DatabaseConfig>,
@@ -31,7 +30,7 @@ impl Rotation {
         })
     }
 
-    /// Reads the file again. If it contains another URL, new connections of `db` use it.
+    /// New connections of `db` use a changed URL.
     pub(crate) fn refresh(&self, db: &sea_orm::DatabaseConnection) {
         let Some(file) = &self.config.url_file else {
             return;
@@ -66,7 +65,7 @@ impl Rotation {
     }
 }
 
-/// The configuration with the URL that is in its file now, for a start that waits: a password may be rotated meanwhile.
+/// With the URL that is in its file now: a password may be rotated during a waiting start.
 pub(crate) fn current(config: &DatabaseConfig) -> DatabaseConfig {
     let url = config.url_file.as_deref().map(read_secret);
     match url {
@@ -78,7 +77,7 @@ pub(crate) fn current(config: &DatabaseConfig) -> DatabaseConfig {
     }
 }
 
-/// The secret in the file, as [`secret_of`] reads it.
+/// As [`secret_of`] reads it.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -87,8 +86,8 @@ pub fn read_secret(path: &Path) -> std::io::Result<String> {
     Ok(secret_of(&text).to_owned())
 }
 
-/// `text` without a byte order mark and trailing line breaks, which editors and shells add. So a secret is the same in
-/// a file, a variable or a flag.
+/// Without a byte order mark and trailing line breaks, which editors and shells add. So a secret is the same in a file,
+/// a variable or a flag.
 pub fn secret_of(text: &str) -> &str {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.trim_end_matches(['\r', '\n'])

@@ -12,12 +12,11 @@ use tokio::time::timeout;
 
 use crate::sqlite::{Migrator, insert};
 
-/// The delay in each direction. An answer takes twice as long.
+/// In each direction. An answer takes twice as long.
 const DELAY: Duration = Duration::from_millis(15);
-/// In the pool.
 const SESSIONS: u32 = 4;
 
-/// A pool behind a slow link, and a direct connection.
+/// With a direct connection beside it.
 struct Slow {
     db: store::Database,
     database: Database,
@@ -47,7 +46,7 @@ impl Slow {
         self.db.get_postgres_connection_pool()
     }
 
-    /// Acquires every session of the pool at once, and asks the server for the state of each.
+    /// All at once, so that no session is left out.
     async fn assert_each_session_works_and_is_outside_a_transaction(&self) {
         let acquiring = (0..SESSIONS).map(|_| self.pool().acquire());
         let mut held = Vec::new();
@@ -70,8 +69,7 @@ impl Slow {
         }
     }
 
-    /// Checks after every session has returned to the pool. A later caller would end an open transaction, so each round
-    /// checks.
+    /// After every session has returned. A later caller would end an open transaction, so each round checks.
     async fn assert_nothing_is_left_open(&self) {
         let in_use = async || self.pool().size() as usize - self.pool().num_idle();
         eventually_is("no session is in use", 0, in_use).await;
@@ -92,7 +90,7 @@ impl Slow {
     }
 }
 
-/// Up to a little more than the duration of `answers` answers.
+/// Up to a little more than `answers` answers take.
 fn moment(random: &mut fastrand::Rng, answers: u32) -> Duration {
     let longest = (2 * DELAY * answers + DELAY).as_micros();
     Duration::from_micros(random.u64(..u64::try_from(longest).unwrap()))
@@ -167,7 +165,7 @@ async fn each_session_is_ended_once_its_client_is_lost() {
     db.close().await.unwrap();
 }
 
-/// As many sessions as the pool may have, all of them read-only. New ones would not be.
+/// All sessions of the pool; new ones would not be read-only.
 async fn read_only_pool(database: &Database) -> store::Database {
     let db = database.connect_by(database.url(), SESSIONS).await;
     store::migrate::<Migrator>(&db).await.unwrap();
