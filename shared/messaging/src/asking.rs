@@ -35,7 +35,7 @@ pub async fn ask_until_answered<E: Event>(
     let asking = async {
         loop {
             if connected.wait_for(|connected| *connected).await.is_err() {
-                // The engine has ended, and with it the service.
+                // The engine has ended.
                 return std::future::pending::<()>().await;
             }
             if let Err(error) = ask(&store, &mut due, &connected, &request).await {

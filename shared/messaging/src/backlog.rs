@@ -1,8 +1,8 @@
 //! Back-pressure: commands are refused while too many events wait in the outbox, or the oldest has waited too long.
 //!
-//! The budget limits the age of the oldest event that the broker has not taken: an outage and an overload both raise
-//! it. An unroutable event and those behind it do not count, because they block only their own aggregate. A refused
-//! event counts, because a full queue is back-pressure. The limit of the number counts all pending events.
+//! The age counts only events that the broker has not taken: an outage and an overload both raise it. An unroutable
+//! event and those behind it do not count, because they block only their own aggregate. A refused event counts, because
+//! a full queue is back-pressure.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,9 +17,7 @@ pub(crate) struct Backlog {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
-    /// Of the oldest event.
     pub(crate) age: Duration,
-    /// Of all pending events.
     pub(crate) pending: u32,
 }
 

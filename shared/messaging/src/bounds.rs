@@ -1,4 +1,4 @@
-//! Corrects times that are further ahead than any code writes them: left from when a clock was ahead.
+//! Corrects times that are further ahead than any code writes them: a clock was ahead.
 //!
 //! Guarantee: once the clock is correct, a lease or a retry delay lasts at most its normal length. Times from a correct
 //! clock stay unchanged.
@@ -12,9 +12,8 @@ use crate::retry::millis;
 use crate::store::Store;
 use store::sql;
 
-/// No transaction raises this signal, because a clock jump does not.
+/// A clock jump is no transaction.
 const SIGNAL: &str = "bounds";
-/// Rows per statement.
 const BATCH: u32 = 1000;
 
 /// A column of times, and how far ahead they may be.
@@ -32,8 +31,8 @@ pub struct Bound {
     pub rows: String,
     /// The furthest time ahead that the code writes.
     pub longest: Duration,
-    /// A time further ahead becomes this long from now. For leases it is their length, so that a rightful holder has
-    /// time to notice.
+    /// A time further ahead becomes this long from now. For leases it is their length: a rightful holder notices in
+    /// time.
     pub instead: Duration,
 }
 

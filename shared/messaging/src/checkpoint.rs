@@ -2,8 +2,8 @@
 //!
 //! A confirm proves that one queue took an event, not that each consumer's queue did. Guarantee: an event that does not
 //! reach the inbox of a subscribed consumer becomes a row of `angarium_missing`, or its checkpoint one of
-//! `angarium_checkpoint_gap`, or its producer counts as silent. No decision compares two clocks: a consumer expects the
-//! events of a binding from the second checkpoint on that arrived through it.
+//! `angarium_checkpoint_gap`, or its producer counts as silent. No decision compares two clocks: a binding's events are
+//! expected from the second checkpoint through it.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub struct CheckpointPace {
     pub idle: Duration,
     /// The most events of one checkpoint; beyond it, the next one follows at once.
     pub most: u16,
-    /// The time for the broker's confirm; then it is published again. Shorter than 30 s, after which another replica
+    /// The time for the broker's confirm; then it is published again. Shorter than the 30 s after which another replica
     /// takes it over.
     pub confirm: Duration,
 }

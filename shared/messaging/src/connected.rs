@@ -1,4 +1,4 @@
-//! Whether a service has all its connections to the broker, for its health. Each has to be up.
+//! Whether a service has all its connections to the broker, for its health.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,7 +34,7 @@ impl Connections {
         }
     }
 
-    /// It is not up yet.
+    /// Not up yet.
     pub(crate) fn link(&self) -> Link {
         self.shared.change(|missing| missing + 1);
         Link {

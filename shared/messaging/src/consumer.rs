@@ -1,8 +1,8 @@
 //! Brings the events of a service's queue to their effects, each exactly once.
 //!
-//! Deliveries are hashed to a few lanes by their aggregate: one aggregate stays in order, different ones run in
-//! parallel. A lane handles all waiting deliveries in one transaction, and one by one if that fails. A delivery is
-//! acknowledged after the commit; an event that must wait is an inbox row by then, so nothing returns to the queue.
+//! Deliveries are hashed to a few lanes by aggregate: one aggregate stays in order, different ones run in parallel. A
+//! lane handles all waiting deliveries in one transaction, or one by one if that fails. A delivery is acknowledged
+//! after the commit; an event that must wait is an inbox row by then.
 
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ pub(crate) use plan::OVERTAKEN;
 pub(crate) use producers::Producers;
 use retry_worker::RetryWorker;
 
-/// The first prefetch of a connection. Its first delivery may have ended the process before: if it does so again, it
-/// ends alone, and no neighbour counts as delivered in vain, until the broker gives it up.
+/// The first prefetch of a connection. If its first delivery ends the process again, it ends alone, and no neighbour
+/// counts as delivered in vain, until the broker gives it up.
 const NARROW: u16 = 1;
 
 /// The consumer of one service's queue.
@@ -136,7 +136,7 @@ impl Consumer {
                 ),
             )
         };
-        // Boxed: side by side on one stack, the parts are larger than the stack of a thread.
+        // Boxed: side by side, the parts are larger than the stack of a thread.
         tokio::join!(
             Box::pin(self.receive(&stop)),
             Box::pin(self.take_in_dead_letters(&stop)),
@@ -178,7 +178,7 @@ impl Consumer {
         let mut ended = self
             .deal_until_broken(&mut *receiver, &mut lanes, &mut done, stop)
             .await;
-        // Otherwise one aggregate could be in a lane of the new connection too.
+        // Otherwise one aggregate could be in two lanes.
         lanes.close();
         while let Some(acks) = done.next().await {
             if ended.is_ok() {
@@ -210,7 +210,7 @@ impl Consumer {
                     if let Some(producers) = &self.producers {
                         producers.note(&delivery.message);
                     }
-                    // The first one without `redelivered`: all returned ones are done.
+                    // All returned ones are done.
                     if narrow && !delivery.redelivered {
                         narrow = false;
                         receiver.widen(self.config.prefetch).await?;

@@ -10,17 +10,15 @@ use super::{Backlog, Budget, OverBudget};
 use crate::retry::millis;
 use crate::store::Store;
 
-/// Between two checks whether commands can be accepted again.
 const INTERVAL: Duration = Duration::from_secs(2);
 const REST: u32 = 20;
-/// No transaction raises this signal: events age without one.
+/// Events age without a transaction.
 const SIGNAL: &str = "backlog";
 
 pub(crate) const OLDEST: &str = "SELECT min(created_at) FROM angarium_outbox
     WHERE held_until IS NULL AND unroutable_since IS NULL";
 
 impl Backlog {
-    /// Sleeps until the outbox may exceed `budget`, apart from the shared poll.
     pub(crate) async fn watch(&self, store: &Store, budget: Budget, stop: &CancellationToken) {
         let mut due = store.due(SIGNAL, question(budget));
         let mut count = Count::default();
@@ -45,8 +43,8 @@ impl Backlog {
     }
 }
 
-/// The time until commands may have to be refused. It reads only the ends of indexes: the number of rows is at most the
-/// distance between the first and the last sequence.
+/// It reads only the ends of indexes: the number of rows is at most the distance between the first and the last
+/// sequence.
 pub(crate) fn question(budget: Budget) -> String {
     format!(
         "SELECT CASE WHEN {} + {} > {} THEN 0 ELSE {} - ({{now}} - {{ms ({OLDEST})}}) END",
@@ -62,7 +60,7 @@ fn at_most(rows: &str) -> String {
     format!("coalesce({} - {} + 1, 0)", end("max"), end("min"))
 }
 
-/// Reused for [`REST`] times its duration: the more rows there are, the less often they are counted.
+/// Reused for [`REST`] times its duration: the more rows, the rarer the counts.
 #[derive(Default)]
 struct Count {
     last: Option<(Instant, Duration, i64)>,

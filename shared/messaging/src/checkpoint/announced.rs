@@ -1,6 +1,6 @@
 //! Producers that name the interval of their checkpoints in their events.
 //!
-//! Guarantee: a queue that was never bound for checkpoints does not look complete: such a producer becomes silent.
+//! Guarantee: a queue that was never bound for checkpoints does not look complete.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -43,7 +43,7 @@ impl Announced {
             return;
         };
         let mut intervals = self.lock();
-        // Without a copy, because this runs for each event.
+        // No copy, because this runs for each event.
         let is_known = |((known, exchange), _): (&(String, String), &Interval)| {
             known == source && *exchange == message.exchange
         };

@@ -1,8 +1,8 @@
-//! Compares listed events that the inbox did not have with it again: after the time in which they may arrive, then
+//! Compares listed events again with the inbox that did not have them: after the time in which they may arrive, then
 //! periodically.
 //!
-//! Guarantee: a missing event is reported until the first comparison after it has arrived. A comparison reads one batch
-//! of rows by an index.
+//! Guarantee: a missing event is reported until the first comparison after it has arrived. Each comparison reads one
+//! batch of rows by an index.
 
 use std::time::Duration;
 

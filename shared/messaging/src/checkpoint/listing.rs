@@ -14,12 +14,10 @@ use crate::store::Store;
 pub(crate) struct Listing {
     pub(crate) source: String,
     pub(crate) pace: CheckpointPace,
-    /// OUTBOX_RETENTION.
     pub(crate) retention: Duration,
 }
 
 impl Listing {
-    /// From `first` to `last`, for an exchange that the producer still has.
     pub(crate) async fn read(
         &self,
         store: &Store,

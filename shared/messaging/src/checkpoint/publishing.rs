@@ -18,7 +18,7 @@ use crate::retry::millis;
 use crate::store::Store;
 use crate::transport::{Confirmation, Publisher, TransportError};
 
-/// No transaction raises this signal: a few seconds do not matter.
+/// A few seconds do not matter, so no transaction raises it.
 const SIGNAL: &str = "checkpoint";
 /// While another replica publishes.
 const SOON: Duration = Duration::from_millis(100);
@@ -43,7 +43,6 @@ enum CheckpointError {
 }
 
 impl Checkpoints {
-    /// It runs for as long as the future is polled.
     pub(crate) async fn publish_over(
         &self,
         store: &Store,
@@ -57,7 +56,7 @@ impl Checkpoints {
                 Err(error) => Err(error),
             };
             let pause = match known {
-                // Another replica publishes it, or it has just become due.
+                // Another replica publishes it, or it is due now.
                 Ok(Some(Duration::ZERO)) => Some(SOON),
                 Ok(known) => known,
                 Err(error) => {

@@ -1,7 +1,7 @@
 //! The consumer's side: follows each producer's checkpoints and records which of their events the inbox lacks.
 //!
 //! Guarantee: a checkpoint is followed in one transaction, under the lock of its stream. One statement compares its
-//! events with the inbox, by the inbox's key. An event that the inbox may have forgotten is not compared.
+//! events by the inbox's key. An event that the inbox may have forgotten is not compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -32,11 +32,9 @@ pub(crate) struct Receiving {
     pub(crate) bindings: BTreeSet<Binding>,
     /// From the checkpoint to the event.
     pub(crate) missing_after: Duration,
-    /// INBOX_RETENTION.
     pub(crate) inbox_retention: Duration,
 }
 
-/// `None` if it is no checkpoint or cannot be read.
 pub(crate) fn read(message: &Message) -> Option<(String, Checkpoint)> {
     if message.event_type.as_deref() != Some(CHECKPOINT_TYPE) {
         return None;
@@ -46,7 +44,7 @@ pub(crate) fn read(message: &Message) -> Option<(String, Checkpoint)> {
     Some((envelope.source, checkpoint))
 }
 
-/// As [`read`], for a checkpoint that was held because its type was unknown.
+/// For a checkpoint that was held because its type was unknown.
 pub(crate) fn decode(body: &[u8]) -> Result<Checkpoint, HandlerError> {
     let undecodable = |cause: String| HandlerError::reject(format!("undecodable: {cause}"));
     let checkpoint = Checkpoint::decode(body).map_err(|error| undecodable(error.to_string()))?;

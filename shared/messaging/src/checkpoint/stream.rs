@@ -1,27 +1,23 @@
 //! The meaning of a checkpoint's number for a consumer, given the earlier numbers. Pure.
 //!
-//! Guarantee: after any loss, repetition or overtaking, the gaps are exactly the numbers between the first and the last
-//! one that have not arrived. Events are expected only if their binding certainly existed before they were published:
-//! the first checkpoint through a binding proves nothing about its own events, and the next one may list events from
-//! before the binding.
+//! Guarantee: after any loss, repetition or overtaking, the gaps are exactly the missing numbers between the first and
+//! the last one. Events are expected only if their binding certainly existed before: the first checkpoint through a
+//! binding proves nothing about its own events, and the next one may list events from before the binding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of one consumer, for one producer and exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stream {
     /// Zero: none has arrived.
     pub(crate) number: i64,
     pub(crate) stamp: i64,
-    /// The number from which the events of each binding are expected.
+    /// By binding, from this number on.
     pub(crate) patterns: BTreeMap<String, i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// The first one, or the next one.
     Next,
-    /// From the first to the last missing number.
     Gap(i64, i64),
     /// A repetition, or one that fills a gap.
     Earlier,
@@ -45,7 +41,7 @@ impl Stream {
             return news;
         }
         (self.number, self.stamp) = (number, stamp);
-        // A binding that comes back begins again: meanwhile it may have been removed.
+        // Meanwhile the binding may have been removed.
         self.patterns
             .retain(|pattern, _| bindings.contains(pattern.as_str()));
         for binding in bindings {
@@ -134,7 +130,6 @@ mod tests {
             repeated in proptest::collection::vec(1_i64..40, 0..10),
             early in 0_usize..39,
         ) {
-            // Mostly in order, then some late ones and some repetitions.
             let mut numbers: Vec<i64> = order;
             numbers[..early].sort_unstable();
             numbers.extend(repeated);

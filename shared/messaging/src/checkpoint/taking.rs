@@ -36,7 +36,7 @@ pub(super) struct Listed {
 const LAST: &str = "
 SELECT number, last_position, stamp, taken_at, claimed_until, confirmed_at FROM angarium_checkpoint ORDER BY number DESC LIMIT 1";
 
-/// Until the next checkpoint is due or the last one is published again. It reads only the ends of indexes.
+/// It reads only the ends of indexes.
 fn due_ms(pace: &CheckpointPace) -> String {
     format!(
         "CASE WHEN last.confirmed_at IS NULL AND last.claimed_until > {{time + {}}} THEN 0
@@ -94,7 +94,6 @@ pub(super) fn taking(pace: &CheckpointPace) -> String {
     )
 }
 
-/// `None` if nothing is due.
 pub(super) async fn take(store: &Store, pace: &CheckpointPace) -> Result<Option<Taken>, DbErr> {
     let _turn = store.turn_to_write().await?;
     let transaction = store::Transaction::begin(store.relay()).await?;

@@ -1,4 +1,4 @@
-//! Whether a consumer has every event, as far as checkpoints show: for health and gauges.
+//! Whether a consumer has every event, as far as checkpoints show.
 //!
 //! Guarantee: health is `NOT_SERVING` under `complete` while an event or checkpoint is missing, or a producer is silent
 //! or diverged.
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-/// No transaction raises this signal: producers fall silent by themselves.
+/// Producers fall silent without a transaction.
 const SIGNAL: &str = "completeness";
 const INTERVAL: Duration = Duration::from_secs(5);
 /// A time further ahead comes from a wrong clock.
@@ -79,7 +79,6 @@ impl Completeness {
     }
 }
 
-/// A service has one consumer.
 pub(crate) async fn count(db: &Database) -> Result<Incomplete, DbErr> {
     let counting = format!(
         "SELECT (SELECT count(*) FROM angarium_missing WHERE missing_since IS NOT NULL) AS missing,

@@ -12,7 +12,6 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// The sender takes the tags of finished deliveries.
     pub(super) fn channel() -> (mpsc::UnboundedSender<Vec<u64>>, Self) {
         let (tell, settled) = mpsc::unbounded_channel();
         let acknowledgements = Acknowledgements::default();
@@ -23,7 +22,6 @@ impl Done {
         (tell, done)
     }
 
-    /// `None` after the last lane has ended.
     pub(super) async fn next(&mut self) -> Option<Vec<Ack>> {
         let mut tags = self.settled.recv().await?;
         while let Ok(more) = self.settled.try_recv() {
@@ -37,7 +35,6 @@ impl Done {
 struct Acknowledgements {
     /// Acknowledged up to this tag.
     all_up_to: u64,
-    /// Acknowledged beyond it.
     ahead: BTreeSet<u64>,
 }
 
@@ -93,7 +90,6 @@ mod tests {
             for tags in order.chunks(group) {
                 done.extend(tags);
                 for ack in acknowledgements.settle(tags.iter().copied()) {
-                    // As on the broker: a named delivery must be outstanding.
                     let (Ack::One(named) | Ack::UpTo(named)) = ack;
                     prop_assert!(!acknowledged.contains(&named), "{} is acknowledged already", named);
                     match ack {

@@ -1,7 +1,6 @@
 //! Which events of a transaction reach their handler in one call. Pure.
 //!
-//! Guarantee: events of an ordered aggregate reach their handlers in order, even if a batch handler takes several
-//! aggregates.
+//! Guarantee: an ordered aggregate's events reach their handlers in order, also in batches of several aggregates.
 
 use super::step::{Action, Step};
 use crate::inbox::positions::Aggregate;
@@ -37,7 +36,6 @@ fn grouped<'a>(
     events: impl Iterator<Item = (Option<&'a str>, Option<&'a Aggregate>)>,
 ) -> Vec<Vec<usize>> {
     let mut calls: Vec<Vec<usize>> = Vec::new();
-    // The last call by type and by aggregate.
     let mut of_type = std::collections::HashMap::new();
     let mut of_aggregate = std::collections::HashMap::new();
     for (index, (batch, aggregate)) in events.enumerate() {
