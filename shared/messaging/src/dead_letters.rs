@@ -2,7 +2,7 @@
 //!
 //! A decision only changes the state of the event's row, which the consumer handles like any due one. So a replay
 //! reaches only this consumer, keeps the event's id, and has one effect; in order, it takes its turn, and waiting
-//! events follow. Each decision is recorded with actor and reason, for longer than the row (`record.rs`).
+//! events follow.
 
 use event::Message;
 use sea_orm::{DbErr, QueryResult};
@@ -18,7 +18,6 @@ pub(crate) mod record;
 
 pub use record::Decision;
 
-/// Per transaction of a bulk replay.
 const BATCH: i64 = 200;
 
 /// An event that was given up on (*dead*), one of an unknown type (*skipped*), or one that was discarded since.
@@ -28,7 +27,7 @@ pub struct DeadLetter {
     pub event_id: String,
     /// Whether it is *skipped* rather than *dead*.
     pub skipped: bool,
-    /// It never has its effect, by decision of an operator, its age or the erasure of a user.
+    /// It never has its effect, by an operator, its age or the erasure of a user.
     pub discarded: bool,
     /// The protobuf full name, if the message has one.
     pub event_type: Option<String>,
@@ -78,7 +77,7 @@ impl DeadLetters {
         }
     }
 
-    /// At most `limit`, oldest first, after `after`.
+    /// Lists at most `limit`, oldest first, after `after`.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -105,10 +104,10 @@ impl DeadLetters {
         rows.iter().map(letter).collect()
     }
 
-    /// Also finds a discarded one while its row exists.
+    /// Finds it, even if it was discarded, while its row exists.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn find(&self, event_id: &str) -> Result<Option<DeadLetter>, DbErr> {
         let Some(event_id) = id(event_id) else {
             return Ok(None);
@@ -119,8 +118,7 @@ impl DeadLetters {
         row.as_ref().map(letter).transpose()
     }
 
-    /// Replays it, with all its attempts, even if later events or its turn have passed: an operator has decided it.
-    /// `false` if no dead letter has this id.
+    /// Replays it, with all its attempts, even after its turn. `false` if no dead letter has this id.
     ///
     /// # Errors
     /// If the database refuses or is unavailable: then nothing has changed.
@@ -175,7 +173,7 @@ impl DeadLetters {
         }
     }
 
-    /// Its turn passes, and waiting events follow. `false` if no dead letter has this id.
+    /// Discards it: its turn passes. `false` if no dead letter has this id.
     ///
     /// # Errors
     /// If the database refuses or is unavailable: then nothing has changed.
@@ -217,7 +215,7 @@ impl DeadLetters {
         let key = [self.consumer.as_str().into(), event_id.as_str().into()];
         let changed = sql::execute(&transaction, change, key).await?;
         if changed == 0 {
-            // It does not exist, or another operator was faster.
+            // Another operator may have been faster.
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -244,7 +242,6 @@ pub(crate) fn letters(states: &str) -> String {
     format!("{ANY_LETTER} AND state IN ({states})")
 }
 
-/// `None` if the text is not a UUID.
 fn id(text: &str) -> Option<String> {
     Uuid::parse_str(text).ok().map(|id| id.to_string())
 }

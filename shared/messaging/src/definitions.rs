@@ -1,8 +1,7 @@
 //! RabbitMQ's definitions, for an operator to import into a broker on which the services may not declare anything.
 //!
 //! They derive from the same topologies as the services' declarations, so the two cannot differ. Queue settings are
-//! policies, which an operator can change later; a service would use arguments. Each account may do only what its
-//! services need.
+//! policies, which an operator can change later. Each account may do only what its services need.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,7 @@
 //! When there is work to do, for every worker that waits for rows.
 //!
 //! A worker sleeps until its own process commits something for it, until a known time, or until a poll finds what
-//! neither has announced: rows of another process, or of one that died. All workers of a service share one poll, so an
-//! idle service rarely queries its database.
+//! neither has announced: rows of another process, or of one that died. All workers of a service share one poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +65,7 @@ impl Due {
         looks::ask_one(&self.db, &self.question).await
     }
 
-    /// For `known` (`None`: without limit), or until woken earlier.
+    /// Sleeps for `known` (`None`: without limit), or until woken earlier.
     pub async fn sleep(&mut self, known: Option<Duration>) -> Woken {
         // Earlier results are older than what the worker knows.
         self.seen.mark_unchanged();

@@ -1,6 +1,6 @@
 //! Decides what to do with an event, from the known facts. Pure, so that tests cover every case.
 //!
-//! Duplicates need no check: each decision is written with the event's inbox row, and an existing row ends it.
+//! Duplicates need no check: the event's inbox row is written with the decision, unless it exists.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ pub(super) enum Turn {
     Now,
     Past,
     Later,
-    /// The aggregate has no position, and this is not its first event: earlier ones are on their way, or this consumer
-    /// joined late and they never come.
+    /// No position, and not the first event: earlier ones are on their way, or this consumer joined late and they never
+    /// come.
     Unknown,
 }
 
@@ -35,13 +35,11 @@ pub(super) fn turn(position: Option<i64>, version: i64) -> Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     Handle,
-    /// For this long at most.
     Unknown(Duration),
     Wait,
     /// For a limited time, because the beginning may never come.
     WaitForTheBeginning,
-    /// Before the position: seen, unless the order began after it. Then its effect is missing, and an operator must
-    /// know.
+    /// Seen before, unless the order began after it. Then its effect is missing, and an operator must know.
     Overtaken,
 }
 
@@ -67,17 +65,15 @@ pub(super) fn arrived(turn: Turn, known: Known) -> Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Release {
     Handle,
-    /// The order of its aggregate begins with it.
     Begin,
-    /// For this long at most.
     Unknown(Duration),
     Skip,
     Wait,
     Overtaken,
 }
 
-/// `is_lowest`: no earlier event of the aggregate is held. `wanted`: an operator wants it handled, even after its turn.
-/// `is_state`: it holds the aggregate's state, so it needs no earlier event.
+/// `is_lowest`: no earlier event of the aggregate is held. `wanted`: by an operator, even after its turn. `is_state`:
+/// it holds the aggregate's state, so it needs no earlier event.
 pub(super) fn released(
     turn: Turn,
     is_lowest: bool,
@@ -96,17 +92,14 @@ pub(super) fn released(
     }
 }
 
-/// When the order passes an event that an operator has discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passing {
     Now,
-    /// Check again after this long.
     In(Duration),
     AfterAnEarlierOne,
 }
 
-/// A discarded event may begin an order after `baseline_wait`, like any other event. `here_for` is the time that has
-/// passed.
+/// A discarded event may begin an order after `baseline_wait`, like any other event.
 pub(super) fn discarded(
     turn: Turn,
     is_lowest: bool,
@@ -126,11 +119,10 @@ pub(super) fn discarded(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AfterFailure {
     Defer(Duration),
-    /// For this reason.
     GiveUp(String),
 }
 
-/// By the clock, but at most as long as its attempts can have taken: a clock jump does not make an event old.
+/// At most as long as its attempts can have taken: a clock jump does not make an event old.
 pub(super) fn failing_for(by_clock_ms: i64, attempts: u32, longest_each: Duration) -> Duration {
     let by_clock = Duration::from_millis(u64::try_from(by_clock_ms).unwrap_or(0));
     by_clock.min(longest_each.saturating_mul(attempts))

@@ -2,8 +2,8 @@
 //!
 //! All waiting deliveries share one transaction, because the commit is half the cost of a small effect; always in the
 //! same order, so that two replicas do not deadlock. If that fails, each is handled alone, so that one bad event does
-//! not affect its neighbours. While the store is unavailable, the lane waits with its deliveries unacknowledged: this
-//! costs no attempt.
+//! not affect its neighbours. Without the store, the lane waits with its deliveries unacknowledged: this costs no
+//! attempt.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ impl Lane {
                     continue;
                 }
                 Some(false) => (),
-                // The database does not answer. The deliveries return to the queue with the connection.
+                // The deliveries return to the queue with the connection.
                 None => return,
             }
             observe::count_delivery(&self.pipeline, &delivery.message);
@@ -125,7 +125,7 @@ impl Lane {
         followed.is_ok()
     }
 
-    /// `false` if the store stays unavailable until `stop`. `failure` is that of the shared transaction.
+    /// `false` if the store stays unavailable until `stop`.
     async fn until_taken_up(
         &self,
         delivery: &Delivery,

@@ -42,7 +42,7 @@ impl Lanes {
         event::partition_key(&delivery.message).hash(&mut hasher);
         let lanes = self.deliveries.len();
         let index = usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0);
-        // A failed lane is reported elsewhere; its deliveries stay unacknowledged and come again.
+        // Its deliveries stay unacknowledged and come again.
         let _ = self.deliveries[index].send(delivery).await;
     }
 
@@ -55,7 +55,6 @@ impl Lanes {
         }
     }
 
-    /// Each lane finishes the deliveries that it has.
     pub(super) fn close(&mut self) {
         self.deliveries.clear();
     }

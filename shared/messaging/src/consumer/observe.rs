@@ -1,7 +1,6 @@
 //! The telemetry of one event: a span in its own trace, a measurement, a log line.
 //!
-//! The outcome is reported after the commit: a rolled-back batch leaves spans without one, and its events are handled
-//! again.
+//! The outcome is reported after the commit: a rolled-back batch leaves spans without one.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +61,6 @@ impl<'a> Processing<'a> {
         self.span.clone()
     }
 
-    /// Call it after the commit.
     pub(super) fn end(self, outcome: &Outcome) {
         let (name, error) = named(outcome);
         let took = self.begun.elapsed();
@@ -85,7 +83,6 @@ impl<'a> Processing<'a> {
 
     fn log(&self, outcome: &Outcome, name: &str, took: Duration) {
         let event_type = &self.message.event_type;
-        // To the microsecond; more is noise.
         let duration_ms = took.as_micros() as f64 / 1000.0;
         match outcome {
             Outcome::Deferred(delay, cause) => {
@@ -119,7 +116,6 @@ impl<'a> Processing<'a> {
     }
 }
 
-/// With any outcome.
 pub(super) fn count_delivery(pipeline: &Pipeline, message: &Message) {
     let queue = pipeline.consumer();
     let source = telemetry::source(message, queue, pipeline.knows(message));
@@ -141,7 +137,6 @@ pub(super) fn note_queue_wait(span: &Span, message: &Message, came_ms: i64) {
     }
 }
 
-/// The second value is the kind of failure.
 fn named(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
     match outcome {
         Outcome::Handled => ("handled", None),

@@ -13,17 +13,14 @@ use crate::subscription::HandlerError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Handled,
-    /// The order of its aggregate begins with it, because nothing earlier has arrived.
+    /// Its order begins with it, because nothing earlier has arrived.
     Baseline,
     /// Handled after later versions of its aggregate: it was lost and then handed over.
     Late,
     /// Seen before, or taken by another worker.
     Duplicate,
-    /// With the cause, if any.
     Held(Held, Option<String>),
-    /// Until a process that knows its type takes it, or for this long.
     Unknown(Duration),
-    /// For this long.
     Deferred(Duration, String),
 }
 
@@ -47,11 +44,11 @@ impl Outcome {
 pub(super) enum Failure {
     /// It counts as an attempt.
     Handler(HandlerError),
-    /// It counts; a statement may still be running, so nothing waits for the end of its transaction.
+    /// A statement may still be running, so nothing waits for the end of its transaction.
     TimedOut(HandlerError),
-    /// The events cannot share a transaction: each is handled alone, and no attempt counts.
+    /// Each is handled alone, and no attempt counts.
     Apart,
-    /// As `Apart`; the handler of the event with this id is too slow for a shared transaction.
+    /// As `Apart`: the handler of this event is too slow for a shared transaction.
     TooLong(String),
     /// No attempt counts.
     Store(DbErr),
@@ -74,7 +71,7 @@ impl std::fmt::Display for Failure {
 }
 
 impl From<HandlerError> for Failure {
-    /// A handler passes on the store's errors. One that is not about its statement is the store's failure.
+    /// One that is not about the handler's statement is the store's failure.
     fn from(error: HandlerError) -> Self {
         match error.store_failure() {
             Some(error) => Self::Store(error),

@@ -20,7 +20,6 @@ use crate::store::Store;
 use crate::subscription::HandlerError;
 use crate::transaction::Transaction;
 
-/// RabbitMQ's reason for dead-lettering.
 const DEATH_REASON: &str = "x-first-death-reason";
 const TOO_LONG: &str = "its handler was too slow for a shared transaction";
 /// Tries to record that a handler did not end: both may wait for the same lock, up to the time limit of a statement.
@@ -63,7 +62,6 @@ impl Pipeline {
                 _ => false,
             },
         };
-        // Otherwise it was seen before or taken by another worker.
         Ok(if is_written {
             outcome
         } else {

@@ -9,7 +9,6 @@ use crate::retry::RetryPolicy;
 use crate::subscription::Subscriptions;
 use crate::telemetry::{Instruments, System};
 
-/// In a shared transaction.
 pub(super) const TOGETHER: usize = 50;
 
 pub(super) struct Pipeline {

@@ -20,15 +20,12 @@ use crate::transaction::Transaction;
 
 pub(crate) const OVERTAKEN: &str = "it arrived after the baseline of its aggregate";
 
-/// Decoded as far as possible.
 struct Read<'a> {
     item: Item<'a>,
     envelope: Result<Envelope, String>,
-    /// Only if its aggregate is ordered.
     order: Option<(Aggregate, i64)>,
 }
 
-/// Of each aggregate, during the decisions about a group.
 struct Progress {
     last: HashMap<Aggregate, i64>,
     moved: HashMap<Aggregate, Moved>,
@@ -131,7 +128,6 @@ impl Pipeline {
         })
     }
 
-    /// Only if its aggregate is ordered.
     fn order(
         &self,
         message: &Message,
@@ -221,7 +217,6 @@ impl Pipeline {
         Ok(action)
     }
 
-    /// Of its aggregate, among held events.
     async fn is_lowest(&self, transaction: &Transaction, read: &Read<'_>) -> Result<bool, Failure> {
         let Some(((kind, id), version)) = &read.order else {
             return Ok(false);
@@ -230,7 +225,7 @@ impl Pipeline {
         Ok(lowest == Some(*version))
     }
 
-    /// `left_ms`: how long an event that already waits for its type still waits.
+    /// `left_ms`: for an event that already waits for its type.
     fn known(&self, envelope: &Envelope, left_ms: Option<i64>) -> Known {
         if self.subscriptions.knows(&envelope.event_type) {
             return Known::Yes;
@@ -243,7 +238,6 @@ impl Pipeline {
         Known::No { left }
     }
 
-    /// One statement for new events, one for held ones.
     async fn write_rows(
         &self,
         transaction: &Transaction,
@@ -296,12 +290,11 @@ impl Pipeline {
     }
 }
 
-/// An operator has handed over an aggregate's state with it. A message from the broker is an event.
+/// A message from the broker is an event, not a state.
 fn is_state(due: &Due) -> bool {
     due.repaired && due.message.is_state()
 }
 
-/// One text for an unreadable message, wherever it is detected.
 pub(super) fn undecodable(error: &impl std::fmt::Display) -> String {
     format!("undecodable: {error}")
 }

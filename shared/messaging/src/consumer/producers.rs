@@ -1,7 +1,7 @@
 //! Compares how long each producer can publish an event again with how long this consumer remembers it.
 //!
 //! The relay puts its OUTBOX_RETENTION into each message. A consumer that forgets an event earlier may handle it twice:
-//! there is a warning per such producer, and a gauge. It is no failure, because most events arrive once.
+//! there is a warning per such producer, and a gauge.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use event::Message;
 
-/// During a rollout, replicas of a producer may alternate between two values; the log does not.
+/// During a rollout, replicas may alternate between two values; the log does not.
 const QUIET: Duration = Duration::from_secs(60);
 /// A limit, because a message may name any producer.
 const MOST: usize = 100;
 
 pub(crate) struct Producers {
-    /// INBOX_RETENTION.
     inbox: Duration,
     /// RETRY_LONGEST_AGE: how long an event may be deferred.
     longest_age: Duration,
@@ -115,7 +114,6 @@ mod tests {
         let now = Instant::now();
         assert!(producers.is_new("short", 12 * DAY_S, now));
         assert_eq!(producers.too_long(), 0);
-        // With the time of deferral it returns at the end of the fourteenth day.
         assert!(producers.is_new("long", 13 * DAY_S, now));
         assert_eq!(producers.too_long(), 1);
     }

@@ -1,8 +1,7 @@
 //! Handles held events when they are due: retries, and events after their predecessor.
 //!
-//! It sleeps until the earliest is due, or until an event is held or released. Due events share a transaction; if that
-//! fails, a few run in parallel, each alone, so that a slow one does not block the others. A worker has an event under
-//! a lease. An event with an unfinished last attempt runs alone: if it kills the process again, it affects no other
+//! Due events share a transaction; if that fails, a few run in parallel, each alone, so that a slow one does not block
+//! the others. An event with an unfinished last attempt runs alone: if it kills the process again, it affects no other
 //! event.
 
 use std::sync::Arc;
@@ -19,7 +18,6 @@ use crate::due::{Due as DueTimes, Work};
 use crate::inbox::{self, Due, held};
 use crate::store::Store;
 
-/// For the work before and after the handler.
 const MARGIN: Duration = Duration::from_secs(5);
 /// While another replica takes the due events.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -36,17 +34,15 @@ pub(super) struct RetryWorker {
 }
 
 struct Attempted {
-    /// Each alone.
     again: Vec<Due>,
-    /// Whether one transaction succeeded, and its duration; `None` for a single event.
+    /// `None` for a single event.
     together: Option<(bool, Duration)>,
 }
 
 struct Hands {
     worker: RetryWorker,
-    /// Alone, as the same attempt: they could not share a transaction, or the database was unavailable.
+    /// They could not share a transaction, or the database was unavailable. This is the same attempt.
     again: Vec<Due>,
-    /// The limit of the next transaction.
     together: usize,
     /// There was no room for all due events.
     more: bool,
@@ -84,7 +80,6 @@ impl RetryWorker {
         self.pipeline.handler_time_out.saturating_add(MARGIN)
     }
 
-    /// Runs until `stop`, then finishes the work in progress.
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let known = self.pipeline.subscriptions.known_types();
         let question = held::due_in_ms(self.pipeline.consumer(), &known);
@@ -110,7 +105,6 @@ impl RetryWorker {
         }
     }
 
-    /// `false` if the database was unavailable.
     async fn attempt_alone(&self, due: &Due) -> bool {
         let Err(error) = self
             .pipeline
@@ -149,7 +143,6 @@ impl Work for Hands {
     type Done = Attempted;
     type Error = DbErr;
 
-    /// If nothing is due, this costs one query.
     async fn take_up(
         &mut self,
         due: &DueTimes,
@@ -178,7 +171,6 @@ impl Work for Hands {
             }
             if held::has_suspect(&store, consumer).await? {
                 if !tasks.is_empty() {
-                    // The suspect has to run alone.
                     return Ok(None);
                 }
                 let suspect = held::take_up(&store, consumer, true, 1, lease).await?;

@@ -46,7 +46,6 @@ impl<'a> Item<'a> {
     }
 }
 
-/// In order, and the progress of the aggregates after them.
 pub(super) struct Plan<'a> {
     pub(super) steps: Vec<Step<'a>>,
     pub(super) moved: HashMap<Aggregate, Moved>,
@@ -55,13 +54,11 @@ pub(super) struct Plan<'a> {
 pub(super) struct Step<'a> {
     pub(super) item: Item<'a>,
     pub(super) action: Action,
-    /// Only if it is ordered.
     pub(super) aggregate: Option<Aggregate>,
 }
 
 pub(super) enum Action {
     Handle(Delivered),
-    /// The order of its aggregate begins with it.
     Begin(Delivered),
     /// Its type stayed unknown for too long: only observers of its aggregate get it.
     Skip(Delivered),
@@ -72,10 +69,8 @@ pub(super) enum Action {
         cause: Option<String>,
         due_in_ms: Option<i64>,
     },
-    /// For this long at most.
     HoldUnknown(Duration),
     WaitAgain,
-    /// An operator has discarded it; `In` and `AfterAnEarlierOne` mean a later check.
     PassOver(Passing),
     /// Its last attempts all ended with their process.
     GiveUp,

@@ -1,7 +1,7 @@
 //! The consumer's transactions.
 //!
 //! Guarantee: an effect and the inbox row of its event are committed together or not at all. Several events share a
-//! transaction while all succeed; any exception rolls it back, and each event is then handled alone.
+//! transaction while all succeed; otherwise each is handled alone.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -39,8 +39,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Handles one event in its own transaction. A failure of its handler is recorded and is no error here. After
-    /// `patience`, the retry worker gets the event and gives it its full time.
+    /// A failure of the handler is recorded and is no error here. After `patience`, the retry worker gets the event and
+    /// gives it its full time.
     ///
     /// # Errors
     /// If the store is unavailable: nothing has changed, and no attempt counts.
@@ -89,7 +89,7 @@ impl Pipeline {
                 transaction.rollback().await?;
                 Err(failure)
             }
-            // No wait for a database that does not answer: the transaction ends with its connection.
+            // The transaction ends with its connection.
             Err(failure) => Err(failure),
         }
     }
@@ -116,7 +116,7 @@ impl Pipeline {
                     taken => taken?,
                 };
                 if outcome == Outcome::Duplicate && step.item.due.is_some() {
-                    // Another replica has it: the later events need new decisions.
+                    // Another replica has it: later events need new decisions.
                     return Err(Failure::Apart);
                 }
                 done.extend(begun.into_iter().map(|one| (one, outcome.clone())));
@@ -144,7 +144,7 @@ impl Pipeline {
                 Ok(()) => return Ok(outcome),
                 Err(error) => Failure::from(error),
             },
-            // No rollback either: the transaction ends with its connection.
+            // The transaction ends with its connection.
             Err(Failure::Store(error)) => return Err(error),
             Err(failure @ Failure::TimedOut(_)) => {
                 let _ = transaction.rollback().await;
@@ -251,7 +251,6 @@ impl Pipeline {
     }
 }
 
-/// `None` if no handler is called.
 fn given_of<'a>(step: &'a Step<'_>, span: Span) -> Option<Given<'a>> {
     let (Action::Handle(delivered) | Action::Begin(delivered) | Action::Skip(delivered)) =
         &step.action

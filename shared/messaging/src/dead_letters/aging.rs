@@ -51,7 +51,6 @@ impl DeadLetters {
         self.discard_each("age", &reason, AGED, aged, stop).await
     }
 
-    /// Until there are none.
     async fn discard_each(
         &self,
         why: &'static str,

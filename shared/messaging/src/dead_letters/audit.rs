@@ -11,7 +11,7 @@ SELECT sequence, {text event_id} AS event_id, event_type, decision, actor, reaso
 FROM angarium_dead_letter_decision WHERE consumer = $1";
 
 impl DeadLetters {
-    /// Oldest first, also after the event's row is deleted.
+    /// The decisions about an event, oldest first, also after its row is deleted.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -25,7 +25,7 @@ impl DeadLetters {
         rows.iter().map(decision).collect()
     }
 
-    /// At most `limit`, about all events, oldest first, after the sequence `after` (0 for the first).
+    /// At most `limit` decisions about all events, oldest first, after the sequence `after` (0 for the first).
     ///
     /// # Errors
     /// If the database cannot be read.

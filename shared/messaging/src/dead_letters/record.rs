@@ -31,7 +31,7 @@ pub struct Decision {
     pub decided_at_ms: i64,
 }
 
-/// For a held or dead event, with the data of its row. The caller must roll back if it does not change the row.
+/// The caller must roll back if it does not change the row.
 pub(crate) async fn keep(
     transaction: &Transaction,
     consumer: &str,

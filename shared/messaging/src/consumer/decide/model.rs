@@ -44,7 +44,6 @@ enum Step {
     TimeComes(i64, Duration, End),
     IsReplayed(i64),
     IsDiscarded(i64),
-    /// By a process that has just started.
     BecomesKnown(i64),
 }
 
@@ -184,7 +183,6 @@ impl Inbox {
         next.is_due |= next.state == State::Discarded;
     }
 
-    /// Only after its type is known.
     fn is_replayed(&mut self, version: i64) {
         let Some(row) = self.rows.get_mut(&version) else {
             return;
