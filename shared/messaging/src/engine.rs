@@ -1,7 +1,7 @@
 //! Relay and consumer of one service, started and stopped in the order of their dependencies.
 //!
 //! A shutdown stops receiving, waits for running transactions, then empties the outbox: events of the last call are
-//! published before the process ends.
+//! published too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +86,7 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Connects relay and consumer with the service's database and `broker`.
     pub fn new(
         store: &Store,
         broker: &Broker,
@@ -161,8 +162,8 @@ impl Engine {
     }
 
     /// Declares the service's exchanges, queues and bindings before anything is published: an event that precedes its
-    /// binding never reaches the queue. Without permission, it checks that they exist. If the broker is unavailable,
-    /// the first connect does this.
+    /// binding never reaches the queue. Without permission, it checks that they exist. Without the broker, the first
+    /// connect does this.
     ///
     /// # Errors
     /// If something is missing that the service may not declare, or the virtual host is refused. An unavailable broker
@@ -194,7 +195,7 @@ impl Engine {
             committed.cancelled().await;
             quiet.cancel();
         };
-        // Boxed: side by side on one stack, the parts are larger than the stack of a thread.
+        // Boxed: side by side, the parts are larger than the stack of a thread.
         tokio::join!(
             receive,
             Box::pin(self.relay.run(quiet.clone())),

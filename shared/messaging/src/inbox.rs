@@ -33,7 +33,6 @@ SELECT min(aggregate_version) AS version FROM angarium_inbox
 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
   AND state <> 'done' AND (state IN ('waiting', 'deferred', 'dead') OR state = 'discarded' AND settled_at IS NULL)";
 
-/// In bytes, of an unreadable message.
 const INDEXED: usize = 255;
 
 /// An unreadable event has an id and a message, too.
@@ -96,7 +95,7 @@ impl Handled<'_> {
     }
 }
 
-/// With its message. An existing row stays unchanged.
+/// An existing row stays unchanged.
 pub(crate) async fn hold(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -123,7 +122,7 @@ pub(crate) async fn hold(
     Ok(is_new)
 }
 
-/// Until a process that knows its type takes it, or for `left`. An existing row stays unchanged.
+/// An existing row stays unchanged.
 pub(crate) async fn await_type(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -138,7 +137,7 @@ pub(crate) async fn await_type(
     Ok(true)
 }
 
-/// At a new event. A concurrent failure elsewhere counts as well.
+/// A concurrent failure elsewhere counts as well.
 pub(crate) async fn fail(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -173,7 +172,7 @@ fn columns(
     due_in_ms: Option<i64>,
 ) -> [Value; 17] {
     let (envelope, message) = (entry.envelope, entry.message);
-    // Only as far as an index can store it.
+    // An index stores no more.
     let short = |text: Option<&str>| text.filter(|text| text.len() <= INDEXED).map(str::to_owned);
     let source = envelope.map_or_else(
         || short(message.app_id.as_deref()),

@@ -30,9 +30,8 @@ pub use history::publish_again;
 pub(crate) use pending::{Aggregate, Look, Pending, Wanted, bound, due_in_ms, look};
 pub(crate) use taken::{NotTaken, RELEASED, postpone, release_behind, set_aside_behind};
 
-/// Before the next attempt.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// How long an event behind a set-aside one is not read again, unless that one is published first.
+/// An event behind a set-aside one is not read again for this long, unless that one is published first.
 pub(crate) const BEHIND: Duration = Duration::from_secs(60);
 
 /// Publishes `event` if and when `transaction` commits, and returns its id.

@@ -1,7 +1,7 @@
 //! The shared poll of a service's workers: one statement with each worker's query, executed by the first that is awake.
 //!
-//! No worker owns it: polls continue while one worker sleeps, so a relay that waits for its broker blocks no other. An
-//! unavailable database only means that the poll found nothing; the workers notice the failure.
+//! No worker owns it: a relay that waits for its broker blocks no other. An unavailable database only means that the
+//! poll found nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,7 +64,6 @@ impl Looks {
         self.questions().remove(&id);
     }
 
-    /// Another worker may execute it meanwhile.
     pub(crate) async fn next(&self, db: &Database) {
         let at = self.seen.borrow().next_at;
         tokio::time::sleep_until(at).await;
@@ -100,7 +99,6 @@ pub(super) async fn ask_one(
     Ok(ask(db, &alone).await?.get(&0).copied())
 }
 
-/// Workers without work are left out.
 async fn ask(
     db: &impl ConnectionTrait,
     questions: &BTreeMap<u64, String>,
@@ -114,7 +112,6 @@ async fn ask(
         .zip(&columns)
         .map(|(question, column)| format!("({question}) AS {column}"))
         .collect();
-    // The comment is for readers of the server's log.
     let look = format!("/* what is due */ SELECT {}", asked.join(", "));
     let row = sql::query_one(db, &look, []).await?;
     let mut due = BTreeMap::new();

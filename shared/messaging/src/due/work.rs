@@ -30,7 +30,7 @@ pub trait Work {
     type Error;
 
     /// Leases due rows, as far as there is room, and starts a task for each. Returns the time until more are due, if
-    /// known. A lease that outlives the stop expires, and its row is due again.
+    /// known.
     async fn take_up(
         &mut self,
         due: &Due,
@@ -45,7 +45,7 @@ pub trait Work {
 }
 
 impl Due {
-    /// Until `stop`, then until its tasks have ended.
+    /// Runs `work` until `stop`, then until its tasks have ended.
     pub async fn run(self, work: impl Work, stop: &CancellationToken) {
         self.run_with(Reconnect::default(), work, stop).await;
     }
@@ -108,7 +108,7 @@ impl Due {
         work: &mut W,
         tasks: &mut JoinSet<W::Done>,
     ) {
-        // One sleep for all ended tasks: it remembers what the poll has found.
+        // It remembers what the poll has found.
         let mut sleep = pin!(self.sleep(known));
         loop {
             tokio::select! {

@@ -14,7 +14,6 @@ use super::SIGNAL;
 use crate::dead_letters::{aging, record};
 use crate::transaction::Transaction;
 
-/// Per call.
 const BATCH: i64 = 200;
 
 const ACTOR: &str = "erasure";
@@ -64,7 +63,7 @@ pub async fn erase_held(
     Ok(false)
 }
 
-/// For some dead letters that arrived after their person was erased. Returns whether there may be more.
+/// Erases some dead letters that arrived after their person was erased. Returns whether there may be more.
 ///
 /// # Errors
 /// If the database refuses.
@@ -83,15 +82,14 @@ pub fn late_due_in_ms(personal: &PersonalData) -> String {
     )
 }
 
-// Each row is decoded only once; then it has its person. Rows locked by a consumer are skipped, because the consumer
-// may wait for a row of this transaction.
+// Each row is decoded once; then it has its person. Rows locked by a consumer are skipped, because it may wait for a
+// row of this transaction.
 pub(super) const UNATTRIBUTED: &str = "
 SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
 WHERE person_id IS NULL AND state <> 'done'
   AND event_type IN (SELECT list.event_type FROM {list $1: event_type text})
 LIMIT $2 {skip locked}";
 
-// A dead letter gets its person soon, so the results are new ones.
 pub(super) const LATE: &str = "
 SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
 WHERE person_id IS NULL AND state IN ('dead', 'skipped')
@@ -123,7 +121,6 @@ SELECT (SELECT count(*) FROM angarium_inbox
      + (SELECT count(*) FROM angarium_inbox
         WHERE person_id = $2 AND person_id <> '' AND state <> 'done' AND erased_at IS NULL) AS in_use";
 
-/// It is handled in its turn.
 const BLANK: &str = "
 UPDATE angarium_inbox SET body = $3, cause = NULL, erased_at = {time}
 WHERE consumer = $1 AND event_id = {uuid $2}";

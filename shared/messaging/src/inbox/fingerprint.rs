@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use super::state::Held;
 
-/// `None` unless it is dead.
 pub(super) fn of(held: Held, event_type: Option<&str>, cause: Option<&str>) -> Option<String> {
     if held != Held::Dead {
         return None;

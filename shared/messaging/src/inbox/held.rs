@@ -25,22 +25,19 @@ pub(crate) struct Due {
     pub(crate) event_id: String,
     /// By the database's clock. In the row it identifies the holder.
     lease_ends_ms: i64,
-    /// The time of the lease, by the database's clock.
+    /// By the database's clock.
     pub(crate) now_ms: i64,
     pub(crate) attempts: u32,
-    /// The attempts before this one.
     pub(crate) never_ended: u32,
     pub(crate) cause: Option<String>,
     pub(crate) failing_for_ms: i64,
     /// Since its arrival.
     pub(crate) here_for_ms: i64,
-    /// An operator wants it handled, even after its turn.
     pub(crate) replayed: bool,
     /// It had not arrived and was handed over: it is handled even after its turn.
     pub(crate) repaired: bool,
-    /// An operator wants it passed over.
     pub(crate) discarded: bool,
-    /// How long it still waits for a process that knows its type; `None` if it does not.
+    /// `None` if it does not wait for its type.
     pub(crate) unknown_left_ms: Option<i64>,
     pub(crate) message: Message,
 }
@@ -65,7 +62,7 @@ pub(super) fn adoptable(consumer: &str, known: &[&str]) -> String {
     )
 }
 
-/// Of these rows: the end of a lease, the next attempt, or the end of a wait.
+/// The end of a lease, the next attempt, or the end of a wait.
 pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
     bound_of("due_at", consumer, longest, lease)
 }
@@ -89,7 +86,7 @@ fn bound_of(column: &'static str, consumer: &str, longest: Duration, instead: Du
     }
 }
 
-/// A row that was released, leased or settled meanwhile has another due time, or none.
+/// Otherwise it was released, leased or settled meanwhile.
 const OURS: &str =
     "WHERE consumer = $1 AND event_id = {uuid $2} AND due_at = {time of $3} AND state <> 'done'
   AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at IS NULL)";

@@ -12,7 +12,6 @@ use crate::dead_letters::{self, aging};
 use store::sql;
 
 const DONE: u32 = 1_000_000;
-/// Of each kind.
 const HELD: u32 = 300_000;
 /// Limited, because a statement has a time limit.
 const CHUNK: usize = 250_000;
@@ -25,7 +24,6 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Half of the held events are due without an unfinished attempt; a few are leased.
 async fn fill(db: &store::Database) {
     for (kind, (state, due, begun, rows)) in [
         ("done", "NULL", 0, DONE),
@@ -63,7 +61,6 @@ async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String 
     let mut statement = statement.to_owned();
     for (parameter, value) in [
         ("$1", "'queue'"),
-        // For parameters by number and by name.
         ("LIMIT $2", "LIMIT 8"),
         ("$2", "'account'"),
         ("+ $3", "+ 1000"),
@@ -76,7 +73,6 @@ async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String 
     steps(&rows.unwrap(), kind)
 }
 
-/// The store's EXPLAIN, and the column of its result.
 fn explain(kind: StoreKind) -> (&'static str, &'static str) {
     match kind {
         StoreKind::Postgres => ("EXPLAIN", "QUERY PLAN"),
@@ -151,7 +147,7 @@ async fn no_statement_reads_all_that_is_held(
         let one = json!({"event_type": "angarium.user.v1.UserCreated"});
         sql::list(one.as_object().cloned())
     };
-    // Each contains only held events; PostgreSQL estimates which one is the smallest.
+    // PostgreSQL estimates which one is the smallest.
     const HELD: &[&str] = &[
         "angarium_inbox_unattributed",
         "angarium_inbox_late",
@@ -193,7 +189,6 @@ async fn no_statement_reads_all_that_is_held(
     }
 }
 
-/// Counts the rows that PostgreSQL reads.
 async fn a_look_for_suspects_reads_none_of_those_that_are_due(db: &store::Database) {
     let counted = format!("(ANALYZE, TIMING OFF) {}", held::SUSPECT);
     let plan = plan(db, StoreKind::Postgres, &counted).await;

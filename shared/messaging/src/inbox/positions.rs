@@ -12,7 +12,6 @@ use store::sql;
 use super::SIGNAL;
 use crate::transaction::Transaction;
 
-/// Type and id.
 pub(crate) type Aggregate = (String, String);
 
 /// A missing row cannot be locked, so it is inserted first. Concurrent inserts wait here.
@@ -71,13 +70,11 @@ pub(crate) async fn lock(
     Ok(positions)
 }
 
-/// Per move and aggregate.
 const MOST_AHEAD: i64 = 50;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moved {
     pub(crate) version: i64,
-    /// In this transaction.
     pub(crate) events: i64,
 }
 

@@ -3,15 +3,12 @@
 /// Why an event is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// For an earlier event of its aggregate.
     Waiting,
-    /// For its next attempt.
     Deferred,
-    /// For an operator's decision.
     Dead,
     /// No build has known its type in time.
     Skipped,
-    /// By an operator; its turn is passed over.
+    /// Its turn is passed over.
     Discarded,
 }
 

@@ -15,7 +15,7 @@ pub(super) const TABLES: &[&str] = &[
 ];
 
 // The message is kept only until the event is settled. `begun` counts the attempts since the last one that ended: an
-// event that kills its process leaves nothing else. `fingerprint` is equal for dead events of one type and cause.
+// event that kills its process leaves nothing else.
 const INBOX: &str = "
 CREATE TABLE angarium_inbox (
     consumer          text    NOT NULL,
@@ -63,7 +63,6 @@ const SETTLED: &str = "CREATE INDEX angarium_inbox_settled ON angarium_inbox (se
 const BY_CORRELATION: &str =
     "CREATE INDEX angarium_inbox_by_correlation ON angarium_inbox (correlation_id)";
 
-// For ordered subscriptions: the last handled version.
 const POSITION: &str = "
 CREATE TABLE angarium_position (
     consumer       text   NOT NULL,
@@ -73,7 +72,6 @@ CREATE TABLE angarium_position (
     PRIMARY KEY (consumer, aggregate_type, aggregate_id)
 )";
 
-// With the row's content before the decision.
 const DECISION: &str = "
 CREATE TABLE angarium_dead_letter_decision (
     sequence   {sequence},

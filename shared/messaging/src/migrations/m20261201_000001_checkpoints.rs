@@ -33,7 +33,7 @@ const TABLES: &[&str] = &[
     LATE,
 ];
 
-// Lists the positions after the first one, up to the last one. At most one is unconfirmed, and its publisher has
+// The positions after the first one, up to the last one. At most one checkpoint is unconfirmed, and its publisher has
 // claimed it.
 const CHECKPOINT: &str = "
 CREATE TABLE angarium_checkpoint (
@@ -57,8 +57,7 @@ INSERT INTO angarium_checkpoint (number, checkpoint_id, after_position, last_pos
 SELECT 0, '00000000-0000-0000-0000-000000000000', 0, coalesce(max(position), 0), 0,
        cast(unixepoch('subsec') * 1000 as integer), cast(unixepoch('subsec') * 1000 as integer) FROM angarium_outbox_history";
 
-// A consumer's progress by producer and exchange. `patterns`: the number from which the events of each binding are
-// expected.
+// `patterns`: the number from which the events of each binding are expected.
 const STREAM: &str = "
 CREATE TABLE angarium_checkpoint_stream (
     consumer    text   NOT NULL,
@@ -74,7 +73,7 @@ CREATE TABLE angarium_checkpoint_stream (
     PRIMARY KEY (consumer, source, exchange)
 )";
 
-// Numbers that a consumer lacks, although it has received a later one. Shown once `due_at` has passed.
+// Shown once `due_at` has passed.
 const GAP: &str = "
 CREATE TABLE angarium_checkpoint_gap (
     consumer     text   NOT NULL,
@@ -87,8 +86,7 @@ CREATE TABLE angarium_checkpoint_gap (
     PRIMARY KEY (consumer, source, exchange, first_number)
 )";
 
-// Listed events that the inbox lacks. Missing once `missing_since` is set; before that they may be on their way.
-// `due_at` is the next comparison.
+// Missing once `missing_since` is set; before that they may be on their way. `due_at` is the next comparison.
 const MISSING: &str = "
 CREATE TABLE angarium_missing (
     consumer      text   NOT NULL,

@@ -1,6 +1,4 @@
 //! Producers that have lost events with their database: from which checkpoint on, and which received events.
-//!
-//! It only adds columns, which an older release does not read.
 
 use sea_orm_migration::prelude::*;
 
@@ -20,8 +18,6 @@ const COLUMNS: &[&str] = &[DIVERGED_FROM, LOST, STATE];
 const DIVERGED_FROM: &str =
     "ALTER TABLE angarium_checkpoint_stream ADD COLUMN diverged_from bigint";
 
-// An operator has accepted the loss at the producer.
 const LOST: &str = "ALTER TABLE angarium_inbox ADD COLUMN lost_at {time}";
 
-// The state of an aggregate, handed over by an operator.
 const STATE: &str = "ALTER TABLE angarium_inbox ADD COLUMN is_state boolean";

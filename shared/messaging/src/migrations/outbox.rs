@@ -27,8 +27,7 @@ pub(super) const ON_POSTGRES: &[&str] = &[
 pub(super) const ON_SQLITE: &[&str] = &[NO_HOLDER_ON_SQLITE, GUARD_ON_SQLITE];
 
 // `sequence` orders the events of one aggregate, because the aggregate's own row serialises their transactions. Other
-// transactions commit in any order, so nothing may resume "after sequence n". `due_at`: the next attempt of a set-aside
-// row.
+// transactions commit in any order, so nothing may resume "after sequence n".
 const OUTBOX: &str = "
 CREATE TABLE angarium_outbox (
     sequence          {sequence},
@@ -101,7 +100,7 @@ const PERSONAL_HISTORY: &str = "
 CREATE INDEX angarium_outbox_history_personal ON angarium_outbox_history (person_id)
 WHERE person_id IS NOT NULL AND erased_at IS NULL";
 
-// One row: the publishing relay, and the end of its lease. It is locked while rows move to the history.
+// One row. It is locked while rows move to the history.
 const RELAY_LEASE: &str = "
 CREATE TABLE angarium_relay_lease (
     name       text   PRIMARY KEY,
@@ -126,8 +125,7 @@ SELECT sequence, position, event_id, event_type, aggregate_type, aggregate_id, a
        correlation_id, causation_id, created_at, NULL, NULL, published_at, attempts, NULL
 FROM angarium_outbox_history";
 
-// After the insert, it reads the history at that time. A check inside the INSERT would miss a row that the relay is
-// just moving.
+// After the insert, it reads the history at that time. A check inside the INSERT would miss a row that is just moving.
 const GUARD: &str = "
 CREATE FUNCTION angarium_refuse_used_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -42,7 +42,7 @@ pub(crate) struct Enqueued {
     pub(crate) held_until_ms: Option<i64>,
 }
 
-/// Per statement: each number of rows is another text, and a session caches a plan for each.
+/// Each number of rows is another text, and a session caches a plan for each.
 const ROWS: usize = 16;
 
 pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> Result<(), DbErr> {

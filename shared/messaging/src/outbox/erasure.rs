@@ -8,8 +8,8 @@ use store::sql;
 
 use crate::transaction::Transaction;
 
-/// For the events of `person_id` ([`Event::person_id`](event::Event::person_id)), in the transaction that deletes the
-/// data.
+/// Erases the payloads of the events of `person_id` ([`Event::person_id`](event::Event::person_id)), in the transaction
+/// that deletes the data.
 ///
 /// # Errors
 /// If the database refuses.

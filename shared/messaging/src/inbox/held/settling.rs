@@ -11,8 +11,7 @@ use crate::inbox::{self, Held, fingerprint};
 use crate::retry::millis;
 use crate::transaction::Transaction;
 
-/// Marks them as done and deletes their messages. The rows stay locked. `false` if another worker has one of them: the
-/// caller must roll back.
+/// The rows stay locked. `false` if another worker has one of them: the caller must roll back.
 pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Result<bool, DbErr> {
     let Some(first) = all.first() else {
         return Ok(true);
@@ -30,7 +29,6 @@ pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Resul
     Ok(usize::try_from(settled).ok() == Some(all.len()))
 }
 
-/// After later versions of its aggregate.
 pub(crate) async fn mark_late(transaction: &Transaction, due: &Due) -> Result<(), DbErr> {
     let marking =
         "UPDATE angarium_inbox SET late = true WHERE consumer = $1 AND event_id = {uuid $2}";
@@ -47,7 +45,6 @@ pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Re
     change(transaction, due, parked, [held.as_str().into()]).await
 }
 
-/// For a process that knows its type, at most for `left`.
 pub(crate) async fn await_type(
     transaction: &Transaction,
     due: &Due,

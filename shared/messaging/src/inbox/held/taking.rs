@@ -55,7 +55,7 @@ pub(in crate::inbox) fn taking_up(suspects: bool) -> String {
 }
 
 /// Leases at most `limit` of the events that have been due longest, `suspects` or others. A worker that dies delays its
-/// events only by `lease`. Skips events that another replica is leasing.
+/// events only by `lease`.
 pub(crate) async fn take_up(
     store: &Store,
     consumer: &str,
