@@ -1,4 +1,4 @@
-//! Bindings that no service of this release declares: found in the broker's list, and removed for an operator.
+//! Bindings that no service of this release declares.
 //!
 //! Guarantee: only [`unbind`] removes a binding. A start only adds, because the previous release may still run or come
 //! back, and would silently miss events.
@@ -28,8 +28,7 @@ pub struct Bound {
 )]
 pub struct ListError(#[from] serde_json::Error);
 
-/// Reads the bindings of this virtual host and prefix from `list`, RabbitMQ's JSON, which an operator provides: AMQP
-/// cannot list them.
+/// Reads the bindings of this virtual host and prefix from `list`, RabbitMQ's JSON: AMQP cannot list them.
 ///
 /// # Errors
 /// If it is not such a list.
@@ -102,7 +101,7 @@ pub fn stale(bound: &[Bound], topologies: &[Topology]) -> Vec<Bound> {
     stale.into_iter().collect()
 }
 
-/// A missing one is no error.
+/// Removes these bindings. A missing one is no error.
 ///
 /// # Errors
 /// If the broker cannot be reached or refuses: some may already be removed.

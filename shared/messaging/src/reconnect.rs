@@ -11,12 +11,11 @@ const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(100), Duration:
 /// Then it counts as good.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// Grows with the failures in a row; with jitter, so that replicas do not retry in step.
+/// With jitter, so that replicas do not retry in step.
 #[derive(Default)]
 pub(crate) struct Reconnect {
     failures: u32,
     connected: Option<Instant>,
-    /// Of a database.
     waits: Option<Waits>,
     wait: Option<Wait>,
 }
@@ -32,7 +31,6 @@ impl Reconnect {
         }
     }
 
-    /// The next pause is short again.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
         self.wait = None;
@@ -44,7 +42,6 @@ impl Reconnect {
         self.connected = Some(Instant::now());
     }
 
-    /// Or until `stop`.
     pub(crate) async fn pause(&mut self, stop: &CancellationToken) {
         if self
             .connected

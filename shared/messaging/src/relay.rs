@@ -1,8 +1,8 @@
 //! Publishes the events of the outbox, and marks them after the broker's confirm.
 //!
 //! Guarantee: only a confirm without a return marks a row, so a crash at any point causes a repetition, never a loss.
-//! Events of an aggregate are published in order, each after the confirm of the previous one. An unreachable broker
-//! costs no attempts. Of all relays of a database one publishes; the others take over within 5 s after its death.
+//! Events of an aggregate are published in order, each after the confirm of the previous one. Of all relays of a
+//! database one publishes; the others take over within 5 s after its death.
 
 use std::time::Duration;
 
@@ -38,11 +38,10 @@ use state::{Confirmed, Progress};
 use waiting::{Readiness, Waited, takes_messages};
 use window::Window;
 
-/// The lease is checked at this interval while confirms are outstanding.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// Of a stop. Another replica, or the next start, publishes the rest.
+/// Another replica, or the next start, publishes the rest.
 const LAST_PASS: Duration = Duration::from_secs(4);
-/// While no event is known to be pending: a database that does not answer the last look is unavailable.
+/// While no event is known to be pending.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 /// Short, because the lease ends by itself.
 const RELEASE: Duration = Duration::from_millis(50);
@@ -91,8 +90,8 @@ impl Relay {
         }
     }
 
-    /// Whether the events in the window are fresh. If another relay has the lease, this empties the window. If this
-    /// relay has just taken the lease, the window must be filled again.
+    /// `false` if the window must be filled again, because this relay has just taken the lease. If another relay has
+    /// it, the window becomes empty.
     ///
     /// It checks only while the window contains events, so that an idle relay sends no queries; and repeatedly, because
     /// confirms may outlast a lease.
@@ -108,7 +107,6 @@ impl Relay {
         Ok(fresh)
     }
 
-    /// The work of one connection.
     async fn publish_over(
         &self,
         publisher: &dyn Publisher,
@@ -156,7 +154,7 @@ impl Relay {
                 confirms.push(confirm);
             }
             if !rows.as_slice().is_empty() {
-                // A publication took longer than the lease: another relay may have published these.
+                // Another relay may have published these after the lease.
                 window.forget(rows.as_slice());
                 look = true;
                 continue;
@@ -175,7 +173,7 @@ impl Relay {
                                 return Ok(());
                             }
                         }
-                        // The loss, noticed now, costs the next event no failed attempt.
+                        // The next event then has no failed attempt.
                         lost = publisher.lost() => return Err(lost.into()),
                     }
                 }

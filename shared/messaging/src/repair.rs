@@ -1,8 +1,8 @@
-//! Repair: hands events that have not arrived to their consumer, from what their producer has stored. For operators.
+//! Repair: hands events that have not arrived to their consumer, from what their producer has stored.
 //!
-//! Guarantee: an event that is handed over becomes a held row of the inbox, so it is handled once, even if it arrives
-//! or is handed over again; below the position it is handled late, and marked so. The broker has no part in it. Each
-//! step can be repeated, and leaves a record.
+//! Guarantee: such an event becomes a held row of the inbox, so it is handled once, even if it arrives or is handed
+//! over again; below the position it is handled late, and marked so. The broker has no part in it. Each step can be
+//! repeated, and leaves a record.
 
 mod divergence;
 mod gaps;

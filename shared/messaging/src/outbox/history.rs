@@ -11,8 +11,6 @@ use crate::store::Store;
 const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
     aggregate_version, person_id, correlation_id, causation_id, traceparent, tracestate, baggage, created_at, attempts";
 
-/// Rows that are missing were moved before.
-///
 /// Returns the ids of events that the history refused, because it has another event with the version. They leave the
 /// outbox anyway; otherwise they would be published forever.
 pub(crate) async fn move_published(
@@ -72,14 +70,14 @@ const PAYLOAD: &str = "CASE WHEN to_erase THEN substr(payload, 1, 0) ELSE payloa
 const DELETE: &str = "DELETE FROM angarium_outbox WHERE sequence {in numbers $1}";
 
 /// Publishes all events again that were created at `from_ms` (Unix milliseconds) or later, for an operator who has lost
-/// a queue. They return to the outbox with their ids, versions and sequences, so they precede later ones of their
-/// aggregates; consumers that have seen them ignore them. Returns how many.
+/// a queue. They keep their ids, versions and sequences, so they precede later ones of their aggregates; consumers that
+/// have seen them ignore them. Returns how many.
 ///
 /// # Errors
 /// If the database refuses, is unavailable, or exceeds a statement's time limit: nothing has changed.
 pub async fn publish_again(store: &Store, from_ms: i64) -> Result<u64, DbErr> {
     let transaction = store.begin().await?;
-    // The history gives up the versions first, because the outbox accepts none that the history has.
+    // First, because the outbox accepts no version that the history has.
     let again = sql::execute(&transaction, SET_FREE, [from_ms.into()]).await?;
     let is_sqlite = sql::is_sqlite(&transaction);
     sql::execute(&transaction, &putting_back(is_sqlite), []).await?;

@@ -14,7 +14,6 @@ use super::BEHIND;
 use crate::bounds::{Bound, TimeForm};
 use store::sql;
 
-/// Publish, retry, or release a timer.
 pub(crate) fn due_in_ms() -> &'static str {
     "SELECT CASE
     WHEN (SELECT min(sequence) FROM angarium_outbox WHERE held_until IS NULL AND set_aside_at IS NULL) IS NOT NULL THEN 0
@@ -23,8 +22,8 @@ pub(crate) fn due_in_ms() -> &'static str {
         UNION ALL SELECT min(held_until) FROM angarium_outbox WHERE held_until IS NOT NULL) AS next) END"
 }
 
-/// Of set-aside events. The index cannot find both the due ones and those too far ahead in one search, so a separate
-/// worker corrects the latter.
+/// The index cannot find both the due ones and those too far ahead in one search, so a separate worker corrects the
+/// latter.
 pub(crate) fn bound() -> Bound {
     Bound {
         table: "angarium_outbox",
@@ -47,10 +46,8 @@ pub(crate) struct Pending {
     pub(crate) may_be_unrouted: bool,
     pub(crate) envelope: Envelope,
     pub(crate) payload: Bytes,
-    /// When it was read.
     pub(crate) had_waited: Duration,
     pub(crate) read_at: Instant,
-    /// Others may wait behind it.
     pub(crate) was_aside: bool,
     /// Unix milliseconds, since no queue takes it.
     pub(crate) unroutable_since_ms: Option<i64>,
@@ -65,7 +62,6 @@ impl Pending {
         message
     }
 
-    /// By the database's clock.
     pub(crate) fn now_ms(&self) -> i64 {
         let waited_ms = i64::try_from(self.waited().as_millis()).unwrap_or(0);
         self.envelope.time_ms.saturating_add(waited_ms)
@@ -76,32 +72,28 @@ impl Pending {
     }
 }
 
-/// Type and id.
 pub(crate) type Aggregate = (String, String);
 
 pub(crate) struct Look {
     pub(crate) pending: Vec<Pending>,
-    /// By sequence: rows behind one that the broker did not take.
+    /// Behind one that the broker did not take.
     pub(crate) behind: Vec<i64>,
-    /// Rows were left out: an earlier one of their aggregate committed late and lies before the start of the query.
+    /// An earlier row of the aggregate committed late and lies before the start of the query.
     pub(crate) has_gaps: bool,
     /// Negative if it is due; `None` without a timer.
     pub(crate) timer_in_ms: Option<i64>,
 }
 
 pub(crate) struct Wanted {
-    /// Of each kind.
     pub(crate) limit: usize,
     /// Only later sequences, except set-aside rows. Zero for a complete query.
     pub(crate) after: i64,
-    /// Rows that the relay has, by sequence.
     pub(crate) except: Vec<i64>,
-    /// The relay has enough of their events.
     pub(crate) but: Vec<Aggregate>,
 }
 
-/// Reads the `wanted` rows, oldest first: ready ones, and due set-aside ones, by one reading of the clock. The next
-/// timer comes along, so that a relay needs one round trip.
+/// Oldest first: ready rows, and due set-aside ones, by one reading of the clock. The next timer comes along, so that a
+/// relay needs one round trip.
 ///
 /// A row waits behind a set-aside one of its aggregate, because no event may overtake one that the broker did not take.
 /// A row is left out while an earlier one, which the relay does not have, is before the start of the query.
@@ -110,7 +102,7 @@ pub(crate) async fn look(
     source: &str,
     wanted: &Wanted,
 ) -> Result<Look, DbErr> {
-    // One text each, so that any number of aggregates is one parameter.
+    // Any number of aggregates is one parameter.
     let but = wanted.but.iter().map(|(kind, id)| format!("{kind} {id}"));
     let values = [
         i64::try_from(wanted.limit).unwrap_or(i64::MAX).into(),

@@ -26,7 +26,6 @@ const MANY: i64 = 1_000_000;
 /// Limited, because a statement has a time limit.
 const CHUNK: usize = 250_000;
 
-/// Number `$1` to `$2`, of many aggregates.
 const ROWS: &str = "
 WITH RECURSIVE numbers (i) AS (SELECT CAST($1 AS bigint) UNION ALL SELECT i + 1 FROM numbers WHERE i < $2)
 INSERT INTO {table} (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
@@ -35,7 +34,6 @@ SELECT {uuid '00000000-0000-0000-0000-000000000001'}, '', '', false, '', $3, '' 
        {time of i}, {values}
 FROM numbers";
 
-/// Shared by all tests: they change nothing.
 async fn filled(database: &Database) -> store::Database {
     let db = database.migrated::<Migrator>().await;
     let bytes = match database.kind() {
@@ -87,7 +85,6 @@ async fn plan(db: &store::Database, statement: &str, values: Vec<Value>) -> Stri
     steps.collect::<Vec<String>>().join("\n")
 }
 
-/// A whole table or index.
 fn scans(plan: &str) -> Vec<&str> {
     let is_scan = |step: &&str| {
         step.contains("Seq Scan on angarium_") && !step.contains("angarium_relay_lease")

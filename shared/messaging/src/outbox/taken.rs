@@ -1,7 +1,7 @@
 //! Records the result of a publication: the broker took the event, or it is set aside until the next attempt.
 //!
 //! Guarantee: each set-aside event has a time at which it is read again, even if the event before it is gone or a
-//! process dies between two of these statements.
+//! process dies in between.
 
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -16,7 +16,6 @@ pub(crate) enum NotTaken {
     Refused,
 }
 
-/// For `delay_ms` from now, with the reason.
 pub(crate) async fn postpone(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,
@@ -41,7 +40,7 @@ pub(crate) async fn postpone(
     Ok(())
 }
 
-/// For the reason of the row before them. They are released with it, and read again after `delay_ms` in any case.
+/// They are released with the row before them, and read again after `delay_ms` in any case.
 pub(crate) async fn set_aside_behind(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,
@@ -61,12 +60,10 @@ pub(crate) async fn set_aside_behind(
     Ok(())
 }
 
-/// Per statement.
 pub(crate) const RELEASED: u64 = 1000;
 
-/// Releases rows of these aggregates behind a row that is published now: at most [`RELEASED`], the earliest of each
-/// aggregate first. Returns how many. They are no back-pressure before they are tried: their age does not mean that the
-/// broker takes nothing.
+/// At most [`RELEASED`], the earliest of each aggregate first. Returns how many. They are no back-pressure before they
+/// are tried: their age does not mean that the broker takes nothing.
 pub(crate) async fn release_behind(
     db: &impl ConnectionTrait,
     aggregates: impl IntoIterator<Item = Aggregate>,

@@ -15,7 +15,7 @@ use crate::timer::Timers;
 const LOOKS: usize = 5;
 
 impl Relay {
-    /// As many as there is room for. Returns whether there may be more.
+    /// Returns whether there may be more.
     pub(super) async fn claim(
         &self,
         window: &mut Window,

@@ -1,7 +1,6 @@
 //! The relay's connection to the broker: opened, dropped on failure, and reopened.
 //!
-//! Guarantee: only a failure of the broker drops the connection, not one of the database. Neither costs an attempt or
-//! ends the relay.
+//! Guarantee: only a failure of the broker drops the connection. No failure costs an attempt or ends the relay.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,8 +13,7 @@ use crate::connected::Up;
 use crate::reconnect::Reconnect;
 use crate::transport::{Publisher, TransportError};
 
-/// For a connection that is not open at the stop. An available broker answers sooner; otherwise the next relay
-/// publishes.
+/// For a connection that is not open at the stop. An available broker answers sooner.
 const LAST_CONNECT: Duration = Duration::from_millis(100);
 
 /// Everything unmarked is published again.
@@ -33,7 +31,6 @@ struct Connected {
 }
 
 impl Relay {
-    /// Over as many connections as needed.
     pub(super) async fn publish(&self, stop: &CancellationToken, progress: &mut Progress) {
         let (mut reconnect, mut connected) = (Reconnect::default(), None);
         loop {
@@ -84,7 +81,6 @@ impl Relay {
         ended
     }
 
-    /// `None` if the stop comes first.
     async fn connect(
         &self,
         stop: &CancellationToken,
@@ -99,7 +95,6 @@ impl Relay {
         }
     }
 
-    /// For as long as events are published.
     async fn publish_checkpoints(&self, publisher: &dyn Publisher) -> Infallible {
         match &self.checkpoints {
             Some(checkpoints) => checkpoints.publish_over(&self.store, publisher).await,

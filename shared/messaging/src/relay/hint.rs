@@ -2,7 +2,7 @@
 //!
 //! Moved rows leave dead entries at the start of the index while an old snapshot can see them, so a query starts a
 //! little below the highest sequence that was read. A row may commit later than that, so a complete query follows
-//! within a second. Only the rate depends on the hint: a query leaves out rows after one that it cannot see.
+//! within a second.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,7 +16,6 @@ const SHARE: u32 = 19;
 const CHEAP: Duration = Duration::from_millis(20);
 
 pub(super) struct Hint {
-    /// Oldest first.
     marks: VecDeque<(Instant, i64)>,
     complete_at: Option<Instant>,
     was_complete: bool,
@@ -33,7 +32,7 @@ impl Hint {
         }
     }
 
-    /// Zero for a complete query. `is_idle`: nothing waits for it.
+    /// `is_idle`: nothing waits for the query.
     pub(super) fn start(&mut self, now: Instant, is_idle: bool) -> i64 {
         while self.marks.get(1).is_some_and(|(at, _)| is_old(*at, now)) {
             self.marks.pop_front();
@@ -48,7 +47,6 @@ impl Hint {
         }
     }
 
-    /// `now`: the start of the query; `after`: its first sequence, exclusive.
     pub(super) fn looked(
         &mut self,
         now: Instant,

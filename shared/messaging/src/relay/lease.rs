@@ -2,7 +2,7 @@
 //!
 //! A row with an end time instead of a session's lock: a holder that is gone, or has a hanging connection, loses it
 //! without any action. The database's clock decides. A holder checks its lease right before each publication, and reads
-//! the outbox again after another relay may have had it. So a slow holder repeats at most the publication in progress.
+//! the outbox again after another relay may have had it. So a slow holder repeats at most one publication.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::retry::millis;
 use crate::store::Store;
 use store::sql;
 
-/// Without renewal. With the standby's poll each 5 s, it limits the wait of pending events after a relay died.
+/// It limits, with the standby's poll each 5 s, the wait of pending events after a relay died.
 const DURATION: Duration = Duration::from_secs(3);
-/// No relay writes a later end: it comes from a clock that was ahead, and the holder has lost its lease. A holder that
-/// still runs publishes beside its successor for a moment. Twice `DURATION`, so that a small clock step ends no lease.
+/// A later end comes from a clock that was ahead, and the holder has lost its lease. A holder that still runs publishes
+/// beside its successor for a moment. Twice `DURATION`, so that a small clock step ends no lease.
 const LONGEST: Duration = Duration::from_secs(6);
-/// A younger lease is not renewed. An idle relay renews nothing.
+/// A younger lease is not renewed.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A lease that ends just now is retried in a moment, not only at the next poll.
@@ -29,9 +29,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// This relay, without interruption.
     Still,
-    /// This relay, but another may have held the lease meanwhile: rows that were read before may already be published.
+    /// Another relay may have held the lease meanwhile: rows that were read before may already be published.
     Anew,
     Another,
 }
@@ -80,14 +79,13 @@ impl Lease {
         Ok(Holder::Another)
     }
 
-    /// Long enough for a publication. Checks only the local clock, right before the publication, because this process
-    /// may have been stopped for long.
+    /// By the local clock, right before the publication, because this process may have been stopped for long.
     pub(super) fn lasts(&self) -> bool {
         self.renewed
             .is_some_and(|renewed| renewed.elapsed() < DURATION.saturating_sub(MARGIN))
     }
 
-    /// Without renewal. `None` if none did at the last check, or its time is over: then try again.
+    /// `None`: try again.
     pub(super) fn held_by_another_for(&self) -> Option<Duration> {
         self.another_until?
             .checked_duration_since(Instant::now())

@@ -1,7 +1,6 @@
 //! One event on its way to the broker's confirm: published, traced and measured.
 //!
-//! The span is a child of the one that created the event, however long ago. It has the time in the outbox, by the
-//! database's clock.
+//! The span is a child of the one that created the event, however long ago.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,6 @@ use crate::transport::{Confirmation, Publisher, TransportError};
 const OPERATION: (&str, &str) = ("publish", "send");
 
 impl Relay {
-    /// The returned future is the confirm, so that many can be outstanding.
     pub(super) async fn hand_over(
         &self,
         publisher: &dyn Publisher,
@@ -91,7 +89,6 @@ impl Publishing {
         }
     }
 
-    /// `None`: the connection is lost.
     fn end(mut self, answer: Option<&Confirmation>) {
         self.answered = true;
         self.tell(answer);

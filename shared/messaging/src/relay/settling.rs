@@ -17,10 +17,8 @@ use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
 use crate::retry::{Backoff, millis};
 use crate::transport::{Confirmation, TransportError};
 
-/// For an event that the broker did not take.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_secs(1), LONGEST_DELAY);
 
-/// By sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);
 
 impl Relay {
@@ -117,7 +115,6 @@ impl Relay {
     }
 }
 
-/// From Unix milliseconds, for people.
 fn rfc3339(ms: i64) -> humantime::Rfc3339Timestamp {
     let since_epoch = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_epoch)

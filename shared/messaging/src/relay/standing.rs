@@ -28,7 +28,6 @@ impl Standing {
         }
     }
 
-    /// The database has answered.
     pub(super) fn holds(&self, events: bool) {
         self.0
             .store(if events { WORK } else { REST }, Ordering::Relaxed);

@@ -27,12 +27,11 @@ pub struct Relay {
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) link: Link,
     pub(super) standing: Standing,
-    /// By this process.
     pub(super) committed: Arc<Notify>,
     pub(super) others: Others,
 }
 
-/// Beyond one connection: confirmed rows must be marked, not published again.
+/// Confirmed rows must be marked, not published again.
 pub(super) struct Progress {
     pub(super) lease: Lease,
     pub(super) due: Due,
@@ -40,7 +39,6 @@ pub(super) struct Progress {
     pub(super) confirmed: Confirmed,
 }
 
-/// Still in the outbox.
 #[derive(Default)]
 pub(super) struct Confirmed {
     pub(super) all: Vec<i64>,
@@ -49,7 +47,7 @@ pub(super) struct Confirmed {
 }
 
 impl Relay {
-    /// From the outbox in `store` to `transport`.
+    /// A relay from the outbox in `store` to `transport`.
     pub fn new(store: Store, transport: Arc<dyn Transport>, config: RelayConfig) -> Self {
         let committed = store.signal(outbox::SIGNAL);
         let checkpoints = config.checkpoints.clone();

@@ -13,8 +13,7 @@ use crate::due::Woken;
 use crate::transport::{Publisher, TransportError};
 
 impl Relay {
-    /// Without the lease, until the other relay's lease ends; commits in this process are for that relay, so it is
-    /// notified.
+    /// Without the lease, until the other relay's lease ends; it is notified of commits in this process.
     pub(super) async fn wait_for_work(
         &self,
         progress: &mut Progress,
@@ -58,12 +57,11 @@ pub(super) enum Waited {
 
 pub(super) enum Readiness {
     Ready,
-    /// For earlier messages.
     Answered(Vec<Outcome>),
     Stopped,
 }
 
-/// Without a limit. Answers meanwhile are processed immediately.
+/// Answers meanwhile are processed immediately.
 pub(super) async fn takes_messages(
     publisher: &dyn Publisher,
     stop: &CancellationToken,

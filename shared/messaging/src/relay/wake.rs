@@ -1,8 +1,8 @@
 //! Wakes the active relay when a replica in another process has committed an event.
 //!
 //! Only a standby notifies, after the commit and once for simultaneous commits: NOTIFY takes a lock on the whole
-//! database, and is unnecessary within one process. SQLite has no other process. The shared poll is the fallback; if it
-//! finds events without a notification, the listening connection is checked.
+//! database, and is unnecessary within one process. The shared poll is the fallback; if it finds events without a
+//! notification, the listening connection is checked.
 
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ use crate::reconnect::Reconnect;
 use crate::store::Store;
 use store::sql;
 
-/// For opening and checking the connection.
 const ANSWER: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
@@ -34,7 +33,6 @@ pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// `committed` follows other relays' notifications, until `stop`.
 pub(super) async fn listen(store: &Store, others: &Others, stop: &CancellationToken) {
     if store.connection().get_database_backend() != DbBackend::Postgres {
         return stop.cancelled().await;

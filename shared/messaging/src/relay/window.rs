@@ -14,7 +14,6 @@ const SHARE: usize = 20;
 
 pub(super) struct Window {
     size: usize,
-    /// In the order of their sequences.
     waiting: Vec<Pending>,
     /// The table has more of their events.
     crowded: HashSet<Aggregate>,
@@ -33,12 +32,10 @@ impl Window {
         }
     }
 
-    /// Half of the window must be free.
     pub(super) fn wants_more(&self) -> bool {
         self.waiting.len() + self.in_flight.len() <= self.size / 2
     }
 
-    /// As many rows as there is room for, and none that is already here.
     pub(super) fn wanted(&mut self, now: Instant) -> Wanted {
         if self.left_some() {
             self.hint.forget();
@@ -55,7 +52,6 @@ impl Window {
         }
     }
 
-    /// `now`: when the query began.
     pub(super) fn looked(&mut self, now: Instant, took: Duration, wanted: &Wanted, seen: &Look) {
         let ready = seen.pending.iter().filter(|row| !row.was_aside);
         let highest = ready.map(|row| row.sequence).max();
@@ -69,7 +65,6 @@ impl Window {
         self.hint.forget();
     }
 
-    /// `None` if the last query was complete.
     pub(super) fn complete_look_at(&self) -> Option<Instant> {
         self.hint.complete_at()
     }
@@ -84,13 +79,11 @@ impl Window {
         self.crowded.iter().filter(enough).cloned().collect()
     }
 
-    /// There is room for them now.
     pub(super) fn left_some(&self) -> bool {
         self.has_enough_of().len() < self.crowded.len()
     }
 
-    /// The oldest of each aggregate, up to its share. `rows` are in the order of their sequences, without aggregates in
-    /// `enough`.
+    /// The oldest of each aggregate, up to its share. `rows` are in order, without aggregates in `enough`.
     pub(super) fn add(&mut self, rows: Vec<Pending>, enough: Vec<Aggregate>) {
         self.crowded = enough.into_iter().collect();
         let known: HashSet<i64> = self.waiting.iter().map(|row| row.sequence).collect();
@@ -110,14 +103,13 @@ impl Window {
         self.waiting.sort_by_key(|row| row.sequence);
     }
 
-    /// Another relay may have taken over: all events that are not in flight are read again.
+    /// Another relay may have taken over.
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.crowded.clear();
         self.hint.forget();
     }
 
-    /// For events that were not published.
     pub(super) fn forget(&mut self, rows: &[Pending]) {
         for row in rows {
             self.in_flight.remove(&row.sequence);
@@ -129,14 +121,14 @@ impl Window {
         !self.waiting.is_empty()
     }
 
-    /// In order. From here on they are in flight.
+    /// From here on they are in flight.
     pub(super) fn publishable(&mut self) -> Vec<Pending> {
         let mut room = self.size.saturating_sub(self.in_flight.len());
         let mut busy: HashSet<Aggregate> = self.in_flight.values().map(aggregate).collect();
         let (chosen, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|row| {
-                // Published or not, later events of its aggregate must stay.
+                // Even if it is not published, later events of its aggregate must stay.
                 let first = busy.insert(aggregate(row));
                 let goes = first && room > 0;
                 room -= usize::from(goes);
@@ -161,7 +153,6 @@ impl Window {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// For people.
     pub(super) fn target(&self, sequence: i64) -> String {
         self.in_flight
             .get(&sequence)
@@ -176,7 +167,6 @@ impl Window {
             .is_some_and(|row| row.may_be_unrouted)
     }
 
-    /// `None` if it was not in flight.
     pub(super) fn confirmed(&mut self, sequence: i64) -> Option<Pending> {
         self.in_flight.remove(&sequence)
     }

@@ -12,11 +12,9 @@ const AGGREGATES: u8 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Not committed yet.
     Late,
     Pending,
     Postponed,
-    /// Postponed, and due again.
     Again,
     Published,
 }
@@ -28,7 +26,6 @@ enum Step {
     IsConfirmed(usize),
     IsRefused(usize),
     TimeComes,
-    /// The next late one of this aggregate.
     Commits(u8),
     AnotherTakesOver,
 }
@@ -42,7 +39,6 @@ struct Relay {
 }
 
 impl Relay {
-    /// In this order; after a late row, all of its aggregate are late.
     fn new(size: usize, aggregates: &[(u8, bool)]) -> Self {
         let (mut versions, mut late) = (HashMap::new(), HashSet::new());
         let table = (1_i64..).zip(aggregates);
