@@ -1,8 +1,7 @@
 //! Deletes rows that are no longer needed: published events from the outbox, settled ones from the inbox.
 //!
-//! In small batches, each a separate statement, off the hot path. Dead events wait for a decision, or for a maximum
-//! age. The inbox remembers events for longer than a message can take to come back, so that a repeated delivery is
-//! harmless. Decisions are kept even longer.
+//! In small batches, off the hot path. Dead events wait for a decision, or for a maximum age. The inbox remembers
+//! events for longer than a message can take to come back, so that a repeated delivery is harmless.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::retry::{RetryPolicy, millis};
 use crate::store::Store;
 use store::{Rounds, sql};
 
-/// Per statement: few, so that no other transaction waits long.
+/// Few rows per statement, so that no other transaction waits long.
 const BATCH: i64 = 1000;
 
 /// How far a clock may be set back before rows are corrected.
@@ -82,8 +81,7 @@ pub struct RetentionTooShort {
     longest_age: Duration,
 }
 
-/// Periodically, until `stop`. Not immediately: after a long stop, handled but unacknowledged events come first, and
-/// must be recognised.
+/// Not immediately: after a long stop, handled but unacknowledged events come first, and must be recognised.
 pub(crate) async fn run(
     store: &Store,
     retention: &Retention,
@@ -105,7 +103,7 @@ pub(crate) async fn run(
     }
 }
 
-/// One round. It first corrects times in the future, so that a wrong clock keeps no row forever.
+/// It first corrects times in the future, so that a wrong clock keeps no row forever.
 pub(crate) async fn clean_up(
     store: &Store,
     retention: &Retention,
@@ -138,8 +136,8 @@ pub(crate) async fn clean_up(
     Ok(())
 }
 
-// The history is in the order of its positions, and so of its times: each batch reads only its start. Rows with a time
-// in the future keep those behind them for one more retention at most.
+// In the order of its positions, and so of its times: each batch reads only its start. Rows with a time in the future
+// keep those behind them for one more retention at most.
 pub(crate) const HISTORY: &str = "
 DELETE FROM angarium_outbox_history WHERE position IN (
     SELECT position FROM (SELECT position, published_at FROM angarium_outbox_history ORDER BY position LIMIT $2) AS oldest

@@ -39,7 +39,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// With the factor 2.
+    /// The delay doubles.
     pub const fn doubling(first: Duration, longest: Duration) -> Self {
         Self {
             first,
@@ -48,8 +48,8 @@ impl Backoff {
         }
     }
 
-    /// After the `attempt`th failure (from 1). `random` (0 to 1) shortens it by up to a half, so that events that
-    /// failed together are not retried together.
+    /// The delay after the `attempt`th failure (from 1). `random` (0 to 1) shortens it by up to a half, so that events
+    /// that failed together are not retried together.
     ///
     /// ```
     /// use std::time::Duration;
@@ -68,7 +68,6 @@ impl Backoff {
     }
 }
 
-/// As in the tables.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

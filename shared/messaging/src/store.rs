@@ -20,13 +20,13 @@ use crate::telemetry::System;
 use crate::transaction::Transaction;
 use crate::waits::Waits;
 
-/// For a command to begin. Behind many other writers it is better to refuse a caller.
+/// Behind many other writers it is better to refuse a caller.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Longer than for a caller, because the relay would only retry.
 const RELAY_WAIT: Duration = Duration::from_secs(15);
 
-/// Between two polls for work without a signal: from another process, or from one that died.
+/// For work without a signal: from another process, or from one that died.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A service's database. Clones share their signals.
@@ -41,7 +41,6 @@ pub struct Store {
     backlog: Backlog,
     doubt: Doubt,
     waits: Waits,
-    /// For traces; known after the engine is created.
     system: Arc<OnceLock<System>>,
 }
 
@@ -93,7 +92,7 @@ impl Store {
         }
     }
 
-    /// For tests that must not wait for a poll, or not depend on one.
+    /// Sets the interval of polls, for tests.
     #[doc(hidden)]
     pub fn looking_every(mut self, pause: Duration) -> Self {
         self.looks = Looks::new(pause);
@@ -147,8 +146,7 @@ impl Store {
     /// [`BeginError::OverBudget`], or as `begin`.
     pub async fn begin_command(&self) -> Result<Transaction, BeginError> {
         self.backlog.check()?;
-        // The span includes the wait for a connection, which the caller experiences. Polls get no span, so that an idle
-        // service leaves none.
+        // The span includes the wait for a connection. Polls get no span, so that an idle service leaves none.
         let span = if Span::current().is_disabled() {
             Span::none()
         } else {
@@ -160,7 +158,7 @@ impl Store {
             if sqlite { "sqlite" } else { "postgresql" },
         );
         let begun = tokio::time::timeout(LONGEST_WAIT, self.begin()).await;
-        // As if no connection were free in time: the caller may retry.
+        // The caller may retry.
         let transaction = begun
             .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
             .inspect_err(|_| telemetry::fail(&span, "unavailable"))?;
@@ -172,7 +170,6 @@ impl Store {
         let _ = self.system.set(system);
     }
 
-    /// `None` without an engine.
     pub(crate) fn system(&self) -> Option<&System> {
         self.system.get()
     }

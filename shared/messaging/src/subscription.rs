@@ -25,14 +25,11 @@ pub use handler::{Advanced, Call, Delivered, Handle, HandlerError};
 pub struct Subscriptions {
     queue: &'static str,
     handlers: HashMap<String, Handler>,
-    /// By aggregate.
     observers: HashMap<&'static str, Observer>,
-    /// Of the last line.
     last: String,
     limits: HashMap<String, Limits>,
     /// The consumer takes all their events; otherwise versions would have gaps.
     in_order: HashSet<&'static str>,
-    /// With or without a handler.
     known: HashSet<&'static str>,
     bindings: BTreeSet<Binding>,
     delivery_limit: u16,
@@ -62,7 +59,6 @@ type ByBatch = Box<
 
 struct Observer {
     observer: Box<dyn Handle<Advanced>>,
-    /// Of its aggregate's events.
     types: &'static [&'static str],
 }
 
@@ -73,7 +69,7 @@ pub(crate) struct Given<'a> {
     pub(crate) span: Span,
 }
 
-/// Redeliveries by the broker after the process died. Generous, because prefetched neighbours count as well.
+/// Generous, because prefetched neighbours of a killing message count as well.
 const DELIVERY_LIMIT: u16 = 20;
 
 impl Subscriptions {
@@ -130,8 +126,8 @@ impl Subscriptions {
     }
 
     /// Calls `observer` for every event of `E`'s aggregate, in order and in the event's transaction, before its own
-    /// handler, if any. `E` is any of these events. For a view that stores the aggregate's version: later events of the
-    /// contracts advance it without another line, even those that are skipped as unknown.
+    /// handler, if any. `E` is any of these events. For a view that stores the aggregate's version: new events of the
+    /// contracts advance it without another line, even if they are skipped as unknown.
     #[must_use]
     pub fn observe<E: Event>(mut self, observer: impl Handle<Advanced>) -> Self {
         self.take_whole::<E>();
@@ -152,7 +148,7 @@ impl Subscriptions {
         self
     }
 
-    /// With the bindings of checkpoints, which come through the same queue, behind the events.
+    /// The queue, with the bindings of checkpoints, which come through it behind the events.
     pub fn queue(&self) -> Queue {
         let checkpoints = self.bindings.iter().map(|binding| Binding {
             exchange: binding.exchange.clone(),
@@ -165,17 +161,16 @@ impl Subscriptions {
         }
     }
 
-    /// Without the checkpoints.
     pub(crate) fn bindings(&self) -> &BTreeSet<Binding> {
         &self.bindings
     }
 
-    /// Those with a handler.
+    /// The event types with a handler.
     pub fn event_types(&self) -> impl Iterator<Item = &str> {
         self.handlers.keys().map(String::as_str)
     }
 
-    /// Those of observed aggregates.
+    /// The event types of observed aggregates.
     pub fn observed_types(&self) -> impl Iterator<Item = &str> {
         let types = self.observers.values().map(|observer| observer.types);
         types.flatten().copied()

@@ -22,9 +22,8 @@ pub(crate) const OPERATION_NAME: &str = "messaging.operation.name";
 pub(crate) const OPERATION_TYPE: &str = "messaging.operation.type";
 pub(crate) const DESTINATION: &str = "messaging.destination.name";
 pub(crate) const ERROR_TYPE: &str = "error.type";
-/// Of an event or a transaction.
 pub(crate) const OUTCOME: &str = "angarium.outcome";
-/// For gauges: several services may share a process.
+/// Several services may share a process.
 pub(crate) const SERVICE: &str = "angarium.service";
 
 pub(crate) const MESSAGE_ID: &str = "messaging.message.id";
@@ -43,7 +42,6 @@ pub struct System {
 }
 
 impl System {
-    /// At the start of the span, for samplers.
     pub(crate) fn describe(
         &self,
         span: &Span,
@@ -92,13 +90,11 @@ impl System {
     }
 }
 
-/// The producer's name of the destination.
 pub(crate) fn destination(exchange: &str, routing_key: &str) -> String {
     format!("{exchange}:{routing_key}")
 }
 
-/// The consumer's name of the source. The routing key of an unknown message is foreign text, and no metric may grow
-/// with it.
+/// The routing key of an unknown message is foreign text, and no metric may grow with it.
 pub(crate) fn source(message: &Message, queue: &str, known: bool) -> String {
     if known {
         format!("{}:{}:{queue}", message.exchange, message.routing_key)

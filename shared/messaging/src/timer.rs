@@ -1,7 +1,7 @@
 //! Durable timers: events that are published at a later time, unless cancelled before.
 //!
-//! A timer is a held row of the outbox. At its time the relay releases it, in a separate statement; then it is a normal
-//! event. Cancelling deletes a row that is still held, or returns that it is too late.
+//! A timer is a held row of the outbox. At its time the relay releases it; then it is a normal event. Cancelling
+//! deletes a row that is still held, or returns that it is too late.
 
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use crate::store::Store;
 use crate::transaction::Transaction;
 use store::sql;
 
-/// Per statement.
 const BATCH: i64 = 1000;
 
 /// Publishes `event` no earlier than `not_before_ms` (Unix milliseconds, by the database's clock), if `transaction`
@@ -23,6 +22,7 @@ const BATCH: i64 = 1000;
 ///
 /// Timers have their own aggregate type, because they are facts about time, not changes of an aggregate. The
 /// aggregate's id is that of the timer, and unique.
+///
 /// # Errors
 /// As [`outbox::enqueue`]. If a timer with this id exists, the commit fails.
 pub fn set<E: Event>(
@@ -34,7 +34,7 @@ pub fn set<E: Event>(
     outbox::collect(transaction, event, 1, cause, Some(not_before_ms))
 }
 
-/// If `transaction` commits. `false` if no timer has this id, or its time has come.
+/// Cancels the timer if `transaction` commits. `false` if no timer has this id, or its time has come.
 ///
 /// # Errors
 /// If the database refuses.
@@ -54,17 +54,15 @@ pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<boo
     Ok(deleted > 0)
 }
 
-/// Of its database.
 #[derive(Default)]
 pub(crate) struct Timers {
     next: Option<Instant>,
 }
 
 impl Timers {
-    /// By the last query of the outbox.
     pub(crate) fn are_next_in(&mut self, wait_ms: Option<i64>) {
         self.next = wait_ms.map(|ms| {
-            // One more, because 0.4 ms left is not due yet.
+            // 0.4 ms left is not due yet.
             Instant::now() + Duration::from_millis(u64::try_from(ms).map_or(0, |ms| ms + 1))
         });
     }
@@ -74,7 +72,7 @@ impl Timers {
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// In batches, because there may be many after a long stop. The next query of the outbox returns the next due time.
+    /// In batches, because there may be many after a long stop.
     pub(crate) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
         let _turn = store.turn_to_write().await?;
         let releasing =

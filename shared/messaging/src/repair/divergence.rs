@@ -1,5 +1,5 @@
-//! The consumer's side of a restored producer: which producers have diverged, what was received from them, and an
-//! operator's decision to follow an aggregate as its producer has it now.
+//! The consumer's side of a restored producer: which producers have diverged, and an operator's decision to follow an
+//! aggregate as its producer has it now.
 //!
 //! Guarantee: a decision, its changes and its record are committed together. Effects of lost events outside of views
 //! stay.
@@ -59,8 +59,8 @@ pub struct Restored<'a> {
     pub exists: bool,
 }
 
-/// Takes the views of a service back to the version of a [`Restored`] aggregate: the state at this version and later
-/// events then replace the view.
+/// Takes the views of a service back to the version of a [`Restored`] aggregate; the state at this version and later
+/// events then replace them.
 pub type TakeBack = for<'a> fn(&'a Transaction, Restored<'a>) -> BoxFuture<'a, Result<(), DbErr>>;
 
 /// What an operator accepts.
@@ -110,12 +110,11 @@ const ACCEPT: &str = "
 UPDATE angarium_checkpoint_stream SET diverged_at = NULL, diverged_from = NULL
 WHERE consumer = $1 AND source = $2 AND diverged_at IS NOT NULL";
 
-/// The difference of two clocks.
 const MARGIN: Duration = Duration::from_secs(3600);
 
 impl Repair {
     /// At most `limit` events of `source` after the id `after`, created at `from_ms` (Unix milliseconds) or later.
-    /// Without those accepted as lost and without states, which their producer has never published.
+    /// Without those accepted as lost, and without states.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -151,7 +150,7 @@ impl Repair {
     /// common version. Events that were refused because of the lost ones are handled; the state too, if it is at the
     /// common version, because otherwise later events bring it. Returns how many refused events are handled again.
     ///
-    /// Nothing changes if all lost events were accepted before: what has been handled since then stays.
+    /// Nothing changes if all lost events were accepted before.
     ///
     /// # Errors
     /// If the database refuses or is unavailable: nothing has changed.
@@ -254,7 +253,6 @@ fn is_at(state: &Stored, version: i64) -> bool {
     event::sequence(&state.message) == Some(version)
 }
 
-/// With a margin for the clocks.
 fn first_id(from_ms: i64) -> Uuid {
     let margin_ms = crate::retry::millis(MARGIN);
     let from_ms = u64::try_from(from_ms.saturating_sub(margin_ms)).unwrap_or(0);

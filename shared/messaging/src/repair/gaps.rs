@@ -63,7 +63,7 @@ const GAPS: &str = "
 SELECT source, exchange, first_number, last_number, {ms seen_at} AS seen_at_ms FROM angarium_checkpoint_gap
 WHERE consumer = $1 ORDER BY source, exchange, first_number LIMIT $2";
 
-// Another held state is no gap: the event has arrived, and an operator or the retry worker handles it.
+// Another held state is no gap: the event has arrived.
 pub(super) const WAITING: &str = "
 SELECT held.aggregate_type, held.aggregate_id, held.source, held.waits, held.events, held.since_ms,
        coalesce(position.version, 0) AS version
@@ -81,7 +81,7 @@ WHERE held.all_wait = 1 AND held.waits > coalesce(position.version, 0) + 1
 ORDER BY held.aggregate_type, held.aggregate_id LIMIT $4";
 
 impl Repair {
-    /// At most `limit`, after the id `after`; with those that may still arrive.
+    /// At most `limit` missing events after the id `after`, and those that may still arrive.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -100,7 +100,7 @@ impl Repair {
         rows.iter().map(missing).collect()
     }
 
-    /// At most `limit`.
+    /// At most `limit` gaps.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -110,7 +110,7 @@ impl Repair {
         rows.iter().map(checkpoint_gap).collect()
     }
 
-    /// At most `limit`, after `after`.
+    /// At most `limit` aggregates after `after`.
     ///
     /// # Errors
     /// If the database cannot be read.

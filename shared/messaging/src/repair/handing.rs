@@ -134,7 +134,6 @@ impl Repair {
         inbox::hold(transaction, &entry, held, None, Some(0)).await
     }
 
-    /// The new ones as handed over, states as such; they are no longer missing.
     pub(super) async fn mark(
         &self,
         transaction: &Transaction,
@@ -183,7 +182,7 @@ impl Repair {
         transaction.commit().await
     }
 
-    /// At most `limit`, oldest first, after the sequence `after`.
+    /// At most `limit` steps, oldest first, after the sequence `after`.
     ///
     /// # Errors
     /// If the database cannot be read.

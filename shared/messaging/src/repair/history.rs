@@ -62,7 +62,7 @@ const COLUMNS: &str = "position, {text event_id} AS event_id, exchange, routing_
        correlation_id, traceparent, tracestate, baggage, {ms created_at} AS created_ms, {ms published_at} AS published_ms,
        erased_at IS NOT NULL AS is_erased";
 
-// In the order of its times, so the last checkpoint before a time gives a position before it.
+// Both are in the order of their times, so the last checkpoint before a time gives a position before it.
 const BEGINNING: &str = "
 SELECT coalesce(max(last_position), 0) AS position FROM angarium_checkpoint WHERE taken_at < {time of $1}";
 
@@ -77,7 +77,7 @@ impl History {
         Self { store, listing }
     }
 
-    /// At most `limit`, after the position `after`; 0 for the first.
+    /// At most `limit` events after the position `after`; 0 for the first.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -130,7 +130,7 @@ impl History {
         row.map_or(Ok(0), |row| row.try_get("", "position"))
     }
 
-    /// From `first` to `last`, published to `exchange` and still kept.
+    /// The checkpoints from `first` to `last` that were published to `exchange` and are still kept.
     ///
     /// # Errors
     /// If the database cannot be read.

@@ -1,7 +1,6 @@
 //! The producer's side of a restore: which received events it has lost with its database.
 //!
-//! Guarantee: an event is lost only if the outbox or the history should have it, not if the retention may have deleted
-//! it.
+//! Guarantee: an event is lost only if the retention cannot have deleted it.
 
 use std::time::Duration;
 
@@ -23,7 +22,6 @@ pub struct Lost {
     pub other: Option<String>,
 }
 
-/// The difference of two clocks.
 const MARGIN: Duration = Duration::from_secs(3600);
 
 const FIND: &str = "
@@ -70,7 +68,6 @@ impl History {
     }
 }
 
-/// `None` if the id does not contain the time.
 fn created_ms(event_id: &str) -> Option<i64> {
     let time = Uuid::parse_str(event_id).ok()?.get_timestamp()?;
     let (seconds, nanos) = time.to_unix();

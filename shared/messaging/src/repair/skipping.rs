@@ -54,7 +54,7 @@ impl Repair {
         Ok(true)
     }
 
-    /// The gap that begins with `first`. `false` if there is none.
+    /// Gives up the gap that begins with `first`. `false` if there is none.
     ///
     /// # Errors
     /// If the database refuses or is unavailable: nothing has changed.
@@ -94,7 +94,7 @@ impl Repair {
         Ok(true)
     }
 
-    /// For an event that its producer no longer has. `false` if it is not missing.
+    /// Gives up an event that its producer no longer has. `false` if it is not missing.
     ///
     /// # Errors
     /// If the database refuses or is unavailable: nothing has changed.

@@ -1,7 +1,6 @@
 //! The current state of an aggregate as an event: for a consumer that no stored event helps any more.
 //!
-//! Guarantee: the same state has the same id, so a consumer takes it once. It is handled like an event of its type, but
-//! needs no earlier event.
+//! Guarantee: the same state has the same id, so a consumer takes it once. It needs no earlier event.
 
 use event::{Envelope, Event, Message, TraceContext};
 use sea_orm::DbErr;
@@ -35,7 +34,7 @@ impl Stored {
         }
     }
 
-    /// Under a new id: it may have been handled under the other one.
+    /// The state may have been handled under the other id.
     pub(super) fn again(&self) -> Result<Self, DbErr> {
         let envelope = Envelope::from_message(&self.message);
         let envelope = Envelope {

@@ -12,7 +12,6 @@ impl Subscriptions {
         self.queue
     }
 
-    /// Within the service's own `policy`.
     pub(crate) fn policy(&self, event_type: Option<&str>, policy: &RetryPolicy) -> RetryPolicy {
         let mut policy = policy.clone();
         if let Some(limits) = event_type.and_then(|event_type| self.limits.get(event_type)) {
@@ -31,7 +30,6 @@ impl Subscriptions {
         self.in_order.contains(aggregate_type)
     }
 
-    /// Sorted.
     pub(crate) fn known_types(&self) -> Vec<&'static str> {
         let mut types: Vec<_> = self.known.iter().copied().collect();
         types.sort_unstable();
@@ -42,7 +40,7 @@ impl Subscriptions {
         matches!(self.handlers.get(event_type), Some(Handler::Batch(_)))
     }
 
-    /// Observers first, then the handler, if any. All events have one type.
+    /// All events have one type.
     pub(crate) async fn handle(
         &self,
         transaction: &Transaction,

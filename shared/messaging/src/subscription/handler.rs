@@ -80,15 +80,15 @@ pub struct Delivered {
     pub envelope: Envelope,
     /// 1, plus one after each failure.
     pub attempt: u32,
-    /// Later versions of its aggregate were handled before: it was lost, and an operator has handed it over. A view
-    /// with the aggregate's version has to compare.
+    /// Later versions of its aggregate were handled before: it was lost, and an operator has handed it over. A view has
+    /// to compare versions.
     pub late: bool,
-    /// When the attempt began, in Unix milliseconds by the database's clock: a handler needs no query for the time.
+    /// When the attempt began, in Unix milliseconds by the database's clock.
     pub now_ms: i64,
 }
 
 impl Delivered {
-    /// For events that the handler enqueues.
+    /// The cause for events that the handler enqueues.
     pub fn cause(&self) -> Cause {
         Cause {
             correlation_id: self.envelope.correlation_id.clone(),
@@ -114,7 +114,7 @@ impl HandlerError {
         Self::Retry(cause.into())
     }
 
-    /// The database's error, unless it is about the statement: unavailable, or a conflict of transactions.
+    /// Set unless the error is about the statement.
     pub(crate) fn store_failure(&self) -> Option<DbErr> {
         let Self::Retry(cause) = self else {
             return None;

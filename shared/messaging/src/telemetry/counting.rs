@@ -1,7 +1,7 @@
 //! Counts the waiting events of a service's outbox and inbox, in a task beside the collections of metrics.
 //!
 //! A collection reads the last count and never waits for one. Counts run only while collections come, and take at most
-//! a twentieth of the time. Without the database, a collection lacks only its numbers.
+//! a twentieth of the time.
 
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,11 @@ use crate::backlog::watch::OLDEST;
 use crate::checkpoint::{self, Incomplete};
 use crate::store::Store;
 
-/// Between two counts.
 const FRESH: Duration = Duration::from_millis(500);
-/// A pause lasts at least this many times as long as the count before it.
 const REST: u32 = 20;
-/// Between two collections the count is repeated at this interval, so that the next one finds a recent count.
+/// Between two collections, so that the next one finds a recent count.
 const PERIOD: Duration = Duration::from_secs(10);
-/// After a collection, the next one is expected within this time.
+/// For the next collection.
 const EXPECTED: Duration = Duration::from_secs(150);
 /// A count that is overdue by this is not shown.
 const OUTDATED: Duration = Duration::from_secs(60);
@@ -33,7 +31,6 @@ pub(super) struct Counted {
     pub(super) pending: u64,
     pub(super) unroutable: u64,
     pub(super) oldest_age_ms: u64,
-    /// As in [`STATES`].
     pub(super) held: [u64; STATES.len()],
     pub(super) incomplete: Incomplete,
 }
@@ -52,8 +49,7 @@ struct State {
 }
 
 impl Counter {
-    /// `None` before the first count, and while the database is unavailable. The first collection after a pause starts
-    /// the counts.
+    /// `None` before the first count, and while the database is unavailable.
     pub(super) fn last(&self) -> Option<Counted> {
         let mut state = self.state();
         state.collected = Some(Instant::now());
@@ -62,7 +58,6 @@ impl Counter {
         state.last.filter(|_| is_recent)
     }
 
-    /// For as long as the future is polled.
     pub(super) async fn run(&self, store: &Store) -> Infallible {
         loop {
             let collected = self.collected.notified();

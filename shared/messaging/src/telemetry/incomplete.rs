@@ -2,7 +2,6 @@
 
 use crate::checkpoint::Incomplete;
 
-/// Name, unit, description, value.
 pub(super) type OfIncomplete = (
     &'static str,
     &'static str,

@@ -14,13 +14,11 @@ const LAG_BOUNDARIES: [f64; 14] = [
 
 #[derive(Clone)]
 pub(crate) struct Instruments {
-    /// From a publication to its confirm.
     pub(crate) operation: Histogram<f64>,
-    /// From the start of handling to the commit.
     pub(crate) process: Histogram<f64>,
     pub(crate) sent: Counter<u64>,
     pub(crate) consumed: Counter<u64>,
-    /// From the commit of an event to its confirm.
+    /// From the commit of an event.
     pub(crate) lag: Histogram<f64>,
     pub(crate) unroutable: Counter<u64>,
     pub(crate) outcomes: Counter<u64>,

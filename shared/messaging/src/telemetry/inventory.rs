@@ -21,7 +21,6 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    /// `consuming`: whether the consumer can use its database.
     pub(crate) fn new(
         service: &'static str,
         connected: watch::Receiver<bool>,
