@@ -25,13 +25,12 @@ pub struct Transaction {
     doubt: Doubt,
     system: Option<System>,
     collected: Mutex<Collected>,
-    /// Of a command; the engine's own work is traced by event.
+    /// The engine's own work is traced by event.
     span: Span,
     // Last, so that it is released after the transaction has ended.
     _writer: Option<OwnedSemaphorePermit>,
 }
 
-/// For the commit.
 #[derive(Default)]
 struct Collected {
     events: Vec<Enqueued>,
@@ -95,7 +94,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// For tests that hold a transaction open before its commit.
+    /// Writes the enqueued events now, for tests.
     ///
     /// # Errors
     /// If the database refuses.
@@ -124,7 +123,6 @@ impl Transaction {
         collected.events.push(event);
     }
 
-    /// Returns whether there were any.
     pub(crate) fn take_back(&self, is_meant: impl Fn(&Enqueued) -> bool) -> bool {
         let mut collected = self.collected();
         let before = collected.events.len();
@@ -136,7 +134,6 @@ impl Transaction {
         self.system.as_ref()
     }
 
-    /// None unless it is a command.
     pub(crate) fn span(&self) -> &Span {
         &self.span
     }

@@ -2,7 +2,7 @@
 //!
 //! Two implementations pass one conformance suite: [`RabbitMq`] and [`Embedded`]. Both are at-least-once: a confirmed
 //! message is durable in every queue that it was routed to, and an unacknowledged one comes again. After any error the
-//! engine drops the publisher or receiver and requests a new one, so no implementation recovers by itself.
+//! engine requests a new publisher or receiver, so no implementation recovers by itself.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub enum Broker {
 }
 
 impl Broker {
-    /// As `service` with `topology` sees it.
+    /// The broker as `service` with `topology` sees it.
     pub fn transport(&self, service: &str, topology: Topology) -> Arc<dyn Transport> {
         match self {
             Self::RabbitMq(config) => Arc::new(RabbitMq::new(config.clone(), service, topology)),
@@ -46,7 +46,7 @@ impl Broker {
 /// A broker, as one service sees it.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// In traces and metrics.
+    /// The name in traces and metrics.
     fn system(&self) -> System;
 
     /// Ensures that this service's exchanges, queues and bindings exist. Idempotent; also part of each
@@ -74,8 +74,7 @@ pub trait Publisher: Send + Sync {
     /// the order of these calls.
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError>;
 
-    /// Returns after the connection is lost, for idle connections: others learn it from failures. It never returns if
-    /// there is no connection to lose.
+    /// Returns after the connection is lost; never, if there is none to lose. For idle connections.
     async fn lost(&self) -> TransportError {
         std::future::pending().await
     }
@@ -91,7 +90,7 @@ pub enum Confirmation {
     Routed,
     /// Accepted but not stored: no queue is bound for it.
     Unrouted,
-    /// With the broker's reason: a full queue, for example.
+    /// Refused, with the broker's reason: a full queue, for example.
     Refused(String),
 }
 
@@ -101,14 +100,14 @@ pub trait Receiver: Send {
     /// The next message. Cancelling the future loses nothing.
     async fn receive(&mut self) -> Result<Delivery, TransportError>;
 
-    /// The messages never come again.
+    /// Acknowledges deliveries: the messages never come again.
     async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError>;
 
     /// Raises the prefetch. Called while at most one message is unacknowledged.
     async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError>;
 }
 
-/// It belongs to the receiver until it is acknowledged or the receiver is dropped.
+/// A message that belongs to the receiver until it is acknowledged or the receiver is dropped.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// Counts the deliveries of a receiver, from 1.
@@ -153,7 +152,6 @@ impl TransportError {
         self.cause()
     }
 
-    /// An answer, not a lost connection.
     pub(crate) fn is_refusal(&self) -> bool {
         let error = self.cause::<lapin::Error>();
         error.is_some_and(|error| matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)))

@@ -37,18 +37,17 @@ impl Embedded {
         })
     }
 
-    /// Also those that no service declares any more.
+    /// All bindings, also those that no service declares any more.
     pub fn bound(&self) -> Vec<Bound> {
         self.file.bound()
     }
 
-    /// A missing one is no error.
     pub(crate) async fn unbind(&self, bound: &[Bound]) -> Result<(), TransportError> {
         let fail = |error| TransportError::new("removing bindings from the queue file", error);
         self.file.unbind(bound).await.map_err(fail)
     }
 
-    /// Of one service, which declares `topology`.
+    /// The transport of one service, which declares `topology`.
     pub fn transport(&self, topology: Topology) -> EmbeddedTransport {
         EmbeddedTransport {
             embedded: self.clone(),
@@ -57,7 +56,7 @@ impl Embedded {
     }
 }
 
-/// As one service sees it.
+/// The transport as one service sees it.
 pub struct EmbeddedTransport {
     embedded: Embedded,
     topology: Topology,

@@ -1,7 +1,7 @@
 //! RabbitMQ over AMQP 0-9-1, from 3.10 on, without plugins.
 //!
 //! Publishing and consuming have separate connections, because the broker slows down a publisher by not reading from
-//! its connection. lapin's own recovery is off (it hangs when a connection breaks under load): every wait here has a
+//! its connection. lapin's own recovery is off (it hangs when a connection breaks under load): every wait has a
 //! time-out, any error ends the connection, and its user reconnects.
 
 use std::sync::Arc;
@@ -33,14 +33,13 @@ mod verify;
 pub use config::RabbitMqConfig;
 pub use tls::RabbitMqTls;
 
-/// As one service sees it. Connects on demand.
+/// A RabbitMQ broker as one service sees it. Connects on demand.
 pub struct RabbitMq {
     config: Arc<RabbitMqConfig>,
     /// The name of the connections in management.
     service: String,
     topology: Topology,
     pace: pace::Pace,
-    /// At the last attempt to connect.
     is_silent: AtomicBool,
     differences: difference::Logged,
 }

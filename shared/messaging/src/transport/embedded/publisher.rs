@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use super::queue_file::QueueFile;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 
-/// In order.
 #[derive(Default)]
 pub(super) struct Publications {
     waiting: Mutex<Vec<(Message, oneshot::Sender<Confirmation>)>>,

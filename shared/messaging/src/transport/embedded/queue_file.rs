@@ -2,7 +2,7 @@
 //!
 //! Only the memory knows which messages a receiver has: after the process ends, all are in their queues again. The
 //! number of deliveries is stored, so that a message that kills the process is not delivered forever. On a full disk,
-//! publishing and consuming fail and retry; confirmed messages are kept.
+//! publishing and consuming fail and retry.
 
 mod declared;
 
@@ -25,7 +25,7 @@ use crate::stored;
 use crate::transport::{Binding, TransportError, dead_letter_queue};
 use store::sql;
 
-/// For the lock: a child process that is just starting holds its parent's files for a moment.
+/// A child process that is just starting holds its parent's files for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 
@@ -39,7 +39,6 @@ pub(super) struct QueueFile {
 struct State {
     bindings: BTreeMap<String, Vec<Binding>>,
     delivery_limits: HashMap<String, i64>,
-    /// By a receiver.
     taken: HashSet<i64>,
     arrivals: HashMap<String, watch::Sender<()>>,
 }
@@ -78,7 +77,7 @@ impl QueueFile {
         Ok(file)
     }
 
-    /// In one transaction. Returns for each message whether any queue takes it.
+    /// Returns for each message whether any queue takes it.
     pub(super) async fn append(&self, messages: &[Message]) -> Result<Vec<bool>, DbErr> {
         let routes: Vec<Vec<String>> = messages.iter().map(|message| self.route(message)).collect();
         let transaction = Transaction::begin(&self.db).await?;
@@ -94,7 +93,7 @@ impl QueueFile {
         Ok(routes.iter().map(|queues| !queues.is_empty()).collect())
     }
 
-    /// At most `limit` from the head of `queue`, without those that a receiver has.
+    /// From the head of `queue`, without those that a receiver has.
     pub(super) async fn take(&self, queue: &str, limit: usize) -> Result<Vec<Taken>, DbErr> {
         let taken = self.state().taken.clone();
         let rows = sql::query_all(
@@ -123,7 +122,7 @@ impl QueueFile {
         Ok(messages)
     }
 
-    /// A repetition changes nothing, because a cancelled caller does not know whether it was recorded.
+    /// Idempotent, because a cancelled caller does not know whether it was recorded.
     pub(super) async fn count_delivery(&self, taken: &[Taken]) -> Result<(), DbErr> {
         let mut by_count: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for message in taken {
@@ -141,7 +140,6 @@ impl QueueFile {
         Ok(())
     }
 
-    /// After too many deliveries.
     pub(super) async fn dead_letter(&self, queue: &str, ids: &[i64]) -> Result<(), DbErr> {
         let target = dead_letter_queue(queue);
         let moving = "UPDATE message SET queue = $2, deliveries = 0 WHERE id {in numbers $1}";
@@ -182,7 +180,6 @@ impl QueueFile {
             .unwrap_or(i64::MAX)
     }
 
-    /// Changes when there may be something new in `queue`.
     pub(super) fn arrivals(&self, queue: &str) -> watch::Receiver<()> {
         self.state()
             .arrivals
@@ -202,7 +199,7 @@ impl QueueFile {
     }
 }
 
-/// As long as it is open. `false`: another process keeps it.
+/// `false`: another process keeps it.
 async fn locked(file: &File) -> bool {
     let locking = async {
         while file.try_lock().is_err() {

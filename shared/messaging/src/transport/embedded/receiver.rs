@@ -1,4 +1,4 @@
-//! Receives from the queue file: prefetch, acknowledgement, and return of unacknowledged messages.
+//! Receives from the queue file.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,6 @@ pub(super) struct EmbeddedReceiver {
     arrivals: watch::Receiver<()>,
     /// The delivery is not recorded yet.
     uncounted: Vec<Taken>,
-    /// Recorded, not delivered yet.
     ready: VecDeque<Taken>,
     /// Message ids by delivery tag.
     unacknowledged: BTreeMap<u64, i64>,
@@ -27,7 +26,7 @@ pub(super) struct EmbeddedReceiver {
 impl EmbeddedReceiver {
     pub(super) fn new(file: Arc<QueueFile>, queue: &str, prefetch: u16) -> Self {
         let mut arrivals = file.arrivals(queue);
-        // Messages in the queue already count as an arrival.
+        // Messages in the queue count as an arrival.
         arrivals.mark_changed();
         Self {
             file,

@@ -2,9 +2,9 @@
 //!
 //! The broker returns an unroutable message before it acknowledges it, but lapin attaches each return to the next
 //! publication that it settles, maybe another one. So an acknowledgement counts only after every earlier return is
-//! known. lapin settles on one thread and wakes each publication before it settles the next: what was settled before an
-//! answer has been reported by then, unless it is just being published. So all confirms of a channel are processed in
-//! one place, which waits for running publications, and then reads until nothing more is reported.
+//! known. lapin settles on one thread and wakes each publication before it settles the next. So all confirms of a
+//! channel are processed in one place, which waits for running publications, and then reads until nothing more is
+//! reported.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -124,9 +124,7 @@ impl Outstanding {
         answer
     }
 
-    /// `true` if it is settled.
     fn look_at(&mut self, number: u64) -> bool {
-        // A second report after it was processed.
         let Some(confirm) = self.confirms.get_mut(&number) else {
             return false;
         };
@@ -181,7 +179,6 @@ impl Outstanding {
         self.verdicts.lose(number, lost);
     }
 
-    /// If the broker closed the channel.
     fn refusal(&mut self) -> Option<TransportError> {
         let outstanding: Vec<u64> = self.confirms.keys().copied().collect();
         for number in outstanding {
@@ -192,7 +189,7 @@ impl Outstanding {
     }
 }
 
-/// On lapin's thread and immediately: the reports are in the order of settling.
+/// On lapin's thread and immediately, so in the order of settling.
 struct Report {
     number: u64,
     settled: UnboundedSender<u64>,

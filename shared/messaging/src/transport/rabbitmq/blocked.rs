@@ -2,7 +2,7 @@
 //!
 //! It blocks publishing connections while memory or disk is low, and notifies a connection only after its first
 //! message; lapin then writes nothing more, not even a started frame. So silence must not end a connection: a dropped
-//! one keeps its thread and socket until the broker accepts messages again, and a new one would be blocked as well.
+//! one keeps its thread and socket until the broker accepts messages again.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use crate::transport::TransportError;
 
-/// Between a channel's failure and the reason of the lost connection, which another task receives.
+/// For the reason of the lost connection, which another task receives.
 const EXPLANATION: Duration = Duration::from_millis(100);
 
 /// Clones share it.

@@ -14,7 +14,7 @@ pub struct RabbitMqConfig {
     pub url: Url,
     /// For `amqps://`.
     pub tls: RabbitMqTls,
-    /// Of every exchange and queue name, so that systems can share a vhost. Usually empty.
+    /// The prefix of every exchange and queue name. Usually empty.
     pub prefix: String,
     /// The time limit of one request; after it the connection counts as lost.
     pub time_out: Duration,
@@ -32,13 +32,11 @@ impl RabbitMqConfig {
     }
 }
 
-/// Of the URL, with an effect here.
 const PARAMETERS: [&str; 4] = ["heartbeat", "frame_max", "channel_max", "auth_mechanism"];
 
 /// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
 const HEARTBEAT_S: u16 = 10;
 
-/// AMQP's short strings.
 const LONGEST_VHOST: usize = 255;
 
 impl RabbitMqConfig {
@@ -66,7 +64,7 @@ impl RabbitMqConfig {
         Ok(uri)
     }
 
-    /// Of the URL; `/` if it has none.
+    /// The virtual host of the URL; `/` if it has none.
     pub fn vhost(&self) -> String {
         self.uri().map_or_else(|_| "/".to_owned(), |uri| uri.vhost)
     }

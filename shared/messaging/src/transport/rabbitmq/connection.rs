@@ -15,7 +15,7 @@ use super::config::RabbitMqConfig;
 use super::socket;
 use crate::transport::TransportError;
 
-/// For the confirm of a close. Short, because on a silent link none comes.
+/// On a silent link no confirm comes.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 const OPENING: &str = "opening a channel";
@@ -53,7 +53,6 @@ impl Connection {
         })
     }
 
-    /// As [`wait`](Self::wait), for the start of a consumer.
     pub(super) async fn wait_for_consumer<T>(
         &self,
         action: &str,
@@ -76,7 +75,6 @@ impl Connection {
         self.wait("closing a channel", closing).await
     }
 
-    /// Within the configured limit.
     pub(super) async fn wait<T>(
         &self,
         action: &str,
@@ -85,7 +83,7 @@ impl Connection {
         within(self.config.time_out, action, future).await
     }
 
-    /// As [`wait`](Self::wait), if the broker answers only while it is not blocked.
+    /// The broker answers only while it is not blocked.
     pub(super) async fn wait_while_blocked<T>(
         &self,
         action: &str,
@@ -96,12 +94,10 @@ impl Connection {
         done.map_err(|error| TransportError::new(action, error))
     }
 
-    /// With the prefix.
     pub(super) fn name(&self, name: &str) -> Result<ShortString, TransportError> {
         short(&format!("{}{name}", self.config.prefix))
     }
 
-    /// Without the prefix.
     pub(super) fn own_name(&self, name: &str) -> String {
         name.strip_prefix(&self.config.prefix)
             .unwrap_or(name)
@@ -150,7 +146,6 @@ impl Drop for Closing {
     }
 }
 
-/// The configuration was checked; this is for one that was built in code.
 pub(super) fn uri(config: &RabbitMqConfig) -> Result<AMQPUri, TransportError> {
     let unreadable = |expected| {
         TransportError::new(

@@ -10,7 +10,6 @@ pub(super) struct Difference<'a> {
     /// Such as `x-delivery-limit`.
     pub(super) argument: Option<&'a str>,
     pub(super) declared: Option<&'a str>,
-    /// On the broker.
     pub(super) existing: Option<&'a str>,
 }
 
@@ -33,7 +32,6 @@ pub(super) fn read(text: &str) -> Difference<'_> {
     }
 }
 
-/// In the first quotes; without quotes, the word.
 fn value(text: &str) -> &str {
     match text.split_once('\'') {
         Some((_, quoted)) => quoted.split('\'').next().unwrap_or(quoted),
@@ -41,7 +39,6 @@ fn value(text: &str) -> &str {
     }
 }
 
-/// A service finds them at each connect.
 #[derive(Default)]
 pub(super) struct Logged(Mutex<BTreeSet<String>>);
 

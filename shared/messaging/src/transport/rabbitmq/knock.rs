@@ -69,7 +69,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_or_missing_peer_is_an_error() {
-        // The kernel accepts; no answer follows.
         let (listener, server) = listener().await;
         let error = knock(&server, LIMIT).await.unwrap_err().to_string();
         assert!(error.contains("no answer"), "{error}");

@@ -1,5 +1,4 @@
-//! Limits how often a service opens connections to its broker: an unreachable broker, one that closes each connection
-//! immediately, an unstable link.
+//! Limits how often a service opens connections to its broker.
 //!
 //! Relay and consumer wait between their own attempts; this limits them together, so that they do not overload a
 //! starting broker.
@@ -45,7 +44,6 @@ mod tests {
 
     use super::*;
 
-    /// In milliseconds.
     fn turns(asks: &[u64]) -> Vec<u64> {
         let zero = Instant::now() + Duration::from_secs(3600);
         let mut remembered = None;
@@ -66,7 +64,6 @@ mod tests {
     #[test]
     fn who_asks_all_the_time_goes_at_intervals() {
         assert_eq!(turns(&[0; 8]), [0, 0, 0, 0, 0, 0, 2500, 5000]);
-        // After a pause, a burst is possible again.
         assert_eq!(turns(&[0, 0, 0, 0, 0, 0, 15_000, 15_000])[6..], [15_000; 2]);
     }
 
@@ -79,7 +76,6 @@ mod tests {
                 let minute = turns[index..].iter().filter(|turn| **turn < first + 60_000);
                 prop_assert!(minute.count() <= 30);
             }
-            // One at a time is never delayed.
             for (ask, turn) in asks.iter().zip(&turns) {
                 prop_assert!(turn >= ask);
             }

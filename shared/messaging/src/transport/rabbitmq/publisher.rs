@@ -15,7 +15,7 @@ use super::properties::to_amqp;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 
 /// A new leader of a quorum queue, or a slow disk, may delay a confirm for seconds. Heartbeats detect a lost
-/// connection; this is for a broker that never answers.
+/// connection, but not a broker that never answers.
 const CONFIRM_TIME_OUT: Duration = Duration::from_secs(30);
 
 const ACTION: &str = "publishing";
@@ -59,7 +59,7 @@ impl Publisher for RabbitMqPublisher {
         };
         let properties = match to_amqp(message) {
             Ok(properties) => properties,
-            // It can never fit into AMQP: the connection is not affected.
+            // The message can never fit into AMQP.
             Err(error) => return Ok(ready(Ok(Confirmation::Refused(error.to_string()))).boxed()),
         };
         let name = Name {

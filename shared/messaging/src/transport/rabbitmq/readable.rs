@@ -15,7 +15,6 @@ mod mending;
 
 use mending::{FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, OVERHEAD};
 
-/// Bytes per read.
 const CHUNK: usize = 32 * 1024;
 
 /// Bytes to the broker pass unchecked.
@@ -25,7 +24,6 @@ pub(super) struct Readable<S> {
     checked: Checked,
 }
 
-/// Arrived, not delivered.
 #[derive(Default)]
 struct Checked {
     bytes: BytesMut,
@@ -53,12 +51,10 @@ impl Checked {
         while self.step() {}
     }
 
-    /// The remaining bytes are delivered unchanged.
     fn end(&mut self) {
         self.ready = self.bytes.len();
     }
 
-    /// `false` if more bytes are needed.
     fn step(&mut self) -> bool {
         let unchecked = self.bytes.get(self.ready..).unwrap_or_default();
         if self.is_raw {

@@ -44,8 +44,7 @@ impl QueueFile {
         Ok(())
     }
 
-    /// With its dead-letter queue and bindings. Older bindings stay, as on RabbitMQ: the previous release may come
-    /// back.
+    /// Older bindings stay, as on RabbitMQ: the previous release may come back.
     pub(in crate::transport::embedded) async fn declare(
         &self,
         queue: &Queue,

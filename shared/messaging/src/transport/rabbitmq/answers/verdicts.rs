@@ -27,21 +27,16 @@ pub(in super::super) struct Name {
 pub(super) struct Verdicts {
     last: u64,
     awaited: HashMap<u64, Publication>,
-    /// Since the last verdicts.
     fresh: Vec<Publication>,
-    /// With another one's return.
     uncertain: Vec<Publication>,
-    /// Nothing more is settled, and held returns stay held.
     is_lost: bool,
 }
 
 struct Publication {
     number: u64,
     message: Name,
-    /// The broker has accepted it.
     is_taken: bool,
     is_returned: bool,
-    /// Of any publication.
     carried_return: bool,
     answer: oneshot::Sender<Result<Confirmation, TransportError>>,
 }
@@ -83,11 +78,9 @@ impl Verdicts {
         is_known
     }
 
-    /// Nor is any later one settled.
     pub(super) fn lose(&mut self, number: u64, error: TransportError) {
         self.is_lost = true;
         if let Some(publication) = self.awaited.remove(&number) {
-            // The receiver is gone if the connection was dropped.
             let _ = publication.answer.send(Err(error));
         }
     }
@@ -97,7 +90,7 @@ impl Verdicts {
         let fresh = std::mem::take(&mut self.fresh);
         let uncertain = std::mem::take(&mut self.uncertain);
         let nothing_is_held = self.awaited.is_empty() && !self.is_lost;
-        // It was settled after all of `uncertain`; otherwise it would have been seen with them.
+        // Otherwise it would have been seen with `uncertain`.
         let none_was_held = fresh.iter().any(|publication| !publication.carried_return);
         let before = uncertain.into_iter().map(|it| (none_was_held, it));
         let now = fresh.into_iter().map(|it| (!it.carried_return, it));
@@ -159,17 +152,15 @@ mod tests {
         }
     }
 
-    /// A broker and a lapin: returns in order, each before its own settling, and the next settled publication gets the
+    /// A broker and a lapin: returns in order, each before its own settling; the next settled publication gets the
     /// oldest return.
     #[derive(Default)]
     struct Channel {
         verdicts: Verdicts,
-        /// Whether it is routed.
         published: Vec<(bool, Answer)>,
         returned: Vec<u64>,
         held: VecDeque<u64>,
         settled: Vec<u64>,
-        /// Not processed yet; with the return.
         reported: Vec<(u64, Option<u64>)>,
     }
 
