@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// Clones share them.
 #[derive(Clone)]
 pub(crate) struct Waits {
     shared: Arc<Shared>,
@@ -15,7 +14,6 @@ struct Shared {
     none: watch::Sender<bool>,
 }
 
-/// Ends with its drop.
 pub(crate) struct Wait {
     shared: Arc<Shared>,
 }
@@ -38,7 +36,6 @@ impl Waits {
         }
     }
 
-    /// `true` if there is no wait.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.shared.none.subscribe()
     }
@@ -51,7 +48,7 @@ impl Drop for Wait {
 }
 
 impl Shared {
-    /// Counts and sends in one step, so that the last value is the current one.
+    /// In one step, so that the last value is the current one.
     fn change(&self, count: impl FnOnce(usize) -> usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         *waiting = count(*waiting);

@@ -1,5 +1,4 @@
-//! The exchanges, queues and bindings of one service, as data: derived from its publications and subscriptions, and
-//! declared by a transport.
+//! The exchanges, queues and bindings of one service, as data.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +71,7 @@ impl Topology {
     }
 }
 
-/// An argument (with the prefix `x-`) if the service declares the queue, an entry of a policy if an operator does.
+/// An argument (with the prefix `x-`) for a service, an entry of a policy for an operator.
 pub(crate) type Setting = (&'static str, SettingValue);
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -83,7 +82,6 @@ pub(crate) enum SettingValue {
 }
 
 impl Queue {
-    /// For undeliverable messages. `dlx`: the dead-letter exchange.
     pub(crate) fn settings(&self, dlx: &str) -> Vec<Setting> {
         vec![
             // Explicit, because only 4.0 has a default.
@@ -144,7 +142,7 @@ pub enum TopologyMismatch {
     },
 }
 
-/// Of `queue`.
+/// The queue for `queue`'s dead letters.
 pub fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead_letters")
 }

@@ -15,7 +15,6 @@ use crate::world::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Until `check` holds.
 async fn keeping(world: &mut World, retention: Retention, check: impl AsyncFn(&World) -> bool) {
     world.look_soon();
     let participant = Participant {
@@ -125,7 +124,6 @@ async fn decisions_outlive_the_events_that_they_are_about(
         world.rows(&days_ago, []).await;
     }
 
-    // By then they are 20 days old.
     let a_month = Retention {
         decisions: 30 * DAY,
         ..Retention::default()

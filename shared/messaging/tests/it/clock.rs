@@ -25,7 +25,6 @@ async fn a_lease_that_ends_in_a_year_is_taken_over(
     world.run_relay(world.transport(&each_on_its_own()));
     world.commit(&Changed::of("a"), 1).await;
     world.all_is_published().await;
-    // As after a kill: the lease stays.
     world.abort().await;
     let ahead = "UPDATE angarium_relay_lease SET expires_at = {time + $1}";
     execute(world.store.connection(), ahead, [YEAR_MS.into()])
@@ -69,7 +68,6 @@ async fn what_is_held_by_a_clock_ahead_is_handled(
     let event = message(&Changed::failing("a", 1, Failure::Retry), 1);
     world.send(&each_on_its_own(), [&event]).await;
     let config = || ConsumerConfig {
-        // The lease is 5 s longer.
         handler_time_out: Duration::from_secs(1),
         baseline_wait: Duration::from_secs(1),
         retry: RetryPolicy {

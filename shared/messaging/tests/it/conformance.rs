@@ -17,7 +17,6 @@ mod receiving;
 const EXCHANGE: &str = "things";
 const QUEUE: &str = "things_queue";
 
-/// With these binding patterns.
 fn topology(queue: &str, patterns: &[&str]) -> Topology {
     let bindings = patterns.iter().map(|pattern| Binding {
         exchange: EXCHANGE.to_owned(),

@@ -51,7 +51,6 @@ async fn an_event_is_acknowledged_only_once_its_effect_is_committed(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
     let mut world = World::new(StoreKind::Postgres, broker).await;
-    // The locked table accepts no effects.
     let blocker = store::Transaction::begin(world.store.connection())
         .await
         .unwrap();
@@ -145,7 +144,7 @@ async fn a_stop_finishes_what_was_begun_and_leaves_the_rest(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    // The cases of this test share the gates, so they run one at a time.
+    // The cases share the gates.
     static TURN: Semaphore = Semaphore::const_new(1);
     static BEGUN: Semaphore = Semaphore::const_new(0);
     static MAY_END: Semaphore = Semaphore::const_new(0);
@@ -166,7 +165,6 @@ async fn a_stop_finishes_what_was_begun_and_leaves_the_rest(
     world.send(&subscriptions(), [&begun]).await;
     world.run_consumer(subscriptions());
     BEGUN.acquire().await.unwrap().forget();
-    // In the same lane, behind the handled event.
     world.send(&subscriptions(), [&rest]).await;
     world.begin_stop();
     MAY_END.add_permits(1);
@@ -228,7 +226,7 @@ async fn a_prefetch_and_a_lane_of_one_are_enough(
     world.stop().await;
 }
 
-/// On PostgreSQL, nothing is kept of a transaction with a failed statement.
+/// On PostgreSQL, nothing is kept of such a transaction.
 #[rstest]
 #[tokio::test]
 async fn a_handler_that_ignores_a_failed_statement_is_not_done(

@@ -17,7 +17,6 @@ const WATCHED: Duration = Duration::from_secs(16);
 const LOOKS: usize = 6;
 const OF_CHECKPOINT: usize = 24;
 
-/// The log shows only the beginning. An idle service commits nothing else.
 fn is_of_checkpoint(statement: &str) -> bool {
     statement.contains("/* checkpoint */") || statement.contains("COMMIT")
 }
@@ -57,7 +56,6 @@ async fn an_idle_service_asks_its_database_one_thing_in_five_seconds() {
     let (checkpoints, asked): (Vec<_>, Vec<_>) =
         asked.into_iter().partition(|one| is_of_checkpoint(one));
     assert!((1..=LOOKS).contains(&asked.len()), "{asked:?}");
-    // One of the event, and one each minute: taken, read, published, marked and followed.
     assert!(checkpoints.len() <= OF_CHECKPOINT, "{checkpoints:?}");
     stop.cancel();
     committed.cancel();
@@ -87,7 +85,6 @@ async fn many_events_are_read_and_marked_together() {
     world.stop().await;
 }
 
-/// As a share of all statements for the same events.
 #[tokio::test]
 async fn checkpoints_cost_at_most_two_per_cent() {
     const EVENTS: usize = 1000;
@@ -121,7 +118,6 @@ async fn checkpoints_cost_at_most_two_per_cent() {
     })
     .await;
     let asked = statements.since(begun).into_iter();
-    // Without those of this test.
     let asked: Vec<_> = asked
         .filter(|one| !one.contains("account, version, attempt"))
         .collect();

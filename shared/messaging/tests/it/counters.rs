@@ -17,7 +17,6 @@ use crate::scripted::Scripted;
 use crate::world::{NEVER, World, consumer_config};
 
 const PUBLISHED: usize = 100;
-/// The prefetch.
 const CONSUMED: u16 = 20;
 /// The smallest count is right, because other work can only add to it.
 const TRIES: usize = 8;
@@ -45,7 +44,6 @@ async fn a_relay_batch_stays_within_its_round_trips() {
             while handed_over.len() < PUBLISHED {
                 handed_over.push(published.recv().await.unwrap());
             }
-            // As a broker confirms a window.
             for publication in handed_over {
                 publication.answer(Confirmation::Routed);
             }
@@ -89,7 +87,6 @@ async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
     );
 }
 
-/// Two batches, because the first event comes alone.
 #[rstest]
 #[case(each_in_batches, 8)]
 #[case(in_order_in_batches, 14)]
@@ -128,7 +125,7 @@ enum Coming {
     Backwards,
 }
 
-/// Events of one lane: the first alone, all others in one transaction. Without the queries at the consumer's start.
+/// The first event comes alone, all others in one transaction.
 async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Counted {
     let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let (trips, store) = counted(&world).await;
@@ -162,7 +159,6 @@ async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Count
         .within_transactions()
 }
 
-/// Through a counting proxy, unlike `world`'s own queries.
 async fn counted(world: &World) -> (RoundTrips, Store) {
     let trips = RoundTrips::before(world.database_url()).await;
     let store = Store::new(trips.connect().await).looking_every(NEVER);

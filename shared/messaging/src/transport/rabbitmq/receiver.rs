@@ -11,8 +11,8 @@ use super::connection::Connection;
 use super::properties::from_amqp;
 use crate::transport::{Ack, Delivery, Receiver, TransportError};
 
-/// A consumer can go silent without an error (a half-open connection, stuck I/O). After this long without a delivery,
-/// the channel gets a request that it must answer.
+/// A consumer can go silent without an error (a half-open connection, stuck I/O). The channel then gets a request that
+/// it must answer.
 const SILENCE: Duration = Duration::from_secs(15);
 
 pub(super) struct RabbitMqReceiver {
@@ -108,7 +108,7 @@ async fn consume(
     let channel = &connection.channel;
     let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
     connection.wait("setting the prefetch", qos).await?;
-    // The broker chooses the tag, so that replicas do not collide.
+    // So replicas do not collide.
     let consuming = channel.basic_consume(
         connection.name(queue)?,
         "".into(),

@@ -19,7 +19,6 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// `None` for other failures: a lost connection, a time-out.
     pub(super) fn of(error: &TransportError) -> Option<Self> {
         let ErrorKind::ProtocolError(said) = error.cause::<lapin::Error>()?.kind() else {
             return None;
@@ -34,7 +33,7 @@ impl Refusal {
     }
 }
 
-/// A refused virtual host stays refused until an operator acts.
+/// Only an operator can change it.
 pub(super) fn explain(error: TransportError, config: &RabbitMqConfig) -> TransportError {
     if Refusal::of(&error) != Some(Refusal::VirtualHost) {
         return error;

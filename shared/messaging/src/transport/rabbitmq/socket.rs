@@ -1,7 +1,6 @@
 //! Gives lapin its socket: plain or TLS, with [`Readable`] between lapin and the broker.
 //!
-//! lapin accepts another type of stream only from a runtime with that type, so this module has one: tokio's, with that
-//! stream.
+//! lapin accepts another type of stream only from a runtime with that type: tokio's, with that stream.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -121,7 +121,6 @@ async fn five_hundred_publications_can_wait_for_their_confirm_at_once(
     assert_eq!(broker.messages(QUEUE).await, 500);
 }
 
-/// The answers interleave: a return comes at once, the confirm of a stored message later.
 #[rstest]
 #[tokio::test]
 async fn among_many_outstanding_each_is_answered_for_by_its_own_route(
@@ -224,7 +223,6 @@ async fn every_property_header_and_byte_comes_back(
         let confirmed = confirmation(&*publisher, published).await;
         assert_eq!(confirmed, Confirmation::Routed);
     }
-    // Also as a foreign program publishes it.
     assert_eq!(broker.publish(&full).await, Confirmation::Routed);
     let mut receiver = transport.receiver(QUEUE, 10).await.unwrap();
     for expected in [&full, &bare, &full] {

@@ -12,16 +12,13 @@ pub(super) const FRAME_METHOD: u8 = 1;
 pub(super) const FRAME_HEADER: u8 = 2;
 pub(super) const FRAME_BODY: u8 = 3;
 pub(super) const FRAME_HEARTBEAT: u8 = 8;
-/// Type, channel and size, and the end marker.
 pub(super) const OVERHEAD: usize = PREFIX + 1;
 const PREFIX: usize = 7;
 const FRAME_END: u8 = 0xce;
 /// Every peer accepts frames of this size.
 const ALWAYS_TAKEN: usize = 4096;
 
-/// Class 60, method 60.
 const DELIVER: &[u8] = &[0, 60, 0, 60];
-/// Class, weight and body size.
 const BEFORE_PROPERTIES: usize = 12;
 /// The most bytes of unreadable properties. With all other properties except the headers, they fit into any frame.
 const SHOWN: usize = 1500;
@@ -55,7 +52,6 @@ const PROPERTIES: [(&str, Property); 14] = [
 ];
 const HEADERS: usize = 2;
 
-/// `None` if the frame can be parsed or cannot be repaired.
 pub(super) fn mended(frame: &[u8]) -> Option<Vec<u8>> {
     let payload = frame.get(PREFIX..frame.len().checked_sub(1)?)?;
     let is_header = *frame.first()? == FRAME_HEADER;
@@ -83,14 +79,12 @@ fn reframed(frame: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
     Some([kind_and_channel, &size.to_be_bytes(), payload, &[FRAME_END]].concat())
 }
 
-/// Byte for byte.
 #[derive(Default)]
 struct Kept<'a> {
     flags: u16,
     before_headers: Vec<&'a [u8]>,
     headers: Vec<&'a [u8]>,
     after_headers: Vec<&'a [u8]>,
-    /// Unreadable properties, as text.
     lost: Vec<String>,
 }
 
@@ -156,7 +150,6 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// With its length; then the rest.
 fn split(bytes: &[u8], property: Property) -> Option<(&[u8], &[u8])> {
     let length = match property {
         Text => 1 + usize::from(*bytes.first()?),
@@ -171,7 +164,6 @@ fn length(bytes: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(*bytes.first_chunk()?)).ok()
 }
 
-/// With its name; then the rest.
 fn first_entry(table: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, value) = split(table, Text)?;
     let size = name.len().checked_add(value_size(value)?)?;
@@ -179,7 +171,7 @@ fn first_entry(table: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((entry, name.get(1..)?, after))
 }
 
-/// With the type. A length in the value itself comes first, so that an unreadable table can be skipped.
+/// A length in the value itself comes first, so that an unreadable table can be skipped.
 fn value_size(bytes: &[u8]) -> Option<usize> {
     match bytes.first()? {
         b'A' | b'F' | b'S' | b'x' => Some(5 + length(bytes.get(1..)?)?),
@@ -220,7 +212,6 @@ fn header(payload: &[u8], kept: &Kept<'_>) -> Option<Vec<u8>> {
 fn delivery(payload: &[u8]) -> Option<Vec<u8>> {
     let after_method = payload.strip_prefix(DELIVER)?;
     let (_consumer, rest) = split(after_method, Text)?;
-    // Delivery tag and `redelivered`.
     let rest = rest.get(9..)?;
     let (exchange, rest) = split(rest, Text)?;
     let (routing_key, _) = split(rest, Text)?;
@@ -235,7 +226,6 @@ fn delivery(payload: &[u8]) -> Option<Vec<u8>> {
     )
 }
 
-/// With `?` for each byte that is not UTF-8.
 fn as_text(short: &[u8]) -> Vec<u8> {
     let mut short = short.to_vec();
     let text = short.get_mut(1..).unwrap_or_default();

@@ -24,7 +24,6 @@ fn header(message_id: &[u8]) -> Vec<u8> {
     frame(FRAME_HEADER, &payload)
 }
 
-/// The sizes repeat.
 struct Pieces<'a> {
     rest: &'a [u8],
     sizes: Cycle<std::slice::Iter<'a, usize>>,
