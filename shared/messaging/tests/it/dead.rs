@@ -40,7 +40,6 @@ async fn a_rejected_event_is_dead_with_its_cause_and_every_byte(
     .await;
 }
 
-/// With its expected cause.
 type Wrong = (fn(&mut Message), &'static str);
 
 const WRONG: [Wrong; 9] = [
@@ -114,7 +113,7 @@ async fn a_message_that_is_no_event_is_dead_while_the_queue_goes_on(
         let mut wrong = message(&Changed::of("a"), 1);
         spoil(&mut wrong);
         let after = message(&Changed::of("a"), 2);
-        // Twice: the repetition is recognised even without an id.
+        // The repetition is recognised even without an id.
         let messages = [&wrong, &after, &wrong];
         world.send(&each_on_its_own(), messages).await;
         world.becomes(&id(&after), "done").await;
@@ -129,7 +128,6 @@ async fn a_message_that_is_no_event_is_dead_while_the_queue_goes_on(
     world.stop().await;
 }
 
-/// In every place where a sender can put text.
 #[rstest]
 #[tokio::test]
 async fn nul_bytes_in_any_text_block_nothing(
@@ -205,7 +203,6 @@ async fn an_event_of_an_unknown_type_is_skipped_and_kept(
     world.stop().await;
 }
 
-/// Until the broker stops delivering it.
 #[rstest]
 #[tokio::test]
 async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
@@ -249,7 +246,6 @@ async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
 async fn what_kills_each_process_takes_no_neighbour_with_it(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    /// Attempts that each killer has begun.
     static BEGUN: Mutex<BTreeMap<Uuid, u32>> = Mutex::new(BTreeMap::new());
     async fn deadly(
         transaction: &Transaction,

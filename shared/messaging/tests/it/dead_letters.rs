@@ -69,7 +69,7 @@ async fn a_replayed_event_has_one_effect_and_waiting_events_follow(
         .replay(&id(&second), "ada", "again")
         .await;
     assert!(!again.unwrap(), "what is done is no dead letter");
-    // The broker's second delivery, before the fifth event in the same lane, has no effect either.
+    // The second delivery, before the fifth event in the same lane, has no effect either.
     let fifth = message(&Changed::of("a"), 5);
     world.send(&in_order(), [&second, &fifth]).await;
     world.becomes(&id(&fifth), "done").await;
@@ -268,7 +268,6 @@ async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
     })
     .await;
 
-    // As a clock that was ahead leaves them.
     let ahead = "UPDATE angarium_inbox SET received_at = {time + 31536000000}, replayed_at = {time + 31536000000}
                  WHERE event_id = {uuid $1}";
     let first = [id(&events[0]).into()];

@@ -78,7 +78,7 @@ async fn an_exchange_of_another_type_is_refused_with_what_to_do() {
         .declare()
         .await
         .unwrap();
-    // The dead-letter exchange is direct; this declares a topic exchange of that name.
+    // The dead-letter exchange is direct.
     let error = broker
         .transport(Topology::publishing(["dlx"]))
         .declare()

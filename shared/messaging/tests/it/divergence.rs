@@ -81,7 +81,6 @@ async fn lost_versions_are_named_and_the_decision_ends_them(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let mut world = restored_to(stack, 2).await;
-    // The producer reuses a version.
     let again = world.commit(&Changed::of("a"), 2).await.to_string();
     world.becomes(&again, "dead").await;
     let found = lost(&world).await;
@@ -149,14 +148,14 @@ async fn a_state_at_the_common_version_replaces_the_lost_one(
         .await
         .unwrap();
     let seen = async || world.versions("a").await;
-    // Both versions are 2: the view that was taken back, and the state.
+    // The view that was taken back, and the state.
     let with_state = vec![1, 2, 3, 2, 2];
     eventually_is("the state is handled late", with_state.clone(), seen).await;
     world.commit(&Changed::of("a"), 3).await;
     let with_next = [with_state.as_slice(), &[3]].concat();
     eventually_is("the next version follows", with_next.clone(), seen).await;
 
-    // Lost again; now the state is later, so its event brings it.
+    // Now the state is later, so its event brings it.
     world.all_is_published().await;
     let losing = "DELETE FROM angarium_outbox_history WHERE aggregate_version >= 3";
     execute(world.store.connection(), losing, []).await.unwrap();
@@ -193,7 +192,6 @@ async fn a_decision_changes_no_other_aggregate(
     world.stop().await;
 }
 
-/// A view that refuses leaves everything unchanged.
 #[rstest]
 #[tokio::test]
 async fn a_decision_is_committed_as_a_whole(
@@ -222,7 +220,7 @@ async fn a_decision_is_committed_as_a_whole(
     world.stop().await;
 }
 
-/// The retention of the outbox may have deleted it.
+/// The retention may have deleted it.
 #[rstest]
 #[tokio::test]
 async fn an_event_past_the_retention_is_not_lost(

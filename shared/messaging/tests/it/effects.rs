@@ -73,7 +73,6 @@ async fn record(
     execute(transaction, inserting, values).await
 }
 
-/// In the order of creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effect {
     pub(crate) event_id: String,

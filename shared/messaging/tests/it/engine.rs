@@ -51,7 +51,6 @@ async fn a_committed_event_has_its_effect_which_publishes_events(
         let echoes = outbox.filter(|row| row.event_type == "test.account.v1.Echoed");
         echoes.map(|row| row.published).collect::<Vec<_>>()
     };
-    // The failed attempt rolled back its own event.
     eventually_is("one echo, and it is out", vec![true], echoes).await;
     stop.cancel();
     committed.cancel();
@@ -82,7 +81,6 @@ async fn the_last_calls_events_go_out_before_the_process_does(
     .await;
 }
 
-/// The idle relay notices it without publishing.
 #[tokio::test]
 async fn a_lost_broker_is_noticed_and_so_is_its_return() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::RabbitMq).await;
@@ -139,7 +137,6 @@ async fn becomes(connected: &mut watch::Receiver<bool>, there: bool) {
     .await;
 }
 
-/// Publishing, consuming and dead letters do not block each other.
 #[tokio::test]
 async fn publisher_and_consumer_have_separate_named_connections() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;

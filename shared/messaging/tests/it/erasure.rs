@@ -49,7 +49,6 @@ fn noted(account: &str, person: &str, failures: u32) -> Changed {
     }
 }
 
-/// In all columns of the inbox and of the decisions.
 async fn holds(world: &World, text: &str) -> Vec<String> {
     let rows = world
         .rows(
@@ -87,7 +86,7 @@ async fn dead_and_held_events_are_erased_and_the_order_continues(
     world.becomes(&id(&behind), "waiting").await;
     world.becomes(&id(&other), "dead").await;
     let letters = DeadLetters::new(world.store.clone(), QUEUE);
-    // Its cause is copied to the decision, and may repeat the event's content.
+    // The cause may repeat the event's content.
     let caused = "UPDATE angarium_inbox SET cause = $1 WHERE event_id = {uuid $2}";
     world.rows(caused, [ADA.into(), id(&dead).into()]).await;
     assert!(letters.replay(&id(&dead), "ada", "mended").await.unwrap());

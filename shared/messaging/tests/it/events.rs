@@ -13,12 +13,10 @@ pub(crate) struct Changed {
     pub(crate) account: String,
     #[prost(string, tag = "2")]
     pub(crate) note: String,
-    /// Of its attempts.
     #[prost(uint32, tag = "3")]
     pub(crate) failures: u32,
     #[prost(enumeration = "Failure", tag = "4")]
     pub(crate) failure: i32,
-    /// An [`Echoed`].
     #[prost(bool, tag = "5")]
     pub(crate) echo: bool,
 }
@@ -30,7 +28,6 @@ pub(crate) enum Failure {
     Reject = 1,
     Panic = 2,
     Hang = 3,
-    /// The handler ignores a failed statement.
     Swallow = 4,
 }
 
@@ -72,7 +69,6 @@ impl Event for Changed {
     }
 }
 
-/// Without a handler.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Audited {
     #[prost(string, tag = "1")]
@@ -96,7 +92,7 @@ impl Event for Audited {
     }
 }
 
-/// From the next release: the other events do not know it.
+/// The other events do not know it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Renamed {
     #[prost(string, tag = "1")]
@@ -132,7 +128,6 @@ impl Event for Renamed {
     }
 }
 
-/// By a handler. No queue needs to take it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Echoed {
     #[prost(string, tag = "1")]

@@ -25,7 +25,7 @@ async fn ignore_a_full_disk(
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     if TRIES.fetch_add(1, Ordering::SeqCst) == 0 {
-        // A limit of this connection simulates the disk.
+        // This limit simulates the disk.
         execute(transaction, "PRAGMA max_page_count = 1", []).await?;
         let inserting =
             "INSERT INTO effect (event_id, account, note, attempt, correlation_id, trace_id)
@@ -117,7 +117,6 @@ async fn a_queue_file_on_a_full_disk_keeps_what_it_confirmed() {
             publish(&*transport, last).await.unwrap();
             confirmed.insert(last);
         }
-        // As after a power cut.
         assert_eq!(stored(&path).await, confirmed, "round {round}");
     }
     let mut receiver = transport.receiver("things_queue", 20).await.unwrap();

@@ -58,7 +58,6 @@ async fn a_held_event_that_kills_each_process_finally_is_dead(
         })
         .await;
         world.abort().await;
-        // The dead worker's lease ends.
         let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
         execute(world.store.connection(), due, []).await.unwrap();
     }
@@ -102,7 +101,6 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
         world.becomes(&id(held), "deferred").await;
     }
     world.abort().await;
-    // It is unknown which one ended the process.
     let due = "UPDATE angarium_inbox SET due_at = {time of 0}, begun = 1 WHERE state = 'deferred'";
     execute(world.store.connection(), due, []).await.unwrap();
     loop {
@@ -154,7 +152,6 @@ async fn replicas_that_try_the_same_event_spend_its_attempts_once(
     world.send(&subscriptions(), [&event]).await;
     world.look_soon();
     world.run_consumer(subscriptions());
-    // Another replica has its own signals, and polls.
     world.look_soon();
     world.run_consumer(subscriptions());
     let held = world.becomes(&id(&event), "dead").await;
@@ -336,7 +333,6 @@ async fn a_handler_that_hangs_does_not_keep_its_lane(
     world
         .send(&each_on_its_own(), [first, &hanging, second])
         .await;
-    // Its handler has an hour.
     let config = ConsumerConfig {
         lanes: 1,
         ..consumer_config()

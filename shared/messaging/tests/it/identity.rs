@@ -11,7 +11,6 @@ use crate::world::World;
 
 const CLOUD_ID: &str = "cloudEvents_id";
 
-/// With only a `cloudEvents_id`, which is returned.
 fn unnamed(event: &Changed) -> (Message, String) {
     let mut message = message(event, 1);
     message.message_id = None;
@@ -85,7 +84,7 @@ async fn a_given_up_event_without_message_id_has_one_row(
     assert_eq!(world.inbox().await.len(), 2);
 }
 
-/// This changes nothing. Returns the id of a later event.
+/// Returns the id of a later event.
 async fn comes_again(world: &World, dead: &Message) -> String {
     let after = message(&Changed::of("b"), 1);
     world.send(&each_on_its_own(), [dead, &after]).await;
@@ -113,7 +112,6 @@ async fn message_id_decides_where_both_ids_are_there(
     world.run_consumer(each_on_its_own());
     world.becomes(&id(&first), "done").await;
     world.becomes(&id(&after), "done").await;
-    // A `message_id` that is not a UUID still decides.
     let derived = event::event_id(&third).to_string();
     let cause = world.becomes(&derived, "dead").await.cause;
     assert!(cause.is_some_and(|cause| cause.contains("not a UUID")));

@@ -41,7 +41,6 @@ async fn a_relay_that_died_holding_the_lease_is_succeeded(
 async fn a_standby_takes_over_soon_after_the_active_relay_has_died(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    /// That of a poll; longer on a busy machine.
     const TAKEOVER: Duration = Duration::from_secs(5);
     const LOOKING: Duration = Duration::from_secs(1);
     let world = World::new(store, BrokerKind::Embedded).await;

@@ -20,9 +20,7 @@ mod seen;
 
 use losing::{Loses, Losing};
 
-/// For an event to arrive.
 const GRACE: Duration = Duration::from_millis(300);
-/// For the confirm of a checkpoint.
 const CONFIRM: Duration = Duration::from_secs(2);
 
 fn pace() -> CheckpointPace {
@@ -58,7 +56,6 @@ pub(crate) async fn losing(world: &mut World, subscriptions: fn() -> Subscriptio
 }
 
 impl World {
-    /// With the number from which events are expected.
     pub(crate) async fn stream(&self) -> Option<(i64, i64)> {
         let reading = "SELECT number, patterns FROM angarium_checkpoint_stream";
         let rows = self.rows(reading, []).await;
@@ -69,7 +66,6 @@ impl World {
         Some((row.try_get("", "number").unwrap(), from))
     }
 
-    /// From now on.
     pub(crate) async fn expects(&self) {
         eventually("events are expected", async || match self.stream().await {
             Some((number, from)) if number + 1 >= from => Ok(()),
@@ -78,7 +74,6 @@ impl World {
         .await;
     }
 
-    /// All that was published before.
     async fn has_compared(&self, transport: &Losing) {
         let last = transport.checkpoints().last().map_or(0, |last| last.number);
         eventually("later checkpoints have come", async || {
@@ -144,7 +139,6 @@ async fn a_lost_tail_is_missing_until_it_arrives(
     world.stop().await;
 }
 
-/// The events behind it have arrived.
 #[rstest]
 #[tokio::test]
 async fn a_lost_event_in_the_middle_is_missing_and_nothing_else(
@@ -208,7 +202,6 @@ async fn a_new_consumer_misses_nothing_from_before_its_start(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let mut world = World::new(stack.store(), stack.broker()).await;
-    // Another consumer's queue takes the events.
     let producer = world.broker.transport(Topology::publishing([EXCHANGE]));
     let transport = Losing::new(producer);
     transport.loses(Loses::Events);
@@ -233,13 +226,12 @@ async fn a_new_consumer_misses_nothing_from_before_its_start(
         missing.contains(&after).then_some(()).ok_or(missing)
     })
     .await;
-    // The consumer began in between, so it may expect some events after its first checkpoint.
+    // It may expect some events after its first checkpoint.
     let missing = world.missing().await;
     assert!(!missing.contains(&before.to_string()), "{missing:?}");
     world.stop().await;
 }
 
-/// The relay is killed after taking a checkpoint; producer and consumer start again in between.
 #[rstest]
 #[tokio::test]
 async fn restarts_lose_no_checkpoint(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
@@ -309,7 +301,6 @@ async fn checkpoints_that_never_come_are_expected(
     world.stop().await;
 }
 
-/// With two consumers.
 #[rstest]
 #[tokio::test]
 async fn replicas_share_one_line_of_numbers(
@@ -345,7 +336,6 @@ async fn replicas_share_one_line_of_numbers(
         let listed = one.published.iter().map(|of_type| of_type.event_ids.len());
         listed.sum::<usize>() <= usize::from(pace().most)
     }));
-    // Longer than an event may take.
     tokio::time::sleep(2 * GRACE).await;
     assert_eq!(world.missing().await, BTreeSet::new());
     eventually_is("no gap is left", vec![], async || world.gaps().await).await;

@@ -11,7 +11,6 @@ use crate::world::World;
 
 const OBSERVED: &str = "observed";
 
-/// `Audited` has no handler.
 fn observed() -> Subscriptions {
     Subscriptions::new(QUEUE)
         .in_order::<Changed>(change)
@@ -36,7 +35,6 @@ async fn observe(
     Ok(())
 }
 
-/// Of account `a`, in the order of effects.
 async fn effects(world: &World) -> Vec<(String, i64)> {
     let written = "SELECT note, version FROM effect WHERE account = 'a' ORDER BY position";
     let rows = world.rows(written, []).await;

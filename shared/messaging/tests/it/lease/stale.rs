@@ -19,7 +19,6 @@ use crate::world::{World, cause};
 
 const EVENTS: usize = 20;
 
-/// With its own store and relay.
 struct Replica {
     store: Store,
     broker: Arc<Scripted>,
@@ -52,7 +51,6 @@ impl Replica {
         replica
     }
 
-    /// One event each.
     async fn commit(&self, accounts: impl IntoIterator<Item = String>) {
         let transaction = self.store.begin().await.unwrap();
         for account in accounts {
@@ -68,7 +66,6 @@ impl Replica {
         .await
     }
 
-    /// Returns their accounts.
     async fn confirm(&mut self, events: usize) -> Vec<String> {
         let mut accounts = Vec::new();
         for _ in 0..events {
@@ -104,7 +101,7 @@ async fn after_a_blocked_broker_nothing_stale_is_published(
     slow.broker.takes(0);
     slow.commit(accounts()).await;
 
-    // Blocked for longer than the lease lasts. The successor finds the events by a poll.
+    // The successor finds the events by a poll.
     let mut successor = Replica::start(&world);
     let mut published = successor.confirm(EVENTS).await;
     published.sort();
@@ -155,7 +152,6 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
     slow.stop().await;
 }
 
-/// Meanwhile another relay may publish the same rows.
 #[rstest]
 #[tokio::test]
 async fn what_was_read_before_the_lease_is_read_again(
@@ -164,7 +160,6 @@ async fn what_was_read_before_the_lease_is_read_again(
     let world = World::new(store, BrokerKind::Embedded).await;
     world.commit(&Changed::of("first"), 1).await;
     let mut late = Replica::new(&world);
-    // Meanwhile the relay can read but not write its lease.
     let other = late.store.begin().await.unwrap();
     let lease = "UPDATE angarium_relay_lease SET holder = 'other', expires_at = {time of 1}";
     execute(&other, lease, []).await.unwrap();
@@ -180,7 +175,7 @@ async fn what_was_read_before_the_lease_is_read_again(
             })
             .await;
         }
-        // A wait inside the process, which no event shows. A too short pause may hide a fault but reports no false one.
+        // Again, a wait that no event shows.
         StoreKind::Sqlite => tokio::time::sleep(Duration::from_millis(500)).await,
     }
     let published = "DELETE FROM angarium_outbox";

@@ -14,7 +14,6 @@ use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{EXCHANGE, id};
 use crate::world::World;
 
-/// With one event since the last checkpoint.
 pub(super) fn checkpoint(number: i64, stamp: i64, published_ms: i64) -> (Uuid, Checkpoint) {
     let event = Uuid::now_v7();
     let published = Published {
@@ -71,7 +70,7 @@ async fn a_producer_that_counts_anew_has_lost_events(
         .collect();
     let messages: Vec<_> = line.iter().map(message).collect();
     world.send(&each_on_its_own(), &messages).await;
-    // The fourth again, as after a lost acknowledgement; and the sixth is late.
+    // The fourth again, as after a lost acknowledgement; the sixth is late.
     let seventh = message(&checkpoint(7, 7, now_ms()).1);
     world
         .send(&each_on_its_own(), [&messages[3], &seventh])
@@ -94,7 +93,6 @@ async fn a_producer_that_counts_anew_has_lost_events(
     })
     .await;
     assert_eq!(world.stream().await.map(|(number, _)| number), Some(4));
-    // The producer has lost it.
     assert_eq!(world.gaps().await, []);
     world.stop().await;
 }

@@ -23,7 +23,6 @@ struct Shared {
     unanswered: AtomicUsize,
 }
 
-/// From now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Loses {
     #[default]
@@ -31,7 +30,6 @@ pub(crate) enum Loses {
     Events,
     Checkpoints,
     Everything,
-    /// The broker has the checkpoints.
     Confirms,
 }
 
@@ -55,7 +53,6 @@ impl Losing {
         self.shared.unanswered.load(Ordering::Relaxed)
     }
 
-    /// In their order, lost or not.
     pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
         let published = self.shared.published.lock().unwrap();
         let checkpoints = published.iter().filter(|message| is_checkpoint(message));
