@@ -58,7 +58,7 @@ async fn all_events_of_one_transaction_are_promised_in_order(
 ) {
     let world = World::new(store, BrokerKind::Embedded).await;
     let transaction = world.store.begin().await.unwrap();
-    // More than one statement inserts them.
+    // In more than one statement.
     let enqueue = |version| outbox::enqueue(&transaction, &Changed::of("a"), version, &cause());
     let ids: Vec<String> = (1..=40)
         .map(|version| enqueue(version).unwrap().to_string())
@@ -184,7 +184,6 @@ fn about(person: &str) -> Changed {
     }
 }
 
-/// Half of the events are published before the erasure.
 #[rstest]
 #[tokio::test]
 async fn an_erasure_covers_what_is_published_and_what_is_still_to_be(

@@ -40,7 +40,6 @@ async fn each_failure_names_the_missing_exchange_and_the_event() {
         errors.extend(confirm.await.err());
     }
     let errors = errors.iter().map(ToString::to_string);
-    // A message after the close of the channel does not know the cause.
     let errors: Vec<_> = errors.filter(|error| !error.contains("given up")).collect();
     assert!(!errors.is_empty());
     for error in errors {

@@ -68,7 +68,6 @@ async fn late(world: &World) -> Vec<i64> {
     rows.iter().map(version).collect()
 }
 
-/// Of account `a`.
 async fn lose(world: &World, transport: &Losing, versions: std::ops::RangeInclusive<i64>) {
     transport.loses(Loses::Events);
     for version in versions {
@@ -113,7 +112,6 @@ async fn what_is_handed_over_goes_in_its_turn_and_once(
     assert_eq!(handed, expected);
     world.becomes(&waits, "done").await;
     world.lacks([]).await;
-    // A repetition; and the lost events arrive after all.
     let again = repair.hand_over(&events, &by(), false).await.unwrap();
     assert_eq!((again.new, again.known), (0, 5));
     world.send(&in_order(), &transport.lost()).await;
@@ -155,7 +153,6 @@ async fn what_comes_below_the_position_is_handled_late(
         world.becomes(&id(&event), "done").await;
     }
     assert_eq!(late(&world).await, [1, 2]);
-    // The position is unchanged.
     let next = world.commit(&Changed::of("a"), 4).await.to_string();
     world.becomes(&next, "done").await;
     let versions = world.versions("a").await;
@@ -217,7 +214,6 @@ async fn lost_checkpoints_are_followed_and_their_events_found(
     world.stop().await;
 }
 
-/// Events are lost, arrive and are handed over at the same time, from two consumers.
 #[rstest]
 #[tokio::test]
 async fn repair_under_load_leaves_each_effect_once(
@@ -259,7 +255,6 @@ async fn repair_under_load_leaves_each_effect_once(
     world.stop().await;
 }
 
-/// Everything is killed after a part of the lost events is handed over.
 #[rstest]
 #[tokio::test]
 async fn a_repair_goes_on_after_a_restart(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
@@ -320,7 +315,6 @@ async fn an_erased_event_is_passed_over_in_its_turn(
     world.stop().await;
 }
 
-/// Its producer has lost it.
 #[rstest]
 #[tokio::test]
 async fn what_never_comes_is_skipped_for_the_record(

@@ -61,7 +61,6 @@ async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
         let left = left.iter().map(ToString::to_string).collect();
         eventually_is(table, left, async || names(&world, table).await).await;
     }
-    // The retention of rows with a time in the future begins now.
     for stamped in [
         "angarium_outbox_history WHERE published_at",
         "angarium_inbox WHERE settled_at",

@@ -11,14 +11,12 @@ use messaging::transport::{Confirm, Confirmation, Publisher, Receiver, Transport
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) struct Scripted {
-    /// Connection attempts that fail.
     refusals: AtomicU32,
     publications: mpsc::UnboundedSender<Publication>,
-    /// Messages before it blocks.
     takes: watch::Sender<usize>,
 }
 
-/// It waits for its answer. Dropping it breaks the connection.
+/// Dropping it breaks the connection.
 pub(crate) struct Publication {
     pub(crate) message: Message,
     answer: oneshot::Sender<Confirmation>,
@@ -95,7 +93,6 @@ struct ScriptedPublisher {
 impl ScriptedPublisher {
     async fn unblocked(&self) {
         let mut takes = self.takes.subscribe();
-        // This struct holds the sender, so it never fails.
         let _ = takes.wait_for(|left| *left > 0).await;
     }
 }

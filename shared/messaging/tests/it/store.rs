@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::effects::Migrator;
 
 const SESSIONS: u32 = 4;
-/// In each direction to the server. A file answers within microseconds.
+/// A file answers within microseconds.
 const DELAY: Duration = Duration::from_millis(15);
 
 /// The relay's and the timers' statements outside a transaction must be visible to other sessions at once.
@@ -29,7 +29,6 @@ async fn after_cancelled_begins_each_statement_stands_alone(
     };
     let url = proxy.as_ref().map_or(database.url(), Proxy::url);
     let store = Store::new(database.connect_by(url, SESSIONS).await);
-    // All sessions open before the link is slow.
     let asking = (0..SESSIONS).map(|_| store.connection().ping());
     join_all(asking).await;
     let mut longest = Duration::from_micros(300);

@@ -25,7 +25,6 @@ impl Encrypted {
         }
     }
 
-    /// `authority` is trusted. Declares the topology.
     async fn connect(
         &self,
         authority: Option<&Authority>,

@@ -61,7 +61,6 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
     assert_eq!(effect("a").correlation_id, "call-1");
     assert_ne!(effect("b").trace_id, trace_id);
 
-    // The handler's events belong to the same trace and call.
     let echo = "SELECT traceparent, correlation_id FROM angarium_outbox WHERE event_type = $1
                 UNION ALL SELECT traceparent, correlation_id FROM angarium_outbox_history WHERE event_type = $1";
     let rows = world.rows(echo, ["test.account.v1.Echoed".into()]).await;

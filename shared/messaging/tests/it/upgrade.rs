@@ -30,11 +30,10 @@ async fn columns_of_a_newer_release_disturb_no_statement(
     world.transport(&each_on_its_own()).declare().await.unwrap();
     world.run_relay(world.transport(&each_on_its_own()));
     world.run_consumer(each_on_its_own());
-    // Repeated, so that every connection has prepared every statement.
+    // Every connection prepares every statement.
     for before in ["1", "2", "3"] {
         everything_works(&world, before).await;
     }
-    // In one transaction, like a migration.
     let migration = world.store.begin().await.unwrap();
     for table in TABLES {
         let adding = format!("ALTER TABLE {table} ADD COLUMN of_the_next_release text");
@@ -47,7 +46,6 @@ async fn columns_of_a_newer_release_disturb_no_statement(
     world.stop().await;
 }
 
-/// One event is handled, one held and retried, and one dead, which an operator replays and discards.
 async fn everything_works(world: &World, round: &str) {
     let account = |name: &str| format!("{round} {name}");
     let handled = world.commit(&Changed::of(&account("handled")), 1).await;

@@ -19,7 +19,6 @@ use crate::effects::{self, Effect, Migrator};
 
 /// It never ends: a test that needs a poll fails instead of being slow.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
-/// For tests that need a poll.
 pub(crate) const SOON: Duration = Duration::from_millis(50);
 
 pub(crate) struct World {
@@ -31,7 +30,6 @@ pub(crate) struct World {
     database: Database,
 }
 
-/// Of the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) event_id: String,
@@ -41,7 +39,6 @@ pub(crate) struct Held {
     pub(crate) body: Option<Vec<u8>>,
 }
 
-/// Of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Promised {
     pub(crate) event_id: String,
@@ -58,7 +55,7 @@ impl World {
         Self::of(database, db, broker).await
     }
 
-    /// So few that each connection runs every statement.
+    /// Each connection runs every statement.
     pub(crate) async fn with_connections(store: StoreKind, broker: BrokerKind, most: u32) -> Self {
         let database = Database::create(store).await;
         drop(database.migrated::<Migrator>().await);
@@ -76,23 +73,19 @@ impl World {
         }
     }
 
-    /// For a separate connection.
     pub(crate) fn database_url(&self) -> &str {
         self.database.url()
     }
 
-    /// For parts that start later: they need no signal.
     pub(crate) fn look_soon(&mut self) {
         self.store = self.store.clone().looking_every(SOON);
     }
 
-    /// As a service with these subscriptions.
     pub(crate) fn transport(&self, subscriptions: &Subscriptions) -> Arc<dyn Transport> {
         let topology = Topology::publishing(["echo_events"]).consuming(subscriptions.queue());
         self.broker.transport(topology)
     }
 
-    /// Declares the queue; the messages keep their order.
     pub(crate) async fn send<'a>(
         &self,
         subscriptions: &Subscriptions,
@@ -138,7 +131,6 @@ impl World {
         self.stop.cancel();
     }
 
-    /// More can be started afterwards.
     pub(crate) async fn stop(&mut self) {
         self.stop.cancel();
         eventually("everything has stopped", async || {
@@ -160,13 +152,11 @@ impl World {
         effects::effects(self.store.connection()).await
     }
 
-    /// Events in the order of their effects.
     pub(crate) async fn handled(&self) -> Vec<String> {
         let effects = self.effects().await.into_iter();
         effects.map(|effect| effect.event_id).collect()
     }
 
-    /// In the order of their effects.
     pub(crate) async fn versions(&self, account: &str) -> Vec<i64> {
         let effects = self.effects().await.into_iter();
         effects
@@ -194,7 +184,6 @@ impl World {
         inbox.into_iter().find(|held| held.event_id == event_id)
     }
 
-    /// Returns the row of the inbox.
     pub(crate) async fn becomes(&self, event_id: &str, state: &str) -> Held {
         eventually(&format!("{event_id} is {state}"), async || {
             match self.held(event_id).await {
