@@ -1,7 +1,6 @@
 //! A time limit for each answer of the database.
 //!
-//! A link can go silent without ending: without a limit, a caller would wait forever and the pool would lose the
-//! session.
+//! A link can go silent without ending: a caller would wait forever and the pool would lose the session.
 
 use std::time::Duration;
 
@@ -27,8 +26,7 @@ pub(crate) async fn answered_within<T>(
     answer: impl Future<Output = Result<T, DbErr>>,
 ) -> Result<T, DbErr> {
     let mut answer = std::pin::pin!(answer);
-    // Declared first, so that it drops last: the answer's drop returns its session, and the check of that session reads
-    // this.
+    // First, so that it drops last: the answer's drop returns its session, and the check of that session reads this.
     let mut asked = Asked {
         sessions,
         is_answered: false,

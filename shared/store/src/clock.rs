@@ -12,7 +12,7 @@ pub fn now_sql(backend: DbBackend) -> &'static str {
     }
 }
 
-/// As a column stores it. In whole milliseconds on both stores, so that a time read in milliseconds equals its column.
+/// In whole milliseconds on both stores, so that a time read in milliseconds equals its column.
 pub(crate) fn time_sql(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Sqlite => now_sql(backend),

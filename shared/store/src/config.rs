@@ -36,9 +36,9 @@ pub struct DatabaseConfig {
     pub url_file: Option<PathBuf>,
     /// PostgreSQL only: created if missing; the search path of every connection.
     pub schema: Option<String>,
-    /// Of open connections.
+    /// The maximum of open connections.
     pub pool_max: u32,
-    /// For a free connection.
+    /// The longest wait for a free connection.
     pub acquire_timeout: Duration,
     /// How long [`crate::connect`] retries, and how long a start waits for the operator's migrations.
     pub patience: Duration,
@@ -65,19 +65,18 @@ impl DatabaseConfig {
         Self::new(of_file(&path.into()))
     }
 
-    /// With its own schema; SQLite ignores it.
+    /// The same database with its own schema; SQLite ignores it.
     #[must_use]
     pub fn with_schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
-    /// For logs and errors.
+    /// The URL for logs and errors.
     pub fn location(&self) -> Location {
         Location(without_password(self.url.expose_secret()))
     }
 
-    /// If the database is a file.
     pub(crate) fn sqlite_path(&self) -> Option<PathBuf> {
         sqlite_path(self.url.expose_secret())
     }
@@ -123,7 +122,6 @@ fn without_password(url: &str) -> String {
     if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
         return format!("{}://…", parsed.scheme());
     }
-    // Parameters may contain a password, too.
     parsed.set_query(None);
     parsed.to_string()
 }

@@ -1,8 +1,7 @@
 //! The connection pool of a service, on PostgreSQL or SQLite, with the settings that durability needs.
 //!
-//! A SQLite file uses WAL with `synchronous = FULL`, because an OK answer must survive a power cut. Statements are
-//! logged at debug level, slow ones (over a second) as warnings. Each operation that can hang has a time-out, and no
-//! log contains a password.
+//! A SQLite file uses WAL with `synchronous = FULL`, because an OK answer must survive a power cut. Each operation that
+//! can hang has a time-out, and no log contains a password.
 
 use std::time::{Duration, Instant};
 
@@ -101,7 +100,7 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 
-/// Within a second. [`Writable`](crate::Writable) checks more.
+/// The database answers within a second. [`Writable`](crate::Writable) checks more.
 pub async fn ping(db: &Database) -> bool {
     let answer = answered_within(PING_TIMEOUT, db.sessions(), db.ping()).await;
     answer.is_ok()

@@ -1,7 +1,7 @@
 //! A pool of connections to one database.
 //!
-//! Guarantee: each statement is answered within a time limit. The session of a cancelled statement is checked before
-//! its next use.
+//! Guarantee: each statement is answered within a time limit. The session of a cancelled one is checked before its next
+//! use.
 
 use std::ops::Deref;
 
@@ -37,20 +37,18 @@ impl Database {
         }
     }
 
-    /// With a URL that may change.
     pub(crate) fn rotated_by(mut self, rotation: Option<Rotation>) -> Self {
         self.rotation = rotation;
         self
     }
 
-    /// If the URL is in a file.
     pub(crate) fn refresh_url(&self) {
         if let Some(rotation) = &self.rotation {
             rotation.refresh(&self.inner);
         }
     }
 
-    /// After their callers have returned them.
+    /// Closes all connections after their callers have returned them.
     pub async fn close(self) -> Result<(), DbErr> {
         self.inner.close().await
     }
@@ -61,9 +59,9 @@ impl Database {
 }
 
 impl Database {
-    /// Outside a transaction. After another process has changed the schema, SQLite rolls back each connection's first
-    /// statement and repeats it. [`guarded`](crate::guarded) takes that for a lost transaction and refuses it. Nothing
-    /// of it is kept, so it is repeated here.
+    /// After another process has changed the schema, SQLite rolls back each connection's first statement and repeats
+    /// it. [`guarded`](crate::guarded) takes that for a lost transaction and refuses it. Nothing of it is kept, so it
+    /// is repeated here.
     async fn alone<T, A>(
         &self,
         statement: Statement,
@@ -85,7 +83,7 @@ impl Database {
         answered(&self.sessions, ask(statement)).await
     }
 
-    /// The connection may have failed because of a rotated password; the next one uses the new one.
+    /// A rotated password may be the cause; the next connection uses the new one.
     pub(crate) fn after(&self, error: &DbErr) {
         if is_unavailable(error) {
             self.refresh_url();

@@ -12,7 +12,7 @@ pub enum DatabaseError {
     /// The URL cannot be used. It is a secret, so it is not shown.
     #[error("the database cannot be used: {0}")]
     Invalid(String),
-    /// It cannot be opened or created.
+    /// The file cannot be opened or created.
     #[error("cannot open the SQLite file {path}: {source}")]
     File {
         /// The file, or its folder.
@@ -22,14 +22,14 @@ pub enum DatabaseError {
         /// Whether the next start would fail in the same way.
         is_lasting: bool,
     },
-    /// For the configured patience.
+    /// The database was unreachable for the configured patience.
     #[error("{location} could not be reached within {waited:?}: {source}")]
     Unreachable {
         /// Its address.
         location: Location,
-        /// For how long.
+        /// How long it tried.
         waited: Duration,
-        /// Of the last attempt.
+        /// The error of the last attempt.
         source: sqlx::Error,
     },
     /// The server refused the user or the database until the patience was used up.

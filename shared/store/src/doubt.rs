@@ -1,12 +1,12 @@
 //! Doubt whether a database still accepts writes.
 //!
-//! A failed statement or commit raises the doubt; the health check settles it with its own write. So checks write
-//! nothing to an idle, healthy database.
+//! A failed statement or commit raises the doubt; the health check settles it with its own write. So checks do not
+//! write to an idle, healthy database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Of one database. Clones share it.
+/// The doubt about one database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Doubt(Arc<AtomicU64>);
 

@@ -11,7 +11,6 @@ pub use codes::Class;
 use codes::is_sqlite;
 pub(crate) use codes::{is_sqlite_lock, is_unwritable, of_driver};
 
-/// The text of the [`DbErr::Custom`] for a commit after a failed statement.
 pub(crate) const AFTER_FAILURE: &str =
     "a statement of the transaction failed or was cancelled, so nothing of it is kept";
 
@@ -70,8 +69,7 @@ pub fn is_unique_violation(error: &DbErr) -> bool {
     class(error) == Class::Duplicate
 }
 
-/// The constraint's name on PostgreSQL (`users_email_key`), the columns on SQLite (`users.email`). For tables with more
-/// than one constraint.
+/// The constraint's name on PostgreSQL (`users_email_key`), the columns on SQLite (`users.email`).
 pub fn unique_violation(error: &DbErr) -> Option<String> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
@@ -91,7 +89,7 @@ pub fn unique_violation(error: &DbErr) -> Option<String> {
     Some(name.unwrap_or_else(columns))
 }
 
-/// SQLite ended the transaction or refused its commit. Nothing of it is kept.
+/// Nothing of the transaction is kept.
 pub(crate) fn is_rolled_back(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error

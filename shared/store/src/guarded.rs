@@ -18,7 +18,7 @@ use sea_orm::sqlx::{Connection as _, Error};
 const FULL: [&str; 2] = ["13", "4874"];
 /// `SQLITE_CONSTRAINT_COMMITHOOK`: the guard has refused a commit.
 const REFUSED_COMMIT: &str = "531";
-/// `SQLITE_ERROR` with one of two texts: the answer of COMMIT and ROLLBACK after the transaction has ended by itself.
+/// `SQLITE_ERROR` with one of two texts: COMMIT and ROLLBACK after the transaction has ended by itself.
 const ERROR: &str = "1";
 const NO_TRANSACTION: &str = "no transaction is active";
 
@@ -31,7 +31,7 @@ pub fn guarded(pool: SqlitePoolOptions) -> SqlitePoolOptions {
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .after_release(|connection, _| {
             Box::pin(async {
-                // Waits for a rollback that may still be queued, so the count is final.
+                // Waits for a queued rollback, so the count is final.
                 guard(connection).await?;
                 Ok(!connection.is_in_transaction())
             })
@@ -46,7 +46,7 @@ pub fn is_full(error: &(dyn DatabaseError + 'static)) -> bool {
             .is_some_and(|code| FULL.contains(&code.as_ref()))
 }
 
-/// For operators. SQLite reports a full disk as an I/O error at the opening.
+/// Explains the error to operators: SQLite reports a full disk as an I/O error at the opening.
 pub fn explain(error: &Error) -> String {
     if error.as_database_error().is_some_and(is_full) {
         return format!("{error}: the disk is full, free some space");
@@ -64,7 +64,7 @@ pub fn is_rolled_back(error: &(dyn DatabaseError + 'static)) -> bool {
         || (code.as_deref() == Some(ERROR) && error.message().contains(NO_TRANSACTION))
 }
 
-/// Refuses every commit after a rollback. A second call resets it.
+/// A second call resets it.
 async fn guard(connection: &mut SqliteConnection) -> Result<(), Error> {
     let rolled_back = Arc::new(AtomicBool::new(false));
     let noting = Arc::clone(&rolled_back);

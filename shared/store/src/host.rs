@@ -1,7 +1,7 @@
 //! The host of a URL as the network knows it.
 //!
-//! URLs of schemes such as `amqp`, `postgres` and `smtp` keep the host as it was written: IPv6 addresses in brackets,
-//! other characters escaped. Resolvers and certificates need the plain form.
+//! URLs keep the host as it was written: IPv6 addresses in brackets, other characters escaped. Resolvers and
+//! certificates need the plain form.
 
 use percent_encoding::percent_decode_str;
 use url::Host;
@@ -9,7 +9,7 @@ use url::Host;
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// As a resolver takes it: an IPv6 address without brackets, a name in ASCII. `None` if it is neither.
+/// The form for a resolver: an IPv6 address without brackets, a name in ASCII. `None` if it is neither.
 pub fn host_name(host: &str) -> Option<String> {
     let bracketed = host
         .strip_prefix('[')

@@ -1,8 +1,8 @@
 //! Brings a schema up to date, or waits for an operator.
 //!
 //! Of several replicas one migrates and the others wait. Each migration has its own transaction, so a failed one leaves
-//! the schema unchanged. Commands go on: no migration waits longer than two seconds for a table. An older release
-//! starts on a newer schema and logs unknown migrations, unless the name of one requires a newer release.
+//! the schema unchanged. No migration waits longer than two seconds for a table, so commands go on. An older release
+//! starts on a newer schema, unless the name of a migration requires a newer release.
 
 use std::time::Duration;
 
@@ -21,14 +21,12 @@ mod step;
 
 use step::Step;
 
-/// For a migrating replica and for tables in use.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// For an operator's command: a backup may use all tables for long.
 const PATIENCE_OF_OPERATORS: Duration = Duration::from_secs(3600);
 /// Other transactions get their turn at the tables.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Between two checks whether an operator has migrated.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Ensures that the schema has what `M` needs: migrates, waits, or only checks, by `config`.

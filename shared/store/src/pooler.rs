@@ -9,10 +9,10 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
 
-/// For the second connection. A pooler with one session makes it wait for the end of the first.
+/// A pooler with one session makes the second connection wait.
 const SECOND: Duration = Duration::from_secs(2);
 
-/// Checks of both connections. One is enough if no other client uses the pooler; otherwise the sessions change soon.
+/// One check is enough if no other client uses the pooler; otherwise the sessions change soon.
 const ROUNDS: usize = 5;
 
 /// Whether the session of `first` is lent to another connection, or `first` gets another session, while both are open.
@@ -35,13 +35,13 @@ pub(crate) async fn lends_sessions(
         };
         of_second.insert(pid);
     }
-    // After an orderly close, the next client gets the session immediately.
+    // The next client gets the session immediately.
     let _ = second.close().await;
     let own = of_first.len() == 1 && of_second.len() == 1 && of_first.is_disjoint(&of_second);
     Ok(!own)
 }
 
-/// The server process. Not a prepared statement: a pooler may not support it.
+/// A pooler may not support prepared statements.
 async fn session(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     let row = connection.fetch_one("SELECT pg_backend_pid()").await?;
     row.try_get(0)

@@ -15,14 +15,13 @@ use crate::sessions::Sessions;
 pub(crate) mod options;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// None of our statements takes long. One that hangs must not keep its connection: a caller that gives up cannot take
-/// it back.
+/// One that hangs must not keep its connection: a caller that gives up cannot take it back.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Ends the transaction of a process that stopped during it, and so releases its locks. A handler may pause for 30 s
-/// between two statements, other transactions less. With the retry on another replica, this stays below a minute.
+/// Ends the transaction of a stopped process, and so releases its locks. A handler may pause for 30 s between two
+/// statements. With the retry on another replica, this stays below a minute.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(40);
-/// The same for a lost network or machine. The server probes a silent client after 10 s, and ends the session after
-/// three unanswered probes, or 30 s after the first byte that was not received.
+/// The same for a lost network or machine. The server ends a silent session after 10 s and three unanswered probes, or
+/// 30 s after the first byte that was not received.
 const LOST_CLIENT: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000";
 /// The same in every replica; see [`create_schema`].
@@ -30,7 +29,6 @@ const SCHEMA_LOCK: i64 = 0x616e_6761_7269_0001;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reached {
-    /// Each connection has its own session, and our schema exists.
     Usable,
     /// A pooler lends a session to one transaction after another.
     LentSessions,
@@ -43,7 +41,7 @@ pub(crate) async fn reach(
 ) -> Result<Reached, sqlx::Error> {
     let attempt = async {
         let mut connection = PgConnection::connect_with(options).await?;
-        // First, because prepared statements fail with misleading errors behind such a pooler.
+        // Prepared statements fail with misleading errors behind such a pooler.
         if lends_sessions(&mut connection, options).await? {
             return Ok(Reached::LentSessions);
         }
@@ -73,7 +71,6 @@ pub(crate) fn pool(config: &DatabaseConfig, options: PgConnectOptions, doubt: &D
                 Ok(())
             })
         })
-        // Only connections that were idle for long are tested, below.
         .test_before_acquire(false)
         .before_acquire(move |connection, seen| {
             let sessions = taken.clone();
@@ -100,8 +97,8 @@ fn settings(schema: Option<&str>) -> String {
     settings
 }
 
-/// Checks first, because `IF NOT EXISTS` needs the right to create even if the schema exists. Under a lock: of two
-/// replicas that start together one would fail.
+/// `IF NOT EXISTS` needs the right to create even if the schema exists, hence the check. Under a lock: of two replicas
+/// that start together one would fail.
 async fn create_schema(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let found = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1")
         .bind(schema)

@@ -41,7 +41,6 @@ const MISMATCH: u32 = 20;
 /// All triggers here guard a uniqueness that no index can.
 const TRIGGER: &str = "1811";
 
-/// Reachable, but without writes: a full disk, an I/O error, a read-only file or server.
 pub(crate) fn is_unwritable(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
@@ -55,7 +54,6 @@ pub(crate) fn is_unwritable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The only problem: another connection holds the file.
 pub(crate) fn is_sqlite_lock(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
@@ -76,7 +74,6 @@ pub(crate) fn of_driver(error: &sqlx::Error) -> Class {
     }
 }
 
-/// Not an answer of the database: the connection broke, or there was none.
 fn without_answer(error: &sqlx::Error) -> Class {
     match error {
         sqlx::Error::Io(_)
@@ -95,7 +92,7 @@ pub(super) fn is_sqlite(error: &(dyn DatabaseError + 'static)) -> bool {
         .is_some()
 }
 
-/// SQLite has one writer at a time; others wait for the lock, so it is no conflict.
+/// Other writers wait for the lock, so it is no conflict.
 fn of_sqlite(error: &(dyn DatabaseError + 'static), code: &str) -> Class {
     if guarded::is_full(error) {
         return Class::Full;
@@ -117,8 +114,8 @@ fn of_sqlite_code(code: &str) -> Class {
     }
 }
 
-/// SQLSTATE, appendix A of PostgreSQL's manual. A cancelled statement (57014, time-out) is not unavailable, because it
-/// may take too long each time.
+/// SQLSTATE, appendix A of PostgreSQL's manual. A cancelled statement (57014, time-out) is not unavailable: it may take
+/// too long each time.
 fn of_postgres(code: &str) -> Class {
     match code {
         "53100" => Class::Full,
@@ -141,7 +138,6 @@ fn has_class(code: &str, classes: &[&str]) -> bool {
     classes.iter().any(|class| code.starts_with(class))
 }
 
-/// The lowest byte of the extended code.
 fn primary(code: &str) -> Option<u32> {
     code.parse::<u32>().ok().map(|code| code & 0xff)
 }

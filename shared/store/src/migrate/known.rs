@@ -10,7 +10,6 @@ use crate::sql;
 /// In a migration's name, before the migration that a release must know to use the schema.
 const REQUIRES: &str = "_requires_";
 
-/// Applied, but not in `M`.
 pub(super) async fn unknown<M: MigratorTrait>(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<String>, DbErr> {
@@ -52,7 +51,6 @@ async fn has_table(db: &impl ConnectionTrait, name: &str) -> Result<bool, DbErr>
     Ok(sql::query_one(db, sql, [name.into()]).await?.is_some())
 }
 
-/// `None` if a release with the migrations `M` can use the schema.
 pub(super) fn too_new<M: MigratorTrait>(unknown: &[String]) -> Option<String> {
     unknown.iter().find_map(|name| {
         let (_, required) = name.rsplit_once(REQUIRES)?;

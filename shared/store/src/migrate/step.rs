@@ -20,15 +20,12 @@ use crate::sql;
 const LOCK_WAIT: &str = "2s";
 /// The same in every replica.
 const LOCK: i64 = 7_020_658_420_253_753_346;
-/// For the connection of a migration outside a transaction.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Of one attempt.
 pub(super) enum Step {
     /// More may be missing.
     Applied(Vec<String>),
     Complete,
-    /// Another replica migrates.
     Busy,
     /// This release cannot use the newer schema.
     TooNew(String),
@@ -93,8 +90,8 @@ fn is_outside_of_transactions<M: MigratorTrait>(name: &str) -> bool {
     own.any(|migration| migration.name() == name && migration.use_transaction() == Some(false))
 }
 
-/// Statements like `CREATE INDEX CONCURRENTLY`, which block no other statement: on a separate session, which holds the
-/// lock and has no limits.
+/// For `CREATE INDEX CONCURRENTLY` and the like, which block no other statement: on a separate session without limits,
+/// which holds the lock.
 async fn outside_of_transactions<M: MigratorTrait>(
     db: &Database,
     name: String,
@@ -138,7 +135,7 @@ async fn locked_on<M: MigratorTrait>(
     let locking = "SELECT pg_try_advisory_lock($1) AS locked";
     let row = sql::query_one(session, locking, [LOCK.into()]).await?;
     let is_locked = row.map_or(Ok(false), |row| row.try_get::<bool>("", "locked"))?;
-    // Another replica may have applied it before the lock.
+    // Another replica may have applied it.
     if !is_locked || missing::<M>(session).await?.first().map(String::as_str) != Some(name) {
         return Ok(false);
     }
