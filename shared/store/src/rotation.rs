@@ -20,7 +20,6 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    /// `None` if the URL is not in a file.
     pub(crate) fn of(config: &DatabaseConfig, application_name: &str) -> Option<Self> {
         config.url_file.as_ref()?;
         Some(Self {
@@ -30,7 +29,6 @@ impl Rotation {
         })
     }
 
-    /// New connections of `db` use a changed URL.
     pub(crate) fn refresh(&self, db: &sea_orm::DatabaseConnection) {
         let Some(file) = &self.config.url_file else {
             return;
@@ -38,7 +36,7 @@ impl Rotation {
         let url = match read_secret(file) {
             Ok(url) => url,
             Err(error) => {
-                // It may be in the middle of a replacement; the next check reads it.
+                // It may be in the middle of a replacement.
                 tracing::debug!(%error, file = %file.display(), "the file of the database URL cannot be read");
                 return;
             }
@@ -77,7 +75,7 @@ pub(crate) fn current(config: &DatabaseConfig) -> DatabaseConfig {
     }
 }
 
-/// As [`secret_of`] reads it.
+/// Reads the secret in a file, as [`secret_of`].
 ///
 /// # Errors
 /// If it cannot be read.
@@ -86,8 +84,8 @@ pub fn read_secret(path: &Path) -> std::io::Result<String> {
     Ok(secret_of(&text).to_owned())
 }
 
-/// Without a byte order mark and trailing line breaks, which editors and shells add. So a secret is the same in a file,
-/// a variable or a flag.
+/// `text` without a byte order mark and trailing line breaks, which editors and shells add. So a secret is the same in
+/// a file, a variable or a flag.
 pub fn secret_of(text: &str) -> &str {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.trim_end_matches(['\r', '\n'])

@@ -17,18 +17,16 @@ const IDLE: Duration = Duration::from_secs(3);
 /// A caller waits for the ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For the check of a session that returns to the pool: on a silent link no answer comes. A statement may have waited
-/// for 15 s and its rollback for 5 s before it. All three stay below the 25 s after which a silent session is ended,
-/// even on a busy machine.
+/// On a silent link no answer comes. A statement may have waited for 15 s and its rollback for 5 s before this check.
+/// All three stay below the 25 s after which a silent session is ended, even on a busy machine.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A session returns soon after its statement failed: it rolls back, and a handler may record the failure.
+/// First it rolls back, and a handler may record the failure.
 const DOUBT: Duration = Duration::from_secs(5);
 
-/// If new sessions are read-only as well, so is the server: a new session for each failed call would not help.
+/// If new sessions are read-only as well, so is the server.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
-/// Of one pool.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
     seen: Arc<Mutex<Seen>>,
@@ -42,7 +40,6 @@ struct Seen {
 }
 
 impl Sessions {
-    /// Each failed statement also raises `doubt`.
     pub(crate) fn watched(doubt: Doubt) -> Self {
         Self {
             seen: Arc::default(),
@@ -50,7 +47,7 @@ impl Sessions {
         }
     }
 
-    /// The next sessions are then checked. A healthy system never checks.
+    /// The next sessions are checked.
     pub(crate) fn statement_failed(&self) {
         self.seen().failed = Some(Instant::now());
         self.doubt.raise();
@@ -62,8 +59,7 @@ impl Sessions {
         read_only.is_some_and(|at| age > at.elapsed())
     }
 
-    /// A session that was just used is not pinged, because that costs a round trip. After a failed statement all are,
-    /// so a server that restarts fails few calls.
+    /// A session that was just used is not pinged, because that costs a round trip. After a failed statement all are.
     pub(crate) async fn may_be_used(
         &self,
         session: &mut PgConnection,
@@ -107,7 +103,6 @@ impl Sessions {
         failed.is_some_and(|at| at.elapsed() < DOUBT)
     }
 
-    /// For a read-only session that is not outdated.
     fn gives_up(&self, age: Duration) -> bool {
         let mut seen = self.seen();
         let gives_up = seen.read_only.is_none() || age >= SHORTEST_LIFE;
@@ -123,9 +118,8 @@ impl Sessions {
     }
 }
 
-/// A cancelled BEGIN may have started a transaction that sqlx 0.9.0 does not know. Only the server knows the state, and
-/// sends it with each answer. sqlx shows it only in `begin_with`, which fails unless its statement, here an empty one,
-/// ends inside a transaction.
+/// A cancelled BEGIN may have started a transaction that sqlx 0.9.0 does not know, but the server does. sqlx shows that
+/// only in `begin_with`, which fails unless its statement, here an empty one, ends inside a transaction.
 async fn leave_transaction(session: &mut PgConnection) -> Result<(), sqlx::Error> {
     match session.begin_with("").await {
         Err(sqlx::Error::BeginFailed) => Ok(()),

@@ -108,7 +108,7 @@ pub fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// In the dialect of `db`.
+/// The statement in the dialect of `db`.
 pub fn statement(
     db: &impl ConnectionTrait,
     sql: &str,
@@ -119,8 +119,7 @@ pub fn statement(
     Statement::from_sql_and_values(db.get_database_backend(), text, values)
 }
 
-/// PostgreSQL's text cannot contain NUL. A sender can put one into any text, and a row that can never be written would
-/// block its consumer forever.
+/// PostgreSQL's text cannot contain NUL. A row that can never be written would block its consumer forever.
 fn storable(value: Value) -> Value {
     match value {
         Value::String(Some(text)) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),

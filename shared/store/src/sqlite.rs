@@ -20,10 +20,8 @@ use crate::database_error::DatabaseError;
 use crate::sessions::Sessions;
 use crate::{errors, guarded, private};
 
-/// For the previous writer. Only transactions that begin IMMEDIATE wait at all.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Creates the file and its folder if they are missing.
 pub(crate) async fn connect(
     config: &DatabaseConfig,
     path: &Path,
@@ -38,7 +36,6 @@ pub(crate) async fn connect(
     create_folder(path).await?;
     // SQLite reads a relative path that begins with `file:` as a URL, and `:memory:` as no file at all.
     let file = std::path::absolute(path).map_err(|error| cannot_open(false, error.into()))?;
-    // Each connection of the pool gets them.
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
@@ -54,7 +51,7 @@ pub(crate) async fn connect(
             .await
     };
     // While another process enables WAL, SQLite reports busy immediately: this lock ignores the time-out. A process
-    // that recovers the file after a crash may hold it longer than a pool waits.
+    // that recovers the file may hold it longer than a pool waits.
     let pool = open
         .retry(backoff(config.patience))
         .when(|error| errors::is_sqlite_lock(error) || matches!(error, sqlx::Error::PoolTimedOut))
@@ -69,7 +66,6 @@ pub(crate) async fn connect(
     ))
 }
 
-/// This user cannot open or write the file, or it is none of SQLite's.
 fn is_lasting(error: &sqlx::Error) -> bool {
     const READ_ONLY: &str = "8";
     const CANNOT_OPEN: &str = "14";

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// For a statement after the stop.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Runs `work`, and drops it soon after `stop`: a statement of an unavailable database takes seconds. `None` if it was

@@ -34,8 +34,7 @@ const UNDONE: Duration = Duration::from_secs(5);
 pub struct Transaction {
     inner: DatabaseTransaction,
     sessions: Sessions,
-    /// Each statement counts before it is sent, so a failed or cancelled one counts forever: the server may have
-    /// executed or refused it.
+    /// Each statement counts before it is sent, so a failed or cancelled one counts forever.
     without_success: AtomicU32,
     /// The first failure that a repetition of the transaction may not meet.
     passing: Mutex<Option<DbErr>>,
@@ -58,7 +57,7 @@ impl Transaction {
         };
         // In a task that no caller cancels. If BEGIN is cancelled before its answer, sqlx does not know of the open
         // transaction, and the connection's next statements would be part of it. The limit is inside the task, so that
-        // a silent link keeps no place of the pool. A session that was given up there is checked before reuse.
+        // a silent link keeps no place of the pool.
         let pool = db.clone();
         let beginning = tokio::spawn(async move {
             answered(pool.sessions(), pool.begin_with_options(options)).await

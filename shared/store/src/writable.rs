@@ -1,10 +1,9 @@
 //! Checks whether the database accepts writes.
 //!
-//! A database with a full disk, a read-only file system or a standby answers a ping as well; then every command fails
-//! while health says `SERVING`. A write each second would keep the disk of every idle system busy. So [`Writable`]
-//! writes only with a reason: at the start, after a failed statement or commit ([`Doubt`]), and then each second until
-//! a write succeeds. It needs [`ROOM`] on the disk, more than a command: otherwise one last free page would give
-//! `SERVING` while every command fails.
+//! A database with a full disk, a read-only file system or a standby answers a ping; then every command fails while
+//! health says `SERVING`. A write each second would keep the disk of every idle system busy. So [`Writable`] writes at
+//! the start, after a failed statement or commit ([`Doubt`]), and then each second until a write succeeds. It needs
+//! [`ROOM`] on the disk, more than a command: otherwise one last free page would give `SERVING`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,24 +20,20 @@ use crate::database::Database;
 use crate::errors;
 
 const ROOM: usize = 256 * 1024;
-/// In a new relation, which is dropped with the statement.
 const FILL_A_TABLE: &str = "CREATE TEMP TABLE write_probe ON COMMIT DROP AS \
     SELECT repeat('x', 1000) AS filler FROM generate_series(1, 256)";
 /// The first page of the file; the number is unused.
 const WRITE_A_PAGE: &str = "PRAGMA user_version = 0";
-/// While another writer holds the file, a check learns nothing; the next one tries again.
+/// While another writer holds the file, a check learns nothing.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
-/// For ping and write together. Less than the time-out of the health check, so that a slow write does not look like an
-/// unreachable database.
+/// Less than the time-out of the health check, so that a slow write does not look like an unreachable database.
 const TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// The health check of one database.
 pub struct Writable {
     database: Database,
     doubt: Doubt,
-    /// As far as the doubt is settled.
     settled: AtomicU64,
-    /// By the last conclusive write.
     writable: AtomicBool,
 }
 
@@ -67,7 +62,7 @@ impl Writable {
     /// The database answers and, as far as is known, accepts writes.
     pub async fn check(&self) -> bool {
         let end = Instant::now() + TIMEOUT;
-        // Before a connection is needed, so that no call fails after a rotation of the password.
+        // No call then fails after a rotation of the password.
         self.database.refresh_url();
         if !ping(&self.database).await {
             self.doubt.raise();
@@ -103,7 +98,6 @@ impl Writable {
         self.settled.store(raised, Ordering::Release);
     }
 
-    /// Returns whether the state changed.
     fn found(&self, writable: bool) -> bool {
         let before = self.writable.swap(writable, Ordering::AcqRel);
         if writable && !before {
@@ -121,7 +115,6 @@ impl Refusal {
         }
     }
 
-    /// Another write may learn more.
     fn is_a_pause(&self) -> bool {
         matches!(self, Self::Database(error) if errors::of_driver(error) == errors::Class::Unavailable)
     }
@@ -139,7 +132,7 @@ async fn write_to_server(pool: &PgPool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// On a separate connection: a pooled one would wait for other writers and occupy its place.
+/// A pooled connection would wait for other writers and occupy its place.
 async fn write_to_file(pool: &SqlitePool) -> Result<(), Refusal> {
     let options = (*pool.connect_options())
         .clone()
@@ -158,7 +151,6 @@ async fn find_room(file: &Path) -> Result<(), Refusal> {
     name.push(".write-probe");
     let path = PathBuf::from(name);
     let written = tokio::fs::write(&path, vec![0; ROOM]).await;
-    // Also after a full disk has cut the write short.
     let removed = tokio::fs::remove_file(&path).await;
     written
         .and(removed)

@@ -14,7 +14,6 @@ async fn file(folder: &TempDir) -> (store::Database, store::Database) {
     };
     let db = store::connect(&config, "test").await.unwrap();
     store::migrate::<Migrator>(&db).await.unwrap();
-    // It sees only committed rows.
     let other = store::connect(&config, "test").await.unwrap();
     (db, other)
 }
@@ -83,7 +82,6 @@ async fn a_transaction_that_was_left_open_reaches_no_one_else() {
     let folder = tempfile::tempdir().unwrap();
     let (db, other) = file(&folder).await;
     for round in 0..20 {
-        // During begin, write or commit.
         let write = async {
             let transaction = begin(&db).await;
             insert(&transaction, &format!("given up {round}"))

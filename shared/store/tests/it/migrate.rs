@@ -30,7 +30,6 @@ impl MigrationTrait for Step {
     }
 }
 
-/// This locks the whole table for a moment.
 struct Column;
 
 impl MigratorTrait for Column {

@@ -140,7 +140,6 @@ async fn of_two_transactions_in_a_deadlock_one_is_a_conflict() {
     };
     lock(&one, "a").await.unwrap();
     lock(&other, "b").await.unwrap();
-    // The server ends one of them.
     let in_turn = async |transaction: Transaction, name| {
         let answer = lock(&transaction, name).await;
         transaction.rollback().await.unwrap();
@@ -242,7 +241,6 @@ async fn a_lost_server_is_unavailable_fast_and_the_pool_recovers() {
     assert!(store::ping(&db).await);
 }
 
-/// An operator has to create it, or to correct the URL.
 #[tokio::test]
 async fn a_database_that_does_not_exist_is_for_an_operator() {
     let database = Database::create().await;

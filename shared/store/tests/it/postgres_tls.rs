@@ -48,7 +48,6 @@ async fn verify_full_accepts_only_the_right_authority_and_name() {
             "{reason}: {refused}"
         );
     }
-    // Only public authorities are trusted.
     assert!(connect(&good, None, &verify[..1]).await.is_err());
 }
 

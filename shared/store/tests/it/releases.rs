@@ -9,7 +9,6 @@ use testkit::{Database, StoreKind};
 
 use crate::sqlite::{self, count, insert};
 
-/// One statement.
 struct Step(&'static str, &'static str);
 
 impl MigrationName for Step {
@@ -26,7 +25,6 @@ impl MigrationTrait for Step {
     }
 }
 
-/// After those of the older release.
 fn more(steps: impl IntoIterator<Item = Step>) -> Vec<Box<dyn MigrationTrait>> {
     let mut migrations = sqlite::Migrator::migrations();
     for step in steps {
@@ -40,7 +38,6 @@ const ADDED: Step = Step(
     "ALTER TABLE things ADD COLUMN colour text",
 );
 
-/// It knows one table.
 type Older = sqlite::Migrator;
 
 struct Newer;
@@ -51,7 +48,6 @@ impl MigratorTrait for Newer {
     }
 }
 
-/// With a migration that was made after the newer release.
 struct Mended;
 
 impl MigratorTrait for Mended {

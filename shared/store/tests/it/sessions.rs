@@ -16,7 +16,6 @@ use crate::sqlite::{Migrator, insert};
 const DELAY: Duration = Duration::from_millis(15);
 const SESSIONS: u32 = 4;
 
-/// With a direct connection beside it.
 struct Slow {
     db: store::Database,
     database: Database,
@@ -46,7 +45,6 @@ impl Slow {
         self.db.get_postgres_connection_pool()
     }
 
-    /// All at once, so that no session is left out.
     async fn assert_each_session_works_and_is_outside_a_transaction(&self) {
         let acquiring = (0..SESSIONS).map(|_| self.pool().acquire());
         let mut held = Vec::new();
@@ -90,7 +88,6 @@ impl Slow {
     }
 }
 
-/// Up to a little more than `answers` answers take.
 fn moment(random: &mut fastrand::Rng, answers: u32) -> Duration {
     let longest = (2 * DELAY * answers + DELAY).as_micros();
     Duration::from_micros(random.u64(..u64::try_from(longest).unwrap()))
@@ -102,7 +99,6 @@ async fn a_cancelled_begin_leaves_no_open_transaction() {
     let mut random = fastrand::Rng::with_seed(4393);
     let mut begun = 0;
     for _ in 0..20 {
-        // The check of the session, and BEGIN.
         let limits: Vec<_> = (0..SESSIONS).map(|_| moment(&mut random, 2)).collect();
         let beginning = limits
             .iter()
@@ -165,7 +161,6 @@ async fn each_session_is_ended_once_its_client_is_lost() {
     db.close().await.unwrap();
 }
 
-/// All sessions of the pool; new ones would not be read-only.
 async fn read_only_pool(database: &Database) -> store::Database {
     let db = database.connect_by(database.url(), SESSIONS).await;
     store::migrate::<Migrator>(&db).await.unwrap();
@@ -250,7 +245,6 @@ async fn a_read_only_server_is_not_flooded_with_new_sessions() {
         let pid: i32 = sqlx::query_scalar(session).fetch_one(pool).await.unwrap();
         sessions.insert(pid);
     }
-    // At first all of them, then one per second each.
     let most = SESSIONS as usize * (2 + begun.elapsed().as_secs() as usize);
     assert!(sessions.len() <= most, "{} sessions", sessions.len());
     db.close().await.unwrap();
