@@ -1,8 +1,7 @@
-//! Requests something that this service lacks: publishes an event repeatedly until the answer has arrived.
+//! Publishes a request for something that this service lacks, repeatedly, until the answer has arrived.
 //!
-//! Guarantees: it requests nothing while the broker is unreachable or before the service's own queue can take the
-//! answer. A service that lacks nothing publishes nothing. Replicas may send requests at the same time, so the
-//! answering service must expect that.
+//! Guarantee: no request while the broker is unreachable or before the service's own queue can take the answer.
+//! Replicas may request at the same time; the answering service must expect that.
 
 use std::time::Duration;
 
@@ -21,12 +20,10 @@ use crate::store::Store;
 const SIGNAL: &str = "asking";
 /// The wait before the first request: if all services start together, most answers arrive without a request.
 const GRACE: Duration = Duration::from_secs(4);
-/// The pauses between requests.
 const PAUSES: Backoff = Backoff::doubling(Duration::from_secs(2), Duration::from_secs(60));
 
-/// Publishes the events of `request` while the answer is missing, until `stop`. `missing` is a query for
-/// [`Store::due`]: zero if the answer is missing, null if it is there. `connected` is
-/// [`Engine::connected`](crate::Engine::connected).
+/// Publishes `request` while the answer is missing, until `stop`. `missing` is a query for [`Store::due`]: zero if the
+/// answer is missing, null if it is there. `connected` is [`Engine::connected`](crate::Engine::connected).
 pub async fn ask_until_answered<E: Event>(
     store: Store,
     mut connected: watch::Receiver<bool>,
@@ -38,7 +35,7 @@ pub async fn ask_until_answered<E: Event>(
     let asking = async {
         loop {
             if connected.wait_for(|connected| *connected).await.is_err() {
-                // The engine has ended, and with it the service.
+                // The engine has ended.
                 return std::future::pending::<()>().await;
             }
             if let Err(error) = ask(&store, &mut due, &connected, &request).await {
@@ -50,7 +47,6 @@ pub async fn ask_until_answered<E: Event>(
     let _ = stop.run_until_cancelled(asking).await;
 }
 
-/// Requests until the answer is there or the broker is unreachable.
 async fn ask<E: Event>(
     store: &Store,
     due: &mut Due,

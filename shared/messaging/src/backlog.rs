@@ -1,28 +1,23 @@
-//! Back-pressure: commands are refused while too many events wait in the outbox, or the oldest one has waited too long.
+//! Back-pressure: commands are refused while too many events wait in the outbox, or the oldest has waited too long.
 //!
-//! Every accepted event must be published; past a limit it is better to refuse callers than to grow a table. The budget
-//! limits the age of the oldest event that the broker has not taken, because both an outage and an overload raise it.
-//! An unroutable event does not count, nor do the events behind it: refusing commands would not help, and it blocks
-//! only its own aggregate. A refused event counts, because a full queue is back-pressure. The limit of the number
-//! counts all pending events.
+//! The age counts only events that the broker has not taken: an outage and an overload both raise it. An unroutable
+//! event and those behind it do not count, because they block only their own aggregate. A refused event counts, because
+//! a full queue is back-pressure.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) mod watch;
 
-/// Whether a database's outbox is within its budget. Clones share it.
+/// Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Backlog {
     over: Arc<Mutex<Option<OverBudget>>>,
 }
 
-/// The limits of an outbox. Beyond them commands are refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
-    /// The age of the oldest event.
     pub(crate) age: Duration,
-    /// The number of all pending events.
     pub(crate) pending: u32,
 }
 

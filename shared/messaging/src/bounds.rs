@@ -1,8 +1,7 @@
-//! Corrects times that are further ahead than any code writes them. They remain after a clock was ahead or was set
-//! back.
+//! Corrects times that are further ahead than any code writes them: a clock was ahead.
 //!
-//! Guarantee: once the clock is correct, a lease or a retry delay lasts at most its normal length. Nothing waits for a
-//! time of the wrong clock, and times from a correct clock stay unchanged.
+//! Guarantee: once the clock is correct, a lease or a retry delay lasts at most its normal length. Times from a correct
+//! clock stay unchanged.
 
 use std::time::Duration;
 
@@ -13,9 +12,8 @@ use crate::retry::millis;
 use crate::store::Store;
 use store::sql;
 
-/// No transaction raises this signal, because a clock jump does not.
+/// A clock jump is no transaction.
 const SIGNAL: &str = "bounds";
-/// Rows per statement.
 const BATCH: u32 = 1000;
 
 /// A column of times, and how far ahead they may be.
@@ -33,8 +31,8 @@ pub struct Bound {
     pub rows: String,
     /// The furthest time ahead that the code writes.
     pub longest: Duration,
-    /// A time further ahead is set to this long from now. For leases this is their length, so that a rightful holder
-    /// has time to notice.
+    /// A time further ahead becomes this long from now. For leases it is their length: a rightful holder notices in
+    /// time.
     pub instead: Duration,
 }
 
@@ -48,7 +46,6 @@ pub enum TimeForm {
 }
 
 impl TimeForm {
-    /// The time in `ms` milliseconds, as SQL.
     fn ahead(self, ms: i64) -> String {
         match self {
             Self::Native => format!("{{time + {ms}}}"),
@@ -58,7 +55,7 @@ impl TimeForm {
 }
 
 impl Bound {
-    /// Finds and corrects such times every few seconds, with the shared poll of `store`, until `stop`.
+    /// Corrects such times every few seconds, with the shared poll of `store`, until `stop`.
     pub async fn keep(self, store: Store, stop: CancellationToken) {
         let Self {
             table,
@@ -73,7 +70,7 @@ impl Bound {
         let beyond = format!("{rows} AND {column} > {longest}");
         let any = format!("SELECT 1 FROM {table} WHERE {beyond}");
         let question = format!("SELECT CASE WHEN EXISTS ({any}) THEN cast(0 as bigint) END");
-        // In batches: a clock that is set back may affect all rows, and a statement has a time limit.
+        // In batches: the clock may affect all rows, and a statement has a time limit.
         let correcting = format!(
             "UPDATE {table} SET {column} = {instead}
              WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {beyond} LIMIT {BATCH})"

@@ -1,9 +1,9 @@
 //! Checkpoints: a producer lists what it has published, and each consumer compares the list with its inbox.
 //!
-//! A confirm proves that one queue took an event, not that the queue of each consumer did. Guarantee: an event that does not reach the
-//! inbox of a subscribed consumer becomes a row of `angarium_missing`, or its checkpoint becomes a row of `angarium_checkpoint_gap`, or
-//! its producer counts as silent. No decision compares two clocks: a consumer expects the events of a binding from the second
-//! checkpoint on that arrived through it.
+//! A confirm proves that one queue took an event, not that each consumer's queue did. Guarantee: an event that does not
+//! reach the inbox of a subscribed consumer becomes a row of `angarium_missing`, or its checkpoint one of
+//! `angarium_checkpoint_gap`, or its producer counts as silent. No decision compares two clocks: a binding's events are
+//! expected from the second checkpoint through it.
 
 use std::time::Duration;
 
@@ -29,22 +29,21 @@ pub(crate) use watch::{Completeness, Incomplete, count};
 #[cfg(test)]
 mod plans;
 
-/// How often a producer publishes a checkpoint.
+/// The pace of a producer's checkpoints.
 #[derive(Clone, Debug)]
 pub struct CheckpointPace {
     /// The interval while there are events to list.
     pub busy: Duration,
-    /// The interval without events: a consumer notices a silent producer by it.
+    /// The interval without events, by which a consumer notices a silent producer.
     pub idle: Duration,
-    /// The most events of one checkpoint. If there are more, the next checkpoint follows at once.
+    /// The most events of one checkpoint; beyond it, the next one follows at once.
     pub most: u16,
-    /// The longest time until the broker has confirmed a checkpoint. Then it is published again. Shorter than 30 s, after which
-    /// another replica takes it over.
+    /// The time for the broker's confirm; then it is published again. Shorter than the 30 s after which another replica
+    /// takes it over.
     pub confirm: Duration,
 }
 
 impl Default for CheckpointPace {
-    /// After 5 s or 1000 events; an idle producer each minute.
     fn default() -> Self {
         Self {
             busy: Duration::from_secs(5),

@@ -1,7 +1,6 @@
 //! The engine's sections of a service's configuration: the broker, and how events are handled and stored.
 //!
-//! Values arrive as text. Validation passes each mistake to a callback, so that all are reported together and this
-//! crate need not know how.
+//! Validation passes each mistake to a callback, so that all are reported together.
 
 mod broker;
 mod engine;

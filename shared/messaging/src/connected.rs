@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// All connections of a service. The service is connected when each of them is up.
 pub(crate) struct Connections {
     shared: Arc<Shared>,
 }
@@ -14,7 +13,6 @@ struct Shared {
     all: watch::Sender<bool>,
 }
 
-/// One of the connections, up or not.
 #[derive(Clone)]
 pub(crate) struct Link {
     shared: Arc<Shared>,
@@ -36,7 +34,7 @@ impl Connections {
         }
     }
 
-    /// Adds a required connection, which is not up yet.
+    /// Not up yet.
     pub(crate) fn link(&self) -> Link {
         self.shared.change(|missing| missing + 1);
         Link {
@@ -44,14 +42,12 @@ impl Connections {
         }
     }
 
-    /// Whether all of them are up.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.shared.all.subscribe()
     }
 }
 
 impl Link {
-    /// Marks the connection as up.
     pub(crate) fn up(&self) -> Up {
         self.shared.change(|missing| missing - 1);
         Up {

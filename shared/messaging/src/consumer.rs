@@ -1,9 +1,8 @@
 //! Brings the events of a service's queue to their effects, each exactly once.
 //!
-//! Deliveries are hashed to a few lanes by their aggregate: events of one aggregate stay in order, different aggregates
-//! run in parallel. A lane handles all waiting deliveries in one transaction, and one by one if that fails. A delivery
-//! is acknowledged after its transaction has committed. An event that must wait is an inbox row by then, so nothing is
-//! returned to the queue.
+//! Deliveries are hashed to a few lanes by aggregate: one aggregate stays in order, different ones run in parallel. A
+//! lane handles all waiting deliveries in one transaction, or one by one if that fails. A delivery is acknowledged
+//! after the commit; an event that must wait is an inbox row by then.
 
 use std::sync::Arc;
 
@@ -44,8 +43,8 @@ pub(crate) use plan::OVERTAKEN;
 pub(crate) use producers::Producers;
 use retry_worker::RetryWorker;
 
-/// With how many a connection begins. What comes first may have ended the process that had it before: where it does so again,
-/// it ends alone, and no neighbour is counted as delivered in vain each time, until the broker gives that up as well.
+/// The first prefetch of a connection. If its first delivery ends the process again, it ends alone, and no neighbour
+/// counts as delivered in vain, until the broker gives it up.
 const NARROW: u16 = 1;
 
 /// The consumer of one service's queue.
@@ -55,7 +54,6 @@ pub struct Consumer {
     pipeline: Arc<Pipeline>,
     config: ConsumerConfig,
     link: Link,
-    /// The connection for dead letters.
     dead_letters: Link,
     producers: Option<Arc<Producers>>,
     complete: Completeness,
@@ -63,7 +61,7 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// A consumer that passes the deliveries of `transport` to the handlers in `subscriptions`.
+    /// Passes the deliveries of `transport` to the handlers in `subscriptions`.
     pub fn new(
         store: Store,
         transport: Arc<dyn Transport>,
@@ -101,20 +99,18 @@ impl Consumer {
         }
     }
 
-    /// Compares its retention with that of its producers.
     pub(crate) fn comparing(mut self, producers: Arc<Producers>) -> Self {
         self.producers = Some(producers);
         self
     }
 
-    /// Reports to `connections` whether it is connected.
+    /// `connections` reports whether it is connected.
     pub(crate) fn of(mut self, connections: &Connections) -> Self {
         self.link = connections.link();
         self.dead_letters = connections.link();
         self
     }
 
-    /// Whether it has every event, as far as the checkpoints of its producers show.
     pub(crate) fn complete(&self) -> watch::Receiver<bool> {
         self.complete.watch()
     }
@@ -140,7 +136,7 @@ impl Consumer {
                 ),
             )
         };
-        // Boxed: side by side on one stack, the parts are larger than the stack of a thread.
+        // Boxed: side by side, the parts are larger than the stack of a thread.
         tokio::join!(
             Box::pin(self.receive(&stop)),
             Box::pin(self.take_in_dead_letters(&stop)),
@@ -182,7 +178,7 @@ impl Consumer {
         let mut ended = self
             .deal_until_broken(&mut *receiver, &mut lanes, &mut done, stop)
             .await;
-        // The lanes finish their work before a new connection receives; otherwise one aggregate could be in two lanes.
+        // Otherwise one aggregate could be in two lanes.
         lanes.close();
         while let Some(acks) = done.next().await {
             if ended.is_ok() {
@@ -214,7 +210,7 @@ impl Consumer {
                     if let Some(producers) = &self.producers {
                         producers.note(&delivery.message);
                     }
-                    // The first delivery without `redelivered`: all returned ones are done.
+                    // All returned ones are done.
                     if narrow && !delivery.redelivered {
                         narrow = false;
                         receiver.widen(self.config.prefetch).await?;
@@ -225,7 +221,6 @@ impl Consumer {
         }
     }
 
-    /// The lanes, and their results.
     fn lanes(&self, stop: &CancellationToken) -> (Lanes, Done) {
         let (settled, done) = Done::channel();
         let lane = || {

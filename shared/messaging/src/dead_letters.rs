@@ -1,9 +1,8 @@
 //! The dead letters of a consumer, for operators: list with cause, replay after the fix, or discard.
 //!
-//! A decision only changes the state of the event's row. The consumer handles the row like any other due one. So a
-//! replay reaches only this consumer, keeps the event's id, and has one effect; in order, it takes its turn, and
-//! waiting events follow. Each decision is recorded with actor and reason, for longer than the event's row
-//! (`record.rs`).
+//! A decision only changes the state of the event's row, which the consumer handles like any due one. So a replay
+//! reaches only this consumer, keeps the event's id, and has one effect; in order, it takes its turn, and waiting
+//! events follow.
 
 use event::Message;
 use sea_orm::{DbErr, QueryResult};
@@ -19,43 +18,42 @@ pub(crate) mod record;
 
 pub use record::Decision;
 
-/// Rows per transaction in a bulk replay.
 const BATCH: i64 = 200;
 
-/// An event that was given up on (*dead*), an event of an unknown type (*skipped*), or one that was discarded since.
+/// An event that was given up on (*dead*), one of an unknown type (*skipped*), or one that was discarded since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The event's id; for a message without one, the derived id.
+    /// The event's id, or the derived one.
     pub event_id: String,
     /// Whether it is *skipped* rather than *dead*.
     pub skipped: bool,
-    /// Whether an operator, its age or the erasure of a user has decided that it never has its effect.
+    /// It never has its effect, by an operator, its age or the erasure of a user.
     pub discarded: bool,
     /// The protobuf full name, if the message has one.
     pub event_type: Option<String>,
-    /// Its aggregate, if the message could be decoded.
+    /// If the message could be decoded.
     pub aggregate_id: Option<String>,
     /// Its version.
     pub aggregate_version: Option<i64>,
-    /// The publishing service, as the message claims.
+    /// As the message claims.
     pub source: Option<String>,
-    /// The correlation id of the call that caused it.
+    /// Of the call that caused it.
     pub correlation_id: Option<String>,
     /// Its trace.
     pub trace_id: Option<String>,
     /// Why it is dead.
     pub cause: Option<String>,
-    /// The same for all events of a type that failed for the same reason.
+    /// Equal for events of one type that failed for the same reason.
     pub fingerprint: Option<String>,
-    /// Failed attempts since its arrival or its last replay.
+    /// Since its arrival or last replay.
     pub attempts: i32,
     /// How often it was replayed.
     pub replays: i32,
     /// Unix milliseconds by the database's clock, as all times here.
     pub received_at_ms: i64,
-    /// When the first attempt failed.
+    /// Of the first failed attempt.
     pub first_failed_at_ms: Option<i64>,
-    /// When the last attempt failed.
+    /// Of the last failed attempt.
     pub last_failed_at_ms: Option<i64>,
     /// How many later events of its aggregate wait for it.
     pub blocks: i64,
@@ -71,7 +69,7 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Those of `consumer` (the name of its queue) in the consuming service's own database.
+    /// `consumer` is the name of its queue; `store` is the consuming service's own.
     pub fn new(store: Store, consumer: &str) -> Self {
         Self {
             store,
@@ -79,7 +77,7 @@ impl DeadLetters {
         }
     }
 
-    /// At most `limit` of them, oldest first, after `after`.
+    /// Lists at most `limit`, oldest first, after `after`.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -106,10 +104,10 @@ impl DeadLetters {
         rows.iter().map(letter).collect()
     }
 
-    /// The one with this id, also if it was discarded and its row is still there.
+    /// Finds it, even if it was discarded, while its row exists.
     ///
     /// # Errors
-    /// Where the database cannot be read.
+    /// If the database cannot be read.
     pub async fn find(&self, event_id: &str) -> Result<Option<DeadLetter>, DbErr> {
         let Some(event_id) = id(event_id) else {
             return Ok(None);
@@ -120,9 +118,7 @@ impl DeadLetters {
         row.as_ref().map(letter).transpose()
     }
 
-    /// Replays it, with all its attempts. `false` if no dead letter has this id.
-    ///
-    /// An event after its turn, or a skipped one, is handled although later ones were: an operator has decided it.
+    /// Replays it, with all its attempts, even after its turn. `false` if no dead letter has this id.
     ///
     /// # Errors
     /// If the database refuses or is unavailable: then nothing has changed.
@@ -136,8 +132,8 @@ impl DeadLetters {
             .await
     }
 
-    /// Replays all current dead letters of `event_type` (without one, of every type), and returns their number. An
-    /// event that fails again meanwhile is not replayed again.
+    /// Replays all current dead letters of `event_type` (`None`: of every type), and returns their number. One that
+    /// fails again meanwhile is not replayed again.
     ///
     /// # Errors
     /// If the database refuses or is unavailable: some may already be replayed.
@@ -147,8 +143,7 @@ impl DeadLetters {
         actor: &str,
         reason: &str,
     ) -> Result<u64, DbErr> {
-        // A time in the future was written while the clock was ahead, not by an event that arrived or was replayed
-        // meanwhile.
+        // A time in the future comes from a wrong clock, not from an arrival or a replay meanwhile.
         let now = sql::query_one(self.store.connection(), "SELECT {now} AS now_ms", []).await?;
         let begun_ms: i64 = now.map_or(Ok(0), |row| row.try_get("", "now_ms"))?;
         let mut replayed = 0;
@@ -178,7 +173,7 @@ impl DeadLetters {
         }
     }
 
-    /// Discards it: it is passed over in its turn, and waiting events follow. `false` if no dead letter has this id.
+    /// Discards it: its turn passes. `false` if no dead letter has this id.
     ///
     /// # Errors
     /// If the database refuses or is unavailable: then nothing has changed.
@@ -207,7 +202,7 @@ impl DeadLetters {
             return Ok(false);
         };
         let transaction = self.store.begin().await?;
-        // Before the change, because the decision copies the row's cause.
+        // Before the change: the decision copies the row's cause.
         record::keep(
             &transaction,
             &self.consumer,
@@ -220,7 +215,7 @@ impl DeadLetters {
         let key = [self.consumer.as_str().into(), event_id.as_str().into()];
         let changed = sql::execute(&transaction, change, key).await?;
         if changed == 0 {
-            // It does not exist, or another operator has just decided.
+            // Another operator may have been faster.
             transaction.rollback().await?;
             return Ok(false);
         }
@@ -240,16 +235,13 @@ SELECT {text event_id} AS event_id, state, event_type, aggregate_id, aggregate_v
              AND later.aggregate_version > letter.aggregate_version) AS blocks
 FROM angarium_inbox AS letter WHERE consumer = $1";
 
-/// States that wait for a decision.
 pub(crate) const OPEN: &str = "'dead', 'skipped'";
 const OR_DISCARDED: &str = "'dead', 'skipped', 'discarded'";
 
-/// The query of those in these states.
 pub(crate) fn letters(states: &str) -> String {
     format!("{ANY_LETTER} AND state IN ({states})")
 }
 
-/// The id as it is stored. A text that is not a UUID is no id.
 fn id(text: &str) -> Option<String> {
     Uuid::parse_str(text).ok().map(|id| id.to_string())
 }

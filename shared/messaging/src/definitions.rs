@@ -1,8 +1,7 @@
 //! RabbitMQ's definitions, for an operator to import into a broker on which the services may not declare anything.
 //!
-//! They are derived from the services' topologies, like the declarations of the services themselves, so the two cannot
-//! differ. Settings of a queue are in policies, which an operator can change later; a service would put them into
-//! arguments. Each account may do only what its services need.
+//! They derive from the same topologies as the services' declarations, so the two cannot differ. Queue settings are
+//! policies, which an operator can change later. Each account may do only what its services need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +19,7 @@ pub struct Account {
     pub name: String,
     /// RabbitMQ's hash for `rabbit_password_hashing_sha256`; empty for a user without password login.
     pub password_hash: String,
-    /// The topologies of the services that log in as this user.
+    /// Of the services that log in as this user.
     pub services: Vec<Topology>,
 }
 
@@ -37,8 +36,8 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// Everything that `accounts` need in `vhost`, with `prefix` before every name, also of users, so that several
-    /// systems in one vhost have separate users.
+    /// Everything that `accounts` need in `vhost`. `prefix` precedes every name, also of users, so that systems in one
+    /// vhost have separate users.
     pub fn new(vhost: &str, prefix: &str, accounts: &[Account]) -> Self {
         let place = Place { vhost, prefix };
         let topologies = || accounts.iter().flat_map(|account| &account.services);
@@ -77,7 +76,6 @@ impl Definitions {
     }
 }
 
-/// The virtual host and prefix.
 struct Place<'a> {
     vhost: &'a str,
     prefix: &'a str,
@@ -181,7 +179,6 @@ impl Place<'_> {
     }
 }
 
-/// A regular expression that matches exactly these names.
 fn exactly(names: impl IntoIterator<Item = String>) -> String {
     let names: BTreeSet<String> = names.into_iter().map(|name| escaped(&name)).collect();
     let names: Vec<String> = names.into_iter().collect();
@@ -192,7 +189,6 @@ fn exactly(names: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// Escapes all characters except letters, digits and those without a meaning in regular expressions.
 fn escaped(name: &str) -> String {
     let mut text = String::new();
     for character in name.chars() {

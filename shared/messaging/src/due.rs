@@ -1,9 +1,7 @@
-//! When there is work to do, for every worker that waits for rows: the relay, held events, the budget, a service's own
-//! workers.
+//! When there is work to do, for every worker that waits for rows.
 //!
-//! A worker sleeps until its own process commits something for it, until a known time, or until a poll of the database
-//! finds what neither has announced: rows of another process, or of one that died. All workers of a service share one
-//! poll, so that an idle service rarely queries its database.
+//! A worker sleeps until its own process commits something for it, until a known time, or until a poll finds what
+//! neither has announced: rows of another process, or of one that died. All workers of a service share one poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +23,9 @@ pub use work::Work;
 pub enum Woken {
     /// A transaction of this process has committed work for it.
     Committed,
-    /// A known due time has come.
+    /// A known time has come.
     Due,
-    /// The poll has found due work that no signal announced.
+    /// The poll has found unannounced work.
     Found,
 }
 
@@ -69,7 +67,7 @@ impl Due {
 
     /// Sleeps for `known` (`None`: without limit), or until woken earlier.
     pub async fn sleep(&mut self, known: Option<Duration>) -> Woken {
-        // Earlier poll results are older than what the worker knows.
+        // Earlier results are older than what the worker knows.
         self.seen.mark_unchanged();
         let mut until = known.map(|known| Instant::now() + known);
         let looks = self.looks.clone();
@@ -78,7 +76,7 @@ impl Due {
                 biased;
                 () = self.committed.notified() => return Woken::Committed,
                 () = reached(until) => return Woken::Due,
-                // This store holds the sender, so it is never gone.
+                // This store holds the sender, so it never fails.
                 _ = self.seen.changed() => {
                     let Some(due) = self.seen.borrow_and_update().due_of(self.id) else {
                         continue;

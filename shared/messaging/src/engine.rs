@@ -1,7 +1,7 @@
 //! Relay and consumer of one service, started and stopped in the order of their dependencies.
 //!
-//! At the shutdown it first stops receiving, then waits for running transactions, then empties the outbox: events of
-//! the last call are published before the process ends.
+//! A shutdown stops receiving, waits for running transactions, then empties the outbox: events of the last call are
+//! published too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +23,11 @@ use crate::transport::{Broker, Topology, TopologyMismatch, Transport};
 
 /// What a service publishes and consumes.
 pub struct Participant {
-    /// The service's name: AMQP `app-id`, CloudEvents `source`, and the names of its connections.
+    /// AMQP `app-id`, CloudEvents `source`, and the names of its connections.
     pub service: &'static str,
     /// The exchanges that it publishes to.
     pub exchanges: &'static [&'static str],
-    /// Its subscriptions; `None` for a service that only publishes.
+    /// `None` for a service that only publishes.
     pub subscriptions: Option<Subscriptions>,
 }
 
@@ -53,7 +53,7 @@ pub struct EngineConfig {
     pub outbox_max_pending: u32,
     /// How long rows are kept.
     pub retention: Retention,
-    /// How often consumers get to know what was published.
+    /// The pace of the lists of published events.
     pub checkpoints: CheckpointPace,
 }
 
@@ -77,7 +77,6 @@ pub struct Engine {
     transport: Arc<dyn Transport>,
     relay: Relay,
     consumer: Option<Consumer>,
-    /// The name of its queue.
     queue: Option<String>,
     connected: watch::Receiver<bool>,
     complete: Option<watch::Receiver<bool>>,
@@ -87,7 +86,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Connects relay and consumer with the service's database and with `broker`.
+    /// Connects relay and consumer with the service's database and `broker`.
     pub fn new(
         store: &Store,
         broker: &Broker,
@@ -151,23 +150,24 @@ impl Engine {
         }
     }
 
-    /// Whether the service has its connections to the broker. Without them, commands still work: events wait.
+    /// Whether the service has all its connections to the broker. Without them, commands still work: events wait.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.connected.clone()
     }
 
-    /// Whether the service has every event that it subscribes to, as far as the checkpoints of its producers show. `None` where it
-    /// consumes nothing.
+    /// Whether the service has every event that it subscribes to, as far as checkpoints show. `None` if it consumes
+    /// nothing.
     pub fn complete(&self) -> Option<watch::Receiver<bool>> {
         self.complete.clone()
     }
 
-    /// Makes the service's exchanges, queues and bindings exist before anything is published: an event that goes out before
-    /// a queue is bound never reaches it. On a broker where the service may not, it looks whether they are there. Where the
-    /// broker is away this is done at the first connect instead.
+    /// Declares the service's exchanges, queues and bindings before anything is published: an event that precedes its
+    /// binding never reaches the queue. Without permission, it checks that they exist. Without the broker, the first
+    /// connect does this.
     ///
     /// # Errors
-    /// Where something is missing that the service may not make, or the virtual host is refused. A broker that is away is none: events wait in the outbox.
+    /// If something is missing that the service may not declare, or the virtual host is refused. An unavailable broker
+    /// is no error.
     pub async fn declare(&self) -> Result<(), TopologyMismatch> {
         let Err(error) = self.transport.declare().await else {
             return Ok(());
@@ -195,7 +195,7 @@ impl Engine {
             committed.cancelled().await;
             quiet.cancel();
         };
-        // Boxed: side by side on one stack, the parts are larger than the stack of a thread.
+        // Boxed: side by side, the parts are larger than the stack of a thread.
         tokio::join!(
             receive,
             Box::pin(self.relay.run(quiet.clone())),

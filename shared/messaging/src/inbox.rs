@@ -1,7 +1,6 @@
-//! What a consumer has seen and what it holds: the statements on `angarium_inbox`. `held.rs` has those on due events.
+//! What a consumer has seen and what it holds: the statements on `angarium_inbox`; `held.rs` has those on due events.
 //!
-//! Guarantee: an event is `done` if and only if its effect is committed. All other events keep their message as it
-//! arrived.
+//! Guarantee: an event is `done` if and only if its effect is committed. All others keep their message as it arrived.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,7 +26,6 @@ mod state;
 pub(crate) use held::Due;
 pub(crate) use state::Held;
 
-/// The signal that a held event may be due.
 pub(crate) const SIGNAL: &str = "inbox";
 
 const LOWEST_HELD: &str = "
@@ -35,10 +33,9 @@ SELECT min(aggregate_version) AS version FROM angarium_inbox
 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
   AND state <> 'done' AND (state IN ('waiting', 'deferred', 'dead') OR state = 'discarded' AND settled_at IS NULL)";
 
-/// The longest correlation id of an unreadable message, in bytes. All others are as short.
 const INDEXED: usize = 255;
 
-/// An event in the inbox: even an unreadable one has an id and a message.
+/// An unreadable event has an id and a message, too.
 pub(crate) struct Entry<'a> {
     pub(crate) consumer: &'a str,
     pub(crate) event_id: &'a str,
@@ -46,7 +43,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) message: &'a Message,
 }
 
-/// An event that is handled in this transaction.
 pub(crate) struct Handled<'a> {
     pub(crate) envelope: &'a Envelope,
     pub(crate) aggregate_type: &'a str,
@@ -62,8 +58,7 @@ WHERE true
 ON CONFLICT (consumer, event_id) DO NOTHING
 RETURNING {text event_id} AS event_id, {ms received_at} AS received_at_ms";
 
-/// Marks the events as done. Returns the arrival time (Unix milliseconds) by id; events that were seen before are
-/// missing.
+/// Marks the events as done. Returns arrival times (Unix milliseconds) by id, without events that were seen before.
 pub(crate) async fn first_times(
     transaction: &Transaction,
     consumer: &str,
@@ -100,7 +95,7 @@ impl Handled<'_> {
     }
 }
 
-/// Holds an event that cannot be handled now, with its message. An existing row stays unchanged.
+/// An existing row stays unchanged.
 pub(crate) async fn hold(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -127,7 +122,7 @@ pub(crate) async fn hold(
     Ok(is_new)
 }
 
-/// Holds an event until a process that knows its type takes it, or for `left`. An existing row stays unchanged.
+/// An existing row stays unchanged.
 pub(crate) async fn await_type(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -142,7 +137,7 @@ pub(crate) async fn await_type(
     Ok(true)
 }
 
-/// Records a failed attempt at a new event. A concurrent failure elsewhere counts as well.
+/// A concurrent failure elsewhere counts as well.
 pub(crate) async fn fail(
     transaction: &Transaction,
     entry: &Entry<'_>,
@@ -177,7 +172,7 @@ fn columns(
     due_in_ms: Option<i64>,
 ) -> [Value; 17] {
     let (envelope, message) = (entry.envelope, entry.message);
-    // For an unreadable message, only as far as an index can store it.
+    // An index stores no more.
     let short = |text: Option<&str>| text.filter(|text| text.len() <= INDEXED).map(str::to_owned);
     let source = envelope.map_or_else(
         || short(message.app_id.as_deref()),
@@ -213,7 +208,6 @@ fn columns(
     ]
 }
 
-/// The lowest held version of the aggregate.
 pub(crate) async fn lowest_held(
     transaction: &Transaction,
     consumer: &str,

@@ -1,5 +1,4 @@
-//! Outbox, relay, consumer and inbox over RabbitMQ or an embedded queue file. The crate's README follows: guarantees,
-//! tables, and the behaviour on failures.
+//! Outbox, relay, consumer and inbox over RabbitMQ or an embedded queue file. The crate's README follows.
 //!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]

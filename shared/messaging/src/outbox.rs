@@ -1,8 +1,7 @@
-//! Enqueues events for publishing: the only way to publish. `pending.rs`, `taken.rs` and `history.rs` are the relay's
-//! side.
+//! Enqueues events: the only way to publish. `pending.rs`, `taken.rs` and `history.rs` are the relay's side.
 //!
-//! Guarantees: an event is in the outbox if and only if its transaction has committed. A version of an aggregate is
-//! enqueued once: the database refuses the second, even if the first is already published.
+//! Guarantee: an event is in the outbox if and only if its transaction has committed. The database refuses a second
+//! event with a version of an aggregate, even if the first is already published.
 
 use std::time::Duration;
 
@@ -31,14 +30,13 @@ pub use history::publish_again;
 pub(crate) use pending::{Aggregate, Look, Pending, Wanted, bound, due_in_ms, look};
 pub(crate) use taken::{NotTaken, RELEASED, postpone, release_behind, set_aside_behind};
 
-/// The longest delay before the next attempt.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// How long an event behind a set-aside one is not read again, unless that one is published first.
+/// An event behind a set-aside one is not read again for this long, unless that one is published first.
 pub(crate) const BEHIND: Duration = Duration::from_secs(60);
 
 /// Publishes `event` if and when `transaction` commits, and returns its id.
 ///
-/// `version` is the aggregate's version after this change: 1 for its creation, then 2, 3 … without gaps. Consumers rely
+/// `version` is the aggregate's version after this change: 1 for its creation, then 2, 3 … without gaps; consumers rely
 /// on it for order. Lock or compare the aggregate's row first, so that two changes do not take the same version; the
 /// database refuses the second at its commit.
 ///
@@ -89,7 +87,7 @@ pub(crate) fn collect<E: Event>(
     Ok(id)
 }
 
-/// The span that travels with the event: all later work on the event is in its trace.
+/// It travels with the event, so all later work on the event is in its trace.
 fn creation<E: Event>(transaction: &Transaction, event: &E, id: Uuid, cause: &Cause) -> Span {
     let span = transaction.span().in_scope(|| {
         tracing::debug_span!(

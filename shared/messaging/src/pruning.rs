@@ -1,4 +1,4 @@
-//! Bindings that no service of this release declares: found in the broker's list, and removed for an operator.
+//! Bindings that no service of this release declares.
 //!
 //! Guarantee: only [`unbind`] removes a binding. A start only adds, because the previous release may still run or come
 //! back, and would silently miss events.
@@ -11,7 +11,7 @@ use crate::transport::{
     Binding, Broker, DEAD_LETTER_EXCHANGE, RabbitMq, Topology, TransportError, dead_letter_queue,
 };
 
-/// A binding of a queue, with names without the transport's prefix.
+/// A binding of a queue; names without the prefix.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bound {
     /// The queue.
@@ -28,9 +28,7 @@ pub struct Bound {
 )]
 pub struct ListError(#[from] serde_json::Error);
 
-/// Reads the bindings with this virtual host and prefix from `list`, which is RabbitMQ's JSON.
-///
-/// AMQP cannot list them, so an operator provides the list.
+/// Reads the bindings of this virtual host and prefix from `list`, RabbitMQ's JSON: AMQP cannot list them.
 ///
 /// # Errors
 /// If it is not such a list.
@@ -62,7 +60,7 @@ enum Listed {
     Definitions { bindings: Vec<One> },
 }
 
-/// Management and `rabbitmqctl` have different names for the same fields.
+/// Management and `rabbitmqctl` name the same fields differently.
 #[derive(Deserialize)]
 struct One {
     #[serde(alias = "source_name")]
@@ -75,7 +73,7 @@ struct One {
     vhost: Option<String>,
 }
 
-/// The ones of `bound` that belong to a queue of `topologies` and that none of them declares.
+/// Bindings of the queues of `topologies` that none of these declares.
 pub fn stale(bound: &[Bound], topologies: &[Topology]) -> Vec<Bound> {
     let queues = || {
         topologies
@@ -136,7 +134,7 @@ mod tests {
     fn what_rabbitmq_prints_is_read_in_each_of_its_forms() {
         let expected = [bound("orders_queue", "user_events", "user.#")];
         for list in [
-            // rabbitmqctl, which lists one virtual host.
+            // rabbitmqctl, for one virtual host.
             r#"[{"source_name":"","source_kind":"exchange","destination_name":"p.orders_queue","destination_kind":"queue",
                  "routing_key":"p.orders_queue","arguments":[]},
                 {"source_name":"p.user_events","source_kind":"exchange","destination_name":"p.orders_queue",

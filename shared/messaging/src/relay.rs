@@ -1,9 +1,8 @@
 //! Publishes the events of the outbox, and marks them after the broker's confirm.
 //!
-//! Guarantees: a row is marked only after a confirm without a return, so a crash at any point causes a repetition,
-//! never a loss. Events of an aggregate are published in order, each after the confirm of the previous one. An
-//! unreachable broker costs no attempts. Many confirms are outstanding at once, and the next rows are read meanwhile.
-//! Of all relays of a database one publishes; the others take over within 5 s after its death.
+//! Guarantee: only a confirm without a return marks a row, so a crash at any point causes a repetition, never a loss.
+//! Events of an aggregate are published in order, each after the confirm of the previous one. Of all relays of a
+//! database one publishes; the others take over within 5 s after its death.
 
 use std::time::Duration;
 
@@ -39,13 +38,12 @@ use state::{Confirmed, Progress};
 use waiting::{Readiness, Waited, takes_messages};
 use window::Window;
 
-/// How often the lease is checked while confirms are outstanding.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// The time limit of a stop: another replica, or the next start, publishes the rest.
+/// Another replica, or the next start, publishes the rest.
 const LAST_PASS: Duration = Duration::from_secs(4);
-/// The same while no event is known to be pending: a database that does not answer the last look is away.
+/// While no event is known to be pending.
 const LAST_LOOK: Duration = Duration::from_secs(1);
-/// The lease ends by itself.
+/// Short, because the lease ends by itself.
 const RELEASE: Duration = Duration::from_millis(50);
 
 impl Relay {
@@ -92,11 +90,11 @@ impl Relay {
         }
     }
 
-    /// Whether the events in the window are fresh. If another relay has the lease, this empties the window, and there
-    /// is nothing to publish. If this relay has just taken the lease, the window must be filled again.
+    /// `false` if the window must be filled again, because this relay has just taken the lease. If another relay has
+    /// it, the window becomes empty.
     ///
-    /// It checks the lease only while the window contains events, so that an idle relay sends no queries; and it checks
-    /// repeatedly, because confirms may take longer than a lease lasts.
+    /// It checks only while the window contains events, so that an idle relay sends no queries; and repeatedly, because
+    /// confirms may outlast a lease.
     async fn may_publish(&self, window: &mut Window, lease: &mut Lease) -> Result<bool, DbErr> {
         if window.is_empty() {
             return Ok(true);
@@ -109,8 +107,6 @@ impl Relay {
         Ok(fresh)
     }
 
-    /// The work of one connection: marks confirmed rows, reads pending ones, publishes, and waits for the next event of
-    /// any kind.
     async fn publish_over(
         &self,
         publisher: &dyn Publisher,
@@ -139,7 +135,7 @@ impl Relay {
                 }
                 Readiness::Stopped => return Ok(()),
             }
-            // Read after that wait, because the wait may outlast the lease.
+            // After the wait, which may outlast the lease.
             if (look || window.left_some()) && window.wants_more() {
                 look = self
                     .claim(&mut window, &mut progress.timers, &mut progress.lease)
@@ -158,7 +154,7 @@ impl Relay {
                 confirms.push(confirm);
             }
             if !rows.as_slice().is_empty() {
-                // A publication took longer than the lease: another relay may have published these.
+                // Another relay may have published these after the lease.
                 window.forget(rows.as_slice());
                 look = true;
                 continue;
@@ -174,11 +170,10 @@ impl Relay {
                     tokio::select! {
                         worked = self.wait_for_work(progress, window.complete_look_at(), stop) => {
                             if worked? == Waited::Stopped && self.committed.notified().now_or_never().is_none() {
-                                // Nothing was committed since the last look.
                                 return Ok(());
                             }
                         }
-                        // Noticed now, the loss costs the next event no failed attempt.
+                        // The next event then has no failed attempt.
                         lost = publisher.lost() => return Err(lost.into()),
                     }
                 }
@@ -191,7 +186,7 @@ impl Relay {
                 }
                 () = self.committed.notified() => look = true,
                 () = self.others.committed.notified() => look = true,
-                // A confirm may take long; commits of other processes must not wait for it.
+                // Commits of other processes must not wait for a slow confirm.
                 () = tokio::time::sleep(RENEWAL) => look = true,
             }
         }

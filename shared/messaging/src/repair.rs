@@ -1,8 +1,8 @@
-//! Repair: hands events that have not arrived to their consumer, from what their producer has stored. For an operator's commands.
+//! Repair: hands events that have not arrived to their consumer, from what their producer has stored.
 //!
-//! Guarantee: what is handed over becomes a held row of the inbox, so it is handled once, like any held event, also if it arrives or is
-//! handed over again. If the position allows, it is handled in its turn; below the position it is handled late, and marked so. The
-//! broker has no part in it. Each step can be repeated, and each leaves a record.
+//! Guarantee: such an event becomes a held row of the inbox, so it is handled once, even if it arrives or is handed
+//! over again; below the position it is handled late, and marked so. The broker has no part in it. Each step can be
+//! repeated, and leaves a record.
 
 mod divergence;
 mod gaps;
@@ -26,7 +26,7 @@ pub fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
     prost::Message::encode_to_vec(checkpoint)
 }
 
-/// Reads what [`write_checkpoint`] has written. `None` if it is no checkpoint.
+/// `None` if it is no checkpoint of [`write_checkpoint`].
 pub fn read_checkpoint(bytes: &[u8]) -> Option<Checkpoint> {
     crate::checkpoint::decode(bytes).ok()
 }

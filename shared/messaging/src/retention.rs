@@ -1,8 +1,7 @@
 //! Deletes rows that are no longer needed: published events from the outbox, settled ones from the inbox.
 //!
-//! In small batches, each a separate statement, off the hot path. Dead events are kept until an operator decides,
-//! unless they have a maximum age. The inbox makes a repeated delivery harmless, so it remembers events for longer than
-//! a message can take to come back. Decisions are kept even longer.
+//! In small batches, off the hot path. Dead events wait for a decision, or for a maximum age. The inbox remembers
+//! events for longer than a message can take to come back, so that a repeated delivery is harmless.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::retry::{RetryPolicy, millis};
 use crate::store::Store;
 use store::{Rounds, sql};
 
-/// Rows per statement: few, so that no other transaction waits long.
+/// Few rows per statement, so that no other transaction waits long.
 const BATCH: i64 = 1000;
 
 /// How far a clock may be set back before rows are corrected.
@@ -24,20 +23,20 @@ const STEP: Duration = Duration::from_secs(3600);
 /// How long rows are kept.
 #[derive(Clone, Debug)]
 pub struct Retention {
-    /// Published events; as long as they can be published again.
+    /// Published events: how long they can be published again.
     pub outbox: Duration,
-    /// Settled events; as long as a repeated delivery is recognised.
+    /// Settled events: how long a repeated delivery is recognised.
     pub inbox: Duration,
-    /// How long a dead event waits for a decision; then it is discarded. `None`: forever.
+    /// Dead events without a decision; then they are discarded. `None`: forever.
     pub dead_letters: Option<Duration>,
     /// Decisions about dead events.
     pub decisions: Duration,
-    /// The interval of rounds, ± 50 %.
+    /// Between two rounds, ± 50 %.
     pub every: Duration,
 }
 
 impl Default for Retention {
-    /// A week for the outbox, two for the inbox, a year for decisions; dead events wait forever. Rounds every ten
+    /// A week for the outbox, two for the inbox, a year for decisions, no limit for dead events; rounds every ten
     /// minutes.
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -53,7 +52,7 @@ impl Default for Retention {
 
 impl Retention {
     /// Checks that the inbox remembers for longer than a message can take to come back: published again at the end of
-    /// its time in an outbox, then deferred for as long as a failing event may be.
+    /// its time in an outbox, then deferred as long as possible.
     ///
     /// # Errors
     /// The settings that conflict.
@@ -70,7 +69,7 @@ impl Retention {
     }
 }
 
-/// An event could come back after it was forgotten, and have a second effect.
+/// A forgotten event could come back and have a second effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "INBOX_RETENTION ({inbox:?}) must be longer than OUTBOX_RETENTION ({outbox:?}) and RETRY_LONGEST_AGE ({longest_age:?}) \
@@ -82,8 +81,7 @@ pub struct RetentionTooShort {
     longest_age: Duration,
 }
 
-/// Cleans up periodically, until `stop`. Not immediately: after a long stop, handled but unacknowledged events come
-/// first, and must be recognised.
+/// Not immediately: after a long stop, handled but unacknowledged events come first, and must be recognised.
 pub(crate) async fn run(
     store: &Store,
     retention: &Retention,
@@ -105,8 +103,7 @@ pub(crate) async fn run(
     }
 }
 
-/// One round: deletes all rows that are old enough. It first corrects times in the future, so that a clock that was
-/// ahead keeps no row forever.
+/// It first corrects times in the future, so that a wrong clock keeps no row forever.
 pub(crate) async fn clean_up(
     store: &Store,
     retention: &Retention,
@@ -139,8 +136,8 @@ pub(crate) async fn clean_up(
     Ok(())
 }
 
-// The history is in the order of its positions, and so of its times: only its start is read, by each batch. Rows that a
-// clock wrote while it was ahead keep those behind them for one more retention at most.
+// In the order of its positions, and so of its times: each batch reads only its start. Rows with a time in the future
+// keep those behind them for one more retention at most.
 pub(crate) const HISTORY: &str = "
 DELETE FROM angarium_outbox_history WHERE position IN (
     SELECT position FROM (SELECT position, published_at FROM angarium_outbox_history ORDER BY position LIMIT $2) AS oldest
@@ -160,7 +157,7 @@ DELETE FROM angarium_erased_person WHERE person_id IN (
     SELECT person_id FROM angarium_erased_person WHERE erased_at < {time - $1}
     ORDER BY erased_at LIMIT $2 {skip locked})";
 
-// The retention of rows that a clock wrote while it was ahead begins now.
+// The retention of rows with a time in the future begins now.
 const HISTORY_AHEAD: &str = "
 UPDATE angarium_outbox_history SET published_at = {time} WHERE position IN (
     SELECT position FROM (SELECT position, published_at FROM angarium_outbox_history ORDER BY position LIMIT $2) AS oldest

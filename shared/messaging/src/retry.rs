@@ -5,13 +5,13 @@ use std::time::Duration;
 /// When a failed event is retried, and when it becomes a dead letter.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
-    /// The delay before the second attempt; then it doubles.
+    /// Before the second attempt; then it doubles.
     pub first_delay: Duration,
     /// The longest delay.
     pub longest_delay: Duration,
-    /// After this many attempts the event is dead.
+    /// Then the event is dead.
     pub attempts: u32,
-    /// An event that has failed for this long is dead, after any number of attempts.
+    /// An event that fails for this long is dead, after any number of attempts.
     pub longest_age: Duration,
 }
 
@@ -30,16 +30,16 @@ impl Default for RetryPolicy {
 /// Growing delays.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    /// The delay after the first failure.
+    /// After the first failure.
     pub first: Duration,
     /// The longest delay.
     pub longest: Duration,
-    /// The growth of the delay.
+    /// Per failure.
     pub factor: u32,
 }
 
 impl Backoff {
-    /// The delay doubles each time.
+    /// The delay doubles.
     pub const fn doubling(first: Duration, longest: Duration) -> Self {
         Self {
             first,
@@ -68,7 +68,6 @@ impl Backoff {
     }
 }
 
-/// Milliseconds, as in the tables.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

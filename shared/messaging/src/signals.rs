@@ -1,13 +1,13 @@
 //! How a commit wakes the workers of its process: by the name of the written work.
 //!
-//! A signal is a hint. A worker that misses one finds its work at the next poll.
+//! A signal is a hint: the next poll finds what it missed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The signals of a service's database. Clones share them.
+/// Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Signals {
     by_name: Arc<Mutex<BTreeMap<&'static str, Arc<Notify>>>>,

@@ -1,7 +1,7 @@
 //! A service's database, as the engine uses it. Every writing transaction begins here.
 //!
 //! Guarantee: a command waits for at most two seconds to begin, and is refused while the outbox is over its budget. The
-//! relay has its own connection, so an overload of commands cannot starve it.
+//! relay has its own connection, so commands cannot starve it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,30 +20,27 @@ use crate::telemetry::System;
 use crate::transaction::Transaction;
 use crate::waits::Waits;
 
-/// How long a command waits to begin. Behind many other writers it is better to refuse a caller.
+/// Behind many other writers it is better to refuse a caller.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// How long the relay waits for its connection. A caller would be refused sooner; the relay would only have to retry.
+/// Longer than for a caller, because the relay would only retry.
 const RELAY_WAIT: Duration = Duration::from_secs(15);
 
-/// The interval of polls for work without a signal: from another process, or from one that died.
+/// For work without a signal: from another process, or from one that died.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A service's database. Cheap to clone; clones share their signals.
+/// A service's database. Clones share their signals.
 #[derive(Clone)]
 pub struct Store {
     db: Database,
-    /// The relay's own pool.
     relay: Database,
     signals: Signals,
-    /// SQLite has one writer. Waiting here is fair and costs no pooled connection; waiting in SQLite is neither.
+    /// SQLite has one writer. Waiting here is fair and costs no pooled connection, unlike waiting in SQLite.
     writers: Option<Arc<Semaphore>>,
     looks: Looks,
     backlog: Backlog,
     doubt: Doubt,
-    /// Parts of the consumer that wait for this database.
     waits: Waits,
-    /// The broker, for traces; known after the engine is created.
     system: Arc<OnceLock<System>>,
 }
 
@@ -59,8 +56,7 @@ pub enum BeginError {
 }
 
 impl Store {
-    /// Connects to a service's own database, and retries for the configured patience while it is unavailable. `service`
-    /// is the name of its connections.
+    /// Connects to a service's own database, and retries for the configured patience. `service` names the connections.
     ///
     /// # Errors
     /// See [`DatabaseError`].
@@ -80,7 +76,7 @@ impl Store {
         })
     }
 
-    /// Wraps a connection pool, which the relay shares.
+    /// The relay shares the pool.
     pub fn new(db: Database) -> Self {
         let writers = sql::is_sqlite(&db).then(|| Arc::new(Semaphore::new(1)));
         Self {
@@ -96,14 +92,14 @@ impl Store {
         }
     }
 
-    /// Sets the interval of polls, for tests that must not wait, or must not depend on a poll.
+    /// Sets the interval of polls, for tests.
     #[doc(hidden)]
     pub fn looking_every(mut self, pause: Duration) -> Self {
         self.looks = Looks::new(pause);
         self
     }
 
-    /// Raised by each failed statement or commit on this database, for the service's health check.
+    /// Raised by each failed statement or commit, for the health check.
     pub fn doubt(&self) -> Doubt {
         self.doubt.clone()
     }
@@ -122,12 +118,11 @@ impl Store {
         &self.db
     }
 
-    /// For the relay's statements.
     pub(crate) fn relay(&self) -> &Database {
         &self.relay
     }
 
-    /// Begins a writing transaction. Dropping it without [`Transaction::commit`] rolls it back.
+    /// Begins a writing transaction; without [`Transaction::commit`] it rolls back.
     ///
     /// # Errors
     /// If no connection is free in time, or the database is unavailable.
@@ -145,14 +140,13 @@ impl Store {
         ))
     }
 
-    /// As [`begin`](Self::begin), for a caller's command: refused while the outbox is over its budget.
+    /// As [`begin`](Self::begin), but refused while the outbox is over its budget.
     ///
     /// # Errors
     /// [`BeginError::OverBudget`], or as `begin`.
     pub async fn begin_command(&self) -> Result<Transaction, BeginError> {
         self.backlog.check()?;
-        // The span includes the wait for a connection, which the caller experiences. Workers that poll get no span, so
-        // that an idle service leaves none.
+        // The span includes the wait for a connection. Polls get no span, so that an idle service leaves none.
         let span = if Span::current().is_disabled() {
             Span::none()
         } else {
@@ -164,20 +158,18 @@ impl Store {
             if sqlite { "sqlite" } else { "postgresql" },
         );
         let begun = tokio::time::timeout(LONGEST_WAIT, self.begin()).await;
-        // As if no connection were free in time: the caller may retry.
+        // The caller may retry.
         let transaction = begun
             .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
             .inspect_err(|_| telemetry::fail(&span, "unavailable"))?;
         Ok(transaction.in_span(span))
     }
 
-    /// From here on traces name the events' broker.
     pub(crate) fn publishes_to(&self, system: System) {
         // Only tests create a second engine on a store, with the same broker.
         let _ = self.system.set(system);
     }
 
-    /// The broker of the events, if there is an engine.
     pub(crate) fn system(&self) -> Option<&System> {
         self.system.get()
     }
@@ -186,8 +178,8 @@ impl Store {
         &self.backlog
     }
 
-    /// Waits for this caller's turn to write, for a single statement on a store with one writer. The turn ends when the
-    /// returned permit is dropped.
+    /// Waits for the turn to write, for a single statement on a store with one writer. Dropping the permit ends the
+    /// turn.
     ///
     /// # Errors
     /// Never while the store is in use.
@@ -200,16 +192,15 @@ impl Store {
             .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
     }
 
-    /// Creates the wakeups of a worker: it has work when a transaction raises `signal`
-    /// ([`Transaction::wake_on_commit`]), and by `question`, a query with one value: the milliseconds until there is
-    /// work (zero or less: now, null: none). `{now}` in it is the time. It runs every 5 s together with those of all
-    /// other workers, so it must use an index.
+    /// The wakeups of a worker: by `signal` ([`Transaction::wake_on_commit`]), and by `question`, a query with one
+    /// value: the milliseconds until there is work (zero or less: now, null: none). `{now}` in it is the time. It runs
+    /// every 5 s with those of all other workers, so it must use an index.
     pub fn due(&self, signal: &'static str, question: impl Into<String>) -> Due {
         let (db, looks) = (self.db.clone(), self.looks.clone());
         Due::new(db, looks, self.signal(signal), question.into())
     }
 
-    /// The signal that [`Transaction::wake_on_commit`] raises under `name`.
+    /// Raised by [`Transaction::wake_on_commit`] with `name`.
     pub fn signal(&self, name: &'static str) -> Arc<Notify> {
         self.signals.of(name)
     }

@@ -1,8 +1,7 @@
-//! A message's properties as one JSON column, for all tables with messages: the inbox, and the embedded transport's
-//! queue file. Reading it back gives exactly what arrived.
+//! A message's properties as one JSON column: reading it back gives exactly what arrived.
 //!
-//! An unreadable row (a damaged file, a manual change) becomes a message too: it has the readable parts, and the header
-//! [`UNREADABLE`] shows the rest. So it becomes a dead letter, and later rows continue.
+//! An unreadable row (a damaged file, a manual change) becomes a message with the readable parts and the header
+//! [`UNREADABLE`]: a dead letter, so later rows continue.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +36,6 @@ pub(crate) fn properties(message: &Message) -> String {
     serde_json::to_string(&properties).unwrap_or_default()
 }
 
-/// Reads a row with the columns `exchange`, `routing_key`, `properties` and `body`.
 pub(crate) fn message(row: &QueryResult) -> Message {
     read(row).unwrap_or_else(|error| unreadable(row, &error))
 }
@@ -73,7 +71,7 @@ fn unreadable(row: &QueryResult, error: &DbErr) -> Message {
     }
 }
 
-/// The value of a column, of any type: SQLite stores any value in any column.
+/// SQLite stores any value in any column.
 fn bytes(row: &QueryResult, column: &str) -> Vec<u8> {
     let text = || row.try_get::<String>("", column).map(String::into_bytes);
     let number = || {

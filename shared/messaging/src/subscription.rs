@@ -1,6 +1,6 @@
 //! The subscriptions of a service: a table with one line per event, and the types of handlers.
 //!
-//! The queue's bindings are derived from the table, so the two cannot differ.
+//! The queue's bindings derive from the table, so the two cannot differ.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -25,14 +25,11 @@ pub use handler::{Advanced, Call, Delivered, Handle, HandlerError};
 pub struct Subscriptions {
     queue: &'static str,
     handlers: HashMap<String, Handler>,
-    /// By aggregate.
     observers: HashMap<&'static str, Observer>,
-    /// The event of the last line.
     last: String,
     limits: HashMap<String, Limits>,
-    /// Ordered aggregates: the consumer takes all their events; otherwise versions would have gaps.
+    /// The consumer takes all their events; otherwise versions would have gaps.
     in_order: HashSet<&'static str>,
-    /// Event types that this build knows, with or without a handler.
     known: HashSet<&'static str>,
     bindings: BTreeSet<Binding>,
     delivery_limit: u16,
@@ -62,25 +59,21 @@ type ByBatch = Box<
 
 struct Observer {
     observer: Box<dyn Handle<Advanced>>,
-    /// The types of its aggregate's events.
     types: &'static [&'static str],
 }
 
-/// An event on its way to its handler.
 pub(crate) struct Given<'a> {
     pub(crate) aggregate_type: &'a str,
     pub(crate) body: Bytes,
     pub(crate) delivered: &'a Delivered,
-    /// The span in which it is handled.
     pub(crate) span: Span,
 }
 
-/// How often the broker delivers a message again after the process that had it died. Generous, because prefetched
-/// neighbours count as well.
+/// Generous, because prefetched neighbours of a killing message count as well.
 const DELIVERY_LIMIT: u16 = 20;
 
 impl Subscriptions {
-    /// An empty table for `queue`. Its name is also the consumer's name in the inbox, so it must not change.
+    /// An empty table for `queue`, which is also the consumer's name in the inbox, so it must not change.
     pub fn new(queue: &'static str) -> Self {
         Self {
             queue,
@@ -104,8 +97,8 @@ impl Subscriptions {
         self
     }
 
-    /// As [`Self::on`], but with all waiting events in one call: for a handler that writes them in one statement. All
-    /// succeed together; if the call fails, each event is handled in its own call.
+    /// As [`Self::on`], but all waiting events in one call, which can write them in one statement. They succeed
+    /// together; if the call fails, each event gets its own call.
     #[must_use]
     pub fn on_batch<E: Event>(mut self, handler: impl HandleBatch<E>) -> Self {
         const { event::check::<E>() }
@@ -123,8 +116,8 @@ impl Subscriptions {
         self
     }
 
-    /// As [`Self::in_order`], but with all waiting events in one call, as for [`Self::on_batch`]. In the call, each
-    /// aggregate's events are in the order of its versions.
+    /// As [`Self::in_order`], but in batches like [`Self::on_batch`]. In the call, each aggregate's events are in
+    /// order.
     #[must_use]
     pub fn in_order_batch<E: Event>(mut self, handler: impl HandleBatch<E>) -> Self {
         self.take_whole::<E>();
@@ -132,10 +125,9 @@ impl Subscriptions {
         self
     }
 
-    /// Calls `observer` for every event of `E`'s aggregate, in the order of the versions and in the event's
-    /// transaction, before the event's own handler, if any. `E` is any of these events. For a view that stores the
-    /// aggregate's version: events that the contracts add later advance it without another line, also events that are
-    /// skipped because their type stays unknown.
+    /// Calls `observer` for every event of `E`'s aggregate, in order and in the event's transaction, before its own
+    /// handler, if any. `E` is any of these events. For a view that stores the aggregate's version: new events of the
+    /// contracts advance it without another line, even if they are skipped as unknown.
     #[must_use]
     pub fn observe<E: Event>(mut self, observer: impl Handle<Advanced>) -> Self {
         self.take_whole::<E>();
@@ -147,8 +139,8 @@ impl Subscriptions {
         self
     }
 
-    /// Limits the attempts and the age of the event in the previous line, if the service's own limits are wider. For
-    /// effects that are useless later.
+    /// Limits the attempts and the age of the event in the previous line, within the service's own limits. For effects
+    /// that are useless later.
     #[must_use]
     pub fn giving_up_after(mut self, attempts: u32, age: Duration) -> Self {
         let limits = Limits { attempts, age };
@@ -156,7 +148,7 @@ impl Subscriptions {
         self
     }
 
-    /// The queue that these subscriptions need. The checkpoints of each exchange come through it as well, behind the events.
+    /// The queue, with the bindings of checkpoints, which come through it behind the events.
     pub fn queue(&self) -> Queue {
         let checkpoints = self.bindings.iter().map(|binding| Binding {
             exchange: binding.exchange.clone(),
@@ -169,7 +161,6 @@ impl Subscriptions {
         }
     }
 
-    /// What is routed to the queue, without the checkpoints.
     pub(crate) fn bindings(&self) -> &BTreeSet<Binding> {
         &self.bindings
     }
@@ -185,7 +176,6 @@ impl Subscriptions {
         types.flatten().copied()
     }
 
-    /// Takes events of this type without order.
     fn take_one<E: Event>(&mut self) {
         self.bind(E::EXCHANGE, E::ROUTING_KEY.to_owned());
         let name = E::full_name();
@@ -193,7 +183,6 @@ impl Subscriptions {
         self.known.extend(known);
     }
 
-    /// Takes all events of the aggregate in order.
     fn take_whole<E: Event>(&mut self) {
         const { event::check::<E>() }
         // Not one binding per known event: events of a newer producer have versions as well.

@@ -1,8 +1,8 @@
-//! The names in traces and metrics, and the instruments: OpenTelemetry's semantic conventions for messaging
-//! (development status, v1.44), and names under `angarium.` where they have none.
+//! The names in traces and metrics: OpenTelemetry's semantic conventions for messaging (development status, v1.44), or
+//! names under `angarium.`.
 //!
-//! Attributes that only OpenTelemetry needs are set directly and are not fields of the `tracing` span, so that log
-//! lines do not repeat them. `docs/telemetry.md` lists all exports; a test compares.
+//! Attributes that only OpenTelemetry needs are set directly and are no fields of the `tracing` span, so that log lines
+//! do not repeat them. `docs/telemetry.md` lists all exports; a test compares.
 
 mod counting;
 mod incomplete;
@@ -22,9 +22,8 @@ pub(crate) const OPERATION_NAME: &str = "messaging.operation.name";
 pub(crate) const OPERATION_TYPE: &str = "messaging.operation.type";
 pub(crate) const DESTINATION: &str = "messaging.destination.name";
 pub(crate) const ERROR_TYPE: &str = "error.type";
-/// The outcome of an event or a transaction.
 pub(crate) const OUTCOME: &str = "angarium.outcome";
-/// The service of a gauge: several may share a process.
+/// Several services may share a process.
 pub(crate) const SERVICE: &str = "angarium.service";
 
 pub(crate) const MESSAGE_ID: &str = "messaging.message.id";
@@ -38,12 +37,11 @@ pub(crate) const ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key
 pub struct System {
     /// `rabbitmq`, or our own name if the conventions have none.
     pub name: &'static str,
-    /// Host and port, if it is reached over a network.
+    /// If it is reached over a network.
     pub server: Option<(String, u16)>,
 }
 
 impl System {
-    /// The attributes of a span about `message` at its start, for samplers.
     pub(crate) fn describe(
         &self,
         span: &Span,
@@ -70,7 +68,6 @@ impl System {
         }
     }
 
-    /// The attributes of a measurement.
     pub(crate) fn attributes(
         &self,
         operation: (&'static str, &'static str),
@@ -93,13 +90,11 @@ impl System {
     }
 }
 
-/// `{exchange}:{routing key}`: a producer's name of the destination.
 pub(crate) fn destination(exchange: &str, routing_key: &str) -> String {
     format!("{exchange}:{routing_key}")
 }
 
-/// `{exchange}:{routing key}:{queue}`: a consumer's name of the source. For an unknown message, the routing key is a
-/// stranger's text, and no metric may grow with it.
+/// The routing key of an unknown message is foreign text, and no metric may grow with it.
 pub(crate) fn source(message: &Message, queue: &str, known: bool) -> String {
     if known {
         format!("{}:{}:{queue}", message.exchange, message.routing_key)
@@ -108,7 +103,6 @@ pub(crate) fn source(message: &Message, queue: &str, known: bool) -> String {
     }
 }
 
-/// Marks a span as failed, for OpenTelemetry.
 pub(crate) fn fail(span: &Span, error: &'static str) {
     span.set_attribute(ERROR_TYPE, error);
     span.set_status(opentelemetry::trace::Status::error(error));

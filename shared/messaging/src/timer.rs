@@ -1,8 +1,7 @@
 //! Durable timers: events that are published at a later time, unless cancelled before.
 //!
-//! A timer is a held row of the outbox. At its time the relay releases it, in a separate statement, and from then on it
-//! is a normal event. Cancelling deletes a row that is still held: it either succeeds, and the event is never
-//! published, or returns that it is too late.
+//! A timer is a held row of the outbox. At its time the relay releases it; then it is a normal event. Cancelling
+//! deletes a row that is still held, or returns that it is too late.
 
 use std::time::Duration;
 
@@ -16,14 +15,13 @@ use crate::store::Store;
 use crate::transaction::Transaction;
 use store::sql;
 
-/// Rows per statement.
 const BATCH: i64 = 1000;
 
 /// Publishes `event` no earlier than `not_before_ms` (Unix milliseconds, by the database's clock), if `transaction`
 /// commits.
 ///
-/// Timers have their own aggregate type, because they are facts about time and not changes of an aggregate. The id
-/// names the timer; there is one per id.
+/// Timers have their own aggregate type, because they are facts about time, not changes of an aggregate. The
+/// aggregate's id is that of the timer, and unique.
 ///
 /// # Errors
 /// As [`outbox::enqueue`]. If a timer with this id exists, the commit fails.
@@ -36,7 +34,7 @@ pub fn set<E: Event>(
     outbox::collect(transaction, event, 1, cause, Some(not_before_ms))
 }
 
-/// Cancels the timer with this id, if `transaction` commits. `false` if there is none, or its time has come.
+/// Cancels the timer if `transaction` commits. `false` if no timer has this id, or its time has come.
 ///
 /// # Errors
 /// If the database refuses.
@@ -56,29 +54,25 @@ pub async fn cancel<E: Event>(transaction: &Transaction, id: &str) -> Result<boo
     Ok(deleted > 0)
 }
 
-/// The relay's knowledge of its database's timers.
 #[derive(Default)]
 pub(crate) struct Timers {
     next: Option<Instant>,
 }
 
 impl Timers {
-    /// The next timer is due in this many milliseconds, by the last query of the outbox.
     pub(crate) fn are_next_in(&mut self, wait_ms: Option<i64>) {
         self.next = wait_ms.map(|ms| {
-            // One more, because something due in 0.4 ms is not due yet.
+            // 0.4 ms left is not due yet.
             Instant::now() + Duration::from_millis(u64::try_from(ms).map_or(0, |ms| ms + 1))
         });
     }
 
-    /// How long until a timer is due.
     pub(crate) fn due_in(&self) -> Option<Duration> {
         let next = self.next?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// Releases due timers in batches, because there may be many after a long stop. The next query of the outbox
-    /// returns the next due time.
+    /// In batches, because there may be many after a long stop.
     pub(crate) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
         let _turn = store.turn_to_write().await?;
         let releasing =

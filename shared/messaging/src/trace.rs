@@ -1,7 +1,7 @@
 //! Converts trace context between `tracing` spans and the strings that travel with an event.
 //!
-//! It uses only OpenTelemetry's API: without a propagator (a test, a program without tracing) events have no context,
-//! and nothing else changes. The propagator decides which baggage may travel.
+//! Without a propagator (a test, a program without tracing) events have no context. The propagator decides which
+//! baggage may travel.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use opentelemetry::trace::TraceContextExt as _;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The context of the current span, for a row that is processed later: an event, or a service's own work.
+/// The context of the current span, for a row that is processed later.
 pub fn current() -> TraceContext {
     of(&Span::current())
 }
 
-/// The context of `span`, or of the innermost recorded span around it.
+/// Or of the innermost recorded span around it.
 pub(crate) fn of(span: &Span) -> TraceContext {
     let mut carrier = HashMap::new();
     let mut context = span.context();
@@ -32,8 +32,7 @@ pub(crate) fn of(span: &Span) -> TraceContext {
     )
 }
 
-/// Makes `span` a child of the span in `trace`, and links it to that one: the conventions require the link, and people
-/// who follow a call need the parent.
+/// Makes `span` a child of the span in `trace` for people who follow a call, and links it, as the conventions require.
 pub fn continue_in(span: &Span, trace: &TraceContext) {
     let Some(context) = extract(trace) else {
         return;

@@ -1,7 +1,7 @@
 //! A writing transaction on a service's database: state, outbox rows and inbox row together.
 //!
-//! Guarantees: enqueued events are written in one statement right before COMMIT, which fails unless the transaction is
-//! alive. A commit wakes all workers that wait for what it wrote (the relay, held events, a service's own workers).
+//! Guarantee: enqueued events are written right before COMMIT, which fails unless the transaction is alive. A commit
+//! wakes all workers that wait for what it wrote.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::outbox::enqueued::{self, Enqueued};
 use crate::signals::Signals;
 use crate::telemetry::{self, System};
 
-/// A writing transaction, from [`Store::begin`] or [`Store::begin_command`]; dropping it rolls it back.
+/// From [`Store::begin`] or [`Store::begin_command`]; dropping it rolls it back.
 ///
 /// sea-orm queries take it as `&transaction`. It cannot be nested.
 pub struct Transaction {
@@ -25,13 +25,12 @@ pub struct Transaction {
     doubt: Doubt,
     system: Option<System>,
     collected: Mutex<Collected>,
-    /// For a command; none for the engine's own work, which is traced by event.
+    /// The engine's own work is traced by event.
     span: Span,
-    // Last, so that it is released after the transaction above has ended.
+    // Last, so that it is released after the transaction has ended.
     _writer: Option<OwnedSemaphorePermit>,
 }
 
-/// Work for the commit.
 #[derive(Default)]
 struct Collected {
     events: Vec<Enqueued>,
@@ -57,7 +56,6 @@ impl Transaction {
         }
     }
 
-    /// Traces this transaction as the command of `span`.
     pub(crate) fn in_span(mut self, span: Span) -> Self {
         self.span = span;
         self
@@ -66,8 +64,8 @@ impl Transaction {
     /// Writes the enqueued events, commits, and wakes the waiting workers.
     ///
     /// # Errors
-    /// If the database refuses, an earlier statement has failed, or the database cannot be reached. In the last case
-    /// the outcome is unknown, as with any commit.
+    /// If the database refuses or an earlier statement has failed. If the database cannot be reached, the outcome is
+    /// unknown.
     pub async fn commit(self) -> Result<(), DbErr> {
         let Self {
             inner,
@@ -96,7 +94,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Writes the enqueued events now. For tests that hold a transaction open before its commit.
+    /// Writes the enqueued events now, for tests.
     ///
     /// # Errors
     /// If the database refuses.
@@ -119,14 +117,12 @@ impl Transaction {
         self.collected().wakes.insert(name);
     }
 
-    /// Adds `event` to the rows that are written right before the commit.
     pub(crate) fn collect(&self, event: Enqueued) {
         let mut collected = self.collected();
         collected.wakes.insert(enqueued::SIGNAL);
         collected.events.push(event);
     }
 
-    /// Removes the events that `is_meant` selects, and returns whether there were any.
     pub(crate) fn take_back(&self, is_meant: impl Fn(&Enqueued) -> bool) -> bool {
         let mut collected = self.collected();
         let before = collected.events.len();
@@ -138,7 +134,6 @@ impl Transaction {
         self.system.as_ref()
     }
 
-    /// The span of the command; none for other transactions.
     pub(crate) fn span(&self) -> &Span {
         &self.span
     }

@@ -2,8 +2,7 @@
 //!
 //! Two implementations pass one conformance suite: [`RabbitMq`] and [`Embedded`]. Both are at-least-once: a confirmed
 //! message is durable in every queue that it was routed to, and an unacknowledged one comes again. After any error the
-//! publisher or receiver is unusable; the engine drops it and requests a new one, so no implementation recovers by
-//! itself.
+//! engine requests a new publisher or receiver, so no implementation recovers by itself.
 
 use std::sync::Arc;
 
@@ -47,17 +46,17 @@ impl Broker {
 /// A broker, as one service sees it.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Its name in traces and metrics.
+    /// The name in traces and metrics.
     fn system(&self) -> System;
 
-    /// Ensures that the exchanges, queues and bindings of this service exist. Idempotent.
-    /// [`publisher`](Self::publisher) and [`receiver`](Self::receiver) also do this at each connect.
+    /// Ensures that this service's exchanges, queues and bindings exist. Idempotent; also part of each
+    /// [`publisher`](Self::publisher) and [`receiver`](Self::receiver).
     async fn declare(&self) -> Result<(), TransportError>;
 
     /// Connects for publishing.
     async fn publisher(&self) -> Result<Box<dyn Publisher>, TransportError>;
 
-    /// Connects and starts to receive from `queue`, with at most `prefetch` unacknowledged messages.
+    /// Receives from `queue`, with at most `prefetch` unacknowledged messages.
     async fn receiver(
         &self,
         queue: &str,
@@ -68,21 +67,20 @@ pub trait Transport: Send + Sync + 'static {
 /// A publishing connection.
 #[async_trait]
 pub trait Publisher: Send + Sync {
-    /// Waits until the broker accepts messages. It may refuse for a while when memory or disk is low.
+    /// Waits until the broker accepts messages; it refuses them while memory or disk is low.
     async fn ready(&self) -> Result<(), TransportError>;
 
-    /// Publishes a message, and returns a future for the confirm, so that many can be outstanding. Messages are queued
-    /// in the order of these calls.
+    /// Publishes a message. The returned future is the confirm, so that many can be outstanding. Messages are queued in
+    /// the order of these calls.
     async fn publish(&self, message: &Message) -> Result<Confirm, TransportError>;
 
-    /// Returns after the connection is lost. A publisher learns it from failures; this is for idle connections. It
-    /// never returns if there is no connection to lose.
+    /// Returns after the connection is lost; never, if there is none to lose. For idle connections.
     async fn lost(&self) -> TransportError {
         std::future::pending().await
     }
 }
 
-/// Resolves after the broker has answered for a message.
+/// The broker's answer, later.
 pub type Confirm = BoxFuture<'static, Result<Confirmation, TransportError>>;
 
 /// The broker's answer for a message.
@@ -90,22 +88,22 @@ pub type Confirm = BoxFuture<'static, Result<Confirmation, TransportError>>;
 pub enum Confirmation {
     /// Durable in at least one queue.
     Routed,
-    /// Accepted, but no queue is bound for it, so it is not stored.
+    /// Accepted but not stored: no queue is bound for it.
     Unrouted,
     /// Refused, with the broker's reason: a full queue, for example.
     Refused(String),
 }
 
-/// A connection that receives from one queue. Dropping it returns unacknowledged messages to the queue.
+/// Receives from one queue. Dropping it returns unacknowledged messages to the queue.
 #[async_trait]
 pub trait Receiver: Send {
     /// The next message. Cancelling the future loses nothing.
     async fn receive(&mut self) -> Result<Delivery, TransportError>;
 
-    /// Acknowledges deliveries: their messages never come again.
+    /// Acknowledges deliveries: the messages never come again.
     async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError>;
 
-    /// Raises the maximum of unacknowledged messages to `prefetch`. Called while at most one is unacknowledged.
+    /// Raises the prefetch. Called while at most one message is unacknowledged.
     async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError>;
 }
 
@@ -149,12 +147,11 @@ impl TransportError {
         }
     }
 
-    /// What is missing on a broker on which the service may not declare anything.
+    /// Set if something is missing that the service may not declare.
     pub fn mismatch(&self) -> Option<&TopologyMismatch> {
         self.cause()
     }
 
-    /// Whether the broker answered, and refused.
     pub(crate) fn is_refusal(&self) -> bool {
         let error = self.cause::<lapin::Error>();
         error.is_some_and(|error| matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)))

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// The waits for a database. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Waits {
     shared: Arc<Shared>,
@@ -15,7 +14,6 @@ struct Shared {
     none: watch::Sender<bool>,
 }
 
-/// A wait, until this is dropped.
 pub(crate) struct Wait {
     shared: Arc<Shared>,
 }
@@ -31,7 +29,6 @@ impl Waits {
         }
     }
 
-    /// Starts a wait.
     pub(crate) fn begin(&self) -> Wait {
         self.shared.change(|waiting| waiting + 1);
         Wait {
@@ -39,7 +36,6 @@ impl Waits {
         }
     }
 
-    /// Whether there is no wait.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.shared.none.subscribe()
     }
@@ -52,7 +48,7 @@ impl Drop for Wait {
 }
 
 impl Shared {
-    /// Counts and sends in one step, so that the last value is the current one.
+    /// In one step, so that the last value is the current one.
     fn change(&self, count: impl FnOnce(usize) -> usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         *waiting = count(*waiting);

@@ -1,7 +1,6 @@
 //! A time limit for each answer of the database.
 //!
-//! A link can go silent without ending. Without a limit, a caller would wait forever and the pool would lose the
-//! session.
+//! A link can go silent without ending: a caller would wait forever and the pool would lose the session.
 
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use sea_orm::{DbErr, RuntimeErr};
 use crate::errors::{Class, class};
 use crate::sessions::Sessions;
 
-/// After this time the connection counts as lost. None of our statements takes long.
+/// Then the connection counts as lost. None of our statements takes long.
 const ANSWER: Duration = Duration::from_secs(15);
 
-/// Waits for the answer. On a time-out, a cancelled caller or a possibly broken session, all sessions are checked.
+/// A time-out, a cancelled caller or a possibly broken session causes a check of all sessions.
 pub(crate) async fn answered<T>(
     sessions: &Sessions,
     answer: impl Future<Output = Result<T, DbErr>>,
@@ -27,8 +26,7 @@ pub(crate) async fn answered_within<T>(
     answer: impl Future<Output = Result<T, DbErr>>,
 ) -> Result<T, DbErr> {
     let mut answer = std::pin::pin!(answer);
-    // Declared first, so that it drops last. The answer's drop returns its session, and the check of that session reads
-    // this.
+    // First, so that it drops last: the answer's drop returns its session, and the check of that session reads this.
     let mut asked = Asked {
         sessions,
         is_answered: false,
@@ -41,7 +39,7 @@ pub(crate) async fn answered_within<T>(
     answer
 }
 
-/// Whether the database refused the statement for its content. If so, the session works.
+/// A statement that was refused for its content proves that the session works.
 fn proves_a_link(error: &DbErr) -> bool {
     matches!(
         class(error),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::ExponentialBuilder;
 
-/// From 100 ms to 2 s, with jitter so that replicas do not retry at the same time.
+/// With jitter, so that replicas do not retry in step.
 pub(crate) fn backoff(patience: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))

@@ -4,8 +4,7 @@
 
 use sea_orm::DbBackend;
 
-/// The expression for the time in Unix milliseconds, for statement builders. Statements in text use `{now}`, see
-/// [`sql`](crate::sql).
+/// The time in Unix milliseconds, for statement builders. Statements in text use `{now}`, see [`sql`](crate::sql).
 pub fn now_sql(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",
@@ -13,8 +12,7 @@ pub fn now_sql(backend: DbBackend) -> &'static str {
     }
 }
 
-/// The expression for the time as a column stores it. In whole milliseconds on both stores, so that a time read in
-/// milliseconds equals its column.
+/// In whole milliseconds on both stores, so that a time read in milliseconds equals its column.
 pub(crate) fn time_sql(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Sqlite => now_sql(backend),

@@ -1,6 +1,6 @@
 //! The address of a database: a PostgreSQL database (or a schema in it), or a SQLite file.
 //!
-//! The URL contains a password, so it has no `Debug`; logs show a [`Location`].
+//! The URL contains a password: logs and `Debug` show a [`Location`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Who applies the migrations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Migrate {
-    /// The service, when it starts. It needs the right to change the schema.
+    /// The service at its start, with the right to change the schema.
     #[default]
     Auto,
-    /// An operator, with the command `migrate`. A start waits until it is done.
+    /// An operator, with the command `migrate`; a start waits for it.
     Off,
-    /// As [`Off`](Self::Off), but a start fails immediately if migrations are missing.
+    /// As [`Off`](Self::Off), but a start fails at once if migrations are missing.
     Check,
 }
 
@@ -32,13 +32,13 @@ pub enum Migrate {
 pub struct DatabaseConfig {
     /// `postgres://…` or `sqlite://path`.
     pub url: SecretString,
-    /// The file that holds the URL. When its content changes, as when a password is rotated, new connections use it.
+    /// The file with the URL. After a change, as when a password is rotated, new connections use it.
     pub url_file: Option<PathBuf>,
     /// PostgreSQL only: created if missing; the search path of every connection.
     pub schema: Option<String>,
-    /// The maximum number of open connections.
+    /// The maximum of open connections.
     pub pool_max: u32,
-    /// Longest wait for a free connection.
+    /// The longest wait for a free connection.
     pub acquire_timeout: Duration,
     /// How long [`crate::connect`] retries, and how long a start waits for the operator's migrations.
     pub patience: Duration,
@@ -47,7 +47,7 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
-    /// The default settings for `url`.
+    /// Default settings.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: SecretString::from(url.into()),
@@ -65,19 +65,18 @@ impl DatabaseConfig {
         Self::new(of_file(&path.into()))
     }
 
-    /// The same database with its own schema. SQLite ignores it.
+    /// The same database with its own schema; SQLite ignores it.
     #[must_use]
     pub fn with_schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
-    /// The URL in a form for logs and errors.
+    /// The URL for logs and errors.
     pub fn location(&self) -> Location {
         Location(without_password(self.url.expose_secret()))
     }
 
-    /// The path, if the database is a file.
     pub(crate) fn sqlite_path(&self) -> Option<PathBuf> {
         sqlite_path(self.url.expose_secret())
     }
@@ -106,7 +105,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// Whether `name` needs no quotes in SQL. It also keeps SQL out of a schema's name.
+/// Whether `name` needs no quotes in SQL. This keeps SQL out of a schema's name.
 pub fn is_plain_identifier(name: &str) -> bool {
     let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -123,7 +122,6 @@ fn without_password(url: &str) -> String {
     if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
         return format!("{}://…", parsed.scheme());
     }
-    // Parameters may contain a password, too.
     parsed.set_query(None);
     parsed.to_string()
 }

@@ -1,8 +1,7 @@
 //! The connection pool of a service, on PostgreSQL or SQLite, with the settings that durability needs.
 //!
-//! A SQLite file uses WAL with `synchronous = FULL`, because an OK answer must survive a power cut. Statements are
-//! logged at debug level, slow ones (over a second) as warnings. Each operation that can hang has a time-out, and no
-//! log contains a password.
+//! A SQLite file uses WAL with `synchronous = FULL`, because an OK answer must survive a power cut. Each operation that
+//! can hang has a time-out, and no log contains a password.
 
 use std::time::{Duration, Instant};
 
@@ -25,8 +24,7 @@ const LENT_SESSIONS: &str = "a connection pooler gives each transaction another 
     pool_mode = transaction or statement. This service keeps settings, prepared statements and LISTEN in its session. Set \
     pool_mode = session for this database in pgbouncer.ini, or let DATABASE_URL name PostgreSQL itself";
 
-/// Connects, and retries for the configured patience while the server is unreachable. PostgreSQL's views show our
-/// connections under `application_name`.
+/// Connects, and retries for the configured patience. PostgreSQL's views show `application_name`.
 ///
 /// # Errors
 /// See [`DatabaseError`].
@@ -37,7 +35,7 @@ pub async fn connect(
     connect_watched(config, application_name, &Doubt::new()).await
 }
 
-/// As [`connect`]. Each failed statement of the pool raises `doubt`, for the service's health check.
+/// As [`connect`]; each failed statement raises `doubt`, for the health check.
 ///
 /// # Errors
 /// See [`DatabaseError`].
@@ -59,7 +57,7 @@ async fn open(
     if let Some(path) = config.sqlite_path() {
         return sqlite::connect(config, &path, doubt).await;
     }
-    // Refused here, before anything is tried.
+    // Before anything is tried.
     postgres::options::of(config, application_name)?;
     let location = config.location();
     let begun = Instant::now();
@@ -94,7 +92,7 @@ async fn open(
     }
 }
 
-/// Whether the server refuses the user (class 28) or has no such database (3D000).
+/// Class 28: the user is refused. 3D000: no such database.
 fn is_refusal(error: &sqlx::Error) -> bool {
     let code = error
         .as_database_error()
@@ -102,7 +100,7 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 
-/// Whether the database answers within a second. [`Writable`](crate::Writable) checks more.
+/// The database answers within a second. [`Writable`](crate::Writable) checks more.
 pub async fn ping(db: &Database) -> bool {
     let answer = answered_within(PING_TIMEOUT, db.sessions(), db.ping()).await;
     answer.is_ok()

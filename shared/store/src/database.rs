@@ -1,7 +1,7 @@
 //! A pool of connections to one database.
 //!
-//! Guarantee: each statement is answered within a time limit. If a caller cancels a statement, its session is checked
-//! before another caller gets it.
+//! Guarantee: each statement is answered within a time limit. The session of a cancelled one is checked before its next
+//! use.
 
 use std::ops::Deref;
 
@@ -18,10 +18,9 @@ use crate::sql;
 /// More than the connections of a SQLite pool. Each has the old schema once.
 const OUTDATED: u32 = 20;
 
-/// The pool. Clones share it.
+/// sea-orm's pool with a time limit for each statement. Clones share it.
 ///
-/// sea-orm's pool with a time limit for each statement. Transactions start with
-/// [`Transaction::begin`](crate::Transaction::begin).
+/// Transactions start with [`Transaction::begin`](crate::Transaction::begin).
 #[derive(Clone, Debug)]
 pub struct Database {
     inner: DatabaseConnection,
@@ -38,13 +37,11 @@ impl Database {
         }
     }
 
-    /// With a URL that may change.
     pub(crate) fn rotated_by(mut self, rotation: Option<Rotation>) -> Self {
         self.rotation = rotation;
         self
     }
 
-    /// Reads the URL's file again, if there is one.
     pub(crate) fn refresh_url(&self) {
         if let Some(rotation) = &self.rotation {
             rotation.refresh(&self.inner);
@@ -62,9 +59,9 @@ impl Database {
 }
 
 impl Database {
-    /// A statement outside a transaction. After another process has changed the schema, SQLite rolls back the first
-    /// statement of each connection and repeats it. [`guarded`](crate::guarded) takes that for a lost transaction and
-    /// refuses it. Nothing of it is kept, so it is repeated here.
+    /// After another process has changed the schema, SQLite rolls back each connection's first statement and repeats
+    /// it. [`guarded`](crate::guarded) takes that for a lost transaction and refuses it. Nothing of it is kept, so it
+    /// is repeated here.
     async fn alone<T, A>(
         &self,
         statement: Statement,
@@ -86,7 +83,7 @@ impl Database {
         answered(&self.sessions, ask(statement)).await
     }
 
-    /// A new connection may have failed because the password was rotated. The next one then uses the new password.
+    /// A rotated password may be the cause; the next connection uses the new one.
     pub(crate) fn after(&self, error: &DbErr) {
         if is_unavailable(error) {
             self.refresh_url();

@@ -9,7 +9,7 @@ use crate::config::Location;
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The URL cannot be used. The URL is a secret, so it is not shown.
+    /// The URL cannot be used. It is a secret, so it is not shown.
     #[error("the database cannot be used: {0}")]
     Invalid(String),
     /// The file cannot be opened or created.
@@ -17,15 +17,15 @@ pub enum DatabaseError {
     File {
         /// The file, or its folder.
         path: String,
-        /// What the system or SQLite says.
+        /// The error of the system or of SQLite.
         source: Box<dyn std::error::Error + Send + Sync>,
         /// Whether the next start would fail in the same way.
         is_lasting: bool,
     },
-    /// It was unreachable for the configured patience.
+    /// The database was unreachable for the configured patience.
     #[error("{location} could not be reached within {waited:?}: {source}")]
     Unreachable {
-        /// Where it should be.
+        /// Its address.
         location: Location,
         /// How long it tried.
         waited: Duration,
@@ -43,10 +43,10 @@ pub enum DatabaseError {
         /// The last refusal.
         source: sqlx::Error,
     },
-    /// The database is reachable, but an operator must change its set-up.
+    /// An operator must change the set-up of a reachable database.
     #[error("{location} cannot be used: {cause}")]
     Unfit {
-        /// Where it is.
+        /// Its address.
         location: Location,
         /// What to change.
         cause: &'static str,
@@ -54,26 +54,26 @@ pub enum DatabaseError {
     /// The schema could not be brought up to date.
     #[error("the migrations failed: {0}")]
     Migration(#[source] DbErr),
-    /// The schema lacks migrations, and this process waits for the operator to apply them.
+    /// This process waited for an operator to migrate.
     #[error(
         "the schema still lacks {missing} after {patience:?}; run the command `migrate`, or set MIGRATE=auto"
     )]
     SchemaMissing {
-        /// Their names.
+        /// Missing migrations, by name.
         missing: String,
-        /// How long this process waited.
+        /// How long it waited.
         patience: Duration,
     },
-    /// The schema lacks these migrations, and this process only checks.
+    /// This process only checks; these migrations are missing.
     #[error("the schema lacks {0}; run the command `migrate`, or set MIGRATE=auto")]
     SchemaOutdated(String),
-    /// A newer release has changed the schema so that this one cannot use it. A restart does not help.
+    /// A newer release has changed the schema so that this one cannot use it.
     #[error("the schema is too new for this release: {0}")]
     SchemaTooNew(String),
 }
 
 impl DatabaseError {
-    /// Whether an operator must change something first, because a restart does not help.
+    /// A restart does not help; an operator must act.
     pub fn is_misconfiguration(&self) -> bool {
         matches!(
             self,

@@ -1,7 +1,6 @@
 //! Which URLs name a database that a service can use.
 //!
-//! Guarantee: what the driver would ignore or read as something else is refused at the start, in words that show nothing of the
-//! URL, because it holds a password.
+//! Guarantee: a start refuses what the driver would ignore or misread, and shows nothing of the URL.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,7 +15,6 @@ use url::Url;
 use crate::host::host_name;
 
 const SQLITE: &str = "sqlite://";
-/// In a path these would end it, or begin an escape.
 const NOT_IN_PATHS: &AsciiSet = &CONTROLS.add(b'%').add(b'?');
 
 const EXPECTED: &str = "postgres://user:password@host/database or sqlite://path/to/file.db, with escapes such as %23 for # in \
@@ -24,7 +22,6 @@ const EXPECTED: &str = "postgres://user:password@host/database or sqlite://path/
 const EXPECTED_HOST: &str = "a host that is one name or one IP address; IPv6 in brackets";
 const EXPECTED_PARAMETERS: &str = "only the parameters that the driver knows: sslmode, sslrootcert, sslcert, sslkey, host, \
     hostaddr, port, dbname, user, password, application_name, options";
-/// As the driver takes them.
 const PARAMETERS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
@@ -45,7 +42,6 @@ const PARAMETERS: [&str; 18] = [
     "application_name",
     "options",
 ];
-/// Those of them that name a file.
 const FILES: [&str; 7] = [
     "sslrootcert",
     "ssl-root-cert",
@@ -56,10 +52,10 @@ const FILES: [&str; 7] = [
     "ssl-key",
 ];
 
-/// Whether `url` names a database that can be used; otherwise what is expected in its place.
+/// Whether `url` names a database that can be used.
 ///
 /// # Errors
-/// What is expected. It holds nothing of the URL.
+/// The expectation. It holds nothing of the URL.
 pub fn check_url(url: &str) -> Result<(), &'static str> {
     if let Some(path) = sqlite_path(url) {
         return check_file(url, &path);
@@ -73,7 +69,6 @@ pub fn check_url(url: &str) -> Result<(), &'static str> {
         return Err(EXPECTED_PARAMETERS);
     }
     for (key, value) in parsed.query_pairs() {
-        // Text of a certificate may stand in place of its file.
         let is_text = value.contains("-----BEGIN");
         if FILES.contains(&&*key) && !is_text && File::open(&*value).is_err() {
             return Err("a readable file in sslrootcert, sslcert and sslkey");
@@ -101,7 +96,6 @@ fn check_file(url: &str, path: &Path) -> Result<(), &'static str> {
     }
 }
 
-/// The file, if the URL is that of one.
 pub(crate) fn sqlite_path(url: &str) -> Option<PathBuf> {
     let rest = url.strip_prefix(SQLITE)?;
     let path = rest.split_once('?').map_or(rest, |(path, _)| path);
@@ -109,7 +103,6 @@ pub(crate) fn sqlite_path(url: &str) -> Option<PathBuf> {
     Some(PathBuf::from(OsString::from_vec(bytes)))
 }
 
-/// The URL of the file.
 pub(crate) fn of_file(path: &Path) -> String {
     let path = percent_encode(path.as_os_str().as_bytes(), NOT_IN_PATHS);
     format!("{SQLITE}{path}")

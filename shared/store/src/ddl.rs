@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr};
 use sea_orm_migration::SchemaManager;
 
-/// Executes `statements` in a migration. These words are replaced by store:
+/// Executes `statements` in a migration. These words differ by store:
 ///
 /// | word | PostgreSQL | SQLite |
 /// | --- | --- | --- |

@@ -1,7 +1,7 @@
 //! Doubt whether a database still accepts writes.
 //!
-//! A failed statement or commit raises the doubt; the health check settles it with its own write. So an idle, healthy
-//! database gets no writes from checks.
+//! A failed statement or commit raises the doubt; the health check settles it with its own write. So checks do not
+//! write to an idle, healthy database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Doubt(Arc<AtomicU64>);
 
 impl Doubt {
-    /// Raised at the start, because the state of the database is unknown.
+    /// Raised, because the state of the database is unknown.
     pub fn new() -> Self {
         Self(Arc::new(AtomicU64::new(1)))
     }
@@ -21,7 +21,7 @@ impl Doubt {
         self.0.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How often it was raised. A successful write settles all doubts raised before it began.
+    /// A successful write settles all doubts raised before it began.
     pub fn raised(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }

@@ -1,6 +1,4 @@
-//! Classifies database errors: unavailable, conflict, duplicate, refused content, or a bug.
-//!
-//! [`class`] is the only classifier, for callers and for consumers.
+//! Classifies database errors. [`class`] is the only classifier.
 
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{DbErr, RuntimeErr};
@@ -13,7 +11,6 @@ pub use codes::Class;
 use codes::is_sqlite;
 pub(crate) use codes::{is_sqlite_lock, is_unwritable, of_driver};
 
-/// The text of the [`DbErr::Custom`] that refuses the commit after a failed statement.
 pub(crate) const AFTER_FAILURE: &str =
     "a statement of the transaction failed or was cancelled, so nothing of it is kept";
 
@@ -21,8 +18,8 @@ pub(crate) const AFTER_FAILURE: &str =
 pub fn class(error: &DbErr) -> Class {
     match error {
         DbErr::Custom(text) if text == AFTER_FAILURE => Class::AfterFailure,
-        // Opening a connection on a full disk fails with Full. All other causes mean that there is no connection: a
-        // proxy in front of a dead server may answer anything, and a rotated password is no bug of the statement.
+        // Opening a connection on a full disk fails with Full. Other causes mean that there is no connection: a proxy
+        // in front of a dead server may answer anything, and a rotated password is no bug of the statement.
         DbErr::Conn(RuntimeErr::SqlxError(error)) if of_driver(error) == Class::Full => Class::Full,
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Class::Unavailable,
         DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
@@ -32,13 +29,13 @@ pub fn class(error: &DbErr) -> Class {
     }
 }
 
-/// Whether the same call may succeed later: [`Class::Unavailable`] or [`Class::Full`]. Services answer `UNAVAILABLE`,
-/// consumers pause.
+/// The same call may succeed later: [`Class::Unavailable`] or [`Class::Full`]. Services answer `UNAVAILABLE`, consumers
+/// pause.
 pub fn is_unavailable(error: &DbErr) -> bool {
     matches!(class(error), Class::Unavailable | Class::Full)
 }
 
-/// Whether the same transaction may succeed if it is repeated: as [`is_unavailable`], or [`Class::Conflict`].
+/// A repeated transaction may succeed: as [`is_unavailable`], or [`Class::Conflict`].
 pub fn is_transient(error: &DbErr) -> bool {
     is_unavailable(error) || is_conflict(error)
 }
@@ -53,7 +50,7 @@ pub fn is_conflict(error: &DbErr) -> bool {
     class(error) == Class::Conflict
 }
 
-/// Whether a text holds a character that PostgreSQL does not store, which is NUL: part of [`Class::Content`].
+/// A text holds NUL, which PostgreSQL does not store: part of [`Class::Content`].
 pub fn is_unstorable_text(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
@@ -72,8 +69,7 @@ pub fn is_unique_violation(error: &DbErr) -> bool {
     class(error) == Class::Duplicate
 }
 
-/// The duplicate: on PostgreSQL the constraint's name (`users_email_key`), on SQLite the columns (`users.email`). For
-/// tables with more than one constraint.
+/// The constraint's name on PostgreSQL (`users_email_key`), the columns on SQLite (`users.email`).
 pub fn unique_violation(error: &DbErr) -> Option<String> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
@@ -93,7 +89,7 @@ pub fn unique_violation(error: &DbErr) -> Option<String> {
     Some(name.unwrap_or_else(columns))
 }
 
-/// Whether SQLite ended the transaction, or refused its commit. Nothing of it is kept.
+/// Nothing of the transaction is kept.
 pub(crate) fn is_rolled_back(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error

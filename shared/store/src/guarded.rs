@@ -1,10 +1,10 @@
-//! A pool of SQLite connections on which a transaction commits whole or not at all, also when the disk is full.
+//! A pool of SQLite connections on which a transaction commits whole or not at all, even on a full disk.
 //!
 //! After some failures (FULL, IOERR, NOMEM, INTERRUPT) SQLite ends a transaction by itself. The driver does not notice:
-//! its ROLLBACK fails, it still counts one open transaction, and the next BEGIN on that connection becomes a SAVEPOINT.
-//! The commit of that savepoint commits nothing, and statements in between commit one by one. Two rules prevent both:
+//! its ROLLBACK fails, it still counts one open transaction, and the connection's next BEGIN becomes a SAVEPOINT. The
+//! commit of that savepoint commits nothing, and statements in between commit one by one. Two rules prevent both:
 //!
-//! - A connection that counts an open transaction when it should have none is closed, never reused.
+//! - A connection that counts an open transaction when it should have none is closed.
 //! - After a rollback by the caller, the driver or SQLite, a connection commits nothing until the pool has it back.
 
 use std::sync::Arc;
@@ -18,27 +18,27 @@ use sea_orm::sqlx::{Connection as _, Error};
 const FULL: [&str; 2] = ["13", "4874"];
 /// `SQLITE_CONSTRAINT_COMMITHOOK`: the guard has refused a commit.
 const REFUSED_COMMIT: &str = "531";
-/// `SQLITE_ERROR` with one of two texts: COMMIT and ROLLBACK answer it after the transaction has ended by itself.
+/// `SQLITE_ERROR` with one of two texts: COMMIT and ROLLBACK after the transaction has ended by itself.
 const ERROR: &str = "1";
 const NO_TRANSACTION: &str = "no transaction is active";
 
-/// Adds both rules to a pool. The pool must not have its own hooks for connecting, acquiring and releasing.
+/// Adds both rules to a pool, which must not have its own hooks for connecting, acquiring and releasing.
 pub fn guarded(pool: SqlitePoolOptions) -> SqlitePoolOptions {
     pool.after_connect(|connection, _| Box::pin(guard(connection)))
         // A file does not go away like a server.
         .test_before_acquire(false)
-        // Uses the driver's own count, which costs no statement.
+        // The driver's own count costs no statement.
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .after_release(|connection, _| {
             Box::pin(async {
-                // A rollback may still be queued. This waits for it, so the count is final.
+                // Waits for a queued rollback, so the count is final.
                 guard(connection).await?;
                 Ok(!connection.is_in_transaction())
             })
         })
 }
 
-/// Whether there is no room for the file or for its log and index.
+/// No room for the file, its log or its index.
 pub fn is_full(error: &(dyn DatabaseError + 'static)) -> bool {
     error.try_downcast_ref::<SqliteError>().is_some()
         && error
@@ -46,7 +46,7 @@ pub fn is_full(error: &(dyn DatabaseError + 'static)) -> bool {
             .is_some_and(|code| FULL.contains(&code.as_ref()))
 }
 
-/// Why a file cannot be opened, for operators. SQLite reports a full disk as an I/O error there.
+/// Explains the error to operators: SQLite reports a full disk as an I/O error at the opening.
 pub fn explain(error: &Error) -> String {
     if error.as_database_error().is_some_and(is_full) {
         return format!("{error}: the disk is full, free some space");
@@ -54,8 +54,7 @@ pub fn explain(error: &Error) -> String {
     error.to_string()
 }
 
-/// Whether the statement failed because SQLite had ended its transaction by itself. Nothing of the transaction is kept;
-/// it may succeed if it is started again.
+/// SQLite had ended the transaction by itself. Nothing of it is kept; it may succeed if it is started again.
 pub fn is_rolled_back(error: &(dyn DatabaseError + 'static)) -> bool {
     if error.try_downcast_ref::<SqliteError>().is_none() {
         return false;
@@ -65,7 +64,7 @@ pub fn is_rolled_back(error: &(dyn DatabaseError + 'static)) -> bool {
         || (code.as_deref() == Some(ERROR) && error.message().contains(NO_TRANSACTION))
 }
 
-/// Refuses every commit after a rollback. A second call resets it.
+/// A second call resets it.
 async fn guard(connection: &mut SqliteConnection) -> Result<(), Error> {
     let rolled_back = Arc::new(AtomicBool::new(false));
     let noting = Arc::clone(&rolled_back);

@@ -1,7 +1,7 @@
 //! The host of a URL as the network knows it.
 //!
-//! URLs of schemes such as `amqp`, `postgres` and `smtp` keep the host as it was written: IPv6 addresses in brackets, other
-//! characters escaped. Resolvers and certificates need the plain form.
+//! URLs keep the host as it was written: IPv6 addresses in brackets, other characters escaped. Resolvers and
+//! certificates need the plain form.
 
 use percent_encoding::percent_decode_str;
 use url::Host;
@@ -9,8 +9,7 @@ use url::Host;
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// `host` as a resolver takes it: an IPv6 address without brackets, a name in ASCII. `None` if it is neither a name nor an
-/// address.
+/// The form for a resolver: an IPv6 address without brackets, a name in ASCII. `None` if it is neither.
 pub fn host_name(host: &str) -> Option<String> {
     let bracketed = host
         .strip_prefix('[')
@@ -28,7 +27,7 @@ pub fn host_name(host: &str) -> Option<String> {
     }
 }
 
-/// Underscores are no part of host names by the standard, but networks of containers use them.
+/// With underscores, which the standard forbids and networks of containers use.
 fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let is_label = |label: &str| {

@@ -1,7 +1,7 @@
-//! A service's own database, on PostgreSQL or SQLite: the pool, transactions, statements, error classes, the clock and migrations.
+//! A service's own database, on PostgreSQL or SQLite.
 //!
-//! Guarantee: a transaction commits whole or not at all, also if a caller gives up in the middle, a disk is full, or a server
-//! fails over. The crate depends on no other crate of the workspace.
+//! Guarantee: a transaction commits whole or not at all, even if a caller gives up, a disk is full, or a server fails
+//! over. The crate depends on no other crate of the workspace.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,11 +1,8 @@
-//! Brings a schema up to date, or waits until an operator has done it.
+//! Brings a schema up to date, or waits for an operator.
 //!
-//! If several replicas start together, one migrates and the others wait. Each migration has its own transaction, so a
-//! failed one leaves the schema unchanged. Commands go on meanwhile: no migration waits longer than two seconds for a
-//! table.
-//!
-//! An older release starts on the schema of a newer one: it logs unknown migrations and ignores them. It refuses to
-//! start only if the name of such a migration requires a newer release.
+//! Of several replicas one migrates and the others wait. Each migration has its own transaction, so a failed one leaves
+//! the schema unchanged. No migration waits longer than two seconds for a table, so commands go on. An older release
+//! starts on a newer schema, unless the name of a migration requires a newer release.
 
 use std::time::Duration;
 
@@ -24,22 +21,20 @@ mod step;
 
 use step::Step;
 
-/// How long a start waits for a migrating replica and for tables in use.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The same for an operator's command: a backup may use all tables for long.
+/// For an operator's command: a backup may use all tables for long.
 const PATIENCE_OF_OPERATORS: Duration = Duration::from_secs(3600);
-/// Between two attempts, other transactions get their turn at the tables.
+/// Other transactions get their turn at the tables.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often a start checks whether an operator has migrated.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Ensures that the schema has what `M` needs, in the way of `config`: it migrates, waits, or only checks.
+/// Ensures that the schema has what `M` needs: migrates, waits, or only checks, by `config`.
 ///
 /// # Errors
 /// [`DatabaseError::Migration`]: a migration failed, or could not start within a minute.
 /// [`DatabaseError::SchemaMissing`], [`DatabaseError::SchemaOutdated`]: the operator has not migrated.
-/// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema so that this one cannot use it.
+/// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema.
 pub async fn ready_schema<M: MigratorTrait>(
     db: &Database,
     config: &DatabaseConfig,
@@ -61,7 +56,7 @@ pub async fn ready_schema<M: MigratorTrait>(
 ///
 /// # Errors
 /// [`DatabaseError::Migration`]: a migration failed, or could not start within a minute.
-/// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema so that this one cannot use it.
+/// [`DatabaseError::SchemaTooNew`]: a newer release has changed the schema.
 pub async fn migrate<M: MigratorTrait>(db: &Database) -> Result<(), DatabaseError> {
     apply::<M>(db, PATIENCE).await.map(|_| ())
 }

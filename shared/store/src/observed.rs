@@ -5,7 +5,6 @@ use sea_orm::ConnectionTrait as _;
 
 use crate::database::Database;
 
-/// Registers the metrics of the pool of `db`, which has at most `most` connections and is called `name`.
 pub(crate) fn observe(db: &Database, name: &str, most: u32) {
     let pool = KeyValue::new("db.client.connection.pool.name", name.to_owned());
     let state = |state| KeyValue::new("db.client.connection.state", state);

@@ -15,38 +15,33 @@ use crate::sessions::Sessions;
 pub(crate) mod options;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// None of our statements takes long. A statement that hangs must not keep its connection: a caller that gives up
-/// cannot take it back.
+/// One that hangs must not keep its connection: a caller that gives up cannot take it back.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Ends the transaction of a process that stopped during it, and so releases its locks. A handler may pause for 30 s
-/// between two statements; no other transaction pauses that long. Together with the retry on another replica, this
-/// stays below a minute.
+/// Ends the transaction of a stopped process, and so releases its locks. A handler may pause for 30 s between two
+/// statements. With the retry on another replica, this stays below a minute.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(40);
-/// The same for a lost network or machine. The server probes a silent client after 10 s. It ends the session after
-/// three unanswered probes, or 30 s after the first byte that was not received.
+/// The same for a lost network or machine. The server ends a silent session after 10 s and three unanswered probes, or
+/// 30 s after the first byte that was not received.
 const LOST_CLIENT: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000";
-/// Arbitrary, but the same in every replica; see [`create_schema`].
+/// The same in every replica; see [`create_schema`].
 const SCHEMA_LOCK: i64 = 0x616e_6761_7269_0001;
 
-/// The result of the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reached {
-    /// Each connection has its own session, and our schema exists.
     Usable,
-    /// A pooler lends its sessions to one transaction after another.
+    /// A pooler lends a session to one transaction after another.
     LentSessions,
 }
 
-/// Whether the server accepts us and our schema exists. Uses a separate connection, because a pool that cannot connect
-/// reports a time-out instead of the cause.
+/// On a separate connection, because a pool that cannot connect reports a time-out instead of the cause.
 pub(crate) async fn reach(
     options: &PgConnectOptions,
     schema: Option<&str>,
 ) -> Result<Reached, sqlx::Error> {
     let attempt = async {
         let mut connection = PgConnection::connect_with(options).await?;
-        // Checked first, because prepared statements fail with misleading errors behind such a pooler.
+        // Prepared statements fail with misleading errors behind such a pooler.
         if lends_sessions(&mut connection, options).await? {
             return Ok(Reached::LentSessions);
         }
@@ -61,7 +56,7 @@ pub(crate) async fn reach(
     finished.map_err(timed_out)?
 }
 
-/// The pool connects on first use: [`reach`] has shown that it can.
+/// It connects on first use: [`reach`] has shown that it can.
 pub(crate) fn pool(config: &DatabaseConfig, options: PgConnectOptions, doubt: &Doubt) -> Database {
     let settings = settings(config.schema.as_deref());
     let sessions = Sessions::watched(doubt.clone());
@@ -76,7 +71,6 @@ pub(crate) fn pool(config: &DatabaseConfig, options: PgConnectOptions, doubt: &D
                 Ok(())
             })
         })
-        // Only connections that were idle for long are tested, below.
         .test_before_acquire(false)
         .before_acquire(move |connection, seen| {
             let sessions = taken.clone();
@@ -90,7 +84,7 @@ pub(crate) fn pool(config: &DatabaseConfig, options: PgConnectOptions, doubt: &D
     Database::with_sessions(db, sessions)
 }
 
-/// The settings of each session. Statements, not start-up parameters, because poolers refuse those.
+/// Statements, not start-up parameters, because poolers refuse those.
 fn settings(schema: Option<&str>) -> String {
     let mut settings = format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; {LOST_CLIENT}",
@@ -103,8 +97,8 @@ fn settings(schema: Option<&str>) -> String {
     settings
 }
 
-/// Checks first, because `IF NOT EXISTS` needs the right to create even if the schema exists. Under a lock, because of
-/// two replicas that start together one would fail.
+/// `IF NOT EXISTS` needs the right to create even if the schema exists, hence the check. Under a lock: of two replicas
+/// that start together one would fail.
 async fn create_schema(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let found = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1")
         .bind(schema)

@@ -1,6 +1,6 @@
 //! Files with personal data and secrets: only their owner may read them.
 //!
-//! A new file gets its permissions from the process's umask. This module handles files that exist already.
+//! New files get their permissions from the process's umask; this module handles existing ones.
 
 use std::fs::Permissions;
 use std::io;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const OTHERS: u32 = 0o077;
 const OWNER: u32 = 0o700;
 
-/// Removes the permissions of group and others from `file`.
+/// Removes the permissions of group and others.
 ///
 /// # Errors
 /// If it belongs to another user or does not exist.
@@ -22,7 +22,7 @@ pub fn tighten(file: &Path) -> io::Result<()> {
     std::fs::set_permissions(file, Permissions::from_mode(mode & OWNER))
 }
 
-/// The paths in and below `folder` that group or others can access. Empty if there is no such folder.
+/// Paths in and below `folder` that group or others can access. Empty without the folder.
 ///
 /// # Errors
 /// If a path cannot be read.

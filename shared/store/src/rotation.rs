@@ -1,7 +1,6 @@
-//! A database URL in a file that changes while the process runs, as when an operator rotates a password.
+//! A database URL in a file that changes while the process runs, as when a password is rotated.
 //!
-//! Guarantee: connections opened after the change use the new URL, without a restart. Open connections stay: PostgreSQL
-//! does not end them.
+//! Guarantee: connections opened after the change use the new URL, without a restart. Open connections stay.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +11,7 @@ use crate::config::DatabaseConfig;
 use crate::database_url::check_url;
 use crate::postgres::options;
 
-/// The file and the current URL. Clones share it.
+/// Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rotation {
     config: Arc<DatabaseConfig>,
@@ -21,7 +20,6 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    /// `None` if the URL is not in a file.
     pub(crate) fn of(config: &DatabaseConfig, application_name: &str) -> Option<Self> {
         config.url_file.as_ref()?;
         Some(Self {
@@ -31,7 +29,6 @@ impl Rotation {
         })
     }
 
-    /// Reads the file again. If it contains another URL, new connections of `db` use it.
     pub(crate) fn refresh(&self, db: &sea_orm::DatabaseConnection) {
         let Some(file) = &self.config.url_file else {
             return;
@@ -39,7 +36,7 @@ impl Rotation {
         let url = match read_secret(file) {
             Ok(url) => url,
             Err(error) => {
-                // It may be in the middle of a replacement; the next check reads it.
+                // It may be in the middle of a replacement.
                 tracing::debug!(%error, file = %file.display(), "the file of the database URL cannot be read");
                 return;
             }
@@ -66,7 +63,7 @@ impl Rotation {
     }
 }
 
-/// The configuration with the URL that is in its file now, for a start that waits: a password may be rotated meanwhile.
+/// With the URL that is in its file now: a password may be rotated during a waiting start.
 pub(crate) fn current(config: &DatabaseConfig) -> DatabaseConfig {
     let url = config.url_file.as_deref().map(read_secret);
     match url {
@@ -78,7 +75,7 @@ pub(crate) fn current(config: &DatabaseConfig) -> DatabaseConfig {
     }
 }
 
-/// The secret in the file, as [`secret_of`] reads it.
+/// Reads the secret in a file, as [`secret_of`].
 ///
 /// # Errors
 /// If it cannot be read.

@@ -1,13 +1,13 @@
 //! Rounds of work that is not urgent, such as deleting old rows.
 //!
-//! Replicas do not run in step. A failed round is repeated by the next one.
+//! Replicas do not run in step. The next round repeats a failed one.
 
 use std::time::Duration;
 
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
-/// The schedule: the first round starts immediately or after a pause, then one per interval, ± 50 %.
+/// One round per interval, ± 50 %.
 #[derive(Debug)]
 pub struct Rounds {
     next: Duration,
@@ -28,14 +28,14 @@ impl Rounds {
         Self { next: every, every }
     }
 
-    /// Waits for the next round. `false` if `stop` comes first.
+    /// `false` if `stop` comes first.
     pub async fn next(&mut self, stop: &CancellationToken) -> bool {
         let pause = std::mem::replace(&mut self.next, self.every);
         let pausing = tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64()));
         stop.run_until_cancelled(pausing).await.is_some()
     }
 
-    /// Logs a failed round: `what` names what was not done.
+    /// `what` names what was not done.
     pub fn report(&self, what: &str, done: Result<(), DbErr>) {
         if let Err(error) = done {
             tracing::warn!(%error, "{what}; the next round tries again");

@@ -1,7 +1,7 @@
 //! Decides which PostgreSQL sessions of the pool may be reused.
 //!
-//! Guarantees: a session that was idle for seconds is tested before a caller gets it. If a session proves read-only, as
-//! after a failover, it and all older ones are closed, so that each session fails at most one call.
+//! Guarantee: a session that was idle for seconds is tested before a caller gets it. If a session proves read-only, as
+//! after a failover, it and all older ones are closed, so each session fails at most one call.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,23 +12,21 @@ use sea_orm::sqlx::{self, Connection as _, Executor as _, Row as _};
 
 use crate::doubt::Doubt;
 
-/// A session that was idle for longer is pinged before use.
+/// After this idle time, a session is pinged before use.
 const IDLE: Duration = Duration::from_secs(3);
-/// The limit for that ping. A caller waits for it.
+/// A caller waits for the ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The limit for the check of a session that returns to the pool: on a silent link no answer would come. Before it, a
-/// statement may have waited for 15 s and its rollback for 5 s. All three together stay below the 25 s after which a
-/// silent session is ended, also on a busy machine.
+/// On a silent link no answer comes. A statement may have waited for 15 s and its rollback for 5 s before this check.
+/// All three stay below the 25 s after which a silent session is ended, even on a busy machine.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A session returns soon after its statement failed: first it rolls back, and a handler may record the failure.
+/// First it rolls back, and a handler may record the failure.
 const DOUBT: Duration = Duration::from_secs(5);
 
-/// If new sessions are read-only as well, the server is read-only: a new session for each failed call would not help.
+/// If new sessions are read-only as well, so is the server.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
-/// The state of the sessions of one pool.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
     seen: Arc<Mutex<Seen>>,
@@ -42,7 +40,6 @@ struct Seen {
 }
 
 impl Sessions {
-    /// Each failed statement also raises `doubt`, for the health check.
     pub(crate) fn watched(doubt: Doubt) -> Self {
         Self {
             seen: Arc::default(),
@@ -50,20 +47,19 @@ impl Sessions {
         }
     }
 
-    /// A statement failed or was cancelled, so the next sessions are checked. A healthy system never checks.
+    /// The next sessions are checked.
     pub(crate) fn statement_failed(&self) {
         self.seen().failed = Some(Instant::now());
         self.doubt.raise();
     }
 
-    /// Whether a session of this age was opened before one proved read-only.
+    /// A session of this age was opened before one proved read-only.
     pub(crate) fn is_outdated(&self, age: Duration) -> bool {
         let read_only = self.seen().read_only;
         read_only.is_some_and(|at| age > at.elapsed())
     }
 
-    /// Whether a caller may have this idle session. A session that was just used is not pinged, because that costs a
-    /// round trip. After a failed statement all are, so a server that restarts fails few calls.
+    /// A session that was just used is not pinged, because that costs a round trip. After a failed statement all are.
     pub(crate) async fn may_be_used(
         &self,
         session: &mut PgConnection,
@@ -79,10 +75,8 @@ impl Sessions {
         matches!(answer, Ok(Ok(())))
     }
 
-    /// Whether a returned session may be reused.
-    ///
     /// # Errors
-    /// If it does not answer, or answers with an error. It must then be closed.
+    /// If it does not answer, or with an error: it must then be closed.
     pub(crate) async fn may_return(
         &self,
         session: &mut PgConnection,
@@ -109,7 +103,6 @@ impl Sessions {
         failed.is_some_and(|at| at.elapsed() < DOUBT)
     }
 
-    /// Whether to close a session that is read-only and not outdated.
     fn gives_up(&self, age: Duration) -> bool {
         let mut seen = self.seen();
         let gives_up = seen.read_only.is_none() || age >= SHORTEST_LIFE;
@@ -125,9 +118,8 @@ impl Sessions {
     }
 }
 
-/// A cancelled BEGIN may have started a transaction that sqlx 0.9.0 does not know. Only the server knows the state, and
-/// sends it with each answer. sqlx shows it only in `begin_with`, which fails unless its statement, here an empty one,
-/// ends inside a transaction.
+/// A cancelled BEGIN may have started a transaction that sqlx 0.9.0 does not know, but the server does. sqlx shows that
+/// only in `begin_with`, which fails unless its statement, here an empty one, ends inside a transaction.
 async fn leave_transaction(session: &mut PgConnection) -> Result<(), sqlx::Error> {
     match session.begin_with("").await {
         Err(sqlx::Error::BeginFailed) => Ok(()),

@@ -21,8 +21,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use crate::words;
 
-/// Executes `sql` and returns the number of changed rows. `$1`, `$2` … are `values`; see [the module](self) for the
-/// words.
+/// Returns the number of changed rows. `$1`, `$2` … are `values`; [the module](self) explains the words.
 ///
 /// # Errors
 /// If the database refuses or does not answer in time.
@@ -69,8 +68,7 @@ pub async fn now_ms(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
         .try_get("", "now_ms")
 }
 
-/// A list as one bound parameter, for `{in numbers $1}`. So the statement's text, and its plan, is the same for every
-/// length.
+/// A list as one bound parameter, for `{in numbers $1}`: the text and plan are the same for every length.
 pub fn numbers(numbers: impl IntoIterator<Item = i64>) -> Value {
     let numbers: Vec<String> = numbers
         .into_iter()
@@ -79,18 +77,18 @@ pub fn numbers(numbers: impl IntoIterator<Item = i64>) -> Value {
     format!("[{}]", numbers.join(",")).into()
 }
 
-/// As [`numbers`], of texts, for `{not in texts $1}`.
+/// As [`numbers`], for `{not in texts $1}`.
 pub fn texts(texts: impl IntoIterator<Item = String>) -> Value {
     serde_json::Value::from_iter(texts).to_string().into()
 }
 
-/// As [`numbers`], of pairs of texts, for `(one, other) IN {pairs $1}`.
+/// As [`numbers`], for `(one, other) IN {pairs $1}`.
 pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Value {
     let pairs = pairs.into_iter().map(|(one, other)| vec![one, other]);
     serde_json::Value::from_iter(pairs).to_string().into()
 }
 
-/// As [`numbers`], of objects, for `FROM {list $1: id text, version bigint}`. Each row has a value for each column.
+/// As [`numbers`], for `FROM {list $1: id text, version bigint}`. Each row has a value for each column.
 pub fn list(rows: impl IntoIterator<Item = serde_json::Map<String, serde_json::Value>>) -> Value {
     let mut rows: Vec<_> = rows.into_iter().collect();
     let texts = rows.iter_mut().flat_map(serde_json::Map::values_mut);
@@ -105,7 +103,7 @@ pub fn list(rows: impl IntoIterator<Item = serde_json::Map<String, serde_json::V
     serde_json::Value::from_iter(rows).to_string().into()
 }
 
-/// A text literal, for statements that take no parameters. Only for text of the program, never of a sender.
+/// A literal, for statements without parameters. Only for text of the program, never of a sender.
 pub fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -121,8 +119,7 @@ pub fn statement(
     Statement::from_sql_and_values(db.get_database_backend(), text, values)
 }
 
-/// PostgreSQL's text cannot contain NUL. A sender can put one into any text, and a row that can never be written would
-/// block its consumer forever.
+/// PostgreSQL's text cannot contain NUL. A row that can never be written would block its consumer forever.
 fn storable(value: Value) -> Value {
     match value {
         Value::String(Some(text)) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),

@@ -1,7 +1,6 @@
 //! SQLite: one file, one machine; every commit is on the disk before it is answered.
 //!
-//! If SQLite ends a transaction by itself, as on a full disk, the connection is closed and not reused:
-//! [`crate::guarded`].
+//! A connection on which SQLite has ended a transaction by itself is closed: [`crate::guarded`].
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -21,10 +20,8 @@ use crate::database_error::DatabaseError;
 use crate::sessions::Sessions;
 use crate::{errors, guarded, private};
 
-/// How long a writer waits for the previous one. Only transactions that begin IMMEDIATE wait at all.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens the file. Creates it and its folder if they are missing.
 pub(crate) async fn connect(
     config: &DatabaseConfig,
     path: &Path,
@@ -39,7 +36,6 @@ pub(crate) async fn connect(
     create_folder(path).await?;
     // SQLite reads a relative path that begins with `file:` as a URL, and `:memory:` as no file at all.
     let file = std::path::absolute(path).map_err(|error| cannot_open(false, error.into()))?;
-    // The options belong to the pool: each connection that it ever opens gets all of them.
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
@@ -55,13 +51,13 @@ pub(crate) async fn connect(
             .await
     };
     // While another process enables WAL, SQLite reports busy immediately: this lock ignores the time-out. A process
-    // that recovers the file after a crash may hold it longer than a pool waits.
+    // that recovers the file may hold it longer than a pool waits.
     let pool = open
         .retry(backoff(config.patience))
         .when(|error| errors::is_sqlite_lock(error) || matches!(error, sqlx::Error::PoolTimedOut))
         .await
         .map_err(|error| cannot_open(is_lasting(&error), guarded::explain(&error).into()))?;
-    // The files beside it have its rights.
+    // The files beside it get its rights.
     private::tighten(&file).map_err(|error| cannot_open(true, error.into()))?;
     let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
     Ok(Database::with_sessions(
@@ -70,7 +66,6 @@ pub(crate) async fn connect(
     ))
 }
 
-/// Whether an operator has to act: the file cannot be opened or written by this user, or is none of SQLite's.
 fn is_lasting(error: &sqlx::Error) -> bool {
     const READ_ONLY: &str = "8";
     const CANNOT_OPEN: &str = "14";

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// How long after the stop a statement may still take.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Runs `work`, and drops it soon after `stop` if it has not ended by then: a statement of a database that is away takes seconds.
-/// `None` if it was dropped. Only for work that another process repeats; a dropped transaction is undone.
+/// Runs `work`, and drops it soon after `stop`: a statement of an unavailable database takes seconds. `None` if it was
+/// dropped. Only for work that another process repeats; a dropped transaction is undone.
 pub async fn end_soon<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
     let overdue = async {
         stop.cancelled().await;

@@ -1,6 +1,6 @@
 //! A transaction on a service's database.
 //!
-//! Guarantees: it commits only if each of its statements succeeded, because PostgreSQL reports the commit of a failed
+//! Guarantee: it commits only if each of its statements succeeded, because PostgreSQL reports the commit of a failed
 //! transaction as a success. It cannot be nested. If a caller cancels it, the pool keeps no open transaction.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,16 +34,14 @@ const UNDONE: Duration = Duration::from_secs(5);
 pub struct Transaction {
     inner: DatabaseTransaction,
     sessions: Sessions,
-    /// Statements without a success. Each counts before it is sent, so a failed or cancelled one counts forever: the
-    /// server may have executed or refused it.
+    /// Each statement counts before it is sent, so a failed or cancelled one counts forever.
     without_success: AtomicU32,
-    /// The first failure that a repetition of the whole transaction may not meet.
+    /// The first failure that a repetition of the transaction may not meet.
     passing: Mutex<Option<DbErr>>,
 }
 
 impl Transaction {
-    /// Begins a transaction. On SQLite it takes the write lock immediately, because a later lock fails instead of
-    /// waiting.
+    /// On SQLite it takes the write lock immediately, because a later lock fails instead of waiting.
     ///
     /// # Errors
     /// If no connection is free in time, or the database is unavailable.
@@ -58,8 +56,8 @@ impl Transaction {
             ..TransactionOptions::default()
         };
         // In a task that no caller cancels. If BEGIN is cancelled before its answer, sqlx does not know of the open
-        // transaction, and the next statements on the connection would be part of it. The limit is inside the task, so
-        // that a silent link keeps no place of the pool. A session that was given up there is checked before reuse.
+        // transaction, and the connection's next statements would be part of it. The limit is inside the task, so that
+        // a silent link keeps no place of the pool.
         let pool = db.clone();
         let beginning = tokio::spawn(async move {
             answered(pool.sessions(), pool.begin_with_options(options)).await
@@ -79,18 +77,18 @@ impl Transaction {
     /// # Errors
     /// If a statement failed or was cancelled before, nothing is kept. The error is the statement's if the database was
     /// unavailable, otherwise [`Class::AfterFailure`](crate::Class::AfterFailure). If the database refuses or cannot be
-    /// reached, the outcome is unknown, as with any commit.
+    /// reached, the outcome is unknown.
     pub async fn commit(self) -> Result<(), DbErr> {
         if self.without_success.load(Ordering::Acquire) > 0 {
             let passing = self.passing().take();
-            // SQLite may have ended the transaction by itself; then there is nothing to roll back.
+            // SQLite may have ended the transaction by itself.
             let _ = self.rollback().await;
             return Err(passing.unwrap_or_else(|| DbErr::Custom(AFTER_FAILURE.to_owned())));
         }
         answered(&self.sessions, self.inner.commit()).await
     }
 
-    /// Rolls back, and waits for the answer.
+    /// Waits for the answer.
     ///
     /// # Errors
     /// If the database cannot be reached; it then rolls back by itself.

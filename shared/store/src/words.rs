@@ -1,12 +1,11 @@
 //! Replaces the words in which the dialects of PostgreSQL and SQLite differ.
 //!
-//! An unknown word stays as it is, with its braces, so the database refuses the statement and names the word.
+//! An unknown word stays, with its braces, so the database refuses the statement and names it.
 
 use sea_orm::DbBackend;
 
 use crate::clock;
 
-/// The text of `sql` for `backend`.
 pub(crate) fn fill(sql: &str, backend: DbBackend) -> String {
     let mut filled = String::with_capacity(sql.len() * 2);
     let mut rest = sql;
@@ -85,7 +84,7 @@ fn in_postgres(word: &str) -> Option<String> {
             ("in numbers", list) => format!(
                 "= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text({list}::json)))"
             ),
-            // A subquery, because PostgreSQL hashes it. It would compare each row with each element of an array.
+            // A subquery, because PostgreSQL hashes it, but compares each row with each element of an array.
             ("not in numbers", list) => {
                 format!("NOT IN (SELECT value::bigint FROM json_array_elements_text({list}::json))")
             }
@@ -104,7 +103,7 @@ fn in_postgres(word: &str) -> Option<String> {
     })
 }
 
-/// A word and its argument. The longest word comes first, because `time + $1` begins like `time`.
+/// The longest word comes first, because `time + $1` begins like `time`.
 fn argument(word: &str) -> Option<(&'static str, &str)> {
     const WORDS: [&str; 11] = [
         "time of",

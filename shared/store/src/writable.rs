@@ -1,12 +1,9 @@
 //! Checks whether the database accepts writes.
 //!
-//! A ping only shows that a database is reachable. A database with a full disk, a read-only file system or a standby
-//! answers it as well; then every command fails while health says `SERVING`. A write each second would detect that, but
-//! would keep the disk of every idle system busy. So [`Writable`] writes only with a reason: at the start, after a
-//! failed statement or commit ([`Doubt`]), and then each second until a write succeeds.
-//!
-//! The write needs [`ROOM`] on the disk, more than a command needs: otherwise one last free page would give `SERVING`
-//! while every command fails.
+//! A database with a full disk, a read-only file system or a standby answers a ping; then every command fails while
+//! health says `SERVING`. A write each second would keep the disk of every idle system busy. So [`Writable`] writes at
+//! the start, after a failed statement or commit ([`Doubt`]), and then each second until a write succeeds. It needs
+//! [`ROOM`] on the disk, more than a command: otherwise one last free page would give `SERVING`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,28 +20,23 @@ use crate::database::Database;
 use crate::errors;
 
 const ROOM: usize = 256 * 1024;
-/// Writes `ROOM` bytes to a new relation, which is dropped with the statement.
 const FILL_A_TABLE: &str = "CREATE TEMP TABLE write_probe ON COMMIT DROP AS \
     SELECT repeat('x', 1000) AS filler FROM generate_series(1, 256)";
-/// Writes the first page of the file and changes nothing: the number is unused.
+/// The first page of the file; the number is unused.
 const WRITE_A_PAGE: &str = "PRAGMA user_version = 0";
-/// While another writer holds the file, a check learns nothing; the next check tries again.
+/// While another writer holds the file, a check learns nothing.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
-/// For ping and write together. Less than the time-out of the health check, so that a slow write does not look like an
-/// unreachable database.
+/// Less than the time-out of the health check, so that a slow write does not look like an unreachable database.
 const TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// The health check of one database.
 pub struct Writable {
     database: Database,
     doubt: Doubt,
-    /// How much of the doubt is settled.
     settled: AtomicU64,
-    /// The result of the last conclusive write.
     writable: AtomicBool,
 }
 
-/// Why a write was not done.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(transparent)]
@@ -57,7 +49,7 @@ enum Refusal {
 }
 
 impl Writable {
-    /// The check of `database`. Writing code raises `doubt`.
+    /// Writing code raises `doubt`.
     pub fn new(database: Database, doubt: Doubt) -> Self {
         Self {
             database,
@@ -67,16 +59,16 @@ impl Writable {
         }
     }
 
-    /// Whether the database answers and, as far as is known, accepts writes.
+    /// The database answers and, as far as is known, accepts writes.
     pub async fn check(&self) -> bool {
         let end = Instant::now() + TIMEOUT;
-        // Before a connection is needed, so that no call fails after a rotation of the password.
+        // No call then fails after a rotation of the password.
         self.database.refresh_url();
         if !ping(&self.database).await {
             self.doubt.raise();
             return false;
         }
-        // Read before the write, so that the next check covers failures in between.
+        // Before the write, so that the next check covers failures in between.
         let raised = self.doubt.raised();
         if raised != self.settled.load(Ordering::Acquire) {
             self.settle(raised, end).await;
@@ -106,7 +98,6 @@ impl Writable {
         self.settled.store(raised, Ordering::Release);
     }
 
-    /// Returns whether the state changed.
     fn found(&self, writable: bool) -> bool {
         let before = self.writable.swap(writable, Ordering::AcqRel);
         if writable && !before {
@@ -124,7 +115,6 @@ impl Refusal {
         }
     }
 
-    /// Whether another write may learn more.
     fn is_a_pause(&self) -> bool {
         matches!(self, Self::Database(error) if errors::of_driver(error) == errors::Class::Unavailable)
     }
@@ -142,7 +132,7 @@ async fn write_to_server(pool: &PgPool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// On a separate connection: a pooled one would wait for other writers and occupy its place in the pool.
+/// A pooled connection would wait for other writers and occupy its place.
 async fn write_to_file(pool: &SqlitePool) -> Result<(), Refusal> {
     let options = (*pool.connect_options())
         .clone()
@@ -155,13 +145,12 @@ async fn write_to_file(pool: &SqlitePool) -> Result<(), Refusal> {
     find_room(options.get_filename()).await
 }
 
-/// Whether the disk has room. A SQLite write proves nothing, because it may reuse space inside the file.
+/// A SQLite write proves nothing, because it may reuse space inside the file.
 async fn find_room(file: &Path) -> Result<(), Refusal> {
     let mut name = file.as_os_str().to_owned();
     name.push(".write-probe");
     let path = PathBuf::from(name);
     let written = tokio::fs::write(&path, vec![0; ROOM]).await;
-    // Also removes the part that was written before the disk was full.
     let removed = tokio::fs::remove_file(&path).await;
     written
         .and(removed)

@@ -10,20 +10,15 @@ use super::{Backlog, Budget, OverBudget};
 use crate::retry::millis;
 use crate::store::Store;
 
-/// How often to check whether commands can be accepted again.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// A count is reused for this many times its duration.
 const REST: u32 = 20;
-/// No transaction raises this signal: events age without one.
+/// Events age without a transaction.
 const SIGNAL: &str = "backlog";
 
-/// The creation time of the oldest event that counts against the budget.
 pub(crate) const OLDEST: &str = "SELECT min(created_at) FROM angarium_outbox
     WHERE held_until IS NULL AND unroutable_since IS NULL";
 
 impl Backlog {
-    /// Watches the outbox of `store` until `stop`. It sleeps until the outbox may exceed `budget`, apart from the
-    /// shared poll.
     pub(crate) async fn watch(&self, store: &Store, budget: Budget, stop: &CancellationToken) {
         let mut due = store.due(SIGNAL, question(budget));
         let mut count = Count::default();
@@ -48,8 +43,8 @@ impl Backlog {
     }
 }
 
-/// A query for the time until commands may have to be refused. It reads only the ends of indexes: the number of rows is
-/// at most the distance between the first and the last sequence.
+/// It reads only the ends of indexes: the number of rows is at most the distance between the first and the last
+/// sequence.
 pub(crate) fn question(budget: Budget) -> String {
     format!(
         "SELECT CASE WHEN {} + {} > {} THEN 0 ELSE {} - ({{now}} - {{ms ({OLDEST})}}) END",
@@ -65,8 +60,7 @@ fn at_most(rows: &str) -> String {
     format!("coalesce({} - {} + 1, 0)", end("max"), end("min"))
 }
 
-/// The last count. It is reused for twenty times its duration: the more rows there are, the less often they are
-/// counted.
+/// Reused for [`REST`] times its duration: the more rows, the rarer the counts.
 #[derive(Default)]
 struct Count {
     last: Option<(Instant, Duration, i64)>,
@@ -88,7 +82,6 @@ impl Count {
     }
 }
 
-/// Counts up to the limit.
 pub(crate) fn counting(budget: Budget) -> String {
     let limit = i64::from(budget.pending) + 1;
     let count = |rows| {
@@ -103,7 +96,6 @@ pub(crate) fn counting(budget: Budget) -> String {
     )
 }
 
-/// The limit that is exceeded, if any.
 async fn is_over(
     store: &Store,
     budget: Budget,

@@ -1,4 +1,4 @@
-//! Producers that name in their events the interval of their checkpoints: such a producer is silent if no checkpoint arrives.
+//! Producers that name the interval of their checkpoints in their events.
 //!
 //! Guarantee: a queue that was never bound for checkpoints does not look complete.
 
@@ -14,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::receiving::{LONGEST_INTERVAL_S, SILENT};
 use crate::store::Store;
 
-/// The most producers and exchanges to record: a message may name any producer.
+/// A limit, because a message may name any producer.
 const MOST: usize = 100;
-/// The interval between two rounds of writing.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The intervals that events name, by producer and exchange.
+/// By producer and exchange.
 #[derive(Default)]
 pub(crate) struct Announced {
     intervals: Mutex<BTreeMap<(String, String), Interval>>,
@@ -38,14 +37,13 @@ VALUES ($1, $2, $3, 0, 0, '{}', 0, {time}, {time + $4})
 ON CONFLICT (consumer, source, exchange) DO NOTHING";
 
 impl Announced {
-    /// Notes the interval of an event that has just arrived.
     pub(crate) fn note(&self, message: &Message) {
         let (Some(source), Some(seconds)) = (&message.app_id, message.checkpoint_interval_s())
         else {
             return;
         };
         let mut intervals = self.lock();
-        // Without a copy, because this runs for each event.
+        // No copy, because this runs for each event.
         let is_known = |((known, exchange), _): (&(String, String), &Interval)| {
             known == source && *exchange == message.exchange
         };
@@ -60,7 +58,6 @@ impl Announced {
         intervals.insert((source.clone(), message.exchange.clone()), interval);
     }
 
-    /// Writes the producers to the database periodically, until `stop`.
     pub(crate) async fn keep(&self, store: &Store, consumer: &str, stop: &CancellationToken) {
         let mut rounds = Rounds::after_a_pause(EVERY);
         while rounds.next(stop).await {

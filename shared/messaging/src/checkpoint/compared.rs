@@ -1,8 +1,8 @@
-//! Compares listed events that the inbox did not have with the inbox again: after the time in which they may arrive, and then
+//! Compares listed events again with the inbox that did not have them: after the time in which they may arrive, then
 //! periodically.
 //!
-//! Guarantee: a missing event is reported until the first comparison after it has arrived. A comparison reads one batch of rows by an
-//! index, at any number of missing events.
+//! Guarantee: a missing event is reported until the first comparison after it has arrived. Each comparison reads one
+//! batch of rows by an index.
 
 use std::time::Duration;
 
@@ -16,19 +16,16 @@ use crate::reconnect::Reconnect;
 use crate::retry::millis;
 use crate::store::Store;
 
-/// Rows of one comparison: few enough that PostgreSQL looks up each by the index.
+/// Few enough that PostgreSQL looks up each row by the index.
 const BATCH: i64 = 200;
-/// The pause between two batches.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The worker of one consumer.
 pub(crate) struct Comparing {
     pub(crate) consumer: &'static str,
-    /// As in [`Receiving`](super::Receiving), and the interval of later comparisons.
+    /// As in [`Receiving`](super::Receiving); also the interval of later comparisons.
     pub(crate) missing_after: Duration,
 }
 
-/// A query for the time until the next comparison.
 pub(super) fn due_in_ms(consumer: &str) -> String {
     format!(
         "SELECT {{ms min(due_at)}} - {{now}} FROM angarium_missing WHERE consumer = {}",
@@ -54,7 +51,6 @@ WHERE (consumer, event_id) IN (
 RETURNING missing_since = {time} AS is_new, source, event_type";
 
 impl Comparing {
-    /// Compares what is due, until `stop`.
     pub(crate) async fn run(&self, store: &Store, stop: &CancellationToken) {
         let bound = self.bound().keep(store.clone(), stop.clone());
         tokio::join!(bound, self.compare(store, stop));

@@ -1,6 +1,6 @@
 //! Deletes old checkpoints of a producer, and the streams of producers that are gone for good.
 //!
-//! Guarantee: a checkpoint stays as long as the events that it lists, and the newest one stays always.
+//! Guarantee: a checkpoint stays as long as the events that it lists; the newest one stays always.
 
 use std::time::Duration;
 
@@ -10,17 +10,16 @@ use store::sql;
 use crate::retry::millis;
 use crate::store::Store;
 
-/// Rows per statement.
 const BATCH: i64 = 1000;
 
-// The oldest first, as in the history. The newest one stays, because the next number follows it.
+// The newest one stays, because the next number follows it.
 pub(super) const CHECKPOINTS: &str = "
 DELETE FROM angarium_checkpoint WHERE number IN (
     SELECT number FROM (SELECT number, taken_at, confirmed_at FROM angarium_checkpoint ORDER BY number LIMIT $2) AS oldest
     WHERE taken_at < {time - $1} AND confirmed_at IS NOT NULL)
   AND number < (SELECT max(number) FROM angarium_checkpoint)";
 
-// Few rows: one for each producer and exchange.
+// One row for each producer and exchange.
 const STREAMS: &str = "DELETE FROM angarium_checkpoint_stream WHERE received_at < {time - $1}";
 const GAPS: &str = "
 DELETE FROM angarium_checkpoint_gap WHERE NOT EXISTS (
@@ -28,8 +27,6 @@ DELETE FROM angarium_checkpoint_gap WHERE NOT EXISTS (
     WHERE stream.consumer = angarium_checkpoint_gap.consumer AND stream.source = angarium_checkpoint_gap.source
       AND stream.exchange = angarium_checkpoint_gap.exchange)";
 
-/// Deletes checkpoints that are older than the events which they list, and streams that were silent for longer than the inbox
-/// remembers.
 pub(crate) async fn forget(store: &Store, outbox: Duration, inbox: Duration) -> Result<(), DbErr> {
     loop {
         let _turn = store.turn_to_write().await?;

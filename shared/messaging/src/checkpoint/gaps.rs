@@ -1,6 +1,7 @@
-//! Gaps: the numbers of checkpoints that a consumer has not received, although it has received a later one.
+//! Gaps: the numbers of missing checkpoints before one that has arrived.
 //!
-//! Guarantee: a gap is a row until each of its numbers has arrived, or an operator skips it. A number that arrives splits its gap.
+//! Guarantee: a gap is a row until each of its numbers has arrived, or an operator skips it. A number that arrives
+//! splits its gap.
 
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use super::stream::filled;
 use crate::retry::millis;
 use crate::transaction::Transaction;
 
-/// Removes a number from the gap that contains it, if any.
 pub(super) async fn fill(
     transaction: &Transaction,
     key: [&str; 3],
@@ -42,7 +42,7 @@ pub(super) async fn fill(
     Ok(())
 }
 
-/// Records a gap. It is reported after `shown_after`, because its checkpoints may still arrive.
+/// Reported after `shown_after`, because its checkpoints may still arrive.
 pub(super) async fn insert(
     transaction: &Transaction,
     key: [&str; 3],
@@ -59,7 +59,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Deletes the gaps after `number`: a restored producer has lost those checkpoints itself.
+/// A restored producer has lost those checkpoints itself.
 pub(super) async fn forget_after(
     transaction: &Transaction,
     key: [&str; 3],

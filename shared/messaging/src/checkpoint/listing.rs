@@ -1,5 +1,4 @@
-//! The content of a checkpoint. It is read from the history when the checkpoint is published, and again for a consumer that has
-//! lost it.
+//! The content of a checkpoint, read from the history to publish it, and again for a consumer that has lost it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,18 +10,14 @@ use super::CheckpointPace;
 use super::taking::{self, Listed, Taken};
 use crate::store::Store;
 
-/// What each checkpoint of a producer contains.
 #[derive(Clone, Debug)]
 pub(crate) struct Listing {
-    /// The producer's name.
     pub(crate) source: String,
     pub(crate) pace: CheckpointPace,
-    /// OUTBOX_RETENTION.
     pub(crate) retention: Duration,
 }
 
 impl Listing {
-    /// The checkpoints from `first` to `last` for an exchange that the producer still has.
     pub(crate) async fn read(
         &self,
         store: &Store,

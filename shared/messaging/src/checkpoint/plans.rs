@@ -1,5 +1,5 @@
-//! Tests that a checkpoint costs the same with any length of the history, the inbox and the list of what is missing: on both stores,
-//! and with many rows, each statement finds its rows by an index.
+//! Tests that the cost of a checkpoint is independent of the history, the inbox and the list of missing events: each
+//! statement finds its rows by an index, on both stores.
 
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, Value};
@@ -18,7 +18,6 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// The rows of each table.
 const MANY: i64 = 200_000;
 
 const NUMBERS: &str = "
@@ -73,7 +72,7 @@ async fn plan(db: &store::Database, statement: &str, values: Vec<Value>) -> Stri
     steps.collect::<Vec<String>>().join("\n")
 }
 
-/// Which steps read a whole table. Those with few rows may be read so.
+/// Small tables may be read whole.
 fn scans(plan: &str) -> Vec<&str> {
     let is_small = |step: &&str| {
         ["_stream", "_gap", "angarium_relay_lease"]

@@ -1,8 +1,8 @@
-//! Publishes checkpoints, over the relay's connection and beside the events.
+//! Publishes checkpoints over the relay's connection, beside the events.
 //!
-//! Guarantee: a checkpoint is published to each exchange of the service after its events are confirmed, so it is behind them in every
-//! queue. It is published at least once; consumers recognise it by its number. A checkpoint that no queue takes counts as published:
-//! the consumer of a missing queue sees the gap. A refused or unconfirmed one is published again, and events continue meanwhile.
+//! Guarantee: a checkpoint follows the confirms of its events, so it is behind them in every queue. It is published at
+//! least once; consumers recognise it by its number. One that no queue takes counts as published: the consumer of a
+//! missing queue sees the gap. A refused or unconfirmed one is published again, and events continue meanwhile.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,14 +18,13 @@ use crate::retry::millis;
 use crate::store::Store;
 use crate::transport::{Confirmation, Publisher, TransportError};
 
-/// No transaction raises this signal: a few seconds do not matter.
+/// A few seconds do not matter, so no transaction raises it.
 const SIGNAL: &str = "checkpoint";
-/// The pause before the next look while another replica publishes.
+/// While another replica publishes.
 const SOON: Duration = Duration::from_millis(100);
-/// The pause after a failure.
+/// After a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What a relay needs to publish checkpoints.
 pub(crate) struct Checkpoints {
     pub(crate) exchanges: Vec<String>,
     pub(crate) listing: Listing,
@@ -44,7 +43,6 @@ enum CheckpointError {
 }
 
 impl Checkpoints {
-    /// Publishes all that is due, for as long as the future is polled.
     pub(crate) async fn publish_over(
         &self,
         store: &Store,
@@ -58,7 +56,7 @@ impl Checkpoints {
                 Err(error) => Err(error),
             };
             let pause = match known {
-                // Another replica publishes it, or it has just become due.
+                // Another replica publishes it, or it is due now.
                 Ok(Some(Duration::ZERO)) => Some(SOON),
                 Ok(known) => known,
                 Err(error) => {
@@ -115,7 +113,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The message for one exchange. Its id differs by exchange, because a queue may be bound to several exchanges of one producer.
+    /// The id differs by exchange, because a queue may be bound to several exchanges of one producer.
     fn message(&self, taken: &Taken, checkpoint: &Checkpoint) -> Message {
         let id = Uuid::new_v5(&taken.id, checkpoint.exchange.as_bytes());
         let envelope = Envelope {

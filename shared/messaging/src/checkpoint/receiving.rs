@@ -1,7 +1,7 @@
-//! The consumer's side: follows the checkpoints of each producer, and records which of their events the inbox does not have.
+//! The consumer's side: follows each producer's checkpoints and records which of their events the inbox lacks.
 //!
-//! Guarantee: a checkpoint is followed in one transaction, under the lock of its stream. One statement compares its events with the
-//! inbox, by the inbox's key. An event that the inbox may have forgotten is not compared.
+//! Guarantee: a checkpoint is followed in one transaction, under the lock of its stream. One statement compares its
+//! events by the inbox's key. An event that the inbox may have forgotten is not compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,27 +19,22 @@ use crate::subscription::HandlerError;
 use crate::transaction::Transaction;
 use crate::transport::{Binding, topic};
 
-/// The signal that there may be something to compare.
 pub(super) const SIGNAL: &str = "missing";
 
-/// A producer is reported after this many of its intervals without a checkpoint.
+/// A producer is silent after this many of its intervals.
 pub(super) const SILENT: i64 = 5;
-/// The difference of two clocks, plus the time between two rounds of retention.
+/// For the difference of two clocks and the time between two rounds of retention.
 const MARGIN: Duration = Duration::from_secs(3600);
-/// The upper limit of the interval that a producer names.
 pub(super) const LONGEST_INTERVAL_S: i64 = 24 * 3600;
 
-/// The settings of a consumer that receives checkpoints.
 pub(crate) struct Receiving {
     pub(crate) consumer: &'static str,
     pub(crate) bindings: BTreeSet<Binding>,
-    /// How long an event may take to arrive after its checkpoint.
+    /// From the checkpoint to the event.
     pub(crate) missing_after: Duration,
-    /// INBOX_RETENTION.
     pub(crate) inbox_retention: Duration,
 }
 
-/// The source and the checkpoint of a message that has just arrived. `None` if it is another message, or cannot be read.
 pub(crate) fn read(message: &Message) -> Option<(String, Checkpoint)> {
     if message.event_type.as_deref() != Some(CHECKPOINT_TYPE) {
         return None;
@@ -49,7 +44,7 @@ pub(crate) fn read(message: &Message) -> Option<(String, Checkpoint)> {
     Some((envelope.source, checkpoint))
 }
 
-/// As [`read`], for a checkpoint that was held because its type was unknown.
+/// For a checkpoint that was held because its type was unknown.
 pub(crate) fn decode(body: &[u8]) -> Result<Checkpoint, HandlerError> {
     let undecodable = |cause: String| HandlerError::reject(format!("undecodable: {cause}"));
     let checkpoint = Checkpoint::decode(body).map_err(|error| undecodable(error.to_string()))?;
@@ -103,7 +98,6 @@ ON CONFLICT (consumer, event_id) DO UPDATE SET number = excluded.number
 WHERE angarium_missing.number < excluded.number";
 
 impl Receiving {
-    /// Follows a checkpoint of the producer `source`.
     pub(crate) async fn follow(
         &self,
         transaction: &Transaction,
@@ -204,7 +198,6 @@ impl Receiving {
         Ok(())
     }
 
-    /// Whether the inbox may have forgotten an event of the checkpoint.
     fn may_have_forgotten(&self, checkpoint: &Checkpoint, now_ms: i64) -> bool {
         let remembered = millis(self.inbox_retention.saturating_sub(MARGIN));
         !checkpoint.published.is_empty()
@@ -242,7 +235,7 @@ fn report([consumer, producer, exchange]: [&str; 3], number: i64, news: News) {
                 "checkpoint"
             );
         }
-        // It becomes an error after the time in which they may still arrive.
+        // An error follows after the time in which they may still arrive.
         News::Gap(first, last) => tracing::warn!(
             consumer,
             producer,

@@ -1,39 +1,34 @@
-//! The meaning of a checkpoint's number for a consumer, given the numbers that it has received. Pure.
+//! The meaning of a checkpoint's number for a consumer, given the earlier numbers. Pure.
 //!
-//! Guarantee: after any loss, repetition or overtaking, the gaps are exactly the numbers between the first and the last one that have
-//! not arrived. Events are expected only if their binding certainly existed before they were published. The first checkpoint that
-//! arrived through a binding proves nothing about its own events, and the next one may list events from before the binding.
+//! Guarantee: after any loss, repetition or overtaking, the gaps are exactly the missing numbers between the first and
+//! the last one. Events are expected only if their binding certainly existed before: the first checkpoint through a
+//! binding proves nothing about its own events, and the next one may list events from before the binding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The progress of a consumer in the checkpoints of one producer and exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stream {
-    /// The last number. Zero: none has arrived.
+    /// Zero: none has arrived.
     pub(crate) number: i64,
     pub(crate) stamp: i64,
-    /// The number from which on the events of each binding are expected.
+    /// By binding, from this number on.
     pub(crate) patterns: BTreeMap<String, i64>,
 }
 
-/// The meaning of a checkpoint for its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// It is the first one, or the next one.
     Next,
-    /// The numbers from the first to the last of these have not arrived.
     Gap(i64, i64),
-    /// An earlier one, which fills a gap or is a repetition.
+    /// A repetition, or one that fills a gap.
     Earlier,
-    /// The producer has published this number before: it has lost that checkpoint and later ones with its database.
+    /// The producer reuses a number: it has lost that checkpoint and later ones with its database.
     Diverged,
 }
 
-/// The events of a binding are expected from this many checkpoints after the first one that arrived through it.
+/// Counted from the first checkpoint that arrived through a binding.
 const CERTAIN: i64 = 2;
 
 impl Stream {
-    /// Follows a checkpoint, as a consumer with these bindings.
     pub(crate) fn follow(&mut self, number: i64, stamp: i64, bindings: &BTreeSet<&str>) -> News {
         let news = match number - self.number {
             _ if self.number == 0 => News::Next,
@@ -46,7 +41,7 @@ impl Stream {
             return news;
         }
         (self.number, self.stamp) = (number, stamp);
-        // A later release that has the binding again begins again: meanwhile the binding may have been removed.
+        // Meanwhile the binding may have been removed.
         self.patterns
             .retain(|pattern, _| bindings.contains(pattern.as_str()));
         for binding in bindings {
@@ -59,7 +54,6 @@ impl Stream {
         news
     }
 
-    /// The bindings with events that are expected in the checkpoint with this number.
     pub(crate) fn expected(&self, number: i64) -> impl Iterator<Item = &str> {
         let expected = self
             .patterns
@@ -69,7 +63,6 @@ impl Stream {
     }
 }
 
-/// The rest of a gap after one of its numbers has arrived.
 pub(crate) fn filled((first, last): (i64, i64), number: i64) -> Vec<(i64, i64)> {
     let parts = [(first, number - 1), (number + 1, last)];
     parts
@@ -137,7 +130,6 @@ mod tests {
             repeated in proptest::collection::vec(1_i64..40, 0..10),
             early in 0_usize..39,
         ) {
-            // Mostly in order, as in a queue; then some late ones and some repetitions.
             let mut numbers: Vec<i64> = order;
             numbers[..early].sort_unstable();
             numbers.extend(repeated);
@@ -157,7 +149,7 @@ mod tests {
                 }
             }
             let shown: BTreeSet<i64> = gaps.iter().flat_map(|(first, last)| *first..=*last).collect();
-            // Numbers below the first one that arrived were published before this consumer.
+            // Earlier numbers were published before this consumer.
             let begin = numbers.first().copied().unwrap_or(1);
             let missing = (begin..=stream.number).filter(|number| !numbers.contains(number));
             prop_assert_eq!(shown, missing.collect());

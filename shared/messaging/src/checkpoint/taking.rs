@@ -1,8 +1,8 @@
-//! The producer's statements: the part of the history that the next checkpoint lists, and whether the broker has confirmed it.
+//! The producer's statements: what the next checkpoint lists, and whether the broker has confirmed it.
 //!
-//! Guarantee: the numbers are dense, and each event of the history is listed, also with several replicas. A checkpoint is taken while
-//! the row of the relay's lease is locked, so no event enters the history below its last position later. The next checkpoint is taken
-//! only after the previous one is confirmed.
+//! Guarantee: the numbers are dense, and each event of the history is listed, also with several replicas. A checkpoint
+//! is taken under the lock of the relay's lease, so no event enters the history below its last position later. The next
+//! one is taken only after the previous one is confirmed.
 
 use sea_orm::{DbErr, QueryResult};
 use store::{Database, sql};
@@ -12,10 +12,9 @@ use super::CheckpointPace;
 use crate::retry::millis;
 use crate::store::Store;
 
-/// How long a replica may take to publish a checkpoint before another replica takes it over.
+/// How long a replica may take to publish a checkpoint.
 const CLAIM_MS: i64 = 30_000;
 
-/// A checkpoint to publish.
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
     pub(super) number: i64,
@@ -26,7 +25,6 @@ pub(super) struct Taken {
     last: i64,
 }
 
-/// An event of a checkpoint.
 pub(super) struct Listed {
     pub(super) exchange: String,
     pub(super) routing_key: String,
@@ -38,7 +36,7 @@ pub(super) struct Listed {
 const LAST: &str = "
 SELECT number, last_position, stamp, taken_at, claimed_until, confirmed_at FROM angarium_checkpoint ORDER BY number DESC LIMIT 1";
 
-/// In how many milliseconds the next checkpoint is due, or the last one is to be published again. It reads only the ends of indexes.
+/// It reads only the ends of indexes.
 fn due_ms(pace: &CheckpointPace) -> String {
     format!(
         "CASE WHEN last.confirmed_at IS NULL AND last.claimed_until > {{time + {}}} THEN 0
@@ -60,7 +58,6 @@ fn last_and_newest() -> String {
     )
 }
 
-/// A query for the time until a checkpoint is to be taken or published.
 pub(super) fn due_in_ms(pace: &CheckpointPace) -> String {
     format!("SELECT {} {}", due_ms(pace), last_and_newest())
 }
@@ -68,7 +65,7 @@ pub(super) fn due_in_ms(pace: &CheckpointPace) -> String {
 const LOCK: &str =
     "/* checkpoint */ SELECT holder FROM angarium_relay_lease WHERE name = 'relay' {for update}";
 
-/// Takes over a checkpoint that another replica has not published in time.
+/// From a replica that has not published it in time.
 pub(super) fn claiming() -> String {
     format!(
         "/* checkpoint */ UPDATE angarium_checkpoint SET claimed_until = {{time + {CLAIM_MS}}}
@@ -97,7 +94,6 @@ pub(super) fn taking(pace: &CheckpointPace) -> String {
     )
 }
 
-/// Takes the next checkpoint, or takes over an unpublished one. `None` if neither is due.
 pub(super) async fn take(store: &Store, pace: &CheckpointPace) -> Result<Option<Taken>, DbErr> {
     let _turn = store.turn_to_write().await?;
     let transaction = store::Transaction::begin(store.relay()).await?;
@@ -133,7 +129,7 @@ pub(super) const LISTED: &str = "/* checkpoint */
 SELECT exchange, routing_key, event_type, {text event_id} AS event_id, {ms published_at} AS published_ms
 FROM angarium_outbox_history WHERE position > $1 AND position <= $2 ORDER BY position";
 
-/// The events of a checkpoint that the history still has. An event that was put back into the outbox is in a later checkpoint.
+/// An event that was put back into the outbox is in a later checkpoint.
 pub(super) async fn listed(db: &Database, taken: &Taken) -> Result<Vec<Listed>, DbErr> {
     let range = [taken.after.into(), taken.last.into()];
     let rows = sql::query_all(db, LISTED, range).await?;
@@ -149,7 +145,6 @@ pub(super) async fn listed(db: &Database, taken: &Taken) -> Result<Vec<Listed>, 
     listed.collect()
 }
 
-/// The confirmed checkpoints from `first` to `last`.
 pub(super) async fn confirmed_ones(
     store: &Store,
     first: i64,
@@ -164,7 +159,6 @@ pub(super) async fn confirmed_ones(
     rows.iter().map(taken).collect()
 }
 
-/// Records that the broker has confirmed it.
 pub(super) async fn confirmed(store: &Store, number: i64) -> Result<(), DbErr> {
     let confirming = "/* checkpoint */ UPDATE angarium_checkpoint SET confirmed_at = {time}, claimed_until = NULL
                       WHERE number = $1 AND confirmed_at IS NULL";
@@ -173,7 +167,6 @@ pub(super) async fn confirmed(store: &Store, number: i64) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Records that the broker has not confirmed it; it is published again after `delay_ms`.
 pub(super) async fn postpone(store: &Store, number: i64, delay_ms: i64) -> Result<(), DbErr> {
     let postponing = "/* checkpoint */ UPDATE angarium_checkpoint SET claimed_until = {time + $2}
                       WHERE number = $1 AND confirmed_at IS NULL";

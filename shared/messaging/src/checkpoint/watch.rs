@@ -1,6 +1,7 @@
-//! Whether a consumer has every event, as far as checkpoints show: for its health and its gauges.
+//! Whether a consumer has every event, as far as checkpoints show.
 //!
-//! Guarantee: health is `NOT_SERVING` under `complete` while an event or a checkpoint is missing, or a producer is silent or diverged.
+//! Guarantee: health is `NOT_SERVING` under `complete` while an event or checkpoint is missing, or a producer is silent
+//! or diverged.
 
 use std::time::Duration;
 
@@ -11,20 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-/// No transaction raises this signal: producers fall silent by themselves.
+/// Producers fall silent without a transaction.
 const SIGNAL: &str = "completeness";
-/// The interval between two looks while something is missing.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// A time further ahead was written by a clock that was ahead.
+/// A time further ahead comes from a wrong clock.
 const AHEAD_MS: i64 = 7 * 24 * 3_600_000;
 
-/// Whether something is missing. A task keeps it up to date.
 pub(crate) struct Completeness {
     consumer: String,
     complete: watch::Sender<bool>,
 }
 
-/// What is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Incomplete {
     pub(crate) missing: u64,
@@ -37,7 +35,6 @@ fn is_due(column: &str) -> String {
     format!("({column} <= {{time}} OR {column} > {{time + {AHEAD_MS}}})")
 }
 
-/// A query for the time until the consumer may lack something.
 pub(super) fn question(consumer: &str) -> String {
     let consumer = sql::text(consumer);
     format!(
@@ -59,12 +56,10 @@ impl Completeness {
         }
     }
 
-    /// `false` while something is missing.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.complete.subscribe()
     }
 
-    /// Keeps it up to date, until `stop`.
     pub(crate) async fn run(&self, store: &Store, stop: &CancellationToken) {
         let mut due = store.due(SIGNAL, question(&self.consumer));
         while !stop.is_cancelled() {
@@ -84,7 +79,6 @@ impl Completeness {
     }
 }
 
-/// Counts what is missing in the database of a service. A service has one consumer.
 pub(crate) async fn count(db: &Database) -> Result<Incomplete, DbErr> {
     let counting = format!(
         "SELECT (SELECT count(*) FROM angarium_missing WHERE missing_since IS NOT NULL) AS missing,

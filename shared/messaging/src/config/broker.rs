@@ -28,7 +28,7 @@ impl BrokerArgs {
     /// The clap ids of settings that may also come from a file.
     pub const SECRETS: &'static [&'static str] = &["amqp_url"];
 
-    /// As [`check`](Self::check), for a process without another transport.
+    /// As [`check`](Self::check), but the broker is required.
     pub fn required(&self, problem: &mut dyn FnMut(&str, &str, &str)) -> Option<RabbitMqConfig> {
         if self.amqp_url.is_none() {
             problem("AMQP_URL", "", EXPECTED_URL);
@@ -37,8 +37,8 @@ impl BrokerArgs {
         self.check(problem)?
     }
 
-    /// Validates. Calls `problem` with the variable, the value and the expectation. Returns `Some(None)` without a
-    /// broker: then only the embedded transport is possible.
+    /// Validates. Calls `problem` with the variable, the value and the expectation. `Some(None)`: no broker, only the
+    /// embedded transport is possible.
     pub fn check(
         &self,
         problem: &mut dyn FnMut(&str, &str, &str),

@@ -24,7 +24,7 @@ pub struct BrokerTlsArgs {
 }
 
 impl BrokerTlsArgs {
-    /// Validates for the broker at `url`. Calls `problem` with the variable, the value and the expectation.
+    /// `url` is the broker's. `problem` gets the variable, the value and the expectation.
     pub(super) fn check(
         &self,
         url: &Url,
@@ -48,7 +48,7 @@ impl BrokerTlsArgs {
             }
         };
         if url.scheme() != "amqps" && (ca_file.is_some() || identity.is_some()) {
-            // An operator who sets certificates does not want the password in clear text.
+            // Certificates mean that the password must not travel in clear text.
             problem(
                 "AMQP_URL",
                 "(not shown)",

@@ -6,14 +6,12 @@ use tokio::sync::mpsc;
 
 use crate::transport::Ack;
 
-/// The finished deliveries of one connection's lanes.
 pub(super) struct Done {
     settled: mpsc::UnboundedReceiver<Vec<u64>>,
     acknowledgements: Acknowledgements,
 }
 
 impl Done {
-    /// Also returns the sender for the tags of finished deliveries.
     pub(super) fn channel() -> (mpsc::UnboundedSender<Vec<u64>>, Self) {
         let (tell, settled) = mpsc::unbounded_channel();
         let acknowledgements = Acknowledgements::default();
@@ -24,8 +22,6 @@ impl Done {
         (tell, done)
     }
 
-    /// Waits for finished deliveries, and returns the acknowledgements for all of them. `None` after the last lane has
-    /// ended.
     pub(super) async fn next(&mut self) -> Option<Vec<Ack>> {
         let mut tags = self.settled.recv().await?;
         while let Ok(more) = self.settled.try_recv() {
@@ -35,19 +31,16 @@ impl Done {
     }
 }
 
-/// The finished deliveries of one receiver.
 #[derive(Default)]
 struct Acknowledgements {
-    /// Every delivery up to this tag is acknowledged.
+    /// Acknowledged up to this tag.
     all_up_to: u64,
-    /// Acknowledged beyond it.
     ahead: BTreeSet<u64>,
 }
 
 impl Acknowledgements {
-    /// The fewest acknowledgements for `tags`, which were not acknowledged before. A tag that closes a gap covers all
-    /// before it; a tag beyond a gap is acknowledged alone, so that a slow delivery does not keep the others
-    /// unacknowledged.
+    /// The fewest acknowledgements for `tags`. A tag that closes a gap covers all before it; a tag beyond a gap is
+    /// acknowledged alone, so that a slow delivery does not keep the others unacknowledged.
     ///
     /// Each names an unacknowledged delivery, because RabbitMQ closes the channel for any other.
     fn settle(&mut self, tags: impl IntoIterator<Item = u64>) -> Vec<Ack> {
@@ -97,7 +90,6 @@ mod tests {
             for tags in order.chunks(group) {
                 done.extend(tags);
                 for ack in acknowledgements.settle(tags.iter().copied()) {
-                    // As on the broker: a named delivery must be outstanding.
                     let (Ack::One(named) | Ack::UpTo(named)) = ack;
                     prop_assert!(!acknowledged.contains(&named), "{} is acknowledged already", named);
                     match ack {

@@ -1,13 +1,12 @@
 //! Which events of a transaction reach their handler in one call. Pure.
 //!
-//! Guarantee: events of an ordered aggregate reach their handlers in the order of its versions, even if a batch handler
-//! takes events of several aggregates.
+//! Guarantee: an ordered aggregate's events reach their handlers in order, also in batches of several aggregates.
 
 use super::step::{Action, Step};
 use crate::inbox::positions::Aggregate;
 use crate::subscription::Subscriptions;
 
-/// The steps, grouped by call. Only events of one type with a batch handler share a call.
+/// Only events of one type with a batch handler share a call.
 pub(super) fn calls<'p, 'a>(
     steps: &'p [Step<'a>],
     subscriptions: &Subscriptions,
@@ -32,12 +31,11 @@ pub(super) fn calls<'p, 'a>(
         .collect()
 }
 
-/// Each event is its type (if that has a batch handler) and its aggregate (if that is ordered).
+/// Each event: its type if that has a batch handler, its aggregate if that is ordered.
 fn grouped<'a>(
     events: impl Iterator<Item = (Option<&'a str>, Option<&'a Aggregate>)>,
 ) -> Vec<Vec<usize>> {
     let mut calls: Vec<Vec<usize>> = Vec::new();
-    // The last call of each type, and the last call with an event of each aggregate.
     let mut of_type = std::collections::HashMap::new();
     let mut of_aggregate = std::collections::HashMap::new();
     for (index, (batch, aggregate)) in events.enumerate() {

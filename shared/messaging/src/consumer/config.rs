@@ -16,14 +16,14 @@ pub struct ConsumerConfig {
     pub handler_time_out: Duration,
     /// When a failed event is retried, and when it becomes a dead letter.
     pub retry: RetryPolicy,
-    /// How long the first event of an unknown aggregate waits for earlier ones, if it is ordered. Longer than a replica
-    /// can keep one of those: until its heartbeat or its handlers' time-out ends.
+    /// How long the first event of an unknown ordered aggregate waits for earlier ones. Longer than a replica can keep
+    /// one: until its heartbeat or its handlers' time-out ends.
     pub baseline_wait: Duration,
-    /// How long an event of an unknown type waits for a process that knows the type. Then it is skipped.
+    /// How long an event of an unknown type waits for a process that knows it; then it is skipped.
     pub unknown_wait: Duration,
-    /// How long an event may be on its way after the checkpoint that lists it has come. Then it counts as missing.
+    /// How long an event may arrive after the checkpoint that lists it; then it counts as missing.
     pub missing_after: Duration,
-    /// How long the inbox remembers an event: INBOX_RETENTION. What is older is not compared with checkpoints.
+    /// How long the inbox remembers an event: INBOX_RETENTION. Older ones are not compared with checkpoints.
     pub inbox_retention: Duration,
 }
 

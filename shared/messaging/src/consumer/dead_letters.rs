@@ -1,8 +1,7 @@
 //! Moves the broker's dead letters into the inbox, so that all dead events are in one place.
 //!
-//! The broker dead-letters a message that it has delivered too often without an acknowledgement: a message that kills
-//! each process that handles it. It becomes *dead* here, like an event that a handler rejects; in order, later events
-//! of its aggregate wait.
+//! The broker dead-letters a message after too many unacknowledged deliveries: it kills each process that handles it.
+//! It becomes *dead* here; in order, later events of its aggregate wait.
 
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +42,7 @@ impl Consumer {
         receiver: &mut dyn Receiver,
         stop: &CancellationToken,
     ) -> Result<(), TransportError> {
-        // Deliveries from before the stop are acknowledged; otherwise they would come again.
+        // Otherwise deliveries from before the stop would come again.
         while let Some(received) = stop.run_until_cancelled(receiver.receive()).await {
             let delivery = received?;
             let mut reconnect = Reconnect::to(self.store.waits());

@@ -1,7 +1,6 @@
 //! Decides what to do with an event, from the known facts. Pure, so that tests cover every case.
 //!
-//! It does not check for duplicates: each decision is written with the event's inbox row. If the row exists already,
-//! the event is a duplicate, and nothing is done.
+//! Duplicates need no check: the event's inbox row is written with the decision, unless it exists.
 
 use std::time::Duration;
 
@@ -11,17 +10,15 @@ use crate::subscription::HandlerError;
 #[cfg(test)]
 mod model;
 
-/// The meaning of an event's version, relative to the last handled one.
+/// Relative to the last handled version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It is the next; or its kind is taken each on its own.
+    /// The next one; or order does not matter for its kind.
     Now,
-    /// It was handled before.
     Past,
-    /// Others come before it.
     Later,
-    /// Nothing is known of this aggregate, and it did not begin here: either its beginning is still on its way, or this
-    /// consumer joined late and it never comes.
+    /// No position, and not the first event: earlier ones are on their way, or this consumer joined late and they never
+    /// come.
     Unknown,
 }
 
@@ -35,26 +32,21 @@ pub(super) fn turn(position: Option<i64>, version: i64) -> Turn {
     }
 }
 
-/// What to do with an event that has just arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     Handle,
-    /// Until a process that knows its type takes it, or for this long.
     Unknown(Duration),
-    /// Until an earlier one is done.
     Wait,
-    /// The same for a limited time, because an earlier one may never come.
+    /// For a limited time, because the beginning may never come.
     WaitForTheBeginning,
-    /// An event before the position was seen, unless the order began after it: then its effect is missing, and an
-    /// operator must know.
+    /// Seen before, unless the order began after it. Then its effect is missing, and an operator must know.
     Overtaken,
 }
 
-/// Whether this build knows an event's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Yes,
-    /// No; the event still waits this long for a process that does.
+    /// How long it still waits for a process that does.
     No {
         left: Duration,
     },
@@ -70,22 +62,18 @@ pub(super) fn arrived(turn: Turn, known: Known) -> Arrival {
     }
 }
 
-/// What to do with a held event that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Release {
     Handle,
-    /// The same, and the order of its aggregate begins with it.
     Begin,
-    /// Until a process that knows its type takes it, or for this long.
     Unknown(Duration),
-    /// No process has known its type in time; later events continue.
     Skip,
     Wait,
     Overtaken,
 }
 
-/// `is_lowest`: nothing earlier of its aggregate is held. `wanted`: an operator wants it handled, also where its turn is over.
-/// `is_state`: it holds the state of its aggregate, so it needs no earlier event.
+/// `is_lowest`: no earlier event of the aggregate is held. `wanted`: by an operator, even after its turn. `is_state`:
+/// it holds the aggregate's state, so it needs no earlier event.
 pub(super) fn released(
     turn: Turn,
     is_lowest: bool,
@@ -104,17 +92,14 @@ pub(super) fn released(
     }
 }
 
-/// When to pass over an event that an operator has discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passing {
     Now,
-    /// Check again after this long.
     In(Duration),
     AfterAnEarlierOne,
 }
 
-/// `is_lowest` as for [`released`]. `baseline_wait` is how long the start of an order may take to arrive, `here_for`
-/// the time that has passed: an order may begin behind a discarded event, but not earlier than behind another one.
+/// A discarded event may begin an order after `baseline_wait`, like any other event.
 pub(super) fn discarded(
     turn: Turn,
     is_lowest: bool,
@@ -131,23 +116,19 @@ pub(super) fn discarded(
     }
 }
 
-/// What to do with an event after its handler has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AfterFailure {
-    /// Retry after this long.
     Defer(Duration),
-    /// It is dead, for this reason.
     GiveUp(String),
 }
 
-/// How long an event has been failing: by the clock, but at most as long as its attempts can have taken. So a clock
-/// jump does not make an event old.
+/// At most as long as its attempts can have taken: a clock jump does not make an event old.
 pub(super) fn failing_for(by_clock_ms: i64, attempts: u32, longest_each: Duration) -> Duration {
     let by_clock = Duration::from_millis(u64::try_from(by_clock_ms).unwrap_or(0));
     by_clock.min(longest_each.saturating_mul(attempts))
 }
 
-/// `attempt` is the number of the failed attempt, from 1; `failing_for` the time since the first failure.
+/// `attempt` counts from 1; `failing_for` is the time since the first failure.
 pub(super) fn after_failure(
     error: &HandlerError,
     attempt: u32,

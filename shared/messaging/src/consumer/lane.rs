@@ -1,9 +1,9 @@
 //! One line of deliveries, handled in the order of arrival.
 //!
-//! All waiting deliveries are handled in one transaction, because the commit is half the cost of a small effect; always
-//! in the same order, so that two replicas do not deadlock. If that fails, each is handled alone, so that one bad event
-//! does not affect its neighbours. While the store is unavailable, the lane waits with its deliveries unacknowledged:
-//! this costs no attempt, and nothing is returned.
+//! All waiting deliveries share one transaction, because the commit is half the cost of a small effect; always in the
+//! same order, so that two replicas do not deadlock. If that fails, each is handled alone, so that one bad event does
+//! not affect its neighbours. Without the store, the lane waits with its deliveries unacknowledged: this costs no
+//! attempt.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,10 +23,10 @@ use crate::reconnect::Reconnect;
 use crate::store::Store;
 use crate::transport::Delivery;
 
-/// Above this duration, the next transactions get smaller, because others wait for the locked rows.
+/// Above it, the next transactions get smaller, because others wait for the locked rows.
 const TOGETHER_FOR: Duration = Duration::from_millis(100);
 
-/// How long a handler may block its lane. After that, the retry worker runs it from the start.
+/// How long a handler may block its lane; then the retry worker runs it from the start.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Lane {
@@ -56,7 +56,7 @@ impl Lane {
         let (mut batch, mut most) = (Vec::with_capacity(TOGETHER), TOGETHER);
         while deliveries.recv_many(&mut batch, TOGETHER).await > 0 {
             if stop.is_cancelled() {
-                // Not begun: they return to the queue with the connection.
+                // They return to the queue with the connection.
                 return;
             }
             batch.sort_by_cached_key(|delivery| turn(&delivery.message));
@@ -68,14 +68,14 @@ impl Lane {
     async fn take_up(&self, batch: &[Delivery], most: &mut usize, stop: &CancellationToken) {
         let mut events = Vec::with_capacity(batch.len());
         for delivery in batch {
-            // It needs no row in the inbox, no span and no place in a batch. What goes wrong with one goes wrong as with an event.
+            // A checkpoint needs no inbox row, no span and no place in a batch. One that fails takes an event's path.
             match store::end_soon(stop, self.follow(&delivery.message)).await {
                 Some(true) => {
                     self.settle(&[delivery]);
                     continue;
                 }
                 Some(false) => (),
-                // The database does not answer. The deliveries return to the queue with the connection.
+                // The deliveries return to the queue with the connection.
                 None => return,
             }
             observe::count_delivery(&self.pipeline, &delivery.message);
@@ -106,7 +106,6 @@ impl Lane {
         }
     }
 
-    /// Whether the message is a checkpoint that was followed.
     async fn follow(&self, message: &Message) -> bool {
         let Some((source, checkpoint)) = checkpoint::read(message) else {
             return false;
@@ -126,8 +125,7 @@ impl Lane {
         followed.is_ok()
     }
 
-    /// Handles one delivery, waiting for the store. `false` if the store stays unavailable until `stop`. `failure` is
-    /// the failure of the shared transaction.
+    /// `false` if the store stays unavailable until `stop`.
     async fn until_taken_up(
         &self,
         delivery: &Delivery,
@@ -139,7 +137,6 @@ impl Lane {
         let mut reconnect = Reconnect::to(self.store.waits());
         loop {
             let taken = match takes_long {
-                // It has already cost the lane its time.
                 true => self.pipeline.leave_to_retries(&self.store, item).await,
                 false => self.pipeline.alone(&self.store, item, PATIENCE).await,
             };
@@ -157,15 +154,14 @@ impl Lane {
     }
 
     fn settle(&self, batch: &[&Delivery]) {
-        // If the connection was dropped, nothing receives this; the deliveries then come again, as duplicates.
+        // Without a receiver the connection is gone: the deliveries come again, as duplicates.
         let _ = self
             .settled
             .send(batch.iter().map(|delivery| delivery.tag).collect());
     }
 }
 
-/// The size of the next transaction, after one of at most `most` that took this long. If events fail, the work for
-/// their neighbours is wasted, so the size shrinks.
+/// If events fail, the work for their neighbours is wasted, so the size shrinks.
 pub(super) fn next_most(most: usize, went_well: bool, took: Duration) -> usize {
     if went_well && took <= TOGETHER_FOR {
         (most * 2).min(TOGETHER)
@@ -174,7 +170,7 @@ pub(super) fn next_most(most: usize, went_well: bool, took: Duration) -> usize {
     }
 }
 
-/// The position of an event in a shared transaction.
+/// The order within a shared transaction.
 pub(super) fn turn(message: &Message) -> (String, Option<i64>, Uuid) {
     let aggregate = event::partition_key(message).to_owned();
     (

@@ -1,5 +1,5 @@
-//! The lanes of one connection: deliveries are hashed to them by aggregate, so that one aggregate's events stay in
-//! order and different ones run in parallel.
+//! The lanes of one connection: deliveries are hashed to them by aggregate, so one aggregate stays in order and
+//! different ones run in parallel.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -26,7 +26,7 @@ impl Lanes {
     ) -> Self {
         let mut running = JoinSet::new();
         let deliveries = (0..count.max(1)).map(|_| {
-            // Never full: no more deliveries are unacknowledged than the prefetch allows.
+            // Never full: the prefetch limits the unacknowledged deliveries.
             let (deal, dealt) = mpsc::channel(prefetch.max(1).into());
             running.spawn(lane().run(dealt, stop.clone()));
             deal
@@ -42,11 +42,11 @@ impl Lanes {
         event::partition_key(&delivery.message).hash(&mut hasher);
         let lanes = self.deliveries.len();
         let index = usize::try_from(hasher.finish() % lanes as u64).unwrap_or(0);
-        // A failed lane is reported elsewhere; deliveries for it stay unacknowledged and come again.
+        // Its deliveries stay unacknowledged and come again.
         let _ = self.deliveries[index].send(delivery).await;
     }
 
-    /// Waits for a lane to fail: a lane ends on its own only after `close`.
+    /// A lane ends on its own only after `close`.
     pub(super) async fn broken(&mut self) -> TransportError {
         match self.running.join_next().await {
             Some(Err(error)) => TransportError::new(BROKEN, error),
@@ -55,7 +55,6 @@ impl Lanes {
         }
     }
 
-    /// No more deliveries; each lane finishes its own.
     pub(super) fn close(&mut self) {
         self.deliveries.clear();
     }

@@ -1,7 +1,6 @@
-//! The telemetry of one event: a span in the event's own trace, a measurement, a log line.
+//! The telemetry of one event: a span in its own trace, a measurement, a log line.
 //!
-//! The outcome is reported only after the commit: a rolled-back batch leaves spans without an outcome, and its events
-//! are handled again.
+//! The outcome is reported after the commit: a rolled-back batch leaves spans without one.
 
 use std::time::{Duration, Instant};
 
@@ -28,12 +27,11 @@ pub(super) struct Processing<'a> {
 }
 
 impl<'a> Processing<'a> {
-    /// Starts for an event from `queue`.
     pub(super) fn begin(pipeline: &'a Pipeline, queue: &str, item: Item<'a>) -> Self {
         let (message, event_id, attempt) = (item.message, item.event_id(), item.attempt());
         let aggregate_id = partition_key(message);
         let correlation_id = message.correlation_id(&event_id);
-        // Level ERROR only so that a quiet log filter does not remove the ids from the remaining lines.
+        // Level ERROR, so that a quiet log filter does not remove the ids from the remaining lines.
         let span = tracing::error_span!(
             parent: None,
             "process",
@@ -59,12 +57,10 @@ impl<'a> Processing<'a> {
         }
     }
 
-    /// The span in which the event is handled.
     pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    /// Reports the committed outcome.
     pub(super) fn end(self, outcome: &Outcome) {
         let (name, error) = named(outcome);
         let took = self.begun.elapsed();
@@ -86,9 +82,7 @@ impl<'a> Processing<'a> {
     }
 
     fn log(&self, outcome: &Outcome, name: &str, took: Duration) {
-        // The ids are fields of the span, so every line inside it has them.
         let event_type = &self.message.event_type;
-        // To the microsecond; the rest is noise.
         let duration_ms = took.as_micros() as f64 / 1000.0;
         match outcome {
             Outcome::Deferred(delay, cause) => {
@@ -122,7 +116,6 @@ impl<'a> Processing<'a> {
     }
 }
 
-/// Counts one delivery of the broker, with any outcome.
 pub(super) fn count_delivery(pipeline: &Pipeline, message: &Message) {
     let queue = pipeline.consumer();
     let source = telemetry::source(message, queue, pipeline.knows(message));
@@ -134,7 +127,6 @@ pub(super) fn count_delivery(pipeline: &Pipeline, message: &Message) {
     pipeline.instruments.consumed.add(1, &attributes);
 }
 
-/// Records on its span how long the message was in the queue.
 pub(super) fn note_queue_wait(span: &Span, message: &Message, came_ms: i64) {
     let wait_ms = message.published_ms().map(|published| came_ms - published);
     // The clocks of two databases may differ by more than the wait.
@@ -145,7 +137,6 @@ pub(super) fn note_queue_wait(span: &Span, message: &Message, came_ms: i64) {
     }
 }
 
-/// The outcome's name, and the kind of failure.
 fn named(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
     match outcome {
         Outcome::Handled => ("handled", None),

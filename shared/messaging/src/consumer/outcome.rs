@@ -1,6 +1,6 @@
 //! The outcome of an event, and why its transaction cannot be committed.
 //!
-//! Failures of the handler and of the store are different: only a handler's failure counts as an attempt of the event.
+//! Only a handler's failure counts as an attempt, not the store's.
 
 use std::time::Duration;
 
@@ -10,21 +10,17 @@ use store::Class;
 use crate::inbox::Held;
 use crate::subscription::HandlerError;
 
-/// The outcome of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Handled,
-    /// The same, and the order of its aggregate begins with it, because nothing earlier has arrived.
+    /// Its order begins with it, because nothing earlier has arrived.
     Baseline,
-    /// As that, after later versions of its aggregate: it was lost, and was handed over.
+    /// Handled after later versions of its aggregate: it was lost and then handed over.
     Late,
     /// Seen before, or taken by another worker.
     Duplicate,
-    /// Held in this state, with the cause, if any.
     Held(Held, Option<String>),
-    /// Held until a process that knows its type takes it, or for this long.
     Unknown(Duration),
-    /// To be retried after this long.
     Deferred(Duration, String),
 }
 
@@ -34,7 +30,6 @@ impl Outcome {
         Self::Held(Held::Skipped, None)
     }
 
-    /// Why it could not be handled.
     pub(super) fn cause(&self) -> Option<&str> {
         match self {
             Self::Handled | Self::Baseline | Self::Late | Self::Duplicate | Self::Unknown(_) => {
@@ -46,17 +41,16 @@ impl Outcome {
     }
 }
 
-/// Why a transaction cannot be committed.
 pub(super) enum Failure {
-    /// The event's failure, which counts as an attempt.
+    /// It counts as an attempt.
     Handler(HandlerError),
-    /// The same; and a statement may still be running, so nothing waits for the end of its transaction.
+    /// A statement may still be running, so nothing waits for the end of its transaction.
     TimedOut(HandlerError),
-    /// Its events cannot share a transaction: each is handled alone, and no attempt counts.
+    /// Each is handled alone, and no attempt counts.
     Apart,
-    /// The same; and the handler of the event with this id is too slow for a shared transaction.
+    /// As `Apart`: the handler of this event is too slow for a shared transaction.
     TooLong(String),
-    /// The store's failure: no attempt counts.
+    /// No attempt counts.
     Store(DbErr),
 }
 
@@ -77,7 +71,7 @@ impl std::fmt::Display for Failure {
 }
 
 impl From<HandlerError> for Failure {
-    /// A handler passes on the store's error. If that is not about its statement, the failure is the store's.
+    /// One that is not about the handler's statement is the store's failure.
     fn from(error: HandlerError) -> Self {
         match error.store_failure() {
             Some(error) => Self::Store(error),
@@ -93,7 +87,7 @@ impl From<DbErr> for Failure {
                 let cause = "its handler ignored a failed statement";
                 Self::Handler(HandlerError::retry(cause))
             }
-            // The content of the message is the cause, so waiting for the database does not help.
+            // The message is the cause, so waiting for the database does not help.
             Class::Content | Class::Duplicate => Self::Handler(HandlerError::retry(error)),
             _ => Self::Store(error),
         }

@@ -1,6 +1,6 @@
 //! Holds events in the inbox that cannot be handled now, with the reason.
 //!
-//! Guarantee: the row is written before the delivery is acknowledged; metrics and log lines report it after the commit.
+//! Guarantee: the row is written before the delivery is acknowledged; telemetry reports it after the commit.
 
 use std::time::Duration;
 
@@ -20,16 +20,12 @@ use crate::store::Store;
 use crate::subscription::HandlerError;
 use crate::transaction::Transaction;
 
-/// The header with RabbitMQ's reason for dead-lettering.
 const DEATH_REASON: &str = "x-first-death-reason";
-/// The reason of an event that is held without a failure.
 const TOO_LONG: &str = "its handler was too slow for a shared transaction";
-/// How often to try to record that a handler did not end: both may wait for the same lock, as long as the database
-/// allows a statement to run.
+/// Tries to record that a handler did not end: both may wait for the same lock, up to the time limit of a statement.
 const NOTING: usize = 3;
 
 impl Pipeline {
-    /// Writes the decision about an event that is not handled now.
     pub(super) async fn park(
         &self,
         transaction: &Transaction,
@@ -66,7 +62,6 @@ impl Pipeline {
                 _ => false,
             },
         };
-        // If nothing was written, it was seen before or taken by another worker.
         Ok(if is_written {
             outcome
         } else {
@@ -93,7 +88,7 @@ impl Pipeline {
         }
     }
 
-    /// No process has known its type in time. `false` if another worker has taken the event.
+    /// `false` if another worker has taken the event.
     pub(super) async fn skip(
         &self,
         transaction: &Transaction,
@@ -129,8 +124,6 @@ impl Pipeline {
         })
     }
 
-    /// Records a failed attempt.
-    ///
     /// # Errors
     /// If the store is unavailable: then no attempt counts.
     pub(super) async fn note(
@@ -142,9 +135,8 @@ impl Pipeline {
         let (error, times) = match failure {
             Failure::Store(error) => return Err(error),
             Failure::Handler(error) => (error, 1),
-            // Only events in a shared transaction fail like this.
             Failure::Apart | Failure::TooLong(_) => (HandlerError::retry(failure.to_string()), 1),
-            // An event that never ends must not be retried forever without counting.
+            // An event that never ends must count, or it is retried forever.
             Failure::TimedOut(error) => (error, NOTING),
         };
         let (mut reconnect, stop) = (Reconnect::default(), CancellationToken::new());
@@ -157,7 +149,7 @@ impl Pipeline {
         self.note_once(store, item, &error).await
     }
 
-    /// In a separate transaction, because the attempt's own was rolled back.
+    /// The attempt's own transaction was rolled back.
     async fn note_once(
         &self,
         store: &Store,
@@ -206,7 +198,6 @@ impl Pipeline {
         }
     }
 
-    /// Stores an event that the broker has given up on.
     pub(super) async fn dead_lettered(
         &self,
         transaction: &Transaction,
@@ -245,7 +236,6 @@ impl Pipeline {
     }
 }
 
-/// The cause for an event that has killed each process that began to handle it.
 fn never_ended(item: &Item<'_>) -> Option<String> {
     let due = item.due?;
     let times = due.never_ended;

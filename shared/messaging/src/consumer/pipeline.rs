@@ -1,4 +1,4 @@
-//! The shared state for handling an event. `plan.rs`, `transaction.rs` and `park.rs` have the steps.
+//! The shared state for handling an event; the steps are in `plan.rs`, `transaction.rs` and `park.rs`.
 
 use std::time::Duration;
 
@@ -9,10 +9,8 @@ use crate::retry::RetryPolicy;
 use crate::subscription::Subscriptions;
 use crate::telemetry::{Instruments, System};
 
-/// The most events in a shared transaction.
 pub(super) const TOGETHER: usize = 50;
 
-/// The way of an event from the queue or the inbox to its handler.
 pub(super) struct Pipeline {
     pub(super) subscriptions: Subscriptions,
     pub(super) retry: RetryPolicy,
@@ -29,13 +27,11 @@ impl Pipeline {
         self.subscriptions.consumer()
     }
 
-    /// When it is retried, and when it becomes a dead letter.
     pub(super) fn policy(&self, message: &Message) -> RetryPolicy {
         let event_type = message.event_type.as_deref();
         self.subscriptions.policy(event_type, &self.retry)
     }
 
-    /// Whether the message claims a type that this build knows.
     pub(super) fn knows(&self, message: &Message) -> bool {
         let event_type = message.event_type.as_deref();
         event_type.is_some_and(|event_type| self.subscriptions.knows(event_type))

@@ -1,7 +1,7 @@
 //! Decides what to do with a group of events in a shared transaction, both new and held ones.
 //!
 //! Guarantee: the positions of all aggregates are locked before any inbox row, in a fixed order, so transactions do not
-//! deadlock. After [`Pipeline::plan`] the inbox rows of the events to handle are written; only the handlers remain.
+//! deadlock. After [`Pipeline::plan`] only the handlers remain.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,25 +18,21 @@ use crate::retry::millis;
 use crate::subscription::{Delivered, HandlerError};
 use crate::transaction::Transaction;
 
-/// The cause of an event that arrived after later ones of its aggregate were handled.
 pub(crate) const OVERTAKEN: &str = "it arrived after the baseline of its aggregate";
 
-/// A message, decoded as far as possible.
 struct Read<'a> {
     item: Item<'a>,
     envelope: Result<Envelope, String>,
-    /// The aggregate and version, if it is ordered.
     order: Option<(Aggregate, i64)>,
 }
 
-/// The progress of each aggregate during the decisions about a group.
 struct Progress {
     last: HashMap<Aggregate, i64>,
     moved: HashMap<Aggregate, Moved>,
 }
 
 impl Progress {
-    /// The meaning of the event's version, relative to the handled ones and the earlier ones of the group.
+    /// Relative to handled events and earlier ones of the group.
     fn turn(&self, order: Option<&(Aggregate, i64)>) -> Turn {
         order.map_or(Turn::Now, |(aggregate, version)| {
             turn(self.last.get(aggregate).copied(), *version)
@@ -55,7 +51,7 @@ impl Progress {
 }
 
 impl Pipeline {
-    /// Decides what to do with the events of `group`, and writes the inbox rows of those to handle.
+    /// Also writes the inbox rows of the events to handle.
     ///
     /// # Errors
     /// [`Failure::Apart`] if one of several events needs its own transaction.
@@ -89,7 +85,7 @@ impl Pipeline {
                 None => self.on_arrival(read, &mut progress),
                 Some(due) => {
                     let turn = progress.turn(read.order.as_ref());
-                    // What is late moves no position, so what comes after it in the group would be decided wrongly.
+                    // A late event moves no position: the decisions about later ones in the group would be wrong.
                     let is_late = turn == Turn::Past && due.repaired;
                     let jumps = turn == Turn::Later && is_state(due);
                     if (turn == Turn::Unknown || is_late || jumps) && !is_alone {
@@ -119,7 +115,7 @@ impl Pipeline {
             Ok(envelope) => self.order(item.message, envelope),
             Err(_) => Ok(None),
         };
-        // An operator can also discard an event that cannot be ordered.
+        // An event that cannot be ordered can still be discarded.
         let is_discarded = item.due.is_some_and(|due| due.discarded);
         Ok(Read {
             item,
@@ -132,7 +128,6 @@ impl Pipeline {
         })
     }
 
-    /// The event's aggregate and version, if its aggregate is ordered.
     fn order(
         &self,
         message: &Message,
@@ -169,7 +164,6 @@ impl Pipeline {
                     envelope,
                     attempt: 1,
                     late: false,
-                    // The inbox row, written later, has the time.
                     now_ms: 0,
                 })
             }
@@ -223,7 +217,6 @@ impl Pipeline {
         Ok(action)
     }
 
-    /// Whether no earlier event of its aggregate is held.
     async fn is_lowest(&self, transaction: &Transaction, read: &Read<'_>) -> Result<bool, Failure> {
         let Some(((kind, id), version)) = &read.order else {
             return Ok(false);
@@ -232,20 +225,19 @@ impl Pipeline {
         Ok(lowest == Some(*version))
     }
 
-    /// `left_ms`: how long the event still waits for a process that knows its type, if it already does.
+    /// `left_ms`: for an event that already waits for its type.
     fn known(&self, envelope: &Envelope, left_ms: Option<i64>) -> Known {
         if self.subscriptions.knows(&envelope.event_type) {
             return Known::Yes;
         }
         let left = left_ms.map_or(self.unknown_wait, |left_ms| {
             let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-            // Not longer, even if the clock was set back.
+            // Even if the clock was set back.
             left.min(self.unknown_wait)
         });
         Known::No { left }
     }
 
-    /// Writes the inbox rows of the events to handle: one statement for new ones, one for held ones.
     async fn write_rows(
         &self,
         transaction: &Transaction,
@@ -289,7 +281,7 @@ impl Pipeline {
                 continue;
             }
             if step.aggregate.is_some() && !is_alone {
-                // Later events were decided as if this one were handled now.
+                // The decisions about later events assume that this one is handled now.
                 return Err(Failure::Apart);
             }
             step.action = Action::Duplicate;
@@ -298,12 +290,11 @@ impl Pipeline {
     }
 }
 
-/// Whether an operator has handed over the state of an aggregate with it. A message that came from the broker is an event.
+/// A message from the broker is an event, not a state.
 fn is_state(due: &Due) -> bool {
     due.repaired && due.message.is_state()
 }
 
-/// The same text for an unreadable message wherever it is detected.
 pub(super) fn undecodable(error: &impl std::fmt::Display) -> String {
     format!("undecodable: {error}")
 }

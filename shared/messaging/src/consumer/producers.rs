@@ -1,8 +1,7 @@
 //! Compares how long each producer can publish an event again with how long this consumer remembers it.
 //!
-//! The relay puts its OUTBOX_RETENTION into each message. A consumer that forgets an event earlier would handle it
-//! twice, so there is a warning per such producer, and a gauge. It is no failure: an event that arrives once is handled
-//! once.
+//! The relay puts its OUTBOX_RETENTION into each message. A consumer that forgets an event earlier may handle it twice:
+//! there is a warning per such producer, and a gauge.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,16 +9,14 @@ use std::time::{Duration, Instant};
 
 use event::Message;
 
-/// Replicas of a producer may differ during a rollout. Their messages alternate, but the log does not.
+/// During a rollout, replicas may alternate between two values; the log does not.
 const QUIET: Duration = Duration::from_secs(60);
-/// A message may name any producer.
+/// A limit, because a message may name any producer.
 const MOST: usize = 100;
 
-/// The producers of one consumer.
 pub(crate) struct Producers {
-    /// INBOX_RETENTION.
     inbox: Duration,
-    /// RETRY_LONGEST_AGE: how long an event may be deferred before it counts as handled.
+    /// RETRY_LONGEST_AGE: how long an event may be deferred.
     longest_age: Duration,
     seen: Mutex<BTreeMap<String, Seen>>,
 }
@@ -39,7 +36,7 @@ impl Producers {
         }
     }
 
-    /// Checks a message's producer. A producer without the header (foreign, or an older release) is not compared.
+    /// A producer without the header (foreign, or an older release) is not compared.
     pub(super) fn note(&self, message: &Message) {
         let (Some(producer), Some(retention_s)) = (&message.app_id, message.outbox_retention_s())
         else {
@@ -50,7 +47,6 @@ impl Producers {
         }
     }
 
-    /// How many producers can publish an event again after this consumer has forgotten it.
     pub(crate) fn too_long(&self) -> u64 {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let too_long = seen.values().filter(|seen| self.forgets(seen.retention_s));
@@ -118,7 +114,6 @@ mod tests {
         let now = Instant::now();
         assert!(producers.is_new("short", 12 * DAY_S, now));
         assert_eq!(producers.too_long(), 0);
-        // With the time that an event may be deferred, it returns at the end of the fourteenth day.
         assert!(producers.is_new("long", 13 * DAY_S, now));
         assert_eq!(producers.too_long(), 1);
     }

@@ -1,9 +1,8 @@
-//! Handles held events when they are due: retries, and events after their predecessor is done.
+//! Handles held events when they are due: retries, and events after their predecessor.
 //!
-//! It sleeps until the earliest is due, and wakes when an event is held or released. Due events share a transaction; if
-//! that fails, a few run in parallel, each in its own transaction, so that a slow one does not block the others. A
-//! worker has an event under a lease. An event with an unfinished last attempt runs alone: if it kills the process
-//! again, it affects no other event.
+//! Due events share a transaction; if that fails, a few run in parallel, each alone, so that a slow one does not block
+//! the others. An event with an unfinished last attempt runs alone: if it kills the process again, it affects no other
+//! event.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,39 +18,33 @@ use crate::due::{Due as DueTimes, Work};
 use crate::inbox::{self, Due, held};
 use crate::store::Store;
 
-/// Time beyond the handler's limit, for the work before and after it.
 const MARGIN: Duration = Duration::from_secs(5);
-/// The pause before the next poll while another replica takes the due events: short, but no busy loop.
+/// While another replica takes the due events.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The interval of polls for events of types that became known, while others keep this worker busy.
+/// Between two polls for events of types that became known, while others keep this worker busy.
 const ADOPTING: Duration = Duration::from_secs(5);
-/// The pause after the database has failed an attempt, ± 50 %.
+/// After the database has failed an attempt, ± 50 %.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
 pub(super) struct RetryWorker {
     store: Store,
     pipeline: Arc<Pipeline>,
-    /// The number of concurrent transactions.
     most: usize,
 }
 
-/// The results of a transaction.
 struct Attempted {
-    /// To be retried, each alone.
     again: Vec<Due>,
-    /// Whether they succeeded in one transaction, and its duration; `None` for a single one.
+    /// `None` for a single event.
     together: Option<(bool, Duration)>,
 }
 
-/// The events that this process has taken.
 struct Hands {
     worker: RetryWorker,
-    /// To be retried alone, as the same attempt: they could not share a transaction, or the database was unavailable.
+    /// They could not share a transaction, or the database was unavailable. This is the same attempt.
     again: Vec<Due>,
-    /// How many may share the next transaction.
     together: usize,
-    /// More events may be due than there was room for.
+    /// There was no room for all due events.
     more: bool,
     /// The running event may kill the process, and runs alone.
     suspect: bool,
@@ -67,7 +60,6 @@ impl RetryWorker {
         }
     }
 
-    /// Corrects times of held events that are too far ahead, until `stop`.
     pub(super) async fn keep_bounds(&self, stop: &CancellationToken) {
         let (lease, pipeline) = (self.lease(), &self.pipeline);
         let (consumer, unknown_wait) = (pipeline.consumer(), pipeline.unknown_wait);
@@ -88,7 +80,6 @@ impl RetryWorker {
         self.pipeline.handler_time_out.saturating_add(MARGIN)
     }
 
-    /// Runs until `stop`, then finishes the work in progress.
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let known = self.pipeline.subscriptions.known_types();
         let question = held::due_in_ms(self.pipeline.consumer(), &known);
@@ -97,7 +88,6 @@ impl RetryWorker {
         due.run_reported(self.store.waits(), hands, stop).await;
     }
 
-    /// Returns the events to be retried alone.
     async fn attempt(self, taken: Vec<Due>) -> Attempted {
         if let [due] = &taken[..] {
             let failed = !self.attempt_alone(due).await;
@@ -115,7 +105,6 @@ impl RetryWorker {
         }
     }
 
-    /// `false` if the database was unavailable.
     async fn attempt_alone(&self, due: &Due) -> bool {
         let Err(error) = self
             .pipeline
@@ -125,7 +114,7 @@ impl RetryWorker {
             return true;
         };
         tracing::warn!(%error, event.id = due.event_id, "a held event waits for the database");
-        // The same failure may repeat immediately, for example a conflict of transactions.
+        // The same failure, such as a conflict of transactions, may repeat immediately.
         tokio::time::sleep(AFTER_FAILURE.mul_f64(0.5 + fastrand::f64())).await;
         false
     }
@@ -154,7 +143,6 @@ impl Work for Hands {
     type Done = Attempted;
     type Error = DbErr;
 
-    /// If nothing is due, this costs one query.
     async fn take_up(
         &mut self,
         due: &DueTimes,
@@ -165,7 +153,7 @@ impl Work for Hands {
         while let Some(again) = self.again.last()
             && tasks.len() < self.worker.most
         {
-            // Before any other event is taken: it may be due again by now, and must not count twice.
+            // First, because it may be due again by now, and must not count twice.
             let kept = held::keep(&store, again.clone(), lease).await?;
             self.again.pop();
             self.take(tasks, kept.into_iter().collect());
@@ -183,7 +171,6 @@ impl Work for Hands {
             }
             if held::has_suspect(&store, consumer).await? {
                 if !tasks.is_empty() {
-                    // That event must end first.
                     return Ok(None);
                 }
                 let suspect = held::take_up(&store, consumer, true, 1, lease).await?;
@@ -211,7 +198,7 @@ impl Work for Hands {
     }
 
     fn ended(&mut self, ended: Result<Attempted, JoinError>) -> bool {
-        // It runs alone, so it is the one that has ended.
+        // A suspect runs alone, so it is the one that has ended.
         self.suspect = false;
         match ended {
             Ok(attempted) => {

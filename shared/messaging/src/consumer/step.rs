@@ -1,4 +1,4 @@
-//! What a transaction does with each of its events: the event, new or held, and the decided action.
+//! What a transaction does with each of its events, new or held.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,6 @@ use crate::inbox::positions::{Aggregate, Moved};
 use crate::inbox::{Due, Held};
 use crate::subscription::Delivered;
 
-/// An event to handle: one that has just arrived, or a held one that is due.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'a> {
     pub(super) message: &'a Message,
@@ -29,7 +28,6 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Its id in the inbox.
     pub(super) fn event_id(&self) -> String {
         match self.due {
             Some(due) => due.event_id.clone(),
@@ -37,7 +35,6 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// 1, plus one after each failure.
     pub(super) fn attempt(&self) -> u32 {
         self.due.map_or(0, |due| due.attempts) + 1
     }
@@ -49,7 +46,6 @@ impl<'a> Item<'a> {
     }
 }
 
-/// The actions for the events, in order, and the progress of their aggregates after them.
 pub(super) struct Plan<'a> {
     pub(super) steps: Vec<Step<'a>>,
     pub(super) moved: HashMap<Aggregate, Moved>,
@@ -58,30 +54,24 @@ pub(super) struct Plan<'a> {
 pub(super) struct Step<'a> {
     pub(super) item: Item<'a>,
     pub(super) action: Action,
-    /// If its aggregate is ordered.
     pub(super) aggregate: Option<Aggregate>,
 }
 
 pub(super) enum Action {
     Handle(Delivered),
-    /// The same, and the order of its aggregate begins with it.
     Begin(Delivered),
     /// Its type stayed unknown for too long: only observers of its aggregate get it.
     Skip(Delivered),
     /// Seen before, or taken by another worker.
     Duplicate,
-    /// Only for a new event.
     Hold {
         held: Held,
         cause: Option<String>,
         due_in_ms: Option<i64>,
     },
-    /// Until a process knows its type, or for this long.
     HoldUnknown(Duration),
-    /// It is already held, and its turn has not come.
     WaitAgain,
-    /// An operator has discarded it; `In` and `AfterAnEarlierOne` say when to check again.
     PassOver(Passing),
-    /// Its last attempts have all ended with their process.
+    /// Its last attempts all ended with their process.
     GiveUp,
 }

@@ -1,7 +1,7 @@
-//! The consumer's transactions: decisions, inbox rows and effects are committed together.
+//! The consumer's transactions.
 //!
 //! Guarantee: an effect and the inbox row of its event are committed together or not at all. Several events share a
-//! transaction while all succeed; any exception rolls it back, and each event is then handled alone.
+//! transaction while all succeed; otherwise each is handled alone.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -22,18 +22,15 @@ use crate::store::Store;
 use crate::subscription::{Given, HandlerError};
 use crate::transaction::Transaction;
 
-/// The time limit of all handlers in a shared transaction. A handler that hangs costs no more than this, plus its own
-/// time-out.
+/// For all handlers in a shared transaction. A handler that hangs costs at most this, plus its own time-out.
 const LIMIT: Duration = Duration::from_secs(1);
 
 impl Pipeline {
-    /// Handles the events in one transaction.
-    ///
     /// # Errors
-    /// If that fails: each must be handled alone, and no attempt counts.
+    /// Each event must then be handled alone; no attempt counts.
     pub(super) async fn together(&self, store: &Store, group: &[Item<'_>]) -> Result<(), Failure> {
         let done = self.try_together(store, group).await.inspect_err(|error| {
-            // Only an attempt alone shows which event failed, and counts.
+            // Only an attempt alone shows which event failed.
             tracing::debug!(%error, events = group.len(), "a batch is rolled back; each of its events is taken up alone");
         })?;
         for (processing, outcome) in done {
@@ -42,11 +39,11 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Handles one event in its own transaction. A failure of its handler is recorded and is no error here. A handler
-    /// that takes longer than `patience` is left to the retry worker, which gives it its full time.
+    /// A failure of the handler is recorded and is no error here. After `patience`, the retry worker gets the event and
+    /// gives it its full time.
     ///
     /// # Errors
-    /// If the store is unavailable: then nothing has changed, and no attempt counts.
+    /// If the store is unavailable: nothing has changed, and no attempt counts.
     pub(super) async fn alone(
         &self,
         store: &Store,
@@ -61,7 +58,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Leaves an event to the retry worker that has delayed the others of its transaction for too long.
+    /// For an event that has delayed the others of its transaction for too long.
     ///
     /// # Errors
     /// As for [`Self::alone`].
@@ -92,7 +89,7 @@ impl Pipeline {
                 transaction.rollback().await?;
                 Err(failure)
             }
-            // Nothing waits for a database that does not answer: the transaction ends with its connection.
+            // The transaction ends with its connection.
             Err(failure) => Err(failure),
         }
     }
@@ -119,7 +116,7 @@ impl Pipeline {
                     taken => taken?,
                 };
                 if outcome == Outcome::Duplicate && step.item.due.is_some() {
-                    // Another replica has it, so later events must be decided again.
+                    // Another replica has it: later events need new decisions.
                     return Err(Failure::Apart);
                 }
                 done.extend(begun.into_iter().map(|one| (one, outcome.clone())));
@@ -147,10 +144,9 @@ impl Pipeline {
                 Ok(()) => return Ok(outcome),
                 Err(error) => Failure::from(error),
             },
-            // A store that does not answer gets no rollback: the transaction ends with the connection.
+            // The transaction ends with its connection.
             Err(Failure::Store(error)) => return Err(error),
             Err(failure @ Failure::TimedOut(_)) => {
-                // A running statement is rolled back with its connection.
                 let _ = transaction.rollback().await;
                 if limit < self.handler_time_out {
                     return self.set_aside(store, item).await;
@@ -158,7 +154,7 @@ impl Pipeline {
                 failure
             }
             Err(failure) => {
-                // If this fails, the store has failed the handler: no attempt counts.
+                // If this fails, the store has failed: no attempt counts.
                 transaction.rollback().await?;
                 failure
             }
@@ -183,7 +179,6 @@ impl Pipeline {
         Ok(outcome)
     }
 
-    /// Executes the decision about one event, inside its span.
     async fn take(
         &self,
         transaction: &Transaction,
@@ -206,7 +201,6 @@ impl Pipeline {
         Ok(outcome)
     }
 
-    /// Calls the handler of events of one type.
     async fn call(
         &self,
         transaction: &Transaction,
@@ -214,7 +208,7 @@ impl Pipeline {
         limit: Duration,
     ) -> Result<(), Failure> {
         let handling = self.handle(transaction, given);
-        // A handler that panics or hangs has failed; neither may end the consumer.
+        // A panic or a hang must not end the consumer.
         let outcome = tokio::time::timeout(limit, AssertUnwindSafe(handling).catch_unwind()).await;
         match outcome {
             Err(_) => {
@@ -232,7 +226,7 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// A checkpoint comes here only where it was held, as an older release does with an unknown type.
+    /// A checkpoint comes here only if an older release held it as an unknown type.
     async fn handle(
         &self,
         transaction: &Transaction,
@@ -257,7 +251,6 @@ impl Pipeline {
     }
 }
 
-/// The arguments for the handler of the step's event. `None` if no handler is called.
 fn given_of<'a>(step: &'a Step<'_>, span: Span) -> Option<Given<'a>> {
     let (Action::Handle(delivered) | Action::Begin(delivered) | Action::Skip(delivered)) =
         &step.action

@@ -13,26 +13,24 @@ use tokio_util::sync::CancellationToken;
 use super::{BATCH, DeadLetters};
 use crate::retry::millis;
 
-/// The actor in the record.
 const ACTOR: &str = "retention";
 
 const ERASED: &str = "its personal data was erased with its user";
 
-// The message arrived before it failed, so the index on its arrival finds all that are old enough.
+// An event fails after its arrival, so the index on the arrival finds all that are old enough.
 pub(crate) const AGED: &str = "
 SELECT {text event_id} AS event_id FROM angarium_inbox
 WHERE consumer = $1 AND state IN ('dead', 'skipped') AND state = 'dead' AND received_at < {time - $2}
   AND coalesce(last_failed_at, received_at) < {time - $2}
 ORDER BY received_at, event_id LIMIT $3";
 
-// An event that was held when its personal data was erased, and that its handler rejected afterwards.
+// Erased while held, and rejected by its handler afterwards.
 pub(crate) const REJECTED: &str = "
 SELECT {text event_id} AS event_id FROM angarium_inbox
 WHERE consumer = $1 AND state IN ('dead', 'skipped') AND state = 'dead' AND erased_at IS NOT NULL
 ORDER BY received_at, event_id LIMIT $2";
 
 impl DeadLetters {
-    /// Discards those that have been dead for longer than `age`, if set, and those without their personal data.
     pub(crate) async fn discard_old(
         &self,
         age: Option<Duration>,
@@ -53,7 +51,6 @@ impl DeadLetters {
         self.discard_each("age", &reason, AGED, aged, stop).await
     }
 
-    /// Discards the results of `query`, until there are none.
     async fn discard_each(
         &self,
         why: &'static str,
@@ -85,7 +82,6 @@ impl DeadLetters {
     }
 }
 
-/// Counts dead letters that were discarded without an operator.
 pub(crate) fn count(why: &'static str, discarded: u64) {
     if discarded == 0 {
         return;

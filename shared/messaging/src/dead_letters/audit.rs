@@ -11,7 +11,7 @@ SELECT sequence, {text event_id} AS event_id, event_type, decision, actor, reaso
 FROM angarium_dead_letter_decision WHERE consumer = $1";
 
 impl DeadLetters {
-    /// The decisions about an event, oldest first, also after the event's row is deleted.
+    /// The decisions about an event, oldest first, also after its row is deleted.
     ///
     /// # Errors
     /// If the database cannot be read.

@@ -1,7 +1,6 @@
 //! The record of decisions: who replayed or discarded which dead letter, when and why.
 //!
-//! Guarantee: a decision is in the record if and only if it is committed. The record has its own retention, longer than
-//! that of inbox rows.
+//! Guarantee: a decision is in the record if and only if it is committed. The record outlives the inbox rows.
 
 use sea_orm::DbErr;
 use store::sql;
@@ -18,7 +17,7 @@ pub struct Decision {
     pub sequence: i64,
     /// The dead letter.
     pub event_id: String,
-    /// The protobuf full name of the event. None if it had none, or for a decision of an older release.
+    /// The protobuf full name. None if it had none, or for a decision of an older release.
     pub event_type: Option<String>,
     /// Whether it was replayed rather than discarded.
     pub replayed: bool,
@@ -26,14 +25,13 @@ pub struct Decision {
     pub actor: String,
     /// The reason.
     pub reason: String,
-    /// The cause in the row. None also if it was erased with a user's personal data.
+    /// As in the row. None also if it was erased with a user's personal data.
     pub cause: Option<String>,
     /// Unix milliseconds by the database's clock.
     pub decided_at_ms: i64,
 }
 
-/// Records a decision about a held or dead event, with the current data of its row. If the row is not changed
-/// afterwards, the caller must roll back.
+/// The caller must roll back if it does not change the row.
 pub(crate) async fn keep(
     transaction: &Transaction,
     consumer: &str,

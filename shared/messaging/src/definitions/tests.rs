@@ -107,6 +107,5 @@ fn a_prefix_stands_before_every_name_and_means_only_itself() {
     assert_eq!(exported["permissions"][0]["write"], r"^t\.1-a_events$");
     let policy = &exported["policies"][0];
     assert_eq!(policy["definition"]["dead-letter-exchange"], "t.1-dlx");
-    // As the services declare it, with any prefix.
     assert_eq!(policy["definition"]["dead-letter-routing-key"], "b_queue");
 }

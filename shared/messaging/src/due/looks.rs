@@ -1,9 +1,7 @@
-//! The poll that all workers of a service share: one statement with each worker's query, executed by the first one that
-//! is awake.
+//! The shared poll of a service's workers: one statement with each worker's query, executed by the first that is awake.
 //!
-//! No worker owns it. As long as one worker sleeps, polls continue; so a relay that waits for its broker blocks no
-//! other worker. An unavailable database only means that the poll found nothing; the workers that use it notice the
-//! failure.
+//! No worker owns it: a relay that waits for its broker blocks no other. An unavailable database only means that the
+//! poll found nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +15,7 @@ use tokio::time::Instant;
 
 use store::sql;
 
-/// The queries of a service's workers, and their last results. Clones share it.
+/// Clones share it.
 #[derive(Clone)]
 pub(crate) struct Looks {
     every: Duration,
@@ -27,17 +25,15 @@ pub(crate) struct Looks {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// A poll takes at most this fraction of the time, even if dead rows of an old snapshot make it slow.
+/// The most of the time that polls take, even if dead rows of an old snapshot make them slow.
 const SHARE: u32 = 20;
 
-/// The result of the last poll.
 pub(crate) struct Seen {
     next_at: Instant,
     due: BTreeMap<u64, Instant>,
 }
 
 impl Seen {
-    /// When the worker has work; `None` if no time is known.
     pub(crate) fn due_of(&self, id: u64) -> Option<Instant> {
         self.due.get(&id).copied()
     }
@@ -68,7 +64,6 @@ impl Looks {
         self.questions().remove(&id);
     }
 
-    /// Waits until the next poll is due, and executes it, unless another worker has meanwhile.
     pub(crate) async fn next(&self, db: &Database) {
         let at = self.seen.borrow().next_at;
         tokio::time::sleep_until(at).await;
@@ -82,7 +77,7 @@ impl Looks {
             tracing::debug!(%error, "the poll for due work failed");
             BTreeMap::new()
         });
-        // After the answer: the returned times count from the query's execution, so this is never too early.
+        // After the answer: the times count from the query's execution, so this is never too early.
         let at = Instant::now();
         let due = due.into_iter().map(|(id, wait)| (id, at + wait)).collect();
         let next_at = at + self.every.max((at - began) * SHARE);
@@ -104,12 +99,11 @@ pub(super) async fn ask_one(
     Ok(ask(db, &alone).await?.get(&0).copied())
 }
 
-/// The time until each worker has work; workers without any are left out.
 async fn ask(
     db: &impl ConnectionTrait,
     questions: &BTreeMap<u64, String>,
 ) -> Result<BTreeMap<u64, Duration>, DbErr> {
-    // Columns by position, not by id, so that the statement stays the same when workers change.
+    // By position, so that the statement stays the same when workers change.
     let columns: Vec<String> = (0..questions.len())
         .map(|place| format!("due_{place}"))
         .collect();
@@ -118,7 +112,6 @@ async fn ask(
         .zip(&columns)
         .map(|(question, column)| format!("({question}) AS {column}"))
         .collect();
-    // With a comment, for readers of the server's log.
     let look = format!("/* what is due */ SELECT {}", asked.join(", "));
     let row = sql::query_one(db, &look, []).await?;
     let mut due = BTreeMap::new();
@@ -132,7 +125,7 @@ async fn ask(
     Ok(due)
 }
 
-/// One millisecond more, because something due in 0.4 ms is not due yet.
+/// Plus one millisecond: 0.4 ms left is not due yet.
 fn wait(wait_ms: i64) -> Duration {
     match u64::try_from(wait_ms) {
         Ok(0) | Err(_) => Duration::ZERO,

@@ -1,6 +1,6 @@
 //! The loop of every worker on due rows: ask, take, run, pause.
 //!
-//! Guarantees: while the database is unavailable, the pauses grow. After the stop it takes nothing more, and it returns
+//! Guarantee: while the database is unavailable, the pauses grow. After the stop it takes nothing more, and returns
 //! when its tasks have ended. A task that panics ends no other.
 
 use std::pin::pin;
@@ -15,7 +15,7 @@ use super::Due;
 use crate::reconnect::Reconnect;
 use crate::waits::Waits;
 
-/// The pause while another worker has the due work: short, but no busy loop.
+/// While another worker has the due work.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A worker that takes due rows and handles them in tasks side by side.
@@ -29,28 +29,28 @@ pub trait Work {
     /// Why rows cannot be taken.
     type Error;
 
-    /// Leases due rows, as far as there is room, and starts a task for each. Returns the time until more are due, as
-    /// far as it is known. What it has leased at a stop is due again once its lease has expired.
+    /// Leases due rows, as far as there is room, and starts a task for each. Returns the time until more are due, if
+    /// known.
     async fn take_up(
         &mut self,
         due: &Due,
         tasks: &mut JoinSet<Self::Done>,
     ) -> Result<Option<Duration>, Self::Error>;
 
-    /// A task has ended. Returns whether there may be rows to take now.
+    /// Returns whether there may be rows to take now.
     fn ended(&mut self, ended: Result<Self::Done, JoinError>) -> bool;
 
-    /// Reports an error. Rows are taken again after a pause.
+    /// Rows are taken again after a pause.
     fn failed(&mut self, error: Self::Error);
 }
 
 impl Due {
-    /// Runs `work` until `stop`, and then until its tasks have ended.
+    /// Runs `work` until `stop`, then until its tasks have ended.
     pub async fn run(self, work: impl Work, stop: &CancellationToken) {
         self.run_with(Reconnect::default(), work, stop).await;
     }
 
-    /// As [`run`](Self::run), for a consumer: health reports its waits for the database.
+    /// As [`run`](Self::run), but health reports its waits for the database.
     pub(crate) async fn run_reported(
         self,
         waits: &Waits,
@@ -60,9 +60,8 @@ impl Due {
         self.run_with(Reconnect::to(waits), work, stop).await;
     }
 
-    /// Calls `step` when work is due, and repeats it while it returns `true`, until `stop`. If a step finds nothing
-    /// although work is due, other workers have it, and it is tried again shortly. Errors go to `failed`, and the step
-    /// is retried after a pause.
+    /// Repeats `step` while work is due and it returns `true`, until `stop`. If it finds nothing although work is due,
+    /// other workers have it, and a retry follows shortly. Errors go to `failed`; a retry follows after a pause.
     pub async fn work<S, E>(
         self,
         stop: &CancellationToken,
@@ -103,20 +102,18 @@ impl Due {
         }
     }
 
-    /// Waits until there may be rows to take.
     async fn rest<W: Work>(
         &mut self,
         known: Option<Duration>,
         work: &mut W,
         tasks: &mut JoinSet<W::Done>,
     ) {
-        // One sleep for all ended tasks: it remembers what the poll has found.
+        // It remembers what the poll has found.
         let mut sleep = pin!(self.sleep(known));
         loop {
             tokio::select! {
                 Some(ended) = tasks.join_next() => {
                     let mut is_more = work.ended(ended);
-                    // Tasks that commit together end together.
                     while let Some(ended) = tasks.try_join_next() {
                         is_more |= work.ended(ended);
                     }
@@ -130,7 +127,6 @@ impl Due {
     }
 }
 
-/// Work that is done one step after the other.
 struct Steps<'a, S, F> {
     stop: &'a CancellationToken,
     step: S,

@@ -1,9 +1,8 @@
-//! Erases the personal data of a person from held and dead events.
+//! Erases a person's data from held and dead events.
 //!
-//! Guarantee: when it returns that nothing is left, no held event of a type with personal data contains data of this
-//! person. An erased dead letter is discarded, so waiting events follow. A held event keeps its place in the order and
-//! is handled in its turn, without the personal data. The person is remembered for as long as an event can come back,
-//! so that later dead letters are erased, too.
+//! Guarantee: when nothing is left, no held event of a type with personal data contains data of this person. An erased
+//! dead letter is discarded, so waiting events follow; another held event is handled in its turn, without the data. The
+//! person is remembered for as long as an event can come back, so that later dead letters are erased, too.
 
 use std::collections::BTreeSet;
 
@@ -15,18 +14,16 @@ use super::SIGNAL;
 use crate::dead_letters::{aging, record};
 use crate::transaction::Transaction;
 
-/// Rows per call.
 const BATCH: i64 = 200;
 
-/// The actor in the record of decisions.
 const ACTOR: &str = "erasure";
 const REASON: &str = "the user was deleted";
 
-/// The contracts' knowledge of personal data. The functions get the type and the body of an event.
+/// The contracts' knowledge of personal data, by an event's type and body.
 pub struct PersonalData {
     /// The full names of the events with personal data.
     pub types: Vec<&'static str>,
-    /// The id of the person; for an unreadable body, derived from the aggregate's id. `None`: no person.
+    /// The person's id; for an unreadable body, derived from the aggregate's id. `None`: no person.
     pub person: fn(event_type: &str, body: &[u8], aggregate_id: Option<&str>) -> Option<String>,
     /// The body without the personal data. `None` if it cannot be decoded.
     pub blanked: fn(event_type: &str, body: &[u8]) -> Option<Vec<u8>>,
@@ -35,7 +32,7 @@ pub struct PersonalData {
 /// Why an erasure must be continued later.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
-    /// A consumer is handling some of the events. They are done or held in a moment.
+    /// A consumer is handling some of the events; they are done or held soon.
     #[error("{0} held events with personal data are being handled now; they are erased after that")]
     InUse(i64),
     /// The database refuses.
@@ -43,11 +40,11 @@ pub enum EraseError {
     Database(#[from] DbErr),
 }
 
-/// Erases the personal data of `person_id` from some of the held events, in the transaction that deletes the person's
-/// data. Returns whether there may be more, for another transaction.
+/// Erases the data of `person_id` from some of the held events, in the transaction that deletes the person's data.
+/// Returns whether another transaction may find more.
 ///
 /// # Errors
-/// If a consumer is handling the remaining ones, or the database refuses.
+/// If a consumer is handling the rest, or the database refuses.
 pub async fn erase_held(
     transaction: &Transaction,
     person_id: &str,
@@ -66,7 +63,7 @@ pub async fn erase_held(
     Ok(false)
 }
 
-/// Erases some of the dead letters that arrived after their person was erased. Returns whether there may be more.
+/// Erases some dead letters that arrived after their person was erased. Returns whether there may be more.
 ///
 /// # Errors
 /// If the database refuses.
@@ -74,7 +71,7 @@ pub async fn erase_late(transaction: &Transaction, personal: &PersonalData) -> R
     attribute(transaction, LATE, personal).await
 }
 
-/// The query for [`Store::due`](crate::Store::due) that finds such dead letters.
+/// The query for [`Store::due`](crate::Store::due) that finds dead letters for [`erase_late`].
 pub fn late_due_in_ms(personal: &PersonalData) -> String {
     let types: Vec<String> = personal.types.iter().map(|name| sql::text(name)).collect();
     format!(
@@ -85,15 +82,14 @@ pub fn late_due_in_ms(personal: &PersonalData) -> String {
     )
 }
 
-// Each row is decoded only once; then it has the id of the person. Rows that a consumer has locked are skipped, because
-// it may wait for a row that this transaction has locked.
+// Each row is decoded once; then it has its person. Rows locked by a consumer are skipped, because it may wait for a
+// row of this transaction.
 pub(super) const UNATTRIBUTED: &str = "
 SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
 WHERE person_id IS NULL AND state <> 'done'
   AND event_type IN (SELECT list.event_type FROM {list $1: event_type text})
 LIMIT $2 {skip locked}";
 
-// A dead letter gets its person soon, so the results are new ones.
 pub(super) const LATE: &str = "
 SELECT consumer, {text event_id} AS event_id, event_type, state, aggregate_id, body FROM angarium_inbox
 WHERE person_id IS NULL AND state IN ('dead', 'skipped')
@@ -125,18 +121,15 @@ SELECT (SELECT count(*) FROM angarium_inbox
      + (SELECT count(*) FROM angarium_inbox
         WHERE person_id = $2 AND person_id <> '' AND state <> 'done' AND erased_at IS NULL) AS in_use";
 
-/// A held event is handled in its turn.
 const BLANK: &str = "
 UPDATE angarium_inbox SET body = $3, cause = NULL, erased_at = {time}
 WHERE consumer = $1 AND event_id = {uuid $2}";
 
-/// It is passed over in its turn.
 const DISCARD: &str = "
 UPDATE angarium_inbox
 SET body = substr(body, 1, 0), cause = NULL, erased_at = {time}, state = 'discarded', due_at = {time}, settled_at = NULL
 WHERE consumer = $1 AND event_id = {uuid $2}";
 
-/// An operator has already discarded it.
 const EMPTY: &str = "
 UPDATE angarium_inbox SET body = substr(body, 1, 0), cause = NULL, erased_at = {time}
 WHERE consumer = $1 AND event_id = {uuid $2}";
@@ -146,7 +139,6 @@ const FORGET_CAUSES: &str = "
 UPDATE angarium_dead_letter_decision SET cause = NULL
 WHERE consumer = $1 AND event_id = {uuid $2} AND cause IS NOT NULL";
 
-/// Records the persons of these rows, and erases the rows of erased persons.
 async fn attribute(
     transaction: &Transaction,
     query: &str,

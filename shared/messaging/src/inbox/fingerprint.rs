@@ -1,11 +1,10 @@
-//! The fingerprint of a failure: the same for events of one type with the same cause, so that an operator sees a few
-//! kinds of failures instead of thousands of rows.
+//! The fingerprint of a failure: equal for one type and cause, so that an operator sees kinds of failures, not
+//! thousands of rows.
 
 use uuid::Uuid;
 
 use super::state::Held;
 
-/// The fingerprint of a dead event; `None` for others.
 pub(super) fn of(held: Held, event_type: Option<&str>, cause: Option<&str>) -> Option<String> {
     if held != Held::Dead {
         return None;
@@ -19,7 +18,7 @@ pub(super) fn of(held: Held, event_type: Option<&str>, cause: Option<&str>) -> O
     Some(hash.to_string().chars().take(12).collect())
 }
 
-/// The words of a cause without digits, because ids, amounts and times differ between equal failures.
+/// Words with digits are left out: ids, amounts and times differ between equal failures.
 fn kind(cause: &str) -> String {
     let words = cause.split(|character: char| !(character.is_alphanumeric() || character == '-'));
     let words = words.filter(|word| !word.contains(|character: char| character.is_ascii_digit()));

@@ -1,7 +1,7 @@
 //! Held events that are due: leased, and then settled or held again.
 //!
-//! Guarantee: the start of an attempt is recorded before the attempt. An attempt that kills its process leaves that
-//! record, so such an event is detected, and finally becomes a dead letter.
+//! Guarantee: an attempt is recorded before it starts. If it kills its process, the record remains, so the event is
+//! detected and finally becomes a dead letter.
 
 use std::time::Duration;
 
@@ -19,37 +19,30 @@ pub(crate) use settling::{await_type, fail, leave, mark_late, park, pass_over, s
 pub(super) use taking::{SUSPECT, taking_up};
 pub(crate) use taking::{adopt, has_suspect, keep, take_up};
 
-/// A due event, leased by one worker.
 #[derive(Clone)]
 pub(crate) struct Due {
     pub(crate) consumer: String,
     pub(crate) event_id: String,
-    /// When the lease ends, by the database's clock. In the row it identifies the holder.
+    /// By the database's clock. In the row it identifies the holder.
     lease_ends_ms: i64,
-    /// When it was leased, by the database's clock.
+    /// By the database's clock.
     pub(crate) now_ms: i64,
-    /// The number of failures.
     pub(crate) attempts: u32,
-    /// How many attempts before this one never ended.
     pub(crate) never_ended: u32,
-    /// Why it is held, or has failed.
     pub(crate) cause: Option<String>,
-    /// How long it has been failing, in milliseconds.
     pub(crate) failing_for_ms: i64,
-    /// How long ago it arrived, in milliseconds.
+    /// Since its arrival.
     pub(crate) here_for_ms: i64,
-    /// An operator wants it handled, even after its turn.
     pub(crate) replayed: bool,
-    /// It was handed over, because it had not arrived: it is handled also where its turn is over.
+    /// It had not arrived and was handed over: it is handled even after its turn.
     pub(crate) repaired: bool,
-    /// An operator wants it passed over.
     pub(crate) discarded: bool,
-    /// How long it still waits for a process that knows its type, in milliseconds; `None` if it does not.
+    /// `None` if it does not wait for its type.
     pub(crate) unknown_left_ms: Option<i64>,
     pub(crate) message: Message,
 }
 
-/// A query for the time until something is due. Events that wait for a known type are due now.
+/// Events that wait for a known type are due now.
 pub(crate) fn due_in_ms(consumer: &str, known: &[&str]) -> String {
     let adoptable = adoptable(consumer, known);
     format!(
@@ -69,12 +62,11 @@ pub(super) fn adoptable(consumer: &str, known: &[&str]) -> String {
     )
 }
 
-/// The furthest time ahead of these rows: the end of a lease, the next attempt, or the end of a wait.
+/// The end of a lease, the next attempt, or the end of a wait.
 pub(crate) fn bound(consumer: &str, longest: Duration, lease: Duration) -> Bound {
     bound_of("due_at", consumer, longest, lease)
 }
 
-/// The furthest end of a wait for a process that knows the type.
 pub(crate) fn bound_of_unknown(consumer: &str, longest: Duration) -> Bound {
     bound_of("unknown_until", consumer, longest, longest)
 }
@@ -94,7 +86,7 @@ fn bound_of(column: &'static str, consumer: &str, longest: Duration, instead: Du
     }
 }
 
-/// A row that was released, leased or settled meanwhile has another due time, or none.
+/// Otherwise it was released, leased or settled meanwhile.
 const OURS: &str =
     "WHERE consumer = $1 AND event_id = {uuid $2} AND due_at = {time of $3} AND state <> 'done'
   AND (state IN ('waiting', 'deferred') OR state = 'discarded' AND settled_at IS NULL)";

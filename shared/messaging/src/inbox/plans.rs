@@ -1,5 +1,4 @@
-//! Tests that the statements on a consumer's inbox use an index on both stores, so that their cost does not depend on
-//! the number of done and held events.
+//! Tests that the statements on the inbox use an index on both stores, for any number of done and held events.
 
 use rstest::rstest;
 use sea_orm::QueryResult;
@@ -12,11 +11,9 @@ use super::{LOWEST_HELD, erasure, held};
 use crate::dead_letters::{self, aging};
 use store::sql;
 
-/// Done events.
 const DONE: u32 = 1_000_000;
-/// The number of each kind of held events.
 const HELD: u32 = 300_000;
-/// The rows of one statement, which has a time limit.
+/// Limited, because a statement has a time limit.
 const CHUNK: usize = 250_000;
 
 struct Migrator;
@@ -27,7 +24,6 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Half of the held events are due, and have no unfinished attempt. Others are leased by a worker.
 async fn fill(db: &store::Database) {
     for (kind, (state, due, begun, rows)) in [
         ("done", "NULL", 0, DONE),
@@ -65,7 +61,6 @@ async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String 
     let mut statement = statement.to_owned();
     for (parameter, value) in [
         ("$1", "'queue'"),
-        // For parameters by number and by name.
         ("LIMIT $2", "LIMIT 8"),
         ("$2", "'account'"),
         ("+ $3", "+ 1000"),
@@ -78,7 +73,6 @@ async fn plan(db: &store::Database, kind: StoreKind, statement: &str) -> String 
     steps(&rows.unwrap(), kind)
 }
 
-/// The store's EXPLAIN, and the column of its result.
 fn explain(kind: StoreKind) -> (&'static str, &'static str) {
     match kind {
         StoreKind::Postgres => ("EXPLAIN", "QUERY PLAN"),
@@ -153,7 +147,7 @@ async fn no_statement_reads_all_that_is_held(
         let one = json!({"event_type": "angarium.user.v1.UserCreated"});
         sql::list(one.as_object().cloned())
     };
-    // Each contains only held events; which one is the smallest is PostgreSQL's estimate.
+    // PostgreSQL estimates which one is the smallest.
     const HELD: &[&str] = &[
         "angarium_inbox_unattributed",
         "angarium_inbox_late",
@@ -195,7 +189,6 @@ async fn no_statement_reads_all_that_is_held(
     }
 }
 
-/// How many rows PostgreSQL reads to find that there is no suspect.
 async fn a_look_for_suspects_reads_none_of_those_that_are_due(db: &store::Database) {
     let counted = format!("(ANALYZE, TIMING OFF) {}", held::SUSPECT);
     let plan = plan(db, StoreKind::Postgres, &counted).await;

@@ -1,7 +1,7 @@
 //! The progress of a consumer in each ordered aggregate: the statements on `angarium_position`.
 //!
-//! Guarantee: a position is locked until its transaction ends, so events of one aggregate are handled one at a time
-//! across all replicas. Several positions are locked in a fixed order, so transactions do not deadlock.
+//! Guarantee: a position is locked until its transaction ends, so one aggregate's events are handled one at a time
+//! across all replicas. Positions are locked in a fixed order, so transactions do not deadlock.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,6 @@ use store::sql;
 use super::SIGNAL;
 use crate::transaction::Transaction;
 
-/// The type and the id of an aggregate.
 pub(crate) type Aggregate = (String, String);
 
 /// A missing row cannot be locked, so it is inserted first. Concurrent inserts wait here.
@@ -33,11 +32,10 @@ FROM {list $2: aggregate_type text, aggregate_id text, version bigint}
 WHERE consumer = $1 AND angarium_position.aggregate_type = list.aggregate_type
   AND angarium_position.aggregate_id = list.aggregate_id AND angarium_position.version < list.version";
 
-// `state <> 'done'` is repeated literally: SQLite uses a partial index only if the query contains its condition.
-// Otherwise it would read everything that the consumer has ever seen, for each event.
+// `state <> 'done'` is literal: SQLite uses a partial index only if the query contains its condition. Otherwise each
+// event would read the consumer's whole inbox.
 //
-// `ahead` is more than one after a batch, so that the backlog of an aggregate is handled in batches. An event behind a
-// gap waits again.
+// `ahead` is more than one after a batch, so that a backlog is handled in batches. An event behind a gap waits again.
 pub(super) const RELEASE: &str = "
 UPDATE angarium_inbox SET state = CASE state WHEN 'waiting' THEN 'deferred' ELSE state END, due_at = {time}
 FROM {list $2: aggregate_type text, aggregate_id text, version bigint, ahead bigint}
@@ -45,8 +43,7 @@ WHERE consumer = $1 AND angarium_inbox.aggregate_type = list.aggregate_type
   AND angarium_inbox.aggregate_id = list.aggregate_id AND angarium_inbox.aggregate_version BETWEEN list.version + 1 AND list.version + list.ahead
   AND state <> 'done' AND (state = 'waiting' OR state = 'discarded' AND settled_at IS NULL)";
 
-/// Locks the positions of these aggregates. Returns the last handled version of each; aggregates without one are
-/// missing.
+/// Returns the last handled version of each aggregate that has one.
 pub(crate) async fn lock(
     transaction: &Transaction,
     consumer: &str,
@@ -73,26 +70,23 @@ pub(crate) async fn lock(
     Ok(positions)
 }
 
-/// The most events of an aggregate that one move releases.
 const MOST_AHEAD: i64 = 50;
 
-/// The progress of an aggregate.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moved {
     pub(crate) version: i64,
-    /// How many of its events are handled in this transaction.
     pub(crate) events: i64,
 }
 
 impl Moved {
-    /// Twice as many as succeeded together now. So a failure wastes few releases.
+    /// Twice as many as succeeded together, so that a failure wastes few releases.
     fn ahead(self) -> i64 {
         (2 * self.events).min(MOST_AHEAD)
     }
 }
 
-/// Moves the positions that [`lock`] has locked, and makes the events due that wait for them. No position moves back:
-/// an event that an operator has handled after its turn leaves it unchanged.
+/// Moves positions locked by [`lock`], and makes the events due that wait for them. No position moves back: an event
+/// that an operator has handled after its turn leaves it unchanged.
 pub(crate) async fn advance<'a>(
     transaction: &Transaction,
     consumer: &str,
@@ -110,7 +104,6 @@ pub(crate) async fn advance<'a>(
         sql::execute(transaction, MOVE, values()).await?;
         sql::execute(transaction, RELEASE, values()).await?
     } else {
-        // Both in one round trip.
         let both = format!("WITH moved AS ({MOVE}) {RELEASE}");
         sql::execute(transaction, &both, values()).await?
     };

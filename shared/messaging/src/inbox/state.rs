@@ -1,17 +1,14 @@
 //! The states of held events.
 
-/// Why an event is held rather than done.
+/// Why an event is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// Until an earlier event of its aggregate is handled.
     Waiting,
-    /// Until its next attempt.
     Deferred,
-    /// Until an operator replays or discards it.
     Dead,
     /// No build has known its type in time.
     Skipped,
-    /// Discarded by an operator; passed over in its turn.
+    /// Its turn is passed over.
     Discarded,
 }
 

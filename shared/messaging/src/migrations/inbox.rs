@@ -14,9 +14,8 @@ pub(super) const TABLES: &[&str] = &[
     DECIDED,
 ];
 
-// One row per consumer and event. The message is kept only until the event is settled. `begun` counts the attempts
-// since the last one that ended: an event that kills its process leaves nothing else. `fingerprint` is the same for
-// dead events of one type with the same cause.
+// The message is kept only until the event is settled. `begun` counts the attempts since the last one that ended: an
+// event that kills its process leaves nothing else.
 const INBOX: &str = "
 CREATE TABLE angarium_inbox (
     consumer          text    NOT NULL,
@@ -47,10 +46,10 @@ CREATE TABLE angarium_inbox (
     PRIMARY KEY (consumer, event_id)
 )";
 
-// Partial, so that they contain only held events.
+// Partial: only held events.
 const DUE: &str =
     "CREATE INDEX angarium_inbox_due ON angarium_inbox (consumer, due_at) WHERE due_at IS NOT NULL";
-// A consumer queries these before each held event, and would otherwise read all due events.
+// A consumer queries it before each held event, and would otherwise read all due events.
 const SUSPECT: &str =
     "CREATE INDEX angarium_inbox_suspect ON angarium_inbox (consumer, due_at) WHERE begun > 0";
 const UNSETTLED: &str = "
@@ -64,7 +63,6 @@ const SETTLED: &str = "CREATE INDEX angarium_inbox_settled ON angarium_inbox (se
 const BY_CORRELATION: &str =
     "CREATE INDEX angarium_inbox_by_correlation ON angarium_inbox (correlation_id)";
 
-// The last version of each aggregate that a consumer has handled, for ordered subscriptions.
 const POSITION: &str = "
 CREATE TABLE angarium_position (
     consumer       text   NOT NULL,
@@ -74,7 +72,6 @@ CREATE TABLE angarium_position (
     PRIMARY KEY (consumer, aggregate_type, aggregate_id)
 )";
 
-// Who replayed or discarded what, and the row's content before.
 const DECISION: &str = "
 CREATE TABLE angarium_dead_letter_decision (
     sequence   {sequence},
@@ -92,7 +89,7 @@ CREATE INDEX angarium_dead_letter_decision_of ON angarium_dead_letter_decision (
 const DECIDED: &str = "
 CREATE INDEX angarium_dead_letter_decision_age ON angarium_dead_letter_decision (decided_at)";
 
-// Until when an event of an unknown type waits. Not a state, because the previous release knows only its own states.
+// How long an event of an unknown type waits. Not a state, because the previous release knows only its own states.
 pub(super) const UNKNOWN_TYPES: &[&str] = &[UNKNOWN_UNTIL, UNKNOWN];
 
 const UNKNOWN_UNTIL: &str = "ALTER TABLE angarium_inbox ADD COLUMN unknown_until {time}";

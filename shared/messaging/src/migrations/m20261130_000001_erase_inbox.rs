@@ -1,5 +1,5 @@
-//! Columns for the erasure of personal data from the inbox: the person of a held event, the time of its erasure, and
-//! the erased persons. The record of decisions gets the type of its event, because it outlives the inbox row.
+//! Columns for the erasure of personal data from the inbox. The record of decisions gets the type of its event, because
+//! it outlives the inbox row.
 //!
 //! It only adds: an older release keeps working, and leaves them empty.
 
@@ -15,7 +15,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-// `person_id` is null until an erasure has decoded the event, and empty for an event without personal data.
+// Null until an erasure has decoded the event; empty for an event without personal data.
 const COLUMNS: &[&str] = &[
     "ALTER TABLE angarium_inbox ADD COLUMN person_id text",
     "ALTER TABLE angarium_inbox ADD COLUMN erased_at {time}",

@@ -1,4 +1,4 @@
-//! Indexes that find personal data in the inbox. All are partial: they contain only held events.
+//! Indexes that find personal data in the inbox, partial: only held events.
 //!
 //! Built concurrently on PostgreSQL, because the inbox may be large and commands must continue.
 

@@ -1,7 +1,7 @@
-//! Checkpoints and repair: what a producer has published, what a consumer knows to be missing, and what was done about it.
+//! Checkpoints and repair: what a producer has published, what a consumer misses, and what was done about it.
 //!
-//! It only adds tables and columns, which an older release does not read. The first number of a producer is 1, and its list begins with what is
-//! published after this migration: consumers cannot know what came before.
+//! It only adds, and an older release does not read it. A producer's first number is 1, and its list begins after this
+//! migration: consumers cannot know what came before.
 
 use sea_orm_migration::prelude::*;
 
@@ -33,8 +33,8 @@ const TABLES: &[&str] = &[
     LATE,
 ];
 
-// Which part of the history each checkpoint lists: the positions after the first one, up to the last one. One at a time is not
-// confirmed, and who publishes it has claimed it.
+// The positions after the first one, up to the last one. At most one checkpoint is unconfirmed, and its publisher has
+// claimed it.
 const CHECKPOINT: &str = "
 CREATE TABLE angarium_checkpoint (
     number         bigint PRIMARY KEY,
@@ -57,8 +57,7 @@ INSERT INTO angarium_checkpoint (number, checkpoint_id, after_position, last_pos
 SELECT 0, '00000000-0000-0000-0000-000000000000', 0, coalesce(max(position), 0), 0,
        cast(unixepoch('subsec') * 1000 as integer), cast(unixepoch('subsec') * 1000 as integer) FROM angarium_outbox_history";
 
-// How far a consumer is with the checkpoints of each producer and exchange. `patterns` says from which number on the events of each
-// binding are expected.
+// `patterns`: the number from which the events of each binding are expected.
 const STREAM: &str = "
 CREATE TABLE angarium_checkpoint_stream (
     consumer    text   NOT NULL,
@@ -74,7 +73,7 @@ CREATE TABLE angarium_checkpoint_stream (
     PRIMARY KEY (consumer, source, exchange)
 )";
 
-// Numbers that a consumer has not received, although it has received a later one. Shown once `due_at` has passed.
+// Shown once `due_at` has passed.
 const GAP: &str = "
 CREATE TABLE angarium_checkpoint_gap (
     consumer     text   NOT NULL,
@@ -87,8 +86,7 @@ CREATE TABLE angarium_checkpoint_gap (
     PRIMARY KEY (consumer, source, exchange, first_number)
 )";
 
-// Events that a checkpoint lists and the inbox does not have. Missing once `missing_since` is set; before that they may be on their
-// way. `due_at` is the next comparison with the inbox.
+// Missing once `missing_since` is set; before that they may be on their way. `due_at` is the next comparison.
 const MISSING: &str = "
 CREATE TABLE angarium_missing (
     consumer      text   NOT NULL,
@@ -108,7 +106,6 @@ const MISSING_DUE: &str =
 const MISSING_SINCE: &str = "
 CREATE INDEX angarium_missing_since ON angarium_missing (consumer, source, event_id) WHERE missing_since IS NOT NULL";
 
-// Who has handed over or skipped what.
 const REPAIR: &str = "
 CREATE TABLE angarium_repair (
     sequence {sequence},
@@ -121,6 +118,6 @@ CREATE TABLE angarium_repair (
     done_at  {time} NOT NULL
 )";
 
-// An event that was handed over is handled below the position as well; then it is late.
+// An event that was handed over is handled even below the position; then it is late.
 const REPAIRED: &str = "ALTER TABLE angarium_inbox ADD COLUMN repaired_at {time}";
 const LATE: &str = "ALTER TABLE angarium_inbox ADD COLUMN late boolean";

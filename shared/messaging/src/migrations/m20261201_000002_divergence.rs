@@ -1,6 +1,4 @@
-//! Producers that have lost events with their database: from which checkpoint on, and which received events are lost.
-//!
-//! It only adds columns, which an older release does not read.
+//! Producers that have lost events with their database: from which checkpoint on, and which received events.
 
 use sea_orm_migration::prelude::*;
 
@@ -16,12 +14,10 @@ impl MigrationTrait for Migration {
 
 const COLUMNS: &[&str] = &[DIVERGED_FROM, LOST, STATE];
 
-// The first number that came again. The checkpoints before it are the same on both sides.
+// The first repeated number. Earlier checkpoints are the same on both sides.
 const DIVERGED_FROM: &str =
     "ALTER TABLE angarium_checkpoint_stream ADD COLUMN diverged_from bigint";
 
-// An operator has accepted that its producer has lost the event.
 const LOST: &str = "ALTER TABLE angarium_inbox ADD COLUMN lost_at {time}";
 
-// It is no event of its producer, but the state of an aggregate that an operator has handed over.
 const STATE: &str = "ALTER TABLE angarium_inbox ADD COLUMN is_state boolean";

@@ -1,5 +1,4 @@
-//! The engine's tables. Each service puts them before its own migrations. Their names begin with `angarium_`, so a
-//! service can use any other name.
+//! The engine's tables, before each service's own migrations. Their names begin with `angarium_`.
 //!
 //! Expand and contract only: during a rollout, the previous release runs on the new schema.
 
@@ -14,7 +13,7 @@ mod m20261201_000001_checkpoints;
 mod m20261201_000002_divergence;
 mod outbox;
 
-/// In the order of application.
+/// The migrations, in the order of application.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m20261129_000001_create_engine::Migration),

@@ -1,7 +1,7 @@
 //! The outbox: pending events, and the history of published ones.
 //!
-//! Guarantee: a version of an aggregate exists once, in one of the two tables. Each has a unique key, and a trigger
-//! refuses a new event with a version in the history.
+//! Guarantee: a version of an aggregate exists once in both tables. Each has a unique key, and a trigger refuses a new
+//! event with a version in the history.
 
 pub(super) const TABLES: &[&str] = &[
     OUTBOX,
@@ -26,9 +26,8 @@ pub(super) const ON_POSTGRES: &[&str] = &[
 ];
 pub(super) const ON_SQLITE: &[&str] = &[NO_HOLDER_ON_SQLITE, GUARD_ON_SQLITE];
 
-// `sequence` orders the events of one aggregate, because the aggregate's own row serialises their transactions. It does
-// not order different aggregates: their transactions commit in any order, so nothing may resume "after sequence n".
-// `due_at` is set only for a set-aside row: the time of the next attempt.
+// `sequence` orders the events of one aggregate, because the aggregate's own row serialises their transactions. Other
+// transactions commit in any order, so nothing may resume "after sequence n".
 const OUTBOX: &str = "
 CREATE TABLE angarium_outbox (
     sequence          {sequence},
@@ -71,7 +70,7 @@ WHERE held_until IS NULL AND unroutable_since IS NULL";
 const PERSONAL: &str = "
 CREATE INDEX angarium_outbox_personal ON angarium_outbox (person_id) WHERE person_id IS NOT NULL";
 
-// In the order of `position`, which is the order of the publishing commits.
+// `position` is in the order of the publishing commits.
 const HISTORY: &str = "
 CREATE TABLE angarium_outbox_history (
     position          {sequence},
@@ -101,7 +100,7 @@ const PERSONAL_HISTORY: &str = "
 CREATE INDEX angarium_outbox_history_personal ON angarium_outbox_history (person_id)
 WHERE person_id IS NOT NULL AND erased_at IS NULL";
 
-// The only row names the publishing relay, and the end of its lease. It is locked while rows move to the history.
+// One row. It is locked while rows move to the history.
 const RELAY_LEASE: &str = "
 CREATE TABLE angarium_relay_lease (
     name       text   PRIMARY KEY,
@@ -113,7 +112,7 @@ const NO_HOLDER: &str =
 const NO_HOLDER_ON_SQLITE: &str =
     "INSERT INTO angarium_relay_lease (name, holder, expires_at) VALUES ('relay', '', 0)";
 
-// All events for people to search, with their state.
+// For people to search.
 const EVENTS: &str = "
 CREATE VIEW angarium_events AS
 SELECT sequence, NULL AS position, event_id, event_type, aggregate_type, aggregate_id, aggregate_version,
@@ -126,8 +125,7 @@ SELECT sequence, position, event_id, event_type, aggregate_type, aggregate_id, a
        correlation_id, causation_id, created_at, NULL, NULL, published_at, attempts, NULL
 FROM angarium_outbox_history";
 
-// It runs after the insert into the outbox, and reads the history at that time. A check inside the INSERT would miss a
-// row that the relay is just moving.
+// After the insert, it reads the history at that time. A check inside the INSERT would miss a row that is just moving.
 const GUARD: &str = "
 CREATE FUNCTION angarium_refuse_used_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -153,8 +151,8 @@ BEGIN
     SELECT RAISE(ABORT, 'this version of the aggregate was published before');
 END";
 
-// A queue: nearly all rows are dead at any time, so vacuum goes by number and not by share. It is never truncated,
-// because that locks the table, and it would grow again immediately.
+// A queue: nearly all rows are dead at any time, so vacuum goes by number, not by share. Truncation would lock a table
+// that grows again immediately.
 const VACUUM_OUTBOX: &str = "
 ALTER TABLE angarium_outbox SET (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0,

@@ -1,19 +1,18 @@
-//! The events that a transaction has enqueued, and the statement that writes them right before COMMIT.
+//! The events that a transaction has enqueued, written right before COMMIT.
 
 use event::TraceContext;
 use sea_orm::{ConnectionTrait, DbErr, Value};
 use store::sql;
 use uuid::Uuid;
 
-/// The signal of a committed event or timer.
 pub(crate) const SIGNAL: &str = "outbox";
 
-/// The cause of a change: an external call, or an event. Everything that it causes has the same correlation id.
+/// The cause of a change: an external call, or an event. All its effects share the correlation id.
 #[derive(Clone, Debug)]
 pub struct Cause {
     /// Printable text of at most 128 characters.
     pub correlation_id: String,
-    /// The event that caused the change; none for a call.
+    /// `None` for a call.
     pub event_id: Option<Uuid>,
 }
 
@@ -27,7 +26,6 @@ impl Cause {
     }
 }
 
-/// A row that a transaction writes at its commit.
 pub(crate) struct Enqueued {
     pub(super) id: Uuid,
     pub(super) exchange: &'static str,
@@ -44,10 +42,9 @@ pub(crate) struct Enqueued {
     pub(crate) held_until_ms: Option<i64>,
 }
 
-/// Rows per statement. Each number of rows is a different statement text, and a session caches a plan for each.
+/// Each number of rows is another text, and a session caches a plan for each.
 const ROWS: usize = 16;
 
-/// Writes the events with as few statements as possible.
 pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> Result<(), DbErr> {
     if events.is_empty() {
         return Ok(());
@@ -68,9 +65,7 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, events: Vec<Enqueued>) -> 
 const INSERT: &str = "INSERT INTO angarium_outbox (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type,
     aggregate_id, aggregate_version, payload, person_id, correlation_id, causation_id, traceparent, tracestate, baggage,
     held_until, created_at) VALUES ";
-/// Per row; the creation time follows.
 const PARAMETERS: usize = 16;
-/// The positions of the two ids and of the time.
 const EVENT_ID: usize = 1;
 const CAUSATION_ID: usize = 12;
 const HELD_UNTIL: usize = PARAMETERS;

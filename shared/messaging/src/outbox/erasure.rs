@@ -1,7 +1,7 @@
-//! Erases the personal data of a person from the outbox's history.
+//! Erases a person's data from the history of the outbox.
 //!
-//! Guarantee: after the commit, no payload in the history contains personal data of this person, and none gets there
-//! later. A pending event is published unchanged, because consumers need it, and is erased afterwards.
+//! Guarantee: after the commit, no payload in the history contains data of this person, and none gets there later. A
+//! pending event is published unchanged, because consumers need it, and is erased afterwards.
 
 use sea_orm::DbErr;
 use store::sql;
@@ -9,7 +9,7 @@ use store::sql;
 use crate::transaction::Transaction;
 
 /// Erases the payloads of the events of `person_id` ([`Event::person_id`](event::Event::person_id)), in the transaction
-/// that deletes the person's data.
+/// that deletes the data.
 ///
 /// # Errors
 /// If the database refuses.

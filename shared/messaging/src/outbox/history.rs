@@ -1,7 +1,7 @@
 //! Moves published events to the history, so that the outbox contains only pending ones.
 //!
-//! Guarantee: the positions of the history are in the order of the commits, because each moving transaction first locks
-//! the row of the relay's lease. An event leaves the outbox and enters the history in one transaction.
+//! Guarantee: positions are in the order of the commits, because each moving transaction first locks the row of the
+//! relay's lease. An event leaves the outbox and enters the history in one transaction.
 
 use sea_orm::{DbErr, QueryResult};
 use store::sql;
@@ -11,10 +11,8 @@ use crate::store::Store;
 const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
     aggregate_version, person_id, correlation_id, causation_id, traceparent, tracestate, baggage, created_at, attempts";
 
-/// Moves the confirmed rows with these sequences. A missing row was moved before.
-///
-/// Returns the ids of events that the history refused, because it has another event with the same version of the
-/// aggregate. They leave the outbox anyway; otherwise they would be published forever.
+/// Returns the ids of events that the history refused, because it has another event with the version. They leave the
+/// outbox anyway; otherwise they would be published forever.
 pub(crate) async fn move_published(
     store: &Store,
     sequences: Vec<i64>,
@@ -50,7 +48,7 @@ pub(super) fn moving() -> String {
     )
 }
 
-/// SQLite's only writer needs no lock.
+/// SQLite has one writer, so it needs no lock.
 pub(super) fn copying() -> String {
     format!(
         "INSERT INTO angarium_outbox_history ({COLUMNS}, payload, erased_at, published_at)
@@ -71,15 +69,15 @@ const PAYLOAD: &str = "CASE WHEN to_erase THEN substr(payload, 1, 0) ELSE payloa
 
 const DELETE: &str = "DELETE FROM angarium_outbox WHERE sequence {in numbers $1}";
 
-/// Publishes all events again that were created at `from_ms` (Unix milliseconds) or later. They return to the outbox
-/// with their ids, versions and sequences, so they are published before later ones of their aggregates. Consumers that
-/// have seen them ignore them. For an operator who has lost a queue. Returns how many.
+/// Publishes all events again that were created at `from_ms` (Unix milliseconds) or later, for an operator who has lost
+/// a queue. They keep their ids, versions and sequences, so they precede later ones of their aggregates; consumers that
+/// have seen them ignore them. Returns how many.
 ///
 /// # Errors
-/// If the database refuses, is unavailable, or exceeds its time limit for a statement: then nothing has changed.
+/// If the database refuses, is unavailable, or exceeds a statement's time limit: nothing has changed.
 pub async fn publish_again(store: &Store, from_ms: i64) -> Result<u64, DbErr> {
     let transaction = store.begin().await?;
-    // The history gives up their versions first, because the outbox accepts no version that is in the history.
+    // First, because the outbox accepts no version that the history has.
     let again = sql::execute(&transaction, SET_FREE, [from_ms.into()]).await?;
     let is_sqlite = sql::is_sqlite(&transaction);
     sql::execute(&transaction, &putting_back(is_sqlite), []).await?;

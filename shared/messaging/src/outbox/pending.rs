@@ -1,8 +1,7 @@
 //! Reads the rows that the relay may publish next.
 //!
 //! Guarantee: rows are found by their state, never by a cursor, so a late commit is not missed. Events that the broker
-//! did not take, and those behind them, are set aside: they are read again when due, and the query for others skips
-//! them.
+//! did not take, and those behind them, are set aside: they are read again when due, and other queries skip them.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,6 @@ use super::BEHIND;
 use crate::bounds::{Bound, TimeForm};
 use store::sql;
 
-/// A query for the time until the relay has something to do: publish, retry, or release a timer.
 pub(crate) fn due_in_ms() -> &'static str {
     "SELECT CASE
     WHEN (SELECT min(sequence) FROM angarium_outbox WHERE held_until IS NULL AND set_aside_at IS NULL) IS NOT NULL THEN 0
@@ -24,8 +22,8 @@ pub(crate) fn due_in_ms() -> &'static str {
         UNION ALL SELECT min(held_until) FROM angarium_outbox WHERE held_until IS NOT NULL) AS next) END"
 }
 
-/// How far ahead the next attempt at a set-aside event may be. The index cannot find both the due events and those too
-/// far ahead in one search, so a separate worker corrects the latter.
+/// The index cannot find both the due ones and those too far ahead in one search, so a separate worker corrects the
+/// latter.
 pub(crate) fn bound() -> Bound {
     Bound {
         table: "angarium_outbox",
@@ -38,7 +36,6 @@ pub(crate) fn bound() -> Bound {
     }
 }
 
-/// A pending row.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) sequence: i64,
@@ -49,17 +46,14 @@ pub(crate) struct Pending {
     pub(crate) may_be_unrouted: bool,
     pub(crate) envelope: Envelope,
     pub(crate) payload: Bytes,
-    /// How long it had waited when it was read.
     pub(crate) had_waited: Duration,
     pub(crate) read_at: Instant,
-    /// It was set aside, so others may wait behind it.
     pub(crate) was_aside: bool,
-    /// Since when no queue has taken it, in Unix milliseconds.
+    /// Unix milliseconds, since no queue takes it.
     pub(crate) unroutable_since_ms: Option<i64>,
 }
 
 impl Pending {
-    /// The message to publish now.
     pub(crate) fn message(&self) -> Message {
         let mut message =
             self.envelope
@@ -68,58 +62,47 @@ impl Pending {
         message
     }
 
-    /// The time by the database's clock.
     pub(crate) fn now_ms(&self) -> i64 {
         let waited_ms = i64::try_from(self.waited().as_millis()).unwrap_or(0);
         self.envelope.time_ms.saturating_add(waited_ms)
     }
 
-    /// How long it has waited by now.
     pub(crate) fn waited(&self) -> Duration {
         self.had_waited + self.read_at.elapsed()
     }
 }
 
-/// The type and the id of an aggregate.
 pub(crate) type Aggregate = (String, String);
 
-/// The result of one query of the table.
 pub(crate) struct Look {
-    /// Rows that may be published now.
     pub(crate) pending: Vec<Pending>,
-    /// The sequences of rows that wait behind one that the broker did not take.
+    /// Behind one that the broker did not take.
     pub(crate) behind: Vec<i64>,
-    /// Rows were left out, because an earlier one of their aggregate is before the start of the query. It committed
-    /// late.
+    /// An earlier row of the aggregate committed late and lies before the start of the query.
     pub(crate) has_gaps: bool,
-    /// Milliseconds until the next timer is due; negative if it is due. `None` without a timer.
+    /// Negative if it is due; `None` without a timer.
     pub(crate) timer_in_ms: Option<i64>,
 }
 
-/// The parameters of a query.
 pub(crate) struct Wanted {
-    /// The most rows of each kind.
     pub(crate) limit: usize,
-    /// Only rows after this sequence, except set-aside ones. Zero for a complete query.
+    /// Only later sequences, except set-aside rows. Zero for a complete query.
     pub(crate) after: i64,
-    /// The sequences of the rows that the relay already has.
     pub(crate) except: Vec<i64>,
-    /// The aggregates of which the relay has enough events.
     pub(crate) but: Vec<Aggregate>,
 }
 
-/// Reads the `wanted` rows, oldest first: ready ones, and set-aside ones that are due, all by one reading of the clock.
-/// The same query returns the next timer, so that a relay needs one round trip.
+/// Oldest first: ready rows, and due set-aside ones, by one reading of the clock. The next timer comes along, so that a
+/// relay needs one round trip.
 ///
-/// A row waits behind an earlier one of its aggregate while that one is set aside, because no event may overtake one
-/// that the broker did not take. A row is left out while an earlier one, which the relay does not have, is before the
-/// start of the query.
+/// A row waits behind a set-aside one of its aggregate, because no event may overtake one that the broker did not take.
+/// A row is left out while an earlier one, which the relay does not have, is before the start of the query.
 pub(crate) async fn look(
     db: &impl ConnectionTrait,
     source: &str,
     wanted: &Wanted,
 ) -> Result<Look, DbErr> {
-    // Each aggregate is one text, so that any number of them is one parameter.
+    // Any number of aggregates is one parameter.
     let but = wanted.but.iter().map(|(kind, id)| format!("{kind} {id}"));
     let values = [
         i64::try_from(wanted.limit).unwrap_or(i64::MAX).into(),
@@ -158,7 +141,7 @@ const COLUMNS: &str = "sequence, event_id, exchange, routing_key, may_be_unroute
     aggregate_id, aggregate_version, payload, correlation_id, traceparent, tracestate, baggage, created_at, attempts,
     set_aside_at, unroutable_since";
 
-/// Two searches on two indexes, each with its own limit, so that the search for ready rows need not skip set-aside
+/// Two searches on two indexes, each with its own limit, so that the search for ready rows does not skip set-aside
 /// ones.
 const LOOK: &str = "
 WITH ready AS MATERIALIZED (

@@ -22,12 +22,10 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// The rows of each kind.
 const MANY: i64 = 1_000_000;
-/// The rows of one statement, which has a time limit.
+/// Limited, because a statement has a time limit.
 const CHUNK: usize = 250_000;
 
-/// The rows number `$1` to `$2` of many aggregates: `ready`, set aside, timers, or in the history.
 const ROWS: &str = "
 WITH RECURSIVE numbers (i) AS (SELECT CAST($1 AS bigint) UNION ALL SELECT i + 1 FROM numbers WHERE i < $2)
 INSERT INTO {table} (event_id, exchange, routing_key, may_be_unrouted, event_type, aggregate_type, aggregate_id,
@@ -36,7 +34,6 @@ SELECT {uuid '00000000-0000-0000-0000-000000000001'}, '', '', false, '', $3, '' 
        {time of i}, {values}
 FROM numbers";
 
-/// One database per store for all tests: they change nothing.
 async fn filled(database: &Database) -> store::Database {
     let db = database.migrated::<Migrator>().await;
     let bytes = match database.kind() {
@@ -88,7 +85,6 @@ async fn plan(db: &store::Database, statement: &str, values: Vec<Value>) -> Stri
     steps.collect::<Vec<String>>().join("\n")
 }
 
-/// The steps of a plan that read a whole table or index.
 fn scans(plan: &str) -> Vec<&str> {
     let is_scan = |step: &&str| {
         step.contains("Seq Scan on angarium_") && !step.contains("angarium_relay_lease")
@@ -97,7 +93,7 @@ fn scans(plan: &str) -> Vec<&str> {
     plan.lines().filter(is_scan).collect()
 }
 
-/// The frequent statements (per batch, or every few seconds), with the indexes that they must use.
+/// Per batch, or every few seconds; with the indexes that they must use.
 fn regular() -> Vec<(&'static str, String, Vec<Value>, &'static [&'static str])> {
     let numbers = || sql::numbers(1..=500);
     let look = |after: i64| vec![500_i64.into(), after.into(), numbers(), sql::texts([])];
@@ -153,7 +149,6 @@ fn regular() -> Vec<(&'static str, String, Vec<Value>, &'static [&'static str])>
     ]
 }
 
-/// With a million rows of each kind, on both stores.
 #[rstest]
 #[tokio::test]
 async fn every_regular_statement_finds_its_rows_by_an_index(

@@ -1,23 +1,21 @@
-//! Records the result of a publication: the broker took the event, or the event is set aside until the next attempt.
+//! Records the result of a publication: the broker took the event, or it is set aside until the next attempt.
 //!
-//! Guarantee: each set-aside event has a time at which it is read again, even if the event before it is gone. So no
-//! event stays aside forever, even if a process dies between two of these statements.
+//! Guarantee: each set-aside event has a time at which it is read again, even if the event before it is gone or a
+//! process dies in between.
 
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::Aggregate;
 use store::sql;
 
-/// Why the broker did not take an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NotTaken {
     /// No queue is bound for it. Not back-pressure: only a change of the bindings ends it.
     Unroutable,
-    /// The broker refuses it, for example because a queue is full. Back-pressure.
+    /// For example, a queue is full. Back-pressure.
     Refused,
 }
 
-/// Sets rows aside that the broker did not take, with the reason, until `delay_ms` from now.
 pub(crate) async fn postpone(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,
@@ -42,8 +40,7 @@ pub(crate) async fn postpone(
     Ok(())
 }
 
-/// Sets rows aside that wait behind a set-aside row, for the same reason. They are released with it, and read again
-/// after `delay_ms` in any case.
+/// They are released with the row before them, and read again after `delay_ms` in any case.
 pub(crate) async fn set_aside_behind(
     db: &impl ConnectionTrait,
     sequences: impl IntoIterator<Item = i64>,
@@ -63,12 +60,10 @@ pub(crate) async fn set_aside_behind(
     Ok(())
 }
 
-/// How many rows one statement releases.
 pub(crate) const RELEASED: u64 = 1000;
 
-/// Releases rows of these aggregates that wait behind a row that is published now: at most [`RELEASED`], the earliest
-/// of each aggregate first. Returns how many. Released rows do not count as back-pressure before they are tried: their
-/// age does not mean that the broker takes nothing.
+/// At most [`RELEASED`], the earliest of each aggregate first. Returns how many. They are no back-pressure before they
+/// are tried: their age does not mean that the broker takes nothing.
 pub(crate) async fn release_behind(
     db: &impl ConnectionTrait,
     aggregates: impl IntoIterator<Item = Aggregate>,

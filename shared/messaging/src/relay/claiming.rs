@@ -1,4 +1,4 @@
-//! Reads pending rows into the window, which decides what to publish next.
+//! Reads pending rows into the window.
 
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use crate::outbox::{self, Look, Wanted};
 use crate::retry::millis;
 use crate::timer::Timers;
 
-/// After this many queries that found only waiting events, confirms and the lease get their turn.
+/// After this many queries that find only waiting events, confirms and the lease get their turn.
 const LOOKS: usize = 5;
 
 impl Relay {
-    /// Reads as much as there is room for, and returns whether there may be more.
+    /// Returns whether there may be more.
     pub(super) async fn claim(
         &self,
         window: &mut Window,
@@ -35,11 +35,11 @@ impl Relay {
                         break;
                     }
                 }
-                // Another relay may have released them since, and published the window's events.
+                // Another relay may have released them, and published the window's events.
                 Holder::Anew => window.forget_waiting(),
                 Holder::Another => break,
             }
-            // They filled the whole limit: publishable rows may come after them.
+            // They filled the limit: publishable rows may follow.
             wanted = window.wanted(Instant::now());
             seen = self.look(window, &wanted).await?;
         }

@@ -1,4 +1,4 @@
-//! The settings of a relay.
+//! What a relay publishes, and how much at once.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use crate::checkpoint::CheckpointPace;
 /// The settings of a relay.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
-    /// The service that owns the outbox: AMQP `app-id` and CloudEvents `source`.
+    /// It owns the outbox: AMQP `app-id` and CloudEvents `source`.
     pub service: String,
-    /// The number of outstanding confirms. Beyond a few hundred, only the latency grows.
+    /// Outstanding confirms. Beyond a few hundred, only the latency grows.
     pub window: usize,
-    /// OUTBOX_RETENTION, which consumers compare with their retention. `None`: not sent.
+    /// OUTBOX_RETENTION, for consumers to compare. `None`: not sent.
     pub retention: Option<Duration>,
-    /// The exchanges that get checkpoints, and how often. `None`: consumers cannot know what has not reached them.
+    /// The exchanges of checkpoints, and their pace. `None`: consumers cannot know what has not reached them.
     pub checkpoints: Option<(Vec<String>, CheckpointPace)>,
 }
 
 impl RelayConfig {
-    /// The default: 500 outstanding, and nothing about the retention, no checkpoints.
+    /// 500 outstanding confirms, no retention, no checkpoints.
     pub fn new(service: &str) -> Self {
         Self {
             service: service.to_owned(),

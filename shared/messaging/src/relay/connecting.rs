@@ -1,7 +1,6 @@
-//! The relay's connection to the broker: opened, dropped on failure, and reopened as long as the relay runs.
+//! The relay's connection to the broker: opened, dropped on failure, and reopened.
 //!
-//! Guarantee: failures of the broker and of the database are separate. Only the former drops the connection, and
-//! neither costs an attempt or ends the relay.
+//! Guarantee: only a failure of the broker drops the connection. No failure costs an attempt or ends the relay.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,11 +13,10 @@ use crate::connected::Up;
 use crate::reconnect::Reconnect;
 use crate::transport::{Publisher, TransportError};
 
-/// How long a connection that is still being made at the stop may take. A broker that is there answers sooner; for one that is
-/// away the next relay publishes what is pending.
+/// For a connection that is not open at the stop. An available broker answers sooner.
 const LAST_CONNECT: Duration = Duration::from_millis(100);
 
-/// What ends the work of a connection. Everything unmarked is published again.
+/// Everything unmarked is published again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(transparent)]
@@ -27,14 +25,12 @@ pub(super) enum RelayError {
     Store(#[from] DbErr),
 }
 
-/// A connection to the broker, and its mark as up.
 struct Connected {
     publisher: Box<dyn Publisher>,
     up: Up,
 }
 
 impl Relay {
-    /// Publishes until `stop`, over as many connections as needed.
     pub(super) async fn publish(&self, stop: &CancellationToken, progress: &mut Progress) {
         let (mut reconnect, mut connected) = (Reconnect::default(), None);
         loop {
@@ -52,7 +48,7 @@ impl Relay {
         }
     }
 
-    /// Connects unless `connected`; a failure of the database keeps the connection.
+    /// A failure of the database keeps the connection.
     async fn publish_until_broken(
         &self,
         connected: &mut Option<Connected>,
@@ -85,7 +81,6 @@ impl Relay {
         ended
     }
 
-    /// `None` where the stop comes first.
     async fn connect(
         &self,
         stop: &CancellationToken,
@@ -100,7 +95,6 @@ impl Relay {
         }
     }
 
-    /// Beside the events, for as long as they are published.
     async fn publish_checkpoints(&self, publisher: &dyn Publisher) -> Infallible {
         match &self.checkpoints {
             Some(checkpoints) => checkpoints.publish_over(&self.store, publisher).await,

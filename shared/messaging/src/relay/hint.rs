@@ -1,23 +1,21 @@
 //! The sequence from which the relay reads new rows. Pure.
 //!
-//! Moved rows leave dead entries at the start of the index, as long as an old snapshot can see them. So a query starts
-//! a little below the highest sequence that was read. A row may commit later than that, so a complete query follows
-//! within a second. Only the rate depends on the hint: a query leaves out rows after one that it cannot see.
+//! Moved rows leave dead entries at the start of the index while an old snapshot can see them, so a query starts a
+//! little below the highest sequence that was read. A row may commit later than that, so a complete query follows
+//! within a second.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A query starts below what was read this long ago: most transactions that commit out of order end within this time.
+/// A query starts below what was read this long ago: most transactions that commit out of order have ended by then.
 const TRAIL: Duration = Duration::from_millis(200);
-/// The interval of complete queries.
 const COMPLETE: Duration = Duration::from_secs(1);
-/// A complete query takes at most a twentieth of the time, even if an old snapshot makes it slow.
+/// Complete queries take at most a twentieth of the time, even if an old snapshot makes them slow.
 const SHARE: u32 = 19;
-/// A slower complete query is not repeated each time the window is empty.
+/// A slower one is not repeated each time the window is empty.
 const CHEAP: Duration = Duration::from_millis(20);
 
 pub(super) struct Hint {
-    /// The highest sequence read at each time, oldest first.
     marks: VecDeque<(Instant, i64)>,
     complete_at: Option<Instant>,
     was_complete: bool,
@@ -34,7 +32,7 @@ impl Hint {
         }
     }
 
-    /// The start of the next query. Zero for a complete one. `is_idle`: nothing waits for the query.
+    /// `is_idle`: nothing waits for the query.
     pub(super) fn start(&mut self, now: Instant, is_idle: bool) -> i64 {
         while self.marks.get(1).is_some_and(|(at, _)| is_old(*at, now)) {
             self.marks.pop_front();
@@ -49,7 +47,6 @@ impl Hint {
         }
     }
 
-    /// A query that began at `now` after sequence `after` took `took`, and read rows up to `highest`.
     pub(super) fn looked(
         &mut self,
         now: Instant,
@@ -68,13 +65,12 @@ impl Hint {
         }
     }
 
-    /// Rows that were read must be read again.
     pub(super) fn forget(&mut self) {
         self.marks.clear();
         self.complete_at = None;
     }
 
-    /// When the next complete query is due, if the last one was not complete.
+    /// `None` if the last query was complete.
     pub(super) fn complete_at(&self) -> Option<Instant> {
         self.complete_at.filter(|_| !self.was_complete)
     }

@@ -1,9 +1,8 @@
-//! The lease: the relay of a database that holds it publishes.
+//! The lease: of a database's relays, the holder publishes.
 //!
 //! A row with an end time instead of a session's lock: a holder that is gone, or has a hanging connection, loses it
 //! without any action. The database's clock decides. A holder checks its lease right before each publication, and reads
-//! the outbox again after another relay may have had the lease. So a slow holder repeats at most the publication in
-//! progress.
+//! the outbox again after another relay may have had it. So a slow holder repeats at most one publication.
 
 use std::time::{Duration, Instant};
 
@@ -14,30 +13,25 @@ use crate::retry::millis;
 use crate::store::Store;
 use store::sql;
 
-/// The length of a lease without renewal. Together with the standby's poll each 5 s, this limits how long pending
-/// events wait after a relay died.
+/// It limits, with the standby's poll each 5 s, the wait of pending events after a relay died.
 const DURATION: Duration = Duration::from_secs(3);
-/// No relay writes a lease that ends later. Such a lease was written while the clock was ahead, and its holder has lost
-/// it: a holder that still runs publishes beside its successor for a moment. Twice `DURATION`, so that a small clock
-/// step ends no lease.
+/// A later end comes from a clock that was ahead, and the holder has lost its lease. A holder that still runs publishes
+/// beside its successor for a moment. Twice `DURATION`, so that a small clock step ends no lease.
 const LONGEST: Duration = Duration::from_secs(6);
-/// A younger lease is not renewed. An idle relay renews nothing: a relay with work takes it.
+/// A younger lease is not renewed.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A lease that ends just now is retried in a moment, not only at the next poll.
 const SHORTEST_WAIT_MS: u64 = 10;
 
-/// A publication starts only while the lease lasts for at least this long.
+/// A publication needs this much of the lease.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// Which relay may publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// This one, and no other relay has held the lease since it took it.
     Still,
-    /// This one, but another relay may have held it meanwhile: rows that were read before may already be published.
+    /// Another relay may have held the lease meanwhile: rows that were read before may already be published.
     Anew,
-    /// Another one.
     Another,
 }
 
@@ -56,7 +50,6 @@ impl Lease {
         }
     }
 
-    /// Renews our lease, or takes a free one.
     pub(super) async fn take(&mut self, store: &Store) -> Result<Holder, DbErr> {
         if self
             .renewed
@@ -86,23 +79,21 @@ impl Lease {
         Ok(Holder::Another)
     }
 
-    /// Whether the lease lasts long enough for a publication. Checks only the local clock, right before the
-    /// publication, because this process may have been stopped for long.
+    /// By the local clock, right before the publication, because this process may have been stopped for long.
     pub(super) fn lasts(&self) -> bool {
         self.renewed
             .is_some_and(|renewed| renewed.elapsed() < DURATION.saturating_sub(MARGIN))
     }
 
-    /// How long another relay still holds the lease without renewal. `None` if none did at the last check, or its time
-    /// is over: then try again.
+    /// `None`: try again.
     pub(super) fn held_by_another_for(&self) -> Option<Duration> {
         self.another_until?
             .checked_duration_since(Instant::now())
             .filter(|left| !left.is_zero())
     }
 
-    /// Renews our lease, even if it has ended: while the row names us, no other relay has held it. Returns the time
-    /// right before the statement, after the wait for the writer's turn: the lease lasts at least from then.
+    /// Even if the lease has ended: while the row names us, no other relay has held it. Returns the time right before
+    /// the statement, after the wait for the writer's turn: the lease lasts at least from then.
     async fn renew_row(&self, store: &Store) -> Result<Option<Instant>, DbErr> {
         let _turn = store.turn_to_write().await?;
         let asked = Instant::now();
@@ -134,8 +125,7 @@ impl Lease {
         Ok((taken == 1).then_some(asked))
     }
 
-    /// Releases the lease, so that a standby need not wait for its end. The row stays, because moves to the history
-    /// lock it.
+    /// A standby then need not wait for its end. The row stays, because moves to the history lock it.
     pub(super) async fn release(&mut self, store: &Store) -> Result<(), DbErr> {
         self.renewed = None;
         let _turn = store.turn_to_write().await?;

@@ -1,7 +1,6 @@
 //! One event on its way to the broker's confirm: published, traced and measured.
 //!
-//! The span belongs to the event's trace: a child of the span that created it, however long ago. It has the time in the
-//! outbox, by the database's clock.
+//! The span is a child of the one that created the event, however long ago.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,6 @@ use crate::transport::{Confirmation, Publisher, TransportError};
 const OPERATION: (&str, &str) = ("publish", "send");
 
 impl Relay {
-    /// Publishes the event. Returns a future for the confirm, so that many can be outstanding.
     pub(super) async fn hand_over(
         &self,
         publisher: &dyn Publisher,
@@ -51,7 +49,6 @@ impl Relay {
     }
 }
 
-/// A publication in progress.
 struct Publishing {
     span: Span,
     system: System,
@@ -61,7 +58,6 @@ struct Publishing {
     event_type: Option<String>,
     may_be_unrouted: bool,
     begun: Instant,
-    /// In the outbox, until now.
     waited: Duration,
     answered: bool,
 }
@@ -93,7 +89,6 @@ impl Publishing {
         }
     }
 
-    /// The broker has answered, or (`None`) never will, because the connection is lost.
     fn end(mut self, answer: Option<&Confirmation>) {
         self.answered = true;
         self.tell(answer);
@@ -139,7 +134,7 @@ impl Publishing {
 }
 
 impl Drop for Publishing {
-    /// The relay has dropped the connection while this one was outstanding; the event is published again.
+    /// The relay has dropped the connection; the event is published again.
     fn drop(&mut self) {
         if !self.answered {
             self.tell(None);

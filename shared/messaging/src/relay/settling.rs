@@ -1,6 +1,6 @@
-//! Processes the broker's answers: rows move to the history, or stay pending with the reason.
+//! Processes the broker's answers.
 //!
-//! Guarantee: only a confirm without a return moves a row. Any other answer, or none, leaves it pending.
+//! Guarantee: only a confirm without a return moves a row to the history. Any other answer, or none, leaves it pending.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -17,10 +17,8 @@ use crate::outbox::{self, LONGEST_DELAY, NotTaken, Pending};
 use crate::retry::{Backoff, millis};
 use crate::transport::{Confirmation, TransportError};
 
-/// The delay before the next attempt at an event that the broker did not take.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_secs(1), LONGEST_DELAY);
 
-/// The broker's answer for the row with this sequence.
 pub(super) type Outcome = (i64, Result<Confirmation, TransportError>);
 
 impl Relay {
@@ -65,7 +63,7 @@ impl Relay {
         broken.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Moves the confirmed rows to the history, and returns whether that released others.
+    /// Returns whether the move to the history released other rows.
     pub(super) async fn mark(&self, confirmed: &mut Confirmed) -> Result<bool, DbErr> {
         if !confirmed.all.is_empty() {
             let refused = outbox::move_published(&self.store, confirmed.all.clone()).await?;
@@ -81,7 +79,7 @@ impl Relay {
         if confirmed.at_last.is_empty() {
             return Ok(false);
         }
-        // Remembered until done: unreleased rows are read again only a minute later.
+        // Remembered until done: otherwise these rows are read again only a minute later.
         loop {
             let _turn = self.store.turn_to_write().await?;
             let at_last = confirmed.at_last.iter().cloned();
@@ -93,7 +91,7 @@ impl Relay {
         Ok(true)
     }
 
-    /// Sets rows aside that the broker did not take, in one statement: while a queue is not bound there may be many.
+    /// In one statement: while a queue is not bound, there may be many.
     async fn postpone(&self, rows: &[Pending], why: NotTaken, reason: &str) -> Result<(), DbErr> {
         let Some(first) = rows.iter().max_by_key(|row| row.attempts) else {
             return Ok(());
@@ -117,13 +115,12 @@ impl Relay {
     }
 }
 
-/// A time in Unix milliseconds, for people.
 fn rfc3339(ms: i64) -> humantime::Rfc3339Timestamp {
     let since_epoch = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_epoch)
 }
 
-/// All available answers, at least one: rows that are confirmed together are marked together.
+/// All available answers, at least one, so that rows are marked together.
 pub(super) async fn next_outcomes(
     confirms: &mut FuturesUnordered<BoxFuture<'static, Outcome>>,
 ) -> Vec<Outcome> {

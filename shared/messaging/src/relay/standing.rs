@@ -1,4 +1,4 @@
-//! What a relay is at, for its stop: how long that may take.
+//! What a relay does, which decides how long its stop may take.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(super) enum At {
     /// No event is known to be pending.
     Rest,
-    /// Events are read and not marked as published yet.
+    /// Events are read and not marked yet.
     Work,
     /// The database did not answer the last time.
     Loss,
@@ -28,7 +28,6 @@ impl Standing {
         }
     }
 
-    /// The database has answered, and events wait or do not.
     pub(super) fn holds(&self, events: bool) {
         self.0
             .store(if events { WORK } else { REST }, Ordering::Relaxed);

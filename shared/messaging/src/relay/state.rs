@@ -1,4 +1,4 @@
-//! The state of a relay, and its state beyond one connection. The other files have its steps.
+//! The state of a relay, of one connection and beyond. The other files have its steps.
 
 use std::sync::Arc;
 
@@ -27,13 +27,11 @@ pub struct Relay {
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) link: Link,
     pub(super) standing: Standing,
-    /// Raised by a commit in this process.
     pub(super) committed: Arc<Notify>,
-    /// The commits of other processes.
     pub(super) others: Others,
 }
 
-/// The state beyond one connection: confirmed rows must be marked, not published again.
+/// Confirmed rows must be marked, not published again.
 pub(super) struct Progress {
     pub(super) lease: Lease,
     pub(super) due: Due,
@@ -41,11 +39,10 @@ pub(super) struct Progress {
     pub(super) confirmed: Confirmed,
 }
 
-/// Confirmed events that are still in the outbox.
 #[derive(Default)]
 pub(super) struct Confirmed {
     pub(super) all: Vec<i64>,
-    /// The aggregates of confirmed events that the broker did not take before: others may wait behind them.
+    /// The broker did not take these events before, so others may wait behind them.
     pub(super) at_last: Vec<Aggregate>,
 }
 
@@ -76,7 +73,6 @@ impl Relay {
         }
     }
 
-    /// Reports to `link` whether it is connected.
     pub(crate) fn with_link(mut self, link: Link) -> Self {
         self.link = link;
         self

@@ -13,8 +13,7 @@ use crate::due::Woken;
 use crate::transport::{Publisher, TransportError};
 
 impl Relay {
-    /// Sleeps until there may be something to publish. Without the lease, that is when the other relay's lease ends;
-    /// commits in this process until then are for that relay, so it is notified.
+    /// Without the lease, until the other relay's lease ends; it is notified of commits in this process.
     pub(super) async fn wait_for_work(
         &self,
         progress: &mut Progress,
@@ -36,7 +35,6 @@ impl Relay {
             tokio::select! {
                 woken = progress.due.sleep(known) => match (woken, standby) {
                     (Woken::Committed, Some(_)) => wake::notify(&self.store).await?,
-                    // The other relay is already publishing it.
                     (Woken::Found, Some(_)) => {}
                     (Woken::Found, None) => {
                         self.others.doubted.notify_one();
@@ -51,22 +49,19 @@ impl Relay {
     }
 }
 
-/// Why the wait for work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waited {
     Woken,
     Stopped,
 }
 
-/// Why the wait for the broker ended.
 pub(super) enum Readiness {
     Ready,
-    /// The broker has answered for earlier messages.
     Answered(Vec<Outcome>),
     Stopped,
 }
 
-/// Waits until the broker accepts messages, without a limit. Answers meanwhile are processed immediately.
+/// Answers meanwhile are processed immediately.
 pub(super) async fn takes_messages(
     publisher: &dyn Publisher,
     stop: &CancellationToken,

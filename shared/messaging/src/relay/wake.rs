@@ -1,8 +1,8 @@
 //! Wakes the active relay when a replica in another process has committed an event.
 //!
-//! Only a standby notifies, after the commit and once for all commits at the same time: NOTIFY takes a lock on the
-//! whole database, and is unnecessary if the active relay is in the same process. On SQLite there is no other process.
-//! The shared poll is the fallback; if it finds events without a notification, the listening connection is checked.
+//! Only a standby notifies, after the commit and once for simultaneous commits: NOTIFY takes a lock on the whole
+//! database, and is unnecessary within one process. The shared poll is the fallback; if it finds events without a
+//! notification, the listening connection is checked.
 
 use std::time::Duration;
 
@@ -16,19 +16,15 @@ use crate::reconnect::Reconnect;
 use crate::store::Store;
 use store::sql;
 
-/// The time limit for opening and for checking the listening connection.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Notifications about commits of other processes.
 #[derive(Default)]
 pub(super) struct Others {
-    /// There is something to publish.
     pub(super) committed: Notify,
-    /// The poll found events without a notification: the listening connection may be dead.
+    /// The poll found unannounced events: the listening connection may be dead.
     pub(super) doubted: Notify,
 }
 
-/// Notifies the other relays of this database that there is something to publish.
 pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
     if store.connection().get_database_backend() == DbBackend::Postgres {
         let sql = format!("SELECT pg_notify({CHANNEL}, '')");
@@ -37,7 +33,6 @@ pub(super) async fn notify(store: &Store) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Raises `committed` when another relay notifies, until `stop`.
 pub(super) async fn listen(store: &Store, others: &Others, stop: &CancellationToken) {
     if store.connection().get_database_backend() != DbBackend::Postgres {
         return stop.cancelled().await;
@@ -75,7 +70,7 @@ async fn listen_until_broken(
     let mut listener = answered(PgListener::connect_with(&own)).await?;
     answered(listener.listen(&channel)).await?;
     reconnect.connected();
-    // Commits before the connection was listening.
+    // For commits before it was listening.
     others.committed.notify_one();
     loop {
         tokio::select! {
@@ -92,7 +87,7 @@ async fn probe(listener: &mut PgListener) -> Result<(), DbErr> {
     answered(listener.execute("SELECT 1")).await.map(|_| ())
 }
 
-/// A link may be silent without an end; then none of these would ever return.
+/// A silent link would block these forever.
 async fn answered<T>(
     answer: impl Future<Output = Result<T, sea_orm::sqlx::Error>>,
 ) -> Result<T, DbErr> {
@@ -105,7 +100,7 @@ async fn answered<T>(
     asked.unwrap_or_else(silence).map_err(broken)
 }
 
-/// The channel includes the schema, because several services may share a database.
+/// With the schema, because services may share a database.
 const CHANNEL: &str = "'outbox_' || current_schema()";
 
 fn broken(error: sea_orm::sqlx::Error) -> DbErr {

@@ -1,7 +1,7 @@
 //! The rows that the relay has read and not settled, and which of them may be published next. Pure.
 //!
-//! Guarantees: at most one event per aggregate is in flight, and none before an earlier one in the window. An aggregate
-//! with many events takes no more than its share of the window, so that it does not block others.
+//! Guarantee: at most one event per aggregate is in flight, and none before an earlier one in the window. A busy
+//! aggregate takes no more than its share of the window, so it does not block others.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 use super::hint::Hint;
 use crate::outbox::{Aggregate, Look, Pending, Wanted};
 
-/// The most rows of one aggregate. Its events go one after another, so more would only take space.
+/// Per aggregate. Its events go one after another, so more would only take space.
 const SHARE: usize = 20;
 
 pub(super) struct Window {
     size: usize,
-    /// Read but not yet published, in the order of their sequences.
     waiting: Vec<Pending>,
-    /// Aggregates with more events than are here.
+    /// The table has more of their events.
     crowded: HashSet<Aggregate>,
     in_flight: HashMap<i64, Pending>,
     hint: Hint,
@@ -33,12 +32,10 @@ impl Window {
         }
     }
 
-    /// Whether to read more: half of the window is free.
     pub(super) fn wants_more(&self) -> bool {
         self.waiting.len() + self.in_flight.len() <= self.size / 2
     }
 
-    /// The parameters of the next query: as many rows as there is room for, and none that is already here.
     pub(super) fn wanted(&mut self, now: Instant) -> Wanted {
         if self.left_some() {
             self.hint.forget();
@@ -55,7 +52,6 @@ impl Window {
         }
     }
 
-    /// A query for `wanted`, begun at `now`, took this long.
     pub(super) fn looked(&mut self, now: Instant, took: Duration, wanted: &Wanted, seen: &Look) {
         let ready = seen.pending.iter().filter(|row| !row.was_aside);
         let highest = ready.map(|row| row.sequence).max();
@@ -65,17 +61,14 @@ impl Window {
         }
     }
 
-    /// Rows before those that were read last have become ready.
     pub(super) fn look_from_the_beginning(&mut self) {
         self.hint.forget();
     }
 
-    /// When a complete query is due, if the last one was not complete.
     pub(super) fn complete_look_at(&self) -> Option<Instant> {
         self.hint.complete_at()
     }
 
-    /// Aggregates with enough events here: more need not be read.
     fn has_enough_of(&self) -> Vec<Aggregate> {
         let counts = self.counts();
         let enough = |aggregate: &&Aggregate| {
@@ -86,13 +79,11 @@ impl Window {
         self.crowded.iter().filter(enough).cloned().collect()
     }
 
-    /// Whether rows were left in the table for which there is room now.
     pub(super) fn left_some(&self) -> bool {
         self.has_enough_of().len() < self.crowded.len()
     }
 
-    /// Adds the rows that it does not have yet, the oldest of each aggregate, up to its share. `rows` are in the order
-    /// of their sequences, without aggregates in `enough`.
+    /// The oldest of each aggregate, up to its share. `rows` are in order, without aggregates in `enough`.
     pub(super) fn add(&mut self, rows: Vec<Pending>, enough: Vec<Aggregate>) {
         self.crowded = enough.into_iter().collect();
         let known: HashSet<i64> = self.waiting.iter().map(|row| row.sequence).collect();
@@ -112,15 +103,13 @@ impl Window {
         self.waiting.sort_by_key(|row| row.sequence);
     }
 
-    /// Another relay may have taken over: events in flight will be settled, all others are read again before
-    /// publishing.
+    /// Another relay may have taken over.
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.crowded.clear();
         self.hint.forget();
     }
 
-    /// These events were read and not published: they are read again.
     pub(super) fn forget(&mut self, rows: &[Pending]) {
         for row in rows {
             self.in_flight.remove(&row.sequence);
@@ -128,19 +117,18 @@ impl Window {
         self.forget_waiting();
     }
 
-    /// Whether the window contains rows that are not published yet.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// The rows to publish now, in order. From here on they are in flight.
+    /// From here on they are in flight.
     pub(super) fn publishable(&mut self) -> Vec<Pending> {
         let mut room = self.size.saturating_sub(self.in_flight.len());
         let mut busy: HashSet<Aggregate> = self.in_flight.values().map(aggregate).collect();
         let (chosen, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|row| {
-                // Whether or not it is published: later events of its aggregate must stay.
+                // Even if it is not published, later events of its aggregate must stay.
                 let first = busy.insert(aggregate(row));
                 let goes = first && room > 0;
                 room -= usize::from(goes);
@@ -165,7 +153,6 @@ impl Window {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// The destination of an event in flight, for people.
     pub(super) fn target(&self, sequence: i64) -> String {
         self.in_flight
             .get(&sequence)
@@ -180,12 +167,11 @@ impl Window {
             .is_some_and(|row| row.may_be_unrouted)
     }
 
-    /// Marks an event as published; returns it if it was in flight.
     pub(super) fn confirmed(&mut self, sequence: i64) -> Option<Pending> {
         self.in_flight.remove(&sequence)
     }
 
-    /// Returns the row, and forgets the rows behind it: the table decides when they may go.
+    /// Also forgets the rows behind it: the table decides when they may go.
     pub(super) fn refused(&mut self, sequence: i64) -> Option<Pending> {
         let row = self.in_flight.remove(&sequence)?;
         let refused = aggregate(&row);

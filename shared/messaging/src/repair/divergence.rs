@@ -1,7 +1,8 @@
-//! The consumer's side of a restored producer: the producers that have diverged, the received events of one, and the decision of an
-//! operator to follow an aggregate as its producer has it now.
+//! The consumer's side of a restored producer: which producers have diverged, and an operator's decision to follow an
+//! aggregate as its producer has it now.
 //!
-//! Guarantee: a decision, what it changes and its record are committed together. Effects of lost events outside of views stay.
+//! Guarantee: a decision, its changes and its record are committed together. Effects of lost events outside of views
+//! stay.
 
 use std::time::Duration;
 
@@ -24,11 +25,11 @@ pub struct Received {
     pub event_id: String,
     /// As its events name it, such as `user`.
     pub aggregate_type: String,
-    /// The id of the aggregate.
+    /// The aggregate's id.
     pub aggregate_id: String,
-    /// The version of the aggregate after it.
+    /// The aggregate's version after it.
     pub version: i64,
-    /// Whether it was handled. Otherwise it is held, or was refused.
+    /// Otherwise it is held, or was refused.
     pub handled: bool,
 }
 
@@ -39,27 +40,27 @@ pub struct Diverged {
     pub source: String,
     /// The exchange.
     pub exchange: String,
-    /// The first number of its checkpoints that came again.
+    /// The first repeated number of its checkpoints.
     pub from: i64,
     /// When it was noticed, in Unix milliseconds.
     pub at_ms: i64,
 }
 
-/// An aggregate that a consumer follows as its producer has it after a restore.
+/// An aggregate after a restore of its producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restored<'a> {
     /// As its events name it, such as `user`.
     pub aggregate_type: &'a str,
     /// Its id.
     pub aggregate_id: &'a str,
-    /// The last version that both know. 0: the producer does not know the aggregate.
+    /// The last common version. 0: the producer does not know the aggregate.
     pub version: i64,
-    /// Whether the producer has it now, as far as its state says.
+    /// Whether the producer has it now, by its state.
     pub exists: bool,
 }
 
-/// Takes the views of a service back to the version of a [`Restored`] aggregate, so that the state at this version and all later events
-/// replace what the view has.
+/// Takes the views of a service back to the version of a [`Restored`] aggregate; the state at this version and later
+/// events then replace them.
 pub type TakeBack = for<'a> fn(&'a Transaction, Restored<'a>) -> BoxFuture<'a, Result<(), DbErr>>;
 
 /// What an operator accepts.
@@ -67,9 +68,9 @@ pub type TakeBack = for<'a> fn(&'a Transaction, Restored<'a>) -> BoxFuture<'a, R
 pub struct Accepted<'a> {
     /// The aggregate.
     pub restored: Restored<'a>,
-    /// Its state as its producer has it now.
+    /// As its producer has it now.
     pub state: Option<Stored>,
-    /// The lost events. They are not listed again, and those that are held are never handled.
+    /// They are not listed again; held ones are never handled.
     pub lost: Vec<String>,
 }
 
@@ -109,12 +110,11 @@ const ACCEPT: &str = "
 UPDATE angarium_checkpoint_stream SET diverged_at = NULL, diverged_from = NULL
 WHERE consumer = $1 AND source = $2 AND diverged_at IS NOT NULL";
 
-/// The difference of two clocks.
 const MARGIN: Duration = Duration::from_secs(3600);
 
 impl Repair {
-    /// At most `limit` events of `source` that were created at `from_ms` (Unix milliseconds) or later, those after the id `after`.
-    /// Events that an operator has accepted as lost are not among them, and neither are states, which their producer has never published.
+    /// At most `limit` events of `source` after the id `after`, created at `from_ms` (Unix milliseconds) or later.
+    /// Without those accepted as lost, and without states.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -146,14 +146,14 @@ impl Repair {
         rows.iter().map(diverged).collect()
     }
 
-    /// Follows an aggregate as its producer has it now. The position and, with `take_back`, the views go back to the common version.
-    /// Events that were refused because of the lost ones are handled. The state is handled too, if it is at the common version: later
-    /// events bring it otherwise. Returns how many refused events are handled again.
+    /// Follows an aggregate as its producer has it now: the position and, with `take_back`, the views go back to the
+    /// common version. Events that were refused because of the lost ones are handled; the state too, if it is at the
+    /// common version, because otherwise later events bring it. Returns how many refused events are handled again.
     ///
-    /// Nothing changes if all of the lost events were accepted before: what has been handled since then stays.
+    /// Nothing changes if all lost events were accepted before.
     ///
     /// # Errors
-    /// If the database refuses or is unavailable: then nothing has changed.
+    /// If the database refuses or is unavailable: nothing has changed.
     pub async fn accept_state(
         &self,
         accepted: &Accepted<'_>,
@@ -223,10 +223,10 @@ impl Repair {
         Ok(())
     }
 
-    /// Ends the alert about a producer that has lost events with its database. `false` if it has not.
+    /// Ends the alert about a diverged producer. `false` if there is none.
     ///
     /// # Errors
-    /// If the database refuses or is unavailable: then nothing has changed.
+    /// If the database refuses or is unavailable: nothing has changed.
     pub async fn accept_divergence(&self, source: &str, by: &By) -> Result<bool, DbErr> {
         let transaction = self.store().begin().await?;
         let values = [self.consumer().into(), source.into()];
@@ -253,7 +253,6 @@ fn is_at(state: &Stored, version: i64) -> bool {
     event::sequence(&state.message) == Some(version)
 }
 
-/// The lowest id of an event that was created then, with a margin for the clocks.
 fn first_id(from_ms: i64) -> Uuid {
     let margin_ms = crate::retry::millis(MARGIN);
     let from_ms = u64::try_from(from_ms.saturating_sub(margin_ms)).unwrap_or(0);

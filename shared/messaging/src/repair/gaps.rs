@@ -1,5 +1,4 @@
-//! What a consumer lacks: missing events, checkpoints that have not arrived, and aggregates with events that wait for a version that has
-//! not arrived.
+//! What a consumer lacks: missing events, missing checkpoints, and aggregates with events behind a missing version.
 
 use sea_orm::{DbErr, QueryResult};
 use store::sql;
@@ -7,7 +6,7 @@ use uuid::Uuid;
 
 use super::handing::Repair;
 
-/// An event that a checkpoint lists and the inbox does not have.
+/// A listed event that the inbox does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingEvent {
     /// Its id.
@@ -18,11 +17,11 @@ pub struct MissingEvent {
     pub event_type: String,
     /// The checkpoint that lists it.
     pub checkpoint: i64,
-    /// The time since which it is missing, in Unix milliseconds. `None`: it may still arrive.
+    /// Since when, in Unix milliseconds. `None`: it may still arrive.
     pub missing_since_ms: Option<i64>,
 }
 
-/// Checkpoints that have not arrived, although a later one has.
+/// Numbers of missing checkpoints before one that has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointGap {
     /// The producer.
@@ -37,7 +36,7 @@ pub struct CheckpointGap {
     pub seen_at_ms: i64,
 }
 
-/// An aggregate with events that wait for one that has not arrived.
+/// An aggregate with events behind a missing one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionGap {
     /// As its events name it, such as `user`.
@@ -46,13 +45,13 @@ pub struct VersionGap {
     pub aggregate_id: String,
     /// The producer.
     pub source: Option<String>,
-    /// The last version that was handled; 0 where none was.
+    /// The last handled version; 0 if none.
     pub position: i64,
     /// The first version that waits.
     pub waits: i64,
     /// How many wait.
     pub events: i64,
-    /// The time since which they wait, in Unix milliseconds.
+    /// Since when, in Unix milliseconds.
     pub since_ms: i64,
 }
 
@@ -64,7 +63,7 @@ const GAPS: &str = "
 SELECT source, exchange, first_number, last_number, {ms seen_at} AS seen_at_ms FROM angarium_checkpoint_gap
 WHERE consumer = $1 ORDER BY source, exchange, first_number LIMIT $2";
 
-// A held event in another state than waiting is no gap: it has arrived, and an operator or the retry worker handles it.
+// Another held state is no gap: the event has arrived.
 pub(super) const WAITING: &str = "
 SELECT held.aggregate_type, held.aggregate_id, held.source, held.waits, held.events, held.since_ms,
        coalesce(position.version, 0) AS version
@@ -101,7 +100,7 @@ impl Repair {
         rows.iter().map(missing).collect()
     }
 
-    /// At most `limit` gaps in the numbers of checkpoints.
+    /// At most `limit` gaps.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -111,7 +110,7 @@ impl Repair {
         rows.iter().map(checkpoint_gap).collect()
     }
 
-    /// At most `limit` aggregates after `after` with events that wait for one that has not arrived.
+    /// At most `limit` aggregates after `after`.
     ///
     /// # Errors
     /// If the database cannot be read.

@@ -28,21 +28,21 @@ pub struct Repair {
     inbox_retention: Duration,
 }
 
-/// What became of events that were handed over.
+/// The fate of events that were handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handed {
-    /// They are held now, and handled soon.
+    /// Held now, and handled soon.
     pub new: u64,
     /// The inbox had them.
     pub known: u64,
     /// The consumer does not subscribe to them.
     pub foreign: u64,
-    /// Of the new ones: how many are passed over in their turn, because their personal data was erased.
+    /// New ones that are passed over in their turn, because their personal data was erased.
     pub erased: u64,
 }
 
 impl Repair {
-    /// The consumer with these subscriptions, in its own database, which remembers an event for `inbox_retention`.
+    /// `store` is the consumer's own; its inbox remembers an event for `inbox_retention`.
     pub fn new(store: Store, subscriptions: &Subscriptions, inbox_retention: Duration) -> Self {
         Self {
             store,
@@ -60,7 +60,6 @@ impl Repair {
         self.consumer
     }
 
-    /// Whether the consumer's queue is bound for the event.
     pub(super) fn takes(&self, event: &Stored) -> bool {
         let (exchange, key) = (&event.message.exchange, &event.message.routing_key);
         self.bindings
@@ -68,10 +67,10 @@ impl Repair {
             .any(|binding| binding.takes(exchange, key))
     }
 
-    /// Hands events over. One that is in the inbox already stays as it is there. With `dry_run` nothing changes.
+    /// Hands events over; known ones stay unchanged. With `dry_run` nothing changes.
     ///
     /// # Errors
-    /// If the database refuses or is unavailable: then nothing has changed.
+    /// If the database refuses or is unavailable: nothing has changed.
     pub async fn hand_over(
         &self,
         events: &[Stored],
@@ -114,7 +113,7 @@ impl Repair {
         Ok(handed)
     }
 
-    /// Holds an event. An erased one is passed over in its turn.
+    /// An erased event is passed over in its turn.
     pub(super) async fn hold(
         &self,
         transaction: &Transaction,
@@ -135,7 +134,6 @@ impl Repair {
         inbox::hold(transaction, &entry, held, None, Some(0)).await
     }
 
-    /// Marks the new ones as handed over and states as such, and deletes from the missing ones those that the inbox has.
     pub(super) async fn mark(
         &self,
         transaction: &Transaction,
@@ -168,10 +166,10 @@ impl Repair {
         Ok(())
     }
 
-    /// Follows a lost checkpoint, as if it had just arrived. Its events that the inbox does not have are missing at once.
+    /// Follows a lost checkpoint as if it had just arrived. Its events that the inbox lacks are missing at once.
     ///
     /// # Errors
-    /// If the database refuses or is unavailable: then nothing has changed.
+    /// If the database refuses or is unavailable: nothing has changed.
     pub async fn follow(&self, source: &str, checkpoint: &Checkpoint) -> Result<(), DbErr> {
         let receiving = Receiving {
             consumer: self.consumer,
@@ -184,7 +182,7 @@ impl Repair {
         transaction.commit().await
     }
 
-    /// At most `limit` steps of repairs of this consumer, oldest first, those after the sequence `after`.
+    /// At most `limit` steps, oldest first, after the sequence `after`.
     ///
     /// # Errors
     /// If the database cannot be read.

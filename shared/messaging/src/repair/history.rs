@@ -1,6 +1,6 @@
 //! The producer's side: the published messages that it still keeps, and the checkpoints that list them.
 //!
-//! Guarantee: each query uses an index: by the checkpoint that lists an event, by its aggregate, or from a position on.
+//! Guarantee: each query uses an index: by checkpoint, by aggregate, or from a position on.
 
 use std::time::Duration;
 
@@ -25,18 +25,18 @@ pub struct History {
 pub struct Stored {
     /// Its place in the history.
     pub position: i64,
-    /// Whether its personal data was erased, and with it its body.
+    /// Whether its personal data and its body were erased.
     pub erased: bool,
     /// What was published.
     pub message: Message,
 }
 
-/// Which events of a history.
+/// A part of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Those of this checkpoint.
+    /// The events of this checkpoint.
     Checkpoint(i64),
-    /// Those of this aggregate, from this version on.
+    /// The events of this aggregate, from a version on.
     Aggregate {
         /// As its events name it, such as `user`.
         aggregate_type: String,
@@ -45,16 +45,16 @@ pub enum Selection {
         /// The first version.
         from: i64,
     },
-    /// Those that were published at this time or later, in Unix milliseconds.
+    /// Published at this time or later, in Unix milliseconds.
     Since(i64),
 }
 
-/// Some events in the order of the history, and the position after which the next page begins.
+/// Some events in the order of the history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The events.
     pub events: Vec<Stored>,
-    /// `None`: there are no more.
+    /// The position before the next page. `None`: there is none.
     pub next: Option<i64>,
 }
 
@@ -62,12 +62,12 @@ const COLUMNS: &str = "position, {text event_id} AS event_id, exchange, routing_
        correlation_id, traceparent, tracestate, baggage, {ms created_at} AS created_ms, {ms published_at} AS published_ms,
        erased_at IS NOT NULL AS is_erased";
 
-// The history is in the order of its times, so the last checkpoint before a time gives a position before it.
+// Both are in the order of their times, so the last checkpoint before a time gives a position before it.
 const BEGINNING: &str = "
 SELECT coalesce(max(last_position), 0) AS position FROM angarium_checkpoint WHERE taken_at < {time of $1}";
 
 impl History {
-    /// The history of the service `source` in its own database, which keeps what is published for `retention`.
+    /// `store` is that of the service `source`; it keeps events for `retention`.
     pub fn new(store: Store, source: &str, retention: Duration) -> Self {
         let listing = Listing {
             source: source.to_owned(),
@@ -130,7 +130,7 @@ impl History {
         row.map_or(Ok(0), |row| row.try_get("", "position"))
     }
 
-    /// The checkpoints from `first` to `last` that this producer has published to `exchange` and still has.
+    /// The checkpoints from `first` to `last` that were published to `exchange` and are still kept.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -147,7 +147,6 @@ impl History {
         &self.store
     }
 
-    /// How long it keeps what is published.
     pub(super) fn retention(&self) -> Duration {
         self.listing.retention
     }

@@ -1,6 +1,6 @@
-//! The producer's side of a restore: which of the events that a consumer has received it has lost with its database.
+//! The producer's side of a restore: which received events it has lost with its database.
 //!
-//! Guarantee: an event is lost only if the outbox and the history should have it. An event that the retention may have deleted is not.
+//! Guarantee: an event is lost only if the retention cannot have deleted it.
 
 use std::time::Duration;
 
@@ -18,11 +18,10 @@ use crate::retry::millis;
 pub struct Lost {
     /// The event.
     pub event: Received,
-    /// The event that has its version now. `None`: none has.
+    /// The event that has its version now, if any.
     pub other: Option<String>,
 }
 
-/// The difference of two clocks.
 const MARGIN: Duration = Duration::from_secs(3600);
 
 const FIND: &str = "
@@ -36,7 +35,7 @@ LEFT JOIN angarium_outbox_history AS past
       AND past.aggregate_version = list.version";
 
 impl History {
-    /// Those of `events` that this producer has lost.
+    /// The lost ones of `events`.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -69,7 +68,6 @@ impl History {
     }
 }
 
-/// When the event was created. `None` if its id does not contain the time.
 fn created_ms(event_id: &str) -> Option<i64> {
     let time = Uuid::parse_str(event_id).ok()?.get_timestamp()?;
     let (seconds, nanos) = time.to_unix();

@@ -19,7 +19,7 @@ pub struct By {
 /// A step of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Its place in the record, which grows.
+    /// Its ascending number in the record.
     pub sequence: i64,
     /// `handed over`, `skipped` or `accepted`.
     pub action: String,
@@ -31,7 +31,7 @@ pub struct Step {
     pub actor: String,
     /// The operator's reason.
     pub reason: String,
-    /// When, in Unix milliseconds by the database's clock.
+    /// Unix milliseconds by the database's clock.
     pub done_at_ms: i64,
 }
 

@@ -1,6 +1,6 @@
 //! An operator gives up what nothing can bring back.
 //!
-//! Guarantee: a skip and its record are committed together. What is given up never has its effect at this consumer.
+//! Guarantee: a skip and its record are committed together. The events never have an effect at this consumer.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use crate::inbox;
 use crate::inbox::positions::{self, Moved};
 
 impl Repair {
-    /// Gives up the versions before the first one of an aggregate that waits, so that it is handled. `false` if nothing waits behind a
-    /// gap.
+    /// Gives up the versions before an aggregate's first waiting event, so that it is handled. `false` if nothing waits
+    /// behind a gap.
     ///
     /// # Errors
-    /// If the database refuses or is unavailable: then nothing has changed.
+    /// If the database refuses or is unavailable: nothing has changed.
     pub async fn skip_versions(&self, kind: &str, id: &str, by: &By) -> Result<bool, DbErr> {
         let transaction = self.store().begin().await?;
         let aggregate = (kind.to_owned(), id.to_owned());
@@ -54,10 +54,10 @@ impl Repair {
         Ok(true)
     }
 
-    /// Gives up the gap of checkpoints that begins with `first`. `false` if there is none.
+    /// Gives up the gap that begins with `first`. `false` if there is none.
     ///
     /// # Errors
-    /// If the database refuses or is unavailable: then nothing has changed.
+    /// If the database refuses or is unavailable: nothing has changed.
     pub async fn skip_checkpoints(
         &self,
         source: &str,
@@ -94,10 +94,10 @@ impl Repair {
         Ok(true)
     }
 
-    /// Gives up a missing event that its producer no longer has. `false` if it is not missing.
+    /// Gives up an event that its producer no longer has. `false` if it is not missing.
     ///
     /// # Errors
-    /// If the database refuses or is unavailable: then nothing has changed.
+    /// If the database refuses or is unavailable: nothing has changed.
     pub async fn skip_event(&self, event_id: Uuid, by: &By) -> Result<bool, DbErr> {
         let skipping = "DELETE FROM angarium_missing WHERE consumer = $1 AND event_id = {uuid $2}";
         let transaction = self.store().begin().await?;

@@ -1,7 +1,6 @@
 //! The current state of an aggregate as an event: for a consumer that no stored event helps any more.
 //!
-//! Guarantee: the same state has the same id, so a consumer takes it once. It is handled like an event of its type; a consumer that
-//! keeps the order needs no earlier event for it.
+//! Guarantee: the same state has the same id, so a consumer takes it once. It needs no earlier event.
 
 use event::{Envelope, Event, Message, TraceContext};
 use sea_orm::DbErr;
@@ -10,7 +9,7 @@ use uuid::Uuid;
 use super::history::Stored;
 
 impl Stored {
-    /// The state of an aggregate of `source` at `version`, as its last change at `changed_ms` (Unix milliseconds) has left it.
+    /// The state of an aggregate of `source` at `version`, last changed at `changed_ms` (Unix milliseconds).
     pub fn of_state<E: Event>(source: &str, state: &E, version: i64, changed_ms: i64) -> Self {
         let aggregate_id = state.aggregate_id();
         let name = format!("{source}/{}/{aggregate_id}/{version}", E::AGGREGATE);
@@ -35,7 +34,7 @@ impl Stored {
         }
     }
 
-    /// The same state under a new id: it may have been handled before under the other one.
+    /// The state may have been handled under the other id.
     pub(super) fn again(&self) -> Result<Self, DbErr> {
         let envelope = Envelope::from_message(&self.message);
         let envelope = Envelope {

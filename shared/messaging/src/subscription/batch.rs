@@ -1,7 +1,7 @@
 //! Batch handlers: the waiting events of one type in one call.
 //!
-//! Guarantee: as for a handler of one event. All of them are done in one transaction with their inbox rows, or none is.
-//! If the call fails, each is handled in its own call, so that one bad event does not affect its neighbours.
+//! Guarantee: all of them are done in one transaction with their inbox rows, or none is. If the call fails, each is
+//! handled in its own call, so that one bad event does not affect its neighbours.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -21,7 +21,7 @@ pub struct Received<'a, E> {
 }
 
 impl<E> Received<'_, E> {
-    /// Runs `f` inside the event's span. Enqueue and log inside it, so that the result stays in the event's trace.
+    /// Runs `f` inside the event's span. Enqueue and log there, so that the result stays in the event's trace.
     pub fn in_scope<T>(&self, f: impl FnOnce() -> T) -> T {
         self.span.in_scope(f)
     }
@@ -29,7 +29,7 @@ impl<E> Received<'_, E> {
 
 /// An `async fn(&Transaction, Vec<Received<'_, E>>) -> Result<(), HandlerError>`: implemented for all such functions.
 ///
-/// There is at least one event. The grouping is arbitrary, so each event must be handled as if it came alone.
+/// There is at least one event. The grouping is arbitrary: handle each event as if it came alone.
 pub trait HandleBatch<E>: Send + Sync + 'static {
     /// Calls the function.
     fn handle<'a>(

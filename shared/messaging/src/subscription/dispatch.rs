@@ -1,4 +1,4 @@
-//! How the consumer uses the table: what it knows of a type, and which handlers an event has.
+//! How the consumer uses the table.
 
 use event::Envelope;
 use tracing::Instrument as _;
@@ -12,7 +12,6 @@ impl Subscriptions {
         self.queue
     }
 
-    /// The retry policy for this type, within the service's own `policy`.
     pub(crate) fn policy(&self, event_type: Option<&str>, policy: &RetryPolicy) -> RetryPolicy {
         let mut policy = policy.clone();
         if let Some(limits) = event_type.and_then(|event_type| self.limits.get(event_type)) {
@@ -31,19 +30,17 @@ impl Subscriptions {
         self.in_order.contains(aggregate_type)
     }
 
-    /// The event types that this build knows, sorted.
     pub(crate) fn known_types(&self) -> Vec<&'static str> {
         let mut types: Vec<_> = self.known.iter().copied().collect();
         types.sort_unstable();
         types
     }
 
-    /// Whether events of this type may share a call.
     pub(crate) fn takes_batches(&self, event_type: &str) -> bool {
         matches!(self.handlers.get(event_type), Some(Handler::Batch(_)))
     }
 
-    /// Runs the observers of the events' aggregates and the handler of their type, if any. All events have one type.
+    /// All events have one type.
     pub(crate) async fn handle(
         &self,
         transaction: &Transaction,

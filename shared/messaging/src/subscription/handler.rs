@@ -12,8 +12,8 @@ use crate::transaction::Transaction;
 
 /// An `async fn(&Transaction, E, &Delivered) -> Result<(), HandlerError>`: implemented for all such functions.
 ///
-/// The transaction already has the inbox row: writes through it happen exactly once per event. Effects outside of it do
-/// not, so a handler must have none.
+/// Writes through the transaction happen exactly once per event. Effects outside of it do not, so a handler must have
+/// none.
 pub trait Handle<E>: Send + Sync + 'static {
     /// Calls the function.
     fn handle<'a>(
@@ -64,26 +64,26 @@ where
     }
 }
 
-/// The common content of an aggregate's events, for an [observer](super::Subscriptions::observe).
+/// What all events of an aggregate have, for an [observer](super::Subscriptions::observe).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advanced {
     /// The id of the aggregate.
     pub aggregate_id: String,
-    /// Its version after the event.
+    /// After the event.
     pub version: i64,
 }
 
 /// An event's metadata, for its handler.
 #[derive(Clone, Debug)]
 pub struct Delivered {
-    /// The metadata that travelled with the event.
+    /// As it travelled with the event.
     pub envelope: Envelope,
     /// 1, plus one after each failure.
     pub attempt: u32,
-    /// Later versions of its aggregate were handled before: it was lost, and an operator has handed it over. A view that keeps the
-    /// aggregate's version compares it.
+    /// Later versions of its aggregate were handled before: it was lost, and an operator has handed it over. A view has
+    /// to compare versions.
     pub late: bool,
-    /// When the attempt began, by the database's clock, in Unix milliseconds: a handler needs no query for the time.
+    /// When the attempt began, in Unix milliseconds by the database's clock.
     pub now_ms: i64,
 }
 
@@ -97,7 +97,7 @@ impl Delivered {
     }
 }
 
-/// Why a handler failed, and what happens to the event. In both cases its transaction is rolled back.
+/// Why a handler failed. Its transaction is rolled back.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
     /// It may succeed later: the event is deferred, until its attempts or its age are used up.
@@ -109,13 +109,12 @@ pub enum HandlerError {
 }
 
 impl HandlerError {
-    /// Retry later.
+    /// See [`Self::Retry`].
     pub fn retry(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Retry(cause.into())
     }
 
-    /// The database's error, if it is the cause and not about the statement: the database was unavailable, or ended the
-    /// transaction because of a conflict.
+    /// Set unless the error is about the statement.
     pub(crate) fn store_failure(&self) -> Option<DbErr> {
         let Self::Retry(cause) = self else {
             return None;
@@ -124,14 +123,14 @@ impl HandlerError {
         store::is_transient(error).then(|| error.clone())
     }
 
-    /// Give up on this event.
+    /// See [`Self::Reject`].
     pub fn reject(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Reject(cause.into())
     }
 }
 
-/// A failed statement may succeed later. Pass a database's error on unchanged: if the database was unavailable, the
-/// event is handled again without counting an attempt.
+/// Pass a database's error on unchanged: if the database was unavailable, the event is handled again without counting
+/// an attempt.
 impl From<DbErr> for HandlerError {
     fn from(error: DbErr) -> Self {
         Self::retry(error)

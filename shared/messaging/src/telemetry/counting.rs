@@ -15,7 +15,6 @@ use crate::backlog::watch::OLDEST;
 use crate::checkpoint::{self, Incomplete};
 use crate::store::Store;
 
-/// The shortest pause between two counts.
 const FRESH: Duration = Duration::from_millis(500);
 /// A pause is at least this many times as long as the successful count before it.
 const REST: u32 = 5;
@@ -23,23 +22,20 @@ const REST: u32 = 5;
 const PERIOD: Duration = Duration::from_secs(10);
 /// This long after a collection, another one is expected.
 const EXPECTED: Duration = Duration::from_secs(150);
-/// A count that is overdue by this is outdated.
+/// A count that is overdue by this is not shown.
 const OUTDATED: Duration = Duration::from_secs(60);
 
 pub(super) const STATES: [&str; 5] = ["waiting", "unknown", "deferred", "dead", "skipped"];
 
-/// The numbers of waiting events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) pending: u64,
     pub(super) unroutable: u64,
     pub(super) oldest_age_ms: u64,
-    /// By state, as in [`STATES`].
     pub(super) held: [u64; STATES.len()],
     pub(super) incomplete: Incomplete,
 }
 
-/// The last count, for collections, and what keeps it recent.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     collected: Notify,
@@ -49,15 +45,12 @@ pub(super) struct Counter {
 #[derive(Debug, Default)]
 struct State {
     last: Option<Counted>,
-    /// The last count is not shown after this.
     outdated_at: Option<Instant>,
-    /// When the last collection came.
     collected: Option<Instant>,
 }
 
 impl Counter {
-    /// The last count. `None` before the first one, and while the database is unavailable. The first collection after a
-    /// pause starts the counts.
+    /// `None` before the first count, and while the database is unavailable.
     pub(super) fn last(&self) -> Option<Counted> {
         let mut state = self.state();
         state.collected = Some(Instant::now());
@@ -66,7 +59,6 @@ impl Counter {
         state.last.filter(|_| is_recent)
     }
 
-    /// Counts in `store` for as long as the future is polled.
     pub(super) async fn run(&self, store: &Store) -> Infallible {
         loop {
             let collected = self.collected.notified();

@@ -2,7 +2,6 @@
 
 use crate::checkpoint::Incomplete;
 
-/// A gauge of what a consumer lacks: name, unit, description, value.
 pub(super) type OfIncomplete = (
     &'static str,
     &'static str,

@@ -7,27 +7,24 @@ use opentelemetry::metrics::{Counter, Histogram};
 const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
-/// An event may wait through an outage.
+/// Longer, because an event may wait through an outage.
 const LAG_BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
 #[derive(Clone)]
 pub(crate) struct Instruments {
-    /// From publishing a message to the broker's confirm.
     pub(crate) operation: Histogram<f64>,
-    /// From the start of handling a message to the commit of its effect.
     pub(crate) process: Histogram<f64>,
     pub(crate) sent: Counter<u64>,
     pub(crate) consumed: Counter<u64>,
-    /// From the commit of an event to its confirm.
+    /// From the commit of an event.
     pub(crate) lag: Histogram<f64>,
     pub(crate) unroutable: Counter<u64>,
     pub(crate) outcomes: Counter<u64>,
 }
 
 impl Instruments {
-    /// With the current global meter.
     pub(crate) fn new() -> Self {
         let meter = global::meter("messaging");
         let seconds = |name: &'static str, description: &'static str, boundaries: &[f64]| {

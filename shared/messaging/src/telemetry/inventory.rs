@@ -1,6 +1,6 @@
 //! The gauges of a service's engine: its outbox, its inbox, its connections.
 //!
-//! Guarantee: a collection never waits. The SDK holds a lock meanwhile, and each call that makes an instrument needs it.
+//! Guarantee: a collection never waits. The SDK holds a lock meanwhile, which each new instrument needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,11 @@ use super::incomplete::INCOMPLETE;
 use crate::consumer::Producers;
 use crate::store::Store;
 
-/// The gauges of one service, and the task that counts for them.
 pub(crate) struct Inventory {
     counter: Arc<Counter>,
 }
 
 impl Inventory {
-    /// Registers the gauges of `service`; two of them are `connected` and whether the consumer can use its database.
     pub(crate) fn new(
         service: &'static str,
         connected: watch::Receiver<bool>,
@@ -132,7 +130,6 @@ impl Inventory {
         Self { counter }
     }
 
-    /// Counts in `store` while collections come, until `stop`.
     pub(crate) async fn run(self, store: &Store, stop: &CancellationToken) {
         stop.run_until_cancelled(self.counter.run(store)).await;
     }

@@ -1,8 +1,7 @@
 //! The embedded transport: durable queues in one SQLite file, for a system in one process on one machine.
 //!
-//! It has the same guarantees as the broker: topic routing, confirms after the disk write, prefetch, redelivery of
-//! unacknowledged messages, a delivery limit with dead-letter queues. It does not span processes; the file is locked
-//! against a second one.
+//! Its guarantees are the broker's: topic routing, confirms after the disk write, prefetch, redelivery of
+//! unacknowledged messages, a delivery limit with dead-letter queues. The file is locked against a second process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ mod receiver;
 
 use queue_file::QueueFile;
 
-/// An open queue file. Cheap to clone; all services of a process share one.
+/// An open queue file. Clones share it.
 #[derive(Clone)]
 pub struct Embedded {
     file: Arc<QueueFile>,
@@ -27,7 +26,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the queue file at `path`; creates it and its folder if missing.
+    /// Opens or creates the file at `path`, with its folder.
     ///
     /// # Errors
     /// If it cannot be created or read, or another process has it open.
@@ -38,12 +37,11 @@ impl Embedded {
         })
     }
 
-    /// All bindings in the file, including those that no service declares any more.
+    /// All bindings, also those that no service declares any more.
     pub fn bound(&self) -> Vec<Bound> {
         self.file.bound()
     }
 
-    /// Removes these bindings. A missing one is no error.
     pub(crate) async fn unbind(&self, bound: &[Bound]) -> Result<(), TransportError> {
         let fail = |error| TransportError::new("removing bindings from the queue file", error);
         self.file.unbind(bound).await.map_err(fail)
@@ -58,7 +56,7 @@ impl Embedded {
     }
 }
 
-/// The embedded transport as one service sees it.
+/// The transport as one service sees it.
 pub struct EmbeddedTransport {
     embedded: Embedded,
     topology: Topology,

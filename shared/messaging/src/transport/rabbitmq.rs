@@ -1,7 +1,7 @@
 //! RabbitMQ over AMQP 0-9-1, from 3.10 on, without plugins.
 //!
 //! Publishing and consuming have separate connections, because the broker slows down a publisher by not reading from
-//! its connection. lapin's own recovery is off (it hangs when a connection breaks under load): every wait here has a
+//! its connection. lapin's own recovery is off (it hangs when a connection breaks under load): every wait has a
 //! time-out, any error ends the connection, and its user reconnects.
 
 use std::sync::Arc;
@@ -36,11 +36,10 @@ pub use tls::RabbitMqTls;
 /// A RabbitMQ broker as one service sees it. Connects on demand.
 pub struct RabbitMq {
     config: Arc<RabbitMqConfig>,
-    /// The name of the connections in the broker's management view.
+    /// The name of the connections in management.
     service: String,
     topology: Topology,
     pace: pace::Pace,
-    /// The last attempt to connect was not answered.
     is_silent: AtomicBool,
     differences: difference::Logged,
 }

@@ -1,6 +1,6 @@
 //! Topic patterns, with the meaning that they have in AMQP 0-9-1.
 
-/// Whether `routing_key` matches `pattern`: words separated by dots, `*` is exactly one word, `#` is none or more.
+/// `*` is exactly one word, `#` is none or more.
 pub(crate) fn matches(pattern: &str, routing_key: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('.').collect();
     let key: Vec<&str> = routing_key.split('.').collect();

@@ -1,12 +1,11 @@
-//! The exchanges, queues and bindings of one service, as data: derived from what it publishes and subscribes to, and
-//! declared by a transport.
+//! The exchanges, queues and bindings of one service, as data.
 
 use std::collections::BTreeSet;
 
 use super::topic;
 
-/// The exchange for a queue's dead letters, with the queue's name as the routing key. A direct exchange, so that each
-/// message reaches exactly the dead-letter queue of its own queue.
+/// The exchange for dead letters, with the queue's name as the routing key. Direct, so that each message reaches
+/// exactly its own queue's dead-letter queue.
 pub const DEAD_LETTER_EXCHANGE: &str = "dlx";
 
 /// The exchanges, queues and bindings of a service.
@@ -16,18 +15,18 @@ pub struct Topology {
     pub exchanges: BTreeSet<String>,
     /// The exchanges that it publishes to.
     pub published: BTreeSet<String>,
-    /// The queue that it consumes, if any.
+    /// `None` if it consumes nothing.
     pub queue: Option<Queue>,
 }
 
 /// A durable queue with its own dead-letter queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// Its name, without the transport's prefix.
+    /// Without the prefix.
     pub name: String,
     /// What is routed to it.
     pub bindings: BTreeSet<Binding>,
-    /// How often a message is delivered again after its consumer died, before it is dead-lettered.
+    /// Redeliveries after a consumer died; then the message is dead-lettered.
     pub delivery_limit: u16,
 }
 
@@ -41,7 +40,7 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Whether it routes a message with this routing key in this exchange.
+    /// Whether it routes a message with this key in this exchange.
     pub fn takes(&self, exchange: &str, routing_key: &str) -> bool {
         self.exchange == exchange && topic::matches(&self.pattern, routing_key)
     }
@@ -72,8 +71,7 @@ impl Topology {
     }
 }
 
-/// One setting of a queue: an argument (with the prefix `x-`) if the service declares the queue, an entry of a policy
-/// if an operator does.
+/// An argument (with the prefix `x-`) for a service, an entry of a policy for an operator.
 pub(crate) type Setting = (&'static str, SettingValue);
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -84,7 +82,6 @@ pub(crate) enum SettingValue {
 }
 
 impl Queue {
-    /// The settings for messages that the queue cannot deliver; `dlx` is the name of the dead-letter exchange.
     pub(crate) fn settings(&self, dlx: &str) -> Vec<Setting> {
         vec![
             // Explicit, because only 4.0 has a default.
@@ -101,15 +98,13 @@ impl Queue {
                 "dead-letter-strategy",
                 SettingValue::Text("at-least-once".to_owned()),
             ),
-            // At-least-once dead-lettering needs a queue that refuses when full; with the default it silently does not
-            // work.
+            // At-least-once dead-lettering silently fails unless a full queue refuses.
             ("overflow", SettingValue::Text("reject-publish".to_owned())),
         ]
     }
 }
 
-/// The settings of a dead-letter queue: its messages have no other place, so they are dropped neither after the 20
-/// deliveries of 4.0's default, nor if an operator has limited the queue.
+/// Its messages have no other place: neither 4.0's default of 20 deliveries nor an operator's limit drops them.
 pub(crate) fn dead_letter_settings() -> Vec<Setting> {
     const NEVER_REACHED: u32 = 1_000_000;
     vec![
@@ -118,7 +113,7 @@ pub(crate) fn dead_letter_settings() -> Vec<Setting> {
     ]
 }
 
-/// The broker lacks something that a service needs and cannot declare.
+/// The broker lacks something that the service cannot declare.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyMismatch {
     /// One clause per item, with the names on the broker.
@@ -134,7 +129,7 @@ pub enum TopologyMismatch {
          What to do: delete it; the service then declares it again"
     )]
     Different(String),
-    /// The broker does not let the service into its virtual host.
+    /// The service may not enter its virtual host.
     #[error(
         "the broker refuses the virtual host {name:?} of AMQP_URL ({said}). What to do: make it and permit this user \
          in it, or name another one in AMQP_URL; the default one is `/%2F`, or no path at all"
@@ -147,7 +142,7 @@ pub enum TopologyMismatch {
     },
 }
 
-/// The name of the queue for `queue`'s dead letters.
+/// The queue for `queue`'s dead letters.
 pub fn dead_letter_queue(queue: &str) -> String {
     format!("{queue}.dead_letters")
 }

@@ -15,7 +15,6 @@ use crate::world::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Runs an engine with this retention until `check` holds.
 async fn keeping(world: &mut World, retention: Retention, check: impl AsyncFn(&World) -> bool) {
     world.look_soon();
     let participant = Participant {
@@ -72,7 +71,6 @@ async fn a_dead_letter_past_its_age_is_discarded_for_the_record(
     let long_ago =
         "UPDATE angarium_inbox SET received_at = {time of 1} WHERE event_id <> {uuid $1}";
     world.rows(long_ago, [id(&young).into()]).await;
-    // It arrived long ago and failed again just now.
     let failed =
         "UPDATE angarium_inbox SET last_failed_at = {time of 1} WHERE event_id = {uuid $1}";
     world.rows(failed, [id(&old).into()]).await;
@@ -126,7 +124,6 @@ async fn decisions_outlive_the_events_that_they_are_about(
         world.rows(&days_ago, []).await;
     }
 
-    // By then they are 20 days old.
     let a_month = Retention {
         decisions: 30 * DAY,
         ..Retention::default()

@@ -13,7 +13,6 @@ use crate::events::{Changed, Failure, Renamed, id, message, message_in};
 use crate::trace::tracing_to_memory;
 use crate::world::World;
 
-/// One statement for all of them; `note` records how many came in the call.
 pub(crate) async fn change_all(
     transaction: &Transaction,
     events: Vec<Received<'_, Changed>>,
@@ -59,7 +58,6 @@ pub(crate) fn in_order_in_batches() -> Subscriptions {
     Subscriptions::new(QUEUE).in_order_batch::<Changed>(change_all)
 }
 
-/// How many events came in the call of each effect.
 async fn together(world: &World) -> Vec<usize> {
     let rows = world.rows("SELECT note FROM effect", []).await;
     let note = |row: &sea_orm::QueryResult| row.try_get::<String>("", "note").unwrap();

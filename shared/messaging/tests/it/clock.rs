@@ -1,6 +1,6 @@
-//! A clock that was ahead, or is set back: nothing waits for the time that the wrong clock showed.
+//! A clock that was ahead, or is set back: nothing waits for the time of the wrong clock.
 //!
-//! Tests cannot set a database's clock. So they move the times of rows ahead, as a clock that is set back leaves them.
+//! Tests cannot set a database's clock, so they move the times of rows ahead.
 
 use std::time::Duration;
 
@@ -25,7 +25,6 @@ async fn a_lease_that_ends_in_a_year_is_taken_over(
     world.run_relay(world.transport(&each_on_its_own()));
     world.commit(&Changed::of("a"), 1).await;
     world.all_is_published().await;
-    // As after a kill: no lease is returned.
     world.abort().await;
     let ahead = "UPDATE angarium_relay_lease SET expires_at = {time + $1}";
     execute(world.store.connection(), ahead, [YEAR_MS.into()])
@@ -69,7 +68,6 @@ async fn what_is_held_by_a_clock_ahead_is_handled(
     let event = message(&Changed::failing("a", 1, Failure::Retry), 1);
     world.send(&each_on_its_own(), [&event]).await;
     let config = || ConsumerConfig {
-        // The lease is 5 s longer.
         handler_time_out: Duration::from_secs(1),
         baseline_wait: Duration::from_secs(1),
         retry: RetryPolicy {
@@ -100,7 +98,7 @@ async fn what_is_held_by_a_clock_ahead_is_handled(
     world.stop().await;
 }
 
-/// It has failed once, and the clock is set ahead by more than the maximum retry time.
+/// By more than the maximum retry time, after the first failure.
 #[rstest]
 #[tokio::test]
 async fn no_event_dies_because_the_clock_is_set_ahead(

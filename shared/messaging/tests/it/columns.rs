@@ -1,4 +1,4 @@
-//! What an operator can look up: the source of an event, its correlation, and which failures are alike.
+//! What an operator can look up: an event's source and correlation, and equal failures.
 
 use event::Message;
 use messaging::dead_letters::DeadLetters;

@@ -15,7 +15,6 @@ use crate::world::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// One engine is both: its relay keeps events for `outbox`, its consumer remembers them for 14 days.
 async fn warnings(broker: BrokerKind, outbox: Duration) -> Vec<String> {
     let (_statements, _listening) = Statements::listen();
     let (log, _logging) = Log::listen();

@@ -17,7 +17,6 @@ mod receiving;
 const EXCHANGE: &str = "things";
 const QUEUE: &str = "things_queue";
 
-/// A queue bound with `patterns`.
 fn topology(queue: &str, patterns: &[&str]) -> Topology {
     let bindings = patterns.iter().map(|pattern| Binding {
         exchange: EXCHANGE.to_owned(),
@@ -44,7 +43,6 @@ fn message(routing_key: &str, body: &str) -> Message {
     }
 }
 
-/// Publishes messages with these bodies, and waits until all are confirmed.
 async fn publish(transport: &dyn Transport, bodies: impl IntoIterator<Item = String>) {
     let publisher = transport.publisher().await.unwrap();
     let mut confirms = Vec::new();

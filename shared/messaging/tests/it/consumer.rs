@@ -31,7 +31,6 @@ async fn an_event_that_is_delivered_twice_has_one_effect(
         async || world.handled().await,
     )
     .await;
-    // Once more, much later.
     let last = message(&Changed::of("a"), 3);
     world.send(&each_on_its_own(), [&twice, &last]).await;
     let expected = vec![id(&twice), id(&after), id(&last)];
@@ -52,7 +51,6 @@ async fn an_event_is_acknowledged_only_once_its_effect_is_committed(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
     let mut world = World::new(StoreKind::Postgres, broker).await;
-    // The effects cannot be written, because another transaction has locked their table.
     let blocker = store::Transaction::begin(world.store.connection())
         .await
         .unwrap();
@@ -68,7 +66,6 @@ async fn an_event_is_acknowledged_only_once_its_effect_is_committed(
         world.rows(waiting, []).await.len()
     })
     .await;
-    // The process dies here without an acknowledgement, so the message comes again.
     world.abort().await;
     blocker.rollback().await.unwrap();
     assert_eq!(world.handled().await, Vec::<String>::new());
@@ -102,7 +99,7 @@ async fn two_replicas_share_the_work_and_each_event_has_one_effect(
     })
     .await;
     world.stop().await;
-    // A single later delivery repeats each of them, before the last of its aggregate and in its lane.
+    // One later delivery repeats each event, before the last of its aggregate and in its lane.
     let last: Vec<_> = (0..7)
         .map(|number| message(&Changed::of(&number.to_string()), 1000))
         .collect();
@@ -128,7 +125,7 @@ async fn a_batch_in_which_one_fails_handles_the_others_once(
         .map(|version| message(&Changed::of("a"), version))
         .into();
     events.insert(2, bad.clone());
-    // One aggregate, so one lane, and all in the queue before it reads: one batch.
+    // One batch: one lane, and all events are in the queue first.
     world.send(&each_on_its_own(), &events).await;
     world.run_consumer(each_on_its_own());
     world.becomes(&id(&bad), "dead").await;
@@ -147,7 +144,7 @@ async fn a_stop_finishes_what_was_begun_and_leaves_the_rest(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    // One test at a time of each: the cases of this test share the gates.
+    // The cases share the gates.
     static TURN: Semaphore = Semaphore::const_new(1);
     static BEGUN: Semaphore = Semaphore::const_new(0);
     static MAY_END: Semaphore = Semaphore::const_new(0);
@@ -168,7 +165,6 @@ async fn a_stop_finishes_what_was_begun_and_leaves_the_rest(
     world.send(&subscriptions(), [&begun]).await;
     world.run_consumer(subscriptions());
     BEGUN.acquire().await.unwrap().forget();
-    // In the same lane, behind the event that is being handled.
     world.send(&subscriptions(), [&rest]).await;
     world.begin_stop();
     MAY_END.add_permits(1);
@@ -180,7 +176,6 @@ async fn a_stop_finishes_what_was_begun_and_leaves_the_rest(
     .await;
 }
 
-/// Ends the connection of the handler, twice.
 #[tokio::test]
 async fn a_lost_database_connection_costs_no_attempt_and_no_event() {
     static LEFT: AtomicU32 = AtomicU32::new(2);
@@ -231,7 +226,7 @@ async fn a_prefetch_and_a_lane_of_one_are_enough(
     world.stop().await;
 }
 
-/// On PostgreSQL, a handler that continues after a failed statement has lost its transaction: nothing of it is kept.
+/// On PostgreSQL, nothing is kept of such a transaction.
 #[rstest]
 #[tokio::test]
 async fn a_handler_that_ignores_a_failed_statement_is_not_done(

@@ -11,14 +11,12 @@ use crate::effects::each_on_its_own;
 use crate::events::{Changed, EXCHANGE};
 use crate::world::World;
 
-/// The duration of the measurement: three polls and a moment.
+/// Three polls and a moment.
 const WATCHED: Duration = Duration::from_secs(16);
 /// Once each 5 s, and after each of two checkpoints.
 const LOOKS: usize = 6;
-/// Of two checkpoints.
 const OF_CHECKPOINT: usize = 24;
 
-/// By its beginning, because the log shows only that. An idle service commits nothing else.
 fn is_of_checkpoint(statement: &str) -> bool {
     statement.contains("/* checkpoint */") || statement.contains("COMMIT")
 }
@@ -58,7 +56,6 @@ async fn an_idle_service_asks_its_database_one_thing_in_five_seconds() {
     let (checkpoints, asked): (Vec<_>, Vec<_>) =
         asked.into_iter().partition(|one| is_of_checkpoint(one));
     assert!((1..=LOOKS).contains(&asked.len()), "{asked:?}");
-    // That of the event, and one each minute: it is taken, read, published, marked and followed.
     assert!(checkpoints.len() <= OF_CHECKPOINT, "{checkpoints:?}");
     stop.cancel();
     committed.cancel();
@@ -88,7 +85,6 @@ async fn many_events_are_read_and_marked_together() {
     world.stop().await;
 }
 
-/// The statements of checkpoints, as a share of all statements that the same events cost.
 #[tokio::test]
 async fn checkpoints_cost_at_most_two_per_cent() {
     const EVENTS: usize = 1000;
@@ -122,7 +118,6 @@ async fn checkpoints_cost_at_most_two_per_cent() {
     })
     .await;
     let asked = statements.since(begun).into_iter();
-    // Without those of this test.
     let asked: Vec<_> = asked
         .filter(|one| !one.contains("account, version, attempt"))
         .collect();
@@ -132,7 +127,7 @@ async fn checkpoints_cost_at_most_two_per_cent() {
     let taken: i64 = world.rows(numbers, []).await[0]
         .try_get("", "taken")
         .unwrap();
-    // Each is taken in a transaction and followed in another one: BEGIN and COMMIT have no mark.
+    // Taking and following are two transactions; BEGIN and COMMIT have no mark.
     let cost = own + 4 * usize::try_from(taken).unwrap();
     assert!(
         own > 0 && cost * 100 <= asked.len() * 2,

@@ -1,6 +1,6 @@
 //! Limits the round trips to PostgreSQL for one batch of the relay and one of the consumer.
 //!
-//! The limits are the engine's current numbers. A change that needs less lowers them.
+//! The limits are the current numbers. A change that needs less lowers them.
 
 use messaging::transport::Confirmation;
 use messaging::{Consumer, ConsumerConfig, Relay, RelayConfig, Store, Subscriptions};
@@ -16,11 +16,9 @@ use crate::events::{Changed, message};
 use crate::scripted::Scripted;
 use crate::world::{NEVER, World, consumer_config};
 
-/// Events that are published together.
 const PUBLISHED: usize = 100;
-/// Events that are consumed together: the prefetch.
 const CONSUMED: u16 = 20;
-/// The smallest of several tries counts, because other work can only add to a count.
+/// The smallest count is right, because other work can only add to it.
 const TRIES: usize = 8;
 
 #[tokio::test]
@@ -46,7 +44,6 @@ async fn a_relay_batch_stays_within_its_round_trips() {
             while handed_over.len() < PUBLISHED {
                 handed_over.push(published.recv().await.unwrap());
             }
-            // All at once, as a broker confirms a window.
             for publication in handed_over {
                 publication.answer(Confirmation::Routed);
             }
@@ -90,7 +87,6 @@ async fn a_batch_of_ordered_events_stays_within_its_round_trips() {
     );
 }
 
-/// The first event comes alone, so these are two batches.
 #[rstest]
 #[case(each_in_batches, 8)]
 #[case(in_order_in_batches, 14)]
@@ -113,7 +109,6 @@ async fn a_batch_handler_stays_within_its_round_trips(
 
 #[tokio::test]
 async fn a_batch_of_held_events_stays_within_its_round_trips() {
-    // The first one arrives last, and releases all others.
     consumed(in_order, Coming::Backwards).await.assert_within(
         "consumer, 20 events that come in reverse order",
         Limits {
@@ -130,8 +125,7 @@ enum Coming {
     Backwards,
 }
 
-/// Events of one aggregate, which share a lane: the first one alone, and all others in one transaction. Without the
-/// consumer's queries at its start.
+/// The first event comes alone, all others in one transaction.
 async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Counted {
     let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
     let (trips, store) = counted(&world).await;
@@ -146,7 +140,6 @@ async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Count
             if coming == Coming::Backwards {
                 messages.reverse();
             }
-            // All of them wait in the queue before the consumer begins.
             world.send(&subscriptions(), &messages).await;
             let config = ConsumerConfig {
                 prefetch: CONSUMED,
@@ -166,7 +159,6 @@ async fn consumed(subscriptions: fn() -> Subscriptions, coming: Coming) -> Count
         .within_transactions()
 }
 
-/// The database of `world` through a counting proxy; `world`'s own queries do not pass the proxy.
 async fn counted(world: &World) -> (RoundTrips, Store) {
     let trips = RoundTrips::before(world.database_url()).await;
     let store = Store::new(trips.connect().await).looking_every(NEVER);

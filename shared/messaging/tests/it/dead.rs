@@ -40,7 +40,6 @@ async fn a_rejected_event_is_dead_with_its_cause_and_every_byte(
     .await;
 }
 
-/// A defect of a message, and its expected cause.
 type Wrong = (fn(&mut Message), &'static str);
 
 const WRONG: [Wrong; 9] = [
@@ -114,7 +113,7 @@ async fn a_message_that_is_no_event_is_dead_while_the_queue_goes_on(
         let mut wrong = message(&Changed::of("a"), 1);
         spoil(&mut wrong);
         let after = message(&Changed::of("a"), 2);
-        // Twice: the repetition is recognised even without an id.
+        // The repetition is recognised even without an id.
         let messages = [&wrong, &after, &wrong];
         world.send(&each_on_its_own(), messages).await;
         world.becomes(&id(&after), "done").await;
@@ -129,7 +128,6 @@ async fn a_message_that_is_no_event_is_dead_while_the_queue_goes_on(
     world.stop().await;
 }
 
-/// Text that PostgreSQL cannot store, in every place where a sender can put text.
 #[rstest]
 #[tokio::test]
 async fn nul_bytes_in_any_text_block_nothing(
@@ -205,7 +203,6 @@ async fn an_event_of_an_unknown_type_is_skipped_and_kept(
     world.stop().await;
 }
 
-/// Each process that handles it dies, until the broker stops delivering it.
 #[rstest]
 #[tokio::test]
 async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
@@ -243,13 +240,12 @@ async fn what_kills_each_process_that_handles_it_is_dead_in_the_end(
     .await;
 }
 
-/// Each process that handles the first one dies; the others are behind it, in the same lane.
+/// The neighbours are behind it, in the same lane.
 #[rstest]
 #[tokio::test]
 async fn what_kills_each_process_takes_no_neighbour_with_it(
     #[values(BrokerKind::RabbitMq, BrokerKind::Embedded)] broker: BrokerKind,
 ) {
-    /// The number of attempts that each killer has begun.
     static BEGUN: Mutex<BTreeMap<Uuid, u32>> = Mutex::new(BTreeMap::new());
     async fn deadly(
         transaction: &Transaction,
@@ -307,7 +303,6 @@ async fn what_kills_each_process_takes_no_neighbour_with_it(
     world.stop().await;
 }
 
-/// The dead event with this cause.
 async fn dead_of(world: &World, cause: &str) -> Held {
     eventually(&format!("one is dead: {cause}"), async || {
         let inbox = world.inbox().await;
@@ -320,7 +315,6 @@ async fn dead_of(world: &World, cause: &str) -> Held {
     .await
 }
 
-/// The message as the inbox stores it.
 async fn kept(world: &World, event_id: &str) -> Message {
     let selecting = "SELECT exchange, routing_key, properties, body FROM angarium_inbox WHERE event_id = {uuid $1}";
     let rows = world.rows(selecting, [event_id.into()]).await;

@@ -9,7 +9,6 @@ use crate::effects::{QUEUE, change, each_on_its_own, execute, in_order};
 use crate::events::{Audited, Changed, Failure, id, message};
 use crate::world::{World, consumer_config};
 
-/// A release with the fix.
 pub(crate) async fn mended(
     transaction: &Transaction,
     event: Changed,
@@ -70,7 +69,7 @@ async fn a_replayed_event_has_one_effect_and_waiting_events_follow(
         .replay(&id(&second), "ada", "again")
         .await;
     assert!(!again.unwrap(), "what is done is no dead letter");
-    // The broker's second delivery has no effect either: it comes before the fifth event, in the same lane.
+    // The second delivery, before the fifth event in the same lane, has no effect either.
     let fifth = message(&Changed::of("a"), 5);
     world.send(&in_order(), [&second, &fifth]).await;
     world.becomes(&id(&fifth), "done").await;
@@ -103,7 +102,6 @@ async fn a_discarded_event_has_no_effect_and_waiting_events_follow(
             .await
             .unwrap()
     );
-    // The next one is dead as well, independently.
     world.becomes(&id(&events[2]), "dead").await;
     assert_eq!(world.versions("a").await, [1]);
     assert!(
@@ -128,7 +126,7 @@ async fn an_event_discarded_before_its_turn_is_passed_over(
     world.run_consumer(in_order());
     world.becomes(&id(&third), "waiting").await;
     world.becomes(&id(&second), "waiting").await;
-    // The broker gave it up: it is dead before its predecessor arrives.
+    // The broker gave it up before its predecessor arrived.
     let dying =
         "UPDATE angarium_inbox SET state = 'dead', due_at = NULL WHERE aggregate_version = 2";
     world.rows(dying, []).await;
@@ -270,7 +268,6 @@ async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
     })
     .await;
 
-    // As a clock that was ahead leaves them.
     let ahead = "UPDATE angarium_inbox SET received_at = {time + 31536000000}, replayed_at = {time + 31536000000}
                  WHERE event_id = {uuid $1}";
     let first = [id(&events[0]).into()];
@@ -299,7 +296,6 @@ async fn all_of_a_type_are_replayed_once_even_if_they_fail_again(
             ("ada", "trying")
         );
     }
-    // Page by page, each of them once.
     let (mut seen, mut last) = (Vec::new(), None);
     loop {
         let page = dead_letters.list(last.as_ref(), 100).await.unwrap();

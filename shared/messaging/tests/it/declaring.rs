@@ -31,7 +31,7 @@ fn event(exchange: &str) -> Message {
     }
 }
 
-/// As in a rolling upgrade that changes a setting: both releases run, and neither ends.
+/// As in a rolling upgrade: both releases run, and neither ends.
 #[tokio::test]
 async fn a_queue_with_other_settings_is_used_with_a_warning() {
     let (_statements, _listening) = Statements::listen();
@@ -78,7 +78,7 @@ async fn an_exchange_of_another_type_is_refused_with_what_to_do() {
         .declare()
         .await
         .unwrap();
-    // The dead-letter exchange is direct, and the service declares a topic exchange of that name.
+    // The dead-letter exchange is direct.
     let error = broker
         .transport(Topology::publishing(["dlx"]))
         .declare()
@@ -101,7 +101,7 @@ async fn a_virtual_host_that_is_not_there_is_named_with_its_setting() {
     }
 }
 
-/// A password goes to the host of the URL and to no other one.
+/// A password goes to the host of the URL only.
 #[tokio::test]
 async fn an_ipv6_address_is_connected_to() {
     use std::net::TcpListener;

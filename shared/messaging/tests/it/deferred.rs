@@ -128,7 +128,6 @@ async fn a_deferred_event_outlives_a_restart(
     world.becomes(&id(&event), "deferred").await;
     world.stop().await;
     assert_eq!(world.broker.messages(QUEUE).await, 0);
-    // It becomes due while no process runs.
     let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
     crate::effects::execute(world.store.connection(), due, [])
         .await

@@ -1,5 +1,5 @@
-//! A producer that was restored without its last commits: what it has lost is named, and an operator's decision makes the consumer follow
-//! it.
+//! A producer that was restored without its last commits: what it has lost, and the decision by which the consumer
+//! follows it.
 
 use futures::FutureExt as _;
 use messaging::repair::{
@@ -30,7 +30,6 @@ fn repair(world: &World) -> Repair {
 async fn received(world: &World) -> Vec<Received> {
     let (repair, mut all, mut after) = (repair(world), Vec::new(), None);
     loop {
-        // A page that is smaller than what there is.
         let page = repair.received("test", 0, after, 2).await.unwrap();
         let Some(last) = page.last() else {
             return all;
@@ -47,7 +46,7 @@ async fn lost(world: &World) -> Vec<Lost> {
     lost
 }
 
-/// A system that has handled the versions 1 to 3 of account `a`, and then lost those from `version` on at its producer.
+/// Account `a`: versions 1 to 3 were handled, and those from `version` on are lost at the producer.
 async fn restored_to(stack: Stack, version: i64) -> World {
     let mut world = World::new(stack.store(), stack.broker()).await;
     let transport = world.transport(&in_order());
@@ -82,7 +81,6 @@ async fn lost_versions_are_named_and_the_decision_ends_them(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let mut world = restored_to(stack, 2).await;
-    // The producer gives a version again.
     let again = world.commit(&Changed::of("a"), 2).await.to_string();
     world.becomes(&again, "dead").await;
     let found = lost(&world).await;
@@ -108,7 +106,6 @@ async fn lost_versions_are_named_and_the_decision_ends_them(
     let both_lines = vec![1, 2, 3, 2, 3];
     eventually_is("the new line is handled in order", both_lines, seen).await;
     assert_eq!(lost(&world).await, []);
-    // It can be repeated.
     let retried = repair(&world).accept_state(&accepted, None, &by()).await;
     assert_eq!(retried.unwrap(), 0);
     let steps = repair(&world).record(0, 10).await.unwrap();
@@ -123,7 +120,7 @@ async fn lost_versions_are_named_and_the_decision_ends_them(
     world.stop().await;
 }
 
-/// The producer has not changed since the backup, so no event brings what it has.
+/// No event brings the state, because the producer has not changed since the backup.
 #[rstest]
 #[tokio::test]
 async fn a_state_at_the_common_version_replaces_the_lost_one(
@@ -151,14 +148,14 @@ async fn a_state_at_the_common_version_replaces_the_lost_one(
         .await
         .unwrap();
     let seen = async || world.versions("a").await;
-    // Both versions are at 2: the view that was taken back, and the state.
+    // The view that was taken back, and the state.
     let with_state = vec![1, 2, 3, 2, 2];
     eventually_is("the state is handled late", with_state.clone(), seen).await;
     world.commit(&Changed::of("a"), 3).await;
     let with_next = [with_state.as_slice(), &[3]].concat();
     eventually_is("the next version follows", with_next.clone(), seen).await;
 
-    // It is lost again; now the state is later, and left to its event.
+    // Now the state is later, so its event brings it.
     world.all_is_published().await;
     let losing = "DELETE FROM angarium_outbox_history WHERE aggregate_version >= 3";
     execute(world.store.connection(), losing, []).await.unwrap();
@@ -195,7 +192,6 @@ async fn a_decision_changes_no_other_aggregate(
     world.stop().await;
 }
 
-/// A view that refuses leaves everything as it was.
 #[rstest]
 #[tokio::test]
 async fn a_decision_is_committed_as_a_whole(
@@ -224,7 +220,7 @@ async fn a_decision_is_committed_as_a_whole(
     world.stop().await;
 }
 
-/// The retention of the outbox may have deleted it.
+/// The retention may have deleted it.
 #[rstest]
 #[tokio::test]
 async fn an_event_past_the_retention_is_not_lost(

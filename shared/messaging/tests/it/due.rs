@@ -15,7 +15,6 @@ use crate::events::Changed;
 use crate::world::{SOON, World, cause};
 
 const SIGNAL: &str = "tasks";
-/// A worker's own table, for one test.
 const TASKS: &str = "CREATE TABLE task (due_at_ms bigint NOT NULL)";
 const DUE_IN_MS: &str = "SELECT min(due_at_ms) - {now} FROM task";
 const LONG_AGO: i64 = 1;
@@ -51,7 +50,6 @@ async fn a_worker_is_woken_by_a_commit_that_is_for_it_and_by_no_other(
     let undone = world.store.begin().await.unwrap();
     undone.wake_on_commit(SIGNAL);
     undone.rollback().await.unwrap();
-    // No signal is pending: the due time ends the sleep.
     assert_eq!(due.sleep(Some(Duration::ZERO)).await, Woken::Due);
 
     let transaction = world.store.begin().await.unwrap();
@@ -93,7 +91,7 @@ async fn what_a_look_sees_coming_wakes_when_it_has_come(
         &format!("INSERT INTO task SELECT {in_a_moment}"),
     )
     .await;
-    // By the due time from an earlier poll, or by a poll at the same moment.
+    // By an earlier poll, or by one at the same moment.
     assert_ne!(due.sleep(None).await, Woken::Committed);
     assert_eq!(due.ask().await.unwrap(), Some(Duration::ZERO));
 }
@@ -127,7 +125,6 @@ async fn a_failed_poll_wakes_no_worker_and_is_repeated(
     let mut world = World::new(store, BrokerKind::Embedded).await;
     world.look_soon();
     let mut due = due(&world.store);
-    // Its table is missing, so the poll fails.
     assert!(due.ask().await.is_err());
     assert_eq!(
         due.sleep(Some(Duration::from_millis(300))).await,
@@ -165,7 +162,6 @@ async fn a_worker_does_all_that_is_due_and_survives_what_fails(
             world.rows("SELECT due_at_ms FROM task", []).await.len()
         })
         .await;
-        // After another wakeup, it finds new work.
         add(&world.store, LONG_AGO).await;
         world.store.signal(SIGNAL).notify_one();
         eventually_is("that as well", 0, async || {
@@ -190,7 +186,6 @@ async fn a_relay_finds_events_that_were_committed_without_a_signal(
     world.run_relay(transport);
     world.commit(&Changed::of("a"), 1).await;
     world.all_is_published().await;
-    // It has its own signals, and no relay that would notify.
     let elsewhere = Store::new(world.store.connection().clone());
     let transaction = elsewhere.begin().await.unwrap();
     outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause()).unwrap();

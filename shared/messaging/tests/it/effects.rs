@@ -12,17 +12,15 @@ use crate::events::{Changed, Echoed, Failure};
 
 pub(crate) const QUEUE: &str = "accounts_queue";
 
-/// Without order.
 pub(crate) fn each_on_its_own() -> Subscriptions {
     Subscriptions::new(QUEUE).on::<Changed>(change)
 }
 
-/// In the order of each account's versions.
 pub(crate) fn in_order() -> Subscriptions {
     Subscriptions::new(QUEUE).in_order::<Changed>(change)
 }
 
-/// The effect comes before the failure, so that a failure has something to undo.
+/// The effect comes first, so that a failure has something to undo.
 pub(crate) async fn change(
     transaction: &Transaction,
     event: Changed,
@@ -75,7 +73,6 @@ async fn record(
     execute(transaction, inserting, values).await
 }
 
-/// One effect, in the order of creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effect {
     pub(crate) event_id: String,
@@ -109,7 +106,6 @@ pub(crate) async fn execute(
     sql::execute(db, sql, values).await.map(|_| ())
 }
 
-/// The engine's tables and the table of effects.
 pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {

@@ -51,7 +51,6 @@ async fn a_committed_event_has_its_effect_which_publishes_events(
         let echoes = outbox.filter(|row| row.event_type == "test.account.v1.Echoed");
         echoes.map(|row| row.published).collect::<Vec<_>>()
     };
-    // From one of two attempts: the failed one rolled back its event.
     eventually_is("one echo, and it is out", vec![true], echoes).await;
     stop.cancel();
     committed.cancel();
@@ -72,19 +71,16 @@ async fn the_last_calls_events_go_out_before_the_process_does(
     let first = world.commit(&Changed::of("a"), 1).await;
     world.becomes(&first.to_string(), "done").await;
     stop.cancel();
-    // A call was still running when the stop came.
     world.commit(&Changed::of("a"), 2).await;
     committed.cancel();
     running.join_next().await.unwrap().unwrap();
     assert_eq!(world.pending().await, 0);
-    // It waits in the queue for the next start.
     eventually_is("one waits in the queue", 1, async || {
         world.broker.messages(QUEUE).await
     })
     .await;
 }
 
-/// The relay is idle meanwhile: it notices the change without publishing.
 #[tokio::test]
 async fn a_lost_broker_is_noticed_and_so_is_its_return() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::RabbitMq).await;
@@ -141,7 +137,6 @@ async fn becomes(connected: &mut watch::Receiver<bool>, there: bool) {
     .await;
 }
 
-/// One for publishing, one for consuming, one for dead letters, so that none blocks another; each has a name.
 #[tokio::test]
 async fn publisher_and_consumer_have_separate_named_connections() {
     let world = World::new(StoreKind::Sqlite, BrokerKind::Embedded).await;

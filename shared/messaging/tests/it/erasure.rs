@@ -1,4 +1,4 @@
-//! Personal data in held and dead events is erased with its person. Nothing else changes: the order continues.
+//! Personal data in held and dead events is erased with its person; the order continues.
 
 use messaging::dead_letters::DeadLetters;
 use messaging::{EraseError, PersonalData, erase_held, erase_late, late_due_in_ms};
@@ -13,7 +13,6 @@ use crate::world::World;
 const ADA: &str = "ada@example.com";
 const BOB: &str = "bob@example.com";
 
-/// The note of a `Changed` is personal.
 fn personal() -> PersonalData {
     PersonalData {
         types: vec!["test.account.v1.Changed"],
@@ -50,7 +49,6 @@ fn noted(account: &str, person: &str, failures: u32) -> Changed {
     }
 }
 
-/// The places of the text in all columns of the inbox and of the decisions.
 async fn holds(world: &World, text: &str) -> Vec<String> {
     let rows = world
         .rows(
@@ -88,7 +86,7 @@ async fn dead_and_held_events_are_erased_and_the_order_continues(
     world.becomes(&id(&behind), "waiting").await;
     world.becomes(&id(&other), "dead").await;
     let letters = DeadLetters::new(world.store.clone(), QUEUE);
-    // Its cause is copied to the decision, and may repeat the event's content.
+    // The cause may repeat the event's content.
     let caused = "UPDATE angarium_inbox SET cause = $1 WHERE event_id = {uuid $2}";
     world.rows(caused, [ADA.into(), id(&dead).into()]).await;
     assert!(letters.replay(&id(&dead), "ada", "mended").await.unwrap());
@@ -108,7 +106,6 @@ async fn dead_and_held_events_are_erased_and_the_order_continues(
         (last.actor.as_str(), last.reason.as_str()),
         ("erasure", "the user was deleted")
     );
-    // Events of other persons are unchanged.
     let left = letters.find(&id(&other)).await.unwrap().unwrap();
     assert_eq!(left.message, other);
     world.stop().await;
@@ -168,7 +165,7 @@ async fn an_unreadable_erased_event_is_passed_over_in_its_turn(
     world.stop().await;
 }
 
-/// Two transactions that wait for each other's rows would make one fail. A row in use is erased a moment later.
+/// A wait for each other's rows would make one transaction fail; a row in use is erased a moment later.
 #[tokio::test]
 async fn an_event_that_is_being_handled_is_erased_after_that() {
     let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;

@@ -1,4 +1,4 @@
-//! The events of the tests, written by hand: the same as the build of `contracts` generates.
+//! The events of the tests, written by hand as the build of `contracts` generates them.
 
 use event::{Envelope, Event, Message, TraceContext};
 pub(crate) use testkit::message;
@@ -7,19 +7,16 @@ pub(crate) const EXCHANGE: &str = "account_events";
 const PACKAGE: &str = "test.account.v1";
 const SIBLINGS: &[&str] = &["test.account.v1.Changed", "test.account.v1.Audited"];
 
-/// An event that controls its own handler.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Changed {
     #[prost(string, tag = "1")]
     pub(crate) account: String,
     #[prost(string, tag = "2")]
     pub(crate) note: String,
-    /// The number of attempts that fail.
     #[prost(uint32, tag = "3")]
     pub(crate) failures: u32,
     #[prost(enumeration = "Failure", tag = "4")]
     pub(crate) failure: i32,
-    /// Its handler publishes an [`Echoed`].
     #[prost(bool, tag = "5")]
     pub(crate) echo: bool,
 }
@@ -31,7 +28,6 @@ pub(crate) enum Failure {
     Reject = 1,
     Panic = 2,
     Hang = 3,
-    /// A statement fails, and the handler ignores it.
     Swallow = 4,
 }
 
@@ -73,7 +69,6 @@ impl Event for Changed {
     }
 }
 
-/// Same aggregate, without a handler.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Audited {
     #[prost(string, tag = "1")]
@@ -97,7 +92,7 @@ impl Event for Audited {
     }
 }
 
-/// Same aggregate, from the next release: the other events do not know it.
+/// The other events do not know it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Renamed {
     #[prost(string, tag = "1")]
@@ -133,7 +128,6 @@ impl Event for Renamed {
     }
 }
 
-/// Published by a handler. No queue needs to take it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Echoed {
     #[prost(string, tag = "1")]
@@ -157,7 +151,6 @@ impl Event for Echoed {
     }
 }
 
-/// The message of an event that was created in a trace.
 pub(crate) fn message_in<E: Event>(event: &E, version: i64, trace: TraceContext) -> Message {
     let envelope = Envelope {
         trace,
@@ -166,7 +159,6 @@ pub(crate) fn message_in<E: Event>(event: &E, version: i64, trace: TraceContext)
     testkit::message_in(&envelope, event)
 }
 
-/// The id of a message that has one.
 pub(crate) fn id(message: &Message) -> String {
     message.message_id.clone().unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! A full disk under the engine: committed events and confirmed messages are kept, and work continues without a restart
-//! after space is freed.
+//! A full disk under the engine: committed events and confirmed messages are kept, and work continues after space is
+//! freed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,15 +18,14 @@ use crate::world::World;
 
 static TRIES: AtomicU32 = AtomicU32::new(0);
 
-/// Fills the disk, ignores the error, and writes its effect. SQLite has ended the transaction by then, so the effect
-/// would be committed without it.
+/// SQLite has ended the transaction by then, so the effect would be committed without it.
 async fn ignore_a_full_disk(
     transaction: &Transaction,
     event: Changed,
     delivered: &Delivered,
 ) -> Result<(), HandlerError> {
     if TRIES.fetch_add(1, Ordering::SeqCst) == 0 {
-        // A limit of this connection simulates the disk.
+        // This limit simulates the disk.
         execute(transaction, "PRAGMA max_page_count = 1", []).await?;
         let inserting =
             "INSERT INTO effect (event_id, account, note, attempt, correlation_id, trace_id)
@@ -118,7 +117,6 @@ async fn a_queue_file_on_a_full_disk_keeps_what_it_confirmed() {
             publish(&*transport, last).await.unwrap();
             confirmed.insert(last);
         }
-        // As a process finds them after a power cut.
         assert_eq!(stored(&path).await, confirmed, "round {round}");
     }
     let mut receiver = transport.receiver("things_queue", 20).await.unwrap();

@@ -13,7 +13,7 @@ use crate::effects::{QUEUE, change, each_on_its_own, execute};
 use crate::events::{Changed, Failure, id, message};
 use crate::world::{NEVER, World, consumer_config};
 
-/// Counts the attempts. The first requests a retry, later ones never end.
+/// The first attempt requests a retry, later ones never end.
 fn deadly(attempts: Arc<AtomicU32>) -> Subscriptions {
     Subscriptions::new(QUEUE).on::<Changed>(Deadly(attempts))
 }
@@ -58,7 +58,6 @@ async fn a_held_event_that_kills_each_process_finally_is_dead(
         })
         .await;
         world.abort().await;
-        // Simulates the end of the dead worker's lease.
         let due = "UPDATE angarium_inbox SET due_at = {time of 0} WHERE state = 'deferred'";
         execute(world.store.connection(), due, []).await.unwrap();
     }
@@ -102,7 +101,6 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
         world.becomes(&id(held), "deferred").await;
     }
     world.abort().await;
-    // It is unknown which of them ended the previous process.
     let due = "UPDATE angarium_inbox SET due_at = {time of 0}, begun = 1 WHERE state = 'deferred'";
     execute(world.store.connection(), due, []).await.unwrap();
     loop {
@@ -120,7 +118,6 @@ async fn a_held_event_that_ends_processes_takes_no_neighbour_with_it(
         if !dies {
             break;
         }
-        // It is alone: no other attempt is in progress.
         let begun = "SELECT event_id FROM angarium_inbox WHERE begun > 1";
         assert_eq!(world.rows(begun, []).await.len(), 1);
         world.abort().await;
@@ -155,7 +152,6 @@ async fn replicas_that_try_the_same_event_spend_its_attempts_once(
     world.send(&subscriptions(), [&event]).await;
     world.look_soon();
     world.run_consumer(subscriptions());
-    // Another replica has its own signals, and polls.
     world.look_soon();
     world.run_consumer(subscriptions());
     let held = world.becomes(&id(&event), "dead").await;
@@ -337,7 +333,6 @@ async fn a_handler_that_hangs_does_not_keep_its_lane(
     world
         .send(&each_on_its_own(), [first, &hanging, second])
         .await;
-    // Its handler has an hour.
     let config = ConsumerConfig {
         lanes: 1,
         ..consumer_config()

@@ -11,7 +11,6 @@ use crate::world::World;
 
 const CLOUD_ID: &str = "cloudEvents_id";
 
-/// A message that has only a `cloudEvents_id`, and that id.
 fn unnamed(event: &Changed) -> (Message, String) {
     let mut message = message(event, 1);
     message.message_id = None;
@@ -85,7 +84,7 @@ async fn a_given_up_event_without_message_id_has_one_row(
     assert_eq!(world.inbox().await.len(), 2);
 }
 
-/// Delivers the dead event again, which changes nothing. Returns the id of an event that was handled after it.
+/// Returns the id of a later event.
 async fn comes_again(world: &World, dead: &Message) -> String {
     let after = message(&Changed::of("b"), 1);
     world.send(&each_on_its_own(), [dead, &after]).await;
@@ -113,7 +112,6 @@ async fn message_id_decides_where_both_ids_are_there(
     world.run_consumer(each_on_its_own());
     world.becomes(&id(&first), "done").await;
     world.becomes(&id(&after), "done").await;
-    // The other id does not replace a `message_id` that is not a UUID.
     let derived = event::event_id(&third).to_string();
     let cause = world.becomes(&derived, "dead").await.cause;
     assert!(cause.is_some_and(|cause| cause.contains("not a UUID")));

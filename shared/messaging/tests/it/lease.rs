@@ -25,7 +25,7 @@ async fn a_relay_that_died_holding_the_lease_is_succeeded(
     world.run_relay(world.transport(&each_on_its_own()));
     world.commit(&Changed::of("a"), 1).await;
     world.all_is_published().await;
-    // As after a kill: the lease is not returned.
+    // As after a kill: the lease stays.
     world.abort().await;
     assert_ne!(holder(&world).await, "");
 
@@ -35,13 +35,12 @@ async fn a_relay_that_died_holding_the_lease_is_succeeded(
     world.stop().await;
 }
 
-/// The standby runs all the time, polls as rarely as in production, and gets no signal.
+/// The standby polls as rarely as in production, and gets no signal.
 #[rstest]
 #[tokio::test]
 async fn a_standby_takes_over_soon_after_the_active_relay_has_died(
     #[values(StoreKind::Postgres, StoreKind::Sqlite)] store: StoreKind,
 ) {
-    /// The time of a poll; a poll on a busy machine takes longer.
     const TAKEOVER: Duration = Duration::from_secs(5);
     const LOOKING: Duration = Duration::from_secs(1);
     let world = World::new(store, BrokerKind::Embedded).await;

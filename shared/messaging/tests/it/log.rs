@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use tracing::subscriber::DefaultGuard;
 
-/// The log of this thread. All tasks of a test run on this thread.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Listens until the guard is dropped. With a second subscriber ([`testkit::Statements`]), tracing does not cache
-    /// the answer of this one for all threads.
+    /// Until the guard is dropped. With a second subscriber ([`testkit::Statements`]), tracing does not cache the
+    /// answer of this one for all threads.
     pub(crate) fn listen() -> (Self, DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
@@ -26,7 +25,6 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// The lines that contain this text.
     pub(crate) fn lines_with(&self, part: &str) -> Vec<String> {
         let text = self.text();
         let lines = text.lines().filter(|line| line.contains(part));

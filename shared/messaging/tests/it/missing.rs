@@ -20,9 +20,7 @@ mod seen;
 
 use losing::{Loses, Losing};
 
-/// How long an event may take to arrive.
 const GRACE: Duration = Duration::from_millis(300);
-/// How long a broker may take to confirm a checkpoint.
 const CONFIRM: Duration = Duration::from_secs(2);
 
 fn pace() -> CheckpointPace {
@@ -48,7 +46,7 @@ pub(crate) fn consumer() -> ConsumerConfig {
     }
 }
 
-/// A producer by way of a transport that loses what a test says, and a consumer of it.
+/// A producer with a transport that loses messages, and its consumer.
 pub(crate) async fn losing(world: &mut World, subscriptions: fn() -> Subscriptions) -> Arc<Losing> {
     let transport = Losing::new(world.transport(&subscriptions()));
     world.run_relay_as(transport.clone(), relay());
@@ -58,7 +56,6 @@ pub(crate) async fn losing(world: &mut World, subscriptions: fn() -> Subscriptio
 }
 
 impl World {
-    /// The last number of the stream, and the one from which on events are expected.
     pub(crate) async fn stream(&self) -> Option<(i64, i64)> {
         let reading = "SELECT number, patterns FROM angarium_checkpoint_stream";
         let rows = self.rows(reading, []).await;
@@ -69,7 +66,6 @@ impl World {
         Some((row.try_get("", "number").unwrap(), from))
     }
 
-    /// Waits until the consumer expects all that is published from now on.
     pub(crate) async fn expects(&self) {
         eventually("events are expected", async || match self.stream().await {
             Some((number, from)) if number + 1 >= from => Ok(()),
@@ -78,7 +74,6 @@ impl World {
         .await;
     }
 
-    /// Waits until the consumer has compared all that was published before.
     async fn has_compared(&self, transport: &Losing) {
         let last = transport.checkpoints().last().map_or(0, |last| last.number);
         eventually("later checkpoints have come", async || {
@@ -97,7 +92,6 @@ impl World {
         rows.iter().map(id).collect()
     }
 
-    /// Waits until exactly these are missing.
     pub(crate) async fn lacks(&self, events: impl IntoIterator<Item = &Message>) {
         let events: BTreeSet<String> = events.into_iter().map(id).collect();
         eventually_is("these are missing", events, async || self.missing().await).await;
@@ -115,7 +109,7 @@ impl World {
     }
 }
 
-/// Nothing comes after them, so no gap in the versions shows that they are lost.
+/// Nothing comes after them, so no gap in the versions shows the loss.
 #[rstest]
 #[tokio::test]
 async fn a_lost_tail_is_missing_until_it_arrives(
@@ -145,7 +139,6 @@ async fn a_lost_tail_is_missing_until_it_arrives(
     world.stop().await;
 }
 
-/// What waits behind it has arrived, and is not missing.
 #[rstest]
 #[tokio::test]
 async fn a_lost_event_in_the_middle_is_missing_and_nothing_else(
@@ -196,7 +189,6 @@ async fn a_lost_checkpoint_is_a_gap_until_it_arrives_and_is_compared(
     eventually_is("there is a gap", vec![gap], async || world.gaps().await).await;
     assert_eq!(world.missing().await, BTreeSet::new());
 
-    // In any order; and one comes twice.
     let again = checkpoints.iter().rev().chain(checkpoints.first());
     world.send(&each_on_its_own(), again).await;
     eventually_is("the gap is filled", vec![], async || world.gaps().await).await;
@@ -210,7 +202,6 @@ async fn a_new_consumer_misses_nothing_from_before_its_start(
     #[values(Stack::Servers, Stack::Embedded)] stack: Stack,
 ) {
     let mut world = World::new(stack.store(), stack.broker()).await;
-    // Without a queue of its own: that of another consumer takes the events.
     let producer = world.broker.transport(Topology::publishing([EXCHANGE]));
     let transport = Losing::new(producer);
     transport.loses(Loses::Events);
@@ -235,13 +226,12 @@ async fn a_new_consumer_misses_nothing_from_before_its_start(
         missing.contains(&after).then_some(()).ok_or(missing)
     })
     .await;
-    // The consumer began in between, so it may expect some of those that were published after its first checkpoint.
+    // It may expect some events after its first checkpoint.
     let missing = world.missing().await;
     assert!(!missing.contains(&before.to_string()), "{missing:?}");
     world.stop().await;
 }
 
-/// The one that has taken a checkpoint is killed; the producer and the consumer start again in between.
 #[rstest]
 #[tokio::test]
 async fn restarts_lose_no_checkpoint(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
@@ -266,7 +256,6 @@ async fn restarts_lose_no_checkpoint(#[values(Stack::Servers, Stack::Embedded)] 
     world.stop().await;
 }
 
-/// The broker takes it and never answers.
 #[rstest]
 #[tokio::test]
 async fn a_checkpoint_without_a_confirm_is_published_again(
@@ -292,7 +281,7 @@ async fn a_checkpoint_without_a_confirm_is_published_again(
     world.stop().await;
 }
 
-/// Its events say that there are checkpoints: a queue that was never bound for them does not look complete.
+/// A queue that was never bound for checkpoints does not look complete, because events announce them.
 #[rstest]
 #[tokio::test]
 async fn checkpoints_that_never_come_are_expected(
@@ -312,7 +301,6 @@ async fn checkpoints_that_never_come_are_expected(
     world.stop().await;
 }
 
-/// Every event is listed once, under dense numbers, and with two consumers nothing seems to be missing.
 #[rstest]
 #[tokio::test]
 async fn replicas_share_one_line_of_numbers(
@@ -348,7 +336,6 @@ async fn replicas_share_one_line_of_numbers(
         let listed = one.published.iter().map(|of_type| of_type.event_ids.len());
         listed.sum::<usize>() <= usize::from(pace().most)
     }));
-    // Longer than an event may be on its way.
     tokio::time::sleep(2 * GRACE).await;
     assert_eq!(world.missing().await, BTreeSet::new());
     eventually_is("no gap is left", vec![], async || world.gaps().await).await;

@@ -11,7 +11,6 @@ use crate::world::World;
 
 const OBSERVED: &str = "observed";
 
-/// `Changed` has a handler, `Audited` has none.
 fn observed() -> Subscriptions {
     Subscriptions::new(QUEUE)
         .in_order::<Changed>(change)
@@ -36,7 +35,6 @@ async fn observe(
     Ok(())
 }
 
-/// The notes and versions of account `a`, in the order of their effects.
 async fn effects(world: &World) -> Vec<(String, i64)> {
     let written = "SELECT note, version FROM effect WHERE account = 'a' ORDER BY position";
     let rows = world.rows(written, []).await;
@@ -101,7 +99,6 @@ fn an_observer_alone_binds_all_events_of_its_aggregate() {
         pattern: pattern.to_owned(),
     };
     let bindings: Vec<Binding> = subscriptions.queue().bindings.into_iter().collect();
-    // And the checkpoints of that exchange.
     assert_eq!(bindings, [bound("account.#"), bound("checkpoint.taken")]);
 }
 

@@ -120,7 +120,6 @@ async fn a_dead_event_blocks_its_own_aggregate_and_no_other(
     let index = usize::try_from(dies - 1).unwrap();
     events[index] = message(&Changed::failing("a", 99, Failure::Reject), dies);
     let others = self::events("b");
-    // No waiting at all, so that a wait for a dead first event would show.
     let config = ConsumerConfig {
         baseline_wait: Duration::ZERO,
         ..consumer_config()
@@ -155,11 +154,10 @@ async fn what_is_older_than_the_position_has_no_effect(
     world.send(&in_order(), [&first, &second]).await;
     world.run_consumer(in_order());
     world.becomes(&id(&second), "done").await;
-    // Another event that claims an existing version, and the same event again.
     let impostor = message(&Changed::of("a"), 2);
     world.send(&in_order(), [&impostor, &first, &third]).await;
     world.becomes(&id(&third), "done").await;
-    // A new event, not a duplicate: an operator must see it.
+    // An operator must see it.
     let kept = world.held(&id(&impostor)).await.map(|held| held.state);
     assert_eq!(kept.as_deref(), Some("dead"));
     assert_eq!(world.versions("a").await, [1, 2, 3]);
@@ -178,7 +176,7 @@ async fn who_joins_late_begins_with_the_first_that_comes(
         baseline_wait: Duration::ZERO,
         ..consumer_config()
     };
-    // The lowest version that arrived within the wait, not the first arrival.
+    // The lowest version, not the first arrival.
     world.send(&in_order(), [&fourth, &third]).await;
     world.run_consumer_as(in_order(), wait_forever());
     world.becomes(&id(&third), "waiting").await;

@@ -58,7 +58,7 @@ async fn all_events_of_one_transaction_are_promised_in_order(
 ) {
     let world = World::new(store, BrokerKind::Embedded).await;
     let transaction = world.store.begin().await.unwrap();
-    // More than one statement can insert.
+    // In more than one statement.
     let enqueue = |version| outbox::enqueue(&transaction, &Changed::of("a"), version, &cause());
     let ids: Vec<String> = (1..=40)
         .map(|version| enqueue(version).unwrap().to_string())
@@ -85,7 +85,7 @@ async fn an_event_that_is_too_large_is_refused_with_its_size(
     assert!(text.contains("65536"), "{text}");
 }
 
-/// On PostgreSQL, a failed statement ends the whole transaction. Its commit rolls back, and the server reports success.
+/// On PostgreSQL, the server reports the commit of a failed transaction as a success.
 #[rstest]
 #[tokio::test]
 async fn a_commit_that_would_save_nothing_is_an_error(
@@ -119,8 +119,7 @@ async fn a_version_that_was_published_cannot_be_taken_again(
     world.stop().await;
 }
 
-/// The transaction enqueues while the relay's move of that version is uncommitted. A check before the INSERT would miss
-/// it.
+/// The move of the version is not committed. A check before the INSERT would miss it.
 #[tokio::test]
 async fn a_version_that_is_just_being_moved_cannot_be_taken_again() {
     let world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
@@ -185,7 +184,6 @@ fn about(person: &str) -> Changed {
     }
 }
 
-/// Half of the events are published before the erasure, the others after it.
 #[rstest]
 #[tokio::test]
 async fn an_erasure_covers_what_is_published_and_what_is_still_to_be(
@@ -234,7 +232,6 @@ async fn what_was_published_can_be_published_again_in_its_order(
     }
     world.all_is_published().await;
     world.stop().await;
-    // A pending one stays behind the earlier ones.
     enqueued.push(world.commit(&Changed::of("a"), 4).await.to_string());
     assert_eq!(outbox::publish_again(&world.store, 0).await.unwrap(), 3);
     assert_eq!(world.pending().await, 4);
@@ -250,7 +247,7 @@ async fn what_was_published_can_be_published_again_in_its_order(
     world.stop().await;
 }
 
-/// As without the trigger: a version is published a second time, which only the history's key detects.
+/// Without the trigger, only the history's key detects the repeated version.
 #[rstest]
 #[tokio::test]
 async fn an_event_that_the_history_refuses_is_not_published_for_ever(

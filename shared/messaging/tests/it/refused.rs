@@ -1,5 +1,4 @@
-//! The broker closes the channel because of a message: all outstanding messages fail, and the error must name that
-//! message.
+//! The broker closes the channel because of one message: all outstanding ones fail, and the error must name that one.
 
 use bytes::Bytes;
 use event::Message;
@@ -41,7 +40,6 @@ async fn each_failure_names_the_missing_exchange_and_the_event() {
         errors.extend(confirm.await.err());
     }
     let errors = errors.iter().map(ToString::to_string);
-    // A message sent after the channel has closed does not know the cause.
     let errors: Vec<_> = errors.filter(|error| !error.contains("given up")).collect();
     assert!(!errors.is_empty());
     for error in errors {

@@ -31,7 +31,7 @@ async fn a_commit_wakes_the_relay_and_the_event_arrives_unchanged(
     world.run_relay(transport);
     let first = world.commit(&Changed::of("a"), 1).await;
     world.all_is_published().await;
-    // Now it certainly sleeps, and its next poll is an hour away.
+    // Its next poll is an hour away.
     let event = Changed {
         note: "größer".to_owned(),
         ..Changed::of("a")
@@ -156,7 +156,6 @@ async fn a_lost_connection_repeats_only_unconfirmed_events(
     world.stop().await;
 }
 
-/// Two transactions take their sequences in one order and commit in the other.
 #[tokio::test]
 async fn a_late_commit_with_a_lower_sequence_is_published() {
     let mut world = World::new(StoreKind::Postgres, BrokerKind::Embedded).await;
@@ -210,7 +209,7 @@ async fn more_events_than_the_window_holds_are_all_published(
     world.stop().await;
 }
 
-/// A commit, the last confirm and the stop at the same time: the relay may see all three at once.
+/// A commit, the last confirm and the stop at the same time.
 #[rstest]
 #[tokio::test]
 async fn events_committed_before_the_stop_are_published(
@@ -226,7 +225,7 @@ async fn events_committed_before_the_stop_are_published(
         let last = world.store.begin().await.unwrap();
         outbox::enqueue(&last, &Changed::of(&accounts[1]), 1, &cause()).unwrap();
         last.commit().await.unwrap();
-        // No await between: the relay, on this thread, has not run since the commit.
+        // The relay, on this thread, has not run since the commit.
         first.answer(Confirmation::Routed);
         world.begin_stop();
         let answering = async {

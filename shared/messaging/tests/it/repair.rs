@@ -43,7 +43,6 @@ fn account(id: &str, from: i64) -> Selection {
 async fn stored(world: &World, selection: &Selection) -> Vec<Stored> {
     let (history, mut events, mut after) = (history(world), Vec::new(), 0);
     loop {
-        // A page that is smaller than what there is.
         let page = history.page(selection, after, 2).await.unwrap();
         events.extend(page.events);
         match page.next {
@@ -69,7 +68,6 @@ async fn late(world: &World) -> Vec<i64> {
     rows.iter().map(version).collect()
 }
 
-/// The events with these versions of account `a` are lost.
 async fn lose(world: &World, transport: &Losing, versions: std::ops::RangeInclusive<i64>) {
     transport.loses(Loses::Events);
     for version in versions {
@@ -107,7 +105,6 @@ async fn what_is_handed_over_goes_in_its_turn_and_once(
         known: 2,
         ..Handed::default()
     };
-    // A rehearsal changes nothing.
     let tried = repair.hand_over(&events, &by(), true).await.unwrap();
     assert_eq!(tried, expected);
     assert_eq!(steps(&world).await, []);
@@ -115,7 +112,6 @@ async fn what_is_handed_over_goes_in_its_turn_and_once(
     assert_eq!(handed, expected);
     world.becomes(&waits, "done").await;
     world.lacks([]).await;
-    // It is repeated, and what was lost arrives after all.
     let again = repair.hand_over(&events, &by(), false).await.unwrap();
     assert_eq!((again.new, again.known), (0, 5));
     world.send(&in_order(), &transport.lost()).await;
@@ -129,7 +125,7 @@ async fn what_is_handed_over_goes_in_its_turn_and_once(
     world.stop().await;
 }
 
-/// The order of the aggregate began behind it, so no later event waits for it.
+/// The order began behind it, so no later event waits for it.
 #[rstest]
 #[tokio::test]
 async fn what_comes_below_the_position_is_handled_late(
@@ -157,7 +153,6 @@ async fn what_comes_below_the_position_is_handled_late(
         world.becomes(&id(&event), "done").await;
     }
     assert_eq!(late(&world).await, [1, 2]);
-    // The position stays where it was.
     let next = world.commit(&Changed::of("a"), 4).await.to_string();
     world.becomes(&next, "done").await;
     let versions = world.versions("a").await;
@@ -219,7 +214,6 @@ async fn lost_checkpoints_are_followed_and_their_events_found(
     world.stop().await;
 }
 
-/// Events are lost, arrive and are handed over, all at the same time and from two consumers.
 #[rstest]
 #[tokio::test]
 async fn repair_under_load_leaves_each_effect_once(
@@ -261,7 +255,6 @@ async fn repair_under_load_leaves_each_effect_once(
     world.stop().await;
 }
 
-/// Some of the lost events are handed over; then everything is killed and starts again.
 #[rstest]
 #[tokio::test]
 async fn a_repair_goes_on_after_a_restart(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
@@ -322,7 +315,6 @@ async fn an_erased_event_is_passed_over_in_its_turn(
     world.stop().await;
 }
 
-/// Its producer does not have it any more.
 #[rstest]
 #[tokio::test]
 async fn what_never_comes_is_skipped_for_the_record(

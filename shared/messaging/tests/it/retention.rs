@@ -13,9 +13,7 @@ use crate::events::EXCHANGE;
 use crate::world::World;
 
 const OLD: i64 = 1;
-/// Later than any test runs.
 const YOUNG: i64 = 4_102_444_800_000;
-/// Two and a half batches.
 const MANY: i64 = 2500;
 
 #[rstest]
@@ -63,7 +61,6 @@ async fn old_rows_go_in_batches_and_pending_dead_or_young_ones_stay(
         let left = left.iter().map(ToString::to_string).collect();
         eventually_is(table, left, async || names(&world, table).await).await;
     }
-    // The retention of rows with a time in the future begins now, not at that time.
     for stamped in [
         "angarium_outbox_history WHERE published_at",
         "angarium_inbox WHERE settled_at",

@@ -1,4 +1,4 @@
-//! A transport that a test controls: it hands published messages to the test, which answers them.
+//! A transport that a test controls: the test gets published messages, and answers them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,14 +11,12 @@ use messaging::transport::{Confirm, Confirmation, Publisher, Receiver, Transport
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) struct Scripted {
-    /// The number of connection attempts that fail.
     refusals: AtomicU32,
     publications: mpsc::UnboundedSender<Publication>,
-    /// How many messages it accepts before it blocks.
     takes: watch::Sender<usize>,
 }
 
-/// A published message that waits for its answer. Dropping it breaks the connection.
+/// Dropping it breaks the connection.
 pub(crate) struct Publication {
     pub(crate) message: Message,
     answer: oneshot::Sender<Confirmation>,
@@ -30,7 +28,6 @@ impl Publication {
         let _ = self.answer.send(confirmation);
     }
 
-    /// The aggregate and version of the event.
     pub(crate) fn event(&self) -> (String, i64) {
         let envelope = event::Envelope::from_message(&self.message).unwrap();
         (
@@ -52,7 +49,7 @@ impl Scripted {
         (Arc::new(transport), published)
     }
 
-    /// From now on it accepts this many messages and then blocks, like a broker without free memory.
+    /// Then it blocks, like a broker without free memory.
     pub(crate) fn takes(&self, messages: usize) {
         self.takes.send_replace(messages);
     }
@@ -96,7 +93,6 @@ struct ScriptedPublisher {
 impl ScriptedPublisher {
     async fn unblocked(&self) {
         let mut takes = self.takes.subscribe();
-        // This struct holds the sender, so it is never gone.
         let _ = takes.wait_for(|left| *left > 0).await;
     }
 }

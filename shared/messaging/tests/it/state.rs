@@ -29,18 +29,15 @@ async fn a_state_begins_an_order_and_is_taken_once(
     world.transport(&in_order()).declare().await.unwrap();
     world.run_consumer_as(in_order(), consumer());
     let seen = async || world.versions("a").await;
-    // The wait for a beginning never ends in this test.
     assert_eq!(hand_over(&world, 5).await, 1);
     eventually_is("the order begins with it", vec![5], seen).await;
     assert_eq!(hand_over(&world, 5).await, 0);
-    // An older one is handled late: a view compares versions.
     assert_eq!(hand_over(&world, 4).await, 1);
     eventually_is("it is late", vec![5, 4], seen).await;
     world
         .send(&in_order(), &[message(&Changed::of("a"), 6)])
         .await;
     eventually_is("the next event follows", vec![5, 4, 6], seen).await;
-    // Its producer has never published a state, so it cannot lose one.
     let week = std::time::Duration::from_secs(7 * 24 * 3600);
     let repair = Repair::new(world.store.clone(), &in_order(), week);
     let received = repair.received("test", 0, None, 100).await.unwrap();
@@ -52,7 +49,6 @@ async fn a_state_begins_an_order_and_is_taken_once(
     world.stop().await;
 }
 
-/// What lies between is past the retention of its producer.
 #[rstest]
 #[tokio::test]
 async fn a_state_closes_the_gap_below_it(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {
@@ -67,7 +63,6 @@ async fn a_state_closes_the_gap_below_it(#[values(Stack::Servers, Stack::Embedde
     world.stop().await;
 }
 
-/// It is in the inbox, so it has its effect in its turn.
 #[rstest]
 #[tokio::test]
 async fn a_state_overtakes_no_held_event(#[values(Stack::Servers, Stack::Embedded)] stack: Stack) {

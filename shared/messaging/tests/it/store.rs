@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use crate::effects::Migrator;
 
 const SESSIONS: u32 = 4;
-/// The delay in each direction to the server. A file answers within microseconds.
+/// A file answers within microseconds.
 const DELAY: Duration = Duration::from_millis(15);
 
-/// Statements of the relay and the timers outside a transaction must be visible to other sessions immediately.
+/// The relay's and the timers' statements outside a transaction must be visible to other sessions at once.
 #[rstest]
 #[tokio::test]
 async fn after_cancelled_begins_each_statement_stands_alone(
@@ -29,7 +29,6 @@ async fn after_cancelled_begins_each_statement_stands_alone(
     };
     let url = proxy.as_ref().map_or(database.url(), Proxy::url);
     let store = Store::new(database.connect_by(url, SESSIONS).await);
-    // Open all sessions before the link is slow.
     let asking = (0..SESSIONS).map(|_| store.connection().ping());
     join_all(asking).await;
     let mut longest = Duration::from_micros(300);
@@ -44,7 +43,6 @@ async fn after_cancelled_begins_each_statement_stands_alone(
             .collect();
         let beginning = limits.iter().map(|limit| timeout(*limit, store.begin()));
         drop(join_all(beginning).await);
-        // Uses each returned session.
         let statements = (0..SESSIONS).map(async |number| {
             let insert = format!(
                 "INSERT INTO angarium_relay_lease (name, holder, expires_at) VALUES ('{round}-{number}', 'test', CURRENT_TIMESTAMP)"

@@ -10,7 +10,6 @@ use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::Changed;
 use crate::world::{World, cause};
 
-/// Far in the past and far in the future, by any clock.
 const PAST_MS: i64 = 1;
 const NEVER_MS: i64 = 32_503_680_000_000;
 
@@ -46,7 +45,6 @@ async fn a_timer_is_published_once_its_time_has_come_and_not_before(
     world.run_relay(world.transport(&each_on_its_own()));
     set(&world, "later", NEVER_MS).await;
     set(&world, "now", PAST_MS).await;
-    // Committed after both: when it arrives, the relay has read what was there.
     world.commit(&Changed::of("marker"), 1).await;
     handled(&world, 2).await;
     assert_eq!(world.versions("now").await, [1]);
@@ -120,7 +118,7 @@ async fn a_timer_is_set_only_if_its_transaction_commits(
     world.stop().await;
 }
 
-/// Far enough ahead that the relay sleeps by then, with nothing else to wake it.
+/// The relay sleeps by then, with nothing else to wake it.
 const SOON: Duration = Duration::from_millis(700);
 
 async fn soon_ms(world: &World) -> i64 {
@@ -150,7 +148,6 @@ async fn a_timer_wakes_a_relay_that_sleeps_and_is_published_once(
     world.commit(&Changed::of("marker"), 1).await;
     world.all_is_published().await;
     world.stop().await;
-    // No consumer runs, so nothing hides a second one.
     assert_eq!(world.broker.messages(QUEUE).await, 2);
 }
 
@@ -164,7 +161,6 @@ async fn a_timer_outlives_the_process_that_set_it(
     world.commit(&Changed::of("marker"), 1).await;
     world.all_is_published().await;
     set(&world, "a", soon_ms(&world).await).await;
-    // As after a kill before its time.
     world.abort().await;
     world.run_consumer(each_on_its_own());
     world.run_relay(world.transport(&each_on_its_own()));

@@ -1,6 +1,6 @@
 //! RabbitMQ over TLS from a client's view: trusted servers, and client certificates.
 //!
-//! In these tests TLS ends just before the broker. They prove our side.
+//! TLS ends just before the broker: these tests prove our side.
 
 use messaging::transport::{Broker, RabbitMqConfig, RabbitMqTls, Topology, TransportError};
 use tempfile::TempDir;
@@ -8,7 +8,6 @@ use testkit::{Authority, BrokerKind, Encrypting, Identity};
 
 use crate::events::EXCHANGE;
 
-/// A broker with a test's certificate.
 struct Encrypted {
     broker: testkit::Broker,
     encrypting: Encrypting,
@@ -26,7 +25,6 @@ impl Encrypted {
         }
     }
 
-    /// Connects, trusting `authority`, and declares the topology.
     async fn connect(
         &self,
         authority: Option<&Authority>,
@@ -99,7 +97,6 @@ async fn a_broker_gets_the_client_certificate_and_its_replacement() {
     assert!(encrypted.connect(trusted, None).await.is_err());
     let foreign = authority.client("test");
     assert!(encrypted.connect(trusted, Some(&foreign)).await.is_err());
-    // Replaces the previous certificate.
     let known = clients.client("test");
     encrypted.connect(trusted, Some(&known)).await.unwrap();
 }

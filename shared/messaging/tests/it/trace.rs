@@ -61,7 +61,6 @@ async fn an_event_keeps_its_trace_through_outbox_wire_and_retries(
     assert_eq!(effect("a").correlation_id, "call-1");
     assert_ne!(effect("b").trace_id, trace_id);
 
-    // The handler's own events belong to the same trace and call.
     let echo = "SELECT traceparent, correlation_id FROM angarium_outbox WHERE event_type = $1
                 UNION ALL SELECT traceparent, correlation_id FROM angarium_outbox_history WHERE event_type = $1";
     let rows = world.rows(echo, ["test.account.v1.Echoed".into()]).await;
@@ -174,11 +173,11 @@ async fn a_trace_that_is_not_sampled_is_carried_as_such_and_stays_one() {
     assert!(spans.is_empty(), "{spans:?}");
 }
 
-/// For this thread, on which a test's tasks run. SQLite uses another thread, which does not know it: spans entered
-/// there never end, so tests of ended spans use PostgreSQL.
+/// For this thread, on which a test's tasks run. SQLite uses another one: spans entered there never end, so tests of
+/// ended spans use PostgreSQL.
 pub(crate) fn tracing_to_memory() -> (InMemorySpanExporter, DefaultGuard) {
-    // With a single subscriber, `tracing` asks the first thread that reaches a span whether it is wanted; that may be
-    // another test's thread. With two, it asks all subscribers.
+    // With a single subscriber, `tracing` asks only the first thread that reaches a span, maybe another test's. With
+    // two, it asks all subscribers.
     static SECOND: OnceLock<Dispatch> = OnceLock::new();
     SECOND.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
@@ -189,7 +188,6 @@ pub(crate) fn tracing_to_memory() -> (InMemorySpanExporter, DefaultGuard) {
     (spans, tracing::subscriber::set_default(subscriber))
 }
 
-/// The spans that the engine has made so far.
 fn of_events(spans: &InMemorySpanExporter) -> Vec<SpanData> {
     let names = ["create ", "publish ", "process "];
     let mut spans = spans.get_finished_spans().unwrap();

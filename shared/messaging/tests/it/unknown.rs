@@ -14,7 +14,7 @@ use crate::world::{NEVER, World, consumer_config};
 const ACCOUNTS: usize = 20;
 const VERSIONS: i64 = 10;
 
-/// The next release, which knows `Renamed`.
+/// It knows `Renamed`.
 fn newer(subscriptions: Subscriptions) -> Subscriptions {
     subscriptions.on::<Renamed>(renamed)
 }
@@ -70,7 +70,6 @@ async fn an_unknown_event_waits_for_the_first_process_that_knows_it(
     world.stop().await;
 }
 
-/// Both releases consume from one queue, as in the middle of a rollout.
 #[rstest]
 #[case(each_on_its_own, newer, false)]
 #[case(in_order, newer_in_order, true)]

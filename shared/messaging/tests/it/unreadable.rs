@@ -13,10 +13,8 @@ use crate::effects::{QUEUE, each_on_its_own, in_order};
 use crate::events::{Changed, Failure, id, message};
 use crate::world::{Held, NEVER, World, consumer_config};
 
-/// The text that a test sends, and the bytes that arrive instead.
 const SENT: &str = "to be spoiled";
 const ARRIVES: &[u8] = b"gr\xf6\xdfe  \xff\xfe\xe4\xfcA\x80";
-/// As the inbox shows it.
 const SHOWN: &str = r"gr\xf6\xdfe  \xff\xfe\xe4\xfcA\x80";
 
 async fn spoiling() -> Proxy {
@@ -25,7 +23,6 @@ async fn spoiling() -> Proxy {
     proxy
 }
 
-/// One for each short string of an AMQP message, each with another body.
 fn spoiled() -> [Message; 6] {
     let places: [fn(&mut Message); 6] = [
         |message| message.message_id = Some(SENT.to_owned()),
@@ -46,7 +43,6 @@ fn spoiled() -> [Message; 6] {
     })
 }
 
-/// Waits until `message` is dead, and returns its row.
 async fn dead(world: &World, message: &Message) -> Held {
     eventually("it is dead", async || {
         let inbox = world.inbox().await;
@@ -75,13 +71,11 @@ async fn what_amqp_cannot_read_is_dead_and_the_queue_goes_on(
     let [before, after] = [1, 2].map(|version| message(&Changed::of("a"), version));
     world.send(&each_on_its_own(), [&before]).await;
     for message in &spoiled() {
-        // Twice: the second delivery is recognised as a duplicate.
         for _ in 0..2 {
             let sent = world.broker.publish_by(&proxy, message).await;
             assert_eq!(sent, Confirmation::Routed);
         }
     }
-    // An unreadable copy does not replace the event itself.
     let mut copy = after.clone();
     copy.headers.insert(SENT.to_owned(), "1".to_owned());
     world.broker.publish_by(&proxy, &copy).await;
@@ -133,7 +127,6 @@ async fn what_amqp_cannot_read_among_dead_letters_is_taken_in(
     nothing_is_left(&world).await;
 }
 
-/// The message has the properties of an event; its handling does not depend on the invalid property.
 #[rstest]
 #[tokio::test]
 async fn a_routing_key_that_is_no_text_stops_nothing(
@@ -155,7 +148,6 @@ async fn a_routing_key_that_is_no_text_stops_nothing(
     nothing_is_left(&world).await;
 }
 
-/// Ways to damage a row, with its body afterwards.
 const DAMAGES: [(&str, Option<&[u8]>); 6] = [
     ("properties = '{\"headers\": '", None),
     ("properties = x'ff00'", None),
@@ -213,7 +205,6 @@ async fn change_queue_file(world: &World, change: &str) {
     db.close().await.unwrap();
 }
 
-/// An inbox row was changed by hand: it becomes dead when it is read, and other rows are handled.
 #[rstest]
 #[tokio::test]
 async fn a_damaged_row_of_the_inbox_is_dead_and_others_are_handled(

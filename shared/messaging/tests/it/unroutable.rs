@@ -17,7 +17,6 @@ use crate::log::Log;
 use crate::scripted::{Publication, Scripted};
 use crate::world::{NEVER, World, cause};
 
-/// The engine of a service that only publishes: no queue is bound.
 struct Publishing {
     stop: CancellationToken,
     running: JoinSet<()>,
@@ -46,7 +45,6 @@ impl Publishing {
     }
 }
 
-/// How many pending events are unroutable, and how many are set aside.
 async fn aside(world: &World) -> (usize, usize) {
     let of_the_rows = "SELECT unroutable_since IS NOT NULL AS is_unroutable FROM angarium_outbox
                        WHERE set_aside_at IS NOT NULL";
@@ -175,7 +173,6 @@ async fn what_the_broker_refuses_counts_against_the_budget(
     let full = Confirmation::Refused("the queue is full".to_owned());
     next(&mut published).await.answer(full);
     eventually_is("both are set aside", (0, 2), async || aside(&world).await).await;
-    // The same event, first without a queue, and then with a full one.
     next(&mut published).await.answer(Confirmation::Unrouted);
     eventually_is("it has no queue", true, async || aside(&world).await.0 > 0).await;
     next(&mut published)
@@ -211,7 +208,6 @@ async fn what_waits_behind_it_follows_at_once_and_in_order(
     world.stop().await;
 }
 
-/// The other events are read without an extra poll.
 #[rstest]
 #[tokio::test]
 async fn however_many_wait_behind_it_they_keep_no_other_event(
@@ -238,14 +234,13 @@ async fn however_many_wait_behind_it_they_keep_no_other_event(
             publication.answer(Confirmation::Routed);
             break;
         }
-        // By then the first one may be due again.
         assert_eq!(publication.event(), ("a".to_owned(), 1));
         publication.answer(Confirmation::Unrouted);
     }
     world.stop().await;
 }
 
-/// If an operator deletes the event before them, they do not stay set aside forever.
+/// An operator may delete the event before them.
 #[rstest]
 #[tokio::test]
 async fn what_waits_behind_an_event_that_is_gone_is_published(
@@ -291,7 +286,7 @@ async fn next(published: &mut UnboundedReceiver<Publication>) -> Publication {
     .await
 }
 
-/// As if the process died, or the database was unavailable, between marking the first one and releasing the others.
+/// As if the process or the database failed between marking the first event and releasing the others.
 #[rstest]
 #[tokio::test]
 async fn events_behind_go_out_together_where_their_release_was_lost(

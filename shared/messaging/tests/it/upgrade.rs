@@ -9,7 +9,6 @@ use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{Changed, Failure};
 use crate::world::World;
 
-/// The engine's tables.
 const TABLES: [&str; 7] = [
     "angarium_outbox",
     "angarium_outbox_history",
@@ -20,8 +19,7 @@ const TABLES: [&str; 7] = [
     "angarium_erased_person",
 ];
 
-/// PostgreSQL refuses a prepared statement if the columns of its result change (`0A000`), permanently on that
-/// connection.
+/// PostgreSQL refuses a prepared statement with changed result columns (`0A000`), permanently on that connection.
 #[rstest]
 #[tokio::test]
 async fn columns_of_a_newer_release_disturb_no_statement(
@@ -32,11 +30,10 @@ async fn columns_of_a_newer_release_disturb_no_statement(
     world.transport(&each_on_its_own()).declare().await.unwrap();
     world.run_relay(world.transport(&each_on_its_own()));
     world.run_consumer(each_on_its_own());
-    // More than once, so that every connection has prepared every statement.
+    // Every connection prepares every statement.
     for before in ["1", "2", "3"] {
         everything_works(&world, before).await;
     }
-    // In one transaction, like a migration.
     let migration = world.store.begin().await.unwrap();
     for table in TABLES {
         let adding = format!("ALTER TABLE {table} ADD COLUMN of_the_next_release text");
@@ -49,7 +46,6 @@ async fn columns_of_a_newer_release_disturb_no_statement(
     world.stop().await;
 }
 
-/// Handles one event, holds and retries one, and makes one dead, which an operator replays and discards.
 async fn everything_works(world: &World, round: &str) {
     let account = |name: &str| format!("{round} {name}");
     let handled = world.commit(&Changed::of(&account("handled")), 1).await;

@@ -17,9 +17,8 @@ use uuid::Uuid;
 
 use crate::effects::{self, Effect, Migrator};
 
-/// A poll interval that never ends in a test: a test that needs a poll fails instead of being slow.
+/// It never ends: a test that needs a poll fails instead of being slow.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
-/// The poll interval for tests that need a poll.
 pub(crate) const SOON: Duration = Duration::from_millis(50);
 
 pub(crate) struct World {
@@ -31,7 +30,6 @@ pub(crate) struct World {
     database: Database,
 }
 
-/// A row of the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) event_id: String,
@@ -41,7 +39,6 @@ pub(crate) struct Held {
     pub(crate) body: Option<Vec<u8>>,
 }
 
-/// A row of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Promised {
     pub(crate) event_id: String,
@@ -58,7 +55,7 @@ impl World {
         Self::of(database, db, broker).await
     }
 
-    /// As [`new`](Self::new), with so few connections that each of them runs every statement.
+    /// Each connection runs every statement.
     pub(crate) async fn with_connections(store: StoreKind, broker: BrokerKind, most: u32) -> Self {
         let database = Database::create(store).await;
         drop(database.migrated::<Migrator>().await);
@@ -76,23 +73,19 @@ impl World {
         }
     }
 
-    /// For a separate connection.
     pub(crate) fn database_url(&self) -> &str {
         self.database.url()
     }
 
-    /// From now on, started parts poll often, without a signal.
     pub(crate) fn look_soon(&mut self) {
         self.store = self.store.clone().looking_every(SOON);
     }
 
-    /// The broker as a service with these subscriptions sees it.
     pub(crate) fn transport(&self, subscriptions: &Subscriptions) -> Arc<dyn Transport> {
         let topology = Topology::publishing(["echo_events"]).consuming(subscriptions.queue());
         self.broker.transport(topology)
     }
 
-    /// Declares the queue of `subscriptions` and puts messages into it, in this order.
     pub(crate) async fn send<'a>(
         &self,
         subscriptions: &Subscriptions,
@@ -108,7 +101,6 @@ impl World {
         }
     }
 
-    /// Commits a transaction with an event.
     pub(crate) async fn commit<E: Event>(&self, event: &E, version: i64) -> Uuid {
         let transaction = self.store.begin().await.unwrap();
         let id = outbox::enqueue(&transaction, event, version, &cause()).unwrap();
@@ -135,12 +127,10 @@ impl World {
         self.running.spawn(consumer.run(self.stop.clone()));
     }
 
-    /// Signals a stop to everything.
     pub(crate) fn begin_stop(&self) {
         self.stop.cancel();
     }
 
-    /// Stops everything and waits for the end; then more can be started.
     pub(crate) async fn stop(&mut self) {
         self.stop.cancel();
         eventually("everything has stopped", async || {
@@ -153,7 +143,7 @@ impl World {
         self.stop = CancellationToken::new();
     }
 
-    /// Kills everything, like `kill -9`.
+    /// Like `kill -9`.
     pub(crate) async fn abort(&mut self) {
         self.running.shutdown().await;
     }
@@ -162,13 +152,11 @@ impl World {
         effects::effects(self.store.connection()).await
     }
 
-    /// The events that had an effect, in the order of the effects.
     pub(crate) async fn handled(&self) -> Vec<String> {
         let effects = self.effects().await.into_iter();
         effects.map(|effect| effect.event_id).collect()
     }
 
-    /// The versions of an account in the order of their effects.
     pub(crate) async fn versions(&self, account: &str) -> Vec<i64> {
         let effects = self.effects().await.into_iter();
         effects
@@ -191,13 +179,11 @@ impl World {
         rows.iter().map(held).collect()
     }
 
-    /// The inbox row of an event, if there is one.
     pub(crate) async fn held(&self, event_id: &str) -> Option<Held> {
         let inbox = self.inbox().await;
         inbox.into_iter().find(|held| held.event_id == event_id)
     }
 
-    /// Waits until the event has this state in the inbox, and returns its row.
     pub(crate) async fn becomes(&self, event_id: &str, state: &str) -> Held {
         eventually(&format!("{event_id} is {state}"), async || {
             match self.held(event_id).await {
@@ -222,7 +208,6 @@ impl World {
         rows.iter().map(promised).collect()
     }
 
-    /// How many events are enqueued and not published.
     pub(crate) async fn pending(&self) -> usize {
         let outbox = self.outbox().await;
         outbox.iter().filter(|row| !row.published).count()

@@ -12,16 +12,15 @@ use crate::guarded;
 /// The kinds of database errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The database is unreachable or cannot work at the moment: the same call may succeed later.
+    /// Unreachable, or unable to work at the moment: the same call may succeed later.
     Unavailable,
-    /// The disk under the database is full. Nothing of the transaction is kept, and it succeeds once there is room.
+    /// The disk is full. Nothing of the transaction is kept, and it succeeds once there is room.
     Full,
-    /// A deadlock or a failed serialisation ended the transaction. The same transaction may succeed if it is started
-    /// again.
+    /// A deadlock or a failed serialisation: the same transaction may succeed if it is started again.
     Conflict,
     /// A unique value exists already.
     Duplicate,
-    /// The statement was refused for its content, and would be refused each time.
+    /// Refused for its content, each time.
     Content,
     /// Refused only because an earlier statement of the transaction had failed.
     AfterFailure,
@@ -39,10 +38,9 @@ const CANTOPEN: u32 = 14;
 const TOOBIG: u32 = 18;
 const CONSTRAINT: u32 = 19;
 const MISMATCH: u32 = 20;
-/// A trigger has refused the statement. All triggers here guard a uniqueness that no index can.
+/// All triggers here guard a uniqueness that no index can.
 const TRIGGER: &str = "1811";
 
-/// Whether the database is reachable but accepts no writes: a full disk, an I/O error, a read-only file or server.
 pub(crate) fn is_unwritable(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
@@ -56,7 +54,6 @@ pub(crate) fn is_unwritable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the only problem is that another connection holds the file.
 pub(crate) fn is_sqlite_lock(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
@@ -65,7 +62,6 @@ pub(crate) fn is_sqlite_lock(error: &sqlx::Error) -> bool {
     is_sqlite(error) && matches!(code, Some(BUSY | LOCKED))
 }
 
-/// The class of an error of the driver.
 pub(crate) fn of_driver(error: &sqlx::Error) -> Class {
     let Some(database) = error.as_database_error() else {
         return without_answer(error);
@@ -78,7 +74,6 @@ pub(crate) fn of_driver(error: &sqlx::Error) -> Class {
     }
 }
 
-/// Not an answer of the database: the connection broke, or there was none.
 fn without_answer(error: &sqlx::Error) -> Class {
     match error {
         sqlx::Error::Io(_)
@@ -97,7 +92,7 @@ pub(super) fn is_sqlite(error: &(dyn DatabaseError + 'static)) -> bool {
         .is_some()
 }
 
-/// SQLite has one writer at a time. Another connection waits for the lock, so a lock is no conflict.
+/// Other writers wait for the lock, so it is no conflict.
 fn of_sqlite(error: &(dyn DatabaseError + 'static), code: &str) -> Class {
     if guarded::is_full(error) {
         return Class::Full;
@@ -119,14 +114,14 @@ fn of_sqlite_code(code: &str) -> Class {
     }
 }
 
-/// SQLSTATE, appendix A of PostgreSQL's manual. A cancelled statement (57014, time-out) is not unavailable, because it
-/// may take too long each time.
+/// SQLSTATE, appendix A of PostgreSQL's manual. A cancelled statement (57014, time-out) is not unavailable: it may take
+/// too long each time.
 fn of_postgres(code: &str) -> Class {
     match code {
         "53100" => Class::Full,
         "23505" => Class::Duplicate,
         "25P02" => Class::AfterFailure,
-        // A standby accepts no writes before its promotion.
+        // A standby, before its promotion.
         "25006" => Class::Unavailable,
         // `lock_timeout` expired.
         "55P03" => Class::Conflict,
@@ -143,7 +138,6 @@ fn has_class(code: &str, classes: &[&str]) -> bool {
     classes.iter().any(|class| code.starts_with(class))
 }
 
-/// SQLite's primary result code stands in the lowest byte of the extended one.
 fn primary(code: &str) -> Option<u32> {
     code.parse::<u32>().ok().map(|code| code & 0xff)
 }

@@ -7,10 +7,9 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait, seaql_migrat
 
 use crate::sql;
 
-/// In a migration's name, the separator before the migration that a release must know to use the schema.
+/// In a migration's name, before the migration that a release must know to use the schema.
 const REQUIRES: &str = "_requires_";
 
-/// The applied migrations that are not in `M`.
 pub(super) async fn unknown<M: MigratorTrait>(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<String>, DbErr> {
@@ -19,7 +18,7 @@ pub(super) async fn unknown<M: MigratorTrait>(
     Ok(applied)
 }
 
-/// The migrations of `M` that are not applied. Needs no right to change the schema.
+/// Needs no right to change the schema.
 pub(super) async fn missing<M: MigratorTrait>(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<String>, DbErr> {
@@ -34,7 +33,7 @@ async fn applied<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<Vec<Stri
     if !has_table(db, &table).await? {
         return Ok(Vec::new());
     }
-    // Not sea-orm's query: it creates the table first, so it needs rights that a service may not have.
+    // sea-orm's query creates the table first, so it needs rights that a service may not have.
     let select = format!("SELECT version FROM {table} ORDER BY version");
     let rows = sql::query_all(db, &select, []).await?;
     rows.iter().map(|row| row.try_get("", "version")).collect()
@@ -52,7 +51,6 @@ async fn has_table(db: &impl ConnectionTrait, name: &str) -> Result<bool, DbErr>
     Ok(sql::query_one(db, sql, [name.into()]).await?.is_some())
 }
 
-/// Why a release with the migrations `M` cannot use a schema with the `unknown` migrations.
 pub(super) fn too_new<M: MigratorTrait>(unknown: &[String]) -> Option<String> {
     unknown.iter().find_map(|name| {
         let (_, required) = name.rsplit_once(REQUIRES)?;
@@ -72,7 +70,7 @@ fn has<M: MigratorTrait>(name: &str) -> bool {
     own.any(|migration| migration.name() == name)
 }
 
-/// `M` on a schema with more migrations. Plain sea-orm refuses a schema with an unknown migration.
+/// Plain sea-orm refuses a schema with an unknown migration.
 pub(super) struct Known<M>(PhantomData<M>);
 
 #[async_trait::async_trait]

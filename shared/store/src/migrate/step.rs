@@ -1,7 +1,7 @@
 //! One migration, under a lock that only one replica holds.
 //!
 //! Guarantee: a migration waits at most [`LOCK_WAIT`] for a table in use, because all later statements on that table
-//! queue behind it. Then it gives up, so that they go on, and is retried.
+//! queue behind it. Then it gives up and is retried.
 
 use std::time::Duration;
 
@@ -17,26 +17,21 @@ use super::known::{Known, missing, too_new, unknown};
 use crate::database::Database;
 use crate::sql;
 
-/// The text of a setting.
 const LOCK_WAIT: &str = "2s";
-/// Arbitrary, but the same in every replica.
+/// The same in every replica.
 const LOCK: i64 = 7_020_658_420_253_753_346;
-/// How long a migration outside a transaction waits for its connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The result of one attempt.
 pub(super) enum Step {
-    /// These migrations are applied; more may be missing.
+    /// More may be missing.
     Applied(Vec<String>),
-    /// None is missing.
     Complete,
-    /// Another replica migrates.
     Busy,
-    /// A newer release has changed the schema, and this one cannot use it.
+    /// This release cannot use the newer schema.
     TooNew(String),
 }
 
-/// Applies the next missing migration. On SQLite all of them, because nothing waits for it there.
+/// On SQLite all of them, because nothing waits for it there.
 pub(super) async fn next<M: MigratorTrait>(db: &Database) -> Result<Step, DbErr> {
     let transaction = begin(db).await?;
     if !sql::is_sqlite(&transaction) && !is_locked(&transaction).await? {
@@ -63,13 +58,13 @@ pub(super) async fn next<M: MigratorTrait>(db: &Database) -> Result<Step, DbErr>
     Ok(Step::Applied(vec![name]))
 }
 
-/// Its statements have no time limit, because they may rewrite whole tables.
+/// Without a time limit, because its statements may rewrite whole tables.
 #[expect(
     clippy::disallowed_methods,
     reason = "no statement has a time limit, and only the end of the process cancels it"
 )]
 async fn begin(db: &Database) -> Result<DatabaseTransaction, DbErr> {
-    // On SQLite, take the write lock now, where it waits, and not later, where it fails.
+    // On SQLite, take the write lock now, where it waits; later it fails.
     let transaction = db
         .begin_with_options(TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -95,8 +90,8 @@ fn is_outside_of_transactions<M: MigratorTrait>(name: &str) -> bool {
     own.any(|migration| migration.name() == name && migration.use_transaction() == Some(false))
 }
 
-/// Statements like `CREATE INDEX CONCURRENTLY`: on a separate session, which holds the lock and has no limits. Such
-/// statements block no other statement.
+/// For `CREATE INDEX CONCURRENTLY` and the like, which block no other statement: on a separate session without limits,
+/// which holds the lock.
 async fn outside_of_transactions<M: MigratorTrait>(
     db: &Database,
     name: String,
@@ -140,7 +135,7 @@ async fn locked_on<M: MigratorTrait>(
     let locking = "SELECT pg_try_advisory_lock($1) AS locked";
     let row = sql::query_one(session, locking, [LOCK.into()]).await?;
     let is_locked = row.map_or(Ok(false), |row| row.try_get::<bool>("", "locked"))?;
-    // Another replica may have applied it before this one got the lock.
+    // Another replica may have applied it.
     if !is_locked || missing::<M>(session).await?.first().map(String::as_str) != Some(name) {
         return Ok(false);
     }

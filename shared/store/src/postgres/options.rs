@@ -33,7 +33,7 @@ pub(crate) fn of(
         Some(host) if options.get_socket().is_none() => options.host(&host),
         _ => options,
     };
-    // PgBouncer refuses this start-up parameter by default. Numbers travel in binary, so it changes nothing for us.
+    // PgBouncer refuses this parameter by default. Numbers travel in binary, so it changes nothing for us.
     let options = options.extra_float_digits(None);
     Ok(options.application_name(application_name))
 }

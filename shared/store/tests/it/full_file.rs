@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::sqlite::{Migrator, count, insert};
 
-/// A pool of one connection, so that the next transaction gets the previous connection if it is reused.
+/// One connection, so that the next transaction gets the previous one if it is reused.
 async fn file(folder: &TempDir) -> (store::Database, store::Database) {
     let config = DatabaseConfig {
         pool_max: 1,
@@ -14,12 +14,11 @@ async fn file(folder: &TempDir) -> (store::Database, store::Database) {
     };
     let db = store::connect(&config, "test").await.unwrap();
     store::migrate::<Migrator>(&db).await.unwrap();
-    // Another process, which sees only committed rows.
     let other = store::connect(&config, "test").await.unwrap();
     (db, other)
 }
 
-/// The file may not grow any more. This limit belongs to one connection: a new connection has room again.
+/// The limit belongs to one connection: a new one has room again.
 async fn fill(db: &store::Database) {
     db.execute_unprepared("PRAGMA max_page_count = 1")
         .await
@@ -44,12 +43,10 @@ async fn after_a_full_disk_what_commits_is_there() {
         let transaction = begin(&db).await;
         insert_too_much(&transaction).await;
         if rolls_back {
-            // SQLite has already rolled back, so this fails.
             transaction.rollback().await.unwrap_err();
         } else {
             drop(transaction);
         }
-        // A command that is refused for another reason.
         let transaction = begin(&db).await;
         insert(&transaction, "refused").await.unwrap();
         transaction.rollback().await.unwrap();
@@ -71,7 +68,6 @@ async fn nothing_of_a_transaction_that_sqlite_ended_is_kept() {
     fill(&db).await;
     let transaction = begin(&db).await;
     insert(&transaction, "before").await.unwrap();
-    // A caller that ignores the error.
     insert_too_much(&transaction).await;
     let after = insert(&transaction, "after").await.unwrap_err();
     assert!(store::is_unavailable(&after), "{after}");
@@ -86,7 +82,6 @@ async fn a_transaction_that_was_left_open_reaches_no_one_else() {
     let folder = tempfile::tempdir().unwrap();
     let (db, other) = file(&folder).await;
     for round in 0..20 {
-        // The caller cancels at any moment: during begin, write or commit.
         let write = async {
             let transaction = begin(&db).await;
             insert(&transaction, &format!("given up {round}"))

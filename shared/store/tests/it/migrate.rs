@@ -30,7 +30,6 @@ impl MigrationTrait for Step {
     }
 }
 
-/// Adds a column, which locks the whole table for a moment.
 struct Column;
 
 impl MigratorTrait for Column {
@@ -42,7 +41,7 @@ impl MigratorTrait for Column {
     }
 }
 
-/// Then adds an index while other sessions write.
+/// Built while other sessions write.
 struct Index;
 
 impl MigratorTrait for Index {
@@ -63,7 +62,7 @@ fn with(database: &Database, migrate: Migrate, patience: Duration) -> DatabaseCo
     }
 }
 
-/// As `pg_dump` does: it reads all tables in one long transaction.
+/// `pg_dump` reads all tables in one long transaction.
 #[tokio::test]
 async fn a_migration_behind_a_backup_keeps_commands_waiting_briefly() {
     let database = Database::create(StoreKind::Postgres).await;

@@ -60,7 +60,6 @@ async fn a_pooler_that_lends_sessions_is_refused_at_once(
     for _ in 0..if busy { 8 } else { 0 } {
         others.spawn(use_up(pooler.url().to_owned()));
     }
-    // Several starts, because each happens at another moment.
     for _ in 0..5 {
         let error = store::connect(&config, "test").await.unwrap_err();
         assert!(matches!(error, DatabaseError::Unfit { .. }), "{error:?}");
@@ -70,7 +69,6 @@ async fn a_pooler_that_lends_sessions_is_refused_at_once(
     }
 }
 
-/// Another client of the same pooler, which is always busy.
 async fn use_up(url: String) {
     use sea_orm::sqlx::{Connection as _, Executor as _, PgConnection};
 

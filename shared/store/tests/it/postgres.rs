@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use crate::sqlite::{Migrator, count, insert};
 
-/// A database of this test alone.
 struct Database {
     admin: store::Database,
     name: String,
@@ -141,7 +140,6 @@ async fn of_two_transactions_in_a_deadlock_one_is_a_conflict() {
     };
     lock(&one, "a").await.unwrap();
     lock(&other, "b").await.unwrap();
-    // Each wants the row of the other; the server ends one of them.
     let in_turn = async |transaction: Transaction, name| {
         let answer = lock(&transaction, name).await;
         transaction.rollback().await.unwrap();
@@ -243,7 +241,6 @@ async fn a_lost_server_is_unavailable_fast_and_the_pool_recovers() {
     assert!(store::ping(&db).await);
 }
 
-/// A restart does not help: an operator has to create it, or to correct the URL.
 #[tokio::test]
 async fn a_database_that_does_not_exist_is_for_an_operator() {
     let database = Database::create().await;
@@ -286,7 +283,7 @@ async fn a_schema_that_is_no_plain_name_is_refused() {
     );
 }
 
-/// A proxy to the server that can be cut: it then refuses new connections and ends open ones.
+/// When cut, it refuses new connections and ends open ones.
 struct Proxy {
     url: Url,
     up: watch::Sender<bool>,

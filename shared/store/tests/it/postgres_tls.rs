@@ -1,13 +1,12 @@
 //! PostgreSQL over TLS from a client's view: what `sslmode` and `sslrootcert` in the URL guarantee.
 //!
-//! In these tests TLS ends just before the server. They prove our side.
+//! TLS ends just before the server: these tests prove our side.
 
 use std::time::Duration;
 
 use store::DatabaseConfig;
 use testkit::{Authority, Database, Encrypting, Identity, StoreKind};
 
-/// Connects to a server with the certificate `identity`, with these URL parameters.
 async fn connect(
     identity: &Identity,
     clients: Option<&Authority>,
@@ -49,7 +48,6 @@ async fn verify_full_accepts_only_the_right_authority_and_name() {
             "{reason}: {refused}"
         );
     }
-    // Without our authority, only public ones are trusted.
     assert!(connect(&good, None, &verify[..1]).await.is_err());
 }
 

@@ -9,7 +9,6 @@ use testkit::{Database, StoreKind};
 
 use crate::sqlite::{self, count, insert};
 
-/// A migration of one statement.
 struct Step(&'static str, &'static str);
 
 impl MigrationName for Step {
@@ -26,7 +25,6 @@ impl MigrationTrait for Step {
     }
 }
 
-/// The migrations of the older release, plus these.
 fn more(steps: impl IntoIterator<Item = Step>) -> Vec<Box<dyn MigrationTrait>> {
     let mut migrations = sqlite::Migrator::migrations();
     for step in steps {
@@ -40,7 +38,6 @@ const ADDED: Step = Step(
     "ALTER TABLE things ADD COLUMN colour text",
 );
 
-/// The older release, which knows one table.
 type Older = sqlite::Migrator;
 
 struct Newer;
@@ -51,7 +48,6 @@ impl MigratorTrait for Newer {
     }
 }
 
-/// The older release, with a migration that was made after the newer one.
 struct Mended;
 
 impl MigratorTrait for Mended {
@@ -63,7 +59,7 @@ impl MigratorTrait for Mended {
     }
 }
 
-/// A release that shares its schema only with releases that know `m20261201_000002_add_colour`.
+/// It requires releases that know `m20261201_000002_add_colour`.
 struct Contracted;
 
 impl MigratorTrait for Contracted {
@@ -94,7 +90,6 @@ async fn an_older_release_starts_on_a_newer_schema(
         insert(&older, &before.to_string()).await.unwrap();
         assert_eq!(count(&older).await, before + 1);
     }
-    // The newer one is where it was.
     start::<Newer>(&database).await.unwrap();
 }
 

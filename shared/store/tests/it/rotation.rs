@@ -6,7 +6,6 @@ use testkit::{Database, StoreKind};
 use url::Url;
 use uuid::Uuid;
 
-/// A database user with a password that the test changes, and the file with the URL.
 struct Rotated {
     name: String,
     owner: store::Database,
@@ -38,7 +37,6 @@ impl Rotated {
         }
     }
 
-    /// Changes the password, ends all sessions, and writes the file anew.
     async fn set(&self, password: &str) {
         let changing = format!("ALTER ROLE {} PASSWORD '{password}'", self.name);
         self.owner.execute_unprepared(&changing).await.unwrap();

@@ -12,12 +12,10 @@ use tokio::time::timeout;
 
 use crate::sqlite::{Migrator, insert};
 
-/// The delay in each direction. An answer takes twice as long.
+/// In each direction. An answer takes twice as long.
 const DELAY: Duration = Duration::from_millis(15);
-/// In the pool.
 const SESSIONS: u32 = 4;
 
-/// A pool behind a slow link, and a direct connection.
 struct Slow {
     db: store::Database,
     database: Database,
@@ -47,7 +45,6 @@ impl Slow {
         self.db.get_postgres_connection_pool()
     }
 
-    /// Acquires every session of the pool at once, and asks the server for the state of each.
     async fn assert_each_session_works_and_is_outside_a_transaction(&self) {
         let acquiring = (0..SESSIONS).map(|_| self.pool().acquire());
         let mut held = Vec::new();
@@ -70,8 +67,7 @@ impl Slow {
         }
     }
 
-    /// Checks after every session has returned to the pool. A later caller would end an open transaction, so each round
-    /// checks.
+    /// After every session has returned. A later caller would end an open transaction, so each round checks.
     async fn assert_nothing_is_left_open(&self) {
         let in_use = async || self.pool().size() as usize - self.pool().num_idle();
         eventually_is("no session is in use", 0, in_use).await;
@@ -92,7 +88,6 @@ impl Slow {
     }
 }
 
-/// Up to a little more than the duration of `answers` answers.
 fn moment(random: &mut fastrand::Rng, answers: u32) -> Duration {
     let longest = (2 * DELAY * answers + DELAY).as_micros();
     Duration::from_micros(random.u64(..u64::try_from(longest).unwrap()))
@@ -104,7 +99,6 @@ async fn a_cancelled_begin_leaves_no_open_transaction() {
     let mut random = fastrand::Rng::with_seed(4393);
     let mut begun = 0;
     for _ in 0..20 {
-        // The check of the session, and BEGIN.
         let limits: Vec<_> = (0..SESSIONS).map(|_| moment(&mut random, 2)).collect();
         let beginning = limits
             .iter()
@@ -167,7 +161,6 @@ async fn each_session_is_ended_once_its_client_is_lost() {
     db.close().await.unwrap();
 }
 
-/// As many sessions as the pool may have, all of them read-only. New ones would not be.
 async fn read_only_pool(database: &Database) -> store::Database {
     let db = database.connect_by(database.url(), SESSIONS).await;
     store::migrate::<Migrator>(&db).await.unwrap();
@@ -252,7 +245,6 @@ async fn a_read_only_server_is_not_flooded_with_new_sessions() {
         let pid: i32 = sqlx::query_scalar(session).fetch_one(pool).await.unwrap();
         sessions.insert(pid);
     }
-    // At first all of them, then one per second each.
     let most = SESSIONS as usize * (2 + begun.elapsed().as_secs() as usize);
     assert!(sessions.len() <= most, "{} sessions", sessions.len());
     db.close().await.unwrap();

@@ -8,7 +8,7 @@ use sea_orm_migration::prelude::*;
 use store::{DatabaseConfig, Transaction};
 use tempfile::TempDir;
 
-/// One table, created by a migration that fails if it runs twice.
+/// Its migration fails if it runs twice.
 pub(crate) struct Migrator;
 
 #[async_trait::async_trait]
@@ -72,7 +72,6 @@ async fn every_pooled_connection_has_the_durable_settings() {
     let db = store::connect(&config(&folder), "test").await.unwrap();
     let mut held = Vec::new();
     for _ in 0..5 {
-        // Held open, so that each transaction has another connection.
         let transaction = db.begin().await.unwrap();
         for (name, value) in [
             ("journal_mode", "wal"),
@@ -96,7 +95,6 @@ async fn processes_that_open_a_new_file_together_all_get_it() {
     }
 }
 
-/// SQLite and URLs give these characters a meaning; a path gives them none.
 #[tokio::test]
 async fn a_folder_of_any_name_holds_its_database() {
     for name in [
@@ -141,7 +139,6 @@ async fn replicas_that_migrate_together_all_succeed() {
     }))
     .await;
     assert_eq!(count(&replicas[0]).await, 0);
-    // Again, as at every restart.
     store::migrate::<Migrator>(&replicas[1]).await.unwrap();
 }
 

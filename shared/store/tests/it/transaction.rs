@@ -27,7 +27,7 @@ async fn a_commit_after_an_ignored_failure_keeps_nothing(
     assert_eq!(count(&database.connect().await).await, 1);
 }
 
-/// The success of one must not hide the failure of the other, in either order.
+/// A success must not hide the other's failure, in either order.
 #[rstest]
 #[tokio::test]
 async fn of_two_statements_at_once_each_counts(
@@ -62,7 +62,7 @@ async fn a_dropped_transaction_is_undone_before_its_session_is_used(
     }
 }
 
-/// The server may have executed the statement or not, so the caller must not commit half of its work.
+/// The server may have executed the statement, so the caller must not commit half of its work.
 #[tokio::test]
 async fn a_commit_after_a_cancelled_statement_keeps_nothing() {
     let database = Database::create(StoreKind::Postgres).await;

@@ -1,5 +1,5 @@
-//! Tests all decisions together on one aggregate of a model inbox: for any order and repetition of deliveries, any
-//! failures and any decisions of an operator, no effect is doubled, out of order or missing at the end.
+//! Tests all decisions on one aggregate of a model inbox: for any order and repetition of deliveries, any failures and
+//! any decisions of an operator, no effect is doubled, out of order or missing at the end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,15 +25,12 @@ enum State {
 
 struct Row {
     state: State,
-    /// It is checked again when due.
     is_due: bool,
     replayed: bool,
     attempts: u32,
-    /// It waits for a process that knows its type.
     is_unknown: bool,
 }
 
-/// The result of the handler.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Works,
@@ -47,7 +44,6 @@ enum Step {
     TimeComes(i64, Duration, End),
     IsReplayed(i64),
     IsDiscarded(i64),
-    /// A process starts that knows its type.
     BecomesKnown(i64),
 }
 
@@ -187,7 +183,6 @@ impl Inbox {
         next.is_due |= next.state == State::Discarded;
     }
 
-    /// A skipped event is replayed after its type is known.
     fn is_replayed(&mut self, version: i64) {
         let Some(row) = self.rows.get_mut(&version) else {
             return;
@@ -224,7 +219,7 @@ impl Inbox {
         lowest.is_some_and(|(lowest, _)| *lowest == version)
     }
 
-    /// An unknown one waits from its first check on.
+    /// An unknown event waits from its first check on.
     fn knows(&self, version: i64, here_for: Duration) -> Known {
         if !self.unknown.contains(&version) {
             return Known::Yes;
@@ -237,7 +232,6 @@ impl Inbox {
         Known::No { left }
     }
 
-    /// All arrive once more, nothing fails any more, and an operator replays the dead ones.
     fn comes_to_rest(&mut self) {
         for _ in 0..=2 * VERSIONS {
             for version in 1..=VERSIONS {

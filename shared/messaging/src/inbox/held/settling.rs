@@ -11,8 +11,7 @@ use crate::inbox::{self, Held, fingerprint};
 use crate::retry::millis;
 use crate::transaction::Transaction;
 
-/// Marks them as done and deletes their messages. From here on the rows are locked. `false` if another worker has one
-/// of them: then the caller must roll back.
+/// The rows stay locked. `false` if another worker has one of them: the caller must roll back.
 pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Result<bool, DbErr> {
     let Some(first) = all.first() else {
         return Ok(true);
@@ -30,7 +29,6 @@ pub(crate) async fn settle_all(transaction: &Transaction, all: &[&Due]) -> Resul
     Ok(usize::try_from(settled).ok() == Some(all.len()))
 }
 
-/// It is handled after later versions of its aggregate.
 pub(crate) async fn mark_late(transaction: &Transaction, due: &Due) -> Result<(), DbErr> {
     let marking =
         "UPDATE angarium_inbox SET late = true WHERE consumer = $1 AND event_id = {uuid $2}";
@@ -39,7 +37,7 @@ pub(crate) async fn mark_late(transaction: &Transaction, due: &Due) -> Result<()
     Ok(())
 }
 
-/// It waits for an earlier event.
+/// As waiting for an earlier event, or as skipped.
 pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Result<bool, DbErr> {
     let parked =
         "UPDATE angarium_inbox SET state = $4, begun = 0, due_at = NULL, unknown_until = NULL,
@@ -47,7 +45,6 @@ pub(crate) async fn park(transaction: &Transaction, due: &Due, held: Held) -> Re
     change(transaction, due, parked, [held.as_str().into()]).await
 }
 
-/// It waits for a process that knows its type, at most for `left`.
 pub(crate) async fn await_type(
     transaction: &Transaction,
     due: &Due,
@@ -58,7 +55,7 @@ pub(crate) async fn await_type(
     change(transaction, due, waits, [millis(left).into()]).await
 }
 
-/// It stays unchanged, and is checked again in `due_in_ms`, or after an earlier one is done.
+/// For `due_in_ms`, or until an earlier event is done.
 pub(crate) async fn leave(
     transaction: &Transaction,
     due: &Due,
@@ -68,7 +65,7 @@ pub(crate) async fn leave(
     change(transaction, due, left, [due_in_ms.into()]).await
 }
 
-/// A discarded event was passed over. Its message stays as long as the row.
+/// Its message stays as long as the row.
 pub(crate) async fn pass_over(transaction: &Transaction, due: &Due) -> Result<bool, DbErr> {
     let passed = "UPDATE angarium_inbox SET begun = 0, settled_at = {time}, due_at = NULL";
     change(transaction, due, passed, []).await

@@ -11,17 +11,17 @@ use crate::retry::millis;
 use crate::store::Store;
 use crate::stored;
 
-// `begun > 0` is repeated literally everywhere: SQLite uses a partial index only if the query contains its condition.
+// `begun > 0` is literal everywhere: SQLite uses a partial index only if the query contains its condition.
 pub(in crate::inbox) const SUSPECT: &str = "SELECT 1 AS one FROM angarium_inbox WHERE consumer = $1 AND due_at <= {time} AND begun > 0 LIMIT 1";
 
 /// Few enough for one statement.
 const ADOPTED: u32 = 1000;
 
-/// Makes a batch of events due that wait for a process with one of these types. Returns how many.
+/// Makes a batch of events due that wait for one of these types. Returns how many.
 pub(crate) async fn adopt(store: &Store, consumer: &str, known: &[&str]) -> Result<u64, DbErr> {
     let _turn = store.turn_to_write().await?;
     let adoptable = adoptable(consumer, known);
-    // The due time changes too, which ends the lease of another worker.
+    // The new due time ends another worker's lease.
     let adopt =
         format!("UPDATE angarium_inbox SET due_at = {{time}}, unknown_until = NULL
          WHERE (consumer, event_id) IN (
@@ -29,7 +29,6 @@ pub(crate) async fn adopt(store: &Store, consumer: &str, known: &[&str]) -> Resu
     sql::execute(store.connection(), &adopt, []).await
 }
 
-/// Whether an event is due with an attempt that never ended.
 pub(crate) async fn has_suspect(store: &Store, consumer: &str) -> Result<bool, DbErr> {
     let suspect = sql::query_one(store.connection(), SUSPECT, [consumer.into()]).await?;
     Ok(suspect.is_some())
@@ -55,8 +54,8 @@ pub(in crate::inbox) fn taking_up(suspects: bool) -> String {
     )
 }
 
-/// Leases at most `limit` of the events that have been due longest: of the `suspects`, or of all others. A worker that
-/// dies delays its events only by `lease`. Skips events that another replica is leasing.
+/// Leases at most `limit` of the events that have been due longest, `suspects` or others. A worker that dies delays its
+/// events only by `lease`.
 pub(crate) async fn take_up(
     store: &Store,
     consumer: &str,
@@ -78,7 +77,7 @@ pub(crate) async fn take_up(
     rows.iter().map(due).collect()
 }
 
-/// Renews the lease after the database was unavailable. `None` if another worker has the event.
+/// After the database was unavailable. `None` if another worker has the event.
 pub(crate) async fn keep(
     store: &Store,
     mut due: Due,

@@ -1,5 +1,5 @@
-//! The window over a model of the table: for any confirms, refusals and takeovers, no event of an aggregate is
-//! published before all earlier ones are, and at the end all are.
+//! The window over a model of the table: for any confirms, refusals and takeovers, the events of an aggregate are
+//! published in order, and all of them at the end.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,9 @@ const AGGREGATES: u8 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Its transaction has not committed yet.
     Late,
     Pending,
-    /// The broker did not take it.
     Postponed,
-    /// The same, and it is due again.
     Again,
     Published,
 }
@@ -29,7 +26,6 @@ enum Step {
     IsConfirmed(usize),
     IsRefused(usize),
     TimeComes,
-    /// The next late transaction of this aggregate commits.
     Commits(u8),
     AnotherTakesOver,
 }
@@ -43,7 +39,6 @@ struct Relay {
 }
 
 impl Relay {
-    /// Rows of these aggregates in this order; after a late one, all of its aggregate are late.
     fn new(size: usize, aggregates: &[(u8, bool)]) -> Self {
         let (mut versions, mut late) = (HashMap::new(), HashSet::new());
         let table = (1_i64..).zip(aggregates);
@@ -51,7 +46,6 @@ impl Relay {
             let version = versions.entry(*aggregate).or_insert(0);
             *version += 1;
             let row = row(sequence, *aggregate, *version);
-            // A later transaction of an aggregate waits for the previous one.
             if *is_late {
                 late.insert(*aggregate);
             }
@@ -79,7 +73,6 @@ impl Relay {
                     self.window.confirmed(sequence);
                     let state = &mut self.table.get_mut(&sequence).unwrap().1;
                     if *state == State::Again {
-                        // Rows behind it are released.
                         self.window.look_from_the_beginning();
                     }
                     *state = State::Published;
@@ -190,7 +183,6 @@ impl Relay {
             .all(|(_, state)| *state == State::Published)
     }
 
-    /// From now on everything is confirmed.
     fn comes_to_rest(&mut self) {
         let mut rounds = self.table.len() + 1;
         for (_, state) in self.table.values_mut() {
@@ -200,7 +192,6 @@ impl Relay {
         }
         while !self.is_done() && rounds > 0 {
             rounds -= 1;
-            // The complete query follows.
             self.now += Duration::from_secs(1);
             self.time_comes();
             self.claim();

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use super::queue_file::QueueFile;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 
-/// The publications that wait to be written, in order.
 #[derive(Default)]
 pub(super) struct Publications {
     waiting: Mutex<Vec<(Message, oneshot::Sender<Confirmation>)>>,
@@ -45,7 +44,7 @@ impl Publisher for EmbeddedPublisher {
 }
 
 impl Publications {
-    /// Waits for one publication. The first one that gets the turn writes all that wait.
+    /// The first one that gets the turn writes all that wait.
     async fn write(
         &self,
         file: &QueueFile,
@@ -63,7 +62,7 @@ impl Publications {
             .await
             .map_err(|error| TransportError::new("writing to the queue file", error))?;
         for (confirm, routed) in confirms.into_iter().zip(routed) {
-            // A publisher that has stopped waiting will publish again; consumers drop the duplicate.
+            // A publisher that has stopped waiting publishes again; consumers drop the duplicate.
             let _ = confirm.send(if routed {
                 Confirmation::Routed
             } else {

@@ -1,10 +1,8 @@
 //! The SQLite file of the embedded transport: the messages of each queue in order.
 //!
-//! Which messages a receiver has is known only in memory: after the process ends, all of them are in their queues
-//! again. The number of deliveries is stored, so that a message that kills the process is not delivered forever.
-//!
-//! On a full disk, publishing and consuming fail and retry. Confirmed messages are kept, and both continue after space
-//! is freed.
+//! Only the memory knows which messages a receiver has: after the process ends, all are in their queues again. The
+//! number of deliveries is stored, so that a message that kills the process is not delivered forever. On a full disk,
+//! publishing and consuming fail and retry.
 
 mod declared;
 
@@ -27,14 +25,13 @@ use crate::stored;
 use crate::transport::{Binding, TransportError, dead_letter_queue};
 use store::sql;
 
-/// How long to wait for the lock: a child process that is just starting holds its parent's files for a moment.
+/// A child process that is just starting holds its parent's files for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 pub(super) struct QueueFile {
     db: Database,
     state: Mutex<State>,
-    /// Held as long as the file is open.
     _lock: File,
 }
 
@@ -42,12 +39,10 @@ pub(super) struct QueueFile {
 struct State {
     bindings: BTreeMap<String, Vec<Binding>>,
     delivery_limits: HashMap<String, i64>,
-    /// The messages that a receiver has.
     taken: HashSet<i64>,
     arrivals: HashMap<String, watch::Sender<()>>,
 }
 
-/// A message that a receiver has taken.
 pub(super) struct Taken {
     pub(super) id: i64,
     pub(super) deliveries: i64,
@@ -82,8 +77,7 @@ impl QueueFile {
         Ok(file)
     }
 
-    /// Puts each message into every queue that it is routed to, in one transaction, and returns for each whether there
-    /// was any.
+    /// Returns for each message whether any queue takes it.
     pub(super) async fn append(&self, messages: &[Message]) -> Result<Vec<bool>, DbErr> {
         let routes: Vec<Vec<String>> = messages.iter().map(|message| self.route(message)).collect();
         let transaction = Transaction::begin(&self.db).await?;
@@ -99,7 +93,7 @@ impl QueueFile {
         Ok(routes.iter().map(|queues| !queues.is_empty()).collect())
     }
 
-    /// At most `limit` messages from the head of `queue` that no receiver has. From here on the caller has them.
+    /// From the head of `queue`, without those that a receiver has.
     pub(super) async fn take(&self, queue: &str, limit: usize) -> Result<Vec<Taken>, DbErr> {
         let taken = self.state().taken.clone();
         let rows = sql::query_all(
@@ -128,8 +122,7 @@ impl QueueFile {
         Ok(messages)
     }
 
-    /// Records one more delivery of these messages. A repetition changes nothing, because a cancelled caller does not
-    /// know whether it was recorded.
+    /// Idempotent, because a cancelled caller does not know whether it was recorded.
     pub(super) async fn count_delivery(&self, taken: &[Taken]) -> Result<(), DbErr> {
         let mut by_count: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for message in taken {
@@ -147,7 +140,6 @@ impl QueueFile {
         Ok(())
     }
 
-    /// Moves messages that were delivered too often to the dead-letter queue.
     pub(super) async fn dead_letter(&self, queue: &str, ids: &[i64]) -> Result<(), DbErr> {
         let target = dead_letter_queue(queue);
         let moving = "UPDATE message SET queue = $2, deliveries = 0 WHERE id {in numbers $1}";
@@ -173,7 +165,6 @@ impl QueueFile {
         Ok(())
     }
 
-    /// Returns a receiver's messages to their queues.
     pub(super) fn give_back(&self, ids: impl IntoIterator<Item = i64>) {
         let mut state = self.state();
         for id in ids {
@@ -189,7 +180,6 @@ impl QueueFile {
             .unwrap_or(i64::MAX)
     }
 
-    /// Changes when there may be something new in `queue`.
     pub(super) fn arrivals(&self, queue: &str) -> watch::Receiver<()> {
         self.state()
             .arrivals
@@ -209,7 +199,7 @@ impl QueueFile {
     }
 }
 
-/// Locks the file as long as it is open. `false`: another process has it, and keeps it.
+/// `false`: another process keeps it.
 async fn locked(file: &File) -> bool {
     let locking = async {
         while file.try_lock().is_err() {
@@ -220,7 +210,7 @@ async fn locked(file: &File) -> bool {
 }
 
 async fn connect(path: &Path) -> Result<Database, sqlx::Error> {
-    // FULL, because a confirm must survive a power cut.
+    // FULL: a confirm must survive a power cut.
     // SQLite reads a relative path that begins with `file:` as a URL.
     let path = std::path::absolute(path)?;
     let options = SqliteConnectOptions::new()
@@ -230,7 +220,7 @@ async fn connect(path: &Path) -> Result<Database, sqlx::Error> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         .disable_statement_logging();
-    // One connection: a queue has one order, and SQLite one writer.
+    // A queue has one order, and SQLite one writer.
     let pool = guarded::guarded(SqlitePoolOptions::new())
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(10))

@@ -1,4 +1,4 @@
-//! Receives from the queue file: prefetch, acknowledgement, and return of unacknowledged messages.
+//! Receives from the queue file.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -15,11 +15,10 @@ pub(super) struct EmbeddedReceiver {
     queue: String,
     prefetch: usize,
     arrivals: watch::Receiver<()>,
-    /// Taken, but the delivery is not recorded yet.
+    /// The delivery is not recorded yet.
     uncounted: Vec<Taken>,
-    /// Recorded, and ready to be delivered.
     ready: VecDeque<Taken>,
-    /// Delivered: message ids by delivery tag.
+    /// Message ids by delivery tag.
     unacknowledged: BTreeMap<u64, i64>,
     last_tag: u64,
 }
@@ -27,7 +26,7 @@ pub(super) struct EmbeddedReceiver {
 impl EmbeddedReceiver {
     pub(super) fn new(file: Arc<QueueFile>, queue: &str, prefetch: u16) -> Self {
         let mut arrivals = file.arrivals(queue);
-        // Messages in the queue already count as an arrival.
+        // Messages in the queue count as an arrival.
         arrivals.mark_changed();
         Self {
             file,
@@ -41,8 +40,8 @@ impl EmbeddedReceiver {
         }
     }
 
-    /// Fills `ready`, and returns whether to try again, because all taken messages may have been delivered too often.
-    /// Each step stores its result in `self` before the next await, so that a cancellation loses nothing.
+    /// Returns whether to try again: all taken messages may have been delivered too often. Each step stores its result
+    /// in `self` before the next await, so that a cancellation loses nothing.
     async fn fetch(&mut self) -> Result<bool, DbErr> {
         if self.uncounted.is_empty() {
             let room = self.prefetch.saturating_sub(self.unacknowledged.len());
@@ -101,7 +100,7 @@ impl Receiver for EmbeddedReceiver {
     async fn acknowledge(&mut self, ack: Ack) -> Result<(), TransportError> {
         let (Ack::One(named) | Ack::UpTo(named)) = ack;
         if !self.unacknowledged.contains_key(&named) {
-            // Like RabbitMQ: a wrong tag is an error, so that no other delivery is acknowledged by mistake.
+            // Like RabbitMQ: a wrong tag must not acknowledge another delivery.
             let cause = format!("delivery {named} is not outstanding");
             return Err(TransportError::new(
                 "acknowledging in the queue file",

@@ -1,11 +1,10 @@
 //! Assigns each return to its publication, so that "not returned" is reliable.
 //!
 //! The broker returns an unroutable message before it acknowledges it, but lapin attaches each return to the next
-//! publication that it settles, which may be another one. So an acknowledgement counts only after every earlier return
-//! is known. lapin settles publications one after another, on one thread, and wakes each before it settles the next:
-//! everything settled before an answer that we see has been reported by then, unless it is just being published. So all
-//! confirms of a channel are processed in one place, which waits for running publications, and then reads until nothing
-//! more is reported.
+//! publication that it settles, maybe another one. So an acknowledgement counts only after every earlier return is
+//! known. lapin settles on one thread and wakes each publication before it settles the next. So all confirms of a
+//! channel are processed in one place, which waits for running publications, and then reads until nothing more is
+//! reported.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -27,7 +26,6 @@ pub(super) use verdicts::{Answer, Name};
 
 const ACTION: &str = "waiting for a publisher confirm";
 
-/// The publications of one channel.
 pub(super) struct Answers {
     outstanding: Arc<Mutex<Outstanding>>,
     sorting: AbortHandle,
@@ -48,8 +46,8 @@ impl Answers {
         }
     }
 
-    /// Publishes a message. `publishing` reaches lapin at its first poll, so it is polled here. A cancelled publication
-    /// may have the return of another one, so after it no answer is certain.
+    /// `publishing` reaches lapin at its first poll, so it is polled here. A cancelled publication may have the return
+    /// of another one, so after it no answer is certain.
     pub(super) async fn hand_over(
         &self,
         message: Name,
@@ -69,7 +67,7 @@ impl Answers {
                 outstanding.is_whole = true;
                 Ok(answer)
             }
-            // A channel that the broker has closed only reports that; the outstanding publications get the cause.
+            // A closed channel only reports that; the outstanding publications get the cause.
             Err(error) => Err(outstanding.refusal().unwrap_or(error)),
         }
     }
@@ -101,7 +99,7 @@ struct Outstanding {
     settled: UnboundedSender<u64>,
     /// lapin has settled only publications in here.
     is_whole: bool,
-    /// The message because of which the broker closed the channel, and its error.
+    /// The message that made the broker close the channel, and the error.
     refused: Option<(String, lapin::Error)>,
 }
 
@@ -126,9 +124,7 @@ impl Outstanding {
         answer
     }
 
-    /// Whether it is settled.
     fn look_at(&mut self, number: u64) -> bool {
-        // A second report after it was processed.
         let Some(confirm) = self.confirms.get_mut(&number) else {
             return false;
         };
@@ -183,7 +179,6 @@ impl Outstanding {
         self.verdicts.lose(number, lost);
     }
 
-    /// Why the broker closed the channel, if it did.
     fn refusal(&mut self) -> Option<TransportError> {
         let outstanding: Vec<u64> = self.confirms.keys().copied().collect();
         for number in outstanding {
@@ -194,8 +189,7 @@ impl Outstanding {
     }
 }
 
-/// Reports that a publication was settled, on lapin's thread and immediately: the order of the reports is the order of
-/// settling.
+/// On lapin's thread and immediately, so in the order of settling.
 struct Report {
     number: u64,
     settled: UnboundedSender<u64>,

@@ -1,9 +1,8 @@
 //! The broker's state of a connection: whether it accepts messages, and finally why it closed the connection.
 //!
-//! It blocks publishing connections while memory or disk is low. It notifies a connection only after its first message,
-//! and lapin then writes nothing more, not even a started frame. So silence means nothing and must not end a
-//! connection: a dropped one keeps its thread and socket until the broker accepts messages again, and a new one would
-//! be blocked as well.
+//! It blocks publishing connections while memory or disk is low, and notifies a connection only after its first
+//! message; lapin then writes nothing more, not even a started frame. So silence must not end a connection: a dropped
+//! one keeps its thread and socket until the broker accepts messages again.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -16,17 +15,16 @@ use tokio::task::AbortHandle;
 
 use crate::transport::TransportError;
 
-/// The time between the failure of a channel and the reason of the lost connection, which another task receives.
+/// For the reason of the lost connection, which another task receives.
 const EXPLANATION: Duration = Duration::from_millis(100);
 
-/// The broker's last notification about a connection. Clones share it.
+/// Clones share it.
 #[derive(Clone)]
 pub(super) struct Blocked {
     reason: watch::Receiver<Option<String>>,
     end: Arc<OnceLock<lapin::Error>>,
 }
 
-/// Ends the watch with the connection.
 pub(super) struct Watching(AbortHandle);
 
 impl Blocked {
@@ -73,14 +71,13 @@ impl Blocked {
         self.reason.borrow().is_some()
     }
 
-    /// Waits for the loss of the connection.
     pub(super) async fn lost(&self) -> TransportError {
         let mut reason = self.reason.clone();
         while reason.changed().await.is_ok() {}
         self.loss("waiting for something to publish")
     }
 
-    /// The cause of a failed `action`: a channel only reports that it is closed, even if the connection was lost.
+    /// A channel only reports that it is closed, even if the connection was lost.
     pub(super) async fn explain(&self, action: &str, error: TransportError) -> TransportError {
         let is_closed = |error: &lapin::Error| {
             matches!(
@@ -102,7 +99,7 @@ impl Blocked {
         }
     }
 
-    /// Waits for the broker within `limit`, not counting the time while it is blocked.
+    /// Does not count the time while the broker is blocked.
     pub(super) async fn outlast<T>(
         &self,
         limit: Duration,
@@ -122,7 +119,6 @@ impl Blocked {
         }
     }
 
-    /// Waits until the broker accepts messages.
     pub(super) async fn end(&self) -> Result<(), TransportError> {
         let unblocked = self
             .reason

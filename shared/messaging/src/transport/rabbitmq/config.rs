@@ -7,21 +7,21 @@ use url::Url;
 
 use super::tls::RabbitMqTls;
 
-/// The connection settings of a RabbitMQ broker.
+/// How to connect to a RabbitMQ broker.
 #[derive(Clone)]
 pub struct RabbitMqConfig {
     /// `amqp://user:password@host:port/vhost`, or `amqps://`.
     pub url: Url,
     /// For `amqps://`.
     pub tls: RabbitMqTls,
-    /// The prefix of every exchange and queue name, so that several systems can share a vhost. Usually empty.
+    /// The prefix of every exchange and queue name. Usually empty.
     pub prefix: String,
-    /// The time limit of a single request to the broker; after it the connection counts as lost.
+    /// The time limit of one request; after it the connection counts as lost.
     pub time_out: Duration,
 }
 
 impl RabbitMqConfig {
-    /// Defaults: no own certificates, no prefix, 5 s.
+    /// No own certificates, no prefix, 5 s.
     pub fn new(url: Url) -> Self {
         Self {
             url,
@@ -32,20 +32,18 @@ impl RabbitMqConfig {
     }
 }
 
-/// The parameters of the URL that have an effect here.
 const PARAMETERS: [&str; 4] = ["heartbeat", "frame_max", "channel_max", "auth_mechanism"];
 
 /// A dead peer is noticed after two missed heartbeats; below 5 s RabbitMQ's manual warns of false positives.
 const HEARTBEAT_S: u16 = 10;
 
-/// AMQP's short strings.
 const LONGEST_VHOST: usize = 255;
 
 impl RabbitMqConfig {
-    /// The URL as lapin takes it, with what it does not say.
+    /// The URL for lapin, with defaults.
     ///
     /// # Errors
-    /// What is expected in place of a URL that cannot be used. It shows nothing of the URL.
+    /// The expectation, if the URL cannot be used. It shows nothing of the URL.
     pub fn uri(&self) -> Result<AMQPUri, &'static str> {
         const EXPECTED: &str = "amqp://user:password@host:5672/vhost, or amqps://, with escapes such as %2F for / in user, password and vhost";
         let url = &self.url;

@@ -15,7 +15,7 @@ use super::config::RabbitMqConfig;
 use super::socket;
 use crate::transport::TransportError;
 
-/// How long a broker has to confirm a close. Short, because on a silent link it never does.
+/// On a silent link no confirm comes.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 const OPENING: &str = "opening a channel";
@@ -53,7 +53,6 @@ impl Connection {
         })
     }
 
-    /// As [`wait`](Self::wait), for the start of a consumer.
     pub(super) async fn wait_for_consumer<T>(
         &self,
         action: &str,
@@ -76,7 +75,6 @@ impl Connection {
         self.wait("closing a channel", closing).await
     }
 
-    /// Waits for a request to the broker, within the configured limit.
     pub(super) async fn wait<T>(
         &self,
         action: &str,
@@ -85,7 +83,7 @@ impl Connection {
         within(self.config.time_out, action, future).await
     }
 
-    /// As [`wait`](Self::wait), for requests that the broker answers only while it is not blocked.
+    /// The broker answers only while it is not blocked.
     pub(super) async fn wait_while_blocked<T>(
         &self,
         action: &str,
@@ -96,12 +94,10 @@ impl Connection {
         done.map_err(|error| TransportError::new(action, error))
     }
 
-    /// The name on this broker of one of our exchanges or queues.
     pub(super) fn name(&self, name: &str) -> Result<ShortString, TransportError> {
         short(&format!("{}{name}", self.config.prefix))
     }
 
-    /// The name without the prefix of [`name`](Self::name).
     pub(super) fn own_name(&self, name: &str) -> String {
         name.strip_prefix(&self.config.prefix)
             .unwrap_or(name)
@@ -119,8 +115,8 @@ impl Connection {
     }
 }
 
-/// Closes the connection if it is dropped while a consumer starts. lapin closes a connection after the last handle is
-/// dropped, but a pending answer holds one: the consumer would continue to receive without a user.
+/// Closes the connection if it is dropped while a consumer starts: a pending answer holds a handle of lapin's, so the
+/// consumer would continue to receive without a user.
 struct Closing {
     connection: Arc<lapin::Connection>,
     consumer_begins: AtomicBool,
@@ -150,7 +146,6 @@ impl Drop for Closing {
     }
 }
 
-/// The configuration was checked; this is for one that was built in code.
 pub(super) fn uri(config: &RabbitMqConfig) -> Result<AMQPUri, TransportError> {
     let unreadable = |expected| {
         TransportError::new(
@@ -161,7 +156,7 @@ pub(super) fn uri(config: &RabbitMqConfig) -> Result<AMQPUri, TransportError> {
     config.uri().map_err(unreadable)
 }
 
-/// AMQP's short strings have at most 255 bytes; lapin panics when a longer one is converted implicitly.
+/// At most 255 bytes; lapin panics when a longer text is converted implicitly.
 pub(super) fn short(text: &str) -> Result<ShortString, TransportError> {
     ShortString::try_new(text)
         .map_err(|error| TransportError::new(format!("using `{text}` as an AMQP name"), error))

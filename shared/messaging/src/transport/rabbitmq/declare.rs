@@ -1,8 +1,8 @@
 //! Declares a service's topology: durable topic exchanges, quorum queues with an explicit delivery limit, and a
 //! dead-letter queue for each.
 //!
-//! Arguments rather than policies, because a plain broker offers only the AMQP port. The declarations are the same on
-//! 3.10 and 4.x. If the service may not declare, an operator has done it, and the visible part is verified instead.
+//! Arguments rather than policies, because a plain broker offers only the AMQP port. If the service may not declare,
+//! the visible part of an operator's declarations is verified instead.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -19,14 +19,14 @@ use crate::transport::{
 
 /// Idempotent. Runs at each connect.
 ///
-/// Existing items with other settings are used unchanged, because a rolling upgrade changes settings and no start may
-/// fail because of that. An exchange of another type is refused: it would route events to no queue.
+/// Existing items with other settings are used unchanged: a rolling upgrade changes settings, and must not make a start
+/// fail. An exchange of another type is refused: it would route events to no queue.
 pub(super) async fn declare(
     connection: &Connection,
     topology: &Topology,
     differences: &Logged,
 ) -> Result<(), TransportError> {
-    // On a separate channel, because the broker closes it with a refusal.
+    // A separate channel, because the broker closes it with a refusal.
     let mut declaring = Declaring {
         channel: connection.open_channel().await?,
         connection,
@@ -64,7 +64,7 @@ impl Declaring<'_> {
         };
         self.make(&Needed::Direct(DEAD_LETTER_EXCHANGE), vec![])
             .await?;
-        // The dead-letter queue first, so that it exists before the first dead letter.
+        // It exists before the first dead letter.
         let dead_letters = dead_letter_queue(&queue.name);
         self.make(&Needed::Queue(&dead_letters), dead_letter_settings())
             .await?;
@@ -80,7 +80,6 @@ impl Declaring<'_> {
         Ok(())
     }
 
-    /// Declares one item, or uses the existing one.
     async fn make(
         &mut self,
         needed: &Needed<'_>,
@@ -101,7 +100,7 @@ impl Declaring<'_> {
         }
         let asked = needed.asked();
         if let Some(missing) = verify::look(self.connection, &asked).await? {
-            // It was deleted meanwhile, or this user has no access: the next connect checks again.
+            // Deleted meanwhile, or no access: the next connect checks again.
             return Err(TransportError::new(missing, error));
         }
         self.differences.warn(needed.name(), &said);

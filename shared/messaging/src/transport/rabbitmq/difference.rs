@@ -1,22 +1,19 @@
 //! An existing item with other settings than we declare: read from the broker's refusal (406), and logged once.
 //!
-//! RabbitMQ names the first argument that differs. A text of another form is shown unchanged.
+//! RabbitMQ names the first argument that differs. Another text is shown unchanged.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// The parsed text of the broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Difference<'a> {
     /// Such as `x-delivery-limit`.
     pub(super) argument: Option<&'a str>,
-    /// The declared value.
     pub(super) declared: Option<&'a str>,
-    /// The broker's value.
     pub(super) existing: Option<&'a str>,
 }
 
-/// `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received '7' but current is '20'`. Other forms are
+/// `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received '7' but current is '20'`. Other forms:
 /// `received none` and `the value '7' of type 'signedint'`.
 pub(super) fn read(text: &str) -> Difference<'_> {
     let Some((_, text)) = text.split_once("inequivalent arg '") else {
@@ -35,7 +32,6 @@ pub(super) fn read(text: &str) -> Difference<'_> {
     }
 }
 
-/// The text in the first quotes; without quotes, the word.
 fn value(text: &str) -> &str {
     match text.split_once('\'') {
         Some((_, quoted)) => quoted.split('\'').next().unwrap_or(quoted),
@@ -43,7 +39,6 @@ fn value(text: &str) -> &str {
     }
 }
 
-/// The logged differences. A service connects often, and finds them each time.
 #[derive(Default)]
 pub(super) struct Logged(Mutex<BTreeSet<String>>);
 

@@ -1,8 +1,7 @@
 //! Checks whether the broker's address answers at all.
 //!
-//! lapin uses a thread and a socket per attempt, and leaks both if the attempt is cancelled before the first byte from
-//! the broker: a hanging broker would accumulate them. So after an unanswered attempt, the next one first checks the
-//! address in a way that leaks nothing.
+//! lapin uses a thread and a socket per attempt, and leaks both if the attempt is cancelled before the broker's first
+//! byte. So after an unanswered attempt, the next one first checks the address in a way that leaks nothing.
 
 use std::time::Duration;
 
@@ -12,10 +11,10 @@ use tokio::net::TcpStream;
 
 use crate::transport::TransportError;
 
-/// The first bytes of an AMQP client. A TLS listener answers them as well, with an error.
+/// As an AMQP client. A TLS listener answers with an error.
 const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 
-/// Any answer counts, and so does a closed connection: the address has a listener.
+/// Any answer counts, even a closed connection: the address has a listener.
 pub(super) async fn knock(server: &AMQPAuthority, limit: Duration) -> Result<(), TransportError> {
     const ACTION: &str = "knocking at RabbitMQ";
     let asked = async {
@@ -70,7 +69,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_or_missing_peer_is_an_error() {
-        // It accepts, in the kernel, and says nothing.
         let (listener, server) = listener().await;
         let error = knock(&server, LIMIT).await.unwrap_err().to_string();
         assert!(error.contains("no answer"), "{error}");

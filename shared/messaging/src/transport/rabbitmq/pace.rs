@@ -1,17 +1,16 @@
-//! Limits how often a service opens connections to its broker, for any reason: an unreachable broker, one that closes
-//! each connection immediately, an unstable link.
+//! Limits how often a service opens connections to its broker.
 //!
-//! Relay and consumer wait between their own attempts. This limits them together, so that they do not overload a broker
-//! that is starting.
+//! Relay and consumer wait between their own attempts; this limits them together, so that they do not overload a
+//! starting broker.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The burst: all connections of a service, twice.
+/// All connections of a service, twice.
 const AT_ONCE: u32 = 6;
-/// Then one per this interval: at most 30 in any minute.
+/// After the burst: at most 30 in any minute.
 const APART: Duration = Duration::from_millis(2500);
 
 #[derive(Default)]
@@ -20,7 +19,6 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Waits until a connection may be opened.
     pub(super) async fn wait(&self) {
         let turn = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,7 +30,7 @@ impl Pace {
     }
 }
 
-/// When a request at `now` may proceed, and the new state: when the burst would be complete at one per interval.
+/// The new state is when the burst would be complete at one per interval.
 fn turn(remembered: Option<Instant>, now: Instant) -> (Instant, Instant) {
     let one_by_one = remembered.map_or(now, |remembered| remembered.max(now));
     let ahead = APART * (AT_ONCE - 1);
@@ -46,7 +44,6 @@ mod tests {
 
     use super::*;
 
-    /// When requests at these times may proceed, all in milliseconds.
     fn turns(asks: &[u64]) -> Vec<u64> {
         let zero = Instant::now() + Duration::from_secs(3600);
         let mut remembered = None;
@@ -67,7 +64,6 @@ mod tests {
     #[test]
     fn who_asks_all_the_time_goes_at_intervals() {
         assert_eq!(turns(&[0; 8]), [0, 0, 0, 0, 0, 0, 2500, 5000]);
-        // After a pause, a burst is possible again.
         assert_eq!(turns(&[0, 0, 0, 0, 0, 0, 15_000, 15_000])[6..], [15_000; 2]);
     }
 
@@ -80,7 +76,6 @@ mod tests {
                 let minute = turns[index..].iter().filter(|turn| **turn < first + 60_000);
                 prop_assert!(minute.count() <= 30);
             }
-            // No request waits without need: one at a time is never delayed.
             for (ask, turn) in asks.iter().zip(&turns) {
                 prop_assert!(turn >= ask);
             }

@@ -67,8 +67,7 @@ pub(super) fn from_amqp(connection: &Connection, delivery: Delivery) -> Message 
     }
 }
 
-/// The original exchange and routing key of a dead-lettered message: dead-lettering replaces them, and records the
-/// earlier ones in `x-death`, the latest first.
+/// Dead-lettering replaces exchange and routing key, and records the earlier ones in `x-death`, the latest first.
 fn origin(headers: Option<&FieldTable>) -> Option<(String, String)> {
     let AMQPValue::FieldArray(deaths) = headers?.inner().get("x-death")? else {
         return None;

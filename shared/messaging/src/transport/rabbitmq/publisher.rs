@@ -14,8 +14,8 @@ use super::connection::{Connection, short};
 use super::properties::to_amqp;
 use crate::transport::{Confirm, Confirmation, Publisher, TransportError};
 
-/// A quorum queue that elects a leader, or a slow disk, may delay a confirm for seconds. Heartbeats detect a lost
-/// connection; this is for a broker that never answers.
+/// A new leader of a quorum queue, or a slow disk, may delay a confirm for seconds. Heartbeats detect a lost
+/// connection, but not a broker that never answers.
 const CONFIRM_TIME_OUT: Duration = Duration::from_secs(30);
 
 const ACTION: &str = "publishing";
@@ -59,7 +59,7 @@ impl Publisher for RabbitMqPublisher {
         };
         let properties = match to_amqp(message) {
             Ok(properties) => properties,
-            // It can never fit into AMQP: this concerns only this message, not the connection.
+            // The message can never fit into AMQP.
             Err(error) => return Ok(ready(Ok(Confirmation::Refused(error.to_string()))).boxed()),
         };
         let name = Name {

@@ -1,9 +1,8 @@
 //! A stream from the broker in which each frame can be parsed by the AMQP library.
 //!
-//! lapin ends its connection at a frame that it cannot parse. A foreign publisher can cause such frames, because AMQP's
-//! short strings and header names may contain any bytes. This stream replaces each such frame before lapin sees it; the
-//! new frame can be parsed and shows the original bytes (`mending.rs`). Guarantee: all other bytes pass unchanged, also
-//! bytes that are not frames.
+//! lapin ends its connection at a frame that it cannot parse, and a foreign publisher can cause one: AMQP's short
+//! strings and header names may contain any bytes. Guarantee: such a frame is replaced by one that can be parsed and
+//! shows the original bytes (`mending.rs`). All other bytes pass unchanged, also bytes that are not frames.
 
 use std::io;
 use std::pin::Pin;
@@ -16,23 +15,21 @@ mod mending;
 
 use mending::{FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, OVERHEAD};
 
-/// How many bytes are read at once.
 const CHUNK: usize = 32 * 1024;
 
-/// Checks bytes from the broker; bytes to the broker pass.
+/// Bytes to the broker pass unchecked.
 pub(super) struct Readable<S> {
     inner: S,
     chunk: Box<[u8]>,
     checked: Checked,
 }
 
-/// Bytes that have arrived and are not delivered yet.
 #[derive(Default)]
 struct Checked {
     bytes: BytesMut,
-    /// How many bytes from the start can be delivered.
+    /// Bytes from the start that can be delivered.
     ready: usize,
-    /// How many bytes remain of a frame that needs no check.
+    /// Bytes left of a frame that needs no check.
     passing: usize,
     /// The bytes are not frames: everything passes.
     is_raw: bool,
@@ -54,12 +51,10 @@ impl Checked {
         while self.step() {}
     }
 
-    /// The stream has ended: the remaining bytes are delivered unchanged.
     fn end(&mut self) {
         self.ready = self.bytes.len();
     }
 
-    /// Checks the next frame. `false` if more bytes are needed.
     fn step(&mut self) -> bool {
         let unchecked = self.bytes.get(self.ready..).unwrap_or_default();
         if self.is_raw {

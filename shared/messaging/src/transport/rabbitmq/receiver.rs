@@ -11,8 +11,8 @@ use super::connection::Connection;
 use super::properties::from_amqp;
 use crate::transport::{Ack, Delivery, Receiver, TransportError};
 
-/// A consumer can go silent without an error (a half-open connection, stuck I/O). After this long without a delivery,
-/// the channel gets a request that it must answer.
+/// A consumer can go silent without an error (a half-open connection, stuck I/O). The channel then gets a request that
+/// it must answer.
 const SILENCE: Duration = Duration::from_secs(15);
 
 pub(super) struct RabbitMqReceiver {
@@ -87,8 +87,8 @@ impl Receiver for RabbitMqReceiver {
     }
 
     async fn widen(&mut self, prefetch: u16) -> Result<(), TransportError> {
-        // A consumer keeps the prefetch that was set at its start, so a new one takes over. No delivery is on its way
-        // to the old one, which may have only one and has it.
+        // A consumer keeps its first prefetch, so a new one takes over. No delivery is on its way to the old one, which
+        // has its only one.
         let channel = &self.connection.channel;
         let cancelling = channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
         self.connection
@@ -108,7 +108,7 @@ async fn consume(
     let channel = &connection.channel;
     let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
     connection.wait("setting the prefetch", qos).await?;
-    // The broker chooses the tag, so that replicas of a service do not collide.
+    // So replicas do not collide.
     let consuming = channel.basic_consume(
         connection.name(queue)?,
         "".into(),

@@ -1,4 +1,4 @@
-//! Why the broker closed a channel or a connection, as far as it matters to a service that looks for its topology.
+//! Why the broker closed a channel or a connection, as far as the topology is concerned.
 
 use lapin::ErrorKind;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
@@ -8,18 +8,17 @@ use crate::transport::{TopologyMismatch, TransportError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The user lacks the permission (403).
+    /// 403: the user lacks the permission.
     Forbidden,
-    /// It does not exist (404).
+    /// 404.
     Absent,
-    /// It exists with other settings (406).
+    /// 406: it exists with other settings.
     Different,
-    /// There is no such virtual host, or the user may not enter it (530).
+    /// 530: no such virtual host, or no access.
     VirtualHost,
 }
 
 impl Refusal {
-    /// `None` for other failures: a lost connection, a time-out.
     pub(super) fn of(error: &TransportError) -> Option<Self> {
         let ErrorKind::ProtocolError(said) = error.cause::<lapin::Error>()?.kind() else {
             return None;
@@ -34,7 +33,7 @@ impl Refusal {
     }
 }
 
-/// Why a connection could not be opened. A virtual host that is refused stays so until an operator acts.
+/// Only an operator can change it.
 pub(super) fn explain(error: TransportError, config: &RabbitMqConfig) -> TransportError {
     if Refusal::of(&error) != Some(Refusal::VirtualHost) {
         return error;

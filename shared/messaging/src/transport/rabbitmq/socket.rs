@@ -1,7 +1,6 @@
 //! Gives lapin its socket: plain or TLS, with [`Readable`] between lapin and the broker.
 //!
-//! lapin accepts another type of stream only from a runtime with that type, so this module has one: tokio's, with that
-//! stream.
+//! lapin accepts another type of stream only from a runtime with that type: tokio's, with that stream.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -33,7 +32,6 @@ pub(super) async fn connect(
     Connection::connector(uri, runtime, open, properties).await
 }
 
-/// The stream type for tokio's sockets.
 #[derive(Clone, Debug)]
 struct Sockets(Tokio);
 

@@ -1,4 +1,4 @@
-//! The certificates for `amqps://`, read at each connect, so that replaced files are used from the next one on.
+//! The certificates for `amqps://`, read at each connect, so that the next one uses replaced files.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 
 use crate::transport::TransportError;
 
-/// The trusted authorities, and the client certificate.
+/// Trusted authorities and client certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RabbitMqTls {
-    /// CA certificates in addition to the public ones, PEM.
+    /// In addition to the public CA certificates, PEM.
     pub ca_file: Option<PathBuf>,
-    /// Client certificate and private key, PEM, if the broker requires them.
+    /// Client certificate and private key, PEM, if required.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 

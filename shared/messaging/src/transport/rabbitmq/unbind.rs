@@ -8,7 +8,6 @@ use crate::pruning::Bound;
 use crate::transport::TransportError;
 
 impl RabbitMq {
-    /// Removes these bindings. A missing one is no error for the broker.
     pub(crate) async fn unbind(&self, bound: &[Bound]) -> Result<(), TransportError> {
         let connection = self.connect("prune").await?;
         for Bound { queue, binding } in bound {

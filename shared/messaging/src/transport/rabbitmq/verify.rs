@@ -1,8 +1,8 @@
-//! Checks whether an operator has declared what a service needs, on a broker where the service may not declare.
+//! Checks whether an operator has declared what a service needs, on a broker where the service may not.
 //!
 //! Only what the service publishes to or consumes is checked: from 4.3 on nothing else is visible, and before that the
-//! check needs no permission. AMQP cannot show bindings. If one is missing, the publisher's events are returned as
-//! unroutable: they wait in its outbox, with that reason.
+//! check needs no permission. AMQP cannot show bindings: without one, events are returned as unroutable and wait in the
+//! outbox.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -43,12 +43,11 @@ pub(super) enum Needed {
     Queue(String),
 }
 
-/// The problem, if any.
 pub(super) async fn look(
     connection: &Connection,
     needed: &Needed,
 ) -> Result<Option<String>, TransportError> {
-    // Each on its own channel, because the broker closes it if the item is missing.
+    // The broker closes the channel if the item is missing.
     let channel = connection.open_channel().await?;
     let (what, asked) = match needed {
         Needed::Exchange(name) => {

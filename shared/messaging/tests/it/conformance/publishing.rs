@@ -100,7 +100,6 @@ async fn messages_are_queued_in_the_order_of_publication(
                 .unwrap(),
         );
     }
-    // Awaiting the last one first does not change that.
     while let Some(confirm) = confirms.pop() {
         assert_eq!(confirm.await.unwrap(), Confirmation::Routed);
     }
@@ -122,7 +121,6 @@ async fn five_hundred_publications_can_wait_for_their_confirm_at_once(
     assert_eq!(broker.messages(QUEUE).await, 500);
 }
 
-/// A broker returns an unroutable message immediately and confirms a stored one later, so the answers interleave.
 #[rstest]
 #[tokio::test]
 async fn among_many_outstanding_each_is_answered_for_by_its_own_route(
@@ -164,7 +162,6 @@ async fn a_confirmed_message_is_there_after_a_restart_with_the_routes(
     publish(&*transport(&broker), numbers(1..=3)).await;
     broker.reopen().await;
 
-    // Another service publishes before the queue's own service is back.
     let other = broker.transport(topology("another_queue", &["another.#"]));
     publish(&*other, numbers(4..=4)).await;
 
@@ -226,7 +223,6 @@ async fn every_property_header_and_byte_comes_back(
         let confirmed = confirmation(&*publisher, published).await;
         assert_eq!(confirmed, Confirmation::Routed);
     }
-    // And once as a foreign program publishes it.
     assert_eq!(broker.publish(&full).await, Confirmation::Routed);
     let mut receiver = transport.receiver(QUEUE, 10).await.unwrap();
     for expected in [&full, &bare, &full] {

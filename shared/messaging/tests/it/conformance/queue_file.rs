@@ -23,7 +23,6 @@ async fn a_queue_file_that_is_just_being_closed_opens() {
     let lock = std::fs::File::create(file.with_extension("lock")).unwrap();
     lock.lock().unwrap();
     let opening = Embedded::open(&file);
-    // Polled after the first attempt to lock.
     let closing = async { drop(lock) };
     let (opened, ()) = tokio::join!(opening, closing);
     opened.unwrap();

@@ -53,10 +53,8 @@ async fn no_more_than_the_prefetch_is_with_one_receiver(
     publish(&*transport, numbers(1..=5)).await;
     let mut narrow = transport.receiver(QUEUE, 2).await.unwrap();
     assert_eq!(bodies(&receive(&mut *narrow, 2).await), numbers(1..=2));
-    // Another receiver gets what the first one does not hold.
     let mut wide = transport.receiver(QUEUE, 10).await.unwrap();
     assert_eq!(bodies(&receive(&mut *wide, 3).await), numbers(3..=5));
-    // An acknowledgement makes room for one more.
     narrow.acknowledge(Ack::One(1)).await.unwrap();
     drop(wide);
     assert_eq!(receive(&mut *narrow, 1).await.len(), 1);
@@ -99,7 +97,6 @@ async fn an_invalid_acknowledgement_ends_the_receiver(
     for ack in [Ack::One(2), Ack::One(3), Ack::UpTo(1)] {
         receiver.acknowledge(ack).await.unwrap();
     }
-    // The gap is closed, and the receiver continues.
     assert_eq!(bodies(&receive(&mut *receiver, 1).await), ["4"]);
 
     let acknowledged_already = receiver.acknowledge(Ack::UpTo(3)).await;
@@ -187,7 +184,6 @@ async fn a_receive_that_is_cancelled_loses_nothing(
     let mut received = Vec::new();
     let mut patience = (0..).map(|micros| Duration::from_micros(50 * (micros % 60)));
     eventually("all have come", async || {
-        // Cancelled wherever it is by then.
         let receiving = timeout(patience.next().unwrap_or_default(), receiver.receive());
         if let Ok(delivery) = receiving.await {
             let delivery = delivery.unwrap();
@@ -200,7 +196,7 @@ async fn a_receive_that_is_cancelled_loses_nothing(
     assert_eq!(received, numbers(1..=20));
 }
 
-/// RabbitMQ counts on its own.
+/// RabbitMQ counts by itself.
 #[tokio::test]
 async fn a_receive_that_is_cancelled_spends_no_delivery() {
     const LIMIT: u16 = 30;
@@ -248,7 +244,7 @@ async fn a_message_delivered_too_often_becomes_a_dead_letter(
         let mut receiver = transport.receiver(QUEUE, 1).await.unwrap();
         assert_eq!(body(&next(&mut *receiver).await), "1");
     }
-    // The next receiver does not get it. On the embedded transport, its request moves the message.
+    // On the embedded transport, the next receiver's request moves the message.
     let mut receiver = transport.receiver(QUEUE, 1).await.unwrap();
     let dead_letters = dead_letter_queue(QUEUE);
     tokio::select! {

@@ -19,7 +19,6 @@ use crate::world::{World, cause};
 
 const EVENTS: usize = 20;
 
-/// A replica with its own store and relay.
 struct Replica {
     store: Store,
     broker: Arc<Scripted>,
@@ -52,7 +51,6 @@ impl Replica {
         replica
     }
 
-    /// Commits one event for each of these accounts.
     async fn commit(&self, accounts: impl IntoIterator<Item = String>) {
         let transaction = self.store.begin().await.unwrap();
         for account in accounts {
@@ -68,7 +66,6 @@ impl Replica {
         .await
     }
 
-    /// Confirms this many events, and returns their accounts.
     async fn confirm(&mut self, events: usize) -> Vec<String> {
         let mut accounts = Vec::new();
         for _ in 0..events {
@@ -99,12 +96,12 @@ async fn after_a_blocked_broker_nothing_stale_is_published(
     slow.commit(["first".to_owned()]).await;
     slow.confirm(1).await;
     world.all_is_published().await;
-    // Wait until the relay sleeps, which no event shows. A too short pause may hide a fault but reports no false one.
+    // The relay must sleep, which no event shows. A too short pause may hide a fault but reports no false one.
     tokio::time::sleep(Duration::from_millis(200)).await;
     slow.broker.takes(0);
     slow.commit(accounts()).await;
 
-    // The broker blocks it for longer than its lease lasts. The successor finds the events by a poll.
+    // The successor finds the events by a poll.
     let mut successor = Replica::start(&world);
     let mut published = successor.confirm(EVENTS).await;
     published.sort();
@@ -141,7 +138,7 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
     successor.confirm(EVENTS).await;
     world.all_is_published().await;
 
-    // One was half sent when the broker blocked; the others of the batch were not.
+    // One was half sent when the broker blocked, the others not at all.
     slow.broker.takes(usize::MAX);
     slow.next().await.answer(Confirmation::Routed);
     for publication in in_flight {
@@ -155,7 +152,6 @@ async fn a_batch_that_blocks_in_the_middle_goes_no_further(
     slow.stop().await;
 }
 
-/// Between reading rows and taking the lease, another relay may publish the same rows.
 #[rstest]
 #[tokio::test]
 async fn what_was_read_before_the_lease_is_read_again(
@@ -164,7 +160,6 @@ async fn what_was_read_before_the_lease_is_read_again(
     let world = World::new(store, BrokerKind::Embedded).await;
     world.commit(&Changed::of("first"), 1).await;
     let mut late = Replica::new(&world);
-    // During this transaction, the relay can read but cannot write its lease.
     let other = late.store.begin().await.unwrap();
     let lease = "UPDATE angarium_relay_lease SET holder = 'other', expires_at = {time of 1}";
     execute(&other, lease, []).await.unwrap();
@@ -180,7 +175,7 @@ async fn what_was_read_before_the_lease_is_read_again(
             })
             .await;
         }
-        // It waits inside the process, which no event shows. A too short pause may hide a fault but reports no false one.
+        // Again, a wait that no event shows.
         StoreKind::Sqlite => tokio::time::sleep(Duration::from_millis(500)).await,
     }
     let published = "DELETE FROM angarium_outbox";

@@ -1,4 +1,4 @@
-//! Checkpoints that a test writes itself: of a producer that was restored, of one with old events, and what is no checkpoint.
+//! Checkpoints that a test writes itself: of a restored producer, with old events, and none at all.
 
 use event::{
     CHECKPOINT_KEY, CHECKPOINT_TYPE, Checkpoint, Envelope, Message, Published, TraceContext,
@@ -14,7 +14,6 @@ use crate::effects::{QUEUE, each_on_its_own};
 use crate::events::{EXCHANGE, id};
 use crate::world::World;
 
-/// Of a producer that has published one event since the last one.
 pub(super) fn checkpoint(number: i64, stamp: i64, published_ms: i64) -> (Uuid, Checkpoint) {
     let event = Uuid::now_v7();
     let published = Published {
@@ -71,7 +70,7 @@ async fn a_producer_that_counts_anew_has_lost_events(
         .collect();
     let messages: Vec<_> = line.iter().map(message).collect();
     world.send(&each_on_its_own(), &messages).await;
-    // Again, as after a lost acknowledgement; and the sixth is late.
+    // The fourth again, as after a lost acknowledgement; the sixth is late.
     let seventh = message(&checkpoint(7, 7, now_ms()).1);
     world
         .send(&each_on_its_own(), [&messages[3], &seventh])
@@ -94,12 +93,11 @@ async fn a_producer_that_counts_anew_has_lost_events(
     })
     .await;
     assert_eq!(world.stream().await.map(|(number, _)| number), Some(4));
-    // The producer does not have it any more.
     assert_eq!(world.gaps().await, []);
     world.stop().await;
 }
 
-/// An event that the inbox may have forgotten is not missing.
+/// The inbox may have forgotten the event.
 #[rstest]
 #[tokio::test]
 async fn the_retention_of_the_inbox_raises_no_false_alarm(
@@ -118,7 +116,7 @@ async fn the_retention_of_the_inbox_raises_no_false_alarm(
     world.stop().await;
 }
 
-/// As a replica of the release before has kept it, beside this one.
+/// As a replica of the previous release has kept it.
 #[rstest]
 #[tokio::test]
 async fn a_checkpoint_that_an_older_release_has_kept_is_followed(
@@ -152,7 +150,6 @@ async fn a_checkpoint_that_an_older_release_has_kept_is_followed(
     world.stop().await;
 }
 
-/// It goes the way of any event that cannot be read.
 #[rstest]
 #[tokio::test]
 async fn what_is_no_checkpoint_is_dead(

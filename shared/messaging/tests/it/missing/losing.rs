@@ -1,5 +1,4 @@
-//! A transport that confirms some messages and delivers them to no queue of the test: as where only the queue of another consumer
-//! has taken an event.
+//! A transport that confirms some messages without a delivery, as if only another consumer's queue had taken them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,7 +23,6 @@ struct Shared {
     unanswered: AtomicUsize,
 }
 
-/// What is lost from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Loses {
     #[default]
@@ -32,7 +30,6 @@ pub(crate) enum Loses {
     Events,
     Checkpoints,
     Everything,
-    /// The confirms of checkpoints; the broker has the checkpoints.
     Confirms,
 }
 
@@ -48,17 +45,14 @@ impl Losing {
         *self.shared.loses.lock().unwrap() = what;
     }
 
-    /// What was lost so far.
     pub(crate) fn lost(&self) -> Vec<Message> {
         self.shared.lost.lock().unwrap().clone()
     }
 
-    /// How many checkpoints got no confirm.
     pub(crate) fn unanswered(&self) -> usize {
         self.shared.unanswered.load(Ordering::Relaxed)
     }
 
-    /// The checkpoints that were published so far, in their order, lost or not.
     pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
         let published = self.shared.published.lock().unwrap();
         let checkpoints = published.iter().filter(|message| is_checkpoint(message));

@@ -1,4 +1,4 @@
-//! What a service says about what is missing: in its health, and when a producer falls silent.
+//! What a service reports as missing: in its health, and when a producer falls silent.
 
 use event::Message;
 use messaging::{Engine, EngineConfig, Participant};

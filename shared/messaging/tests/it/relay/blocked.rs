@@ -55,7 +55,6 @@ async fn a_blocked_broker_keeps_its_connection_and_each_event_once() {
         }
     })
     .await;
-    // It takes time to see that nothing happens.
     let anew = eventually("it connects once more", async || {
         (proxy.attempts() > 1).then_some(()).ok_or(())
     });

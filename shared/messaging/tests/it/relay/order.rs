@@ -30,7 +30,6 @@ async fn an_aggregates_next_event_waits_for_the_previous_confirm(
     }
     let events: Vec<_> = outstanding.keys().cloned().collect();
     assert_eq!(events, [("a".to_owned(), 1), ("b".to_owned(), 1)]);
-    // The confirm of another aggregate's event releases none of this one.
     outstanding
         .remove(&("b".to_owned(), 1))
         .unwrap()
@@ -93,7 +92,6 @@ async fn a_confirm_that_is_late_keeps_no_event_of_another_process(
     world.run_relay(transport);
     world.commit(&Changed::of("a"), 1).await;
     let late = next(&mut published).await;
-    // No signal and no other poll: the relay itself polls while it waits for the confirm.
     let elsewhere = Store::new(world.store.connection().clone());
     let transaction = elsewhere.begin().await.unwrap();
     outbox::enqueue(&transaction, &Changed::of("b"), 1, &cause()).unwrap();

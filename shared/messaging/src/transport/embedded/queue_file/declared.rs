@@ -44,8 +44,7 @@ impl QueueFile {
         Ok(())
     }
 
-    /// Ensures that `queue`, its dead-letter queue and its bindings exist. Older bindings stay, as on RabbitMQ: the
-    /// previous release may come back.
+    /// Older bindings stay, as on RabbitMQ: the previous release may come back.
     pub(in crate::transport::embedded) async fn declare(
         &self,
         queue: &Queue,

@@ -1,9 +1,9 @@
 //! Decides which publications of one channel are certain, although returns may be attached to others. Pure.
 //!
-//! lapin settles each publication with the oldest return that it holds. If it settles one without a return, it held
-//! none: all earlier returns are known, and the publication is certain. A publication with another one's return proves
-//! nothing, because lapin may hold more; it becomes certain after a later one is settled without. If nothing is
-//! outstanding, lapin holds nothing, because a returned message is always settled after its return.
+//! lapin settles each publication with the oldest return that it holds. One settled without a return is certain,
+//! because lapin held none: all earlier returns are known. One with another's return proves nothing, because lapin may
+//! hold more; it becomes certain after a later one is settled without. If nothing is outstanding, lapin holds nothing,
+//! because a returned message is always settled after its return.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,10 @@ use tokio::sync::oneshot;
 
 use crate::transport::{Confirmation, TransportError};
 
-/// The answer of a publication. If it is dropped, the connection was dropped before the answer was certain.
+/// Dropped if the connection was dropped before the answer was certain.
 pub(in super::super) type Answer = oneshot::Receiver<Result<Confirmation, TransportError>>;
 
-/// Everything that a return says about its message. The identifier distinguishes events; without one, all messages with
-/// the same route count as returned.
+/// What a return says about its message. Without an identifier, all messages with the same route count as returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Name {
     pub(in super::super) exchange: ShortString,
@@ -28,27 +27,21 @@ pub(in super::super) struct Name {
 pub(super) struct Verdicts {
     last: u64,
     awaited: HashMap<u64, Publication>,
-    /// Settled since the last verdicts.
     fresh: Vec<Publication>,
-    /// Settled before, with another one's return.
     uncertain: Vec<Publication>,
-    /// Nothing more is settled, and held returns stay held.
     is_lost: bool,
 }
 
 struct Publication {
     number: u64,
     message: Name,
-    /// Once settled: whether the broker accepted it.
     is_taken: bool,
     is_returned: bool,
-    /// Whether it was settled with a return, of any publication.
     carried_return: bool,
     answer: oneshot::Sender<Result<Confirmation, TransportError>>,
 }
 
 impl Verdicts {
-    /// Adds a publication, and returns its number.
     pub(super) fn begin(&mut self, message: Name) -> (u64, Answer) {
         let (answer, answered) = oneshot::channel();
         self.last += 1;
@@ -64,7 +57,7 @@ impl Verdicts {
         (self.last, answered)
     }
 
-    /// Marks it as settled, with this return. Returns whether the return belongs to a publication in here.
+    /// Returns whether the return belongs to a publication in here.
     pub(super) fn settle(&mut self, number: u64, is_taken: bool, returned: Option<&Name>) -> bool {
         if let Some(mut publication) = self.awaited.remove(&number) {
             publication.is_taken = is_taken;
@@ -85,21 +78,19 @@ impl Verdicts {
         is_known
     }
 
-    /// It is never settled, nor is any later one.
     pub(super) fn lose(&mut self, number: u64, error: TransportError) {
         self.is_lost = true;
         if let Some(publication) = self.awaited.remove(&number) {
-            // The receiver is gone if the connection was dropped.
             let _ = publication.answer.send(Err(error));
         }
     }
 
-    /// Answers all certain publications. Everything settled before any publication in here must be in here as well.
+    /// Requires that everything settled before any publication in here is in here as well.
     pub(super) fn tell(&mut self) {
         let fresh = std::mem::take(&mut self.fresh);
         let uncertain = std::mem::take(&mut self.uncertain);
         let nothing_is_held = self.awaited.is_empty() && !self.is_lost;
-        // It was settled after all of `uncertain`; otherwise it would have been seen with them.
+        // Otherwise it would have been seen with `uncertain`.
         let none_was_held = fresh.iter().any(|publication| !publication.carried_return);
         let before = uncertain.into_iter().map(|it| (none_was_held, it));
         let now = fresh.into_iter().map(|it| (!it.carried_return, it));
@@ -113,7 +104,7 @@ impl Verdicts {
         }
     }
 
-    /// The oldest publication that matches the broker's text when it closes a channel, as a description.
+    /// The oldest publication that matches the broker's text about a closed channel.
     pub(super) fn meant_by(&self, said: &str) -> Option<String> {
         let meant = self.awaited.values().filter(|publication| {
             let exchange = &publication.message.exchange;
@@ -161,17 +152,15 @@ mod tests {
         }
     }
 
-    /// A broker and a lapin: returns in the order of the publications, each before its own settling, and the next
-    /// settled publication gets the oldest return.
+    /// A broker and a lapin: returns in order, each before its own settling; the next settled publication gets the
+    /// oldest return.
     #[derive(Default)]
     struct Channel {
         verdicts: Verdicts,
-        /// Whether it is routed, and its answer.
         published: Vec<(bool, Answer)>,
         returned: Vec<u64>,
         held: VecDeque<u64>,
         settled: Vec<u64>,
-        /// Settled and not processed yet, with which return.
         reported: Vec<(u64, Option<u64>)>,
     }
 
@@ -206,7 +195,6 @@ mod tests {
 
         fn look(&mut self, pick: prop::sample::Index) {
             let mut reported = std::mem::take(&mut self.reported);
-            // In any order of processing.
             let middle = pick.index(reported.len() + 1);
             reported.rotate_left(middle);
             for (number, returned) in reported {

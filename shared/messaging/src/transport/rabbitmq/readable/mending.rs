@@ -1,8 +1,8 @@
 //! Builds the replacement for a frame that the AMQP library cannot parse. Pure.
 //!
-//! All readable properties of a message stay, and the header [`UNREADABLE`] shows the others. Such a message is not an
-//! event: it becomes a dead letter with its body and that header. In a delivery's exchange and routing key, each byte
-//! that is not UTF-8 becomes `?`, because they are not part of an event's identity.
+//! All readable properties of a message stay, and the header [`UNREADABLE`] shows the others: the message becomes a
+//! dead letter with its body and that header. In a delivery's exchange and routing key, each byte that is not UTF-8
+//! becomes `?`, because they are not part of an event's identity.
 
 use amq_protocol::frame::parse_frame;
 use amq_protocol::types::parsing::parse_value;
@@ -12,19 +12,15 @@ pub(super) const FRAME_METHOD: u8 = 1;
 pub(super) const FRAME_HEADER: u8 = 2;
 pub(super) const FRAME_BODY: u8 = 3;
 pub(super) const FRAME_HEARTBEAT: u8 = 8;
-/// Type, channel and size before a frame's payload, and its end marker.
 pub(super) const OVERHEAD: usize = PREFIX + 1;
 const PREFIX: usize = 7;
 const FRAME_END: u8 = 0xce;
-/// Every peer accepts frames of this size, with any negotiated limit.
+/// Every peer accepts frames of this size.
 const ALWAYS_TAKEN: usize = 4096;
 
-/// `basic.deliver`: class 60, method 60.
 const DELIVER: &[u8] = &[0, 60, 0, 60];
-/// Class, weight and body size come before the properties.
 const BEFORE_PROPERTIES: usize = 12;
-/// The most bytes of unreadable properties that are shown. With all other properties except the headers, they fit into
-/// any frame.
+/// The most bytes of unreadable properties. With all other properties except the headers, they fit into any frame.
 const SHOWN: usize = 1500;
 
 #[derive(Clone, Copy)]
@@ -37,7 +33,7 @@ enum Property {
 
 use Property::{Octet, Table, Text, Time};
 
-/// The properties of the class `basic`, in order: each has a bit of the flags, from the highest down.
+/// The class `basic`, in order: each has a bit of the flags, from the highest down.
 const PROPERTIES: [(&str, Property); 14] = [
     ("content_type", Text),
     ("content_encoding", Text),
@@ -54,10 +50,8 @@ const PROPERTIES: [(&str, Property); 14] = [
     ("app_id", Text),
     ("cluster_id", Text),
 ];
-/// The index of the headers in them.
 const HEADERS: usize = 2;
 
-/// The replacement for the complete `frame`. `None` if it can be parsed or cannot be repaired.
 pub(super) fn mended(frame: &[u8]) -> Option<Vec<u8>> {
     let payload = frame.get(PREFIX..frame.len().checked_sub(1)?)?;
     let is_header = *frame.first()? == FRAME_HEADER;
@@ -85,14 +79,12 @@ fn reframed(frame: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
     Some([kind_and_channel, &size.to_be_bytes(), payload, &[FRAME_END]].concat())
 }
 
-/// The readable properties of a message, byte for byte.
 #[derive(Default)]
 struct Kept<'a> {
     flags: u16,
     before_headers: Vec<&'a [u8]>,
     headers: Vec<&'a [u8]>,
     after_headers: Vec<&'a [u8]>,
-    /// The unreadable ones, as text.
     lost: Vec<String>,
 }
 
@@ -130,7 +122,6 @@ impl<'a> Kept<'a> {
         kept
     }
 
-    /// The readable entries of a table, with their names.
     fn take_entries(&mut self, mut rest: &'a [u8]) {
         while !rest.is_empty() {
             let Some((entry, name, after)) = first_entry(rest) else {
@@ -159,7 +150,6 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// The first property of `bytes` with its length, and the rest.
 fn split(bytes: &[u8], property: Property) -> Option<(&[u8], &[u8])> {
     let length = match property {
         Text => 1 + usize::from(*bytes.first()?),
@@ -174,7 +164,6 @@ fn length(bytes: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(*bytes.first_chunk()?)).ok()
 }
 
-/// The first entry of a table, its name, and the rest.
 fn first_entry(table: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, value) = split(table, Text)?;
     let size = name.len().checked_add(value_size(value)?)?;
@@ -182,8 +171,7 @@ fn first_entry(table: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((entry, name.get(1..)?, after))
 }
 
-/// The length of the value at the start of `bytes`, with its type. A length in the value itself comes first, so that an
-/// unreadable table can be skipped.
+/// A length in the value itself comes first, so that an unreadable table can be skipped.
 fn value_size(bytes: &[u8]) -> Option<usize> {
     match bytes.first()? {
         b'A' | b'F' | b'S' | b'x' => Some(5 + length(bytes.get(1..)?)?),
@@ -221,11 +209,9 @@ fn header(payload: &[u8], kept: &Kept<'_>) -> Option<Vec<u8>> {
     )
 }
 
-/// The same delivery, with a readable exchange and routing key.
 fn delivery(payload: &[u8]) -> Option<Vec<u8>> {
     let after_method = payload.strip_prefix(DELIVER)?;
     let (_consumer, rest) = split(after_method, Text)?;
-    // Delivery tag and `redelivered`.
     let rest = rest.get(9..)?;
     let (exchange, rest) = split(rest, Text)?;
     let (routing_key, _) = split(rest, Text)?;
@@ -240,7 +226,6 @@ fn delivery(payload: &[u8]) -> Option<Vec<u8>> {
     )
 }
 
-/// A short string with `?` for each byte that is not UTF-8.
 fn as_text(short: &[u8]) -> Vec<u8> {
     let mut short = short.to_vec();
     let text = short.get_mut(1..).unwrap_or_default();

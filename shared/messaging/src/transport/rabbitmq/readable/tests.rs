@@ -17,7 +17,6 @@ fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&[kind, 0, 1][..], &size, payload, &[0xce]].concat()
 }
 
-/// A content header with a message id.
 fn header(message_id: &[u8]) -> Vec<u8> {
     let length = u8::try_from(message_id.len()).unwrap();
     let fixed = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
@@ -25,7 +24,6 @@ fn header(message_id: &[u8]) -> Vec<u8> {
     frame(FRAME_HEADER, &payload)
 }
 
-/// A stream that arrives in chunks of these sizes, repeatedly.
 struct Pieces<'a> {
     rest: &'a [u8],
     sizes: Cycle<std::slice::Iter<'a, usize>>,
@@ -46,7 +44,6 @@ impl AsyncRead for Pieces<'_> {
     }
 }
 
-/// The output if `bytes` arrive in chunks of these sizes.
 fn read(bytes: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut stream = Readable::new(Pieces {
         rest: bytes,
@@ -64,7 +61,7 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
         body.prop_map(|body| frame(FRAME_BODY, &body)),
         Just(frame(FRAME_HEARTBEAT, &[])),
         "[a-zé]{0,60}".prop_map(|id| header(id.as_bytes())),
-        // `basic.ack` of a publisher confirm.
+        // A publisher confirm.
         any::<u64>().prop_map(|tag| {
             let payload = [&[0, 60, 0, 80][..], &tag.to_be_bytes(), &[0]].concat();
             frame(FRAME_METHOD, &payload)
@@ -87,7 +84,7 @@ proptest! {
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         sizes in proptest::collection::vec(1_usize..50, 1..6),
     ) {
-        // A protocol header, as an old broker answers.
+        // As an old broker answers.
         let bytes = [b"AMQP\0\0\x09\x01", &bytes[..]].concat();
         prop_assert_eq!(read(&bytes, &sizes), bytes);
     }
