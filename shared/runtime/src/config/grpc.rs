@@ -13,7 +13,7 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 const MAX_STREAMS: u32 = 200;
 const MAX_IN_FLIGHT: usize = 512;
 
-/// Set at each flag: `next_help_heading` would also apply to the service's own flags.
+/// At each flag: `next_help_heading` would also apply to the service's own flags.
 pub(super) const HEADING: &str = "gRPC server";
 
 /// Flags and variables of the gRPC server.
@@ -108,7 +108,7 @@ impl GrpcArgs {
             &self.grpc_deadline,
             (Duration::from_millis(1), Duration::from_secs(3600)),
         );
-        // 64 MiB is more than any sensible message needs, and does not endanger the process.
+        // More than any sensible message needs; does not endanger the process.
         let bytes = (1024, 64 << 20);
         let max_request_bytes = problems.number(
             "GRPC_MAX_REQUEST_BYTES",
@@ -168,8 +168,7 @@ pub struct GrpcConfig {
     pub max_response_bytes: usize,
     /// Maximum number of open calls on one connection.
     pub max_streams: u32,
-    /// Maximum number of calls in progress on all connections, except health. Further calls get `RESOURCE_EXHAUSTED`
-    /// immediately.
+    /// Maximum number of calls in progress on all connections, except health. Further calls get `RESOURCE_EXHAUSTED`.
     pub max_in_flight: usize,
     /// Whether clients can list the methods.
     pub reflection: bool,
