@@ -31,7 +31,6 @@ mod outcomes;
 mod recording;
 mod schedule;
 
-/// The signal that a committed mail raises.
 const SIGNAL: &str = "mails";
 /// Mails that are being sent or wait for their record.
 const IN_FLIGHT: usize = 8;
@@ -40,7 +39,6 @@ const LEASE: Duration = Duration::from_secs(10);
 /// Before an outcome is recorded again, without the database.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Wakes the mailer after the commit of `transaction`.
 pub fn wake(transaction: &Transaction) {
     transaction.wake_on_commit(SIGNAL);
 }

@@ -24,7 +24,6 @@ use crate::error::Error;
 use crate::order::Order;
 use crate::store;
 
-/// The signal that a committed change of an order raises.
 pub const SIGNAL: &str = "orders";
 /// For changes of other replicas.
 const POLL: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::HeaderMap;
 use tonic::Request;
 
-/// A client's address; of IPv6 its network (/64), because the owner of one address has all of it. All unknown addresses
+/// A client's address; of IPv6 its network (/64), because the owner of one address has all of it. Unknown addresses
 /// count as one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientAddress(Option<IpAddr>);

@@ -107,8 +107,7 @@ impl Failure {
     }
 }
 
-/// Asks if `args` (with the program's name first) request it; otherwise does nothing. It asks `servers` consecutive
-/// ports from `default_port`.
+/// Asks `servers` consecutive ports from `default_port` if `args` (with the program's name first) request it.
 pub fn asked(
     args: impl IntoIterator<Item = OsString>,
     default_port: u16,
@@ -123,7 +122,6 @@ pub fn asked(
     let args = match Args::try_parse_from([OsString::from(name)].into_iter().chain(args)) {
         Ok(args) => args,
         Err(error) => {
-            // It fails without a terminal.
             let _ = error.print();
             return Some(ExitCode::from(u8::from(error.use_stderr())));
         }

@@ -126,7 +126,7 @@ async fn claim_or_find(
     answered(db, Some(call)).await
 }
 
-/// The stored answer to `call`, if any. For expensive work before the transaction.
+/// For expensive work before the transaction.
 pub async fn answered(
     db: &impl ConnectionTrait,
     call: Option<&Call>,

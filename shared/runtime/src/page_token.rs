@@ -21,6 +21,7 @@ pub struct PageTokens {
     key: hmac::Key,
 }
 
+/// The text is not a token for this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOurs;
 

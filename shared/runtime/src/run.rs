@@ -1,8 +1,8 @@
 //! The whole life of a process.
 //!
-//! First the configuration, before anything is opened; then the umask, so that only the owner may read new files; then
-//! runtime, TLS provider, telemetry and signals; then the service. Telemetry is always flushed. Exit codes: 0 success,
-//! 64 wrong configuration, the code of an [`ExitWith`], 1 everything else.
+//! In this order: the configuration, before anything is opened; the umask, so that only the owner may read new files;
+//! runtime, TLS provider, telemetry and signals; the service. Telemetry is always flushed. Exit codes: 0 success, 64
+//! wrong configuration, the code of an [`ExitWith`], 1 everything else.
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -22,9 +22,8 @@ use crate::lifecycle::Shutdown;
 use crate::telemetry::{self, report};
 use crate::tls_provider::install_tls_provider;
 
-/// The command of a service that applies missing migrations.
 const MIGRATE: &str = "migrate";
-/// For the `--help` of a service with a database.
+/// For `--help`.
 pub const HINT: &str = "The first argument may be a command: `healthcheck` asks a running server whether it serves (see \
     `healthcheck --help`), `migrate` applies the missing migrations.";
 
@@ -44,8 +43,8 @@ where
     start::<S, _>(service, std::env::args_os().collect(), run)
 }
 
-/// As [`main`], for a service with a database: with `migrate` as the first argument, the program runs `migrate` and
-/// ends. `args` begin with the program's name.
+/// As [`main`]; with `migrate` as the first argument, the program runs `migrate` and ends. `args` begin with the
+/// program's name.
 pub fn main_with_database<S, M, F>(
     service: &'static str,
     mut args: Vec<OsString>,

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 /// Of another layout: another number.
 const VERSION: u8 = 1;
 
-/// A deployment's secret, from which keys are derived. It has no `Debug`.
+/// A deployment's secret, from which keys are derived. No `Debug`.
 #[derive(Clone)]
 pub struct MasterKey {
     setting: &'static str,
@@ -74,7 +74,7 @@ impl MasterKey {
         self.secret.expose_secret().len()
     }
 
-    /// Not one repeated text, not few different characters, not a sequence. A key that passes may still be weak.
+    /// Not repeated text, few characters or a sequence. A key that passes may still be weak.
     pub(crate) fn looks_random(&self) -> bool {
         let bytes = self.secret.expose_secret().as_bytes();
         let is_repeated =
@@ -101,7 +101,7 @@ impl MasterKey {
 /// Less than 32 random characters of base 16 have.
 const MIN_BITS: f64 = 80.0;
 
-/// The entropy, from the frequency of each value.
+/// From the frequency of each value.
 fn bits(bytes: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
     for byte in bytes {
@@ -112,7 +112,7 @@ fn bits(bytes: &[u8]) -> f64 {
     occurring.map(|count| count * (all / count).log2()).sum()
 }
 
-/// Encrypts and decrypts. It has no `Debug`.
+/// Encrypts and decrypts. No `Debug`.
 #[derive(Clone)]
 pub struct SealingKey {
     bytes: [u8; 32],

@@ -106,8 +106,8 @@ impl Serving {
         });
     }
 
-    /// Runs a worker that commits as calls do. It ends soon after `Shutdown::soft`, or is dropped then: a statement may
-    /// hang. So another process must be able to repeat its work.
+    /// Runs a worker that commits as calls do. It ends soon after `Shutdown::soft`, or is dropped, because a statement
+    /// may hang: another process must be able to repeat its work.
     pub fn beside<F>(&mut self, name: &str, worker: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -118,7 +118,7 @@ impl Serving {
         });
     }
 
-    /// As [`beside`](Self::beside), for a worker that finishes what it has begun, in its own time.
+    /// As [`beside`](Self::beside), for a worker that finishes what it has begun.
     pub fn beside_to_its_end<F>(&mut self, name: &str, worker: F)
     where
         F: Future<Output = ()> + Send + 'static,

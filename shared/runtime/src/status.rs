@@ -2,7 +2,6 @@
 //! detail that fits its code.
 //!
 //! Messages never contain SQL, a path or a driver's text. The cause is logged once, where it becomes a status.
-//! becomes a status.
 
 mod refused;
 #[cfg(test)]
@@ -26,18 +25,17 @@ pub use violations::{Violation, Violations};
 /// With the reason it identifies an error globally.
 pub const DOMAIN: &str = "angarium";
 
-/// Of values from a request in an answer: it travels in headers, and clients refuse more than 8 KiB (grpcio's soft
-/// limit).
+/// Of values from a request: an answer travels in headers, and clients refuse more than 8 KiB (grpcio's soft limit).
 const REPEATED_CHARACTERS: usize = 128;
 
-/// By then, a service that requested the keys usually has them.
+/// By then, a service usually has the requested keys.
 const RETRY_WITHOUT_KEY: Duration = Duration::from_secs(1);
 /// The transaction of the call was ended by a conflict.
 pub(crate) const TRANSACTION_CONFLICT: &str = "TRANSACTION_CONFLICT";
 /// By then, the other transaction has ended.
 const RETRY_AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
-/// An operator must free space first; then health says `SERVING` again.
+/// An operator must free space first.
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(10);
 
 /// Invalid fields. Reason `VALIDATION_FAILED`.
@@ -57,7 +55,7 @@ pub(crate) fn request_id_reused(message: String) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-/// There is no such resource, for example `not_found("USER_NOT_FOUND", "angarium.user.v1.User", id, …)`.
+/// No such resource, for example `not_found("USER_NOT_FOUND", "angarium.user.v1.User", id, …)`.
 pub fn not_found(
     reason: &str,
     resource_type: &str,
@@ -67,7 +65,7 @@ pub fn not_found(
     resource(Code::NotFound, reason, resource_type, name, message.into())
 }
 
-/// As [`not_found`], but the event of the resource may still come: the same call may succeed after `retry_after`.
+/// As [`not_found`], but the event of the resource may still come.
 pub fn not_known_yet(
     reason: &str,
     resource_type: &str,
@@ -81,7 +79,7 @@ pub fn not_known_yet(
     Status::with_error_details(Code::NotFound, message, details)
 }
 
-/// A unique value exists already, for example `already_exists("EMAIL_TAKEN", "angarium.user.v1.User", email, …)`.
+/// A unique value is taken, for example `already_exists("EMAIL_TAKEN", "angarium.user.v1.User", email, …)`.
 pub fn already_exists(
     reason: &str,
     resource_type: &str,
@@ -97,8 +95,8 @@ pub fn already_exists(
     )
 }
 
-/// The state of the resource forbids it. `kind` is the class of the precondition (`ORDER_STATE`), `subject` the
-/// resource, `description` the required state.
+/// The state of the resource forbids it. `kind`: the class of the precondition (`ORDER_STATE`); `subject`: the
+/// resource; `description`: the required state.
 pub fn failed_precondition(
     reason: &str,
     kind: &str,
@@ -146,7 +144,7 @@ pub fn token_expired() -> Status {
     )
 }
 
-/// The key of the token was not announced to this service yet. Reason `KEY_UNKNOWN`.
+/// Reason `KEY_UNKNOWN`.
 pub(crate) fn key_unknown() -> Status {
     let mut details = details("KEY_UNKNOWN", &[]);
     details.set_retry_info(Some(RETRY_WITHOUT_KEY));
@@ -164,7 +162,7 @@ pub fn permission_denied() -> Status {
     )
 }
 
-/// The server has no such method, or no rule for it.
+/// No method or no rule.
 pub(crate) fn unknown_method() -> Status {
     let message = "this server has no such method";
     Status::with_error_details(Code::Unimplemented, message, details("METHOD_UNKNOWN", &[]))
@@ -175,7 +173,7 @@ pub fn aborted(reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::Aborted, message, details(reason, &[]))
 }
 
-/// A dependency is unavailable. Clients retry only this code automatically, after `retry_after`.
+/// Clients retry only this code automatically, after `retry_after`.
 pub fn unavailable(reason: &str, retry_after: Duration) -> Status {
     let mut details = details(reason, &[]);
     details.set_retry_info(Some(retry_after));
@@ -183,7 +181,7 @@ pub fn unavailable(reason: &str, retry_after: Duration) -> Status {
     Status::with_error_details(Code::Unavailable, message, details)
 }
 
-/// The service is overloaded; the call may succeed after `retry_after`.
+/// The service is overloaded.
 pub fn resource_exhausted(reason: &str, retry_after: Duration) -> Status {
     let mut details = details(reason, &[]);
     details.set_retry_info(Some(retry_after));

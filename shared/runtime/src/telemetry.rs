@@ -154,7 +154,7 @@ fn traced(exports: bool) -> Targets {
     Targets::new().with_default(level).with_targets(libraries)
 }
 
-/// A log line, so that collectors of JSON see it.
+/// Collectors of JSON see it as a log line.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("no message");

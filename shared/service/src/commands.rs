@@ -95,7 +95,7 @@ impl CommandStore {
         self.store.connection()
     }
 
-    /// Begins the command for `call`, and claims the call. Waits for another command that has claimed it.
+    /// Begins the command for `call`, and claims the call. Waits for a command that has claimed it.
     ///
     /// # Errors
     /// If the outbox is over its budget, the `request_id` was used with other content, or the database refuses.

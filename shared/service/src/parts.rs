@@ -109,7 +109,7 @@ impl Parts {
         self.with(name, false, run)
     }
 
-    /// As [`beside`](Self::beside), but not dropped: it finishes what it has begun.
+    /// As [`beside`](Self::beside), but it finishes what it has begun.
     #[must_use]
     pub fn beside_to_its_end<F>(
         self,

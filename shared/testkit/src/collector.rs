@@ -88,7 +88,7 @@ impl Collector {
         }
     }
 
-    /// The OTLP endpoint of both protocols.
+    /// The endpoint of both protocols.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }

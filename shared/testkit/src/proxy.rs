@@ -29,7 +29,7 @@ struct Connections {
     open: BTreeMap<usize, Lost>,
 }
 
-/// When the first byte was sent into a half-open link.
+/// The first byte into a half-open link.
 type Lost = Arc<OnceLock<Instant>>;
 
 impl Proxy {

@@ -9,7 +9,6 @@ use crate::{Operator, blocking};
 /// A virtual host. Dropping it deletes it.
 pub struct VirtualHost {
     operator: Operator,
-    /// Also the name of the user.
     name: String,
     url: Url,
 }

@@ -109,7 +109,6 @@ async fn last_common_ms(
     Ok(common.map_or(0, |checkpoint| checkpoint.stamp))
 }
 
-/// The aggregates of `producer` with lost events.
 pub(super) async fn find(
     operator: &mut Operator,
     consumer: &Definition,

@@ -26,7 +26,6 @@ pub struct Report {
     pub waiting: Vec<String>,
     /// Restored producers, with the number of their aggregates with lost events.
     pub diverged: BTreeMap<String, u64>,
-    /// Unknown to this system.
     pub unknown_producers: BTreeSet<String>,
     /// Services that did not answer. Their part is not done.
     pub unreachable: BTreeSet<String>,

@@ -20,7 +20,6 @@ use super::{stored_id, stored_kind, unreadable};
 use crate::kinds::Kind;
 use crate::notification::{Attempt, Letter, SealedCode};
 
-/// The time until the next pending mail is due.
 pub fn due_in_ms() -> String {
     format!(
         "SELECT min(due_at_ms) - {{now}} FROM notification WHERE {}",
@@ -122,7 +121,6 @@ pub(super) fn is_pending() -> Expr {
     Expr::cust("state = 'pending'")
 }
 
-/// The row after the start of this attempt.
 fn attempt(row: &QueryResult) -> Result<Attempt, DbErr> {
     let row = Model::from_query_result(row, "")?;
     let began_at_ms = row.attempt_began_at_ms;

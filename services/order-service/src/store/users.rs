@@ -22,7 +22,6 @@ pub const MARKED: MarkedUsers = MarkedUsers {
     has_trace: true,
 };
 
-/// The common content of any event of a user.
 pub struct Heard {
     pub user_id: Uuid,
     pub version: i64,
@@ -93,7 +92,6 @@ pub async fn find_user(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Mod
     Entity::find_by_id(id.to_string()).one(db).await
 }
 
-/// The user of the last handled event.
 pub async fn latest_user(db: &impl ConnectionTrait) -> Result<Option<Model>, DbErr> {
     Entity::find()
         .order_by_desc(Column::HandledAtMs)

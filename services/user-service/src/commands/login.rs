@@ -22,7 +22,6 @@ use crate::store::{self, Credentials, codes, sessions};
 use crate::throttle::CODES;
 use crate::user::{Email, User};
 
-/// How long a refresh token can be exchanged.
 const REFRESH_TOKEN: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a session may last without the password.
 pub const SESSION: Duration = Duration::from_secs(90 * 24 * 3600);

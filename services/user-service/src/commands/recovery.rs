@@ -68,7 +68,7 @@ impl Commands {
         };
         let locked = store::lock_user(&*command, user_id).await?;
         let user = locked.ok_or(Error::CodeInvalid)?.user;
-        // Another call may have used the code during the wait for the lock.
+        // Another call may have used the code meanwhile.
         let found = codes::find(&*command, purpose, &digest, now_ms).await?;
         if found.is_none_or(|(_, sent_to)| sent_to != user.email.key()) {
             return Err(Error::CodeInvalid);

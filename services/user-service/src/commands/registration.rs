@@ -134,7 +134,7 @@ impl Commands {
         let (user_id, sent_to) = found.ok_or(Error::CodeInvalid)?;
         let locked = store::lock_user(&*command, user_id).await?;
         let mut user = locked.ok_or(Error::CodeInvalid)?.user;
-        // Another call may have used the code during the wait for the lock.
+        // Another call may have used the code meanwhile.
         let is_left = codes::find(&*command, purpose, &digest, now_ms).await?;
         if is_left.is_none() || user.email.key() != sent_to {
             return Err(Error::CodeInvalid);

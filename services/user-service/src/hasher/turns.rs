@@ -1,7 +1,7 @@
 //! The next hash: a fixed number of slots, and a queue per priority.
 //!
 //! A returned slot goes to the first waiter of the highest priority. Guarantees: there are never more blocks of memory
-//! than slots; a slot on its way to a waiter that has left is returned.
+//! than slots; a waiter that leaves is removed from its queue; a slot on its way to it is returned.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

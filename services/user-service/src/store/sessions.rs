@@ -185,7 +185,6 @@ pub async fn delete_session(db: &impl ConnectionTrait, session_id: Uuid) -> Resu
     Ok(())
 }
 
-/// Returns their number.
 pub async fn delete_of_user(db: &impl ConnectionTrait, user_id: Uuid) -> Result<u64, DbErr> {
     let delete = "DELETE FROM session WHERE user_id = $1";
     sql::execute(db, delete, [user_id.to_string().into()]).await

@@ -9,7 +9,7 @@ const LONGEST_WAIT_MS: i64 = 15 * 60 * 1_000;
 /// Older failures are cleared.
 const MEMORY_MS: i64 = 24 * 3600 * 1_000;
 
-/// That have failed or are running.
+/// Logins that have failed or are running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
     pub failures: i64,

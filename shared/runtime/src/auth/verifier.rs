@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::token::{LEEWAY, Unverified};
 use crate::clock::{Clock, millis};
 
-/// The pause between two reads, for any number of unknown keys.
+/// For any number of unknown keys.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
 /// A silent link must not block waiting calls until their deadline.
 const LONGEST_READ: Duration = Duration::from_secs(2);
@@ -37,11 +37,11 @@ pub struct Verifier {
 struct Inner {
     db: Database,
     clock: Arc<dyn Clock>,
-    /// Whether every key is in the table before it signs.
+    /// Every key is in the table before it signs.
     is_issuer: bool,
     keys: RwLock<Known>,
     last_warning: Mutex<Option<Instant>>,
-    /// Held during a read: one task reads, the others wait for its result.
+    /// One task reads, the others wait for its result.
     last_read: Mutex<Option<Read>>,
 }
 
@@ -109,7 +109,7 @@ impl Verifier {
         token.verify(&key.public_key, now_ms)
     }
 
-    /// One line a minute: forged tokens must not fill the log.
+    /// Forged tokens must not fill the log.
     async fn warn_now_and_then(&self) {
         let mut last = self.inner.last_warning.lock().await;
         if last.is_some_and(|last| last.elapsed() < WARNING_PAUSE) {

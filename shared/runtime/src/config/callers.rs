@@ -93,7 +93,6 @@ impl CallerArgs {
             (1, defaults.max_in_flight_per_user),
             problems,
         );
-        // Enough for one request of any size.
         let one = max_request_bytes + BESIDE_MESSAGE;
         let memory = match self.grpc_max_request_memory {
             None => Some(defaults.max_request_memory),

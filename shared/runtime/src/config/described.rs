@@ -50,7 +50,7 @@ struct Misspelt {
 }
 
 impl Described {
-    /// `variables` are the names in the environment.
+    /// `variables`: names in the environment.
     pub(super) fn of(
         command: &Command,
         matches: &ArgMatches,
@@ -76,7 +76,7 @@ impl Described {
         }
     }
 
-    /// Logs the given settings, defaults at debug level only, and probable misspellings.
+    /// Logs settings, defaults at debug level only, and probable misspellings.
     pub fn log(&self) {
         for Setting {
             name,

@@ -132,7 +132,7 @@ impl GrpcArgs {
                 None
             }
         };
-        // The default shares depend on these two limits. If one is invalid, its problem is enough.
+        // If one of these limits is invalid, its problem is enough.
         let callers = self.callers.check(
             max_in_flight.unwrap_or(MAX_IN_FLIGHT),
             max_request_bytes.unwrap_or(MAX_REQUEST_BYTES),
@@ -160,15 +160,15 @@ impl GrpcArgs {
 pub struct GrpcConfig {
     /// The listening address; with port 0 the system chooses.
     pub listen: SocketAddr,
-    /// The upper limit of every client's deadline.
+    /// The limit of every client's deadline.
     pub deadline: Duration,
     /// For `max_decoding_message_size` of each generated server: the server as a whole cannot set it.
     pub max_request_bytes: usize,
     /// For `max_encoding_message_size` of each generated server.
     pub max_response_bytes: usize,
-    /// Maximum number of open calls on one connection.
+    /// Open calls on one connection.
     pub max_streams: u32,
-    /// Maximum number of calls in progress on all connections, except health. Further calls get `RESOURCE_EXHAUSTED`.
+    /// Calls in progress on all connections, except health. Further calls get `RESOURCE_EXHAUSTED`.
     pub max_in_flight: usize,
     /// Whether clients can list the methods.
     pub reflection: bool,
@@ -197,7 +197,7 @@ impl GrpcConfig {
         }
     }
 
-    /// The same limits on another address, for processes with several servers.
+    /// The same limits on another address.
     #[must_use]
     pub fn with_listen(&self, listen: SocketAddr) -> Self {
         Self {

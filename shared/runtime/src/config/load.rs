@@ -35,7 +35,7 @@ impl ConfigError {
         }
     }
 
-    /// Prints help on stdout, and mistakes as log lines of `program`.
+    /// Prints help on stdout, and mistakes as log lines.
     pub fn print(&self, program: &str) {
         match self {
             Self::Asked(error) | Self::Usage(error) => {

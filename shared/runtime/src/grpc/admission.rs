@@ -53,7 +53,6 @@ pub(super) struct AdmissionLayer {
     largest: usize,
     longest_watch: Duration,
     longest_reflection: Duration,
-    /// Methods with client streaming.
     streams: Arc<HashSet<String>>,
     arrivals: Arrivals,
     calls: Slots,
@@ -137,7 +136,6 @@ struct Admission {
     payload: Payload,
     slot: Option<Slot>,
     longest: Option<Duration>,
-    /// The bytes of the request.
     arrival: Option<Arrival>,
 }
 

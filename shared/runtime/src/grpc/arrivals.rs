@@ -96,7 +96,6 @@ impl Arrivals {
 }
 
 impl Arrival {
-    /// Adds received bytes.
     pub(super) fn charge(&self, bytes: usize) -> Result<(), NoRoom> {
         let mut held = self.arrivals.lock();
         while held.bytes_of(self.address) + bytes > self.arrivals.of_address {
@@ -142,7 +141,6 @@ impl Held {
         is_there.then_some(()).ok_or(NoRoom)
     }
 
-    /// The address with the most bytes among those with an incomplete request.
     fn largest(&self) -> Option<ClientAddress> {
         let addresses = self.by_address.iter();
         addresses

@@ -52,7 +52,6 @@ impl<S> Handler for S where
 {
 }
 
-/// The two steps of the end of all connections.
 #[derive(Clone, Default)]
 pub(super) struct Ending {
     /// Accept no new calls.

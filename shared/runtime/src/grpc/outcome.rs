@@ -19,7 +19,6 @@ const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// Required by the conventions.
 pub(super) fn durations() -> Histogram<f64> {
     global::meter("runtime")
         .f64_histogram("rpc.server.call.duration")
@@ -215,7 +214,6 @@ mod tests {
 
     use super::*;
 
-    /// The names of the measured attributes.
     fn measured(code: Code, excused: bool) -> Vec<String> {
         let exporter = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exporter.clone()).build();

@@ -23,7 +23,6 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use files::Files;
 
-/// Of the methods of both versions.
 pub(super) const PREFIX: &str = "grpc.reflection.";
 /// A question is a name.
 const LARGEST_QUESTION: usize = 16 << 10;
@@ -99,7 +98,6 @@ fn same<T: Message + Default>(message: &impl Message) -> Result<T, Status> {
         .map_err(|error| Status::internal(error.to_string()))
 }
 
-/// One stream of questions.
 struct Conversation {
     served: Arc<Served>,
     /// The files that the client has, by name.

@@ -32,13 +32,13 @@ use crate::auth::{self, Rules};
 use crate::config::GrpcConfig;
 use crate::status;
 
-/// Between checks for open calls of a drained server.
+/// Between checks for open calls while draining.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Clone)]
 pub(super) struct RpcLayer {
     ceiling: Duration,
-    /// The header to which our proxy appends the client's address.
+    /// To it, our proxy appends the client's address.
     address_header: Option<String>,
     open: Arc<AtomicUsize>,
     durations: Histogram<f64>,
@@ -135,7 +135,6 @@ where
         // Starts here, not at the first poll, so that it expires before the transport's own timer: the answer of that
         // one has the wrong code.
         let expiry = tokio::time::sleep(limit);
-        // The clone that was polled ready takes the call.
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
 
@@ -144,7 +143,6 @@ where
             let response = tokio::select! {
                 biased;
                 handled = handler.catch_unwind() => {
-                    // The panic hook has logged it.
                     handled.unwrap_or_else(|_| Ok(status::internal().into_http()))?
                 }
                 () = expiry => {
@@ -197,7 +195,6 @@ mod tests {
 
     use super::*;
 
-    /// The answer for a handler that never answers, to a client with this `grpc-timeout`.
     async fn unanswered(timeout: &str) -> Status {
         let config = GrpcConfig::on(SocketAddr::from(([127, 0, 0, 1], 0)));
         let handler = service_fn(|_: Request<Body>| {

@@ -79,7 +79,6 @@ impl Tasks {
         first_of(failures)
     }
 
-    /// One failure for each task that had not ended.
     async fn abort(&mut self) -> Vec<anyhow::Error> {
         let mut failures = Vec::new();
         self.running.abort_all();
@@ -110,7 +109,6 @@ where
         Ok(Ok(())) if shutdown.soft.is_cancelled() => Ok(()),
         Ok(Ok(())) => Err(anyhow!("task `{name}` ended unexpectedly")),
         Ok(failed @ Err(_)) => failed.with_context(|| format!("task `{name}` failed")),
-        // The panic hook has logged it.
         Err(_) => Err(anyhow!("task `{name}` panicked")),
     }
 }

@@ -22,7 +22,7 @@ use super::watched::Watched;
 const FLUSH: Duration = Duration::from_secs(1);
 /// For a collector that did not take the last export.
 const FLUSH_FAILING: Duration = Duration::from_millis(100);
-/// Of spans or log records, by OpenTelemetry's specification.
+/// By OpenTelemetry's specification.
 const QUEUE: usize = 2048;
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Providers {
         })
     }
 
-    /// Flushes, for a limited time. Blocks, and needs the Tokio runtime.
+    /// Takes a limited time, blocks, and needs the Tokio runtime.
     pub(super) fn shut_down(&self) {
         type Flush = Box<dyn FnOnce() -> OTelSdkResult + Send>;
         let tracer = self.tracer.clone();
