@@ -2,7 +2,7 @@
 //! RabbitMQ in production.
 //!
 //! [`registry`] lists them, [`args`] has the settings, [`system`] puts the services together. [`serve`], [`demo`],
-//! [`topology`], [`dead_letters`] and [`reconcile`] are the commands.
+//! [`migrate`], [`topology`], [`dead_letters`] and [`reconcile`] are the commands.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! A private PgBouncer in front of the test run's PostgreSQL. Only the pool mode is no default.
+//! A private PgBouncer in front of the test run's PostgreSQL, with the default limits.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
